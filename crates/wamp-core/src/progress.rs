@@ -1,0 +1,190 @@
+//! The one home of the rule of progressive results (Advanced Profile, *Progressive Call Results*,
+//! *Call Canceling*).
+//!
+//! Caller, dealer and callee each keep one [`Progress`] for each call and ask it about each reply that
+//! passes. It does not know which of the three it serves.
+//!
+//! | state \ reply | progress | result or error |
+//! |---|---|---|
+//! | running, caller willing | deliver | deliver, over |
+//! | running, caller not willing | discard, count | deliver, over |
+//! | canceling (`kill`), caller willing | deliver (the call still runs) | deliver, over |
+//! | canceling (`kill`), caller not willing | discard, count | deliver, over |
+//! | abandoned (`skip`, `killnowait`, timeout, caller gone) | discard | discard, over |
+//! | over | discard | discard |
+//!
+//! ```text
+//!              progress            progress
+//!               ┌──┐                ┌──┐
+//!               │  ▼     kill       │  ▼
+//!             ┌────────┐ ─────▶ ┌───────────┐
+//!             │running │        │ canceling │
+//!             └────────┘        └───────────┘
+//!   skip, killnowait │ │ result     │ │  killnowait, the wait is over
+//!    timeout, gone   │ │ error      │ │
+//!                    ▼ └──▶ over ◀──┘ ▼
+//!                  abandoned ──▶ over
+//! ```
+
+use wamp_proto::message::CancelMode;
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// The callee works.
+    Running,
+    /// A `kill` is under way; the callee decides how the call ends.
+    Canceling,
+    /// The caller has its end already; the callee does not know it yet.
+    Abandoned,
+    /// Both ends know that the call has ended.
+    Over,
+}
+
+/// What a reply is, as far as this rule goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReplyKind {
+    /// Others follow.
+    Progress,
+    /// A result or an error: the last one.
+    Last,
+}
+
+/// What is to be done with a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Pass it on.
+    Deliver,
+    /// Nobody asked for progress: drop it and count it as unsolicited.
+    Unsolicited,
+    /// It came after the end: drop it and count it as late.
+    Late,
+}
+
+/// The state of one call, at one of its ends or in the middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Progress {
+    phase: Phase,
+    willing: bool,
+}
+
+impl Progress {
+    /// A call that has just begun; `willing` says whether its caller takes progressive results.
+    pub const fn new(willing: bool) -> Self {
+        Self { phase: Phase::Running, willing }
+    }
+
+    /// Where the call stands.
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether the caller takes progressive results.
+    pub const fn is_willing(&self) -> bool {
+        self.willing
+    }
+
+    /// Takes note of a reply and says what to do with it.
+    pub fn on_reply(&mut self, reply: ReplyKind) -> Verdict {
+        match (self.phase, reply) {
+            (Phase::Running | Phase::Canceling, ReplyKind::Progress) if self.willing => Verdict::Deliver,
+            (Phase::Running | Phase::Canceling, ReplyKind::Progress) => Verdict::Unsolicited,
+            (Phase::Running | Phase::Canceling, ReplyKind::Last) => {
+                self.phase = Phase::Over;
+                Verdict::Deliver
+            }
+            (Phase::Abandoned, ReplyKind::Last) => {
+                self.phase = Phase::Over;
+                Verdict::Late
+            }
+            (Phase::Abandoned, ReplyKind::Progress) | (Phase::Over, _) => Verdict::Late,
+        }
+    }
+
+    /// Takes note of a cancel. `true`: it changed something; `false`: it came too late, or again.
+    pub fn on_cancel(&mut self, mode: CancelMode) -> bool {
+        let phase = match (self.phase, mode) {
+            (Phase::Running, CancelMode::Kill) => Phase::Canceling,
+            (Phase::Running | Phase::Canceling, CancelMode::Skip | CancelMode::KillNoWait) => Phase::Abandoned,
+            _ => return false,
+        };
+        self.phase = phase;
+        true
+    }
+
+    /// The caller has been given another end than the callee's: a timeout, its own leaving, a limit.
+    pub fn abandon(&mut self) {
+        if matches!(self.phase, Phase::Running | Phase::Canceling) {
+            self.phase = Phase::Abandoned;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reached(phase: Phase, willing: bool) -> Progress {
+        let mut progress = Progress::new(willing);
+        match phase {
+            Phase::Running => {}
+            Phase::Canceling => assert!(progress.on_cancel(CancelMode::Kill)),
+            Phase::Abandoned => progress.abandon(),
+            Phase::Over => assert_eq!(progress.on_reply(ReplyKind::Last), Verdict::Deliver),
+        }
+        assert_eq!(progress.phase(), phase);
+        progress
+    }
+
+    #[test]
+    fn each_cell_of_the_table() {
+        use Phase::*;
+        use ReplyKind::*;
+        use Verdict::*;
+        let table = [
+            (Running, true, Progress, Deliver, Running),
+            (Running, true, Last, Deliver, Over),
+            (Running, false, Progress, Unsolicited, Running),
+            (Running, false, Last, Deliver, Over),
+            (Canceling, true, Progress, Deliver, Canceling),
+            (Canceling, true, Last, Deliver, Over),
+            (Canceling, false, Progress, Unsolicited, Canceling),
+            (Canceling, false, Last, Deliver, Over),
+            (Abandoned, true, Progress, Late, Abandoned),
+            (Abandoned, true, Last, Late, Over),
+            (Abandoned, false, Progress, Late, Abandoned),
+            (Abandoned, false, Last, Late, Over),
+            (Over, true, Progress, Late, Over),
+            (Over, true, Last, Late, Over),
+            (Over, false, Progress, Late, Over),
+            (Over, false, Last, Late, Over),
+        ];
+        for (phase, willing, reply, verdict, then) in table {
+            let mut progress = reached(phase, willing);
+            assert_eq!(progress.on_reply(reply), verdict, "{phase:?}, willing: {willing}, {reply:?}");
+            assert_eq!(progress.phase(), then, "{phase:?}, willing: {willing}, {reply:?}");
+        }
+    }
+
+    #[test]
+    fn a_cancel_changes_a_running_call_and_upgrades_a_kill() {
+        use CancelMode::*;
+        let table = [
+            (Phase::Running, Skip, true, Phase::Abandoned),
+            (Phase::Running, Kill, true, Phase::Canceling),
+            (Phase::Running, KillNoWait, true, Phase::Abandoned),
+            (Phase::Canceling, Skip, true, Phase::Abandoned),
+            (Phase::Canceling, Kill, false, Phase::Canceling),
+            (Phase::Canceling, KillNoWait, true, Phase::Abandoned),
+            (Phase::Abandoned, Kill, false, Phase::Abandoned),
+            (Phase::Abandoned, KillNoWait, false, Phase::Abandoned),
+            (Phase::Over, Skip, false, Phase::Over),
+            (Phase::Over, Kill, false, Phase::Over),
+        ];
+        for (phase, mode, changed, then) in table {
+            let mut progress = reached(phase, true);
+            assert_eq!(progress.on_cancel(mode), changed, "{phase:?}, {mode:?}");
+            assert_eq!(progress.phase(), then, "{phase:?}, {mode:?}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What a callee answers and a caller gets.
+
+use wamp_proto::message::RequestKind;
+use wamp_proto::{Payload, Uri, message};
+
+use crate::progress::ReplyKind;
+
+/// One answer to a call.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Reply {
+    /// A progressive result; others follow.
+    Progress(Payload),
+    /// The last one: the call has succeeded.
+    Result(Payload),
+    /// The last one: the call has failed.
+    Error(Failure),
+}
+
+impl Reply {
+    /// Whether others follow.
+    pub fn kind(&self) -> ReplyKind {
+        match self {
+            Reply::Progress(_) => ReplyKind::Progress,
+            Reply::Result(_) | Reply::Error(_) => ReplyKind::Last,
+        }
+    }
+}
+
+/// Why a request failed: a URI, and arguments that say more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// What happened, as the peer wrote it.
+    pub error: Uri,
+    /// What is said about it.
+    pub payload: Payload,
+}
+
+impl Failure {
+    /// A failure that says nothing beyond its URI.
+    pub fn new(error: Uri) -> Self {
+        Self { error, payload: Payload::empty() }
+    }
+
+    /// Whether the call was canceled, in either spelling.
+    pub fn is_canceled(&self) -> bool {
+        self.error == wamp_proto::uri::CANCELED || self.error == wamp_proto::uri::CANCELLED
+    }
+
+    pub(crate) fn answer(self, kind: RequestKind, request: wamp_proto::RequestId) -> message::Error {
+        message::Error {
+            kind,
+            request,
+            details: message::ErrorDetails::default(),
+            error: self.error,
+            payload: self.payload,
+        }
+    }
+}
+
+impl From<message::Error> for Failure {
+    fn from(error: message::Error) -> Self {
+        Self { error: error.error, payload: error.payload }
+    }
+}

@@ -1,0 +1,101 @@
+//! Request ids: counted by 1 from 1, in each session and each direction by itself (Basic Profile, *IDs*).
+
+use wamp_proto::RequestId;
+
+/// The ids of the requests that this end makes.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestIds {
+    next: RequestId,
+    /// The last one given out; `None` before the first.
+    last: Option<RequestId>,
+}
+
+impl RequestIds {
+    pub(crate) fn new() -> Self {
+        Self::beginning_at(RequestId::FIRST)
+    }
+
+    pub(crate) fn beginning_at(next: RequestId) -> Self {
+        Self { next, last: None }
+    }
+
+    /// The one that comes next.
+    pub(crate) fn peek(&self) -> RequestId {
+        self.next
+    }
+
+    /// Gives out the next one.
+    pub(crate) fn next(&mut self) -> RequestId {
+        let id = self.next;
+        self.next = id.next();
+        self.last = Some(id);
+        id
+    }
+
+    /// Whether this id has been given out. Once the count has wrapped, every id has.
+    pub(crate) fn has_issued(&self, id: RequestId) -> bool {
+        self.last.is_some_and(|last| id <= last)
+    }
+}
+
+/// How the id of an incoming request stands to those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sequence {
+    /// It is the next one.
+    Next,
+    /// It was used before: perhaps a call that goes on.
+    Seen,
+    /// Ids before it are missing.
+    Gap { expected: RequestId },
+}
+
+/// The ids of the requests that the other end makes.
+#[derive(Clone, Debug)]
+pub(crate) struct Watermark {
+    next: RequestId,
+}
+
+impl Watermark {
+    pub(crate) fn new() -> Self {
+        Self { next: RequestId::FIRST }
+    }
+
+    /// Judges an id; the next one moves the mark.
+    pub(crate) fn check(&mut self, id: RequestId) -> Sequence {
+        if id == self.next {
+            self.next = id.next();
+            Sequence::Next
+        } else if id < self.next {
+            Sequence::Seen
+        } else {
+            Sequence::Gap { expected: self.next }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wamp_proto::MAX_ID;
+
+    // behaviour 1
+    #[test]
+    fn ids_count_from_1_and_wrap_after_2_to_the_53() {
+        let mut ids = RequestIds::new();
+        assert_eq!((ids.next().get(), ids.next().get()), (1, 2));
+        let mut ids = RequestIds::beginning_at(RequestId::new(MAX_ID).unwrap());
+        assert_eq!((ids.next().get(), ids.next().get()), (MAX_ID, 1));
+    }
+
+    // behaviour 2
+    #[test]
+    fn a_watermark_tells_next_from_seen_from_gap() {
+        let id = |n| RequestId::new(n).unwrap();
+        let mut mark = Watermark::new();
+        assert_eq!(mark.check(id(1)), Sequence::Next);
+        assert_eq!(mark.check(id(2)), Sequence::Next);
+        assert_eq!(mark.check(id(1)), Sequence::Seen);
+        assert_eq!(mark.check(id(4)), Sequence::Gap { expected: id(3) });
+        assert_eq!(mark.check(id(3)), Sequence::Next);
+    }
+}

@@ -1,0 +1,132 @@
+//! The broker: subscriptions, and publications on their way to the subscribers.
+
+use wamp_proto::message::{self, EventDetails, MatchPolicy, RequestKind};
+use wamp_proto::uri::UriKind;
+use wamp_proto::{Message, PublicationId, Serializer, Uri, uri};
+
+use super::outbox::{Prepared, check};
+use super::realm::Realm;
+use super::sessions::SessionKey;
+use super::topics::Topics;
+
+pub(super) struct Broker {
+    pub(super) topics: Topics,
+}
+
+impl Broker {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { topics: Topics::new(seed) }
+    }
+}
+
+impl Realm {
+    pub(super) fn handle_subscribe(&mut self, from: SessionKey, subscribe: message::Subscribe) {
+        let request = subscribe.request;
+        if !self.is_next(from, "SUBSCRIBE", request) {
+            return;
+        }
+        if let Err((error, text)) = self.subscribe(from, &subscribe) {
+            self.refuse(from, RequestKind::Subscribe, request, error, &text);
+        }
+    }
+
+    fn subscribe(&mut self, from: SessionKey, subscribe: &message::Subscribe) -> Result<(), (Uri, String)> {
+        let Some(session) = self.sessions.get_mut(from) else { return Ok(()) };
+        if subscribe.options.extra.contains("match") {
+            return Err((uri::INVALID_ARGUMENT, "the option \"match\" has no value that is known".to_owned()));
+        }
+        if !matches!(subscribe.options.policy, None | Some(MatchPolicy::Exact)) {
+            let text = "this router has no pattern-based subscriptions";
+            return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
+        }
+        subscribe
+            .topic
+            .check(self.config.uri_rules, UriKind::Exact)
+            .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+        let limit = self.config.limits.subscriptions;
+        if session.subscriptions.len() >= limit {
+            return Err((uri::UNAVAILABLE, format!("a session may have {limit} subscriptions")));
+        }
+        let subscription = self.broker.topics.subscribe(&subscribe.topic, from);
+        session.subscriptions.insert(subscription, ());
+        self.out.send(from, message::Subscribed { request: subscribe.request, subscription });
+        Ok(())
+    }
+
+    pub(super) fn handle_unsubscribe(&mut self, from: SessionKey, unsubscribe: message::Unsubscribe) {
+        let message::Unsubscribe { request, subscription } = unsubscribe;
+        if !self.is_next(from, "UNSUBSCRIBE", request) {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(from) else { return };
+        if session.subscriptions.remove(&subscription).is_none() {
+            let text = format!("this session has no subscription {subscription}");
+            return self.refuse(from, RequestKind::Unsubscribe, request, uri::NO_SUCH_SUBSCRIPTION, &text);
+        }
+        self.broker.topics.unsubscribe(subscription, from);
+        self.out.send(from, message::Unsubscribed { request: Some(request), details: None });
+    }
+
+    pub(super) fn handle_publish(&mut self, from: SessionKey, publish: message::Publish, prepared: &Prepared) {
+        let message::Publish { request, options, topic, payload } = publish;
+        if !self.is_next(from, "PUBLISH", request) {
+            return;
+        }
+        let acknowledge = options.acknowledge == Some(true);
+        let wrong = match topic.check(self.config.uri_rules, UriKind::Exact) {
+            Err(error) => Some(error.to_string()),
+            Ok(()) if topic.is_reserved() => Some(format!("{topic:?} is reserved: it begins with \"wamp\"")),
+            Ok(()) => None,
+        };
+        if let Some(text) = wrong {
+            if acknowledge {
+                self.refuse(from, RequestKind::Publish, request, uri::INVALID_URI, &text);
+            }
+            return;
+        }
+        let publication = PublicationId::new(self.rng.u64(1..=wamp_proto::MAX_ID))
+            .expect("drawn from the range of ids");
+        if let Some((subscription, found)) = self.broker.topics.find(&topic) {
+            let exclude_me = options.exclude_me != Some(false);
+            for to in found.subscribers.iter().copied().filter(|to| !(exclude_me && *to == from)) {
+                let Some(session) = self.sessions.get(to) else { continue };
+                let mut details = EventDetails::default();
+                details.ppt = options.ppt.clone();
+                let event = prepared.payload(&payload, session).and_then(|payload| {
+                    let event = message::Event { subscription, publication, details, payload };
+                    let event = Message::from(event);
+                    check(&event, session).map(|()| event)
+                });
+                match event {
+                    Ok(event) => {
+                        self.stats.events += 1;
+                        self.out.send(to, event);
+                    }
+                    Err(_) => self.stats.events_dropped += 1,
+                }
+            }
+        }
+        if acknowledge {
+            self.out.send(from, message::Published { request, publication });
+        }
+    }
+
+    pub(super) fn dispose_subscriptions(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        for (subscription, ()) in session.subscriptions.drain() {
+            self.broker.topics.unsubscribe(subscription, key);
+        }
+    }
+
+    pub(super) fn serializers_of_subscribers(&self, publish: &message::Publish) -> Vec<Serializer> {
+        let mut serializers = Vec::new();
+        if let Some((_, topic)) = self.broker.topics.find(&publish.topic) {
+            for session in topic.subscribers.iter().filter_map(|key| self.sessions.get(*key)) {
+                if !serializers.contains(&session.serializer) {
+                    serializers.push(session.serializer);
+                }
+            }
+        }
+        serializers
+    }
+}

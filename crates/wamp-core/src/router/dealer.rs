@@ -1,0 +1,440 @@
+//! The dealer: registrations, and calls from their CALL to their one end.
+//!
+//! For each call there is one record with a [`Progress`]; whatever happens to it, `end` takes the record away
+//! and exactly one message tells the caller. A reply for a record that is gone is late, and ignored; the
+//! watermark of the callee's session tells it from one for an invocation that never was.
+
+use std::time::Duration;
+
+use wamp_proto::message::{
+    self, CallOptions, CancelMode, InterruptOptions, InvocationDetails, MatchPolicy, RegisterOptions, RequestKind,
+    ResultDetails,
+};
+use wamp_proto::uri::UriKind;
+use wamp_proto::{Message, RequestId, Serializer, Uri, uri};
+
+use super::call::{Call, CallKey, Calls};
+use super::outbox::{Prepared, check, failure};
+use super::procedures::Procedures;
+use super::realm::{Due, Realm};
+use super::sessions::SessionKey;
+use crate::progress::{Phase, Progress, Verdict};
+use crate::{Failure, Reply, Time};
+
+pub(super) struct Dealer {
+    pub(super) procedures: Procedures,
+    pub(super) calls: Calls,
+}
+
+impl Dealer {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { procedures: Procedures::new(seed), calls: Calls::new() }
+    }
+}
+
+/// A request that is answered with an ERROR: its URI and a sentence.
+type Refused = (Uri, String);
+
+impl Realm {
+    pub(super) fn handle_register(&mut self, from: SessionKey, register: message::Register) {
+        let request = register.request;
+        if !self.is_next(from, "REGISTER", request) {
+            return;
+        }
+        if let Err((error, text)) = self.register(from, &register) {
+            self.refuse(from, RequestKind::Register, request, error, &text);
+        }
+    }
+
+    fn register(&mut self, from: SessionKey, register: &message::Register) -> Result<(), Refused> {
+        let Some(session) = self.sessions.get_mut(from) else { return Ok(()) };
+        let procedure = &register.procedure;
+        check_registration(&register.options)?;
+        procedure
+            .check(self.config.uri_rules, UriKind::Exact)
+            .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+        if procedure.is_reserved() {
+            return Err((uri::INVALID_URI, format!("{procedure:?} is reserved: it begins with \"wamp\"")));
+        }
+        let limit = self.config.limits.registrations;
+        if session.registrations.len() >= limit {
+            return Err((uri::UNAVAILABLE, format!("a session may have {limit} registrations")));
+        }
+        let Some(registration) = self.dealer.procedures.register(procedure, from) else {
+            return Err((uri::PROCEDURE_ALREADY_EXISTS, format!("{procedure:?} is registered already")));
+        };
+        session.registrations.insert(registration, ());
+        self.out.send(from, message::Registered { request: register.request, registration });
+        Ok(())
+    }
+
+    pub(super) fn handle_unregister(&mut self, from: SessionKey, unregister: message::Unregister) {
+        let message::Unregister { request, registration } = unregister;
+        if !self.is_next(from, "UNREGISTER", request) {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(from) else { return };
+        if session.registrations.remove(&registration).is_none() {
+            let text = format!("this session has no registration {registration}");
+            return self.refuse(from, RequestKind::Unregister, request, uri::NO_SUCH_REGISTRATION, &text);
+        }
+        self.dealer.procedures.remove(registration);
+        self.out.send(from, message::Unregistered { request: Some(request), details: None });
+    }
+
+    pub(super) fn handle_call(
+        &mut self,
+        now: Time,
+        from: SessionKey,
+        call: message::Call,
+        prepared: &Prepared,
+    ) {
+        let request = call.request;
+        if !self.is_next(from, "CALL", request) {
+            return;
+        }
+        if call.options.progress == Some(true) {
+            let text = "CALL with progress, where progressive_call_invocations was not announced";
+            return self.violation(from, text);
+        }
+        if let Err((error, text)) = self.call(now, from, call, prepared) {
+            self.refuse(from, RequestKind::Call, request, error, &text);
+        }
+    }
+
+    fn call(
+        &mut self,
+        now: Time,
+        from: SessionKey,
+        call: message::Call,
+        prepared: &Prepared,
+    ) -> Result<(), Refused> {
+        let message::Call { request, options, procedure, payload } = call;
+        let Some(caller) = self.sessions.get(from) else { return Ok(()) };
+        procedure
+            .check(self.config.uri_rules, UriKind::Exact)
+            .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+        let timeout = timeout(&options)?;
+        let willing = options.receive_progress == Some(true) && caller.announced.caller_progress;
+        let limits = &self.config.limits;
+        if caller.calls.len() >= limits.calls {
+            return Err((uri::UNAVAILABLE, format!("a session may have {} calls under way", limits.calls)));
+        }
+        if willing && caller.progressive_calls >= limits.progressive_calls {
+            let limit = limits.progressive_calls;
+            return Err((uri::UNAVAILABLE, format!("a session may have {limit} progressive calls under way")));
+        }
+        let Some((registration, found)) = self.dealer.procedures.find(&procedure) else {
+            return Err((uri::NO_SUCH_PROCEDURE, format!("no procedure {procedure:?} is registered")));
+        };
+        let key = found.callee;
+        let Some(callee) = self.sessions.get(key) else { return Ok(()) };
+        if callee.invocations.len() >= limits.invocations {
+            return Err((uri::UNAVAILABLE, "the callee has too many calls under way".to_owned()));
+        }
+        let refused = |refusal: super::outbox::Refusal| (refusal.error, refusal.text);
+        let mut details = InvocationDetails::default();
+        details.receive_progress = willing.then_some(true);
+        details.ppt = options.ppt;
+        let payload = prepared.payload(&payload, callee).map_err(refused)?;
+        let invocation = callee.invocation_ids.peek();
+        let message = Message::from(message::Invocation { request: invocation, registration, details, payload });
+        check(&message, callee).map_err(refused)?;
+
+        // Everything is checked; from here on it happens.
+        let call = self.dealer.calls.insert(Call {
+            caller: from,
+            request,
+            callee: key,
+            invocation,
+            progress: Progress::new(willing),
+            timeout,
+            deadline: None,
+        });
+        if let Some(callee) = self.sessions.get_mut(key) {
+            callee.invocation_ids.next();
+            callee.invocations.insert(invocation, call);
+        }
+        if let Some(caller) = self.sessions.get_mut(from) {
+            caller.calls.insert(request, call);
+            caller.progressive_calls += usize::from(willing);
+        }
+        self.restart_timeout(now, call);
+        self.out.send(key, message);
+        Ok(())
+    }
+
+    pub(super) fn handle_yield(
+        &mut self,
+        now: Time,
+        from: SessionKey,
+        result: message::Yield,
+        prepared: &Prepared,
+    ) {
+        let Some(key) = self.invoked(from, "YIELD", result.request) else { return };
+        let mut details = ResultDetails::default();
+        details.ppt = result.options.ppt;
+        let reply = if result.options.progress == Some(true) {
+            details.progress = Some(true);
+            Reply::Progress(result.payload)
+        } else {
+            Reply::Result(result.payload)
+        };
+        self.reply(now, key, reply, details, prepared);
+    }
+
+    pub(super) fn handle_error(
+        &mut self,
+        now: Time,
+        from: SessionKey,
+        error: message::Error,
+        prepared: &Prepared,
+    ) {
+        if error.kind != RequestKind::Invocation {
+            let text = format!("ERROR for {:?}, where only an INVOCATION can fail at a client", error.kind);
+            return self.violation(from, &text);
+        }
+        let Some(key) = self.invoked(from, "ERROR", error.request) else { return };
+        let mut details = ResultDetails::default();
+        details.ppt = error.details.ppt.clone();
+        self.reply(now, key, Reply::Error(error.into()), details, prepared);
+    }
+
+    /// The call that an answer of a callee is for. Without one the answer is late, or a violation.
+    fn invoked(&mut self, from: SessionKey, name: &str, invocation: RequestId) -> Option<CallKey> {
+        let session = self.sessions.get(from)?;
+        let call = session.invocations.get(&invocation).copied();
+        if call.is_none() {
+            if session.invocation_ids.has_issued(invocation) {
+                self.stats.late += 1;
+            } else {
+                self.violation(from, &format!("{name} for the invocation {invocation}, which never was"));
+            }
+        }
+        call
+    }
+
+    /// Passes an answer on to the caller.
+    fn reply(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        reply: Reply,
+        details: ResultDetails,
+        prepared: &Prepared,
+    ) {
+        let Some(call) = self.dealer.calls.get(key) else { return };
+        let mut progress = call.progress;
+        match progress.on_reply(reply.kind()) {
+            Verdict::Deliver => {}
+            Verdict::Unsolicited => return self.stats.unsolicited += 1,
+            Verdict::Late => return self.stats.late += 1,
+        }
+        let is_progress = matches!(reply, Reply::Progress(_));
+        match self.answer(call, reply, details, prepared) {
+            Ok(answer) => {
+                let caller = call.caller;
+                self.out.send(caller, answer);
+                self.stats.results += 1;
+                if is_progress {
+                    self.stats.progressive_results += 1;
+                    if let Some(call) = self.dealer.calls.get_mut(key) {
+                        call.progress = progress;
+                    }
+                    if progress.phase() == Phase::Running {
+                        self.restart_timeout(now, key);
+                    }
+                } else {
+                    self.end(key);
+                }
+            }
+            Err((error, text)) => {
+                if is_progress {
+                    self.interrupt(key, CancelMode::KillNoWait, error.clone());
+                }
+                self.fail(key, error, &text);
+            }
+        }
+    }
+
+    /// The message for the caller, checked.
+    fn answer(
+        &self,
+        call: &Call,
+        reply: Reply,
+        details: ResultDetails,
+        prepared: &Prepared,
+    ) -> Result<Message, Refused> {
+        let gone = || (uri::CANCELED, "the caller is gone".to_owned());
+        let caller = self.sessions.get(call.caller).ok_or_else(gone)?;
+        let refused = |refusal: super::outbox::Refusal| (refusal.error, refusal.text);
+        let request = call.request;
+        let message = match reply {
+            Reply::Progress(payload) => {
+                let mut payload = prepared.payload(&payload, caller).map_err(refused)?;
+                if caller.announced.wants_explicit_arguments {
+                    payload = payload.explicit(caller.serializer);
+                }
+                Message::from(message::Result { request, details, payload })
+            }
+            Reply::Result(payload) => {
+                let payload = prepared.payload(&payload, caller).map_err(refused)?;
+                Message::from(message::Result { request, details, payload })
+            }
+            Reply::Error(Failure { error, payload }) => {
+                let error = if error == uri::CANCELLED { uri::CANCELED } else { error };
+                let payload = prepared.payload(&payload, caller).map_err(refused)?;
+                let mut answer = Failure { error, payload }.answer(RequestKind::Call, request);
+                answer.details.ppt = details.ppt;
+                Message::from(answer)
+            }
+        };
+        check(&message, caller).map_err(refused)?;
+        Ok(message)
+    }
+
+    pub(super) fn handle_cancel(&mut self, now: Time, from: SessionKey, cancel: message::Cancel) {
+        let Some(session) = self.sessions.get(from) else { return };
+        // A call that is over is over: the caller learns that from its answer, which is on its way.
+        let Some(key) = session.calls.get(&cancel.request).copied() else { return };
+        let Some(call) = self.dealer.calls.get(key) else { return };
+        let callee_takes_interrupt =
+            self.sessions.get(call.callee).is_some_and(|callee| callee.announced.callee_canceling);
+        let mode = match cancel.options.mode.unwrap_or(CancelMode::KillNoWait) {
+            _ if !callee_takes_interrupt => CancelMode::Skip,
+            mode => mode,
+        };
+        let Some(call) = self.dealer.calls.get_mut(key) else { return };
+        if !call.progress.on_cancel(mode) {
+            return;
+        }
+        if mode != CancelMode::Skip {
+            self.interrupt(key, mode, uri::CANCELED);
+        }
+        if mode == CancelMode::Kill {
+            self.set_deadline(now, key, Some(self.config.kill_timeout));
+        } else {
+            self.fail(key, uri::CANCELED, "the call was canceled");
+        }
+    }
+
+    pub(super) fn handle_call_deadline(&mut self, key: CallKey) {
+        let Some(call) = self.dealer.calls.get_mut(key) else { return };
+        call.deadline = None;
+        match call.progress.phase() {
+            Phase::Canceling => {
+                self.fail(key, uri::CANCELED, "the call was canceled, and the callee did not answer in time");
+            }
+            _ => {
+                self.stats.timeouts += 1;
+                self.interrupt(key, CancelMode::KillNoWait, uri::TIMEOUT);
+                self.fail(key, uri::TIMEOUT, "the callee did not answer in time");
+            }
+        }
+    }
+
+    /// A session is leaving: its calls, its invocations and its registrations end.
+    pub(super) fn dispose_calls(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let calls: Vec<CallKey> = session.calls.drain().map(|(_, call)| call).collect();
+        for call in calls {
+            self.interrupt(call, CancelMode::KillNoWait, uri::CANCELED);
+            self.end(call);
+        }
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let invocations: Vec<CallKey> = session.invocations.drain().map(|(_, call)| call).collect();
+        let registrations: Vec<_> = session.registrations.drain().map(|(id, ())| id).collect();
+        for call in invocations {
+            self.fail(call, uri::CANCELED, "the callee is gone");
+        }
+        for registration in registrations {
+            self.dealer.procedures.remove(registration);
+        }
+    }
+
+    /// Ends a call with an ERROR for the caller.
+    fn fail(&mut self, key: CallKey, error: Uri, text: &str) {
+        let Some(call) = self.end(key) else { return };
+        if let Some(caller) = self.sessions.get(call.caller) {
+            let answer = failure(error, text, caller).answer(RequestKind::Call, call.request);
+            self.out.send(call.caller, answer);
+        }
+    }
+
+    /// Tells the callee that its answer is not wanted any more, if it understands that.
+    fn interrupt(&mut self, key: CallKey, mode: CancelMode, reason: Uri) {
+        let Some(call) = self.dealer.calls.get(key) else { return };
+        if self.sessions.get(call.callee).is_some_and(|callee| callee.announced.callee_canceling) {
+            let mut options = InterruptOptions::default();
+            options.mode = Some(mode);
+            options.reason = Some(reason);
+            self.out.send(call.callee, message::Interrupt { request: call.invocation, options });
+        }
+    }
+
+    /// Takes away the record of a call.
+    fn end(&mut self, key: CallKey) -> Option<Call> {
+        let call = self.dealer.calls.remove(key)?;
+        if let Some(caller) = self.sessions.get_mut(call.caller) {
+            caller.calls.remove(&call.request);
+            caller.progressive_calls -= usize::from(call.progress.is_willing());
+        }
+        if let Some(callee) = self.sessions.get_mut(call.callee) {
+            callee.invocations.remove(&call.invocation);
+        }
+        if let Some(deadline) = call.deadline {
+            self.deadlines.clear(deadline);
+        }
+        Some(call)
+    }
+
+    fn restart_timeout(&mut self, now: Time, key: CallKey) {
+        if let Some(timeout) = self.dealer.calls.get(key).and_then(|call| call.timeout) {
+            self.set_deadline(now, key, Some(timeout));
+        }
+    }
+
+    fn set_deadline(&mut self, now: Time, key: CallKey, after: Option<Duration>) {
+        let Some(call) = self.dealer.calls.get_mut(key) else { return };
+        if let Some(deadline) = call.deadline.take() {
+            self.deadlines.clear(deadline);
+        }
+        call.deadline = after.map(|after| self.deadlines.set(now + after, Due::Call(key)));
+    }
+
+    pub(super) fn serializer_of_callee(&self, call: &message::Call) -> Option<Serializer> {
+        let (_, registration) = self.dealer.procedures.find(&call.procedure)?;
+        Some(self.sessions.get(registration.callee)?.serializer)
+    }
+
+    pub(super) fn serializer_of_caller(&self, callee: SessionKey, invocation: RequestId) -> Option<Serializer> {
+        let key = self.sessions.get(callee)?.invocations.get(&invocation)?;
+        Some(self.sessions.get(self.dealer.calls.get(*key)?.caller)?.serializer)
+    }
+}
+
+fn check_registration(options: &RegisterOptions) -> Result<(), Refused> {
+    for key in ["match", "invoke"] {
+        if options.extra.contains(key) {
+            return Err((uri::INVALID_ARGUMENT, format!("the option {key:?} has no value that is known")));
+        }
+    }
+    if !matches!(options.policy, None | Some(MatchPolicy::Exact)) {
+        let text = "this router has no pattern-based registrations";
+        return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
+    }
+    if !matches!(options.invoke, None | Some(message::InvocationPolicy::Single)) {
+        let text = "this router has no shared registrations";
+        return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
+    }
+    Ok(())
+}
+
+/// The timeout of a call, or what is wrong with it.
+fn timeout(options: &CallOptions) -> Result<Option<Duration>, Refused> {
+    if options.extra.contains("timeout") {
+        let text = "the option \"timeout\" must be a whole number of milliseconds between 0 and 2^53";
+        return Err((uri::INVALID_ARGUMENT, text.to_owned()));
+    }
+    Ok(options.timeout.map(|millis| Duration::from_millis(millis.0)).filter(|timeout| !timeout.is_zero()))
+}

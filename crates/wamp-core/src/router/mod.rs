@@ -1,0 +1,21 @@
+//! The router's side: a link until WELCOME, and a realm with all its sessions.
+//!
+//! [`Accept`] reads HELLO and says which realm is wanted. [`Realm`] is everything behind WELCOME: its
+//! sessions, a dealer and a broker. Neither knows links or queues: messages come in with the key of their
+//! session, and go out with one.
+
+mod accept;
+mod broker;
+mod call;
+mod dealer;
+mod features;
+mod outbox;
+mod procedures;
+mod realm;
+mod sessions;
+mod topics;
+
+pub use accept::{Accept, AcceptEvent};
+pub use outbox::Prepared;
+pub use realm::{Closing, Config, Event, Join, Limits, Realm, Stats, Sizes};
+pub use sessions::SessionKey;

@@ -1,0 +1,113 @@
+//! What goes out of a realm: checked against its receiver before anything is changed.
+
+use std::collections::VecDeque;
+
+use wamp_proto::{EncodeError, Message, Payload, Serializer, Uri, uri};
+
+use super::SessionKey;
+use super::sessions::Session;
+use crate::Failure;
+
+/// Messages on their way out of a realm, in order.
+pub(super) struct Outbox {
+    queue: VecDeque<(SessionKey, Message)>,
+}
+
+impl Outbox {
+    pub(super) fn new() -> Self {
+        Self { queue: VecDeque::new() }
+    }
+
+    pub(super) fn send(&mut self, to: SessionKey, message: impl Into<Message>) {
+        self.queue.push_back((to, message.into()));
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(SessionKey, Message)> {
+        self.queue.pop_front()
+    }
+
+    /// Takes back everything for a session whose link will not carry it any more.
+    pub(super) fn forget(&mut self, to: SessionKey) {
+        self.queue.retain(|(receiver, _)| *receiver != to);
+    }
+}
+
+/// A payload that has been transcoded already, before the realm was locked.
+///
+/// Large payloads take long to rewrite; a driver that shares a realm among links asks
+/// [`Realm::transcodings`](super::Realm::transcodings) which are needed, makes them outside its lock, and hands
+/// them in. Whatever is missing is made by the realm.
+#[derive(Debug, Default)]
+pub struct Prepared(Vec<(Serializer, Result<Payload, EncodeError>)>);
+
+impl Prepared {
+    /// Nothing.
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The payload in each of these serializers.
+    pub fn new(payload: &Payload, serializers: &[Serializer]) -> Self {
+        Self(serializers.iter().map(|serializer| (*serializer, payload.transcode(*serializer))).collect())
+    }
+
+    fn take(&self, serializer: Serializer) -> Option<Result<Payload, EncodeError>> {
+        self.0.iter().find(|(of, _)| *of == serializer).map(|(_, made)| made.clone())
+    }
+
+    /// The payload as this session wants it.
+    pub(super) fn payload(&self, payload: &Payload, to: &Session) -> Result<Payload, Refusal> {
+        if payload.is_empty() || payload.serializer() == Some(to.serializer) {
+            return Ok(payload.clone());
+        }
+        let made = self.take(to.serializer).unwrap_or_else(|| payload.transcode(to.serializer));
+        made.map_err(|error| Refusal { error: uri::INVALID_ARGUMENT, text: error.to_string() })
+    }
+}
+
+/// Why a message cannot go to its receiver.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) error: Uri,
+    pub(super) text: String,
+}
+
+impl Refusal {
+    /// The failure for the one who gets it instead.
+    pub(super) fn failure(&self, to: &Session) -> Failure {
+        failure(self.error.clone(), &self.text, to)
+    }
+}
+
+/// A failure with a sentence as its argument.
+pub(super) fn failure(error: Uri, text: &str, to: &Session) -> Failure {
+    let payload = Payload::new(to.serializer, &(text,)).unwrap_or_default();
+    Failure { error, payload }
+}
+
+/// What the longest head can be: three ids, the options that this router writes, and room to spare. URIs
+/// count by themselves.
+const HEAD: usize = 512;
+
+/// Checks that a message can be written for a session and is not too big for its link.
+pub(super) fn check(message: &Message, to: &Session) -> Result<(), Refusal> {
+    let too_big = |octets: usize| Refusal {
+        error: uri::PAYLOAD_SIZE_EXCEEDED,
+        text: format!("a message of {octets} octets, where the receiver takes {}", to.max_message),
+    };
+    let payload = message.payload().len();
+    let plain = match message {
+        Message::Result(result) => result.details.ppt.is_none(),
+        Message::Event(event) => event.details.ppt.is_none() && event.details.topic.is_none(),
+        _ => false,
+    };
+    if plain && payload + HEAD <= to.max_message {
+        return Ok(());
+    }
+    let mut head = Vec::new();
+    message
+        .encode_head(to.serializer, &mut head)
+        .map_err(|error| Refusal { error: uri::INVALID_ARGUMENT, text: error.to_string() })?;
+    let octets = head.len() + payload + to.serializer.end().len();
+    if octets > to.max_message { Err(too_big(octets)) } else { Ok(()) }
+}

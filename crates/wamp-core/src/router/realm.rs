@@ -1,0 +1,447 @@
+//! A realm: its sessions, and the messages between them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use wamp_proto::message::{self, CloseDetails, HelloDetails, RequestKind, WelcomeDetails};
+use wamp_proto::uri::UriRules;
+use wamp_proto::{ByteString, Message, RequestId, Serializer, Uri, uri};
+
+use super::accept::abort;
+use super::broker::Broker;
+use super::call::CallKey;
+use super::dealer::Dealer;
+use super::features::{self, Announced};
+use super::outbox::{Outbox, Prepared, failure};
+use super::sessions::{Phase, Session, SessionKey, Sessions};
+use crate::Time;
+use crate::auth;
+use crate::deadlines::Deadlines;
+use crate::map::map;
+use crate::request_ids::{RequestIds, Sequence, Watermark};
+
+/// How a realm is to be.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Its name.
+    pub name: Uri,
+    /// What the router calls itself.
+    pub agent: ByteString,
+    /// How URIs are judged.
+    pub uri_rules: UriRules,
+    /// What one session may take.
+    pub limits: Limits,
+    /// How long a callee may take to answer a `kill`; 30 s by default.
+    pub kill_timeout: Duration,
+    /// How long a client may take to answer GOODBYE; 5 s by default.
+    pub goodbye_timeout: Duration,
+}
+
+impl Config {
+    /// A realm of this name, open to anonymous sessions, with the defaults.
+    pub fn new(name: impl Into<Uri>) -> Self {
+        Self {
+            name: name.into(),
+            agent: ByteString::from_static(concat!("wamp-rs/", env!("CARGO_PKG_VERSION"))),
+            uri_rules: UriRules::default(),
+            limits: Limits::default(),
+            kill_timeout: Duration::from_secs(30),
+            goodbye_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What one session may take of a realm.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Calls under way that it has made; 65,536 by default.
+    pub calls: usize,
+    /// How many of them may take progressive results; 4,096 by default.
+    pub progressive_calls: usize,
+    /// Calls under way that it is to answer; 65,536 by default.
+    pub invocations: usize,
+    /// Its registrations; 65,536 by default.
+    pub registrations: usize,
+    /// Its subscriptions; 65,536 by default.
+    pub subscriptions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls: 65_536,
+            progressive_calls: 4_096,
+            invocations: 65_536,
+            registrations: 65_536,
+            subscriptions: 65_536,
+        }
+    }
+}
+
+/// Who wants to join, and over what.
+#[derive(Clone, Debug)]
+pub struct Join {
+    /// `HELLO.Details`.
+    pub details: HelloDetails,
+    /// What the link speaks.
+    pub serializer: Serializer,
+    /// The greatest message that the link takes, in octets.
+    pub max_message: usize,
+}
+
+/// What a realm tells its driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A session is over; messages that were polled for it before are still to be sent.
+    Closed {
+        /// Which.
+        session: SessionKey,
+        /// What its link is to do.
+        closing: Closing,
+    },
+}
+
+/// What the link of a session is to do when the session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Closing {
+    /// Both sides have said GOODBYE, or the client has not answered ours: another HELLO may follow on the
+    /// same link.
+    Goodbye,
+    /// ABORT has been said: drop what is queued before it, send it, close.
+    Abort,
+    /// The link has gone before.
+    Lost,
+}
+
+/// What a realm has counted since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Results that went to their callers.
+    pub results: u64,
+    /// How many of them were progressive.
+    pub progressive_results: u64,
+    /// Replies to calls that were over.
+    pub late: u64,
+    /// Progressive results that no caller had asked for.
+    pub unsolicited: u64,
+    /// Calls that took too long.
+    pub timeouts: u64,
+    /// Events that went to subscribers.
+    pub events: u64,
+    /// Events that could not be written for a subscriber, or were too big for it.
+    pub events_dropped: u64,
+    /// Sessions that were aborted for breaking the protocol.
+    pub violations: u64,
+}
+
+/// How much a realm holds now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sizes {
+    /// Sessions.
+    pub sessions: usize,
+    /// Calls under way.
+    pub calls: usize,
+    /// Registrations.
+    pub registrations: usize,
+    /// Topics with subscribers.
+    pub topics: usize,
+    /// Deadlines.
+    pub deadlines: usize,
+}
+
+/// What a deadline is for.
+pub(super) enum Due {
+    /// The callee has not answered in time.
+    Call(CallKey),
+    /// The client has not answered GOODBYE in time.
+    Goodbye(SessionKey),
+}
+
+/// A realm: sessions that may call each other and publish to each other.
+pub struct Realm {
+    pub(super) config: Config,
+    pub(super) rng: fastrand::Rng,
+    pub(super) sessions: Sessions,
+    pub(super) dealer: Dealer,
+    pub(super) broker: Broker,
+    pub(super) deadlines: Deadlines<Due>,
+    pub(super) out: Outbox,
+    events: VecDeque<Event>,
+    pub(super) stats: Stats,
+    seed: u64,
+    closing: bool,
+}
+
+impl Realm {
+    /// An empty realm. The ids of sessions and publications, and the order of its tables, come from the seed.
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            config,
+            rng: fastrand::Rng::with_seed(seed),
+            sessions: Sessions::new(seed),
+            dealer: Dealer::new(seed),
+            broker: Broker::new(seed),
+            deadlines: Deadlines::new(),
+            out: Outbox::new(),
+            events: VecDeque::new(),
+            stats: Stats::default(),
+            seed,
+            closing: false,
+        }
+    }
+
+    /// The realm's name.
+    pub fn name(&self) -> &Uri {
+        &self.config.name
+    }
+
+    /// Lets a session in, with WELCOME.
+    ///
+    /// # Errors
+    /// The reason and the sentence of the ABORT that the link is to be refused with.
+    pub fn join(&mut self, _now: Time, join: Join) -> Result<SessionKey, (Uri, String)> {
+        if self.closing {
+            return Err((uri::SYSTEM_SHUTDOWN, "the router is shutting down".to_owned()));
+        }
+        let Join { details, serializer, max_message } = join;
+        if details.roles.is_empty() {
+            let text = "HELLO.Details.roles must have at least one of caller, callee, publisher, subscriber";
+            return Err((uri::NO_SUCH_ROLE, text.to_owned()));
+        }
+        let Some(identity) = auth::anonymous(&details, &mut self.rng) else {
+            let text = "this realm takes the authentication method \"anonymous\" only";
+            return Err((uri::NO_MATCHING_AUTH_METHOD, text.to_owned()));
+        };
+        let mut welcome = WelcomeDetails::default();
+        welcome.roles = features::announced();
+        welcome.agent = Some(self.config.agent.clone());
+        welcome.realm = Some(self.config.name.clone());
+        welcome.authid = Some(identity.authid.clone());
+        welcome.authrole = Some(identity.authrole.clone());
+        welcome.authmethod = Some(identity.authmethod.clone());
+        welcome.authprovider = Some(identity.authprovider.clone());
+        let session = Session {
+            identity,
+            announced: Announced::new(&details.roles, details.agent.as_deref()),
+            serializer,
+            max_message,
+            phase: Phase::Open,
+            requests: Watermark::new(),
+            invocation_ids: RequestIds::new(),
+            calls: map(self.seed),
+            progressive_calls: 0,
+            invocations: map(self.seed),
+            registrations: map(self.seed),
+            subscriptions: map(self.seed),
+        };
+        let key = self.sessions.insert(&mut self.rng, session);
+        self.out.send(key, message::Welcome { session: key.id(), details: welcome });
+        Ok(key)
+    }
+
+    /// The serializers that a message's payload will be rewritten in, where they are not its own. See
+    /// [`Prepared`].
+    pub fn transcodings(&self, from: SessionKey, message: &Message) -> Vec<Serializer> {
+        let own = message.payload().serializer();
+        let mut wanted = match message {
+            Message::Call(call) => self.serializer_of_callee(call).into_iter().collect(),
+            Message::Yield(result) => self.serializer_of_caller(from, result.request).into_iter().collect(),
+            Message::Error(error) => self.serializer_of_caller(from, error.request).into_iter().collect(),
+            Message::Publish(publish) => self.serializers_of_subscribers(publish),
+            _ => Vec::new(),
+        };
+        wanted.retain(|serializer| Some(*serializer) != own);
+        wanted
+    }
+
+    /// A message has come from a session.
+    pub fn handle_message(&mut self, now: Time, from: SessionKey, message: Message) {
+        self.handle_prepared(now, from, message, &Prepared::none());
+    }
+
+    /// A message has come from a session, and its payload has been transcoded already.
+    pub fn handle_prepared(&mut self, now: Time, from: SessionKey, message: Message, prepared: &Prepared) {
+        let Some(session) = self.sessions.get(from) else { return };
+        if let Phase::Closing(deadline) = session.phase {
+            if matches!(message, Message::Goodbye(_) | Message::Abort(_)) {
+                self.deadlines.clear(deadline);
+                self.finish(from, Closing::Goodbye);
+            }
+            return;
+        }
+        match message {
+            Message::Yield(result) => self.handle_yield(now, from, result, prepared),
+            Message::Call(call) => self.handle_call(now, from, call, prepared),
+            Message::Publish(publish) => self.handle_publish(from, publish, prepared),
+            Message::Error(error) => self.handle_error(now, from, error, prepared),
+            Message::Cancel(cancel) => self.handle_cancel(now, from, cancel),
+            Message::Register(register) => self.handle_register(from, register),
+            Message::Unregister(unregister) => self.handle_unregister(from, unregister),
+            Message::Subscribe(subscribe) => self.handle_subscribe(from, subscribe),
+            Message::Unsubscribe(unsubscribe) => self.handle_unsubscribe(from, unsubscribe),
+            Message::Goodbye(_) => {
+                self.dispose(from);
+                let details = CloseDetails::default();
+                self.out.send(from, message::Goodbye { details, reason: uri::GOODBYE_AND_OUT });
+                self.finish(from, Closing::Goodbye);
+            }
+            Message::Abort(_) => {
+                self.dispose(from);
+                self.finish(from, Closing::Lost);
+            }
+            Message::EventReceived(_) => {}
+            Message::Hello(_) => {
+                self.violation(from, "HELLO after the session was established");
+            }
+            other => {
+                self.violation(from, &format!("{}, which a client does not send now", other.name()));
+            }
+        }
+    }
+
+    /// Octets have come from a session that are no message: `text` says what is wrong with them.
+    pub fn handle_garbage(&mut self, _now: Time, from: SessionKey, text: &str) {
+        if self.sessions.get(from).is_some() {
+            self.violation(from, text);
+        }
+    }
+
+    /// The link of a session is gone.
+    pub fn handle_closed(&mut self, _now: Time, session: SessionKey) {
+        if self.sessions.get(session).is_some() {
+            self.dispose(session);
+            self.out.forget(session);
+            self.finish(session, Closing::Lost);
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some(due) = self.deadlines.pop(now) {
+            match due {
+                Due::Call(call) => self.handle_call_deadline(call),
+                Due::Goodbye(session) => self.finish(session, Closing::Goodbye),
+            }
+        }
+    }
+
+    /// Ends a session with GOODBYE.
+    pub fn close(&mut self, now: Time, session: SessionKey, reason: Uri, text: &str) {
+        self.dispose(session);
+        self.say_goodbye(now, session, reason, text);
+    }
+
+    /// Ends all sessions with GOODBYE, and lets nobody in any more.
+    pub fn shut_down(&mut self, now: Time) {
+        self.closing = true;
+        let sessions = self.sessions.keys();
+        for session in &sessions {
+            self.dispose(*session);
+        }
+        for session in sessions {
+            self.say_goodbye(now, session, uri::SYSTEM_SHUTDOWN, "the router is shutting down");
+        }
+    }
+
+    /// The next message to send, and to whom.
+    pub fn poll_transmit(&mut self) -> Option<(SessionKey, Message)> {
+        self.out.pop()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.deadlines.next()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// What has been counted.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// How much there is.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            sessions: self.sessions.len(),
+            calls: self.dealer.calls.len(),
+            registrations: self.dealer.procedures.len(),
+            topics: self.broker.topics.len(),
+            deadlines: self.deadlines.len(),
+        }
+    }
+
+    /// Judges the id of a request. `false`: it was a violation, and the session is over.
+    pub(super) fn is_next(&mut self, from: SessionKey, name: &str, request: RequestId) -> bool {
+        let Some(session) = self.sessions.get_mut(from) else { return false };
+        match session.requests.check(request) {
+            Sequence::Next => return true,
+            Sequence::Seen => {
+                let text = format!("{name} with the request id {request}, which was used before");
+                self.violation(from, &text);
+            }
+            Sequence::Gap { expected } => {
+                let text = format!("{name} with the request id {request}, where {expected} comes next");
+                self.violation(from, &text);
+            }
+        }
+        false
+    }
+
+    /// Answers a request with ERROR.
+    pub(super) fn refuse(
+        &mut self,
+        to: SessionKey,
+        kind: RequestKind,
+        request: RequestId,
+        error: Uri,
+        text: &str,
+    ) {
+        if let Some(session) = self.sessions.get(to) {
+            self.out.send(to, failure(error, text, session).answer(kind, request));
+        }
+    }
+
+    /// Aborts a session that broke the protocol.
+    pub(super) fn violation(&mut self, session: SessionKey, text: &str) {
+        self.stats.violations += 1;
+        self.dispose(session);
+        self.out.forget(session);
+        self.out.send(session, abort(uri::PROTOCOL_VIOLATION, text));
+        self.finish(session, Closing::Abort);
+    }
+
+    /// Ends all that a session holds and all that waits for it.
+    fn dispose(&mut self, session: SessionKey) {
+        self.dispose_calls(session);
+        self.dispose_subscriptions(session);
+    }
+
+    fn say_goodbye(&mut self, now: Time, key: SessionKey, reason: Uri, text: &str) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.phase == Phase::Open {
+            session.phase = Phase::Closing(self.deadlines.set(now + self.config.goodbye_timeout, Due::Goodbye(key)));
+            let mut details = CloseDetails::default();
+            details.message = Some(ByteString::from(text));
+            self.out.send(key, message::Goodbye { details, reason });
+        }
+    }
+
+    fn finish(&mut self, key: SessionKey, closing: Closing) {
+        if let Some(session) = self.sessions.remove(key) {
+            if let Phase::Closing(deadline) = session.phase {
+                self.deadlines.clear(deadline);
+            }
+            self.events.push_back(Event::Closed { session: key, closing });
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The sessions of a realm.
+
+use slab::Slab;
+use wamp_proto::{RegistrationId, RequestId, Serializer, SessionId, SubscriptionId};
+
+use super::call::CallKey;
+use super::features::Announced;
+use crate::auth::Identity;
+use crate::deadlines::Deadline;
+use crate::map::{Map, map};
+use crate::request_ids::{RequestIds, Watermark};
+
+/// Names a session of a realm, from [`Realm::join`](super::Realm::join) until its end. A key that has been
+/// given to a later session is not mistaken for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey {
+    index: usize,
+    id: SessionId,
+}
+
+impl SessionKey {
+    /// The session's id, as WELCOME said it.
+    pub fn id(self) -> SessionId {
+        self.id
+    }
+}
+
+pub(super) struct Session {
+    pub(super) identity: Identity,
+    pub(super) announced: Announced,
+    pub(super) serializer: Serializer,
+    /// The greatest message that its link takes.
+    pub(super) max_message: usize,
+    pub(super) phase: Phase,
+    /// The requests that it makes.
+    pub(super) requests: Watermark,
+    /// The invocations that it gets.
+    pub(super) invocation_ids: RequestIds,
+    /// Calls that it has made.
+    pub(super) calls: Map<RequestId, CallKey>,
+    /// How many of them take progressive results.
+    pub(super) progressive_calls: usize,
+    /// Calls that it is to answer, by the id of the invocation.
+    pub(super) invocations: Map<RequestId, CallKey>,
+    pub(super) registrations: Map<RegistrationId, ()>,
+    pub(super) subscriptions: Map<SubscriptionId, ()>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// The router has said GOODBYE and waits for the client's until the deadline.
+    Closing(Deadline),
+}
+
+pub(super) struct Sessions {
+    slab: Slab<(SessionId, Session)>,
+    ids: Map<SessionId, usize>,
+}
+
+impl Sessions {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { slab: Slab::new(), ids: map(seed) }
+    }
+
+    /// Adds a session under an id of the whole range that no other has.
+    pub(super) fn insert(&mut self, rng: &mut fastrand::Rng, session: Session) -> SessionKey {
+        let id = loop {
+            let id = SessionId::new(rng.u64(1..=wamp_proto::MAX_ID)).expect("drawn from the range of ids");
+            if !self.ids.contains_key(&id) {
+                break id;
+            }
+        };
+        let index = self.slab.insert((id, session));
+        self.ids.insert(id, index);
+        SessionKey { index, id }
+    }
+
+    pub(super) fn get(&self, key: SessionKey) -> Option<&Session> {
+        self.slab.get(key.index).filter(|(id, _)| *id == key.id).map(|(_, session)| session)
+    }
+
+    pub(super) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
+        self.slab.get_mut(key.index).filter(|(id, _)| *id == key.id).map(|(_, session)| session)
+    }
+
+    pub(super) fn remove(&mut self, key: SessionKey) -> Option<Session> {
+        self.get(key)?;
+        self.ids.remove(&key.id);
+        Some(self.slab.remove(key.index).1)
+    }
+
+    pub(super) fn keys(&self) -> Vec<SessionKey> {
+        self.slab.iter().map(|(index, (id, _))| SessionKey { index, id: *id }).collect()
+    }
+
+    pub(super) fn key(&self, id: SessionId) -> Option<SessionKey> {
+        self.ids.get(&id).map(|index| SessionKey { index: *index, id })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+}

@@ -1,0 +1,71 @@
+//! From HELLO to WELCOME.
+
+use std::time::Duration;
+
+use wamp_proto::message::{Hello, HelloDetails, Welcome};
+use wamp_proto::{ByteString, Feature, Features, Role, Roles, Uri};
+
+use super::Joined;
+
+/// What a session wants to join, and as what.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The realm.
+    pub realm: Uri,
+    /// What this end calls itself.
+    pub agent: ByteString,
+    /// What this end can do.
+    pub roles: Roles,
+    /// The identity it wants, if any.
+    pub authid: Option<ByteString>,
+    /// How long the router may take to answer HELLO; 10 s by default.
+    pub join_timeout: Duration,
+    /// How long the router may take to answer GOODBYE; 5 s by default.
+    pub leave_timeout: Duration,
+}
+
+impl Config {
+    /// To join this realm in all four roles, with what this crate can do.
+    pub fn new(realm: impl Into<Uri>) -> Self {
+        let caller = Features::none()
+            .with(Feature::ProgressiveCallResults)
+            .with(Feature::CallCanceling)
+            .with(Feature::CallTimeout);
+        let callee = Features::none().with(Feature::ProgressiveCallResults).with(Feature::CallCanceling);
+        Self {
+            realm: realm.into(),
+            agent: ByteString::from_static(concat!("wamp-rs/", env!("CARGO_PKG_VERSION"))),
+            roles: Roles::none()
+                .with(Role::Caller, caller)
+                .with(Role::Callee, callee)
+                .with(Role::Publisher, Features::none().with(Feature::PublisherExclusion))
+                .with(Role::Subscriber, Features::none()),
+            authid: None,
+            join_timeout: Duration::from_secs(10),
+            leave_timeout: Duration::from_secs(5),
+        }
+    }
+
+    pub(super) fn hello(&self) -> Hello {
+        let mut details = HelloDetails::default();
+        details.roles = self.roles.clone();
+        details.agent = Some(self.agent.clone());
+        details.authmethods = Some(vec![crate::auth::ANONYMOUS]);
+        details.authid = self.authid.clone();
+        Hello { realm: self.realm.clone(), details }
+    }
+}
+
+impl From<Welcome> for Joined {
+    fn from(welcome: Welcome) -> Self {
+        let details = welcome.details;
+        Self {
+            session: welcome.session,
+            roles: details.roles,
+            agent: details.agent,
+            authid: details.authid,
+            authrole: details.authrole,
+        }
+    }
+}

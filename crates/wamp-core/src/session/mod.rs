@@ -1,0 +1,305 @@
+//! A client's end of a session: joining, the four roles, leaving.
+//!
+//! ```text
+//!  new        WELCOME         leave             GOODBYE
+//!  ───▶ joining ───▶ open ──────────▶ leaving ──────────▶ closed
+//!          │           │  GOODBYE, ABORT, violation, lost    ▲
+//!          └───────────┴─────────────────────────────────────┘
+//! ```
+
+mod callee;
+mod caller;
+mod event;
+mod join;
+mod publisher;
+mod subscriber;
+
+use std::collections::VecDeque;
+
+use wamp_proto::message::{self, CloseDetails, RequestKind};
+use wamp_proto::{ByteString, Feature, Message, RegistrationId, RequestId, Role, Roles, SubscriptionId, Uri, uri};
+
+pub use event::{Closed, Event, Joined, Publication};
+pub use join::Config;
+
+use crate::map::{Map, map};
+use crate::request_ids::RequestIds;
+use crate::{Misuse, Time};
+
+/// A client's end of a session.
+pub struct Session {
+    config: Config,
+    state: State,
+    /// What the router announced.
+    router: Roles,
+    ids: RequestIds,
+    /// Requests other than calls that wait for their answer.
+    requests: Map<RequestId, Request>,
+    caller: caller::Caller,
+    callee: callee::Callee,
+    subscriber: subscriber::Subscriber,
+    transmit: VecDeque<Message>,
+    events: VecDeque<Event>,
+    stats: Stats,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Joining { until: Time },
+    Open,
+    Leaving { until: Time },
+    Closed,
+}
+
+/// A request that waits for its answer, and what that answer is about.
+enum Request {
+    Register(Uri),
+    Unregister(RegistrationId),
+    Subscribe(Uri),
+    Unsubscribe(SubscriptionId),
+    Publish,
+}
+
+/// What a session has met and ignored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Replies and interrupts for what was over.
+    pub late: u64,
+    /// Progressive results that nobody asked for.
+    pub unsolicited: u64,
+    /// Answers to requests that were never made, and events of unknown subscriptions.
+    pub unknown: u64,
+}
+
+impl Session {
+    /// A session that begins with HELLO. The seed decides nothing that a peer sees.
+    pub fn new(now: Time, config: Config, seed: u64) -> Self {
+        let hello = config.hello();
+        Self {
+            state: State::Joining { until: now + config.join_timeout },
+            config,
+            router: Roles::none(),
+            ids: RequestIds::new(),
+            requests: map(seed),
+            caller: caller::Caller::new(seed),
+            callee: callee::Callee::new(seed),
+            subscriber: subscriber::Subscriber::new(seed),
+            transmit: VecDeque::from([Message::from(hello)]),
+            events: VecDeque::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// A message has come.
+    pub fn handle_message(&mut self, now: Time, message: Message) {
+        match self.state {
+            State::Closed => {}
+            State::Joining { .. } => self.handle_while_joining(message),
+            State::Open | State::Leaving { .. } => self.handle_while_open(now, message),
+        }
+    }
+
+    /// Octets have come that are no message: `text` says what is wrong with them.
+    pub fn handle_garbage(&mut self, _now: Time, text: String) {
+        if self.state != State::Closed {
+            self.violation(text);
+        }
+    }
+
+    /// The connection is lost.
+    pub fn handle_closed(&mut self, _now: Time) {
+        let closed = match self.state {
+            State::Closed => return,
+            State::Leaving { .. } => Closed::Left,
+            State::Joining { .. } | State::Open => Closed::Lost,
+        };
+        self.close(closed);
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Time) {
+        match self.state {
+            State::Joining { until } if until <= now => self.close(Closed::JoinTimeout),
+            State::Leaving { until } if until <= now => self.close(Closed::Left),
+            _ => {}
+        }
+    }
+
+    /// Leaves the realm: says GOODBYE and waits for the router's, at most as long as configured. Calls under
+    /// way may still be answered meanwhile.
+    ///
+    /// # Errors
+    /// [`Misuse::NotOpen`].
+    pub fn leave(&mut self, now: Time, reason: Uri) -> Result<(), Misuse> {
+        self.check_open()?;
+        self.send(message::Goodbye { details: CloseDetails::default(), reason });
+        self.state = State::Leaving { until: now + self.config.leave_timeout };
+        Ok(())
+    }
+
+    /// The next message to send.
+    pub fn poll_transmit(&mut self) -> Option<Message> {
+        self.transmit.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        match self.state {
+            State::Joining { until } | State::Leaving { until } => Some(until),
+            State::Open | State::Closed => None,
+        }
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Whether the session is open for requests.
+    pub fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// Whether the session is over.
+    pub fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// Calls and invocations under way.
+    pub fn in_flight(&self) -> (usize, usize) {
+        (self.caller.len(), self.callee.len())
+    }
+
+    /// What was ignored.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    fn handle_while_joining(&mut self, message: Message) {
+        match message {
+            Message::Welcome(welcome) => {
+                let joined = Joined::from(welcome);
+                self.router = joined.roles.clone();
+                self.state = State::Open;
+                self.events.push_back(Event::Joined(Box::new(joined)));
+            }
+            Message::Abort(abort) => self.handle_abort(abort),
+            Message::Challenge(challenge) => {
+                let text = format!("the authentication method {:?} is not known here", &*challenge.method);
+                self.abort(uri::NO_MATCHING_AUTH_METHOD, &text);
+                let message = Some(text.into());
+                self.close(Closed::Aborted { reason: uri::NO_MATCHING_AUTH_METHOD, message });
+            }
+            other => self.violation(format!("{} before WELCOME", other.name())),
+        }
+    }
+
+    fn handle_while_open(&mut self, _now: Time, message: Message) {
+        match message {
+            Message::Result(result) => self.handle_result(result),
+            Message::Event(event) => self.handle_event(event),
+            Message::Invocation(invocation) => self.handle_invocation(invocation),
+            Message::Interrupt(interrupt) => self.handle_interrupt(interrupt),
+            Message::Error(error) => self.handle_error(error),
+            Message::Registered(registered) => self.handle_registered(registered),
+            Message::Unregistered(unregistered) => self.handle_unregistered(unregistered),
+            Message::Subscribed(subscribed) => self.handle_subscribed(subscribed),
+            Message::Unsubscribed(unsubscribed) => self.handle_unsubscribed(unsubscribed),
+            Message::Published(published) => self.handle_published(published),
+            Message::Goodbye(goodbye) => self.handle_goodbye(goodbye),
+            Message::Abort(abort) => self.handle_abort(abort),
+            Message::Welcome(_) | Message::Challenge(_) => {
+                self.violation(format!("{} after the session was established", message.name()));
+            }
+            other => self.violation(format!("{}, which a router does not send", other.name())),
+        }
+    }
+
+    fn handle_error(&mut self, error: message::Error) {
+        match error.kind {
+            RequestKind::Call => self.handle_call_error(error),
+            RequestKind::Invocation => {
+                self.violation("ERROR for an INVOCATION, which a router does not send".to_owned());
+            }
+            kind => {
+                let request = error.request;
+                let fits = |pending: &Request| {
+                    matches!(
+                        (kind, pending),
+                        (RequestKind::Register, Request::Register(_))
+                            | (RequestKind::Unregister, Request::Unregister(_))
+                            | (RequestKind::Subscribe, Request::Subscribe(_))
+                            | (RequestKind::Unsubscribe, Request::Unsubscribe(_))
+                            | (RequestKind::Publish, Request::Publish)
+                    )
+                };
+                if self.answered(request, fits).is_some() {
+                    self.events.push_back(Event::Refused { request, failure: error.into() });
+                }
+            }
+        }
+    }
+
+    fn handle_goodbye(&mut self, goodbye: message::Goodbye) {
+        if let State::Leaving { .. } = self.state {
+            return self.close(Closed::Left);
+        }
+        self.send(message::Goodbye { details: CloseDetails::default(), reason: uri::GOODBYE_AND_OUT });
+        self.close(Closed::ByRouter { reason: goodbye.reason, message: goodbye.details.message });
+    }
+
+    fn handle_abort(&mut self, abort: message::Abort) {
+        self.close(Closed::Aborted { reason: abort.reason, message: abort.details.message });
+    }
+
+    fn check_open(&self) -> Result<(), Misuse> {
+        if self.is_open() { Ok(()) } else { Err(Misuse::NotOpen) }
+    }
+
+    fn router_has(&self, role: Role, feature: Feature) -> bool {
+        self.router.has(role, feature)
+    }
+
+    fn send(&mut self, message: impl Into<Message>) {
+        self.transmit.push_back(message.into());
+    }
+
+    /// An id for a request whose answer will be about this.
+    fn request(&mut self, request: Request) -> RequestId {
+        let id = self.ids.next();
+        self.requests.insert(id, request);
+        id
+    }
+
+    /// The request that an answer is about, if it is under way and of the right kind.
+    fn answered(&mut self, id: RequestId, fits: impl Fn(&Request) -> bool) -> Option<Request> {
+        if self.requests.get(&id).is_some_and(fits) {
+            return self.requests.remove(&id);
+        }
+        self.stats.unknown += 1;
+        None
+    }
+
+    fn violation(&mut self, text: String) {
+        self.abort(uri::PROTOCOL_VIOLATION, &text);
+        self.close(Closed::Violation(text));
+    }
+
+    /// ABORT overtakes everything that has not gone out yet.
+    fn abort(&mut self, reason: Uri, text: &str) {
+        let mut details = CloseDetails::default();
+        details.message = Some(ByteString::from(text));
+        self.transmit.clear();
+        self.send(message::Abort { details, reason, payload: wamp_proto::Payload::empty() });
+    }
+
+    fn close(&mut self, closed: Closed) {
+        self.state = State::Closed;
+        self.requests.clear();
+        self.caller.clear();
+        self.callee.clear();
+        self.subscriber.clear();
+        self.events.push_back(Event::Closed(closed));
+    }
+}

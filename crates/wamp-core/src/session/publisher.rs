@@ -1,0 +1,37 @@
+//! The publisher: publications that want to be acknowledged.
+
+use wamp_proto::message::{self, PublishOptions};
+use wamp_proto::{Payload, RequestId, Uri};
+
+use super::{Event, Request, Session};
+use crate::{Misuse, Time};
+
+impl Session {
+    /// Publishes to a topic. If `options.acknowledge` is set, [`Event::Published`] or [`Event::Refused`]
+    /// follows; else nothing does.
+    ///
+    /// # Errors
+    /// [`Misuse::NotOpen`].
+    pub fn publish(
+        &mut self,
+        _now: Time,
+        options: PublishOptions,
+        topic: Uri,
+        payload: Payload,
+    ) -> Result<RequestId, Misuse> {
+        self.check_open()?;
+        let request = match options.acknowledge {
+            Some(true) => self.request(Request::Publish),
+            _ => self.ids.next(),
+        };
+        self.send(message::Publish { request, options, topic, payload });
+        Ok(request)
+    }
+
+    pub(super) fn handle_published(&mut self, published: message::Published) {
+        let (request, publication) = (published.request, published.publication);
+        if self.answered(request, |pending| matches!(pending, Request::Publish)).is_some() {
+            self.events.push_back(Event::Published { request, publication });
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The subscriber: subscriptions and what comes by them.
+
+use wamp_proto::message::{self, SubscribeOptions};
+use wamp_proto::{RequestId, SubscriptionId, Uri};
+
+use super::{Event, Publication, Request, Session};
+use crate::map::{Map, map};
+use crate::{Misuse, Time};
+
+pub(super) struct Subscriber {
+    subscriptions: Map<SubscriptionId, Uri>,
+}
+
+impl Subscriber {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { subscriptions: map(seed) }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.subscriptions.clear();
+    }
+}
+
+impl Session {
+    /// Subscribes to a topic; [`Event::Subscribed`] or [`Event::Refused`] follows.
+    ///
+    /// # Errors
+    /// [`Misuse::NotOpen`].
+    pub fn subscribe(&mut self, _now: Time, options: SubscribeOptions, topic: Uri) -> Result<RequestId, Misuse> {
+        self.check_open()?;
+        let request = self.request(Request::Subscribe(topic.clone()));
+        self.send(message::Subscribe { request, options, topic });
+        Ok(request)
+    }
+
+    /// Ends a subscription; [`Event::Unsubscribed`] or [`Event::Refused`] follows.
+    ///
+    /// # Errors
+    /// [`Misuse::NotOpen`], or [`Misuse::Unknown`] for what is not subscribed to.
+    pub fn unsubscribe(&mut self, _now: Time, subscription: SubscriptionId) -> Result<RequestId, Misuse> {
+        self.check_open()?;
+        if !self.subscriber.subscriptions.contains_key(&subscription) {
+            return Err(Misuse::Unknown);
+        }
+        let request = self.request(Request::Unsubscribe(subscription));
+        self.send(message::Unsubscribe { request, subscription });
+        Ok(request)
+    }
+
+    pub(super) fn handle_subscribed(&mut self, subscribed: message::Subscribed) {
+        let (request, subscription) = (subscribed.request, subscribed.subscription);
+        if let Some(Request::Subscribe(topic)) =
+            self.answered(request, |pending| matches!(pending, Request::Subscribe(_)))
+        {
+            self.subscriber.subscriptions.insert(subscription, topic);
+            self.events.push_back(Event::Subscribed { request, subscription });
+        }
+    }
+
+    pub(super) fn handle_unsubscribed(&mut self, unsubscribed: message::Unsubscribed) {
+        let Some(request) = unsubscribed.request else {
+            if let Some(id) = unsubscribed.details.and_then(|details| details.subscription) {
+                self.subscriber.subscriptions.remove(&id);
+            }
+            return;
+        };
+        if let Some(Request::Unsubscribe(subscription)) =
+            self.answered(request, |pending| matches!(pending, Request::Unsubscribe(_)))
+        {
+            self.subscriber.subscriptions.remove(&subscription);
+            self.events.push_back(Event::Unsubscribed { request, subscription });
+        }
+    }
+
+    pub(super) fn handle_event(&mut self, event: message::Event) {
+        if !self.subscriber.subscriptions.contains_key(&event.subscription) {
+            self.stats.unknown += 1;
+            return;
+        }
+        self.events.push_back(Event::EventReceived(Box::new(Publication {
+            subscription: event.subscription,
+            publication: event.publication,
+            details: event.details,
+            payload: event.payload,
+        })));
+    }
+}

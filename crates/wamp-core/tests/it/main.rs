@@ -1,0 +1,8 @@
+//! The rules of the protocol, one behaviour a module. No socket, no clock, no sleeping.
+
+mod broker;
+mod calls;
+mod join;
+mod net;
+mod progressive_results;
+mod violations;

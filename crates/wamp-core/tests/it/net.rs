@@ -1,0 +1,272 @@
+//! A realm and its clients without a wire: messages are handed over when a test says so.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use wamp_core::router::{self, Join, Realm, SessionKey};
+use wamp_core::session::{self, Session};
+use wamp_core::{Reply, Time};
+use wamp_proto::message::{CallOptions, Hello, HelloDetails, Invocation};
+use wamp_proto::{Feature, Features, Limits, Message, Payload, RequestId, Role, Roles, Serializer};
+
+/// A client, by the order of joining.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Client(pub usize);
+
+enum End {
+    /// One of our sessions.
+    Session(Box<Session>),
+    /// A peer whose messages the test writes itself.
+    Raw(Vec<Message>),
+}
+
+pub struct Net {
+    pub now: Time,
+    pub realm: Realm,
+    clients: Vec<(End, Option<SessionKey>, Serializer)>,
+    keys: HashMap<SessionKey, Client>,
+    events: HashMap<Client, Vec<session::Event>>,
+    pub closed: Vec<router::Event>,
+}
+
+impl Net {
+    pub fn new() -> Self {
+        Self::with(router::Config::new("realm1"))
+    }
+
+    pub fn with(config: router::Config) -> Self {
+        Self {
+            now: Time::ORIGIN,
+            realm: Realm::new(config, 7),
+            clients: Vec::new(),
+            keys: HashMap::new(),
+            events: HashMap::new(),
+            closed: Vec::new(),
+        }
+    }
+
+    /// One of our sessions joins.
+    pub fn join(&mut self, serializer: Serializer) -> Client {
+        let session = Session::new(self.now, session::Config::new("realm1"), 1);
+        let client = self.add(End::Session(Box::new(session)), serializer);
+        self.run();
+        assert!(matches!(self.events(client).first(), Some(session::Event::Joined(_))));
+        client
+    }
+
+    /// A peer joins that announces these roles, whose messages the test writes itself.
+    pub fn raw(&mut self, serializer: Serializer, roles: Roles) -> Client {
+        self.raw_with(serializer, roles, usize::MAX)
+    }
+
+    pub fn raw_with(&mut self, serializer: Serializer, roles: Roles, max_message: usize) -> Client {
+        let client = self.add(End::Raw(Vec::new()), serializer);
+        let mut details = HelloDetails::default();
+        details.roles = roles;
+        let key = self.realm.join(self.now, Join { details, serializer, max_message }).unwrap();
+        self.admit(client, key);
+        self.run();
+        assert!(matches!(self.received(client).as_slice(), [Message::Welcome(_)]));
+        client
+    }
+
+    fn add(&mut self, end: End, serializer: Serializer) -> Client {
+        self.clients.push((end, None, serializer));
+        Client(self.clients.len() - 1)
+    }
+
+    fn admit(&mut self, client: Client, key: SessionKey) {
+        self.clients[client.0].1 = Some(key);
+        self.keys.insert(key, client);
+    }
+
+    pub fn key(&self, client: Client) -> SessionKey {
+        self.clients[client.0].1.unwrap()
+    }
+
+    pub fn session(&mut self, client: Client) -> &mut Session {
+        match &mut self.clients[client.0].0 {
+            End::Session(session) => session,
+            End::Raw(_) => panic!("not one of our sessions"),
+        }
+    }
+
+    /// Sends a message of a raw peer, as the specification writes it.
+    pub fn say(&mut self, client: Client, json: &str) {
+        let frame = bytes(json);
+        let message = Message::decode(Serializer::Json, &frame, &Limits::default());
+        let key = self.key(client);
+        match message {
+            Ok(message) => {
+                let message = message.transcode(self.clients[client.0].2).unwrap();
+                self.realm.handle_message(self.now, key, message);
+            }
+            Err(error) => self.realm.handle_garbage(self.now, key, &error.to_string()),
+        }
+        self.run();
+    }
+
+    /// What a raw peer has received since the last time.
+    pub fn received(&mut self, client: Client) -> Vec<Message> {
+        match &mut self.clients[client.0].0 {
+            End::Raw(received) => std::mem::take(received),
+            End::Session(_) => panic!("not a raw peer"),
+        }
+    }
+
+    /// The same as the specification writes it.
+    pub fn heard(&mut self, client: Client) -> Vec<String> {
+        self.received(client).iter().map(json).collect()
+    }
+
+    /// What a session of ours has told its program since the last time.
+    pub fn events(&mut self, client: Client) -> Vec<session::Event> {
+        self.events.remove(&client).unwrap_or_default()
+    }
+
+    pub fn replies(&mut self, client: Client, of: RequestId) -> Vec<Reply> {
+        self.events(client)
+            .into_iter()
+            .filter_map(|event| match event {
+                session::Event::Replied { call, reply } if call == of => Some(reply),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub fn invocations(&mut self, client: Client) -> Vec<Invocation> {
+        self.events(client)
+            .into_iter()
+            .filter_map(|event| match event {
+                session::Event::Invoked(invocation) => Some(invocation),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Registers a procedure at a session of ours.
+    pub fn register(&mut self, client: Client, procedure: &str) {
+        let now = self.now;
+        self.session(client).register(now, Default::default(), procedure.into()).unwrap();
+        self.run();
+        assert!(matches!(self.events(client).as_slice(), [session::Event::Registered { .. }]));
+    }
+
+    /// Calls with `receive_progress`.
+    pub fn call(&mut self, client: Client, procedure: &str, payload: Payload) -> RequestId {
+        let mut options = CallOptions::default();
+        options.receive_progress = Some(true);
+        self.call_with(client, options, procedure, payload)
+    }
+
+    pub fn call_with(
+        &mut self,
+        client: Client,
+        options: CallOptions,
+        procedure: &str,
+        payload: Payload,
+    ) -> RequestId {
+        let now = self.now;
+        let call = self.session(client).call(now, options, procedure.into(), payload).unwrap();
+        self.run();
+        call
+    }
+
+    pub fn reply(&mut self, client: Client, invocation: RequestId, reply: Reply) {
+        let now = self.now;
+        self.session(client).reply(now, invocation, reply).unwrap();
+        self.run();
+    }
+
+    /// The link of a client is cut.
+    pub fn cut(&mut self, client: Client) {
+        let key = self.key(client);
+        self.realm.handle_closed(self.now, key);
+        self.run();
+    }
+
+    pub fn sleep(&mut self, duration: Duration) {
+        self.now = self.now + duration;
+        if self.realm.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.realm.handle_timeout(self.now);
+        }
+        self.run();
+    }
+
+    /// Hands over messages until there are none.
+    pub fn run(&mut self) {
+        loop {
+            let mut quiet = true;
+            for index in 0..self.clients.len() {
+                let (end, key, serializer) = &mut self.clients[index];
+                let End::Session(session) = end else { continue };
+                while let Some(message) = session.poll_transmit() {
+                    quiet = false;
+                    match (message, *key) {
+                        (Message::Hello(Hello { details, .. }), None) => {
+                            let join = Join { details, serializer: *serializer, max_message: usize::MAX };
+                            let joined = self.realm.join(self.now, join).unwrap();
+                            *key = Some(joined);
+                            self.keys.insert(joined, Client(index));
+                        }
+                        (message, Some(key)) => {
+                            let message = message.transcode(*serializer).unwrap();
+                            self.realm.handle_message(self.now, key, message);
+                        }
+                        (message, None) => panic!("{message:?} before HELLO"),
+                    }
+                }
+                while let Some(event) = session.poll_event() {
+                    self.events.entry(Client(index)).or_default().push(event);
+                }
+            }
+            while let Some((to, message)) = self.realm.poll_transmit() {
+                quiet = false;
+                let client = self.keys[&to];
+                let (end, _, serializer) = &mut self.clients[client.0];
+                // What goes out must be writable as it is.
+                message.encode_head(*serializer, &mut Vec::new()).unwrap();
+                match end {
+                    End::Session(session) => session.handle_message(self.now, message),
+                    End::Raw(received) => received.push(message),
+                }
+            }
+            while let Some(event) = self.realm.poll_event() {
+                self.closed.push(event);
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+}
+
+pub fn bytes(text: &str) -> bytes::Bytes {
+    bytes::Bytes::copy_from_slice(text.as_bytes())
+}
+
+pub fn json(message: &Message) -> String {
+    String::from_utf8(message.encode(Serializer::Json).unwrap().to_vec()).unwrap()
+}
+
+/// Arguments as a session of this serializer sends them.
+pub fn args<T: serde::Serialize>(serializer: Serializer, value: &T) -> Payload {
+    Payload::new(serializer, value).unwrap()
+}
+
+/// Every role, with the features that ours have.
+pub fn all_roles() -> Roles {
+    session::Config::new("realm1").roles
+}
+
+/// Every role, with no feature.
+pub fn basic_roles() -> Roles {
+    [Role::Caller, Role::Callee, Role::Publisher, Role::Subscriber]
+        .into_iter()
+        .fold(Roles::none(), |roles, role| roles.with(role, Features::none()))
+}
+
+/// A callee that announces progressive results and nothing else.
+pub fn progress_only() -> Roles {
+    Roles::none().with(Role::Callee, Features::none().with(Feature::ProgressiveCallResults))
+}

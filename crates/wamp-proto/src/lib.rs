@@ -1,0 +1,51 @@
+//! WAMP messages and how they are written.
+//!
+//! This crate turns octets into typed [`Message`]s and back, in JSON, MessagePack and CBOR. It keeps no
+//! state and does no I/O: what a message *means* is in `wamp-core`, how it travels in `wamp-transport`.
+//!
+//! A message is decoded up to its options and its URI. Its arguments stay the octets they came in as, a
+//! slice of the frame in a [`Payload`]; an application asks for values with [`Payload::decode`].
+//!
+//! ```
+//! use bytes::Bytes;
+//! use wamp_proto::{Limits, Message, Serializer};
+//!
+//! let frame = Bytes::from_static(br#"[50, 7, {"progress": true}, ["Y2010", 120]]"#);
+//! let message = Message::decode(Serializer::Json, &frame, &Limits::default())?;
+//! let Message::Result(result) = &message else { panic!("not a RESULT") };
+//! assert_eq!(result.request.get(), 7);
+//! assert!(result.details.is_progress());
+//! let (year, revenue): (String, u32) = result.payload.decode()?;
+//! assert_eq!((year.as_str(), revenue), ("Y2010", 120));
+//!
+//! // To a peer that speaks another serializer the payload is rewritten without building values.
+//! let frame = message.encode(Serializer::MsgPack)?;
+//! assert_eq!(frame[0], 0x94);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+// With no serializer there is nothing to read or write; the types alone are left.
+#![cfg_attr(
+    not(any(feature = "json", feature = "msgpack", feature = "cbor")),
+    allow(dead_code, unreachable_code, unused_imports, unused_mut, unused_variables)
+)]
+
+mod error;
+mod id;
+pub mod message;
+mod payload;
+mod role;
+mod serializer;
+pub mod uri;
+mod value;
+
+pub use bytestring::ByteString;
+
+pub use error::{DecodeError, EncodeError, PayloadError};
+pub use id::{MAX_ID, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
+pub use message::{Extra, Limits, Message};
+pub use payload::{Arguments, Payload};
+pub use role::{Feature, Features, Role, Roles};
+pub use serializer::{Serializer, UnknownSerializer};
+pub use uri::Uri;
+pub use value::{Args, ArgsKwargs, Kwargs, Value};

@@ -1,0 +1,224 @@
+//! The keys of an options dict that nobody here knows: kept as they came, and written out again.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::wire::{Source, write_key};
+use crate::error::{EncodeError, PayloadError};
+use crate::payload::copy;
+use crate::serializer::{Format, Mark, Reader, Serializer, Token, with_format};
+use crate::value::{De, READ_DEPTH, Ser};
+
+/// Keys of an options or details dict that are not fields of its struct.
+///
+/// As decoded this is the dict's slice of the frame and a bit for each entry that counts; nothing is copied.
+#[derive(Clone, Default)]
+pub struct Extra {
+    /// The whole dict, and its serializer; no octets if no entry counts.
+    dict: Bytes,
+    serializer: Option<Serializer>,
+    /// Which of the first 64 entries count, and which of the next ones, 64 a word.
+    kept: u64,
+    more: Box<[u64]>,
+    len: u32,
+}
+
+impl Extra {
+    /// Whether there is no such key.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many such keys there are.
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether this key is among them.
+    pub fn contains(&self, key: &str) -> bool {
+        self.octets(key).is_some()
+    }
+
+    /// The value of a key; `None` if it is not there.
+    pub fn get<'de, T: Deserialize<'de>>(&'de self, key: &str) -> Option<Result<T, PayloadError>> {
+        let octets = self.octets(key)?;
+        Some(with_format!(self.serializer?, F => {
+            F::reader(octets, READ_DEPTH).map_err(PayloadError::from).and_then(|mut reader| T::deserialize(De(&mut reader)))
+        }))
+    }
+
+    /// The keys, in the order they came in.
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys = Vec::new();
+        self.each(|key, _| keys.push(key.to_owned()));
+        keys
+    }
+
+    /// Adds a key, or replaces its value.
+    pub fn insert<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), EncodeError> {
+        let Some(serializer) = self.serializer.or_else(|| Serializer::ALL.first().copied()) else {
+            return Ok(());
+        };
+        with_format!(serializer, F => {
+            let mut out = Vec::new();
+            let mut dict = F::begin_dict(&mut out, None);
+            let mut result = Ok(());
+            self.each(|name, octets| {
+                if name != key && result.is_ok() {
+                    result = write_key::<F>(&mut out, &mut dict, name);
+                    out.extend_from_slice(octets);
+                }
+            });
+            result?;
+            write_key::<F>(&mut out, &mut dict, key)?;
+            value.serialize(Ser::<F>::of_argument(&mut out))?;
+            let len = dict.count;
+            F::end_dict(&mut out, dict);
+            *self = Self::all(serializer, out.into(), len);
+            Ok(())
+        })
+    }
+
+    fn all(serializer: Serializer, dict: Bytes, len: usize) -> Self {
+        let more = vec![u64::MAX; len.saturating_sub(1) / 64].into_boxed_slice();
+        Self { dict, serializer: Some(serializer), kept: u64::MAX, more, len: len as u32 }
+    }
+
+    fn counts(&self, index: usize) -> bool {
+        let word = match index / 64 {
+            0 => self.kept,
+            word => self.more.get(word - 1).copied().unwrap_or(0),
+        };
+        word >> (index % 64) & 1 == 1
+    }
+
+    fn octets(&self, key: &str) -> Option<&[u8]> {
+        let mut found = None;
+        self.each(|name, octets| {
+            if name == key {
+                found = Some(octets);
+            }
+        });
+        found
+    }
+
+    /// Shows each entry that counts: the key and the octets of the value.
+    fn each<'a>(&'a self, mut show: impl FnMut(&str, &'a [u8])) {
+        let Some(serializer) = self.serializer.filter(|_| self.len > 0) else { return };
+        let walked: Result<(), crate::error::Fault> = with_format!(serializer, F => (|| {
+            let mut reader = F::reader(&self.dict, usize::MAX)?;
+            let Token::Dict(mut dict) = reader.value()? else { return Ok(()) };
+            let mut index = 0;
+            while reader.entry(&mut dict)? {
+                let key = reader.value()?;
+                reader.colon()?;
+                let start = reader.position();
+                reader.skip()?;
+                if let (Token::Text(key), true) = (key, self.counts(index)) {
+                    show(&key, self.dict[start..reader.position()].trim_ascii_start_if(serializer.is_text()));
+                }
+                index += 1;
+            }
+            Ok(())
+        })());
+        debug_assert!(walked.is_ok(), "the dict was read once already");
+    }
+
+    /// Writes the entries into an open dict. A value that the format cannot express is written as null.
+    pub(crate) fn write<F: Format>(&self, out: &mut Vec<u8>, into: &mut Mark) -> Result<(), EncodeError> {
+        let Some(serializer) = self.serializer.filter(|_| self.len > 0) else { return Ok(()) };
+        let mut result = Ok(());
+        self.each(|key, octets| {
+            if result.is_err() {
+                return;
+            }
+            result = write_key::<F>(out, into, key);
+            let start = out.len();
+            if result.is_ok() && with_format!(serializer, From => copy::<From, F>(octets, out)).is_err() {
+                out.truncate(start);
+                F::null(out);
+            }
+        });
+        result
+    }
+}
+
+trait TrimIf {
+    fn trim_ascii_start_if(&self, yes: bool) -> &Self;
+}
+
+impl TrimIf for [u8] {
+    fn trim_ascii_start_if(&self, yes: bool) -> &Self {
+        if yes { self.trim_ascii_start() } else { self }
+    }
+}
+
+impl PartialEq for Extra {
+    fn eq(&self, other: &Self) -> bool {
+        let entries = |extra: &Self| {
+            let mut all = Vec::new();
+            extra.each(|key, octets| all.push((key.to_owned(), octets.to_vec())));
+            all
+        };
+        self.len == other.len
+            && (self.len == 0 || self.serializer == other.serializer && entries(self) == entries(other))
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.keys()).finish()
+    }
+}
+
+/// Notes, while a dict is read, which of its entries are to be kept.
+pub(crate) struct Keeper {
+    start: usize,
+    index: usize,
+    kept: u64,
+    more: Vec<u64>,
+    len: u32,
+}
+
+impl Keeper {
+    /// Before the dict is read.
+    pub(crate) fn begin<'de, R: Reader<'de>>(source: &Source<'de, R>) -> Self {
+        Self { start: source.reader.position(), index: 0, kept: 0, more: Vec::new(), len: 0 }
+    }
+
+    /// The entry that has just been read is to be kept.
+    pub(crate) fn keep(&mut self) {
+        let bit = 1 << (self.index % 64);
+        match self.index / 64 {
+            0 => self.kept |= bit,
+            word => {
+                if self.more.len() < word {
+                    self.more.resize(word, 0);
+                }
+                self.more[word - 1] |= bit;
+            }
+        }
+        self.len += 1;
+    }
+
+    /// After each entry.
+    pub(crate) fn next(&mut self) {
+        self.index += 1;
+    }
+
+    /// After the dict.
+    pub(crate) fn finish<'de, R: Reader<'de>>(self, source: &Source<'de, R>) -> Extra {
+        if self.len == 0 {
+            return Extra::default();
+        }
+        Extra {
+            dict: source.frame.slice(self.start..source.reader.position()),
+            serializer: Some(source.serializer),
+            kept: self.kept,
+            more: self.more.into_boxed_slice(),
+            len: self.len,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! ERROR: a request was refused, or a call failed.
+
+use super::options::Ppt;
+use super::wire::{Source, Wire, message, options, read_integer};
+use super::{pubsub, rpc};
+use crate::error::{EncodeError, Fault};
+use crate::id::RequestId;
+use crate::serializer::{Format, Reader};
+use crate::uri::Uri;
+
+/// What kind of request an ERROR answers (`REQUEST.Type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestKind {
+    /// A PUBLISH.
+    Publish,
+    /// A SUBSCRIBE.
+    Subscribe,
+    /// An UNSUBSCRIBE.
+    Unsubscribe,
+    /// A CALL.
+    Call,
+    /// A REGISTER.
+    Register,
+    /// An UNREGISTER.
+    Unregister,
+    /// An INVOCATION.
+    Invocation,
+}
+
+impl RequestKind {
+    const ALL: [(RequestKind, u64); 7] = [
+        (RequestKind::Publish, pubsub::Publish::CODE),
+        (RequestKind::Subscribe, pubsub::Subscribe::CODE),
+        (RequestKind::Unsubscribe, pubsub::Unsubscribe::CODE),
+        (RequestKind::Call, rpc::Call::CODE),
+        (RequestKind::Register, rpc::Register::CODE),
+        (RequestKind::Unregister, rpc::Unregister::CODE),
+        (RequestKind::Invocation, rpc::Invocation::CODE),
+    ];
+}
+
+impl Wire for RequestKind {
+    fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
+        const EXPECTED: &str = "code of a request (16, 32, 34, 48, 64, 66 or 68)";
+        let code = read_integer(source, EXPECTED)?;
+        match Self::ALL.iter().find(|(_, c)| *c == code) {
+            Some((kind, _)) => Ok(*kind),
+            None => Err(Fault::Expected { expected: EXPECTED.into(), found: code.to_string().into() }),
+        }
+    }
+
+    fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        F::unsigned(out, Self::ALL[*self as usize].1);
+        Ok(())
+    }
+}
+
+options! {
+    /// `ERROR.Details`.
+    pub struct ErrorDetails {
+        @
+        /// Payload passthru mode.
+        ppt: Ppt,
+    }
+}
+
+message! {
+    /// `[ERROR, REQUEST.Type|int, REQUEST.Request|id, Details|dict, Error|uri, Arguments|list,
+    /// ArgumentsKw|dict]`
+    pub struct Error = 8 "ERROR" {
+        /// What kind of request failed.
+        kind: RequestKind = "REQUEST.Type",
+        /// The request.
+        request: RequestId = "REQUEST.Request",
+        /// The rest.
+        details: ErrorDetails = "Details",
+        /// What happened.
+        error: Uri = "Error",
+    } payload
+}

@@ -1,0 +1,245 @@
+//! The 25 messages of WAMP as typed structs, and [`Message`], which is any of them.
+//!
+//! A struct's fields are the elements of the message in their order; options and details are structs with
+//! the keys of the specification, and keep other keys as they came. Elements that follow the last known one
+//! are dropped. A new message is a struct made with `message!` and a row in the table below.
+
+pub(crate) mod extra;
+mod failure;
+mod options;
+mod pubsub;
+mod rpc;
+mod session;
+pub(crate) mod wire;
+
+use bytes::Bytes;
+
+pub use extra::Extra;
+pub use failure::{Error, ErrorDetails, RequestKind};
+pub use options::{CancelMode, Discloser, InvocationPolicy, MatchPolicy, Millis, Ppt, Receivers};
+pub use pubsub::{
+    Event, EventDetails, EventReceived, Publish, PublishOptions, Published, Subscribe, SubscribeOptions,
+    Subscribed, Unsubscribe, Unsubscribed, UnsubscribedDetails,
+};
+pub use rpc::{
+    Call, CallOptions, Cancel, CancelOptions, Interrupt, InterruptOptions, Invocation, InvocationDetails,
+    Register, RegisterOptions, Registered, Result, ResultDetails, Unregister, Unregistered,
+    UnregisteredDetails, Yield, YieldOptions,
+};
+pub use session::{
+    Abort, Authenticate, AuthenticateExtra, Challenge, ChallengeExtra, CloseDetails, Goodbye, Hello,
+    HelloDetails, Welcome, WelcomeDetails,
+};
+
+use crate::error::{DecodeError, EncodeError, Fault};
+use crate::payload::Payload;
+use crate::serializer::{Format, Reader, Serializer, Token, with_format};
+use wire::Source;
+
+/// What a decoder accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Octets of a message; 16 MiB by default.
+    pub message: usize,
+    /// Lists and dicts inside each other, the message itself being the first; 64 by default, and at most 128,
+    /// since reading goes that deep into the stack.
+    pub depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { message: 16 << 20, depth: 64 }
+    }
+}
+
+macro_rules! messages {
+    ($($name:ident $(($boxed:ident))?,)*) => {
+        /// Any message.
+        #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum Message {
+            $(
+                #[doc = concat!("[`", stringify!($name), "`]")]
+                $name($name$(, $boxed)?),
+            )*
+        }
+
+        impl Message {
+            /// The message's name in the specification, as `CALL`.
+            pub fn name(&self) -> &'static str {
+                match self { $(Message::$name(_) => $name::NAME,)* }
+            }
+
+            /// The code that it begins with.
+            pub fn code(&self) -> u64 {
+                match self { $(Message::$name(_) => $name::CODE,)* }
+            }
+
+            /// The arguments; empty for a message that has none.
+            pub fn payload(&self) -> &Payload {
+                static EMPTY: Payload = Payload::empty();
+                match self { $(Message::$name(message) => message.any_payload().unwrap_or(&EMPTY),)* }
+            }
+
+            /// The arguments, of a message that can have some.
+            pub fn payload_mut(&mut self) -> Option<&mut Payload> {
+                match self { $(Message::$name(message) => message.any_payload_mut(),)* }
+            }
+
+            fn write_head<F: Format>(&self, out: &mut Vec<u8>) -> std::result::Result<(), EncodeError> {
+                match self { $(Message::$name(message) => message.write_head::<F>(out),)* }
+            }
+
+            fn read<'de, R: Reader<'de>>(
+                source: &mut Source<'de, R>,
+            ) -> std::result::Result<Self, DecodeError> {
+                let nameless = |fault| DecodeError { message: None, element: None, fault };
+                let code_fault = |fault| DecodeError { message: None, element: Some((1, "Type")), fault };
+                let mut list = match source.reader.value().map_err(nameless)? {
+                    Token::List(open) => open,
+                    other => return Err(nameless(Fault::expected("list", other.kind()))),
+                };
+                if !source.reader.element(&mut list).map_err(nameless)? {
+                    return Err(nameless(Fault::Missing { expected: "the code of a message".into() }));
+                }
+                let code = wire::read_integer(source, "code of a message").map_err(code_fault)?;
+                let message: Self = match code {
+                    $($name::CODE => $name::read(source, &mut list)?.into(),)*
+                    _ => {
+                        let fault = Fault::Expected {
+                            expected: "code of a message".into(),
+                            found: code.to_string().into(),
+                        };
+                        return Err(code_fault(fault));
+                    }
+                };
+                let named = |fault| DecodeError { message: Some(message.name()), element: None, fault };
+                while source.advance(&mut list).map_err(named)? {
+                    source.reader.skip().map_err(named)?;
+                }
+                source.reader.finish().map_err(named)?;
+                Ok(message)
+            }
+        }
+
+        $(messages!(@from $name $(($boxed))?);)*
+    };
+    (@from $name:ident) => {
+        impl From<$name> for Message {
+            fn from(message: $name) -> Self {
+                Message::$name(message)
+            }
+        }
+    };
+}
+
+messages! {
+    Hello,
+    Welcome,
+    Abort,
+    Challenge,
+    Authenticate,
+    Goodbye,
+    Error,
+    Publish,
+    Published,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    Event,
+    EventReceived,
+    Call,
+    Cancel,
+    Result,
+    Register,
+    Registered,
+    Unregister,
+    Unregistered,
+    Invocation,
+    Interrupt,
+    Yield,
+}
+
+impl Message {
+    /// Reads a whole message. Options and URI are read, the payload is checked for being well-formed and
+    /// stays a slice of `frame`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] names the message and the element. To a peer it is `wamp.error.protocol_violation`
+    /// (Basic Profile, *Protocol Errors*).
+    pub fn decode(
+        serializer: Serializer,
+        frame: &Bytes,
+        limits: &Limits,
+    ) -> std::result::Result<Self, DecodeError> {
+        let nameless = |fault| DecodeError { message: None, element: None, fault };
+        if frame.len() > limits.message {
+            let found = format!("{}", frame.len());
+            let expected = format!("at most {} octets", limits.message);
+            return Err(nameless(Fault::Expected { expected: expected.into(), found: found.into() }));
+        }
+        with_format!(serializer, F => {
+            let reader = F::reader(frame, limits.depth).map_err(nameless)?;
+            Self::read(&mut Source { frame, serializer, reader })
+        })
+    }
+
+    /// Appends everything that goes before the payload. After it come the octets of [`Payload`] and then
+    /// [`Serializer::end`].
+    ///
+    /// # Errors
+    /// [`EncodeError::Untranscoded`] if the payload is in another serializer; and what the serializer has no
+    /// way to write, as a URI that begins with U+0000 in JSON. Then nothing has been appended.
+    pub fn encode_head(
+        &self,
+        serializer: Serializer,
+        out: &mut Vec<u8>,
+    ) -> std::result::Result<(), EncodeError> {
+        let payload = self.payload();
+        if !payload.is_empty() && payload.serializer() != Some(serializer) {
+            return Err(EncodeError::Untranscoded);
+        }
+        let before = out.len();
+        let written: std::result::Result<(), EncodeError> =
+            with_format!(serializer, F => self.write_head::<F>(out));
+        written.inspect_err(|_| out.truncate(before))
+    }
+
+    /// The octets between the head and [`Serializer::end`].
+    pub fn payload_tail(&self) -> &Bytes {
+        self.payload().tail()
+    }
+
+    /// The whole message in one piece, its payload transcoded where it has to be.
+    ///
+    /// # Errors
+    /// What this serializer has no way to write, as NaN in JSON.
+    pub fn encode(&self, serializer: Serializer) -> std::result::Result<Bytes, EncodeError> {
+        let payload = self.payload();
+        if !payload.is_empty() && payload.serializer() != Some(serializer) {
+            let mut message = self.clone();
+            if let Some(slot) = message.payload_mut() {
+                *slot = payload.transcode(serializer)?;
+            }
+            return message.encode(serializer);
+        }
+        let mut out = Vec::with_capacity(64 + self.payload_tail().len());
+        self.encode_head(serializer, &mut out)?;
+        out.extend_from_slice(self.payload_tail());
+        out.extend_from_slice(serializer.end());
+        Ok(out.into())
+    }
+
+    /// The message with its payload in this serializer.
+    ///
+    /// # Errors
+    /// What this serializer has no way to write, as NaN in JSON.
+    pub fn transcode(mut self, serializer: Serializer) -> std::result::Result<Self, EncodeError> {
+        if let Some(payload) = self.payload_mut() {
+            *payload = payload.transcode(serializer)?;
+        }
+        Ok(self)
+    }
+}

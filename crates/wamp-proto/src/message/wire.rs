@@ -1,0 +1,606 @@
+//! How the parts of a message are read and written, once for all serializers.
+//!
+//! The macros at the end define a message, an options dict or a group of options as a plain struct beside
+//! the names that the specification gives to its parts.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::error::{EncodeError, Fault};
+use crate::id::{PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
+use crate::payload::Payload;
+use crate::serializer::{Format, Mark, Open, Reader, Serializer, Token};
+use crate::uri::Uri;
+
+/// A frame that is being read.
+pub(crate) struct Source<'de, R> {
+    pub(crate) frame: &'de Bytes,
+    pub(crate) serializer: Serializer,
+    pub(crate) reader: R,
+}
+
+impl<'de, R: Reader<'de>> Source<'de, R> {
+    /// Opens a dict.
+    pub(crate) fn dict(&mut self) -> Result<Open, Fault> {
+        match self.reader.value()? {
+            Token::Dict(open) => Ok(open),
+            other => Err(Fault::expected("dict", other.kind())),
+        }
+    }
+
+    /// Reads a key and moves to its value.
+    pub(crate) fn key(&mut self) -> Result<Cow<'de, str>, Fault> {
+        let key = match self.reader.value()? {
+            Token::Text(key) => key,
+            other => return Err(Fault::expected("string as the key of a dict", other.kind())),
+        };
+        self.reader.colon()?;
+        Ok(key)
+    }
+
+    /// The kind of the next value, which stays unread.
+    pub(crate) fn peek(&self) -> Result<Token<'de>, Fault> {
+        self.reader.clone().value()
+    }
+
+    /// Reads a boolean, or passes over what is none.
+    pub(crate) fn try_bool(&mut self) -> Result<Option<bool>, Fault> {
+        if let Token::Bool(value) = self.peek()? {
+            self.reader.value()?;
+            return Ok(Some(value));
+        }
+        self.reader.skip()?;
+        Ok(None)
+    }
+
+    /// Reads the value of a known key. `false`: it is of no use, and of a kind that is then left alone.
+    pub(crate) fn field<T: Field>(&mut self, slot: &mut T, key: &'static str) -> Result<bool, Fault> {
+        let before = self.reader.clone();
+        match T::read(self) {
+            Ok(value) => {
+                *slot = value;
+                Ok(true)
+            }
+            Err(Fault::Expected { .. }) if T::LENIENT => {
+                self.reader = before;
+                self.reader.skip()?;
+                Ok(false)
+            }
+            Err(fault @ (Fault::Expected { .. } | Fault::Key { .. })) => {
+                Err(Fault::Key { key, fault: Box::new(fault) })
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// A text as a slice of the frame, where it stands there as it is.
+    fn text(&self, text: Cow<'de, str>) -> ByteString {
+        match text {
+            Cow::Borrowed("") => ByteString::new(),
+            Cow::Borrowed(text) => ByteString::try_from(self.frame.slice_ref(text.as_bytes()))
+                .expect("these octets have just been read as UTF-8"),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+
+    /// The octets of the next value, which is passed over.
+    fn octets(&mut self) -> Result<std::ops::Range<usize>, Fault> {
+        let mut start = self.reader.position();
+        self.reader.skip()?;
+        let end = self.reader.position();
+        if self.serializer.is_text() {
+            start += self.frame[start..end].iter().take_while(|octet| octet.is_ascii_whitespace()).count();
+        }
+        Ok(start..end)
+    }
+
+    /// The next element of a message, if there is one.
+    pub(crate) fn element<T: Wire>(&mut self, list: &mut Open) -> Result<Option<T>, Fault> {
+        if self.advance(list)? { T::read(self).map(Some) } else { Ok(None) }
+    }
+
+    /// Moves to the next element of a message; once there was none, there is none.
+    pub(crate) fn advance(&mut self, list: &mut Open) -> Result<bool, Fault> {
+        let more = list.left != Some(0) && self.reader.element(list)?;
+        if !more {
+            list.left = Some(0);
+        }
+        Ok(more)
+    }
+
+    /// The rest of a message: Arguments, ArgumentsKw, and elements that nobody knows, which are dropped.
+    pub(crate) fn payload(&mut self, list: &mut Open) -> Result<Payload, (usize, &'static str, Fault)> {
+        const ARGS: &str = "Arguments";
+        const KWARGS: &str = "ArgumentsKw";
+        let args = match self.part(list, "list", |t| matches!(t, Token::List(_))) {
+            Ok(args) => args,
+            Err(fault) => return Err((0, ARGS, fault)),
+        };
+        let kwargs = match self.part(list, "dict", |t| matches!(t, Token::Dict(_))) {
+            Ok(kwargs) => kwargs,
+            Err(fault) => return Err((1, KWARGS, fault)),
+        };
+        Ok(match (args, kwargs) {
+            (None, None) => Payload::empty(),
+            (Some(args), kwargs) => Payload::from_frame(self.serializer, self.frame, args, kwargs),
+            (None, Some(kwargs)) => {
+                let empty: &[u8] = match self.serializer {
+                    #[cfg(feature = "json")]
+                    Serializer::Json => b"[]",
+                    #[cfg(feature = "msgpack")]
+                    Serializer::MsgPack => &[0x90],
+                    #[cfg(feature = "cbor")]
+                    Serializer::Cbor => &[0x80],
+                };
+                let octets = Bytes::from([empty, &self.frame[kwargs]].concat());
+                let all = octets.len();
+                Payload::from_frame(self.serializer, &octets, 0..empty.len(), Some(empty.len()..all))
+            }
+        })
+    }
+
+    /// One part of a payload, if it is there; `null` counts as not there.
+    fn part(
+        &mut self,
+        list: &mut Open,
+        expected: &'static str,
+        fits: fn(&Token<'_>) -> bool,
+    ) -> Result<Option<std::ops::Range<usize>>, Fault> {
+        if !self.advance(list)? {
+            return Ok(None);
+        }
+        match self.peek()? {
+            token if fits(&token) => Ok(Some(self.octets()?)),
+            Token::Null => {
+                self.reader.skip()?;
+                Ok(None)
+            }
+            other => Err(Fault::expected(expected, other.kind())),
+        }
+    }
+}
+
+/// Begins an entry of a dict.
+pub(crate) fn write_key<F: Format>(out: &mut Vec<u8>, dict: &mut Mark, key: &str) -> Result<(), EncodeError> {
+    F::entry(out, dict);
+    F::text(out, key)?;
+    F::colon(out);
+    Ok(())
+}
+
+/// A part of a message: a scalar, a list of scalars, or an options dict.
+pub(crate) trait Wire: Sized {
+    /// As the value of an option: what does not fit is left among the unknown keys, to be judged later.
+    const LENIENT: bool = false;
+    fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault>;
+    fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+}
+
+/// The value of a key in an options dict; the key is written only if there is something to say.
+pub(crate) trait Field: Sized {
+    const LENIENT: bool = false;
+    fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault>;
+    fn is_absent(&self) -> bool;
+    fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+}
+
+impl<T: Wire> Field for Option<T> {
+    const LENIENT: bool = T::LENIENT;
+
+    fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
+        if source.peek()? == Token::Null {
+            source.reader.skip()?;
+            return Ok(None);
+        }
+        T::read(source).map(Some)
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
+
+    fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        match self {
+            Some(value) => value.write::<F>(out),
+            None => {
+                F::null(out);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Wire for bool {
+    fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
+        match source.reader.value()? {
+            Token::Bool(value) => Ok(value),
+            other => Err(Fault::expected("boolean", other.kind())),
+        }
+    }
+
+    fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        F::bool(out, *self);
+        Ok(())
+    }
+}
+
+/// A non-negative integer; an integral float, as JavaScript encoders write one, is one too.
+pub(crate) fn read_integer<'de, R: Reader<'de>>(
+    source: &mut Source<'de, R>,
+    expected: &'static str,
+) -> Result<u64, Fault> {
+    match source.reader.value()? {
+        Token::Unsigned(value) => Ok(value),
+        Token::Float(value) if value.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&value) => {
+            Ok(value as u64)
+        }
+        Token::Float(_) => Err(Fault::expected(expected, "float")),
+        Token::Signed(_) => Err(Fault::expected(expected, "negative integer")),
+        other => Err(Fault::expected(expected, other.kind())),
+    }
+}
+
+impl Wire for u64 {
+    fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
+        read_integer(source, "non-negative integer")
+    }
+
+    fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        F::unsigned(out, *self);
+        Ok(())
+    }
+}
+
+const EXPECTED_ID: &str = "integer between 1 and 2^53";
+
+macro_rules! wire_id {
+    ($($name:ident)*) => {
+        $(impl Wire for $name {
+            fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
+                $name::new(read_integer(source, EXPECTED_ID)?)
+                    .ok_or_else(|| Fault::expected(EXPECTED_ID, "integer out of range"))
+            }
+
+            fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+                F::unsigned(out, self.get());
+                Ok(())
+            }
+        })*
+    };
+}
+wire_id! { SessionId PublicationId SubscriptionId RegistrationId RequestId }
+
+/// `UNREGISTERED.Request` and `UNSUBSCRIBED.Request`: 0 where the router took back what nobody asked it to.
+impl Wire for Option<RequestId> {
+    fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
+        const EXPECTED: &str = "integer between 0 and 2^53";
+        match read_integer(source, EXPECTED)? {
+            0 => Ok(None),
+            id => {
+                RequestId::new(id).map(Some).ok_or_else(|| Fault::expected(EXPECTED, "integer out of range"))
+            }
+        }
+    }
+
+    fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        F::unsigned(out, self.map_or(0, RequestId::get));
+        Ok(())
+    }
+}
+
+impl Wire for ByteString {
+    fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
+        match source.reader.value()? {
+            Token::Text(text) => Ok(source.text(text)),
+            other => Err(Fault::expected("string", other.kind())),
+        }
+    }
+
+    fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        F::text(out, self)
+    }
+}
+
+impl Wire for Uri {
+    fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
+        match source.reader.value()? {
+            Token::Text(text) => Ok(source.text(text).into()),
+            other => Err(Fault::expected("URI", other.kind())),
+        }
+    }
+
+    fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        F::text(out, self)
+    }
+}
+
+impl<T: Wire> Wire for Vec<T> {
+    fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
+        let mut list = match source.reader.value()? {
+            Token::List(open) => open,
+            other => return Err(Fault::expected("list", other.kind())),
+        };
+        let mut items = Vec::new();
+        while source.reader.element(&mut list)? {
+            items.push(T::read(source)?);
+        }
+        Ok(items)
+    }
+
+    fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let mut list = F::begin_list(out, Some(self.len()));
+        for item in self {
+            F::element(out, &mut list);
+            item.write::<F>(out)?;
+        }
+        F::end_list(out, list);
+        Ok(())
+    }
+}
+
+/// Options that belong together and are rarely there: kept in a box that exists only if one of them does.
+pub(crate) trait Group: Default {
+    fn read<'de, R: Reader<'de>>(
+        group: &mut Option<Box<Self>>,
+        key: &str,
+        source: &mut Source<'de, R>,
+    ) -> Result<Option<bool>, Fault>;
+    fn count(&self) -> usize;
+    fn write<F: Format>(&self, out: &mut Vec<u8>, dict: &mut Mark) -> Result<(), EncodeError>;
+}
+
+/// A word out of a fixed set, as the value of an option.
+macro_rules! word {
+    ($(#[$doc:meta])* pub enum $name:ident: $expected:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// The word in the message.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word,)* }
+            }
+        }
+
+        impl $crate::message::wire::Wire for $name {
+            const LENIENT: bool = true;
+
+            fn read<'de, R: $crate::serializer::Reader<'de>>(
+                source: &mut $crate::message::wire::Source<'de, R>,
+            ) -> std::result::Result<Self, $crate::error::Fault> {
+                match source.reader.value()? {
+                    $($crate::serializer::Token::Text(word) if word == $word => Ok($name::$variant),)*
+                    other => Err($crate::error::Fault::expected($expected, other.kind())),
+                }
+            }
+
+            fn write<F: $crate::serializer::Format>(&self, out: &mut Vec<u8>) -> std::result::Result<(), $crate::error::EncodeError> {
+                F::text(out, self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use word;
+
+/// An options or details dict: a field for each key of the specification, and the other keys as they came.
+macro_rules! options {
+    (
+        $(#[$doc:meta])*
+        pub struct $name:ident {
+            $($(#[$fdoc:meta])* $field:ident: $type:ty = $key:literal,)*
+            $(@ $($(#[$gdoc:meta])* $group:ident: $gtype:ty,)*)?
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$fdoc])* pub $field: $type,)*
+            $($($(#[$gdoc])* pub $group: Option<Box<$gtype>>,)*)?
+            /// Keys that are none of these, or whose value was of no use.
+            pub extra: $crate::message::Extra,
+        }
+
+        impl $crate::message::wire::Wire for $name {
+            fn read<'de, R: $crate::serializer::Reader<'de>>(
+                source: &mut $crate::message::wire::Source<'de, R>,
+            ) -> std::result::Result<Self, $crate::error::Fault> {
+                #[allow(unused_mut)]
+                let mut options = Self::default();
+                let mut extra = $crate::message::extra::Keeper::begin(source);
+                let mut dict = source.dict()?;
+                while source.reader.entry(&mut dict)? {
+                    let key = source.key()?;
+                    #[allow(unused_mut)]
+                    let mut used = match &*key {
+                        $($key => Some(source.field(&mut options.$field, $key)?),)*
+                        _ => None,
+                    };
+                    $($(if used.is_none() {
+                        used = <$gtype as $crate::message::wire::Group>::read(&mut options.$group, &key, source)?;
+                    })*)?
+                    match used {
+                        Some(true) => {}
+                        Some(false) => extra.keep(),
+                        None => {
+                            source.reader.skip()?;
+                            extra.keep();
+                        }
+                    }
+                    extra.next();
+                }
+                options.extra = extra.finish(source);
+                Ok(options)
+            }
+
+            fn write<F: $crate::serializer::Format>(&self, out: &mut Vec<u8>) -> std::result::Result<(), $crate::error::EncodeError> {
+                #[allow(unused_imports)]
+                use $crate::message::wire::{Field as _, Group as _};
+                let count = self.extra.len()
+                    $(+ usize::from(!self.$field.is_absent()))*
+                    $($(+ self.$group.as_ref().map_or(0, |group| group.count()))*)?;
+                let mut dict = F::begin_dict(out, Some(count));
+                $(if !self.$field.is_absent() {
+                    $crate::message::wire::write_key::<F>(out, &mut dict, $key)?;
+                    $crate::message::wire::Field::write::<F>(&self.$field, out)?;
+                })*
+                $($(if let Some(group) = &self.$group {
+                    group.write::<F>(out, &mut dict)?;
+                })*)?
+                self.extra.write::<F>(out, &mut dict)?;
+                F::end_dict(out, dict);
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use options;
+
+/// A [`Group`]: options that belong together.
+macro_rules! group {
+    ($(#[$doc:meta])* pub struct $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty = $key:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        #[non_exhaustive]
+        pub struct $name { $($(#[$fdoc])* pub $field: $type,)* }
+
+        impl $crate::message::wire::Group for $name {
+            fn read<'de, R: $crate::serializer::Reader<'de>>(
+                group: &mut Option<Box<Self>>,
+                key: &str,
+                source: &mut $crate::message::wire::Source<'de, R>,
+            ) -> std::result::Result<Option<bool>, $crate::error::Fault> {
+                match key {
+                    $($key => source.field(&mut group.get_or_insert_default().$field, $key).map(Some),)*
+                    _ => Ok(None),
+                }
+            }
+
+            fn count(&self) -> usize {
+                use $crate::message::wire::Field as _;
+                0 $(+ usize::from(!self.$field.is_absent()))*
+            }
+
+            fn write<F: $crate::serializer::Format>(
+                &self,
+                out: &mut Vec<u8>,
+                dict: &mut $crate::serializer::Mark,
+            ) -> std::result::Result<(), $crate::error::EncodeError> {
+                use $crate::message::wire::Field as _;
+                $(if !self.$field.is_absent() {
+                    $crate::message::wire::write_key::<F>(out, dict, $key)?;
+                    $crate::message::wire::Field::write::<F>(&self.$field, out)?;
+                })*
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use group;
+
+/// A message: its code, its name, its elements, an element that may be missing (behind `?`), and whether a
+/// payload may follow.
+macro_rules! message {
+    (
+        $(#[$doc:meta])*
+        pub struct $name:ident = $code:literal $word:literal {
+            $($(#[$edoc:meta])* $field:ident: $type:ty = $element:literal,)*
+            $(? $(#[$odoc:meta])* $optional:ident: $otype:ty = $oelement:literal,)?
+        } $($payload:ident)?
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $name {
+            $($(#[$edoc])* pub $field: $type,)*
+            $($(#[$odoc])* pub $optional: Option<$otype>,)?
+            $(
+                /// The arguments.
+                pub $payload: $crate::Payload,
+            )?
+        }
+
+        impl $name {
+            /// The code that the message begins with.
+            pub const CODE: u64 = $code;
+            /// The message's name in the specification.
+            pub const NAME: &'static str = $word;
+
+            pub(crate) fn read<'de, R: $crate::serializer::Reader<'de>>(
+                source: &mut $crate::message::wire::Source<'de, R>,
+                list: &mut $crate::serializer::Open,
+            ) -> std::result::Result<Self, $crate::error::DecodeError> {
+                let error = |number, name, fault| $crate::error::DecodeError {
+                    message: Some($word),
+                    element: Some((number, name)),
+                    fault,
+                };
+                let mut number = 1;
+                $(
+                    number += 1;
+                    let $field = match source.element::<$type>(list) {
+                        Ok(Some(value)) => value,
+                        Ok(None) => {
+                            let expected = $element.into();
+                            return Err(error(number, $element, $crate::error::Fault::Missing { expected }));
+                        }
+                        Err(fault) => return Err(error(number, $element, fault)),
+                    };
+                )*
+                $(
+                    let $optional = source
+                        .element::<$otype>(list)
+                        .map_err(|fault| error(number + 1, $oelement, fault))?;
+                )?
+                $(
+                    let $payload = source
+                        .payload(list)
+                        .map_err(|(more, name, fault)| error(number + 1 + more, name, fault))?;
+                )?
+                Ok(Self { $($field,)* $($optional,)? $($payload,)? })
+            }
+
+            pub(crate) fn write_head<F: $crate::serializer::Format>(
+                &self,
+                out: &mut Vec<u8>,
+            ) -> std::result::Result<(), $crate::error::EncodeError> {
+                use $crate::message::wire::Wire as _;
+                let elements = 1
+                    $(+ { let _ = $element; 1 })*
+                    $(+ usize::from(self.$optional.is_some()))?
+                    $(+ usize::from(self.$payload.elements()))?;
+                let mut list = F::begin_list(out, Some(elements));
+                F::element(out, &mut list);
+                F::unsigned(out, $code);
+                $(
+                    F::element(out, &mut list);
+                    self.$field.write::<F>(out)?;
+                )*
+                $(if let Some(optional) = &self.$optional {
+                    F::element(out, &mut list);
+                    optional.write::<F>(out)?;
+                })?
+                $(if !self.$payload.is_empty() {
+                    F::element(out, &mut list);
+                })?
+                Ok(())
+            }
+
+            #[allow(unreachable_code)]
+            pub(crate) fn any_payload(&self) -> Option<&$crate::Payload> {
+                $(return Some(&self.$payload);)?
+                None
+            }
+
+            #[allow(unreachable_code)]
+            pub(crate) fn any_payload_mut(&mut self) -> Option<&mut $crate::Payload> {
+                $(return Some(&mut self.$payload);)?
+                None
+            }
+        }
+    };
+}
+pub(crate) use message;

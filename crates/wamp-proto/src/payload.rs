@@ -1,0 +1,437 @@
+//! The arguments of a message, as the octets they stand in it.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{EncodeError, Fault, PayloadError};
+use crate::serializer::transcode::transcode;
+use crate::serializer::{Format, Mark, Reader, Serializer, Token, with_format};
+use crate::value::args::ArgsDe;
+use crate::value::kwargs::KwargsDe;
+use crate::value::read::{Nothing, Received};
+use crate::value::sent::{Draft, Sent};
+use crate::value::ser::Ser;
+use crate::value::{Args, READ_DEPTH, is_tuple};
+
+/// Positional and keyword arguments, opaque: the octets of some [`Serializer`], a slice of the frame they
+/// came in. Cloning is cheap.
+///
+/// Only [`decode`](Payload::decode), [`args`](Payload::args) and [`kwargs`](Payload::kwargs) make values of
+/// them. Which value is read from which arguments, and written as which:
+///
+/// | value | written as | read from |
+/// |---|---|---|
+/// | `()` | nothing | nothing, or one null |
+/// | a tuple | the positional arguments | all positional arguments; missing last ones are `None` |
+/// | `Option` | `None` as one null, `Some(t)` like `t` | nothing or one null as `None`, else like its inner type |
+/// | a struct or a map | one argument | the one argument, or the keywords if there are no arguments |
+/// | anything else: numbers, strings, `Vec`, arrays, enums, newtypes | one argument | the one argument |
+/// | [`Value(t)`](crate::Value) | one argument, whatever `t` is | the one argument |
+/// | [`Kwargs(t)`](crate::Kwargs) | the keywords | the keywords, where there are no arguments |
+/// | [`ArgsKwargs(a, k)`](crate::ArgsKwargs) | both | both |
+/// | a `Payload` | itself | itself |
+///
+/// ```
+/// # use wamp_proto::{Payload, Serializer};
+/// # #[cfg(feature = "json")] {
+/// let payload = Payload::new(Serializer::Json, &("Y2010", 120))?;
+/// assert_eq!(payload.args_octets(), br#"["Y2010",120]"#);
+///
+/// let (year, revenue): (String, u32) = payload.decode()?;
+/// assert_eq!((year.as_str(), revenue), ("Y2010", 120));
+///
+/// let error = payload.decode::<(String, String)>().unwrap_err();
+/// assert_eq!(error.to_string(), "argument 2: expected string, found integer");
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// `None` only where there are no octets.
+    serializer: Option<Serializer>,
+    /// 0 for nothing, 1 for positional arguments, 2 for positional and keyword arguments.
+    elements: u8,
+    /// As it stands in a message: from the first octet of Arguments to the last of ArgumentsKw, with the
+    /// format's separator between them.
+    tail: Bytes,
+    /// Where in `tail` ArgumentsKw begins, if it is there.
+    kwargs_at: usize,
+}
+
+impl Payload {
+    /// No arguments.
+    pub const fn empty() -> Self {
+        Payload { serializer: None, elements: 0, tail: Bytes::new(), kwargs_at: 0 }
+    }
+
+    /// The arguments that a value stands for, by the table above.
+    pub fn new<T: Serialize + ?Sized>(serializer: Serializer, value: &T) -> Result<Self, EncodeError> {
+        let mut draft = Draft::new(serializer);
+        with_format!(serializer, F => {
+            value.serialize(Sent::<F> { draft: &mut draft, tuple: is_tuple::<T>(), format: PhantomData })?
+        });
+        Ok(Self::from_draft(draft))
+    }
+
+    /// The value that these arguments stand for, by the table above. May borrow from the payload.
+    pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
+        let tuple = is_tuple::<T>();
+        let Some(serializer) = self.serializer else {
+            let (args, kwargs) = (ArgsDe(None::<Nothing>), KwargsDe(None));
+            return T::deserialize(Received { payload: self, args, kwargs, tuple });
+        };
+        with_format!(serializer, F => {
+            let (args, kwargs) = (self.args_de::<F>()?, self.kwargs_de::<F>()?);
+            T::deserialize(Received { payload: self, args, kwargs, tuple })
+        })
+    }
+
+    /// The list of positional arguments, as a tuple, an array or a `Vec`; an empty list if there is none.
+    pub fn args<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
+        match self.serializer {
+            Some(serializer) => with_format!(serializer, F => T::deserialize(self.args_de::<F>()?)),
+            None => T::deserialize(ArgsDe(None::<Nothing>)),
+        }
+    }
+
+    /// The keyword arguments, as a struct or a map; an empty dict if there are none.
+    pub fn kwargs<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
+        match self.serializer {
+            Some(serializer) => with_format!(serializer, F => T::deserialize(self.kwargs_de::<F>()?)),
+            None => T::deserialize(KwargsDe(None::<Nothing>)),
+        }
+    }
+
+    /// The list of positional arguments as it was written; empty if there is none.
+    pub fn args_octets(&self) -> &[u8] {
+        match (self.serializer, self.elements) {
+            (Some(serializer), 2) => &self.tail[..self.kwargs_at - serializer.separator().len()],
+            _ => &self.tail,
+        }
+    }
+
+    /// The dict of keyword arguments as it was written; empty if there is none.
+    pub fn kwargs_octets(&self) -> &[u8] {
+        if self.elements == 2 { &self.tail[self.kwargs_at..] } else { &[] }
+    }
+
+    /// What the octets are written in; `None` for a payload without any.
+    pub fn serializer(&self) -> Option<Serializer> {
+        self.serializer
+    }
+
+    /// Whether neither Arguments nor ArgumentsKw are there, not even empty.
+    pub fn is_empty(&self) -> bool {
+        self.elements == 0
+    }
+
+    /// How many octets this is in a message.
+    pub fn len(&self) -> usize {
+        self.tail.len()
+    }
+
+    /// The same arguments in another format, rewritten token by token. In the same format a cheap clone.
+    ///
+    /// Fails where JSON cannot say it (NaN, infinities, a text that begins with U+0000), and for what nobody
+    /// had looked at until now, as a string that is not UTF-8.
+    pub fn transcode(&self, to: Serializer) -> Result<Self, EncodeError> {
+        let from = match self.serializer {
+            Some(from) if from != to => from,
+            _ => return Ok(self.clone()),
+        };
+        let mut draft = Draft::new(to);
+        draft.out.reserve(self.tail.len());
+        draft.elements = self.elements;
+        with_format!(from, From => with_format!(to, To => {
+            copy::<From, To>(self.args_octets(), &mut draft.out)?;
+            if self.elements == 2 {
+                draft.begin_kwargs();
+                copy::<From, To>(self.kwargs_octets(), &mut draft.out)?;
+            }
+        }));
+        Ok(Self::from_draft(draft))
+    }
+
+    /// The same octets in a buffer of their own, so that a small payload does not keep a big frame alive.
+    pub fn detached(self) -> Self {
+        Payload { tail: Bytes::copy_from_slice(&self.tail), ..self }
+    }
+
+    /// The same arguments with an empty list and an empty dict where there is none, for a peer that fails
+    /// without them.
+    pub fn explicit(self, serializer: Serializer) -> Self {
+        if self.elements == 2 {
+            return self;
+        }
+        let mut draft = Draft::new(self.serializer.unwrap_or(serializer));
+        draft.elements = 2;
+        with_format!(draft.serializer, F => {
+            if self.elements == 1 {
+                draft.out.extend_from_slice(&self.tail);
+            } else {
+                let list = F::begin_list(&mut draft.out, Some(0));
+                F::end_list(&mut draft.out, list);
+            }
+            draft.begin_kwargs();
+            let dict = F::begin_dict(&mut draft.out, Some(0));
+            F::end_dict(&mut draft.out, dict);
+        });
+        Self::from_draft(draft)
+    }
+
+    /// How many elements of a message this is: 0, 1 or 2.
+    pub(crate) fn elements(&self) -> u8 {
+        self.elements
+    }
+
+    /// The octets of these elements.
+    pub(crate) fn tail(&self) -> &Bytes {
+        &self.tail
+    }
+
+    pub(crate) fn into_tail(self) -> Bytes {
+        self.tail
+    }
+
+    pub(crate) fn kwargs_at(&self) -> usize {
+        self.kwargs_at
+    }
+
+    /// What stands in a frame, in which a decoder has found a well-formed list and dict at these places.
+    /// Copies only where something else than the separator is between the two.
+    pub(crate) fn from_frame(
+        serializer: Serializer,
+        frame: &Bytes,
+        args: Range<usize>,
+        kwargs: Option<Range<usize>>,
+    ) -> Self {
+        let Some(kwargs) = kwargs else {
+            return Payload { serializer: Some(serializer), elements: 1, tail: frame.slice(args), kwargs_at: 0 };
+        };
+        let separator = serializer.separator();
+        let kwargs_at = args.len() + separator.len();
+        let tail = if frame.get(args.end..kwargs.start) == Some(separator) {
+            frame.slice(args.start..kwargs.end)
+        } else {
+            [&frame[args], separator, &frame[kwargs]].concat().into()
+        };
+        Payload { serializer: Some(serializer), elements: 2, tail, kwargs_at }
+    }
+
+    /// Parts of unknown origin; `None` if they do not belong together.
+    pub(crate) fn from_parts(
+        serializer: Option<Serializer>,
+        elements: u8,
+        tail: Bytes,
+        kwargs_at: usize,
+    ) -> Option<Self> {
+        let together = match (serializer, elements) {
+            (None, 0) => tail.is_empty() && kwargs_at == 0,
+            (Some(_), 1) => kwargs_at == 0,
+            (Some(serializer), 2) => (serializer.separator().len()..=tail.len()).contains(&kwargs_at),
+            _ => false,
+        };
+        together.then_some(Payload { serializer, elements, tail, kwargs_at })
+    }
+
+    /// Whether octets of unknown origin are a list, a separator and a dict.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        let Some(serializer) = self.serializer else { return true };
+        let (args, kwargs) = (self.args_octets(), self.kwargs_octets());
+        let between = &self.tail[args.len()..self.tail.len() - kwargs.len()];
+        let separated = between == if self.elements == 2 { serializer.separator() } else { b"" };
+        with_format!(serializer, F => {
+            separated
+                && is_exactly::<F>(args, |token| matches!(token, Token::List(_)))
+                && (self.elements < 2 || is_exactly::<F>(kwargs, |token| matches!(token, Token::Dict(_))))
+        })
+    }
+
+    fn from_draft(draft: Draft) -> Self {
+        let Draft { serializer, out, elements, kwargs_at } = draft;
+        Payload { serializer: (elements > 0).then_some(serializer), elements, tail: out.into(), kwargs_at }
+    }
+
+    fn args_de<F: Format>(&self) -> Result<ArgsDe<F::Reader<'_>>, Fault> {
+        let there = self.elements > 0;
+        Ok(ArgsDe(there.then(|| F::reader(self.args_octets(), READ_DEPTH)).transpose()?))
+    }
+
+    fn kwargs_de<F: Format>(&self) -> Result<KwargsDe<F::Reader<'_>>, Fault> {
+        let there = self.elements == 2;
+        Ok(KwargsDe(there.then(|| F::reader(self.kwargs_octets(), READ_DEPTH)).transpose()?))
+    }
+}
+
+impl fmt::Debug for Payload {
+    /// Without the contents, which are nobody's business in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(serializer) = self.serializer else { return f.write_str("Payload(empty)") };
+        write!(f, "Payload({serializer}, {} octets)", self.len())
+    }
+}
+
+/// Rewrites one value.
+pub(crate) fn copy<From: Format, To: Format>(octets: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let mut reader = From::reader(octets, READ_DEPTH)?;
+    transcode::<_, To>(&mut reader, out)?;
+    Ok(reader.finish()?)
+}
+
+/// Whether `octets` are one well-formed value of this kind, from the first to the last.
+fn is_exactly<F: Format>(octets: &[u8], kind: impl Fn(&Token<'_>) -> bool) -> bool {
+    let check = || {
+        let mut reader = F::reader(octets, READ_DEPTH)?;
+        let starts = reader.position() == 0 && kind(&reader.clone().value()?);
+        reader.skip()?;
+        Ok::<_, Fault>(starts && reader.position() == octets.len())
+    };
+    check() == Ok(true)
+}
+
+/// Puts a payload together piece by piece. The first error is kept until [`finish`](Arguments::finish).
+///
+/// ```
+/// # use wamp_proto::{Arguments, Serializer};
+/// # #[cfg(feature = "json")] {
+/// let payload = Arguments::new(Serializer::Json).args(&(1, 2)).arg(&[3, 4]).kwarg("limit", &10).finish()?;
+/// assert_eq!(payload.args_octets(), b"[1,2,[3,4]]");
+/// assert_eq!(payload.kwargs_octets(), br#"{"limit":10}"#);
+/// # }
+/// # Ok::<(), wamp_proto::EncodeError>(())
+/// ```
+#[must_use]
+pub struct Arguments {
+    serializer: Serializer,
+    args: Vec<u8>,
+    list: Mark,
+    kwargs: Vec<u8>,
+    dict: Mark,
+    error: Option<EncodeError>,
+}
+
+impl Arguments {
+    /// None so far.
+    pub fn new(serializer: Serializer) -> Self {
+        let (mut args, mut kwargs) = (Vec::new(), Vec::new());
+        let (list, dict) = with_format!(serializer, F => {
+            (F::begin_list(&mut args, None), F::begin_dict(&mut kwargs, None))
+        });
+        Arguments { serializer, args, list, kwargs, dict, error: None }
+    }
+
+    /// One more positional argument, whatever the value is.
+    pub fn arg<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        self.and(|this| {
+            with_format!(this.serializer, F => {
+                F::element(&mut this.args, &mut this.list);
+                value.serialize(Ser::<F>::of_argument(&mut this.args))
+            })
+        })
+    }
+
+    /// More positional arguments: each element of a tuple or a list is one.
+    pub fn args<T: Args + ?Sized>(self, values: &T) -> Self {
+        self.and(|this| {
+            with_format!(this.serializer, F => {
+                let mut octets = Vec::new();
+                values.serialize(Ser::<F>::of_arguments(&mut octets))?;
+                let mut reader = F::reader(&octets, READ_DEPTH)?;
+                let mut open = match reader.value()? {
+                    Token::List(open) => open,
+                    Token::Null => return Ok(()),
+                    other => return Err(not("arguments must be a tuple or a list", &other)),
+                };
+                while reader.element(&mut open)? {
+                    let start = reader.position();
+                    reader.skip()?;
+                    F::element(&mut this.args, &mut this.list);
+                    this.args.extend_from_slice(&octets[start..reader.position()]);
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// One more keyword argument.
+    pub fn kwarg<T: Serialize + ?Sized>(self, name: &str, value: &T) -> Self {
+        self.and(|this| {
+            with_format!(this.serializer, F => {
+                F::entry(&mut this.kwargs, &mut this.dict);
+                F::text(&mut this.kwargs, name)?;
+                F::colon(&mut this.kwargs);
+                value.serialize(Ser::<F>::of_argument(&mut this.kwargs))
+            })
+        })
+    }
+
+    /// More keyword arguments: each field of a struct, each entry of a map is one.
+    pub fn kwargs<T: Serialize + ?Sized>(self, values: &T) -> Self {
+        self.and(|this| {
+            with_format!(this.serializer, F => {
+                let mut octets = Vec::new();
+                values.serialize(Ser::<F>::of_arguments(&mut octets))?;
+                let mut reader = F::reader(&octets, READ_DEPTH)?;
+                let mut open = match reader.value()? {
+                    Token::Dict(open) => open,
+                    Token::Null => return Ok(()),
+                    other => return Err(not("keyword arguments must be a struct or a map", &other)),
+                };
+                while reader.entry(&mut open)? {
+                    let start = reader.position();
+                    reader.skip()?;
+                    reader.colon()?;
+                    reader.skip()?;
+                    F::entry(&mut this.kwargs, &mut this.dict);
+                    this.kwargs.extend_from_slice(&octets[start..reader.position()]);
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// The payload, or the first error on the way.
+    pub fn finish(self) -> Result<Payload, EncodeError> {
+        let Arguments { serializer, args, list, mut kwargs, dict, error } = self;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        let elements = if dict.count > 0 { 2 } else { u8::from(list.count > 0) };
+        let mut draft = Draft { serializer, out: args, elements, kwargs_at: 0 };
+        with_format!(serializer, F => {
+            F::end_list(&mut draft.out, list);
+            F::end_dict(&mut kwargs, dict);
+        });
+        match elements {
+            0 => draft.out.clear(),
+            1 => {}
+            _ => {
+                draft.begin_kwargs();
+                draft.out.append(&mut kwargs);
+            }
+        }
+        Ok(Payload::from_draft(draft))
+    }
+
+    fn and(mut self, step: impl FnOnce(&mut Self) -> Result<(), EncodeError>) -> Self {
+        if self.error.is_none() {
+            self.error = step(&mut self).err();
+        }
+        self
+    }
+}
+
+fn not(rule: &str, found: &Token<'_>) -> EncodeError {
+    EncodeError::Custom(format!("{rule}, found {}", found.kind()))
+}
+
+impl fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (args, kwargs) = (self.list.count, self.dict.count);
+        write!(f, "Arguments({}, {args} positional, {kwargs} keyword)", self.serializer)
+    }
+}

@@ -1,0 +1,469 @@
+//! JSON (RFC 8259), strictly, with WAMP's binary: a string of U+0000 and base64 (behaviour 55).
+//!
+//! The walk is ours; `serde_json` writes numbers and escapes, `base64` the binary.
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::ops::Range;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::{Format, MAX_DEPTH, Mark, Open, Reader, Token};
+use crate::error::{EncodeError, Fault};
+
+/// Padding is written, and not asked for.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What a string begins with that is binary. A raw NUL cannot stand in JSON, so this is the only spelling.
+const BINARY: &str = r"\u0000";
+
+const INFALLIBLE: &str = "writing into a Vec does not fail";
+
+pub(crate) struct Json;
+
+impl Format for Json {
+    type Reader<'de> = JsonReader<'de>;
+
+    fn reader(octets: &[u8], depth: usize) -> Result<JsonReader<'_>, Fault> {
+        let text = std::str::from_utf8(octets)
+            .map_err(|error| Fault::Malformed { what: "text is not UTF-8", at: error.valid_up_to() })?;
+        let mut reader = JsonReader { text, at: 0, depth: depth.min(MAX_DEPTH) };
+        reader.space();
+        Ok(reader)
+    }
+
+    fn null(out: &mut Vec<u8>) {
+        out.extend_from_slice(b"null");
+    }
+
+    fn bool(out: &mut Vec<u8>, value: bool) {
+        out.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    fn unsigned(out: &mut Vec<u8>, value: u64) {
+        serde_json::to_writer(out, &value).expect(INFALLIBLE);
+    }
+
+    fn signed(out: &mut Vec<u8>, value: i64) {
+        serde_json::to_writer(out, &value).expect(INFALLIBLE);
+    }
+
+    fn float(out: &mut Vec<u8>, value: f64) -> Result<(), EncodeError> {
+        if value.is_nan() {
+            return Err(EncodeError::NotFinite("NaN"));
+        }
+        if value.is_infinite() {
+            return Err(EncodeError::NotFinite("an infinity"));
+        }
+        serde_json::to_writer(out, &value).expect(INFALLIBLE);
+        Ok(())
+    }
+
+    fn text(out: &mut Vec<u8>, value: &str) -> Result<(), EncodeError> {
+        if value.starts_with('\0') {
+            return Err(EncodeError::NulText);
+        }
+        serde_json::to_writer(out, value).expect(INFALLIBLE);
+        Ok(())
+    }
+
+    fn binary(out: &mut Vec<u8>, value: &[u8]) {
+        out.push(b'"');
+        out.extend_from_slice(BINARY.as_bytes());
+        let mut encoder = base64::write::EncoderWriter::new(&mut *out, &BASE64);
+        encoder.write_all(value).and_then(|()| encoder.finish()).expect(INFALLIBLE);
+        drop(encoder);
+        out.push(b'"');
+    }
+
+    fn begin_list(out: &mut Vec<u8>, _len: Option<usize>) -> Mark {
+        let start = out.len();
+        out.push(b'[');
+        Mark { start, count: 0, announced: None }
+    }
+
+    fn element(out: &mut Vec<u8>, list: &mut Mark) {
+        if list.count > 0 {
+            out.push(b',');
+        }
+        list.count += 1;
+    }
+
+    fn end_list(out: &mut Vec<u8>, _list: Mark) {
+        out.push(b']');
+    }
+
+    fn begin_dict(out: &mut Vec<u8>, _len: Option<usize>) -> Mark {
+        let start = out.len();
+        out.push(b'{');
+        Mark { start, count: 0, announced: None }
+    }
+
+    fn entry(out: &mut Vec<u8>, dict: &mut Mark) {
+        Self::element(out, dict);
+    }
+
+    fn colon(out: &mut Vec<u8>) {
+        out.push(b':');
+    }
+
+    fn end_dict(out: &mut Vec<u8>, _dict: Mark) {
+        out.push(b'}');
+    }
+}
+
+/// Stands at the first octet of a value, or right behind the last of one.
+#[derive(Clone)]
+pub(crate) struct JsonReader<'de> {
+    text: &'de str,
+    at: usize,
+    /// Lists and dicts that may still be entered.
+    depth: usize,
+}
+
+impl<'de> Reader<'de> for JsonReader<'de> {
+    fn position(&self) -> usize {
+        self.at
+    }
+
+    fn null(&mut self) -> Result<bool, Fault> {
+        let null = self.peek()? == b'n';
+        if null {
+            self.word("null")?;
+        }
+        Ok(null)
+    }
+
+    fn value(&mut self) -> Result<Token<'de>, Fault> {
+        match self.peek()? {
+            b'"' => self.string(),
+            b'[' => Ok(Token::List(self.open()?)),
+            b'{' => Ok(Token::Dict(self.open()?)),
+            b't' => self.word("true").map(|()| Token::Bool(true)),
+            b'f' => self.word("false").map(|()| Token::Bool(false)),
+            b'n' => self.word("null").map(|()| Token::Null),
+            b'-' | b'0'..=b'9' => self.number(),
+            _ => Err(self.malformed("no value")),
+        }
+    }
+
+    fn element(&mut self, list: &mut Open) -> Result<bool, Fault> {
+        self.next(list, b']')
+    }
+
+    fn entry(&mut self, dict: &mut Open) -> Result<bool, Fault> {
+        let more = self.next(dict, b'}')?;
+        if more && self.peek()? != b'"' {
+            return Err(self.malformed("a key that is no string"));
+        }
+        Ok(more)
+    }
+
+    fn colon(&mut self) -> Result<(), Fault> {
+        self.space();
+        self.expect(b':', "no colon behind a key")?;
+        self.space();
+        Ok(())
+    }
+
+    fn skip(&mut self) -> Result<(), Fault> {
+        self.skip_within(self.depth)
+    }
+
+    fn finish(&mut self) -> Result<(), Fault> {
+        self.space();
+        if self.at == self.text.len() { Ok(()) } else { Err(self.malformed("something behind the end")) }
+    }
+}
+
+impl<'de> JsonReader<'de> {
+    fn malformed(&self, what: &'static str) -> Fault {
+        Fault::Malformed { what, at: self.at }
+    }
+
+    fn octets(&self) -> &'de [u8] {
+        self.text.as_bytes()
+    }
+
+    fn peek(&self) -> Result<u8, Fault> {
+        self.octets().get(self.at).copied().ok_or(Fault::Truncated)
+    }
+
+    fn slice(&self, range: Range<usize>) -> Result<&'de str, Fault> {
+        self.text.get(range).ok_or(Fault::Truncated)
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.octets().get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    fn expect(&mut self, octet: u8, what: &'static str) -> Result<(), Fault> {
+        if self.peek()? != octet {
+            return Err(self.malformed(what));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn word(&mut self, word: &'static str) -> Result<(), Fault> {
+        let rest = &self.octets()[self.at..];
+        if rest.starts_with(word.as_bytes()) {
+            self.at += word.len();
+            Ok(())
+        } else if word.as_bytes().starts_with(rest) {
+            Err(Fault::Truncated)
+        } else {
+            Err(self.malformed("no value"))
+        }
+    }
+
+    fn open(&mut self) -> Result<Open, Fault> {
+        self.depth = self.depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+        self.at += 1;
+        Ok(Open { left: None, first: true })
+    }
+
+    /// To the next element or key, or past `close`.
+    fn next(&mut self, open: &mut Open, close: u8) -> Result<bool, Fault> {
+        self.space();
+        let octet = self.peek()?;
+        if octet == close {
+            self.at += 1;
+            self.depth += 1;
+            return Ok(false);
+        }
+        if !open.first {
+            self.expect(b',', "no comma between two values")?;
+            self.space();
+        }
+        open.first = false;
+        Ok(true)
+    }
+
+    /// Recurses, at most as deep as the reader's limit.
+    fn skip_within(&mut self, depth: usize) -> Result<(), Fault> {
+        let (dict, close) = match self.peek()? {
+            b'"' => return self.scan_string().map(drop),
+            b'-' | b'0'..=b'9' => return self.scan_number().map(drop),
+            b't' => return self.word("true"),
+            b'f' => return self.word("false"),
+            b'n' => return self.word("null"),
+            b'[' => (false, b']'),
+            b'{' => (true, b'}'),
+            _ => return Err(self.malformed("no value")),
+        };
+        let depth = depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+        self.at += 1;
+        self.space();
+        if self.peek()? == close {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            if dict {
+                if self.peek()? != b'"' {
+                    return Err(self.malformed("a key that is no string"));
+                }
+                self.scan_string()?;
+                self.colon()?;
+            }
+            self.skip_within(depth)?;
+            self.space();
+            if self.peek()? == close {
+                self.at += 1;
+                return Ok(());
+            }
+            self.expect(b',', "no comma between two values")?;
+            self.space();
+        }
+    }
+
+    fn number(&mut self) -> Result<Token<'de>, Fault> {
+        let start = self.at;
+        let integer = self.scan_number()?;
+        let text = self.slice(start..self.at)?;
+        if integer {
+            match text.strip_prefix('-') {
+                None => {
+                    if let Ok(value) = text.parse() {
+                        return Ok(Token::Unsigned(value));
+                    }
+                }
+                // An integer knows no negative zero.
+                Some("0") => return Ok(Token::Float(-0.0)),
+                Some(_) => {
+                    if let Ok(value) = text.parse() {
+                        return Ok(Token::Signed(value));
+                    }
+                }
+            }
+        }
+        match text.parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(Token::Float(value)),
+            _ => Err(Fault::Malformed { what: "a number beyond all floats", at: start }),
+        }
+    }
+
+    /// Passes over a number; whether it has neither fraction nor exponent.
+    fn scan_number(&mut self) -> Result<bool, Fault> {
+        if self.peek()? == b'-' {
+            self.at += 1;
+        }
+        if self.peek()? == b'0' {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        let mut integer = true;
+        if let Ok(b'.') = self.peek() {
+            integer = false;
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Ok(b'e' | b'E') = self.peek() {
+            integer = false;
+            self.at += 1;
+            if let b'+' | b'-' = self.peek()? {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(integer)
+    }
+
+    /// Passes over at least one digit.
+    fn digits(&mut self) -> Result<(), Fault> {
+        if !self.peek()?.is_ascii_digit() {
+            return Err(self.malformed("no digit in a number"));
+        }
+        while let Some(b'0'..=b'9') = self.octets().get(self.at) {
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<Token<'de>, Fault> {
+        let start = self.at;
+        let (range, escaped) = self.scan_string()?;
+        let content = self.slice(range)?;
+        if !escaped {
+            return Ok(Token::Text(Cow::Borrowed(content)));
+        }
+        let Some(base64) = content.strip_prefix(BINARY) else {
+            return Ok(Token::Text(Cow::Owned(unescape(content)?)));
+        };
+        // Some write every `/` as `\/`.
+        let base64 = if base64.contains('\\') { unescape(base64)?.into() } else { Cow::Borrowed(base64) };
+        match BASE64.decode(base64.as_bytes()) {
+            Ok(octets) => Ok(Token::Binary(Cow::Owned(octets))),
+            Err(_) => Err(Fault::Malformed { what: "binary that is not base64", at: start }),
+        }
+    }
+
+    /// Passes over a string; where its content stands, and whether it has escapes.
+    fn scan_string(&mut self) -> Result<(Range<usize>, bool), Fault> {
+        let start = self.at + 1;
+        let (mut at, mut escaped) = (start, false);
+        loop {
+            at = plain(self.octets(), at);
+            match self.octets().get(at) {
+                None => return Err(Fault::Truncated),
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    at = escape(self.octets(), at)?.1;
+                }
+                Some(_) => return Err(Fault::Malformed { what: "a control character in a string", at }),
+            }
+        }
+        self.at = at + 1;
+        Ok((start..at, escaped))
+    }
+}
+
+/// The next octet from `at` on that ends a plain run of a string: quote, backslash, control character, end.
+/// Eight octets at a time: strings are most of what a router passes over.
+fn plain(octets: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = ONES << 7;
+    while let Some(chunk) = octets.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = word ^ (ONES * b'"' as u64);
+        let backslash = word ^ (ONES * b'\\' as u64);
+        // The lowest high bit set is exact; those above may come from its borrow.
+        let hits = (quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash)
+            | (word.wrapping_sub(ONES * 0x20) & !word);
+        let hits = hits & HIGHS;
+        if hits != 0 {
+            return at + hits.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = octets.get(at..).unwrap_or_default();
+    at + rest.iter().position(|o| matches!(o, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
+}
+
+/// What the escape at `at` stands for, and where it ends.
+fn escape(octets: &[u8], at: usize) -> Result<(char, usize), Fault> {
+    let malformed = Fault::Malformed { what: "an escape that is none", at };
+    let plain = match octets.get(at + 1).ok_or(Fault::Truncated)? {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => {
+            let unit = hex(octets, at + 2, &malformed)?;
+            if !(0xd800..0xdc00).contains(&unit) {
+                return Ok((char::from_u32(unit).ok_or(malformed)?, at + 6));
+            }
+            for (index, expected) in [(at + 6, b'\\'), (at + 7, b'u')] {
+                if *octets.get(index).ok_or(Fault::Truncated)? != expected {
+                    return Err(malformed);
+                }
+            }
+            let low = hex(octets, at + 8, &malformed)?;
+            if !(0xdc00..0xe000).contains(&low) {
+                return Err(malformed);
+            }
+            let code = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+            return Ok((char::from_u32(code).ok_or(malformed)?, at + 12));
+        }
+        _ => return Err(malformed),
+    };
+    Ok((plain, at + 2))
+}
+
+fn hex(octets: &[u8], at: usize, malformed: &Fault) -> Result<u32, Fault> {
+    let mut unit = 0;
+    for index in at..at + 4 {
+        let digit = char::from(*octets.get(index).ok_or(Fault::Truncated)?).to_digit(16);
+        unit = unit << 4 | digit.ok_or_else(|| malformed.clone())?;
+    }
+    Ok(unit)
+}
+
+/// The text of a string's content, in which `scan_string` has found nothing wrong.
+fn unescape(content: &str) -> Result<String, Fault> {
+    let mut text = String::with_capacity(content.len());
+    let mut at = 0;
+    while let Some(run) = content.get(at..).and_then(|rest| rest.find('\\')) {
+        text.push_str(&content[at..at + run]);
+        let (char, end) = escape(content.as_bytes(), at + run)?;
+        text.push(char);
+        at = end;
+    }
+    text.push_str(content.get(at..).unwrap_or_default());
+    Ok(text)
+}

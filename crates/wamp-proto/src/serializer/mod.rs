@@ -1,0 +1,307 @@
+//! The serializers, and the two traits every one of them implements.
+//!
+//! [`Serializer`] is the table: name, WebSocket subprotocol, RawSocket number, text or binary.
+//! A new serializer is a file beside this one and a row in [`Serializer`] and `with_format!`.
+//!
+//! `Reader` pulls tokens out of octets and `Format` appends tokens to octets. Messages, the serde
+//! glue in `value` and transcoding are written once against these two.
+
+#[cfg(feature = "cbor")]
+pub(crate) mod cbor;
+#[cfg(feature = "json")]
+pub(crate) mod json;
+#[cfg(feature = "msgpack")]
+pub(crate) mod msgpack;
+#[cfg(all(test, feature = "json", feature = "msgpack", feature = "cbor"))]
+mod tests;
+pub(crate) mod transcode;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{EncodeError, Fault};
+
+/// Readers and writers recurse, so nesting ends here whatever limit somebody configures.
+pub(crate) const MAX_DEPTH: usize = 128;
+
+/// A serialization format that WAMP defines (Basic Profile, *Serializers*).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Serializer {
+    /// JSON; binary as a string of U+0000 and base64 (Advanced Profile, *Binary conversion of JSON strings*).
+    #[cfg(feature = "json")]
+    Json,
+    /// MessagePack, version 5.
+    #[cfg(feature = "msgpack")]
+    MsgPack,
+    /// CBOR (RFC 8949).
+    #[cfg(feature = "cbor")]
+    Cbor,
+}
+
+impl Serializer {
+    /// The serializers this build has, the one to prefer first.
+    pub const ALL: &'static [Serializer] = &[
+        #[cfg(feature = "msgpack")]
+        Serializer::MsgPack,
+        #[cfg(feature = "cbor")]
+        Serializer::Cbor,
+        #[cfg(feature = "json")]
+        Serializer::Json,
+    ];
+
+    /// `name, WebSocket subprotocol, RawSocket number, text?`
+    const fn row(self) -> (&'static str, &'static str, u8, bool) {
+        match self {
+            #[cfg(feature = "json")]
+            Serializer::Json => ("json", "wamp.2.json", 1, true),
+            #[cfg(feature = "msgpack")]
+            Serializer::MsgPack => ("msgpack", "wamp.2.msgpack", 2, false),
+            #[cfg(feature = "cbor")]
+            Serializer::Cbor => ("cbor", "wamp.2.cbor", 3, false),
+        }
+    }
+
+    /// `json`, `msgpack` or `cbor`.
+    pub const fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The WebSocket subprotocol, as `wamp.2.json`.
+    pub const fn subprotocol(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The number in the RawSocket handshake.
+    pub const fn rawsocket_id(self) -> u8 {
+        self.row().2
+    }
+
+    /// Whether messages are UTF-8 text, and so travel in WebSocket text frames.
+    pub const fn is_text(self) -> bool {
+        self.row().3
+    }
+
+    /// The serializer of this WebSocket subprotocol.
+    pub fn from_subprotocol(subprotocol: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|s| s.subprotocol() == subprotocol)
+    }
+
+    /// The serializer of this number in the RawSocket handshake.
+    pub fn from_rawsocket_id(id: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|s| s.rawsocket_id() == id)
+    }
+
+    /// What closes a message after its payload: `]` in JSON, nothing in the others.
+    pub const fn end(self) -> &'static [u8] {
+        if self.is_text() { b"]" } else { b"" }
+    }
+
+    /// What stands between two elements of a message: `,` in JSON, nothing in the others.
+    pub(crate) const fn separator(self) -> &'static [u8] {
+        if self.is_text() { b"," } else { b"" }
+    }
+}
+
+impl fmt::Display for Serializer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that is no serializer of this build.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown serializer {0:?}: expected one of {names}", names = Serializer::ALL.iter().map(|s| s.name()).collect::<Vec<_>>().join(", "))]
+pub struct UnknownSerializer(pub String);
+
+impl FromStr for Serializer {
+    type Err = UnknownSerializer;
+
+    fn from_str(name: &str) -> Result<Self, UnknownSerializer> {
+        Self::ALL.iter().copied().find(|s| s.name() == name).ok_or_else(|| UnknownSerializer(name.to_owned()))
+    }
+}
+
+/// Runs an expression with `$F` being the [`Format`] of a serializer.
+macro_rules! with_format {
+    ($serializer:expr, $F:ident => $body:expr) => {
+        match $serializer {
+            #[cfg(feature = "json")]
+            $crate::Serializer::Json => {
+                type $F = $crate::serializer::json::Json;
+                $body
+            }
+            #[cfg(feature = "msgpack")]
+            $crate::Serializer::MsgPack => {
+                type $F = $crate::serializer::msgpack::MsgPack;
+                $body
+            }
+            #[cfg(feature = "cbor")]
+            $crate::Serializer::Cbor => {
+                type $F = $crate::serializer::cbor::Cbor;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_format;
+
+/// One step of reading: a scalar, or the start of a list or dict.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Token<'de> {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    /// Always below zero.
+    Signed(i64),
+    Float(f64),
+    Text(Cow<'de, str>),
+    Binary(Cow<'de, [u8]>),
+    List(Open),
+    Dict(Open),
+}
+
+impl Token<'_> {
+    /// The word for this kind of value in an error.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Token::Null => "null",
+            Token::Bool(_) => "boolean",
+            Token::Unsigned(_) | Token::Signed(_) => "integer",
+            Token::Float(_) => "float",
+            Token::Text(_) => "string",
+            Token::Binary(_) => "binary",
+            Token::List(_) => "list",
+            Token::Dict(_) => "dict",
+        }
+    }
+}
+
+impl<'de> Token<'de> {
+    /// The text that a dict key stands for: integers and booleans are what foreign peers write besides.
+    pub(crate) fn into_key(self) -> Result<Cow<'de, str>, Fault> {
+        match self {
+            Token::Text(text) => Ok(text),
+            Token::Unsigned(value) => Ok(value.to_string().into()),
+            Token::Signed(value) => Ok(value.to_string().into()),
+            Token::Bool(value) => Ok(if value { "true" } else { "false" }.into()),
+            other => Err(Fault::expected("string as dict key", other.kind())),
+        }
+    }
+}
+
+/// A list or dict whose start has been read and whose end has not.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Open {
+    /// Elements (of a dict: entries) still to come, where the format says it in advance.
+    pub(crate) left: Option<u64>,
+    /// Nothing has been read yet.
+    pub(crate) first: bool,
+}
+
+impl Open {
+    /// Takes one off a length that was said in advance; `false` at the end.
+    #[cfg(any(feature = "msgpack", feature = "cbor"))]
+    pub(crate) fn count_down(&mut self) -> bool {
+        match &mut self.left {
+            None | Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
+}
+
+/// Pulls tokens out of octets that nobody has checked. Never allocates by a declared length and never
+/// goes deeper than its limit.
+///
+/// After a value the position is right behind its last octet; before one (at the start, and after `element`,
+/// `entry` and `colon`) it is at its first.
+pub(crate) trait Reader<'de>: Sized + Clone {
+    /// How many octets have been read.
+    fn position(&self) -> usize;
+
+    /// Reads a null if there is one, and else nothing (`false`).
+    fn null(&mut self) -> Result<bool, Fault>;
+
+    /// Reads a scalar, or the start of a list or dict.
+    fn value(&mut self) -> Result<Token<'de>, Fault>;
+
+    /// Moves to the next element of an open list, or past its end (`false`).
+    fn element(&mut self, list: &mut Open) -> Result<bool, Fault>;
+
+    /// Moves to the next key of an open dict, or past its end (`false`). The key is read by `value`,
+    /// then comes `colon`, then the value.
+    fn entry(&mut self, dict: &mut Open) -> Result<bool, Fault>;
+
+    /// Moves from a key to its value.
+    fn colon(&mut self) -> Result<(), Fault>;
+
+    /// Passes over one whole value and checks that it is well-formed: structure, depth, lengths; UTF-8 too
+    /// in JSON, but not in the strings of the binary formats. Does not allocate.
+    fn skip(&mut self) -> Result<(), Fault>;
+
+    /// Checks that nothing follows.
+    fn finish(&mut self) -> Result<(), Fault>;
+}
+
+/// A list or dict being written.
+#[derive(Debug)]
+#[must_use]
+#[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
+pub(crate) struct Mark {
+    /// Where its first octet stands in the output.
+    pub(crate) start: usize,
+    /// Elements (of a dict: entries) written so far.
+    pub(crate) count: usize,
+    /// The length that has been announced already.
+    pub(crate) announced: Option<usize>,
+}
+
+/// A format's grammar: its reader, and functions that append one token each.
+pub(crate) trait Format {
+    type Reader<'de>: Reader<'de>;
+
+    /// Reads `octets`, entering at most `depth` nested lists and dicts.
+    fn reader(octets: &[u8], depth: usize) -> Result<Self::Reader<'_>, Fault>;
+
+    fn null(out: &mut Vec<u8>);
+    fn bool(out: &mut Vec<u8>, value: bool);
+    fn unsigned(out: &mut Vec<u8>, value: u64);
+    fn signed(out: &mut Vec<u8>, value: i64);
+    /// Fails in JSON for NaN and infinities.
+    fn float(out: &mut Vec<u8>, value: f64) -> Result<(), EncodeError>;
+    /// Fails in JSON for a text that begins with U+0000, which would read back as binary.
+    fn text(out: &mut Vec<u8>, value: &str) -> Result<(), EncodeError>;
+    fn binary(out: &mut Vec<u8>, value: &[u8]);
+
+    /// Begins a list; without a length the header is mended in `end_list`.
+    fn begin_list(out: &mut Vec<u8>, len: Option<usize>) -> Mark;
+    /// Goes before each element.
+    fn element(out: &mut Vec<u8>, list: &mut Mark);
+    fn end_list(out: &mut Vec<u8>, list: Mark);
+
+    fn begin_dict(out: &mut Vec<u8>, len: Option<usize>) -> Mark;
+    /// Goes before each key.
+    fn entry(out: &mut Vec<u8>, dict: &mut Mark);
+    /// Goes between a key and its value.
+    fn colon(out: &mut Vec<u8>);
+    fn end_dict(out: &mut Vec<u8>, dict: Mark);
+}
+
+/// Brings the header of a list or dict in line with what was written after it.
+#[cfg(any(feature = "msgpack", feature = "cbor"))]
+fn mend(out: &mut Vec<u8>, mark: Mark, write: impl Fn(&mut Vec<u8>, usize)) {
+    let announced = mark.announced.unwrap_or(0);
+    if announced == mark.count {
+        return;
+    }
+    let mut header = Vec::with_capacity(9);
+    write(&mut header, announced);
+    let old = mark.start..mark.start + header.len();
+    header.clear();
+    write(&mut header, mark.count);
+    out.splice(old, header);
+}

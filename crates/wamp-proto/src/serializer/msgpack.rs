@@ -1,0 +1,273 @@
+//! MessagePack, version 5: text and binary are two types, extension types are not part of WAMP.
+//!
+//! The walk is ours; `rmp` knows the markers and writes the scalars.
+
+use std::borrow::Cow;
+
+use rmp::{Marker, encode};
+
+use super::{Format, MAX_DEPTH, Mark, Open, Reader, Token, mend};
+use crate::error::{EncodeError, Fault};
+
+const INFALLIBLE: &str = "writing into a Vec does not fail";
+
+pub(crate) struct MsgPack;
+
+/// A length in its 32 bits. What is longer is beyond every limit of a message, and refused there.
+fn length(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+fn list_header(out: &mut Vec<u8>, len: usize) {
+    encode::write_array_len(out, length(len)).expect(INFALLIBLE);
+}
+
+fn dict_header(out: &mut Vec<u8>, len: usize) {
+    encode::write_map_len(out, length(len)).expect(INFALLIBLE);
+}
+
+impl Format for MsgPack {
+    type Reader<'de> = MsgPackReader<'de>;
+
+    fn reader(octets: &[u8], depth: usize) -> Result<MsgPackReader<'_>, Fault> {
+        Ok(MsgPackReader { octets, at: 0, depth: depth.min(MAX_DEPTH) })
+    }
+
+    fn null(out: &mut Vec<u8>) {
+        out.push(Marker::Null.to_u8());
+    }
+
+    fn bool(out: &mut Vec<u8>, value: bool) {
+        out.push(if value { Marker::True } else { Marker::False }.to_u8());
+    }
+
+    fn unsigned(out: &mut Vec<u8>, value: u64) {
+        encode::write_uint(out, value).expect(INFALLIBLE);
+    }
+
+    fn signed(out: &mut Vec<u8>, value: i64) {
+        encode::write_sint(out, value).expect(INFALLIBLE);
+    }
+
+    fn float(out: &mut Vec<u8>, value: f64) -> Result<(), EncodeError> {
+        encode::write_f64(out, value).expect(INFALLIBLE);
+        Ok(())
+    }
+
+    fn text(out: &mut Vec<u8>, value: &str) -> Result<(), EncodeError> {
+        encode::write_str_len(out, length(value.len())).expect(INFALLIBLE);
+        out.extend_from_slice(value.as_bytes());
+        Ok(())
+    }
+
+    fn binary(out: &mut Vec<u8>, value: &[u8]) {
+        encode::write_bin_len(out, length(value.len())).expect(INFALLIBLE);
+        out.extend_from_slice(value);
+    }
+
+    fn begin_list(out: &mut Vec<u8>, len: Option<usize>) -> Mark {
+        let start = out.len();
+        list_header(out, len.unwrap_or(0));
+        Mark { start, count: 0, announced: len }
+    }
+
+    fn element(_out: &mut Vec<u8>, list: &mut Mark) {
+        list.count += 1;
+    }
+
+    fn end_list(out: &mut Vec<u8>, list: Mark) {
+        mend(out, list, list_header);
+    }
+
+    fn begin_dict(out: &mut Vec<u8>, len: Option<usize>) -> Mark {
+        let start = out.len();
+        dict_header(out, len.unwrap_or(0));
+        Mark { start, count: 0, announced: len }
+    }
+
+    fn entry(_out: &mut Vec<u8>, dict: &mut Mark) {
+        dict.count += 1;
+    }
+
+    fn colon(_out: &mut Vec<u8>) {}
+
+    fn end_dict(out: &mut Vec<u8>, dict: Mark) {
+        mend(out, dict, dict_header);
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct MsgPackReader<'de> {
+    octets: &'de [u8],
+    at: usize,
+    /// Lists and dicts that may still be entered.
+    depth: usize,
+}
+
+impl<'de> Reader<'de> for MsgPackReader<'de> {
+    fn position(&self) -> usize {
+        self.at
+    }
+
+    fn null(&mut self) -> Result<bool, Fault> {
+        let null = *self.octets.get(self.at).ok_or(Fault::Truncated)? == Marker::Null.to_u8();
+        self.at += usize::from(null);
+        Ok(null)
+    }
+
+    fn value(&mut self) -> Result<Token<'de>, Fault> {
+        let start = self.at;
+        let marker = self.marker()?;
+        Ok(match marker {
+            Marker::Null => Token::Null,
+            Marker::True => Token::Bool(true),
+            Marker::False => Token::Bool(false),
+            Marker::FixPos(value) => Token::Unsigned(value.into()),
+            Marker::FixNeg(value) => signed(value.into()),
+            Marker::U8 => Token::Unsigned(u8::from_be_bytes(self.array()?).into()),
+            Marker::U16 => Token::Unsigned(u16::from_be_bytes(self.array()?).into()),
+            Marker::U32 => Token::Unsigned(u32::from_be_bytes(self.array()?).into()),
+            Marker::U64 => Token::Unsigned(u64::from_be_bytes(self.array()?)),
+            Marker::I8 => signed(i8::from_be_bytes(self.array()?).into()),
+            Marker::I16 => signed(i16::from_be_bytes(self.array()?).into()),
+            Marker::I32 => signed(i32::from_be_bytes(self.array()?).into()),
+            Marker::I64 => signed(i64::from_be_bytes(self.array()?)),
+            Marker::F32 => Token::Float(f32::from_be_bytes(self.array()?).into()),
+            Marker::F64 => Token::Float(f64::from_be_bytes(self.array()?)),
+            Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {
+                let octets = self.content(marker)?;
+                let text = std::str::from_utf8(octets)
+                    .map_err(|_| Fault::Malformed { what: "a string that is not UTF-8", at: start })?;
+                Token::Text(Cow::Borrowed(text))
+            }
+            Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
+                Token::Binary(Cow::Borrowed(self.content(marker)?))
+            }
+            Marker::FixArray(_) | Marker::Array16 | Marker::Array32 => Token::List(self.open(marker)?),
+            Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => Token::Dict(self.open(marker)?),
+            Marker::Reserved => return Err(reserved(start)),
+            Marker::FixExt1
+            | Marker::FixExt2
+            | Marker::FixExt4
+            | Marker::FixExt8
+            | Marker::FixExt16
+            | Marker::Ext8
+            | Marker::Ext16
+            | Marker::Ext32 => {
+                return Err(Fault::Malformed { what: "an extension type, which WAMP has not", at: start });
+            }
+        })
+    }
+
+    fn element(&mut self, list: &mut Open) -> Result<bool, Fault> {
+        let more = list.count_down();
+        self.depth += usize::from(!more);
+        Ok(more)
+    }
+
+    fn entry(&mut self, dict: &mut Open) -> Result<bool, Fault> {
+        self.element(dict)
+    }
+
+    fn colon(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn skip(&mut self) -> Result<(), Fault> {
+        self.skip_values(1, self.depth)
+    }
+
+    fn finish(&mut self) -> Result<(), Fault> {
+        if self.at == self.octets.len() {
+            Ok(())
+        } else {
+            Err(Fault::Malformed { what: "something behind the end", at: self.at })
+        }
+    }
+}
+
+fn signed(value: i64) -> Token<'static> {
+    u64::try_from(value).map_or(Token::Signed(value), Token::Unsigned)
+}
+
+fn reserved(at: usize) -> Fault {
+    Fault::Malformed { what: "the octet 0xC1, which is never used", at }
+}
+
+impl<'de> MsgPackReader<'de> {
+    fn marker(&mut self) -> Result<Marker, Fault> {
+        let octet = *self.octets.get(self.at).ok_or(Fault::Truncated)?;
+        self.at += 1;
+        Ok(Marker::from_u8(octet))
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let rest = self.octets.get(self.at..).unwrap_or_default();
+        let array = rest.first_chunk::<N>().ok_or(Fault::Truncated)?;
+        self.at += N;
+        Ok(*array)
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'de [u8], Fault> {
+        let rest = self.octets.get(self.at..).unwrap_or_default();
+        let octets = rest.get(..len).ok_or(Fault::Truncated)?;
+        self.at += len;
+        Ok(octets)
+    }
+
+    /// The length that belongs to a marker: octets, elements or entries.
+    fn length(&mut self, marker: Marker) -> Result<usize, Fault> {
+        use Marker::*;
+        Ok(match marker {
+            FixStr(len) | FixArray(len) | FixMap(len) => len.into(),
+            Str8 | Bin8 | Ext8 => u8::from_be_bytes(self.array()?).into(),
+            Str16 | Bin16 | Ext16 | Array16 | Map16 => u16::from_be_bytes(self.array()?).into(),
+            Str32 | Bin32 | Ext32 | Array32 | Map32 => u32::from_be_bytes(self.array()?) as usize,
+            U8 | I8 | FixExt1 => 1,
+            U16 | I16 | FixExt2 => 2,
+            U32 | I32 | F32 | FixExt4 => 4,
+            U64 | I64 | F64 | FixExt8 => 8,
+            FixExt16 => 16,
+            FixPos(_) | FixNeg(_) | Null | True | False | Reserved => 0,
+        })
+    }
+
+    fn content(&mut self, marker: Marker) -> Result<&'de [u8], Fault> {
+        let len = self.length(marker)?;
+        self.take(len)
+    }
+
+    fn open(&mut self, marker: Marker) -> Result<Open, Fault> {
+        self.depth = self.depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+        Ok(Open { left: Some(self.length(marker)? as u64), first: true })
+    }
+
+    /// Recurses, at most as deep as the reader's limit. Every value takes an octet, so a declared length
+    /// costs no more than the octets that are there.
+    fn skip_values(&mut self, count: u64, depth: usize) -> Result<(), Fault> {
+        use Marker::*;
+        for _ in 0..count {
+            let marker = self.marker()?;
+            match marker {
+                FixPos(_) | FixNeg(_) | Null | True | False => {}
+                FixArray(_) | Array16 | Array32 | FixMap(_) | Map16 | Map32 => {
+                    let depth = depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+                    let each = if matches!(marker, FixMap(_) | Map16 | Map32) { 2 } else { 1 };
+                    let count = self.length(marker)? as u64 * each;
+                    self.skip_values(count, depth)?;
+                }
+                FixExt1 | FixExt2 | FixExt4 | FixExt8 | FixExt16 | Ext8 | Ext16 | Ext32 => {
+                    // Opaque forwarding does not care; the octet more is the extension's type.
+                    let len = self.length(marker)?;
+                    self.take(1)?;
+                    self.take(len)?;
+                }
+                Reserved => return Err(reserved(self.at - 1)),
+                _ => {
+                    self.content(marker)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+//! URIs: what names a realm, procedure, topic or error (Basic Profile, *URIs*), and the predefined ones.
+
+use std::fmt;
+use std::ops::Deref;
+
+use bytestring::ByteString;
+
+/// A text where the specification wants a URI.
+///
+/// Decoding takes any text, since a bad URI is answered, not aborted; [`Uri::check`] tells whether it follows
+/// the rules. A decoded one is a slice of its frame; [`Uri::detached`] copies it out.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Uri(ByteString);
+
+/// How a URI is to be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum UriRules {
+    /// No white space, no `#`, no empty component.
+    #[default]
+    Loose,
+    /// Components of `a-z`, `0-9` and `_` only, none empty.
+    Strict,
+}
+
+/// Whether components may be empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UriKind {
+    /// A complete name; no component is empty.
+    Exact,
+    /// The beginning of names; the last component may be empty.
+    Prefix,
+    /// A pattern; an empty component stands for any one.
+    Wildcard,
+}
+
+/// Why a text is no URI.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{uri:?} is not a valid URI: {reason}")]
+pub struct InvalidUri {
+    uri: String,
+    reason: &'static str,
+}
+
+impl Uri {
+    /// A URI known at compile time; it is not checked.
+    pub const fn from_static(uri: &'static str) -> Self {
+        Self(ByteString::from_static(uri))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Checks the text against the rules.
+    pub fn check(&self, rules: UriRules, kind: UriKind) -> Result<(), InvalidUri> {
+        match fault(self, rules, kind) {
+            None => Ok(()),
+            Some(reason) => Err(InvalidUri { uri: self.as_str().chars().take(200).collect(), reason }),
+        }
+    }
+
+    /// Whether the first component is `wamp`, which the protocol keeps for itself.
+    pub fn is_reserved(&self) -> bool {
+        self.as_str() == "wamp" || self.starts_with("wamp.")
+    }
+
+    /// The same text in memory of its own, so that it does not keep a frame alive.
+    pub fn detached(&self) -> Self {
+        Self(ByteString::from(self.as_str()))
+    }
+}
+
+fn fault(uri: &str, rules: UriRules, kind: UriKind) -> Option<&'static str> {
+    let mut components = uri.split('.').peekable();
+    while let Some(component) = components.next() {
+        let last = components.peek().is_none();
+        if component.is_empty() {
+            match kind {
+                UriKind::Exact => return Some("a component is empty"),
+                UriKind::Prefix if !last => return Some("a component before the last is empty"),
+                UriKind::Prefix | UriKind::Wildcard => continue,
+            }
+        }
+        match rules {
+            UriRules::Loose if component.contains('#') => return Some("it contains `#`"),
+            UriRules::Loose if component.contains(char::is_whitespace) => {
+                return Some("it contains white space");
+            }
+            UriRules::Strict if !component.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_')) => {
+                return Some("a component has characters other than a-z, 0-9 and _");
+            }
+            UriRules::Loose | UriRules::Strict => {}
+        }
+    }
+    None
+}
+
+impl Deref for Uri {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<ByteString> for Uri {
+    fn from(uri: ByteString) -> Self {
+        Self(uri)
+    }
+}
+
+impl From<&str> for Uri {
+    fn from(uri: &str) -> Self {
+        Self(uri.into())
+    }
+}
+
+impl From<String> for Uri {
+    fn from(uri: String) -> Self {
+        Self(uri.into())
+    }
+}
+
+impl From<&String> for Uri {
+    fn from(uri: &String) -> Self {
+        uri.as_str().into()
+    }
+}
+
+impl From<&Uri> for Uri {
+    fn from(uri: &Uri) -> Self {
+        uri.clone()
+    }
+}
+
+impl std::borrow::Borrow<str> for Uri {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for Uri {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Uri {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl fmt::Debug for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+macro_rules! predefined {
+    ($($(#[$doc:meta])* $name:ident = $uri:literal;)*) => {
+        $($(#[$doc])* pub const $name: Uri = Uri::from_static($uri);)*
+    };
+}
+
+predefined! {
+    /// The peer broke the protocol.
+    PROTOCOL_VIOLATION = "wamp.error.protocol_violation";
+    /// HELLO named a realm that does not exist.
+    NO_SUCH_REALM = "wamp.error.no_such_realm";
+    /// HELLO announced no role that the router serves.
+    NO_SUCH_ROLE = "wamp.error.no_such_role";
+    /// HELLO offered no authentication method that the router takes.
+    NO_MATCHING_AUTH_METHOD = "wamp.error.no_matching_auth_method";
+    /// CALL of a procedure that nobody registered.
+    NO_SUCH_PROCEDURE = "wamp.error.no_such_procedure";
+    /// REGISTER of a procedure that somebody registered already.
+    PROCEDURE_ALREADY_EXISTS = "wamp.error.procedure_already_exists";
+    /// UNREGISTER of a registration that the session does not hold.
+    NO_SUCH_REGISTRATION = "wamp.error.no_such_registration";
+    /// UNSUBSCRIBE of a subscription that the session does not hold.
+    NO_SUCH_SUBSCRIPTION = "wamp.error.no_such_subscription";
+    /// A URI that breaks the rules for URIs.
+    INVALID_URI = "wamp.error.invalid_uri";
+    /// Arguments or options that do not fit.
+    INVALID_ARGUMENT = "wamp.error.invalid_argument";
+    /// A procedure failed in a way of its own.
+    RUNTIME_ERROR = "wamp.error.runtime_error";
+    /// The call was canceled, or somebody it needs has left.
+    CANCELED = "wamp.error.canceled";
+    /// How some peers write [`CANCELED`]; we read it and never write it.
+    CANCELLED = "wamp.error.cancelled";
+    /// The call took longer than its timeout.
+    TIMEOUT = "wamp.error.timeout";
+    /// The callee cannot take the call now, or a limit of the router was reached.
+    UNAVAILABLE = "wamp.error.unavailable";
+    /// A message is too big for its receiver.
+    PAYLOAD_SIZE_EXCEEDED = "wamp.error.payload_size_exceeded";
+    /// The other end lacks a feature that the request needs.
+    FEATURE_NOT_SUPPORTED = "wamp.error.feature_not_supported";
+    /// An option that this router does not allow.
+    OPTION_NOT_ALLOWED = "wamp.error.option_not_allowed";
+    /// The session may not do this.
+    NOT_AUTHORIZED = "wamp.error.not_authorized";
+    /// GOODBYE: the client leaves the realm.
+    CLOSE_REALM = "wamp.close.close_realm";
+    /// GOODBYE: the router shuts down.
+    SYSTEM_SHUTDOWN = "wamp.close.system_shutdown";
+    /// GOODBYE: the answer to a GOODBYE.
+    GOODBYE_AND_OUT = "wamp.close.goodbye_and_out";
+    /// GOODBYE: the router's administrator ended the session.
+    KILLED = "wamp.close.killed";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // behaviour 63
+    #[test]
+    fn loose_and_strict_rules_for_each_kind() {
+        use UriKind::*;
+        use UriRules::*;
+        let table = [
+            ("com.myapp.longop", true, true, true, true),
+            ("com", true, true, true, true),
+            ("com.My-App.\u{e9}t\u{e9}", true, false, true, false),
+            ("com..longop", false, false, true, true),
+            (".longop", false, false, true, true),
+            ("com.myapp.", false, false, true, true),
+            ("", false, false, true, true),
+            ("com.my app", false, false, false, false),
+            ("com.my#app", false, false, false, false),
+            ("com.my\tapp", false, false, false, false),
+            ("com.\u{2003}x", false, false, false, false),
+        ];
+        for (uri, loose, strict, loose_wildcard, strict_wildcard) in table {
+            let uri = Uri::from(uri);
+            assert_eq!(uri.check(Loose, Exact).is_ok(), loose, "{uri} loose");
+            assert_eq!(uri.check(Strict, Exact).is_ok(), strict, "{uri} strict");
+            assert_eq!(uri.check(Loose, Wildcard).is_ok(), loose_wildcard, "{uri} loose wildcard");
+            assert_eq!(uri.check(Strict, Wildcard).is_ok(), strict_wildcard, "{uri} strict wildcard");
+        }
+    }
+
+    #[test]
+    fn only_the_end_of_a_prefix_may_be_empty() {
+        assert!(Uri::from("com.myapp.").check(UriRules::Loose, UriKind::Prefix).is_ok());
+        assert!(Uri::from("com..myapp").check(UriRules::Loose, UriKind::Prefix).is_err());
+    }
+
+    #[test]
+    fn wamp_is_reserved_and_wampum_is_not() {
+        assert!(Uri::from("wamp.error.canceled").is_reserved());
+        assert!(Uri::from("wamp").is_reserved());
+        assert!(!Uri::from("wampum.shop").is_reserved());
+    }
+}

@@ -1,0 +1,22 @@
+//! How a Rust value becomes arguments, and back: one serde `Serializer` and one `Deserializer`, written once
+//! for all formats.
+//!
+//! [`ser`] and [`de`] are about one value; [`sent`] and [`read`] hold the rule of what is an argument, what a
+//! list of them and what keywords, which only the outermost value can say. Every format writes structs as
+//! maps and says `is_human_readable() == true`, so that a value means the same after transcoding.
+
+pub(crate) mod args;
+mod de;
+mod error;
+mod key;
+pub(crate) mod kwargs;
+mod raw;
+pub(crate) mod read;
+pub(crate) mod sent;
+pub(crate) mod ser;
+mod wrap;
+
+pub(crate) use de::{De, READ_DEPTH};
+pub(crate) use ser::Ser;
+pub use wrap::{Args, ArgsKwargs, Kwargs, Value};
+pub(crate) use wrap::{ARGS_KWARGS, KWARGS, PAYLOAD, VALUE, is_tuple};

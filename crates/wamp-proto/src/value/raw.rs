@@ -1,0 +1,195 @@
+//! How a ready [`Payload`] passes through serde, which knows only values: as a tuple struct of its parts, by
+//! a name that our (de)serializer recognizes. With another serializer these parts are what is written.
+
+use std::fmt;
+
+use serde::de::value::BytesDeserializer;
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IntoDeserializer, SeqAccess, Visitor};
+use serde::ser::{Impossible, Serialize, SerializeTupleStruct, Serializer};
+
+use super::PAYLOAD;
+use super::key::{refuse, refuse_compounds};
+use crate::error::{EncodeError, PayloadError};
+use crate::payload::Payload;
+
+/// The parts of a payload.
+#[derive(Default)]
+pub(crate) struct RawPayload {
+    /// By its number in RawSocket; 0 for none.
+    serializer: u64,
+    elements: u64,
+    kwargs_at: u64,
+    tail: Vec<u8>,
+}
+
+impl RawPayload {
+    pub(crate) fn into_payload(self) -> Option<Payload> {
+        let serializer = u8::try_from(self.serializer).ok().and_then(crate::Serializer::from_rawsocket_id);
+        let elements = u8::try_from(self.elements).ok()?;
+        let kwargs_at = usize::try_from(self.kwargs_at).ok()?;
+        Payload::from_parts(serializer, elements, self.tail.into(), kwargs_at)
+    }
+}
+
+/// serde has a `Serialize` for binary only in crates of its own.
+pub(crate) struct Binary<'a>(pub(crate) &'a [u8]);
+
+impl Serialize for Binary<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut parts = serializer.serialize_tuple_struct(PAYLOAD, 4)?;
+        parts.serialize_field(&self.serializer().map_or(0, |s| u64::from(s.rawsocket_id())))?;
+        parts.serialize_field(&u64::from(self.elements()))?;
+        parts.serialize_field(&(self.kwargs_at() as u64))?;
+        parts.serialize_field(&Binary(self.tail()))?;
+        parts.end()
+    }
+}
+
+/// Takes the fields that are serialized above.
+pub(crate) struct Capture<'a> {
+    pub(crate) raw: &'a mut RawPayload,
+    pub(crate) field: usize,
+}
+
+impl Serializer for Capture<'_> {
+    type Ok = ();
+    type Error = EncodeError;
+
+    fn serialize_u64(self, value: u64) -> Result<(), EncodeError> {
+        match self.field {
+            1 => self.raw.serializer = value,
+            2 => self.raw.elements = value,
+            _ => self.raw.kwargs_at = value,
+        }
+        Ok(())
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Result<(), EncodeError> {
+        self.raw.tail = value.to_vec();
+        Ok(())
+    }
+
+    refuse! {
+        no_part;
+        serialize_bool(bool), "boolean";
+        serialize_i8(i8), "integer"; serialize_i16(i16), "integer";
+        serialize_i32(i32), "integer"; serialize_i64(i64), "integer";
+        serialize_u8(u8), "integer"; serialize_u16(u16), "integer"; serialize_u32(u32), "integer";
+        serialize_f32(f32), "float"; serialize_f64(f64), "float";
+        serialize_char(char), "string"; serialize_str(&str), "string";
+        serialize_unit_variant(&'static str, u32, &'static str), "string";
+    }
+    refuse_compounds!(no_part);
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _name: &'static str,
+        _value: &T,
+    ) -> Result<(), EncodeError> {
+        Err(no_part("newtype struct"))
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, _value: &T) -> Result<(), EncodeError> {
+        Err(no_part("option"))
+    }
+}
+
+fn no_part(kind: &str) -> EncodeError {
+    EncodeError::Custom(format!("expected a part of a payload, found {kind}"))
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_tuple_struct(PAYLOAD, 4, PartsVisitor)
+    }
+}
+
+struct PartsVisitor;
+
+impl<'de> Visitor<'de> for PartsVisitor {
+    type Value = Payload;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the parts of a payload")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Payload, S::Error> {
+        fn part<'de, T: Deserialize<'de>, S: SeqAccess<'de>>(seq: &mut S) -> Result<T, S::Error> {
+            seq.next_element()?.ok_or_else(|| de::Error::invalid_length(4, &PartsVisitor))
+        }
+        let raw = RawPayload {
+            serializer: part(&mut seq)?,
+            elements: part(&mut seq)?,
+            kwargs_at: part(&mut seq)?,
+            tail: part::<Octets, S>(&mut seq)?.0,
+        };
+        // They may come from anywhere.
+        let payload = raw.into_payload().filter(Payload::is_well_formed);
+        payload.ok_or_else(|| de::Error::custom("these are not the parts of a payload"))
+    }
+}
+
+struct Octets(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OctetsVisitor;
+
+        impl<'de> Visitor<'de> for OctetsVisitor {
+            type Value = Octets;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("binary")
+            }
+
+            fn visit_bytes<E: de::Error>(self, octets: &[u8]) -> Result<Octets, E> {
+                Ok(Octets(octets.to_vec()))
+            }
+
+            fn visit_byte_buf<E: de::Error>(self, octets: Vec<u8>) -> Result<Octets, E> {
+                Ok(Octets(octets))
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Octets, S::Error> {
+                let mut octets = Vec::new();
+                while let Some(octet) = seq.next_element()? {
+                    octets.push(octet);
+                }
+                Ok(Octets(octets))
+            }
+        }
+
+        deserializer.deserialize_byte_buf(OctetsVisitor)
+    }
+}
+
+/// The parts of a payload, for the visitor above.
+pub(crate) struct Parts<'a> {
+    pub(crate) payload: &'a Payload,
+    pub(crate) next: usize,
+}
+
+impl<'de> SeqAccess<'de> for Parts<'_> {
+    type Error = PayloadError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, PayloadError> {
+        self.next += 1;
+        let number = match self.next {
+            1 => self.payload.serializer().map_or(0, |s| u64::from(s.rawsocket_id())),
+            2 => self.payload.elements().into(),
+            3 => self.payload.kwargs_at() as u64,
+            4 => return seed.deserialize(BytesDeserializer::new(self.payload.tail())).map(Some),
+            _ => return Ok(None),
+        };
+        seed.deserialize(number.into_deserializer()).map(Some)
+    }
+}

@@ -1,0 +1,108 @@
+//! The server's side of the handshake, on a stream.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+
+#[cfg(unix)]
+use crate::Unix;
+use crate::error::HandshakeError;
+use crate::handshake::{self, Agreed, ErrorCode};
+use crate::{Config, Joint, RawSocket, Tcp};
+
+/// Answers the client at the other end of a stream. A client that is refused has been told why.
+///
+/// # Errors
+/// The client was refused, speaks something else, or is gone.
+pub async fn accept<S>(stream: S, config: &Config) -> Result<Joint<S>, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    accept_after(stream, &[], config).await
+}
+
+/// Like [`accept`], after somebody has read the first octets (at most 4) to find out what the client speaks.
+///
+/// # Errors
+/// The client was refused, speaks something else, or is gone.
+pub async fn accept_after<S>(mut stream: S, first: &[u8], config: &Config) -> Result<Joint<S>, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let agreed = answer(&mut stream, first, config).await?;
+    Ok(RawSocket::joint(stream, agreed))
+}
+
+/// Like [`accept`], over TCP.
+///
+/// # Errors
+/// The client was refused, speaks something else, or is gone.
+pub async fn accept_tcp(mut stream: TcpStream, config: &Config) -> Result<Tcp, HandshakeError> {
+    stream.set_nodelay(true)?;
+    let agreed = answer(&mut stream, &[], config).await?;
+    let (read, write) = stream.into_split();
+    Ok(RawSocket { read, write, agreed })
+}
+
+/// Like [`accept`], over a Unix socket.
+///
+/// # Errors
+/// The client was refused, speaks something else, or is gone.
+#[cfg(unix)]
+pub async fn accept_unix(mut stream: UnixStream, config: &Config) -> Result<Unix, HandshakeError> {
+    let agreed = answer(&mut stream, &[], config).await?;
+    let (read, write) = stream.into_split();
+    Ok(RawSocket { read, write, agreed })
+}
+
+/// Reads a client's request and refuses it, as with [`ErrorCode::ConnectionLimit`].
+///
+/// # Errors
+/// The client speaks something else, or is gone.
+pub async fn refuse<S>(mut stream: S, code: ErrorCode) -> Result<(), HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let octets = read(&mut stream, &[]).await?;
+    if octets[0] != handshake::MAGIC {
+        return Err(HandshakeError::NotRawSocket { octets });
+    }
+    stream.write_all(&handshake::refusal(code)).await?;
+    stream.shutdown().await?;
+    Ok(())
+}
+
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    first: &[u8],
+    config: &Config,
+) -> Result<Agreed, HandshakeError> {
+    let (answer, outcome) = handshake::read_request(read(stream, first).await?, config);
+    if let Some(answer) = answer {
+        stream.write_all(&answer).await?;
+        stream.flush().await?;
+    }
+    if outcome.is_err() {
+        stream.shutdown().await?;
+    }
+    outcome
+}
+
+/// Reads four octets, of which some have been read already.
+async fn read<S: AsyncRead + Unpin>(stream: &mut S, first: &[u8]) -> Result<[u8; 4], HandshakeError> {
+    let mut octets = [0; 4];
+    let known = first.len().min(octets.len());
+    octets[..known].copy_from_slice(&first[..known]);
+    stream.read_exact(&mut octets[known..]).await.map_err(eof)?;
+    Ok(octets)
+}
+
+pub(crate) fn eof(error: io::Error) -> HandshakeError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => HandshakeError::Closed,
+        _ => HandshakeError::Io(error),
+    }
+}

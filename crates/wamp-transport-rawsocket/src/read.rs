@@ -1,0 +1,147 @@
+//! Frames out of a stream.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+
+use bytes::{Buf, BufMut, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use wamp_transport::{Incoming, ReadError, ReadHalf};
+
+use crate::frame::{self, Kind, PREFIX};
+
+/// A read asks for this much at first, and after reads that brought little.
+const SMALL_READ: usize = 4 * 1024;
+
+/// A read asks for this much after reads that brought all they had asked for.
+const LARGE_READ: usize = 64 * 1024;
+
+/// No more frames than this come out of one call.
+const MAX_FRAMES: usize = 2048;
+
+/// The receiving half of a [`RawSocket`](crate::RawSocket).
+///
+/// A message is a slice of the buffer that it was read into: of up to 64 KiB and shared with others if it is
+/// shorter than that, else its own. While nothing comes the reader holds no buffer beyond what has come of an
+/// unfinished frame. The buffer grows with what has come, never by a length that was only announced.
+#[derive(Debug)]
+pub struct Reader<R> {
+    stream: R,
+    buffer: BytesMut,
+    /// How much a read asks for.
+    piece: usize,
+    max_receive: usize,
+}
+
+impl<R> Reader<R> {
+    pub(crate) fn new(stream: R, max_receive: usize) -> Self {
+        Self { stream, buffer: BytesMut::new(), piece: SMALL_READ, max_receive }
+    }
+
+    /// The octets of the frame in front of the buffer, with its prefix, if that much is known and allowed.
+    fn front(&self) -> Result<Option<(Kind, usize)>, ReadError> {
+        let Some(&prefix) = self.buffer.first_chunk::<PREFIX>() else { return Ok(None) };
+        let (kind, length) = frame::parse(prefix)?;
+        if length > self.max_receive {
+            return Err(ReadError::TooLarge { length, limit: self.max_receive });
+        }
+        Ok(Some((kind, PREFIX + length)))
+    }
+
+    /// Moves what is complete out of the buffer. If that is nothing, says how much is missing of the frame in
+    /// front and how long it is, as far as its prefix is there.
+    fn cut(&mut self, into: &mut Vec<Incoming>) -> Result<Option<Missing>, ReadError> {
+        let before = into.len();
+        while into.len() - before < MAX_FRAMES {
+            match self.front() {
+                Ok(Some((kind, total))) if total <= self.buffer.len() => {
+                    let mut frame = self.buffer.split_to(total).freeze();
+                    frame.advance(PREFIX);
+                    into.push(match kind {
+                        Kind::Message => Incoming::Message(frame),
+                        Kind::Ping => Incoming::Ping(frame),
+                        Kind::Pong => Incoming::Pong(frame),
+                    });
+                }
+                // The next call finds the offender in front.
+                Err(_) if into.len() > before => return Ok(None),
+                Err(e) => return Err(e),
+                Ok(_) if into.len() > before => return Ok(None),
+                Ok(front) => {
+                    let total = front.map_or(0, |(_, total)| total);
+                    return Ok(Some(Missing { total, octets: total.saturating_sub(self.buffer.len()) }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// How much to ask for next.
+    fn room(&self, missing: Missing) -> usize {
+        if missing.total > LARGE_READ {
+            // Nothing beyond this frame: what is small should not keep a large buffer. And first what is
+            // there already: the buffer doubles when it is full.
+            let spare = self.buffer.capacity() - self.buffer.len();
+            let more = if spare < LARGE_READ { self.buffer.len().max(LARGE_READ) } else { spare };
+            missing.octets.min(more)
+        } else {
+            missing.octets.max(self.piece)
+        }
+    }
+
+    /// Holds no more than what has come.
+    fn rest(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        } else if self.buffer.len() < SMALL_READ {
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
+    }
+
+    fn adapt(&mut self, asked: usize, came: usize) {
+        if came == asked {
+            self.piece = (self.piece * 2).min(LARGE_READ);
+        } else if came < self.piece / 4 {
+            self.piece = (self.piece / 2).max(SMALL_READ);
+        }
+    }
+}
+
+/// What is missing of the frame in front.
+#[derive(Clone, Copy)]
+struct Missing {
+    /// Its length with its prefix, 0 where that is not known.
+    total: usize,
+    octets: usize,
+}
+
+impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
+    fn set_max_receive(&mut self, octets: usize) {
+        self.max_receive = octets;
+    }
+
+    async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
+        while let Some(missing) = self.cut(into)? {
+            let room = self.room(missing);
+            let came = poll_fn(|cx| {
+                self.buffer.reserve(room);
+                let read = pin!(self.stream.read_buf(&mut (&mut self.buffer).limit(room))).poll(cx);
+                if read.is_pending() {
+                    self.rest();
+                }
+                read
+            })
+            .await?;
+            self.adapt(room, came);
+            match came {
+                0 if self.buffer.is_empty() => return Err(ReadError::Closed),
+                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+use super::*;
+
+fn pair(buffer: usize) -> (DuplexStream, Reader<DuplexStream>) {
+    let (write, read) = duplex(buffer);
+    (write, Reader::new(read, 1 << 24))
+}
+
+/// Polls a read once, with nobody to wake.
+fn poll(reader: &mut Reader<DuplexStream>) -> (Poll<Result<(), ReadError>>, Vec<Incoming>) {
+    let mut into = Vec::new();
+    // Without tokio's budget, which would make a test that reads a lot wait at random places.
+    let read = tokio::task::coop::unconstrained(reader.read(&mut into));
+    let outcome = pin!(read).poll(&mut Context::from_waker(Waker::noop()));
+    (outcome, into)
+}
+
+fn frame(octets: usize) -> Vec<u8> {
+    let mut frame = frame::prefix(Kind::Message, octets).unwrap().to_vec();
+    frame.resize(PREFIX + octets, b' ');
+    frame
+}
+
+/// Behaviour 59.
+#[tokio::test]
+async fn a_length_that_was_only_announced_allocates_nothing() {
+    let (mut write, mut reader) = pair(1024);
+    write.write_all(&[0x08, 0, 0, 0, b'[', b'1']).await.unwrap();
+    assert!(poll(&mut reader).0.is_pending());
+    assert!(reader.buffer.capacity() <= SMALL_READ, "{}", reader.buffer.capacity());
+}
+
+/// Behaviours 48 and 59.
+#[tokio::test]
+async fn the_buffer_of_a_large_message_grows_with_what_has_come() {
+    let (mut write, mut reader) = pair(1 << 20);
+    let frame = frame(1 << 24);
+    let mut sent = 0;
+    for piece in frame.chunks(100_000) {
+        write.write_all(piece).await.unwrap();
+        sent += piece.len();
+        let (outcome, into) = poll(&mut reader);
+        if sent < frame.len() {
+            assert!(outcome.is_pending());
+            assert!(reader.buffer.capacity() <= 2 * sent + 2 * LARGE_READ, "{sent}");
+        } else {
+            assert!(matches!(&into[..], [Incoming::Message(m)] if m[..] == frame[PREFIX..]));
+        }
+    }
+    assert_eq!(sent, frame.len());
+}
+
+#[tokio::test]
+async fn an_idle_reader_holds_no_buffer() {
+    let (mut write, mut reader) = pair(1 << 20);
+    for _ in 0..10 {
+        write.write_all(&frame(200_000)).await.unwrap();
+        assert!(poll(&mut reader).0.is_ready());
+    }
+    assert!(poll(&mut reader).0.is_pending());
+    assert_eq!(reader.buffer.capacity(), 0);
+}
+
+#[tokio::test]
+async fn a_small_message_does_not_share_the_buffer_of_a_large_one() {
+    let (mut write, mut reader) = pair(1 << 20);
+    write.write_all(&[frame(200_000), frame(3), frame(4)].concat()).await.unwrap();
+    let lengths = |into: Vec<Incoming>| -> Vec<usize> {
+        into.iter().map(|i| if let Incoming::Message(m) = i { m.len() } else { 0 }).collect()
+    };
+    assert_eq!(lengths(poll(&mut reader).1), [200_000]);
+    assert_eq!(lengths(poll(&mut reader).1), [3, 4]);
+}
+
+#[tokio::test]
+async fn reads_grow_with_what_comes_and_shrink_again() {
+    let (mut write, mut reader) = pair(1 << 20);
+    write.write_all(&frame(1_000).repeat(300)).await.unwrap();
+    let mut came = 0;
+    while came < 300 {
+        let (outcome, into) = poll(&mut reader);
+        assert!(matches!(outcome, Poll::Ready(Ok(()))));
+        came += into.len();
+    }
+    assert_eq!(reader.piece, LARGE_READ);
+    for _ in 0..5 {
+        write.write_all(&frame(1)).await.unwrap();
+        assert!(poll(&mut reader).0.is_ready());
+    }
+    assert_eq!(reader.piece, SMALL_READ);
+}
+
+#[tokio::test]
+async fn one_call_brings_a_bounded_number_of_frames() {
+    let (mut write, mut reader) = pair(1 << 20);
+    reader.piece = LARGE_READ;
+    write.write_all(&[0; 4 * (MAX_FRAMES + 1)]).await.unwrap();
+    assert_eq!(poll(&mut reader).1.len(), MAX_FRAMES);
+    assert_eq!(poll(&mut reader).1, [Incoming::Message(bytes::Bytes::new())]);
+}

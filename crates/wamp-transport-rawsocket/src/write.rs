@@ -1,0 +1,92 @@
+//! Batches into a stream.
+
+use std::io::{self, IoSlice};
+
+use bytes::{Buf, BufMut, BytesMut};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use wamp_transport::{Batch, Control, WriteError, WriteHalf};
+
+use crate::frame::{self, Kind};
+
+/// How many pieces one write hands over at most.
+const SLICES: usize = 64;
+
+/// The sending half of a [`RawSocket`](crate::RawSocket).
+#[derive(Debug)]
+pub struct Writer<W> {
+    stream: W,
+    max_send: usize,
+    /// PINGs and PONGs on their way; they lie between two messages.
+    controls: BytesMut,
+    accepted: u64,
+}
+
+impl<W> Writer<W> {
+    pub(crate) fn new(stream: W, max_send: usize) -> Self {
+        Self { stream, max_send, controls: BytesMut::new(), accepted: 0 }
+    }
+
+    /// Frames the batch's PINGs and PONGs.
+    fn stage(&mut self, batch: &mut Batch) {
+        while let Some(control) = batch.pop_control() {
+            let (kind, payload) = match control {
+                Control::Ping(payload) => (Kind::Ping, payload),
+                Control::Pong(payload) => (Kind::Pong, payload),
+            };
+            // No PING that came was longer, and no sensible one of ours.
+            if let Some(prefix) = frame::prefix(kind, payload.len()) {
+                self.controls.put_slice(&prefix);
+                self.controls.put_slice(&payload);
+            }
+        }
+    }
+
+    /// Counts what the stream has taken.
+    fn took(&mut self, octets: usize, batch: &mut Batch) {
+        self.accepted += octets as u64;
+        let controls = octets.min(self.controls.len());
+        self.controls.advance(controls);
+        if self.controls.is_empty() {
+            self.controls = BytesMut::new();
+        }
+        batch.advance(octets - controls);
+    }
+}
+
+impl<W: AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<W> {
+    async fn write(&mut self, batch: &mut Batch) -> Result<(), WriteError> {
+        if batch.longest() > self.max_send {
+            let what =
+                format!("a message of {} octets to a peer that takes {}", batch.longest(), self.max_send);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what).into());
+        }
+        loop {
+            if !batch.in_message() {
+                self.stage(batch);
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            slices[0] = IoSlice::new(&self.controls);
+            let filled = usize::from(!self.controls.is_empty());
+            let filled = filled + batch.slices(&mut slices[filled..]);
+            if filled == 0 {
+                break;
+            }
+            match self.stream.write_vectored(&slices[..filled]).await? {
+                0 => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                octets => self.took(octets, batch),
+            }
+        }
+        Ok(self.stream.flush().await?)
+    }
+
+    fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Says that nothing more comes. A socket that is dropped while octets of the peer lie in it unread may
+    /// take back what was written last; so go on reading until the peer closes as well, or for a while.
+    async fn close(&mut self) {
+        // There is nobody to tell if the connection is broken already.
+        let _ = self.stream.shutdown().await;
+    }
+}

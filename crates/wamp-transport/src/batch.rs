@@ -1,0 +1,403 @@
+//! Outgoing messages, packed for one flush.
+//!
+//! Everything small lies in one arena, message behind message, each behind a prefix of 4 octets with its
+//! length, so that a stream with length prefixes writes a whole arena as one slice. A large payload stays
+//! the slice it is and is written from where it lies.
+//!
+//! ```text
+//! arena      [4|head payload end] [4|head      end] [4|head payload end] …
+//! payloads                              |large|
+//! ```
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+use wamp_proto::{EncodeError, Message, Serializer};
+
+/// A payload shorter than this is copied behind its head; another stays where it is.
+pub(crate) const COPIED_BELOW: usize = 4 * 1024;
+
+/// An arena with more room than this is given back when the batch is cleared.
+const KEPT_CAPACITY: usize = 128 * 1024;
+
+/// The length prefix of a message.
+const PREFIX: usize = 4;
+
+/// The longest message whose length fits the low 24 bits of the prefix.
+const MAX_24_BIT: usize = (1 << 24) - 1;
+
+static NO_PAYLOAD: Bytes = Bytes::new();
+
+/// Outgoing messages, packed for one flush.
+///
+/// A transport empties it from the front, in one of two ways: message by message
+/// ([`front`](Self::front), [`pop_front`](Self::pop_front)), or, where the stream carries a length before
+/// each message, as runs of octets ([`slices`](Self::slices), [`advance`](Self::advance)).
+///
+/// ```
+/// use wamp_transport::Batch;
+///
+/// let mut batch = Batch::new();
+/// batch.push_octets(b"[1]");
+/// batch.push_octets(b"[2]");
+/// assert_eq!((batch.len(), batch.octets()), (2, 6));
+/// assert_eq!(batch.front().unwrap().head, b"[1]");
+///
+/// let mut slices = [std::io::IoSlice::new(b""); 8];
+/// assert_eq!(batch.slices(&mut slices), 1, "both messages and their prefixes are one run");
+/// assert_eq!(&*slices[0], b"\0\0\0\x03[1]\0\0\0\x03[2]");
+/// batch.advance(9);
+/// assert_eq!(batch.len(), 1, "the second one has left in part");
+/// ```
+#[derive(Debug, Default)]
+pub struct Batch {
+    arena: Vec<u8>,
+    /// Messages that have more to them than the arena and the prefix say, in order.
+    large: VecDeque<Large>,
+    control: VecDeque<Control>,
+    /// Where the front message, with its prefix, begins in the arena.
+    start: usize,
+    /// How much of the front message, with its prefix, has left.
+    done: usize,
+    len: usize,
+    octets: usize,
+    /// All that was ever pushed since the batch was cleared.
+    weight: usize,
+    longest: usize,
+}
+
+/// A message with a payload outside of the arena, or too long for its prefix.
+#[derive(Debug)]
+struct Large {
+    /// Where it begins in the arena, with its prefix.
+    start: usize,
+    /// Where in the arena its payload belongs.
+    after: usize,
+    payload: Bytes,
+    /// Its length without the prefix.
+    octets: usize,
+}
+
+/// Slices of which the first are filled.
+struct Slices<'s, 'a> {
+    out: &'s mut [IoSlice<'a>],
+    filled: usize,
+}
+
+impl<'a> Slices<'_, 'a> {
+    /// Fills the next slice, unless there is none or nothing to fill it with.
+    fn fill(&mut self, octets: &'a [u8]) {
+        if !octets.is_empty() && self.filled < self.out.len() {
+            self.out[self.filled] = IoSlice::new(octets);
+            self.filled += 1;
+        }
+    }
+}
+
+/// The message in front of a [`Batch`], in up to three pieces.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// What comes first; often all of it.
+    pub head: &'a [u8],
+    /// The payload, unless it is part of `head`.
+    pub payload: &'a Bytes,
+    /// What closes the message after its payload.
+    pub end: &'a [u8],
+}
+
+impl Outgoing<'_> {
+    /// The length of the message.
+    pub fn octets(&self) -> usize {
+        self.head.len() + self.payload.len() + self.end.len()
+    }
+
+    /// Appends the message, in one piece.
+    pub fn copy_to(&self, out: &mut Vec<u8>) {
+        out.reserve(self.octets());
+        out.extend_from_slice(self.head);
+        out.extend_from_slice(self.payload);
+        out.extend_from_slice(self.end);
+    }
+}
+
+/// A frame that is no message and goes before the messages of its batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Asks the peer for a [`Control::Pong`] with the same octets.
+    Ping(Bytes),
+    /// The answer to a PING of the peer.
+    Pong(Bytes),
+}
+
+impl Control {
+    /// The octets it carries.
+    pub fn payload(&self) -> &Bytes {
+        match self {
+            Control::Ping(payload) | Control::Pong(payload) => payload,
+        }
+    }
+}
+
+/// A message that was not accepted; nothing of it is left behind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PushError {
+    /// It cannot be written.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// It is longer than the peer takes.
+    #[error("a message of {octets} octets, with a limit of {limit}")]
+    TooLarge {
+        /// Its length.
+        octets: usize,
+        /// The limit that was given.
+        limit: usize,
+    },
+}
+
+impl Batch {
+    /// An empty batch, which holds no memory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a message and says how many octets it has.
+    ///
+    /// # Errors
+    /// What the serializer has no way to write. Then nothing has been appended.
+    pub fn push(&mut self, message: &Message, serializer: Serializer) -> Result<usize, EncodeError> {
+        self.encode(message, serializer, usize::MAX).map_err(|e| match e {
+            PushError::Encode(e) => e,
+            PushError::TooLarge { .. } => unreachable!("nothing is longer than usize::MAX"),
+        })
+    }
+
+    /// Appends a message unless it is longer than `limit`, and says how many octets it has.
+    ///
+    /// # Errors
+    /// What the serializer has no way to write, or a message that is too long. Then nothing has been appended.
+    pub fn push_within(
+        &mut self,
+        message: &Message,
+        serializer: Serializer,
+        limit: usize,
+    ) -> Result<usize, PushError> {
+        self.encode(message, serializer, limit)
+    }
+
+    fn encode(
+        &mut self,
+        message: &Message,
+        serializer: Serializer,
+        limit: usize,
+    ) -> Result<usize, PushError> {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(&[0; PREFIX]);
+        if let Err(e) = message.encode_head(serializer, &mut self.arena) {
+            self.arena.truncate(start);
+            return Err(e.into());
+        }
+        let payload = message.payload_tail();
+        let octets = self.arena.len() - start - PREFIX + payload.len() + serializer.end().len();
+        if octets > limit {
+            self.arena.truncate(start);
+            return Err(PushError::TooLarge { octets, limit });
+        }
+        let after = self.arena.len();
+        if payload.len() < COPIED_BELOW {
+            self.arena.extend_from_slice(payload);
+            self.arena.extend_from_slice(serializer.end());
+            self.seal(start, after, Bytes::new());
+        } else {
+            self.arena.extend_from_slice(serializer.end());
+            self.seal(start, after, payload.clone());
+        }
+        Ok(octets)
+    }
+
+    /// Appends a message that is already written.
+    pub fn push_octets(&mut self, message: &[u8]) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(&[0; PREFIX]);
+        self.arena.extend_from_slice(message);
+        self.seal(start, self.arena.len(), Bytes::new());
+    }
+
+    /// Counts the message that begins at `start` and writes its prefix.
+    fn seal(&mut self, start: usize, after: usize, payload: Bytes) {
+        let octets = self.arena.len() - start - PREFIX + payload.len();
+        // RawSocket's 25th bit; what is longer still is refused by a transport with prefixes.
+        let prefix = if octets <= MAX_24_BIT { octets as u32 } else { 1 << 27 };
+        self.arena[start..start + PREFIX].copy_from_slice(&prefix.to_be_bytes());
+        if !payload.is_empty() || octets > MAX_24_BIT {
+            self.large.push_back(Large { start, after, payload, octets });
+        }
+        self.len += 1;
+        self.octets += octets;
+        self.weight += octets;
+        self.longest = self.longest.max(octets);
+    }
+
+    /// Adds a PING, which goes before the messages.
+    pub fn ping(&mut self, payload: Bytes) {
+        self.control.push_back(Control::Ping(payload));
+    }
+
+    /// Adds a PONG, which goes before the messages.
+    pub fn pong(&mut self, payload: Bytes) {
+        self.control.push_back(Control::Pong(payload));
+    }
+
+    /// Takes the next PING or PONG.
+    pub fn pop_control(&mut self) -> Option<Control> {
+        self.control.pop_front()
+    }
+
+    /// The octets of the messages that have not left yet, without prefixes. A message that has left in part
+    /// counts in full.
+    pub fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// How many messages have not left yet.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Neither a message nor a PING nor a PONG is left.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0 && self.control.is_empty()
+    }
+
+    /// The length of the longest message since the batch was cleared.
+    pub fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// The first message, unless only part of it is left.
+    pub fn front(&self) -> Option<Outgoing<'_>> {
+        if self.len == 0 || self.done > 0 {
+            return None;
+        }
+        let head = self.start + PREFIX;
+        Some(match self.front_large() {
+            Some(large) => {
+                let end = large.start + PREFIX + large.octets - large.payload.len();
+                Outgoing {
+                    head: &self.arena[head..large.after],
+                    payload: &large.payload,
+                    end: &self.arena[large.after..end],
+                }
+            }
+            None => {
+                let message = &self.arena[head..head + self.front_octets()];
+                Outgoing { head: message, payload: &NO_PAYLOAD, end: b"" }
+            }
+        })
+    }
+
+    /// Removes the first message.
+    pub fn pop_front(&mut self) {
+        if self.len == 0 {
+            return;
+        }
+        let octets = self.front_octets();
+        let outside = match self.front_large() {
+            Some(_) => self.large.pop_front().map_or(0, |large| large.payload.len()),
+            None => 0,
+        };
+        self.start += PREFIX + octets - outside;
+        self.done = 0;
+        self.len -= 1;
+        self.octets -= octets;
+    }
+
+    /// Fills in what is left, in order, each message behind its length: 4 octets, the most significant first,
+    /// of which the upper 8 bits are 0 (a message of 2^24 octets or more has only bit 27 set, see
+    /// [`longest`](Self::longest)). Says how many slices it has filled; there may be more to come.
+    pub fn slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
+        let mut slices = Slices { out, filled: 0 };
+        let mut from = self.start + self.done;
+        let mut large = self.large.iter();
+        if let Some(front) = self.front_large() {
+            let head = front.after - front.start;
+            if self.done > head {
+                // Inside the payload, or in what comes after it.
+                let skip = (self.done - head).min(front.payload.len());
+                slices.fill(&front.payload[skip..]);
+                from -= skip;
+                large.next();
+            }
+        }
+        for large in large {
+            slices.fill(&self.arena[from..large.after]);
+            slices.fill(&large.payload);
+            if slices.filled == slices.out.len() {
+                return slices.filled;
+            }
+            from = large.after;
+        }
+        slices.fill(&self.arena[from..]);
+        slices.filled
+    }
+
+    /// Removes this many octets, prefixes included.
+    pub fn advance(&mut self, mut octets: usize) {
+        while octets > 0 && self.len > 0 {
+            let left = PREFIX + self.front_octets() - self.done;
+            if octets < left {
+                self.done += octets;
+                return;
+            }
+            octets -= left;
+            self.pop_front();
+        }
+    }
+
+    /// Whether part of the first message has left and part of it has not.
+    pub fn in_message(&self) -> bool {
+        self.done > 0
+    }
+
+    /// Empties the batch. It keeps its memory, unless that is much.
+    pub fn clear(&mut self) {
+        let mut arena = std::mem::take(&mut self.arena);
+        let mut large = std::mem::take(&mut self.large);
+        let mut control = std::mem::take(&mut self.control);
+        arena.clear();
+        large.clear();
+        control.clear();
+        if arena.capacity() > KEPT_CAPACITY {
+            arena = Vec::new();
+        }
+        *self = Self { arena, large, control, ..Self::default() };
+    }
+
+    /// The octets of memory that an empty batch holds on to.
+    pub(crate) fn capacity(&self) -> usize {
+        self.arena.capacity()
+    }
+
+    /// The octets of all messages since the batch was cleared, gone or not.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// What the arena and the prefix do not say about the front message.
+    fn front_large(&self) -> Option<&Large> {
+        self.large.front().filter(|large| large.start == self.start)
+    }
+
+    /// The length of the front message; there is one.
+    fn front_octets(&self) -> usize {
+        if let Some(large) = self.front_large() {
+            return large.octets;
+        }
+        let prefix = &self.arena[self.start..self.start + PREFIX];
+        prefix.iter().fold(0, |length, &octet| length << 8 | usize::from(octet))
+    }
+}
+
+#[cfg(test)]
+mod tests;

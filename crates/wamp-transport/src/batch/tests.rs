@@ -1,0 +1,149 @@
+use bytes::Bytes;
+use wamp_proto::{Limits, Message, Serializer};
+
+use super::*;
+
+/// A RESULT with one argument of so many octets.
+fn result(octets: usize) -> Message {
+    let frame = format!("[50,7,{{}},[\"{}\"]]", "x".repeat(octets));
+    Message::decode(Serializer::Json, &Bytes::from(frame), &Limits::default()).unwrap()
+}
+
+fn encoded(message: &Message) -> Vec<u8> {
+    message.encode(Serializer::Json).unwrap().to_vec()
+}
+
+/// What `slices` and `advance` bring, taken in steps of so many octets.
+fn drain(batch: &mut Batch, slices: usize, step: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    while !batch.is_empty() {
+        let mut filled = vec![IoSlice::new(b""); slices];
+        let n = batch.slices(&mut filled);
+        assert!(n > 0, "{batch:?}");
+        let before = out.len();
+        for slice in &filled[..n] {
+            let left = step - (out.len() - before);
+            out.extend_from_slice(&slice[..slice.len().min(left)]);
+        }
+        let gone = out.len() - before;
+        batch.advance(gone);
+    }
+    out
+}
+
+fn prefixed(messages: &[Message]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for message in messages {
+        let octets = encoded(message);
+        out.extend_from_slice(&(octets.len() as u32).to_be_bytes());
+        out.extend_from_slice(&octets);
+    }
+    out
+}
+
+fn batch_of(messages: &[Message]) -> Batch {
+    let mut batch = Batch::new();
+    for message in messages {
+        assert_eq!(batch.push(message, Serializer::Json).unwrap(), encoded(message).len());
+    }
+    batch
+}
+
+#[test]
+fn messages_leave_as_they_came_whatever_is_in_the_arena() {
+    let messages = [result(1), result(COPIED_BELOW), result(3), result(10_000), result(COPIED_BELOW - 50)];
+    let mut batch = batch_of(&messages);
+    assert_eq!(batch.large.len(), 2);
+    for (left, message) in (1..=messages.len()).rev().zip(&messages) {
+        assert_eq!(batch.len(), left);
+        let before = batch.octets();
+        let mut copy = Vec::new();
+        batch.front().unwrap().copy_to(&mut copy);
+        assert_eq!(copy, encoded(message));
+        batch.pop_front();
+        assert_eq!(before - batch.octets(), copy.len());
+    }
+    assert!(batch.front().is_none() && batch.is_empty() && batch.octets() == 0);
+}
+
+#[test]
+fn runs_of_octets_leave_in_pieces_of_any_size() {
+    let messages = [result(5_000), result(1), result(1), result(6_000), result(7_000), result(2)];
+    let wanted = prefixed(&messages);
+    for (slices, step) in [(64, usize::MAX), (1, usize::MAX), (2, 3), (64, 1), (3, 4099)] {
+        assert_eq!(drain(&mut batch_of(&messages), slices, step), wanted, "{slices} slices, {step} octets");
+    }
+}
+
+#[test]
+fn small_messages_are_one_slice() {
+    let batch = batch_of(&vec![result(16); 1000]);
+    let mut slices = [IoSlice::new(b""); 4];
+    assert_eq!(batch.slices(&mut slices), 1);
+}
+
+#[test]
+fn a_large_payload_is_not_copied() {
+    let message = result(100_000);
+    let batch = batch_of(std::slice::from_ref(&message));
+    let outgoing = batch.front().unwrap();
+    assert_eq!(outgoing.payload.as_ptr(), message.payload_tail().as_ptr());
+    assert_eq!(outgoing.end, b"]");
+    assert!(batch.arena.len() < 100);
+}
+
+#[test]
+fn a_message_beyond_the_limit_leaves_nothing_behind() {
+    let mut batch = batch_of(&[result(1)]);
+    let octets = encoded(&result(100)).len();
+    let refused = batch.push_within(&result(100), Serializer::Json, octets - 1);
+    assert_eq!(refused, Err(PushError::TooLarge { octets, limit: octets - 1 }));
+    assert_eq!(batch.push_within(&result(100), Serializer::Json, octets), Ok(octets));
+    assert_eq!(drain(&mut batch, 8, usize::MAX), prefixed(&[result(1), result(100)]));
+}
+
+#[test]
+fn a_message_that_cannot_be_written_leaves_nothing_behind() {
+    let mut batch = batch_of(&[result(1)]);
+    assert!(batch.push(&result(10), Serializer::Cbor).is_err(), "its payload is JSON");
+    assert_eq!((batch.len(), batch.octets()), (1, encoded(&result(1)).len()));
+    assert_eq!(drain(&mut batch, 8, usize::MAX), prefixed(&[result(1)]));
+}
+
+#[test]
+fn a_message_that_has_left_in_part_has_no_front() {
+    let mut batch = batch_of(&[result(1), result(2)]);
+    batch.advance(1);
+    assert!(batch.front().is_none() && batch.in_message());
+    batch.advance(PREFIX + encoded(&result(1)).len() - 1);
+    assert!(batch.front().is_some() && !batch.in_message());
+}
+
+/// Behaviour 48: the 25th bit is the length of a message of exactly 2^24 octets.
+#[test]
+fn the_prefix_of_a_message_of_2_to_the_24_octets() {
+    for (octets, prefix) in [((1 << 24) - 1, [0, 0xff, 0xff, 0xff]), (1 << 24, [8, 0, 0, 0])] {
+        let mut batch = Batch::new();
+        batch.push_octets(&vec![b' '; octets]);
+        batch.push_octets(b"[1]");
+        assert_eq!(batch.longest(), octets);
+        assert_eq!(batch.front().unwrap().octets(), octets);
+        let octets = drain(&mut batch, 8, usize::MAX);
+        assert_eq!(octets[..4], prefix);
+        assert_eq!(octets[octets.len() - 7..], *b"\0\0\0\x03[1]");
+    }
+}
+
+#[test]
+fn a_cleared_batch_is_new_and_keeps_its_memory_unless_it_is_much() {
+    let mut batch = batch_of(&[result(10), result(9_000)]);
+    batch.ping(Bytes::from_static(b"x"));
+    batch.advance(3);
+    let capacity = batch.capacity();
+    batch.clear();
+    assert!(batch.is_empty() && batch.octets() == 0 && batch.longest() == 0 && batch.weight() == 0);
+    assert_eq!(batch.capacity(), capacity);
+    batch.push_octets(&vec![0; KEPT_CAPACITY + 1]);
+    batch.clear();
+    assert_eq!(batch.capacity(), 0);
+}

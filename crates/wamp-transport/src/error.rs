@@ -1,0 +1,38 @@
+//! How a connection ends.
+
+use std::io;
+
+/// Why nothing more can be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The peer closed the connection.
+    #[error("the peer closed the connection")]
+    Closed,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// A message beyond the limit; its length where it was announced.
+    #[error("a message of {length} octets, with a limit of {limit}")]
+    TooLarge {
+        /// The announced length, or what had come when the limit was passed.
+        length: usize,
+        /// The limit in force.
+        limit: usize,
+    },
+    /// The peer broke the rules of the transport.
+    #[error("{0}")]
+    Violation(String),
+}
+
+/// Why nothing more can be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The connection broke or was closed.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// The peer closed the connection.
+    #[error("the peer closed the connection")]
+    Closed,
+}

@@ -1,0 +1,75 @@
+//! How whole messages travel: the [`Transport`] trait, the [`Batch`] it writes, the [`Queue`] in front of
+//! it, and an in-memory pair.
+//!
+//! A transport moves *batches*: all messages that one read brought, many messages in one flush. It knows
+//! nothing of sessions; the octets of a message are `wamp-proto`'s business. To bring a transport of your
+//! own, implement the three traits below and hand it to `wamp_client::Client::over` or
+//! `wamp_router::Router::attach`.
+
+mod batch;
+mod error;
+pub mod memory;
+mod queue;
+
+use std::future::Future;
+
+use bytes::Bytes;
+use wamp_proto::Serializer;
+
+pub use batch::{Batch, Control, Outgoing, PushError};
+pub use error::{ReadError, WriteError};
+pub use queue::Queue;
+
+/// An established connection that carries whole messages in one serializer.
+pub trait Transport: Send + 'static {
+    /// The half that receives.
+    type Read: ReadHalf;
+    /// The half that sends.
+    type Write: WriteHalf;
+
+    /// What was negotiated; every message of the connection is written in it.
+    fn serializer(&self) -> Serializer;
+
+    /// The greatest message that the peer said it takes, in octets; `usize::MAX` where it said nothing.
+    fn max_send(&self) -> usize;
+
+    /// The two halves, to be used by two tasks.
+    fn split(self) -> (Self::Read, Self::Write);
+}
+
+/// The receiving half of a [`Transport`].
+pub trait ReadHalf: Send + 'static {
+    /// Refuses messages longer than this many octets from now on.
+    fn set_max_receive(&mut self, octets: usize);
+
+    /// Waits until something has come and appends all of it, in order. Appends at least one item, or fails;
+    /// what came before a failure is appended by an earlier call. May be dropped at any time without
+    /// losing anything.
+    fn read(&mut self, into: &mut Vec<Incoming>) -> impl Future<Output = Result<(), ReadError>> + Send;
+}
+
+/// What a [`ReadHalf`] brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Incoming {
+    /// A whole message, not yet decoded.
+    Message(Bytes),
+    /// The peer wants a PONG with these octets. A transport whose library answers by itself brings none.
+    Ping(Bytes),
+    /// The answer to a PING of ours.
+    Pong(Bytes),
+}
+
+/// The sending half of a [`Transport`].
+pub trait WriteHalf: Send + 'static {
+    /// Writes all of the batch and flushes; what has been handed over is gone from the batch. May be dropped
+    /// at any time and called again with the same batch: it goes on where it was.
+    fn write(&mut self, batch: &mut Batch) -> impl Future<Output = Result<(), WriteError>> + Send;
+
+    /// How many octets the connection has accepted since its start. A driver that sees no change for long
+    /// enough knows that the peer does not read.
+    fn accepted(&self) -> u64;
+
+    /// Ends the connection in the transport's own polite way, after everything that was written.
+    fn close(&mut self) -> impl Future<Output = ()> + Send;
+}

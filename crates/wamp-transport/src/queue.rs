@@ -1,0 +1,218 @@
+//! What waits for a link's writer.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use bytes::Bytes;
+use wamp_proto::{EncodeError, Message, Serializer};
+
+use crate::batch::{Batch, Control, PushError};
+
+/// A chunk that has reached this many octets gets no further message.
+const CHUNK: usize = 64 * 1024;
+
+/// What an idle link may hold on to.
+const IDLE_CAPACITY: usize = 4 * 1024;
+
+/// No more PINGs and PONGs than this wait; the oldest give way.
+const MAX_CONTROLS: usize = 16;
+
+/// No more octets than this wait in PINGs and PONGs, except for one alone.
+const MAX_CONTROL_OCTETS: usize = 64 * 1024;
+
+/// What waits for a link's writer: one FIFO of messages, counted in octets of the receiver's serialization.
+///
+/// Messages are written when they are pushed, into chunks that the writer takes one at a time. Only PING and
+/// PONG overtake, and [`abort`](Self::abort), which drops what it overtakes. The queue takes whatever it is
+/// given: its owner reads [`octets`](Self::octets) and decides. The owner also has the lock and the wake-up.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use wamp_proto::{Limits, Message, Serializer};
+/// use wamp_transport::Queue;
+///
+/// # let frame = Bytes::from_static(b"[6,{},\"wamp.close.normal\"]");
+/// # let goodbye = Message::decode(Serializer::Json, &frame, &Limits::default())?;
+/// let mut queue = Queue::new(Serializer::Json);
+/// let octets = queue.push(&goodbye)?;
+///
+/// let batch = queue.pop().unwrap();
+/// assert_eq!(queue.octets(), octets, "taken is not written");
+/// // transport.write(&mut batch).await?;
+/// queue.recycle(batch);
+/// assert_eq!(queue.octets(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Queue {
+    serializer: Serializer,
+    /// None of them empty.
+    chunks: VecDeque<Batch>,
+    controls: VecDeque<Control>,
+    control_octets: usize,
+    /// An empty batch, for its memory.
+    spare: Option<Batch>,
+    /// Octets in the chunks.
+    waiting: usize,
+    /// Octets of the batches that the writer has.
+    taken: usize,
+    closed: bool,
+}
+
+impl Queue {
+    /// An empty queue towards a peer with this serializer.
+    pub fn new(serializer: Serializer) -> Self {
+        Self {
+            serializer,
+            chunks: VecDeque::new(),
+            controls: VecDeque::new(),
+            control_octets: 0,
+            spare: None,
+            waiting: 0,
+            taken: 0,
+            closed: false,
+        }
+    }
+
+    /// The serializer that messages are written in.
+    pub fn serializer(&self) -> Serializer {
+        self.serializer
+    }
+
+    /// Appends a message and says how many octets it has; 0 when the queue is closed, which takes nothing.
+    ///
+    /// # Errors
+    /// What the serializer has no way to write. Then nothing has been appended.
+    pub fn push(&mut self, message: &Message) -> Result<usize, EncodeError> {
+        let serializer = self.serializer;
+        self.append(|chunk| chunk.push(message, serializer))
+    }
+
+    /// Appends a message unless it is longer than `limit`; otherwise like [`push`](Self::push).
+    ///
+    /// # Errors
+    /// What the serializer has no way to write, or a message that is too long. Then nothing has been appended.
+    pub fn push_within(&mut self, message: &Message, limit: usize) -> Result<usize, PushError> {
+        let serializer = self.serializer;
+        self.append(|chunk| chunk.push_within(message, serializer, limit))
+    }
+
+    fn append<E>(&mut self, push: impl FnOnce(&mut Batch) -> Result<usize, E>) -> Result<usize, E> {
+        if self.closed {
+            return Ok(0);
+        }
+        let octets = match self.chunks.back_mut().filter(|chunk| chunk.octets() < CHUNK) {
+            Some(chunk) => push(chunk)?,
+            None => {
+                let mut chunk = self.spare.take().unwrap_or_default();
+                match push(&mut chunk) {
+                    Ok(octets) => {
+                        self.chunks.push_back(chunk);
+                        octets
+                    }
+                    Err(e) => {
+                        self.spare = Some(chunk);
+                        return Err(e);
+                    }
+                }
+            }
+        };
+        self.waiting += octets;
+        Ok(octets)
+    }
+
+    /// Adds a PING, which overtakes all messages.
+    pub fn ping(&mut self, payload: Bytes) {
+        self.control(payload, Control::Ping);
+    }
+
+    /// Adds the answer to a PING, which overtakes all messages. A peer that sends PINGs and does not read gets
+    /// the newest answers only.
+    pub fn pong(&mut self, payload: Bytes) {
+        self.control(payload, Control::Pong);
+    }
+
+    fn control(&mut self, payload: Bytes, kind: fn(Bytes) -> Control) {
+        if self.closed {
+            return;
+        }
+        // The slice of a read buffer would keep all of the buffer.
+        let payload = if payload.len() < IDLE_CAPACITY { Bytes::copy_from_slice(&payload) } else { payload };
+        self.control_octets += payload.len();
+        self.controls.push_back(kind(payload));
+        while self.controls.len() > MAX_CONTROLS
+            || (self.controls.len() > 1 && self.control_octets > MAX_CONTROL_OCTETS)
+        {
+            let oldest = self.controls.pop_front();
+            self.control_octets -= oldest.map_or(0, |control| control.payload().len());
+        }
+    }
+
+    /// Drops all that waits, puts this message in its place and closes the queue. What the writer has taken
+    /// already still goes before it.
+    ///
+    /// # Errors
+    /// What the serializer has no way to write. The queue is empty and closed all the same.
+    pub fn abort(&mut self, message: &Message) -> Result<usize, EncodeError> {
+        self.chunks.clear();
+        self.controls.clear();
+        self.control_octets = 0;
+        self.waiting = 0;
+        self.closed = false;
+        let pushed = self.push(message);
+        self.closed = true;
+        pushed
+    }
+
+    /// Takes nothing more. What waits is still there for the writer.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Whether it takes nothing more. A writer that finds it closed and empty closes the connection.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The octets of all messages that are not known to be written: those that wait, and those that the writer
+    /// has.
+    pub fn octets(&self) -> usize {
+        self.waiting + self.taken
+    }
+
+    /// Whether there is nothing for a writer to take.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.controls.is_empty()
+    }
+
+    /// Takes what to write next, at most about 64 KiB and one message. An idle queue gives its memory back.
+    pub fn pop(&mut self) -> Option<Batch> {
+        if self.is_empty() {
+            self.spare = self.spare.take().filter(|spare| spare.capacity() <= IDLE_CAPACITY);
+            return None;
+        }
+        let mut batch = self.chunks.pop_front().or_else(|| self.spare.take()).unwrap_or_default();
+        for control in mem::take(&mut self.controls) {
+            match control {
+                Control::Ping(payload) => batch.ping(payload),
+                Control::Pong(payload) => batch.pong(payload),
+            }
+        }
+        self.control_octets = 0;
+        self.waiting -= batch.octets();
+        self.taken += batch.octets();
+        Some(batch)
+    }
+
+    /// Takes back a batch from [`pop`](Self::pop). What was in it is written, or will never be.
+    pub fn recycle(&mut self, mut batch: Batch) {
+        self.taken = self.taken.saturating_sub(batch.weight());
+        batch.clear();
+        if self.spare.is_none() {
+            self.spare = Some(batch);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+use bytes::Bytes;
+use wamp_proto::{Limits, Message, Serializer};
+
+use super::*;
+
+fn message(json: &str) -> Message {
+    Message::decode(Serializer::Json, &Bytes::from(json.to_owned()), &Limits::default()).unwrap()
+}
+
+fn result(request: usize, octets: usize) -> Message {
+    message(&format!("[50,{request},{{}},[\"{}\"]]", "x".repeat(octets)))
+}
+
+fn abort() -> Message {
+    message(r#"[3,{},"wamp.error.protocol_violation"]"#)
+}
+
+/// All that is in the queue, as the writer gets it.
+fn drain(queue: &mut Queue) -> (Vec<Control>, Vec<Bytes>) {
+    let (mut controls, mut messages) = (Vec::new(), Vec::new());
+    while let Some(mut batch) = queue.pop() {
+        controls.extend(std::iter::from_fn(|| batch.pop_control()));
+        while let Some(front) = batch.front() {
+            let mut octets = Vec::new();
+            front.copy_to(&mut octets);
+            messages.push(octets.into());
+            batch.pop_front();
+        }
+        queue.recycle(batch);
+    }
+    (controls, messages)
+}
+
+#[test]
+fn messages_leave_in_order_in_chunks_of_about_64_kib() {
+    let mut queue = Queue::new(Serializer::Json);
+    let sent: Vec<_> = (1..=1000).map(|request| result(request, 500)).collect();
+    for message in &sent {
+        queue.push(message).unwrap();
+    }
+    assert_eq!(queue.chunks.len(), queue.octets().div_ceil(CHUNK));
+    let (_, came) = drain(&mut queue);
+    let wanted: Vec<_> = sent.iter().map(|m| m.encode(Serializer::Json).unwrap()).collect();
+    assert_eq!(came, wanted);
+}
+
+#[test]
+fn octets_count_until_the_writer_has_written_them() {
+    let mut queue = Queue::new(Serializer::Json);
+    let one = queue.push(&result(1, 70_000)).unwrap();
+    let two = queue.push(&result(2, 10)).unwrap();
+    let mut batch = queue.pop().unwrap();
+    assert_eq!(queue.octets(), one + two);
+    batch.advance(4 + one);
+    queue.recycle(batch);
+    assert_eq!(queue.octets(), two);
+    let batch = queue.pop().unwrap();
+    queue.recycle(batch);
+    assert_eq!((queue.octets(), queue.is_empty()), (0, true));
+}
+
+#[test]
+fn a_message_that_is_not_accepted_changes_nothing() {
+    let mut queue = Queue::new(Serializer::Cbor);
+    assert!(queue.push(&result(1, 10)).is_err(), "its payload is JSON");
+    assert!(queue.is_empty() && queue.octets() == 0 && queue.pop().is_none());
+
+    let mut queue = Queue::new(Serializer::Json);
+    assert!(matches!(queue.push_within(&result(1, 600), 512), Err(PushError::TooLarge { limit: 512, .. })));
+    assert!(queue.is_empty() && queue.octets() == 0 && queue.pop().is_none());
+}
+
+/// Behaviour 51: a PONG does not wait for the data.
+#[test]
+fn ping_and_pong_overtake_a_full_queue() {
+    let mut queue = Queue::new(Serializer::Json);
+    for request in 1..=300 {
+        queue.push(&result(request, 1000)).unwrap();
+    }
+    queue.pong(Bytes::from_static(b"1"));
+    queue.ping(Bytes::from_static(b"2"));
+    let mut batch = queue.pop().unwrap();
+    assert_eq!(batch.pop_control(), Some(Control::Pong(Bytes::from_static(b"1"))));
+    assert_eq!(batch.pop_control(), Some(Control::Ping(Bytes::from_static(b"2"))));
+    assert!(batch.octets() < 66_000);
+    assert_eq!(queue.pop().unwrap().pop_control(), None);
+}
+
+#[test]
+fn a_flood_of_pings_leaves_a_bounded_number_of_the_newest_answers() {
+    let mut queue = Queue::new(Serializer::Json);
+    for n in 0..1000_u32 {
+        queue.pong(Bytes::copy_from_slice(&n.to_be_bytes()));
+    }
+    let (controls, _) = drain(&mut queue);
+    assert_eq!(controls.len(), MAX_CONTROLS);
+    assert_eq!(controls.last(), Some(&Control::Pong(Bytes::copy_from_slice(&999_u32.to_be_bytes()))));
+
+    for _ in 0..1000 {
+        queue.pong(vec![0; 30_000].into());
+    }
+    assert_eq!((queue.controls.len(), queue.control_octets), (2, 60_000));
+    queue.pong(vec![0; 1 << 24].into());
+    assert_eq!((queue.controls.len(), queue.control_octets), (1, 1 << 24), "one alone may be long");
+}
+
+#[test]
+fn a_pong_does_not_keep_the_buffer_that_its_ping_came_in() {
+    let buffer = Bytes::from(vec![0; 100_000]);
+    let mut queue = Queue::new(Serializer::Json);
+    queue.pong(buffer.slice(..10));
+    assert!(buffer.is_unique());
+}
+
+#[test]
+fn an_abort_takes_the_place_of_all_that_waits() {
+    let mut queue = Queue::new(Serializer::Json);
+    for request in 1..=300 {
+        queue.push(&result(request, 1000)).unwrap();
+    }
+    queue.pong(Bytes::from_static(b"1"));
+    let octets = queue.abort(&abort()).unwrap();
+    assert_eq!(queue.octets(), octets);
+    assert_eq!(queue.push(&result(301, 1)), Ok(0), "closed");
+    queue.ping(Bytes::new());
+    let (controls, messages) = drain(&mut queue);
+    assert_eq!(controls, []);
+    assert_eq!(messages, [abort().encode(Serializer::Json).unwrap()]);
+    assert!(queue.is_closed() && queue.is_empty());
+}
+
+#[test]
+fn a_closed_queue_gives_what_it_has_and_takes_nothing() {
+    let mut queue = Queue::new(Serializer::Json);
+    queue.push(&result(1, 1)).unwrap();
+    queue.close();
+    assert_eq!(queue.push(&result(2, 1)), Ok(0));
+    assert_eq!(drain(&mut queue).1.len(), 1);
+}
+
+#[test]
+fn an_idle_queue_holds_no_chunk() {
+    let mut queue = Queue::new(Serializer::Json);
+    for request in 1..=300 {
+        queue.push(&result(request, 1000)).unwrap();
+    }
+    drain(&mut queue);
+    assert!(queue.spare.is_none());
+    queue.push(&result(1, 10)).unwrap();
+    drain(&mut queue);
+    assert!(queue.spare.is_some(), "a small one is kept");
+}

@@ -1,0 +1,20 @@
+// What the callee and the caller share: a session made from their arguments.
+import { args, require } from "../arguments.mjs";
+
+const { Wampy } = require("wampy");
+
+const serializers = {
+  json: () => new (require("wampy/JsonSerializer.js").JsonSerializer)(),
+  msgpack: () => new (require("wampy/MsgpackSerializer.js").MsgpackSerializer)(),
+  cbor: () => new (require("wampy/CborSerializer.js").CborSerializer)(),
+};
+
+export const session = new Wampy(args.url, {
+  realm: args.realm,
+  ws: require("ws"),
+  serializer: serializers[args.serializer](),
+  autoReconnect: false,
+  onClose: () => process.exit(),
+});
+
+await session.connect();
