@@ -30,6 +30,7 @@
     allow(dead_code, unreachable_code, unused_imports, unused_mut, unused_variables)
 )]
 
+mod arguments;
 mod error;
 mod id;
 pub mod message;
@@ -41,10 +42,11 @@ mod value;
 
 pub use bytestring::ByteString;
 
+pub use arguments::Arguments;
 pub use error::{DecodeError, EncodeError, PayloadError};
 pub use id::{MAX_ID, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
 pub use message::{Extra, Limits, Message};
-pub use payload::{Arguments, Payload};
+pub use payload::Payload;
 pub use role::{Feature, Features, Role, Roles};
 pub use serializer::{Serializer, UnknownSerializer};
 pub use uri::Uri;

@@ -9,13 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{EncodeError, Fault, PayloadError};
 use crate::serializer::transcode::transcode;
-use crate::serializer::{Format, Mark, Reader, Serializer, Token, with_format};
+use crate::serializer::{Format, Reader, Serializer, Token, with_format};
 use crate::value::args::ArgsDe;
 use crate::value::kwargs::KwargsDe;
 use crate::value::read::{Nothing, Received};
 use crate::value::sent::{Draft, Sent};
-use crate::value::ser::Ser;
-use crate::value::{Args, READ_DEPTH, is_tuple};
+use crate::value::{READ_DEPTH, is_tuple};
 
 /// Positional and keyword arguments, opaque: the octets of some [`Serializer`], a slice of the frame they
 /// came in. Cloning is cheap.
@@ -210,7 +209,12 @@ impl Payload {
         kwargs: Option<Range<usize>>,
     ) -> Self {
         let Some(kwargs) = kwargs else {
-            return Payload { serializer: Some(serializer), elements: 1, tail: frame.slice(args), kwargs_at: 0 };
+            return Payload {
+                serializer: Some(serializer),
+                elements: 1,
+                tail: frame.slice(args),
+                kwargs_at: 0,
+            };
         };
         let separator = serializer.separator();
         let kwargs_at = args.len() + separator.len();
@@ -251,7 +255,7 @@ impl Payload {
         })
     }
 
-    fn from_draft(draft: Draft) -> Self {
+    pub(crate) fn from_draft(draft: Draft) -> Self {
         let Draft { serializer, out, elements, kwargs_at } = draft;
         Payload { serializer: (elements > 0).then_some(serializer), elements, tail: out.into(), kwargs_at }
     }
@@ -293,145 +297,36 @@ fn is_exactly<F: Format>(octets: &[u8], kind: impl Fn(&Token<'_>) -> bool) -> bo
     check() == Ok(true)
 }
 
-/// Puts a payload together piece by piece. The first error is kept until [`finish`](Arguments::finish).
-///
-/// ```
-/// # use wamp_proto::{Arguments, Serializer};
-/// # #[cfg(feature = "json")] {
-/// let payload = Arguments::new(Serializer::Json).args(&(1, 2)).arg(&[3, 4]).kwarg("limit", &10).finish()?;
-/// assert_eq!(payload.args_octets(), b"[1,2,[3,4]]");
-/// assert_eq!(payload.kwargs_octets(), br#"{"limit":10}"#);
-/// # }
-/// # Ok::<(), wamp_proto::EncodeError>(())
-/// ```
-#[must_use]
-pub struct Arguments {
-    serializer: Serializer,
-    args: Vec<u8>,
-    list: Mark,
-    kwargs: Vec<u8>,
-    dict: Mark,
-    error: Option<EncodeError>,
-}
+#[cfg(all(test, feature = "json", feature = "cbor"))]
+mod tests {
+    use super::*;
 
-impl Arguments {
-    /// None so far.
-    pub fn new(serializer: Serializer) -> Self {
-        let (mut args, mut kwargs) = (Vec::new(), Vec::new());
-        let (list, dict) = with_format!(serializer, F => {
-            (F::begin_list(&mut args, None), F::begin_dict(&mut kwargs, None))
-        });
-        Arguments { serializer, args, list, kwargs, dict, error: None }
+    #[test]
+    fn a_frame_is_shared_where_it_can_be() {
+        let frame = Bytes::from_static(br#"[50,1,{},[1,2],{"a":3}]"#);
+        let payload = Payload::from_frame(Serializer::Json, &frame, 9..14, Some(15..22));
+        assert_eq!(payload.args_octets(), b"[1,2]");
+        assert_eq!(payload.kwargs_octets(), br#"{"a":3}"#);
+        assert_eq!(payload.tail().as_ptr(), frame[9..].as_ptr());
+        assert_ne!(payload.clone().detached().tail().as_ptr(), payload.tail().as_ptr());
+
+        let args = Payload::from_frame(Serializer::Json, &frame, 9..14, None);
+        assert_eq!((args.args_octets(), args.kwargs_octets()), (b"[1,2]".as_slice(), b"".as_slice()));
+        assert_eq!(args.tail().as_ptr(), frame[9..].as_ptr());
+
+        let cbor = Bytes::from_static(b"\x85\x18\x32\x01\xa0\x81\x01\xa1\x61\x61\x03");
+        let payload = Payload::from_frame(Serializer::Cbor, &cbor, 5..7, Some(7..11));
+        assert_eq!((payload.args_octets(), payload.kwargs_octets()), (&cbor[5..7], &cbor[7..]));
+        assert_eq!(payload.tail().as_ptr(), cbor[5..].as_ptr());
     }
 
-    /// One more positional argument, whatever the value is.
-    pub fn arg<T: Serialize + ?Sized>(self, value: &T) -> Self {
-        self.and(|this| {
-            with_format!(this.serializer, F => {
-                F::element(&mut this.args, &mut this.list);
-                value.serialize(Ser::<F>::of_argument(&mut this.args))
-            })
-        })
-    }
-
-    /// More positional arguments: each element of a tuple or a list is one.
-    pub fn args<T: Args + ?Sized>(self, values: &T) -> Self {
-        self.and(|this| {
-            with_format!(this.serializer, F => {
-                let mut octets = Vec::new();
-                values.serialize(Ser::<F>::of_arguments(&mut octets))?;
-                let mut reader = F::reader(&octets, READ_DEPTH)?;
-                let mut open = match reader.value()? {
-                    Token::List(open) => open,
-                    Token::Null => return Ok(()),
-                    other => return Err(not("arguments must be a tuple or a list", &other)),
-                };
-                while reader.element(&mut open)? {
-                    let start = reader.position();
-                    reader.skip()?;
-                    F::element(&mut this.args, &mut this.list);
-                    this.args.extend_from_slice(&octets[start..reader.position()]);
-                }
-                Ok(())
-            })
-        })
-    }
-
-    /// One more keyword argument.
-    pub fn kwarg<T: Serialize + ?Sized>(self, name: &str, value: &T) -> Self {
-        self.and(|this| {
-            with_format!(this.serializer, F => {
-                F::entry(&mut this.kwargs, &mut this.dict);
-                F::text(&mut this.kwargs, name)?;
-                F::colon(&mut this.kwargs);
-                value.serialize(Ser::<F>::of_argument(&mut this.kwargs))
-            })
-        })
-    }
-
-    /// More keyword arguments: each field of a struct, each entry of a map is one.
-    pub fn kwargs<T: Serialize + ?Sized>(self, values: &T) -> Self {
-        self.and(|this| {
-            with_format!(this.serializer, F => {
-                let mut octets = Vec::new();
-                values.serialize(Ser::<F>::of_arguments(&mut octets))?;
-                let mut reader = F::reader(&octets, READ_DEPTH)?;
-                let mut open = match reader.value()? {
-                    Token::Dict(open) => open,
-                    Token::Null => return Ok(()),
-                    other => return Err(not("keyword arguments must be a struct or a map", &other)),
-                };
-                while reader.entry(&mut open)? {
-                    let start = reader.position();
-                    reader.skip()?;
-                    reader.colon()?;
-                    reader.skip()?;
-                    F::entry(&mut this.kwargs, &mut this.dict);
-                    this.kwargs.extend_from_slice(&octets[start..reader.position()]);
-                }
-                Ok(())
-            })
-        })
-    }
-
-    /// The payload, or the first error on the way.
-    pub fn finish(self) -> Result<Payload, EncodeError> {
-        let Arguments { serializer, args, list, mut kwargs, dict, error } = self;
-        if let Some(error) = error {
-            return Err(error);
-        }
-        let elements = if dict.count > 0 { 2 } else { u8::from(list.count > 0) };
-        let mut draft = Draft { serializer, out: args, elements, kwargs_at: 0 };
-        with_format!(serializer, F => {
-            F::end_list(&mut draft.out, list);
-            F::end_dict(&mut kwargs, dict);
-        });
-        match elements {
-            0 => draft.out.clear(),
-            1 => {}
-            _ => {
-                draft.begin_kwargs();
-                draft.out.append(&mut kwargs);
-            }
-        }
-        Ok(Payload::from_draft(draft))
-    }
-
-    fn and(mut self, step: impl FnOnce(&mut Self) -> Result<(), EncodeError>) -> Self {
-        if self.error.is_none() {
-            self.error = step(&mut self).err();
-        }
-        self
-    }
-}
-
-fn not(rule: &str, found: &Token<'_>) -> EncodeError {
-    EncodeError::Custom(format!("{rule}, found {}", found.kind()))
-}
-
-impl fmt::Debug for Arguments {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (args, kwargs) = (self.list.count, self.dict.count);
-        write!(f, "Arguments({}, {args} positional, {kwargs} keyword)", self.serializer)
+    #[test]
+    fn space_between_the_elements_is_no_part_of_them() {
+        let frame = Bytes::from_static(br#"[50, 1, {}, [1, 2] , {"a": 3} ]"#);
+        let payload = Payload::from_frame(Serializer::Json, &frame, 12..18, Some(21..29));
+        assert_eq!(payload.args_octets(), b"[1, 2]");
+        assert_eq!(payload.kwargs_octets(), br#"{"a": 3}"#);
+        assert_eq!(payload.tail().as_ref(), br#"[1, 2],{"a": 3}"#);
+        assert!(payload.is_well_formed());
     }
 }

@@ -48,11 +48,9 @@ proptest! {
                     prop_assert_eq!(&read, &values);
                 }
                 _ => {
-                    // Its floats are off by a bit now and then, so it is the text that is compared.
-                    let text: Box<serde_json::value::RawValue>;
+                    // serde_json reads floats inexactly, so it is the text that is compared.
                     let _: (Tree,) = serde_json::from_slice(octets).unwrap();
-                    text = serde_json::from_slice(octets).unwrap();
-                    prop_assert_eq!(text.get().as_bytes(), &reference(serializer, &Tree::List(vec![values.clone()])));
+                    prop_assert_eq!(octets, reference(serializer, &Tree::List(vec![values.clone()])));
                 }
             }
         }
@@ -93,7 +91,9 @@ proptest! {
 
 #[test]
 fn floats_stay_floats_and_whole() {
-    for value in [0.0, -0.0, 1.0, 0.1, 1e16, 1e300, -1.5e-300, f64::MIN_POSITIVE, f64::MAX, 9_007_199_254_740_993.0] {
+    for value in
+        [0.0, -0.0, 1.0, 0.1, 1e16, 1e300, -1.5e-300, f64::MIN_POSITIVE, f64::MAX, 9_007_199_254_740_993.0]
+    {
         for &serializer in Serializer::ALL {
             let payload = Payload::new(serializer, &value).unwrap();
             let Tree::Float(read) = payload.decode().unwrap() else { panic!("{payload:?}") };

@@ -106,7 +106,9 @@ fn behaviour_55_a_text_that_begins_with_nul_cannot_be_json() {
 
 #[test]
 fn behaviour_57_nan_and_infinity_cannot_be_json() {
-    for (value, text) in [(f64::NAN, "NaN"), (f64::INFINITY, "an infinity"), (f64::NEG_INFINITY, "an infinity")] {
+    for (value, text) in
+        [(f64::NAN, "NaN"), (f64::INFINITY, "an infinity"), (f64::NEG_INFINITY, "an infinity")]
+    {
         assert_eq!(Payload::new(Serializer::Json, &value), Err(EncodeError::NotFinite(text)));
         for (from, to) in [(Serializer::MsgPack, Serializer::Cbor), (Serializer::Cbor, Serializer::MsgPack)] {
             let payload = Payload::new(from, &[value]).unwrap();
@@ -129,7 +131,8 @@ fn behaviour_57_foreign_keys_become_text() {
 
 #[test]
 fn behaviour_57_indefinite_lengths_and_tags_are_read() {
-    let cbor = received(Serializer::Cbor, b"\x9f\xc1\x01\x9f\x02\xff\xbf\x61a\x7f\x61b\x61c\xff\xff\xf7\xff", None);
+    let cbor =
+        received(Serializer::Cbor, b"\x9f\xc1\x01\x9f\x02\xff\xbf\x61a\x7f\x61b\x61c\xff\xff\xf7\xff", None);
     let json = cbor.unwrap().transcode(Serializer::Json).unwrap();
     assert_eq!(json.args_octets(), br#"[1,[2],{"a":"bc"},null]"#);
 }

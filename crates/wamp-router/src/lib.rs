@@ -1,1 +1,30 @@
-//! placeholder
+//! A WAMP router to put into a program or a test.
+//!
+//! ```no_run
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let router = wamp_router::Router::builder().realm("realm1").build();
+//! let address = router.listen("127.0.0.1:8080").await?;
+//! println!("Listening on {address}");
+//! # let until_it_is_over = async {};
+//! until_it_is_over.await;
+//! router.shut_down().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! No socket is needed: [`Router::attach`] serves any transport, as one end of an in-memory pair. The rules of
+//! the protocol are in `wamp-core`; this crate moves messages between links and a realm's machine, and limits
+//! what they may hold.
+
+mod config;
+mod link;
+mod listen;
+mod outbound;
+mod realm;
+mod router;
+
+pub use config::{Builder, Limits};
+pub use listen::{Address, ListenError};
+pub use router::Router;
+pub use wamp_core::router::{Config as RealmConfig, Limits as SessionLimits, Sizes, Stats};

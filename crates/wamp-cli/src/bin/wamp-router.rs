@@ -1,1 +1,73 @@
-fn main() {}
+//! The program `wamp-router`: a WAMP router for clients in any language.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use wamp_router::Router;
+
+/// A WAMP router: RawSocket and WebSocket (JSON, MessagePack, CBOR) on one port.
+///
+/// With no options it listens on 127.0.0.1:8080 and has the realm realm1, open to anonymous sessions.
+/// It ends on SIGTERM and Ctrl-C, after it has said GOODBYE to all sessions.
+#[derive(Parser)]
+#[command(name = "wamp-router", version)]
+struct Options {
+    /// Where to listen: HOST:PORT (port 0: any free one) or unix:///path. May be given several times.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: Vec<String>,
+
+    /// A realm to have. May be given several times.
+    #[arg(long, value_name = "NAME", default_value = "realm1")]
+    realm: Vec<String>,
+
+    /// Listen on addresses that other machines can reach, although everybody there may join.
+    #[arg(long)]
+    allow_anonymous_on_public: bool,
+
+    /// What to log to standard error: error, warn, info, debug, trace, or a filter as wamp_router=debug.
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
+    log: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("Error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let filter = EnvFilter::try_new(&options.log).map_err(|error| format!("--log {:?}: {error}", options.log))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // The handlers stand before anybody can know that the router does.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+
+    let builder = Router::builder().allow_anonymous_on_public(options.allow_anonymous_on_public);
+    let router = options.realm.into_iter().fold(builder, wamp_router::Builder::realm).build();
+    for address in &options.listen {
+        let address = router.listen(address).await?;
+        say(&format!("Listening on {address}"));
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    router.shut_down().await;
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the program's output")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+#[expect(clippy::print_stderr, reason = "the program's output")]
+fn complain(line: &str) {
+    eprintln!("{line}");
+}

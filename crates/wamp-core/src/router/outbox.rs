@@ -72,13 +72,6 @@ pub(super) struct Refusal {
     pub(super) text: String,
 }
 
-impl Refusal {
-    /// The failure for the one who gets it instead.
-    pub(super) fn failure(&self, to: &Session) -> Failure {
-        failure(self.error.clone(), &self.text, to)
-    }
-}
-
 /// A failure with a sentence as its argument.
 pub(super) fn failure(error: Uri, text: &str, to: &Session) -> Failure {
     let payload = Payload::new(to.serializer, &(text,)).unwrap_or_default();

@@ -201,6 +201,11 @@ impl Realm {
         &self.config.name
     }
 
+    /// Whether this session is not over.
+    pub fn has(&self, session: SessionKey) -> bool {
+        self.sessions.get(session).is_some()
+    }
+
     /// Lets a session in, with WELCOME.
     ///
     /// # Errors
@@ -222,12 +227,11 @@ impl Realm {
         welcome.roles = features::announced();
         welcome.agent = Some(self.config.agent.clone());
         welcome.realm = Some(self.config.name.clone());
-        welcome.authid = Some(identity.authid.clone());
-        welcome.authrole = Some(identity.authrole.clone());
-        welcome.authmethod = Some(identity.authmethod.clone());
-        welcome.authprovider = Some(identity.authprovider.clone());
+        welcome.authid = Some(identity.authid);
+        welcome.authrole = Some(identity.authrole);
+        welcome.authmethod = Some(identity.authmethod);
+        welcome.authprovider = Some(identity.authprovider);
         let session = Session {
-            identity,
             announced: Announced::new(&details.roles, details.agent.as_deref()),
             serializer,
             max_message,

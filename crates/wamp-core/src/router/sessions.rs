@@ -5,7 +5,6 @@ use wamp_proto::{RegistrationId, RequestId, Serializer, SessionId, SubscriptionI
 
 use super::call::CallKey;
 use super::features::Announced;
-use crate::auth::Identity;
 use crate::deadlines::Deadline;
 use crate::map::{Map, map};
 use crate::request_ids::{RequestIds, Watermark};
@@ -26,7 +25,6 @@ impl SessionKey {
 }
 
 pub(super) struct Session {
-    pub(super) identity: Identity,
     pub(super) announced: Announced,
     pub(super) serializer: Serializer,
     /// The greatest message that its link takes.
@@ -92,10 +90,6 @@ impl Sessions {
 
     pub(super) fn keys(&self) -> Vec<SessionKey> {
         self.slab.iter().map(|(index, (id, _))| SessionKey { index, id: *id }).collect()
-    }
-
-    pub(super) fn key(&self, id: SessionId) -> Option<SessionKey> {
-        self.ids.get(&id).map(|index| SessionKey { index: *index, id })
     }
 
     pub(super) fn len(&self) -> usize {

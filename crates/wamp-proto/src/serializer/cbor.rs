@@ -160,7 +160,7 @@ impl<'de> Reader<'de> for CborReader<'de> {
             UNSIGNED => Token::Unsigned(head.argument),
             NEGATIVE => negative(head.argument, start)?,
             BINARY => Token::Binary(self.binary(head)?),
-            TEXT => Token::Text(self.text(head)?),
+            TEXT => Token::Text(self.text(head, start)?),
             LIST => Token::List(self.open(head)?),
             DICT => Token::Dict(self.open(head)?),
             _ => match head.info {
@@ -288,8 +288,7 @@ impl<'de> CborReader<'de> {
         Ok(Cow::Owned(all))
     }
 
-    fn text(&mut self, head: Head) -> Result<Cow<'de, str>, Fault> {
-        let at = self.at;
+    fn text(&mut self, head: Head, at: usize) -> Result<Cow<'de, str>, Fault> {
         let utf8 = |octets| {
             std::str::from_utf8(octets)
                 .map_err(|_| Fault::Malformed { what: "a string that is not UTF-8", at })
@@ -325,9 +324,7 @@ impl<'de> CborReader<'de> {
         for _ in 0..count {
             let (_, head) = self.untagged_head()?;
             match head.major {
-                BINARY | TEXT if head.info == INDEFINITE => {
-                    while self.chunk(head.major)?.is_some() {}
-                }
+                BINARY | TEXT if head.info == INDEFINITE => while self.chunk(head.major)?.is_some() {},
                 BINARY | TEXT => {
                     self.take(head.argument)?;
                 }

@@ -29,7 +29,9 @@ impl<'de, R: Reader<'de>> ArgsDe<R> {
         let Some(reader) = &mut self.0 else { return read(None) };
         match reader.value()? {
             Token::List(open) => read(Some(&mut Elements::new(reader, open))),
-            other => Err(PayloadError { text: format!("expected list of arguments, found {}", other.kind()) }),
+            other => {
+                Err(PayloadError { text: format!("expected list of arguments, found {}", other.kind()) })
+            }
         }
     }
 
@@ -63,7 +65,11 @@ impl<'de, R: Reader<'de>> ArgsDe<R> {
     }
 
     /// Reads all arguments, as a tuple of `len` if it is one.
-    pub(super) fn list<V: Visitor<'de>>(self, len: Option<usize>, visitor: V) -> Result<V::Value, PayloadError> {
+    pub(super) fn list<V: Visitor<'de>>(
+        self,
+        len: Option<usize>,
+        visitor: V,
+    ) -> Result<V::Value, PayloadError> {
         self.with(|elements| {
             let mut list = List { elements, read: 0, len };
             let value = visitor.visit_seq(&mut list)?;

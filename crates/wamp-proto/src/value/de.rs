@@ -79,6 +79,20 @@ impl<'a, 'de, R: Reader<'de>> De<'a, R> {
     }
 }
 
+fn unexpected<'a>(token: &'a Token<'_>) -> Unexpected<'a> {
+    match token {
+        Token::Null => Unexpected::Unit,
+        Token::Bool(value) => Unexpected::Bool(*value),
+        Token::Unsigned(value) => Unexpected::Unsigned(*value),
+        Token::Signed(value) => Unexpected::Signed(*value),
+        Token::Float(value) => Unexpected::Float(*value),
+        Token::Text(value) => Unexpected::Str(value),
+        Token::Binary(value) => Unexpected::Bytes(value),
+        Token::List(_) => Unexpected::Seq,
+        Token::Dict(_) => Unexpected::Map,
+    }
+}
+
 macro_rules! forward {
     ($($to:ident: $($method:ident)*;)*) => {
         $($(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PayloadError> {
@@ -137,7 +151,9 @@ impl<'de, R: Reader<'de>> Deserializer<'de> for De<'_, R> {
         visitor: V,
     ) -> Result<V::Value, PayloadError> {
         if name == PAYLOAD || name == ARGS_KWARGS {
-            return Err(de::Error::custom("a Payload or ArgsKwargs is all arguments, and no part of a value"));
+            return Err(de::Error::custom(
+                "a Payload or ArgsKwargs is all arguments, and no part of a value",
+            ));
         }
         self.deserialize_tuple(len, visitor)
     }
@@ -176,7 +192,7 @@ impl<'de, R: Reader<'de>> Deserializer<'de> for De<'_, R> {
                 }
                 Ok(value)
             }
-            token => Err(de::Error::invalid_type(Unexpected::Other(token.kind()), &visitor)),
+            token => Err(de::Error::invalid_type(unexpected(&token), &visitor)),
         }
     }
 

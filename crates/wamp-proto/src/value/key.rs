@@ -96,7 +96,12 @@ impl<F: Format> Serializer for KeySer<'_, F> {
         F::text(self.out, value)
     }
 
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), EncodeError> {
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<(), EncodeError> {
         F::text(self.out, variant)
     }
 

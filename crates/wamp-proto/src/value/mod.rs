@@ -18,5 +18,5 @@ mod wrap;
 
 pub(crate) use de::{De, READ_DEPTH};
 pub(crate) use ser::Ser;
-pub use wrap::{Args, ArgsKwargs, Kwargs, Value};
 pub(crate) use wrap::{ARGS_KWARGS, KWARGS, PAYLOAD, VALUE, is_tuple};
+pub use wrap::{Args, ArgsKwargs, Kwargs, Value};

@@ -34,13 +34,29 @@ impl<'a, F: Format> Ser<'a, F> {
     fn list(self, len: Option<usize>) -> Result<Compound<'a, F>, EncodeError> {
         let depth = self.depth.checked_sub(1).ok_or(EncodeError::TooDeep(DEPTH))?;
         let mark = F::begin_list(self.out, len);
-        Ok(Compound { out: self.out, depth, mark, dict: false, variant: None, only: None, format: PhantomData })
+        Ok(Compound {
+            out: self.out,
+            depth,
+            mark,
+            dict: false,
+            variant: None,
+            only: None,
+            format: PhantomData,
+        })
     }
 
     fn dict(self, len: Option<usize>) -> Result<Compound<'a, F>, EncodeError> {
         let depth = self.depth.checked_sub(1).ok_or(EncodeError::TooDeep(DEPTH))?;
         let mark = F::begin_dict(self.out, len);
-        Ok(Compound { out: self.out, depth, mark, dict: true, variant: None, only: None, format: PhantomData })
+        Ok(Compound {
+            out: self.out,
+            depth,
+            mark,
+            dict: true,
+            variant: None,
+            only: None,
+            format: PhantomData,
+        })
     }
 
     /// Begins the dict `{variant: …}`; what is serialized next is its value.
@@ -246,7 +262,11 @@ impl<F: Format> Compound<'_, F> {
     }
 
     fn finish(self) -> Result<(), EncodeError> {
-        if self.dict { F::end_dict(self.out, self.mark) } else { F::end_list(self.out, self.mark) }
+        if self.dict {
+            F::end_dict(self.out, self.mark)
+        } else {
+            F::end_list(self.out, self.mark)
+        }
         if let Some(variant) = self.variant {
             F::end_dict(self.out, variant);
         }

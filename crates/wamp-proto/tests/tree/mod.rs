@@ -8,11 +8,11 @@ use std::fmt;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, Serializer as _};
+use serde::ser::{Serialize, SerializeMap};
 use wamp_proto::{Payload, Serializer};
 
 #[derive(Clone, Debug)]
-pub enum Tree {
+pub(crate) enum Tree {
     Null,
     Bool(bool),
     Unsigned(u64),
@@ -129,7 +129,7 @@ impl<'de> Deserialize<'de> for Tree {
 
 impl Tree {
     /// With binary as WAMP writes it in JSON, for a JSON library that knows no binary.
-    pub fn for_json(&self) -> Tree {
+    pub(crate) fn for_json(&self) -> Tree {
         use base64::Engine;
         match self {
             Tree::Binary(octets) => {
@@ -145,7 +145,7 @@ impl Tree {
 }
 
 /// Finite floats, and no text that begins with U+0000: what every format can say.
-pub fn trees() -> impl Strategy<Value = Tree> {
+pub(crate) fn trees() -> impl Strategy<Value = Tree> {
     let text = prop_oneof![
         3 => "[ -~äß€𝄞\n\t\"\\\\/]{0,40}",
         1 => any::<String>().prop_filter("means binary in JSON", |text| !text.starts_with('\0')),
@@ -173,7 +173,7 @@ pub fn trees() -> impl Strategy<Value = Tree> {
 }
 
 /// The payload of octets that somebody else wrote; `None` if they are no list and dict.
-pub fn received(serializer: Serializer, args: &[u8], kwargs: Option<&[u8]>) -> Option<Payload> {
+pub(crate) fn received(serializer: Serializer, args: &[u8], kwargs: Option<&[u8]>) -> Option<Payload> {
     let mut tail = args.to_vec();
     let mut kwargs_at = 0;
     if let Some(kwargs) = kwargs {

@@ -1,0 +1,70 @@
+//! The arguments of a message, being put together by a builder.
+
+use serde::Serialize;
+use wamp_proto::{Args, Arguments, EncodeError, Payload, Serializer};
+
+/// Arguments said one by one, or all at once. What is wrong with them is said at the end.
+pub(crate) struct Body {
+    serializer: Option<Serializer>,
+    said: Said,
+}
+
+enum Said {
+    Nothing,
+    OneByOne(Arguments),
+    Whole(Payload),
+    Both,
+}
+
+impl Body {
+    /// Nothing yet. Without a serializer it stays so.
+    pub(crate) fn new(serializer: Option<Serializer>) -> Self {
+        Self { serializer, said: Said::Nothing }
+    }
+
+    pub(crate) fn args<T: Args + ?Sized>(&mut self, values: &T) {
+        self.add(|arguments| arguments.args(values));
+    }
+
+    pub(crate) fn arg<T: Serialize + ?Sized>(&mut self, value: &T) {
+        self.add(|arguments| arguments.arg(value));
+    }
+
+    pub(crate) fn kwarg<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        self.add(|arguments| arguments.kwarg(name, value));
+    }
+
+    pub(crate) fn kwargs<T: Serialize + ?Sized>(&mut self, values: &T) {
+        self.add(|arguments| arguments.kwargs(values));
+    }
+
+    pub(crate) fn payload(&mut self, payload: Payload) {
+        self.said = match self.said {
+            Said::Nothing | Said::Whole(_) => Said::Whole(payload),
+            Said::OneByOne(_) | Said::Both => Said::Both,
+        };
+    }
+
+    fn add(&mut self, step: impl FnOnce(Arguments) -> Arguments) {
+        let Some(serializer) = self.serializer else { return };
+        self.said = match std::mem::replace(&mut self.said, Said::Both) {
+            Said::Nothing => Said::OneByOne(step(Arguments::new(serializer))),
+            Said::OneByOne(arguments) => Said::OneByOne(step(arguments)),
+            Said::Whole(_) | Said::Both => Said::Both,
+        };
+    }
+
+    /// The arguments in this serializer.
+    pub(crate) fn finish(self, serializer: Serializer) -> Result<Payload, EncodeError> {
+        let payload = match self.said {
+            Said::Nothing => return Ok(Payload::empty()),
+            Said::OneByOne(arguments) => arguments.finish()?,
+            Said::Whole(payload) => payload,
+            Said::Both => {
+                let text = "a ready payload and single arguments exclude each other";
+                return Err(EncodeError::Custom(text.to_owned()));
+            }
+        };
+        payload.transcode(serializer)
+    }
+}

@@ -1,0 +1,123 @@
+//! How a procedure fails.
+
+use std::any::Any;
+use std::fmt;
+
+use serde::Serialize;
+use wamp_core::Failure as Error;
+use wamp_proto::{EncodeError, Payload, PayloadError, Serializer, Uri, uri};
+
+use crate::body::Body;
+use crate::error::TooLarge;
+use crate::invocation::SendError;
+
+/// Why a procedure has no result: a URI, and arguments that say more.
+///
+/// It is made from every error by `?`: a [`PayloadError`] (the arguments did not fit) becomes
+/// `wamp.error.invalid_argument`, a [`SendError`] becomes `wamp.error.canceled`, anything else
+/// `wamp.error.runtime_error`; each with the error's text as its argument. What callers shall tell apart
+/// gets a URI of its own:
+///
+/// ```
+/// use wamp_client::Failure;
+///
+/// fn withdraw(balance: u64, amount: u64) -> Result<u64, Failure> {
+///     balance.checked_sub(amount).ok_or_else(|| Failure::new("com.bank.error.no_cover").arg(amount - balance))
+/// }
+///
+/// fn parse(text: &str) -> Result<u64, Failure> {
+///     Ok(text.parse()?) // wamp.error.runtime_error
+/// }
+/// # assert!(withdraw(1, 2).is_err() && parse("x").is_err());
+/// ```
+///
+/// It is not itself a [`std::error::Error`], since it could not be made from every one then.
+#[must_use]
+pub struct Failure {
+    error: Uri,
+    body: Body,
+}
+
+impl Failure {
+    /// A failure with this URI and nothing else said about it.
+    pub fn new(error: impl Into<Uri>) -> Self {
+        Self { error: error.into(), body: Body::new(Serializer::ALL.first().copied()) }
+    }
+
+    /// Says one thing about it.
+    pub fn arg(mut self, value: impl Serialize) -> Self {
+        self.body.arg(&value);
+        self
+    }
+
+    /// Says one thing about it, by name.
+    pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
+        self.body.kwarg(name, &value);
+        self
+    }
+
+    /// The URI.
+    pub fn uri(&self) -> &Uri {
+        &self.error
+    }
+
+    fn text(error: Uri, text: &str) -> Self {
+        Self::new(error).arg(text)
+    }
+
+    /// As it is sent. What cannot be written is replaced by a sentence that says so.
+    pub(crate) fn into_error(self, serializer: Serializer) -> Error {
+        let Failure { error, body } = self;
+        let payload = body.finish(serializer).unwrap_or_else(|fault| {
+            sentence(serializer, &format!("what was to be said about this cannot be written: {fault}"))
+        });
+        Error { error, payload }
+    }
+}
+
+/// One argument: a text.
+pub(crate) fn sentence(serializer: Serializer, text: &str) -> Payload {
+    // A text that JSON cannot carry begins with U+0000, which ours do not.
+    Payload::new(serializer, text).unwrap_or_default()
+}
+
+/// What a caller gets for a result that cannot be written.
+pub(crate) fn unwritable(serializer: Serializer, error: &EncodeError) -> Error {
+    let text = format!("the result cannot be written: {error}");
+    Error { error: uri::INVALID_ARGUMENT, payload: sentence(serializer, &text) }
+}
+
+/// What a caller gets for a result that the router does not take.
+pub(crate) fn too_large(serializer: Serializer, error: &TooLarge) -> Error {
+    Error { error: uri::PAYLOAD_SIZE_EXCEEDED, payload: sentence(serializer, &error.to_string()) }
+}
+
+impl<E: std::error::Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let any: &dyn Any = &error;
+        let uri = if any.is::<PayloadError>() {
+            uri::INVALID_ARGUMENT
+        } else if let Some(send) = any.downcast_ref::<SendError>() {
+            match send {
+                SendError::Encode(_) => uri::INVALID_ARGUMENT,
+                SendError::TooLarge(_) => uri::PAYLOAD_SIZE_EXCEEDED,
+                SendError::Over => uri::CANCELED,
+            }
+        } else {
+            uri::RUNTIME_ERROR
+        };
+        Self::text(uri, &error.to_string())
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failure").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.error)
+    }
+}

@@ -1,0 +1,384 @@
+//! Who waits for what: the tables of a session, and what each event of the core does to them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use wamp_core::session::{Closed, Event, Joined, Publication, Session};
+use wamp_core::{Failure, Misuse, Reply, ReplyError, Time};
+use wamp_proto::message::{self, CancelMode};
+use wamp_proto::{Payload, PublicationId, RegistrationId, RequestId, SubscriptionId, uri};
+use wamp_transport::Queue;
+
+use crate::ending::{CancelReason, Ending};
+use crate::error::{CallError, RequestError, Unsent};
+use crate::failure::sentence;
+use crate::inbox::{Inbox, to_keep};
+use crate::serving::{Job, Procedure};
+
+/// Invocations under way; a further one is refused.
+const MAX_INVOCATIONS: usize = 65_536;
+
+/// Octets of the arguments of all invocations under way; what goes beyond is refused.
+const MAX_INVOCATION_OCTETS: usize = 256 << 20;
+
+/// The replies to one call: progressive results, then the last result or an error.
+pub(crate) type Replies = Inbox<Payload, Result<Payload, CallError>>;
+
+/// The events of one subscriber. It ends with the subscription.
+pub(crate) type Feed = Inbox<Publication, ()>;
+
+/// How a request is answered.
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, RequestError>>;
+
+/// A request under way, and who waits for its answer.
+pub(crate) enum Request {
+    Register(Arc<Procedure>, Answer<RegistrationId>),
+    Unregister(Option<Answer<()>>),
+    Subscribe(Arc<Feed>, Answer<SubscriptionId>),
+    Unsubscribe(Option<Answer<()>>),
+    Publish(Answer<PublicationId>),
+}
+
+/// Everything behind the lock of a session.
+pub(crate) struct State {
+    pub(crate) session: Session,
+    pub(crate) queue: Queue,
+    /// The queue has passed its high water and not yet fallen to its low water.
+    pub(crate) full: bool,
+    /// The writer has found nothing to do.
+    pub(crate) writer_idle: bool,
+    pub(crate) calls: HashMap<RequestId, Call>,
+    pub(crate) requests: HashMap<RequestId, Request>,
+    pub(crate) joined: Option<oneshot::Sender<Result<Box<Joined>, Closed>>>,
+    /// How the session ended, and when.
+    pub(crate) closed: Option<(Closed, Time)>,
+    procedures: HashMap<RegistrationId, Arc<Procedure>>,
+    invocations: HashMap<RequestId, Invoked>,
+    invocation_octets: usize,
+    feeds: HashMap<SubscriptionId, Vec<Arc<Feed>>>,
+    pub(crate) discarded: u64,
+    pub(crate) events_dropped: u64,
+    pub(crate) after: After,
+}
+
+/// A call under way.
+pub(crate) struct Call {
+    pub(crate) replies: Arc<Replies>,
+    pub(crate) limit: usize,
+}
+
+/// An invocation whose handler has not ended, perhaps not begun.
+struct Invoked {
+    ending: Arc<Ending>,
+    procedure: Arc<Procedure>,
+    octets: usize,
+}
+
+/// What is to be done when the lock has been released.
+#[derive(Default)]
+pub(crate) struct After {
+    /// Handlers to start.
+    pub(crate) jobs: Vec<(Arc<Procedure>, Job)>,
+    /// Handlers that nobody needs any more; what they hold is the application's.
+    pub(crate) trash: Vec<Arc<Procedure>>,
+    pub(crate) closed: Option<Closed>,
+}
+
+impl State {
+    pub(crate) fn new(session: Session, queue: Queue, joined: oneshot::Sender<Result<Box<Joined>, Closed>>) -> Self {
+        Self {
+            session,
+            queue,
+            full: false,
+            writer_idle: false,
+            calls: HashMap::new(),
+            requests: HashMap::new(),
+            joined: Some(joined),
+            closed: None,
+            procedures: HashMap::new(),
+            invocations: HashMap::new(),
+            invocation_octets: 0,
+            feeds: HashMap::new(),
+            discarded: 0,
+            events_dropped: 0,
+            after: After::default(),
+        }
+    }
+
+    /// Why a command was refused by the core.
+    pub(crate) fn refused(&self, misuse: Misuse) -> Unsent {
+        match &self.closed {
+            Some((closed, _)) => Unsent::Closed(closed.clone()),
+            None => Unsent::Misuse(misuse),
+        }
+    }
+
+    /// Cancels a call that nobody waits for any more.
+    pub(crate) fn abandon(&mut self, now: Time, call: RequestId) {
+        self.calls.remove(&call);
+        // `Unknown`: it has been answered meanwhile.
+        let _ = self.session.cancel(now, call, CancelMode::KillNoWait);
+    }
+
+    /// Says GOODBYE. Handlers learn of it now, since they cannot answer any more.
+    pub(crate) fn leave(&mut self, now: Time) -> Result<(), Misuse> {
+        self.session.leave(now, uri::CLOSE_REALM)?;
+        self.end_invocations();
+        Ok(())
+    }
+
+    /// Sends a progressive result.
+    pub(crate) fn progress(&mut self, now: Time, invocation: RequestId, payload: Payload) -> Result<(), ReplyError> {
+        self.session.reply(now, invocation, Reply::Progress(payload))
+    }
+
+    /// A handler has ended, with this as its answer.
+    pub(crate) fn finish(&mut self, now: Time, id: RequestId, procedure: &Arc<Procedure>, answer: Reply) {
+        if self.session.reply(now, id, answer).is_err() {
+            self.discarded += 1;
+        }
+        self.forget_invocation(id);
+        if let Some(job) = procedure.next() {
+            self.after.jobs.push((procedure.clone(), job));
+        }
+    }
+
+    /// What an event of the core means for those who wait.
+    pub(crate) fn handle_event(&mut self, now: Time, event: Event) {
+        match event {
+            Event::Replied { call, reply } => self.handle_reply(now, call, reply),
+            Event::Invoked(invocation) => self.handle_invoked(now, invocation),
+            Event::EventReceived(publication) => self.handle_publication(now, *publication),
+            Event::Interrupted { invocation, reason, .. } => {
+                self.handle_interrupted(invocation, CancelReason::from_uri(reason.as_ref()));
+            }
+            Event::Joined(joined) => {
+                if let Some(waiter) = self.joined.take() {
+                    let _ = waiter.send(Ok(joined));
+                }
+            }
+            Event::Registered { request, registration } => self.handle_registered(now, request, registration),
+            Event::Subscribed { request, subscription } => {
+                self.handle_subscribed(now, request, subscription);
+            }
+            Event::Unregistered { request, registration } => {
+                self.after.trash.extend(self.procedures.remove(&registration));
+                if let Some(Request::Unregister(Some(waiter))) = self.requests.remove(&request) {
+                    let _ = waiter.send(Ok(()));
+                }
+            }
+            Event::Unsubscribed { request, .. } => {
+                if let Some(Request::Unsubscribe(Some(waiter))) = self.requests.remove(&request) {
+                    let _ = waiter.send(Ok(()));
+                }
+            }
+            Event::Revoked { registration } => {
+                self.after.trash.extend(self.procedures.remove(&registration));
+            }
+            Event::Published { request, publication } => {
+                if let Some(Request::Publish(waiter)) = self.requests.remove(&request) {
+                    let _ = waiter.send(Ok(publication));
+                }
+            }
+            Event::Refused { request, failure } => self.handle_refused(request, failure),
+            Event::Closed(closed) => self.handle_closed(now, closed),
+            _ => {}
+        }
+    }
+
+    fn handle_reply(&mut self, now: Time, call: RequestId, reply: Reply) {
+        let Some(waiting) = self.calls.get(&call) else { return };
+        let end = match reply {
+            Reply::Progress(payload) => {
+                if waiting.replies.push(payload, |payload| payload).is_err() {
+                    waiting.replies.finish(Err(CallError::Lagged { limit: waiting.limit }));
+                    self.abandon(now, call);
+                }
+                return;
+            }
+            Reply::Result(payload) => Ok(to_keep(payload)),
+            Reply::Error(failure) => Err(CallError::from_failure(failure)),
+            _ => return,
+        };
+        waiting.replies.finish(end);
+        self.calls.remove(&call);
+    }
+
+    fn handle_invoked(&mut self, now: Time, invocation: message::Invocation) {
+        let id = invocation.request;
+        let Some(procedure) = self.procedures.get(&invocation.registration) else {
+            return self.refuse(now, id, Failure::new(uri::NO_SUCH_REGISTRATION));
+        };
+        let octets = invocation.payload.len();
+        if self.invocations.len() >= MAX_INVOCATIONS || self.invocation_octets + octets > MAX_INVOCATION_OCTETS {
+            let text = sentence(self.queue.serializer(), "the callee has too many invocations under way");
+            return self.refuse(now, id, Failure { error: uri::UNAVAILABLE, payload: text });
+        }
+        let procedure = procedure.clone();
+        let ending = Arc::new(Ending::default());
+        let invoked = Invoked { ending: ending.clone(), procedure: procedure.clone(), octets };
+        self.invocation_octets += octets;
+        self.invocations.insert(id, invoked);
+        if let Some(job) = procedure.admit(Job::new(invocation, ending)) {
+            self.after.jobs.push((procedure, job));
+        }
+    }
+
+    fn refuse(&mut self, now: Time, invocation: RequestId, failure: Failure) {
+        // `Over`: the session is leaving, and the router answers for it.
+        let _ = self.session.reply(now, invocation, Reply::Error(failure));
+    }
+
+    fn handle_interrupted(&mut self, id: RequestId, reason: CancelReason) {
+        let Some(invoked) = self.invocations.get(&id) else { return };
+        let over = !self.session.is_invoked(id);
+        invoked.ending.cancel(reason, over);
+        // One that has not begun never will.
+        if over && invoked.procedure.withdraw(id) {
+            self.forget_invocation(id);
+        }
+    }
+
+    fn forget_invocation(&mut self, id: RequestId) {
+        if let Some(invoked) = self.invocations.remove(&id) {
+            invoked.ending.answered();
+            self.invocation_octets -= invoked.octets;
+            self.after.trash.push(invoked.procedure);
+        }
+    }
+
+    /// Nobody waits for any handler any more.
+    fn end_invocations(&mut self) {
+        let mut waiting = Vec::new();
+        for (id, invoked) in &self.invocations {
+            invoked.ending.cancel(CancelReason::Closing, true);
+            if invoked.procedure.withdraw(*id) {
+                waiting.push(*id);
+            }
+        }
+        for id in waiting {
+            self.forget_invocation(id);
+        }
+    }
+
+    fn handle_registered(&mut self, now: Time, request: RequestId, registration: RegistrationId) {
+        let Some(Request::Register(procedure, waiter)) = self.requests.remove(&request) else { return };
+        if waiter.send(Ok(registration)).is_ok() {
+            self.procedures.insert(registration, procedure);
+            return;
+        }
+        // Whoever wanted it has given up meanwhile.
+        self.after.trash.push(procedure);
+        if let Ok(request) = self.session.unregister(now, registration) {
+            self.requests.insert(request, Request::Unregister(None));
+        }
+    }
+
+    fn handle_subscribed(&mut self, now: Time, request: RequestId, subscription: SubscriptionId) {
+        let Some(Request::Subscribe(feed, waiter)) = self.requests.remove(&request) else { return };
+        self.feeds.entry(subscription).or_default().push(feed.clone());
+        if waiter.send(Ok(subscription)).is_err() {
+            self.unsubscribe(now, subscription, &feed, None);
+        }
+    }
+
+    /// Ends a subscriber, and with the last one of its subscription that too.
+    pub(crate) fn unsubscribe(
+        &mut self,
+        now: Time,
+        subscription: SubscriptionId,
+        feed: &Arc<Feed>,
+        waiter: Option<Answer<()>>,
+    ) {
+        feed.finish(());
+        let done = |waiter: Option<Answer<()>>, result| {
+            if let Some(waiter) = waiter {
+                let _ = waiter.send(result);
+            }
+        };
+        let Some(feeds) = self.feeds.get_mut(&subscription) else {
+            let error = match &self.closed {
+                Some((closed, _)) => RequestError::from_closed(closed),
+                None => RequestError::Gone,
+            };
+            return done(waiter, Err(error));
+        };
+        feeds.retain(|other| !Arc::ptr_eq(other, feed));
+        if !feeds.is_empty() {
+            return done(waiter, Ok(()));
+        }
+        self.feeds.remove(&subscription);
+        match self.session.unsubscribe(now, subscription) {
+            Ok(request) => drop(self.requests.insert(request, Request::Unsubscribe(waiter))),
+            Err(misuse) => done(waiter, Err(self.refused(misuse).into())),
+        }
+    }
+
+    fn handle_publication(&mut self, now: Time, publication: Publication) {
+        let subscription = publication.subscription;
+        let Some(feeds) = self.feeds.get(&subscription) else { return };
+        let mut gone = None;
+        for feed in feeds {
+            if feed.is_finished() {
+                gone = Some(feed.clone());
+            }
+            let mut head = publication.clone();
+            let payload = std::mem::take(&mut head.payload);
+            if feed.push(payload, |payload| Publication { payload, ..head }).is_err() {
+                self.events_dropped += 1;
+            }
+        }
+        if let Some(feed) = gone {
+            self.unsubscribe(now, subscription, &feed, None);
+        }
+    }
+
+    fn handle_refused(&mut self, request: RequestId, failure: Failure) {
+        let error = RequestError::from_failure(failure);
+        self.fail(request, error);
+    }
+
+    fn fail(&mut self, request: RequestId, error: RequestError) {
+        match self.requests.remove(&request) {
+            Some(Request::Register(procedure, waiter)) => {
+                self.after.trash.push(procedure);
+                let _ = waiter.send(Err(error));
+            }
+            Some(Request::Subscribe(feed, waiter)) => {
+                feed.finish(());
+                let _ = waiter.send(Err(error));
+            }
+            Some(Request::Unregister(Some(waiter)) | Request::Unsubscribe(Some(waiter))) => {
+                let _ = waiter.send(Err(error));
+            }
+            Some(Request::Publish(waiter)) => {
+                let _ = waiter.send(Err(error));
+            }
+            Some(Request::Unregister(None) | Request::Unsubscribe(None)) | None => {}
+        }
+    }
+
+    /// The session is over: everybody learns it at once.
+    fn handle_closed(&mut self, now: Time, closed: Closed) {
+        self.queue.close();
+        self.full = false;
+        for (_, call) in self.calls.drain() {
+            call.replies.finish(Err(CallError::from_closed(&closed)));
+        }
+        let requests: Vec<RequestId> = self.requests.keys().copied().collect();
+        for request in requests {
+            self.fail(request, RequestError::from_closed(&closed));
+        }
+        self.end_invocations();
+        self.after.trash.extend(self.procedures.drain().map(|(_, procedure)| procedure));
+        for feed in self.feeds.drain().flat_map(|(_, feeds)| feeds) {
+            feed.finish(());
+        }
+        if let Some(waiter) = self.joined.take() {
+            let _ = waiter.send(Err(closed.clone()));
+        }
+        self.closed = Some((closed.clone(), now));
+        self.after.closed = Some(closed);
+    }
+}

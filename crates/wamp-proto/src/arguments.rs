@@ -1,0 +1,155 @@
+//! Puts a payload together piece by piece.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::error::EncodeError;
+use crate::payload::Payload;
+use crate::serializer::{Format, Mark, Reader, Serializer, Token, with_format};
+use crate::value::sent::Draft;
+use crate::value::ser::Ser;
+use crate::value::{Args, READ_DEPTH};
+
+/// A payload that is put together piece by piece. The first error is kept until [`finish`](Arguments::finish).
+///
+/// ```
+/// # use wamp_proto::{Arguments, Serializer};
+/// # #[cfg(feature = "json")] {
+/// let payload = Arguments::new(Serializer::Json).args(&(1, 2)).arg(&[3, 4]).kwarg("limit", &10).finish()?;
+/// assert_eq!(payload.args_octets(), b"[1,2,[3,4]]");
+/// assert_eq!(payload.kwargs_octets(), br#"{"limit":10}"#);
+/// # }
+/// # Ok::<(), wamp_proto::EncodeError>(())
+/// ```
+#[must_use]
+pub struct Arguments {
+    serializer: Serializer,
+    args: Vec<u8>,
+    list: Mark,
+    kwargs: Vec<u8>,
+    dict: Mark,
+    error: Option<EncodeError>,
+}
+
+impl Arguments {
+    /// None so far.
+    pub fn new(serializer: Serializer) -> Self {
+        let (mut args, mut kwargs) = (Vec::new(), Vec::new());
+        let (list, dict) = with_format!(serializer, F => {
+            (F::begin_list(&mut args, None), F::begin_dict(&mut kwargs, None))
+        });
+        Arguments { serializer, args, list, kwargs, dict, error: None }
+    }
+
+    /// One more positional argument, whatever the value is.
+    pub fn arg<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        self.and(|this| {
+            with_format!(this.serializer, F => {
+                F::element(&mut this.args, &mut this.list);
+                value.serialize(Ser::<F>::of_argument(&mut this.args))
+            })
+        })
+    }
+
+    /// More positional arguments: each element of a tuple or a list is one.
+    pub fn args<T: Args + ?Sized>(self, values: &T) -> Self {
+        self.and(|this| {
+            with_format!(this.serializer, F => {
+                let mut octets = Vec::new();
+                values.serialize(Ser::<F>::of_arguments(&mut octets))?;
+                let mut reader = F::reader(&octets, READ_DEPTH)?;
+                let mut open = match reader.value()? {
+                    Token::List(open) => open,
+                    Token::Null => return Ok(()),
+                    other => return Err(not("arguments must be a tuple or a list", &other)),
+                };
+                while reader.element(&mut open)? {
+                    let start = reader.position();
+                    reader.skip()?;
+                    F::element(&mut this.args, &mut this.list);
+                    this.args.extend_from_slice(&octets[start..reader.position()]);
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// One more keyword argument.
+    pub fn kwarg<T: Serialize + ?Sized>(self, name: &str, value: &T) -> Self {
+        self.and(|this| {
+            with_format!(this.serializer, F => {
+                F::entry(&mut this.kwargs, &mut this.dict);
+                F::text(&mut this.kwargs, name)?;
+                F::colon(&mut this.kwargs);
+                value.serialize(Ser::<F>::of_argument(&mut this.kwargs))
+            })
+        })
+    }
+
+    /// More keyword arguments: each field of a struct, each entry of a map is one.
+    pub fn kwargs<T: Serialize + ?Sized>(self, values: &T) -> Self {
+        self.and(|this| {
+            with_format!(this.serializer, F => {
+                let mut octets = Vec::new();
+                values.serialize(Ser::<F>::of_arguments(&mut octets))?;
+                let mut reader = F::reader(&octets, READ_DEPTH)?;
+                let mut open = match reader.value()? {
+                    Token::Dict(open) => open,
+                    Token::Null => return Ok(()),
+                    other => return Err(not("keyword arguments must be a struct or a map", &other)),
+                };
+                while reader.entry(&mut open)? {
+                    let start = reader.position();
+                    reader.skip()?;
+                    reader.colon()?;
+                    reader.skip()?;
+                    F::entry(&mut this.kwargs, &mut this.dict);
+                    this.kwargs.extend_from_slice(&octets[start..reader.position()]);
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// The payload, or the first error on the way.
+    pub fn finish(self) -> Result<Payload, EncodeError> {
+        let Arguments { serializer, args, list, mut kwargs, dict, error } = self;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        let elements = if dict.count > 0 { 2 } else { u8::from(list.count > 0) };
+        let mut draft = Draft { serializer, out: args, elements, kwargs_at: 0 };
+        with_format!(serializer, F => {
+            F::end_list(&mut draft.out, list);
+            F::end_dict(&mut kwargs, dict);
+        });
+        match elements {
+            0 => draft.out.clear(),
+            1 => {}
+            _ => {
+                draft.begin_kwargs();
+                draft.out.append(&mut kwargs);
+            }
+        }
+        Ok(Payload::from_draft(draft))
+    }
+
+    fn and(mut self, step: impl FnOnce(&mut Self) -> Result<(), EncodeError>) -> Self {
+        if self.error.is_none() {
+            self.error = step(&mut self).err();
+        }
+        self
+    }
+}
+
+fn not(rule: &str, found: &Token<'_>) -> EncodeError {
+    EncodeError::Custom(format!("{rule}, found {}", found.kind()))
+}
+
+impl fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (args, kwargs) = (self.list.count, self.dict.count);
+        write!(f, "Arguments({}, {args} positional, {kwargs} keyword)", self.serializer)
+    }
+}

@@ -1,0 +1,119 @@
+//! How a router is to be.
+
+use std::time::Duration;
+
+use wamp_core::router::{self, Limits as SessionLimits};
+use wamp_proto::Uri;
+
+use crate::Router;
+
+/// Puts a [`Router`] together.
+///
+/// With no configuration at all it has the realm `realm1`, open to anonymous sessions.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    pub(crate) realms: Vec<router::Config>,
+    pub(crate) limits: Limits,
+    pub(crate) session_limits: SessionLimits,
+    pub(crate) anonymous_on_public: bool,
+}
+
+/// What a link may take of the router, and how long it may take for it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Octets of a message, both ways; 16 MiB by default.
+    pub message: usize,
+    /// Octets of a message before WELCOME; 64 KiB by default.
+    pub message_before_welcome: usize,
+    /// Lists and dicts inside each other in a message; 64 by default.
+    pub depth: usize,
+    /// From the connection to WELCOME; 10 s by default.
+    pub join: Duration,
+    /// Silence before a PING; 30 s by default.
+    pub silence: Duration,
+    /// Silence after that PING before the link is given up; 10 s by default.
+    pub pong: Duration,
+    /// A link whose outbound queue passes so many octets holds those that feed it; 1 MiB by default.
+    pub high_water: usize,
+    /// It lets them go again below so many octets; 768 KiB by default.
+    pub low_water: usize,
+    /// A link whose outbound queue passes so many octets is dropped; 64 MiB by default.
+    pub queue: usize,
+    /// A link that accepts nothing for so long, although there is something for it, is dropped; 30 s by default.
+    pub stall: Duration,
+    /// How long a shutdown waits for the links; 5 s by default.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message: 16 << 20,
+            message_before_welcome: 64 << 10,
+            depth: 64,
+            join: Duration::from_secs(10),
+            silence: Duration::from_secs(30),
+            pong: Duration::from_secs(10),
+            high_water: 1 << 20,
+            low_water: 768 << 10,
+            queue: 64 << 20,
+            stall: Duration::from_secs(30),
+            shutdown: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            realms: Vec::new(),
+            limits: Limits::default(),
+            session_limits: SessionLimits::default(),
+            anonymous_on_public: false,
+        }
+    }
+}
+
+impl Builder {
+    /// Adds a realm, open to anonymous sessions. Without one there is `realm1`.
+    pub fn realm(self, name: impl Into<Uri>) -> Self {
+        self.realm_with(router::Config::new(name))
+    }
+
+    /// Adds a realm. A later one of the same name takes its place.
+    pub fn realm_with(mut self, config: router::Config) -> Self {
+        self.realms.retain(|realm| realm.name != config.name);
+        self.realms.push(config);
+        self
+    }
+
+    /// Sets the limits of links.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the limits of sessions, in realms that are added without limits of their own.
+    pub fn session_limits(mut self, limits: SessionLimits) -> Self {
+        self.session_limits = limits;
+        self
+    }
+
+    /// Lets [`Router::listen`] take addresses that other machines can reach, although everybody there may join.
+    pub fn allow_anonymous_on_public(mut self, allow: bool) -> Self {
+        self.anonymous_on_public = allow;
+        self
+    }
+
+    /// Makes the router. It listens nowhere yet.
+    pub fn build(mut self) -> Router {
+        if self.realms.is_empty() {
+            let mut realm = router::Config::new("realm1");
+            realm.limits = self.session_limits;
+            self.realms.push(realm);
+        }
+        Router::new(self)
+    }
+}

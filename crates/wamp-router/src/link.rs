@@ -1,0 +1,331 @@
+//! A link: one connection, and the sessions that it carries one after another.
+//!
+//! Its reader decodes what one read brought, takes the realm's lock once for all of it, and puts what comes
+//! out into the queues of the receiving links. Where one of these is full, it does not read on until there is
+//! room. Its writer is a task of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::Instrument;
+use wamp_core::Time;
+use wamp_core::router::{Accept, AcceptEvent, Closing, Join, Prepared, SessionKey};
+use wamp_proto::message::Hello;
+use wamp_proto::{Limits as MessageLimits, Message, Serializer, uri};
+use wamp_transport::{Incoming, ReadError, ReadHalf, Transport, WriteHalf};
+
+use crate::outbound::Outbound;
+use crate::realm::{Held, Realm};
+use crate::router::Shared;
+
+/// A payload of so many octets is transcoded before the realm is locked.
+const TRANSCODE_OUTSIDE: usize = 4 * 1024;
+
+/// How long a link is read on after ABORT, so that the ABORT arrives.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Serves a connection until its end.
+pub(crate) async fn serve<T: Transport>(router: Arc<Shared>, transport: T, peer: String) {
+    let serializer = transport.serializer();
+    let max_message = transport.max_send().min(router.limits.message);
+    let outbound = Arc::new(Outbound::new(serializer, &router.limits));
+    let (read, write) = transport.split();
+    let writer = tokio::spawn(write_all(write, outbound.clone(), router.limits.stall));
+    let mut link = Link { router, read, outbound, serializer, max_message, peer, pending: Vec::new() };
+    link.serve().await;
+    link.outbound.close();
+    if !link.outbound.is_dead() {
+        // What the peer still sends must be read: a socket that is closed over it may drop our last words.
+        let _ = timeout(LINGER, link.discard()).await;
+    }
+    // The writer ends by itself: its queue is closed, and it gives up a peer that accepts nothing.
+    let _ = writer.await;
+}
+
+struct Link<R> {
+    router: Arc<Shared>,
+    read: R,
+    outbound: Arc<Outbound>,
+    serializer: Serializer,
+    /// The greatest message that goes out.
+    max_message: usize,
+    /// For the log.
+    peer: String,
+    /// What has come and has not been handled yet.
+    pending: Vec<Incoming>,
+}
+
+impl<R: ReadHalf> Link<R> {
+    async fn serve(&mut self) {
+        let mut first = true;
+        while let Some((realm, session)) = self.join(first).await {
+            let span = tracing::info_span!("session", id = %session.id(), realm = %realm.name(), peer = self.peer);
+            let closing = self.session(&realm, session).instrument(span).await;
+            if closing != Closing::Goodbye || self.router.is_closing() {
+                return;
+            }
+            first = false;
+        }
+    }
+
+    /// Until WELCOME; `None` if it does not come to that.
+    async fn join(&mut self, first: bool) -> Option<(Arc<Realm>, SessionKey)> {
+        self.read.set_max_receive(self.router.limits.message_before_welcome);
+        let start = Instant::now();
+        let wait = self.router.limits.join;
+        let mut accept = Accept::new(Time::ORIGIN, wait);
+        loop {
+            let mut closing = self.router.closing.subscribe();
+            let item = tokio::select! {
+                item = timeout_at(start + wait, self.next()) => item,
+                _ = closing.wait_for(|closing| *closing) => {
+                    accept.refuse(uri::SYSTEM_SHUTDOWN, "the router is shutting down");
+                    self.transmit(&mut accept);
+                    return None;
+                }
+            };
+            let now = Time::after(start.elapsed());
+            match item {
+                Ok(Ok(Incoming::Message(frame))) => {
+                    match Message::decode(self.serializer, &frame, &self.message_limits()) {
+                        Ok(message) => accept.handle_message(now, message),
+                        Err(error) => accept.handle_garbage(now, &error.to_string()),
+                    }
+                }
+                Ok(Ok(Incoming::Ping(payload))) => self.outbound.pong(payload),
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => match garbage(&error) {
+                    Some(text) => accept.handle_garbage(now, &text),
+                    None => return None,
+                },
+                // After a GOODBYE nothing more is owed.
+                Err(_) if !first => return None,
+                Err(_) => accept.handle_timeout(Time::after(wait)),
+            }
+            match accept.poll_event() {
+                None => {}
+                Some(AcceptEvent::Hello(hello)) => match self.welcome(*hello) {
+                    Ok(joined) => return Some(joined),
+                    Err((reason, text)) => {
+                        accept.refuse(reason, &text);
+                        self.transmit(&mut accept);
+                        return None;
+                    }
+                },
+                Some(_) => {
+                    self.transmit(&mut accept);
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn welcome(&self, hello: Hello) -> Result<(Arc<Realm>, SessionKey), (wamp_proto::Uri, String)> {
+        let Some(realm) = self.router.realms.get(&hello.realm) else {
+            return Err((uri::NO_SUCH_REALM, format!("there is no realm {:?}", hello.realm)));
+        };
+        let join =
+            Join { details: hello.details, serializer: self.serializer, max_message: self.max_message };
+        let session = realm.join(&self.outbound, |machine, now| machine.join(now, join))?;
+        Ok((realm.clone(), session))
+    }
+
+    fn transmit(&self, accept: &mut Accept) {
+        while let Some(message) = accept.poll_transmit() {
+            self.outbound.push(&message);
+        }
+    }
+
+    /// From WELCOME to the end of the session.
+    async fn session(&mut self, realm: &Realm, session: SessionKey) -> Closing {
+        tracing::info!("joined");
+        let closing = self.drive(realm, session).await;
+        tracing::info!(?closing, "left");
+        closing
+    }
+
+    async fn drive(&mut self, realm: &Realm, session: SessionKey) -> Closing {
+        self.read.set_max_receive(self.router.limits.message);
+        let limits = self.router.limits;
+        let mut heard = Instant::now();
+        let mut pinged = false;
+        let silence = tokio::time::sleep_until(heard + limits.silence);
+        tokio::pin!(silence);
+        loop {
+            if let Some(closing) = self.outbound.take_fate() {
+                return closing;
+            }
+            if self.outbound.is_dead() {
+                tracing::info!("gave up a link that does not accept what it is sent");
+                realm.with(|machine, now| machine.handle_closed(now, session));
+                continue;
+            }
+            if self.pending.is_empty() {
+                tokio::select! {
+                    biased;
+                    read = self.read.read(&mut self.pending) => match read {
+                        Ok(()) => {
+                            heard = Instant::now();
+                            pinged = false;
+                        }
+                        Err(error) => {
+                            realm.with(|machine, now| match garbage(&error) {
+                                Some(text) => machine.handle_garbage(now, session, &text),
+                                None => machine.handle_closed(now, session),
+                            });
+                            tracing::debug!(%error, "nothing more to read");
+                            continue;
+                        }
+                    },
+                    () = self.outbound.changed() => continue,
+                    () = &mut silence => {
+                        let allowed = if pinged { limits.silence + limits.pong } else { limits.silence };
+                        if heard.elapsed() < allowed {
+                            silence.as_mut().reset(heard + allowed);
+                        } else if pinged {
+                            tracing::info!("gave up a link that does not answer a PING");
+                            self.outbound.kill();
+                        } else {
+                            pinged = true;
+                            self.outbound.ping();
+                            silence.as_mut().reset(heard + limits.silence + limits.pong);
+                        }
+                        continue;
+                    }
+                }
+            }
+            let held = self.handle_pending(realm, session);
+            for link in held {
+                tokio::select! {
+                    () = link.room() => {}
+                    () = self.outbound.changed() => break,
+                }
+                heard = Instant::now();
+            }
+        }
+    }
+
+    /// Handles all that has come, under one lock. What comes after the end of the session is left alone.
+    fn handle_pending(&mut self, realm: &Realm, session: SessionKey) -> Held {
+        let mut messages = Vec::with_capacity(self.pending.len());
+        for item in &self.pending {
+            match item {
+                Incoming::Message(frame) => {
+                    let decoded = Message::decode(self.serializer, frame, &self.message_limits());
+                    let is_garbage = decoded.is_err();
+                    messages.push(decoded.map(|message| {
+                        let prepared = self.prepare(realm, session, &message);
+                        Some((message, prepared))
+                    }));
+                    if is_garbage {
+                        break;
+                    }
+                }
+                Incoming::Ping(payload) => {
+                    self.outbound.pong(payload.clone());
+                    messages.push(Ok(None));
+                }
+                _ => messages.push(Ok(None)),
+            }
+        }
+        let (handled, held) = realm.with(|machine, now| {
+            let mut handled = 0;
+            for message in messages {
+                if !machine.has(session) {
+                    break;
+                }
+                handled += 1;
+                match message {
+                    Ok(Some((message, prepared))) => {
+                        let _span = call_span(&message).entered();
+                        machine.handle_prepared(now, session, message, &prepared);
+                    }
+                    Ok(None) => {}
+                    Err(error) => machine.handle_garbage(now, session, &error.to_string()),
+                }
+            }
+            handled
+        });
+        self.pending.drain(..handled);
+        held
+    }
+
+    fn prepare(&self, realm: &Realm, session: SessionKey, message: &Message) -> Prepared {
+        let payload = message.payload();
+        if payload.len() < TRANSCODE_OUTSIDE {
+            return Prepared::none();
+        }
+        Prepared::new(payload, &realm.transcodings(session, message))
+    }
+
+    /// The next item of a link that has no session.
+    async fn next(&mut self) -> Result<Incoming, ReadError> {
+        if self.pending.is_empty() {
+            self.read.read(&mut self.pending).await?;
+        }
+        Ok(self.pending.remove(0))
+    }
+
+    async fn discard(&mut self) {
+        loop {
+            self.pending.clear();
+            if self.read.read(&mut self.pending).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn message_limits(&self) -> MessageLimits {
+        let mut limits = MessageLimits::default();
+        limits.message = self.router.limits.message;
+        limits.depth = self.router.limits.depth;
+        limits
+    }
+}
+
+/// What a peer is told about octets that are no messages; `None` if there is nobody to be told.
+fn garbage(error: &ReadError) -> Option<String> {
+    match error {
+        ReadError::TooLarge { .. } | ReadError::Violation(_) => Some(error.to_string()),
+        _ => None,
+    }
+}
+
+/// The span of what belongs to a call; never with its payload.
+fn call_span(message: &Message) -> tracing::Span {
+    match message {
+        Message::Call(call) => {
+            tracing::debug_span!("call", request = call.request.get(), procedure = call.procedure.as_str())
+        }
+        Message::Cancel(cancel) => tracing::debug_span!("call", request = cancel.request.get()),
+        Message::Yield(result) => tracing::debug_span!("call", invocation = result.request.get()),
+        Message::Error(error) => tracing::debug_span!("call", invocation = error.request.get()),
+        _ => tracing::Span::none(),
+    }
+}
+
+/// Writes what the queue has until it is closed.
+async fn write_all<W: WriteHalf>(mut write: W, outbound: Arc<Outbound>, stall: Duration) {
+    while let Some(mut batch) = outbound.next().await {
+        loop {
+            let accepted = write.accepted();
+            tokio::select! {
+                result = timeout(stall, write.write(&mut batch)) => match result {
+                    Ok(Ok(())) => break,
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "nothing more can be written");
+                        return outbound.kill();
+                    }
+                    Err(_) if write.accepted() != accepted => {}
+                    Err(_) => return outbound.kill(),
+                },
+                () = outbound.killed() => return,
+            }
+        }
+        outbound.written(batch);
+    }
+    if !outbound.is_dead() {
+        let _ = timeout(LINGER, write.close()).await;
+    }
+}

@@ -1,0 +1,156 @@
+//! A realm among its links: the machine of `wamp-core` behind a lock, and a task for its deadlines.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+use wamp_core::Time;
+use wamp_core::router::{Config, Event, Realm as Machine, SessionKey, Sizes, Stats};
+use wamp_proto::{Serializer, Uri};
+
+use crate::outbound::{Outbound, Pushed};
+
+/// A realm that links share.
+#[derive(Debug)]
+pub(crate) struct Realm {
+    name: Uri,
+    start: Instant,
+    inner: Mutex<Inner>,
+    /// The earliest deadline may have changed.
+    deadline: Notify,
+}
+
+struct Inner {
+    machine: Machine,
+    links: HashMap<SessionKey, Arc<Outbound>>,
+    /// What the deadline task waits for.
+    armed: Option<Time>,
+    events_dropped: u64,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("links", &self.links.len()).finish_non_exhaustive()
+    }
+}
+
+/// The links that hold those who fed them.
+pub(crate) type Held = Vec<Arc<Outbound>>;
+
+impl Realm {
+    pub(crate) fn new(config: Config, seed: u64) -> Self {
+        Self {
+            name: config.name.clone(),
+            start: Instant::now(),
+            inner: Mutex::new(Inner {
+                machine: Machine::new(config, seed),
+                links: HashMap::new(),
+                armed: None,
+                events_dropped: 0,
+            }),
+            deadline: Notify::new(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Uri {
+        &self.name
+    }
+
+    fn now(&self) -> Time {
+        Time::after(self.start.elapsed())
+    }
+
+    /// Does something with the machine, under the lock, and puts what comes out into the queues of its
+    /// receivers. Returns what `act` does, and the links that are now full.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> (T, Held) {
+        self.with_link(|machine, now, _| act(machine, now))
+    }
+
+    /// Lets a session in and ties it to its link.
+    pub(crate) fn join(
+        &self,
+        link: &Arc<Outbound>,
+        act: impl FnOnce(&mut Machine, Time) -> Result<SessionKey, (Uri, String)>,
+    ) -> Result<SessionKey, (Uri, String)> {
+        let (joined, _) = self.with_link(|machine, now, links| {
+            let key = act(machine, now)?;
+            links.insert(key, link.clone());
+            Ok(key)
+        });
+        joined
+    }
+
+    fn with_link<T>(
+        &self,
+        act: impl FnOnce(&mut Machine, Time, &mut HashMap<SessionKey, Arc<Outbound>>) -> T,
+    ) -> (T, Held) {
+        let now = self.now();
+        // A panic of the machine would be a defect of ours; the other sessions go on.
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Inner { machine, links, armed, events_dropped } = &mut *inner;
+        let result = act(machine, now, links);
+        let mut held = Held::new();
+        while let Some((to, message)) = machine.poll_transmit() {
+            let Some(link) = links.get(&to) else { continue };
+            match link.push(&message) {
+                Pushed::Queued => {}
+                Pushed::Full => {
+                    if !held.iter().any(|other| Arc::ptr_eq(other, link)) {
+                        held.push(link.clone());
+                    }
+                }
+                Pushed::Dropped => *events_dropped += 1,
+            }
+        }
+        while let Some(event) = machine.poll_event() {
+            if let Event::Closed { session, closing } = event {
+                if let Some(link) = links.remove(&session) {
+                    link.set_fate(closing);
+                }
+            }
+        }
+        let next = machine.poll_timeout();
+        if next != *armed {
+            let sooner = next.is_some_and(|next| armed.is_none_or(|armed| next < armed));
+            *armed = next;
+            if sooner {
+                self.deadline.notify_one();
+            }
+        }
+        (result, held)
+    }
+
+    /// The serializers that a message from this session will be rewritten in.
+    pub(crate) fn transcodings(&self, from: SessionKey, message: &wamp_proto::Message) -> Vec<Serializer> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.machine.transcodings(from, message)
+    }
+
+    pub(crate) fn stats(&self) -> (Stats, Sizes) {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stats = inner.machine.stats();
+        stats.events -= inner.events_dropped;
+        stats.events_dropped += inner.events_dropped;
+        (stats, inner.machine.sizes())
+    }
+
+    /// Calls the machine when its deadlines pass, for ever.
+    pub(crate) async fn watch_deadlines(self: Arc<Self>) {
+        loop {
+            let armed = self.inner.lock().unwrap_or_else(PoisonError::into_inner).armed;
+            match armed {
+                None => self.deadline.notified().await,
+                Some(at) => {
+                    let at = tokio::time::Instant::from_std(self.start + at.since_origin());
+                    tokio::select! {
+                        () = tokio::time::sleep_until(at) => {
+                            self.with(|machine, now| machine.handle_timeout(now));
+                        }
+                        () = self.deadline.notified() => {}
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The router: its realms, and the links that it serves.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use wamp_core::router::{Sizes, Stats};
+use wamp_proto::Uri;
+use wamp_transport::Transport;
+
+use crate::config::{Builder, Limits};
+use crate::link;
+use crate::realm::Realm;
+
+/// A WAMP router. Cheap to clone; when the last clone is dropped, its links are closed.
+///
+/// It needs a tokio runtime with I/O and time.
+#[derive(Clone, Debug)]
+pub struct Router {
+    handle: Arc<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+    deadlines: Vec<AbortHandle>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.close();
+        for task in &self.deadlines {
+            task.abort();
+        }
+    }
+}
+
+/// What links and listeners need of a router; it does not keep the router alive.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) realms: HashMap<Uri, Arc<Realm>>,
+    pub(crate) limits: Limits,
+    pub(crate) anonymous_on_public: bool,
+    /// Set when the router shuts down.
+    pub(crate) closing: watch::Sender<bool>,
+    links: AtomicUsize,
+    /// The last link has ended.
+    idle: Notify,
+}
+
+impl Shared {
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Says GOODBYE to everybody, and lets nobody in any more.
+    fn close(&self) {
+        if self.closing.send_replace(true) {
+            return;
+        }
+        for realm in self.realms.values() {
+            realm.with(|machine, now| machine.shut_down(now));
+        }
+    }
+
+    /// Serves a connection in a task of its own.
+    pub(crate) fn spawn<T: Transport>(self: &Arc<Self>, transport: T, peer: String) {
+        let counted = self.count();
+        let shared = self.clone();
+        tokio::spawn(async move {
+            link::serve(shared, transport, peer).await;
+            drop(counted);
+        });
+    }
+
+    /// Counts a link until the guard is dropped.
+    pub(crate) fn count(self: &Arc<Self>) -> Counted {
+        self.links.fetch_add(1, Ordering::AcqRel);
+        Counted(self.clone())
+    }
+}
+
+/// A link that is being served.
+pub(crate) struct Counted(Arc<Shared>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if self.0.links.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.idle.notify_waiters();
+        }
+    }
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Builder::default().build()
+    }
+}
+
+impl Router {
+    /// Begins to put a router together.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new(config: Builder) -> Self {
+        let realms: HashMap<Uri, Arc<Realm>> = config
+            .realms
+            .into_iter()
+            .map(|realm| (realm.name.clone(), Arc::new(Realm::new(realm, fastrand::u64(..)))))
+            .collect();
+        let deadlines = realms
+            .values()
+            .map(|realm| tokio::spawn(realm.clone().watch_deadlines()).abort_handle())
+            .collect();
+        let shared = Arc::new(Shared {
+            realms,
+            limits: config.limits,
+            anonymous_on_public: config.anonymous_on_public,
+            closing: watch::Sender::new(false),
+            links: AtomicUsize::new(0),
+            idle: Notify::new(),
+        });
+        Self { handle: Arc::new(Handle { shared, deadlines }) }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
+    /// Serves a connection that already stands, over any transport: the other end of an in-memory pair, or a
+    /// transport of your own.
+    pub fn attach<T: Transport>(&self, transport: T) {
+        self.shared().spawn(transport, "attached".to_owned());
+    }
+
+    /// What a realm has counted, and how much it holds; `None` if there is no such realm.
+    pub fn stats(&self, realm: &str) -> Option<(Stats, Sizes)> {
+        self.shared().realms.get(realm).map(|realm| realm.stats())
+    }
+
+    /// Ends all sessions with GOODBYE `wamp.close.system_shutdown`, closes all listeners, and waits until the
+    /// links have ended, at most as long as [`Limits::shutdown`].
+    pub async fn shut_down(&self) {
+        let shared = self.shared();
+        shared.close();
+        let idle = async {
+            loop {
+                let notified = shared.idle.notified();
+                tokio::pin!(notified);
+                notified.as_mut().enable();
+                if shared.links.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        if tokio::time::timeout(shared.limits.shutdown, idle).await.is_err() {
+            tracing::warn!(links = shared.links.load(Ordering::Acquire), "shut down with links still open");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The client's side of the opening handshake.
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::client::{Response, generate_request};
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::handshake::machine::TryParse;
+use tungstenite::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use tungstenite::protocol::Role;
+use wamp_proto::Serializer;
+
+use crate::error::{HandshakeError, names};
+use crate::{Config, WebSocket, head};
+
+/// So much of the text of a refusal is read.
+const MAX_REFUSAL: usize = 1024;
+
+/// Asks the server at the other end of a stream for a connection with one of these serializers, the one to
+/// prefer first. The URL, as `ws://localhost:8080/ws`, is what goes into the request.
+///
+/// # Errors
+/// The server refused, speaks something else, picked no serializer, or is gone.
+pub async fn connect<S>(
+    url: &str,
+    mut stream: S,
+    serializers: &[Serializer],
+    config: &Config,
+) -> Result<WebSocket<S>, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (request, key) = request(url, serializers)?;
+    stream.write_all(&request).await?;
+    stream.flush().await?;
+    let (head, rest) = head::read(&mut stream, &[], |first| first == b'H').await?;
+    let response = match Response::try_parse(&head) {
+        Ok(Some((_, response))) => response,
+        Ok(None) => return Err(HandshakeError::NotHttp("the answer is not complete".into())),
+        Err(e) => return Err(HandshakeError::NotHttp(e.to_string())),
+    };
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let line = refusal(&mut stream, rest, response.headers()).await;
+        return Err(HandshakeError::Status { status: response.status().as_u16(), line });
+    }
+    let serializer = check(response.headers(), &key, serializers)?;
+    Ok(WebSocket::new(stream, rest.to_vec(), Role::Client, serializer, config))
+}
+
+/// Connects over TCP, to a URL like `ws://localhost:8080/ws`.
+///
+/// # Errors
+/// Nobody is there; the server refused, speaks something else or picked no serializer.
+pub async fn connect_tcp(
+    url: &str,
+    serializers: &[Serializer],
+    config: &Config,
+) -> Result<WebSocket<TcpStream>, HandshakeError> {
+    let uri = parse(url)?;
+    // IPv6 stands in brackets.
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let port = uri.port_u16().unwrap_or(80);
+    let stream = TcpStream::connect((host, port)).await.map_err(|source| HandshakeError::Connect {
+        address: uri.authority().map(|authority| authority.to_string()).unwrap_or_default(),
+        source,
+    })?;
+    stream.set_nodelay(true)?;
+    connect(url, stream, serializers, config).await
+}
+
+fn bad(url: &str, why: impl ToString) -> HandshakeError {
+    HandshakeError::Url { url: url.to_owned(), why: why.to_string() }
+}
+
+fn parse(url: &str) -> Result<Uri, HandshakeError> {
+    let uri: Uri = url.parse().map_err(|e| bad(url, e))?;
+    match uri.scheme_str() {
+        Some("ws") => {}
+        Some("wss") => return Err(bad(url, "there is no TLS here, bring a stream that does it")),
+        _ => return Err(bad(url, "it must begin with ws://")),
+    }
+    if uri.host().is_none_or(str::is_empty) {
+        return Err(bad(url, "there is no host"));
+    }
+    Ok(uri)
+}
+
+/// The request, and the key whose digest has to come back.
+fn request(url: &str, serializers: &[Serializer]) -> Result<(Vec<u8>, String), HandshakeError> {
+    // Over a stream of the caller's own, with TLS perhaps, both schemes are the same.
+    let uri: Uri = url.parse().map_err(|e| bad(url, e))?;
+    let mut request = uri.into_client_request().map_err(|e| bad(url, e))?;
+    let offers = HeaderValue::from_str(&names(serializers)).map_err(|e| bad(url, e))?;
+    request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offers);
+    generate_request(request).map_err(|e| bad(url, e))
+}
+
+/// Checks what a server says that accepts (RFC 6455, 4.1) and finds the serializer that it picked.
+fn check(headers: &HeaderMap, key: &str, offered: &[Serializer]) -> Result<Serializer, HandshakeError> {
+    let is = |name, value: &str| {
+        let found = headers.get(name).map(HeaderValue::as_bytes);
+        found.is_some_and(|found| found.eq_ignore_ascii_case(value.as_bytes()))
+    };
+    let illegal = |what: &str| Err(HandshakeError::Illegal(what.to_owned()));
+    if !is(header::UPGRADE, "websocket") {
+        return illegal("no \"Upgrade: websocket\"");
+    }
+    if !is(header::CONNECTION, "upgrade") {
+        return illegal("no \"Connection: Upgrade\"");
+    }
+    let digest = derive_accept_key(key.as_bytes());
+    if headers.get(header::SEC_WEBSOCKET_ACCEPT).is_none_or(|found| *found != digest) {
+        return illegal("a wrong Sec-WebSocket-Accept");
+    }
+    if headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
+        return illegal("an extension that nobody asked for");
+    }
+    let answered = headers
+        .get(header::SEC_WEBSOCKET_PROTOCOL)
+        .map(|picked| String::from_utf8_lossy(picked.as_bytes()).trim().to_owned());
+    let picked = answered.as_deref().and_then(Serializer::from_subprotocol);
+    match picked.filter(|picked| offered.contains(picked)) {
+        Some(serializer) => Ok(serializer),
+        None => Err(HandshakeError::Subprotocol { offered: offered.to_vec(), answered }),
+    }
+}
+
+/// The first line of the text that a server sends with a refusal.
+async fn refusal<S: AsyncRead + Unpin>(stream: &mut S, mut text: BytesMut, headers: &HeaderMap) -> String {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse().ok());
+    let length = announced.unwrap_or(0).min(MAX_REFUSAL);
+    while text.len() < length {
+        // Whatever goes wrong now, the status is known.
+        if !matches!(stream.read_buf(&mut text).await, Ok(1..)) {
+            break;
+        }
+    }
+    let line = String::from_utf8_lossy(&text[..text.len().min(MAX_REFUSAL)]);
+    let line = line.lines().next().unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).take(200).collect()
+}

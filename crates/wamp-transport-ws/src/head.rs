@@ -1,0 +1,52 @@
+//! An HTTP message up to its empty line, out of a stream.
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::error::HandshakeError;
+
+/// No head is longer than this.
+const MAX_HEAD: usize = 16 * 1024;
+
+const EMPTY_LINE: &[u8] = b"\r\n\r\n";
+
+/// Reads until the empty line is there, beginning with what has been read already. Gives the head, and what
+/// came after it. Fails at the first octet that `begins` does not like.
+pub(crate) async fn read<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    first: &[u8],
+    begins: fn(u8) -> bool,
+) -> Result<(BytesMut, BytesMut), HandshakeError> {
+    let mut buffer = BytesMut::from(first);
+    let mut searched = 0;
+    loop {
+        if let Some(&octet) = buffer.first()
+            && !begins(octet)
+        {
+            return Err(HandshakeError::NotHttp(what(octet)));
+        }
+        let from = buffer.len().min(searched);
+        if let Some(at) = buffer[from..].windows(EMPTY_LINE.len()).position(|w| w == EMPTY_LINE) {
+            let head = buffer.split_to(from + at + EMPTY_LINE.len());
+            return Ok((head, buffer));
+        }
+        if buffer.len() >= MAX_HEAD {
+            return Err(HandshakeError::TooLong { limit: MAX_HEAD });
+        }
+        searched = buffer.len().saturating_sub(EMPTY_LINE.len() - 1);
+        buffer.reserve(1024);
+        if stream.read_buf(&mut buffer).await? == 0 {
+            return Err(HandshakeError::Closed);
+        }
+    }
+}
+
+/// The words for an octet that begins no HTTP message.
+fn what(octet: u8) -> String {
+    match octet {
+        0x15 => "a TLS alert came, the port seems to want TLS (wss)".into(),
+        0x16 => "a TLS handshake came, on a port without TLS".into(),
+        0x7f => "a RawSocket handshake came".into(),
+        _ => format!("{octet:#04x} came first"),
+    }
+}
