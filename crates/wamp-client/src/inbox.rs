@@ -93,15 +93,15 @@ impl<T, E> Inbox<T, E> {
         self.lock().over
     }
 
-    /// The next item, then the end, once.
-    pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Taken<T, E>>> {
+    /// The next item, then the end, once; after it this waits for ever.
+    pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Taken<T, E>> {
         let mut state = self.lock();
         if let Some((item, cost)) = state.items.pop_front() {
             state.octets -= cost;
-            return Poll::Ready(Some(Taken::Item(item)));
+            return Poll::Ready(Taken::Item(item));
         }
-        if state.over {
-            return Poll::Ready(state.end.take().map(Taken::End));
+        if let Some(end) = state.end.take() {
+            return Poll::Ready(Taken::End(end));
         }
         match &mut state.consumer {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -134,7 +134,7 @@ mod tests {
         Payload::new(Serializer::Json, &"x".repeat(octets - 4)).unwrap()
     }
 
-    fn take<T, E>(inbox: &Inbox<T, E>) -> Poll<Option<Taken<T, E>>> {
+    fn take<T, E>(inbox: &Inbox<T, E>) -> Poll<Taken<T, E>> {
         inbox.poll_take(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -145,10 +145,10 @@ mod tests {
         inbox.push(payload(10), |_| 2).unwrap();
         inbox.finish("end");
         inbox.finish("another");
-        assert_eq!(take(&inbox), Poll::Ready(Some(Taken::Item(1))));
-        assert_eq!(take(&inbox), Poll::Ready(Some(Taken::Item(2))));
-        assert_eq!(take(&inbox), Poll::Ready(Some(Taken::End("end"))));
-        assert_eq!(take(&inbox), Poll::Ready(None));
+        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(1)));
+        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(2)));
+        assert_eq!(take(&inbox), Poll::Ready(Taken::End("end")));
+        assert_eq!(take(&inbox), Poll::Pending);
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
         inbox.push(payload(100), |_| 1).unwrap();
         inbox.push(payload(100), |_| 2).unwrap();
         assert_eq!(inbox.push(payload(10), |_| 3), Err(Full));
-        assert_eq!(take(&inbox), Poll::Ready(Some(Taken::Item(1))));
+        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(1)));
         inbox.push(payload(100), |_| 3).unwrap();
     }
 }

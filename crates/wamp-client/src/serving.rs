@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wamp_core::{Failure, Reply, Time};
-use wamp_proto::message::{self, InvocationDetails};
+use wamp_proto::message;
 use wamp_proto::{Message, Payload, RequestId, Uri, uri};
 
 use crate::driver::Shared;
@@ -36,7 +36,9 @@ struct Lane {
 /// An invocation whose handler has not begun.
 pub(crate) struct Job {
     id: RequestId,
-    details: InvocationDetails,
+    /// What was called, where the registration is a pattern.
+    uri: Option<Uri>,
+    willing: bool,
     payload: Payload,
     ending: Arc<Ending>,
 }
@@ -44,7 +46,13 @@ pub(crate) struct Job {
 impl Job {
     pub(crate) fn new(invocation: message::Invocation, ending: Arc<Ending>) -> Self {
         let message::Invocation { request, details, payload, .. } = invocation;
-        Self { id: request, details, payload: to_keep(payload), ending }
+        Self {
+            id: request,
+            uri: details.procedure.as_ref().map(Uri::detached),
+            willing: details.receive_progress == Some(true),
+            payload: to_keep(payload),
+            ending,
+        }
     }
 }
 
@@ -84,9 +92,8 @@ impl Procedure {
 
     /// Starts a handler.
     pub(crate) fn run(self: Arc<Self>, shared: &Arc<Shared>, job: Job) {
-        let Job { id, details, payload, ending } = job;
-        let uri = details.procedure.as_ref().map_or_else(|| self.uri.clone(), Uri::detached);
-        let willing = details.receive_progress == Some(true);
+        let Job { id, uri, willing, payload, ending } = job;
+        let uri = uri.unwrap_or_else(|| self.uri.clone());
         let invocation = Invocation { shared: shared.clone(), id, uri, willing, payload, ending };
         let running = Running { shared: shared.clone(), procedure: self.clone(), id, answered: false };
         (self.start)(invocation, running);

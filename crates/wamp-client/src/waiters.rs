@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wamp_core::session::{Closed, Event, Joined, Publication, Session};
+use wamp_core::session::{self, Closed, Joined, Publication, Session};
 use wamp_core::{Failure, Misuse, Reply, ReplyError, Time};
 use wamp_proto::message::{self, CancelMode};
-use wamp_proto::{Payload, PublicationId, RegistrationId, RequestId, SubscriptionId, uri};
+use wamp_proto::{Payload, PublicationId, RegistrationId, RequestId, SubscriptionId, Uri, uri};
 use wamp_transport::Queue;
 
 use crate::ending::{CancelReason, Ending};
@@ -15,6 +15,7 @@ use crate::error::{CallError, RequestError, Unsent};
 use crate::failure::sentence;
 use crate::inbox::{Inbox, to_keep};
 use crate::serving::{Job, Procedure};
+use crate::subscribe::Event;
 
 /// Invocations under way; a further one is refused.
 const MAX_INVOCATIONS: usize = 65_536;
@@ -26,7 +27,7 @@ const MAX_INVOCATION_OCTETS: usize = 256 << 20;
 pub(crate) type Replies = Inbox<Payload, Result<Payload, CallError>>;
 
 /// The events of one subscriber. It ends with the subscription.
-pub(crate) type Feed = Inbox<Publication, ()>;
+pub(crate) type Feed = Inbox<Event, ()>;
 
 /// How a request is answered.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, RequestError>>;
@@ -48,7 +49,7 @@ pub(crate) struct State {
     pub(crate) full: bool,
     /// The writer has found nothing to do.
     pub(crate) writer_idle: bool,
-    pub(crate) calls: HashMap<RequestId, Call>,
+    pub(crate) calls: HashMap<RequestId, Waiting>,
     pub(crate) requests: HashMap<RequestId, Request>,
     pub(crate) joined: Option<oneshot::Sender<Result<Box<Joined>, Closed>>>,
     /// How the session ended, and when.
@@ -63,7 +64,7 @@ pub(crate) struct State {
 }
 
 /// A call under way.
-pub(crate) struct Call {
+pub(crate) struct Waiting {
     pub(crate) replies: Arc<Replies>,
     pub(crate) limit: usize,
 }
@@ -82,7 +83,8 @@ pub(crate) struct After {
     pub(crate) jobs: Vec<(Arc<Procedure>, Job)>,
     /// Handlers that nobody needs any more; what they hold is the application's.
     pub(crate) trash: Vec<Arc<Procedure>>,
-    pub(crate) closed: Option<Closed>,
+    /// The session has just ended.
+    pub(crate) closed: bool,
 }
 
 impl State {
@@ -145,44 +147,45 @@ impl State {
     }
 
     /// What an event of the core means for those who wait.
-    pub(crate) fn handle_event(&mut self, now: Time, event: Event) {
+    pub(crate) fn handle_event(&mut self, now: Time, event: session::Event) {
+        use session::Event::*;
         match event {
-            Event::Replied { call, reply } => self.handle_reply(now, call, reply),
-            Event::Invoked(invocation) => self.handle_invoked(now, invocation),
-            Event::EventReceived(publication) => self.handle_publication(now, *publication),
-            Event::Interrupted { invocation, reason, .. } => {
+            Replied { call, reply } => self.handle_reply(now, call, reply),
+            Invoked(invocation) => self.handle_invoked(now, invocation),
+            EventReceived(publication) => self.handle_publication(now, *publication),
+            Interrupted { invocation, reason, .. } => {
                 self.handle_interrupted(invocation, CancelReason::from_uri(reason.as_ref()));
             }
-            Event::Joined(joined) => {
+            Joined(joined) => {
                 if let Some(waiter) = self.joined.take() {
                     let _ = waiter.send(Ok(joined));
                 }
             }
-            Event::Registered { request, registration } => self.handle_registered(now, request, registration),
-            Event::Subscribed { request, subscription } => {
+            Registered { request, registration } => self.handle_registered(now, request, registration),
+            Subscribed { request, subscription } => {
                 self.handle_subscribed(now, request, subscription);
             }
-            Event::Unregistered { request, registration } => {
+            Unregistered { request, registration } => {
                 self.after.trash.extend(self.procedures.remove(&registration));
                 if let Some(Request::Unregister(Some(waiter))) = self.requests.remove(&request) {
                     let _ = waiter.send(Ok(()));
                 }
             }
-            Event::Unsubscribed { request, .. } => {
+            Unsubscribed { request, .. } => {
                 if let Some(Request::Unsubscribe(Some(waiter))) = self.requests.remove(&request) {
                     let _ = waiter.send(Ok(()));
                 }
             }
-            Event::Revoked { registration } => {
+            Revoked { registration } => {
                 self.after.trash.extend(self.procedures.remove(&registration));
             }
-            Event::Published { request, publication } => {
+            Published { request, publication } => {
                 if let Some(Request::Publish(waiter)) = self.requests.remove(&request) {
                     let _ = waiter.send(Ok(publication));
                 }
             }
-            Event::Refused { request, failure } => self.handle_refused(request, failure),
-            Event::Closed(closed) => self.handle_closed(now, closed),
+            Refused { request, failure } => self.handle_refused(request, failure),
+            Closed(closed) => self.handle_closed(now, closed),
             _ => {}
         }
     }
@@ -319,13 +322,13 @@ impl State {
         let subscription = publication.subscription;
         let Some(feeds) = self.feeds.get(&subscription) else { return };
         let mut gone = None;
+        let topic = publication.details.topic.as_ref().map(Uri::detached);
         for feed in feeds {
             if feed.is_finished() {
                 gone = Some(feed.clone());
             }
-            let mut head = publication.clone();
-            let payload = std::mem::take(&mut head.payload);
-            if feed.push(payload, |payload| Publication { payload, ..head }).is_err() {
+            let event = |payload| Event { id: publication.publication, topic: topic.clone(), payload };
+            if feed.push(publication.payload.clone(), event).is_err() {
                 self.events_dropped += 1;
             }
         }
@@ -378,7 +381,7 @@ impl State {
         if let Some(waiter) = self.joined.take() {
             let _ = waiter.send(Err(closed.clone()));
         }
-        self.closed = Some((closed.clone(), now));
-        self.after.closed = Some(closed);
+        self.closed = Some((closed, now));
+        self.after.closed = true;
     }
 }

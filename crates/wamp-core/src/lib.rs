@@ -9,35 +9,32 @@
 //! them, and then, until they return `None`, `poll_transmit`, `poll_timeout` and `poll_event`, in this order.
 //!
 //! ```
-//! use wamp_core::{Reply, Time, router, session};
-//! use wamp_proto::{Payload, Serializer, message::CallOptions};
+//! use wamp_core::router::{self, Join, Realm};
+//! use wamp_core::session::{self, Event, Session};
+//! use wamp_core::Time;
+//! use wamp_proto::{Message, Serializer};
 //!
-//! // A realm, and two clients that join it.
 //! let now = Time::ORIGIN;
-//! let mut net = wamp_core::testing::Net::new();
-//! let callee = net.join("callee");
-//! let caller = net.join("caller");
+//! let mut realm = Realm::new(router::Config::new("realm1"), 42);
+//! let mut session = Session::new(now, session::Config::new("realm1"), 42);
 //!
-//! net.session(callee).register(now, Default::default(), "com.myapp.longop".into())?;
-//! net.run(now);
+//! // The driver carries messages; here it is this test.
+//! let Some(Message::Hello(hello)) = session.poll_transmit() else { panic!("a session begins with HELLO") };
+//! let join = Join { details: hello.details, serializer: Serializer::MsgPack, max_message: 1 << 24 };
+//! let key = realm.join(now, join).expect("everybody may join");
+//! let (to, welcome) = realm.poll_transmit().expect("WELCOME");
+//! assert_eq!(to, key);
+//! session.handle_message(now, welcome);
+//! assert!(matches!(session.poll_event(), Some(Event::Joined(joined)) if joined.session == key.id()));
 //!
-//! let mut options = CallOptions::default();
-//! options.receive_progress = Some(true);
-//! let call = net.session(caller).call(now, options, "com.myapp.longop".into(), Payload::empty())?;
-//! net.run(now);
-//!
-//! let invocation = net.invocations(callee).remove(0);
-//! for i in 0..2 {
-//!     let chunk = Payload::new(Serializer::MsgPack, &(i,))?;
-//!     net.session(callee).reply(now, invocation.request, Reply::Progress(chunk))?;
+//! session.register(now, Default::default(), "com.myapp.longop".into())?;
+//! while let Some(message) = session.poll_transmit() {
+//!     realm.handle_message(now, key, message);
 //! }
-//! net.session(callee).reply(now, invocation.request, Reply::Result(Payload::empty()))?;
-//! net.run(now);
-//!
-//! let replies = net.replies(caller, call);
-//! assert_eq!(replies.len(), 3);
-//! assert!(matches!(replies[2], Reply::Result(_)));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! let (_, registered) = realm.poll_transmit().expect("an answer");
+//! session.handle_message(now, registered);
+//! assert!(matches!(session.poll_event(), Some(Event::Registered { .. })));
+//! # Ok::<(), wamp_core::Misuse>(())
 //! ```
 
 pub mod auth;

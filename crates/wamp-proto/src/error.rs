@@ -21,6 +21,18 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// A function, for `ok_or_else`: a value that is made in vain costs its drop where readers are hottest.
+    #[cold]
+    pub(crate) fn truncated() -> Self {
+        Fault::Truncated
+    }
+
+    /// Likewise.
+    #[cold]
+    pub(crate) fn too_deep() -> Self {
+        Fault::TooDeep
+    }
+
     pub(crate) fn expected(expected: &'static str, found: &'static str) -> Self {
         Fault::Expected { expected: expected.into(), found: found.into() }
     }

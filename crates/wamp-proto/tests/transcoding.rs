@@ -279,3 +279,20 @@ fn empty_elements_stay_as_they_are() {
         }
     }
 }
+
+#[test]
+fn behaviour_59_what_is_as_deep_as_can_be_is_read() {
+    for (from, octets) in [
+        (Serializer::Json, [b"[".repeat(128), b"]".repeat(128)].concat()),
+        (Serializer::MsgPack, [b"\x91".repeat(127), b"\x90".to_vec()].concat()),
+        (Serializer::Cbor, [b"\x9f".repeat(128), b"\xff".repeat(128)].concat()),
+    ] {
+        let payload = received(from, &octets, None).unwrap();
+        for &to in Serializer::ALL {
+            let rewritten = payload.transcode(to).unwrap();
+            assert!(
+                rewritten.args::<Vec<Tree>>().is_ok() && rewritten.args::<Vec<serde_json::Value>>().is_ok()
+            );
+        }
+    }
+}

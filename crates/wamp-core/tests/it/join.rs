@@ -1,1 +1,234 @@
-use crate::net::*;
+//! From the first message to WELCOME, and from GOODBYE to the end.
+
+use std::time::Duration;
+
+use wamp_core::Time;
+use wamp_core::router::{Accept, AcceptEvent, Closing, Config, Event, Join, Realm};
+use wamp_core::session::{self, Closed, Session};
+use wamp_proto::message::{Hello, HelloDetails};
+use wamp_proto::{Feature, Limits, Message, Role, Serializer, uri};
+
+use crate::net::{Net, all_roles, bytes, json};
+
+fn message(json: &str) -> Message {
+    Message::decode(Serializer::Json, &bytes(json), &Limits::default()).unwrap()
+}
+
+fn greet(json: &str) -> (Option<AcceptEvent>, Option<Message>) {
+    let mut accept = Accept::new(Time::ORIGIN, Duration::from_secs(10));
+    accept.handle_message(Time::ORIGIN, message(json));
+    (accept.poll_event(), accept.poll_transmit())
+}
+
+#[test]
+fn hello_asks_for_a_realm() {
+    let (event, transmit) = greet(r#"[1,"realm1",{"roles":{"caller":{}}}]"#);
+    let Some(AcceptEvent::Hello(hello)) = event else { panic!("{event:?}") };
+    assert_eq!(hello.realm, "realm1");
+    assert_eq!(transmit, None);
+}
+
+#[test]
+fn anything_else_before_hello_is_a_violation_that_says_so() {
+    for (first, name) in [
+        (r#"[6,{},"wamp.close.close_realm"]"#, "GOODBYE"),
+        (r#"[48,1,{},"com.myapp.longop"]"#, "CALL"),
+        (r#"[8,48,1,{},"wamp.error.canceled"]"#, "ERROR"),
+        (r#"[5,"signature",{}]"#, "AUTHENTICATE"),
+    ] {
+        let (event, transmit) = greet(first);
+        assert!(matches!(event, Some(AcceptEvent::Closed)));
+        let expected = format!(r#"[3,{{"message":"{name} before HELLO"}},"wamp.error.protocol_violation"]"#);
+        assert_eq!(json(&transmit.unwrap()), expected);
+    }
+}
+
+#[test]
+fn octets_that_are_no_message_and_silence_are_answered_too() {
+    let mut accept = Accept::new(Time::ORIGIN, Duration::from_secs(10));
+    accept.handle_garbage(Time::ORIGIN, "expected list, found string");
+    assert!(matches!(accept.poll_event(), Some(AcceptEvent::Closed)));
+    assert!(json(&accept.poll_transmit().unwrap()).contains("expected list, found string"));
+
+    let mut accept = Accept::new(Time::ORIGIN, Duration::from_secs(10));
+    let at = accept.poll_timeout().unwrap();
+    assert_eq!(at, Time::after(Duration::from_secs(10)));
+    accept.handle_timeout(Time::after(Duration::from_secs(9)));
+    assert!(accept.poll_event().is_none());
+    accept.handle_timeout(at);
+    assert!(matches!(accept.poll_event(), Some(AcceptEvent::Closed)));
+    assert!(matches!(accept.poll_transmit(), Some(Message::Abort(_))));
+    assert_eq!(accept.poll_timeout(), None);
+}
+
+fn join(details: &str) -> Result<(), (wamp_proto::Uri, String)> {
+    let Message::Hello(Hello { details, .. }) = message(&format!(r#"[1,"realm1",{details}]"#)) else {
+        panic!("not a HELLO");
+    };
+    let mut realm = Realm::new(Config::new("realm1"), 1);
+    realm.join(Time::ORIGIN, Join { details, serializer: Serializer::Json, max_message: 1 << 20 }).map(|_| ())
+}
+
+// behaviour 15, behaviour 12
+#[test]
+fn roles_without_usable_features_are_roles() {
+    for roles in [
+        r#"{"callee":{}}"#,
+        r#"{"callee":{"features":null}}"#,
+        r#"{"callee":{"features":{"call_canceling":"yes","progressive_call_results":1}}}"#,
+        r#"{"callee":{"features":[]}}"#,
+        r#"{"callee":{"features":{"progressive_calls":true}},"supervisor":{}}"#,
+    ] {
+        let hello = message(&format!(r#"[1,"realm1",{{"roles":{roles}}}]"#));
+        let Message::Hello(Hello { details, .. }) = &hello else { panic!("not a HELLO") };
+        assert!(details.roles.get(Role::Callee).is_some(), "{roles}");
+        assert!(!details.roles.has(Role::Callee, Feature::CallCanceling), "{roles}");
+        assert!(!details.roles.has(Role::Callee, Feature::ProgressiveCallResults), "{roles}");
+        assert_eq!(join(&format!(r#"{{"roles":{roles}}}"#)), Ok(()), "{roles}");
+    }
+}
+
+// behaviour 10
+#[test]
+fn canceling_is_read_in_both_spellings_and_written_in_one() {
+    let hello = message(r#"[1,"realm1",{"roles":{"callee":{"features":{"call_cancelling":true}}}}]"#);
+    let Message::Hello(Hello { details, .. }) = &hello else { panic!("not a HELLO") };
+    assert!(details.roles.has(Role::Callee, Feature::CallCanceling));
+    assert!(json(&hello).contains(r#""call_canceling":true"#));
+}
+
+#[test]
+fn a_client_without_roles_or_without_a_common_method_is_refused() {
+    assert_eq!(join("{}").unwrap_err().0, uri::NO_SUCH_ROLE);
+    assert_eq!(join(r#"{"roles":{"dealers":{}}}"#).unwrap_err().0, uri::NO_SUCH_ROLE);
+    let refused = join(r#"{"roles":{"caller":{}},"authmethods":["ticket","wampcra"]}"#);
+    assert_eq!(refused.unwrap_err().0, uri::NO_MATCHING_AUTH_METHOD);
+    assert_eq!(join(r#"{"roles":{"caller":{}},"authmethods":["ticket","anonymous"]}"#), Ok(()));
+    assert_eq!(join(r#"{"roles":{"caller":{}},"authmethods":[]}"#), Ok(()));
+}
+
+#[test]
+fn welcome_announces_just_what_there_is() {
+    let mut net = Net::new();
+    let client = net.join(Serializer::Json);
+    assert!(net.session(client).is_open());
+    let mut realm = Realm::new(Config::new("realm1"), 1);
+    let mut details = HelloDetails::default();
+    details.roles = all_roles();
+    let join = Join { details, serializer: Serializer::Json, max_message: 1 << 20 };
+    realm.join(Time::ORIGIN, join).unwrap();
+    let (_, welcome) = realm.poll_transmit().unwrap();
+    let welcome = json(&welcome);
+    let roles = r#""roles":{"dealer":{"features":{"progressive_call_results":true,"call_canceling":true,"call_timeout":true}},"broker":{"features":{"publisher_exclusion":true}}}"#;
+    assert!(welcome.contains(roles), "{welcome}");
+    for part in [r#""realm":"realm1""#, r#""authrole":"anonymous""#, r#""authmethod":"anonymous""#] {
+        assert!(welcome.contains(part), "{welcome}");
+    }
+}
+
+// behaviour 7
+#[test]
+fn session_ids_are_spread_over_the_whole_range() {
+    let mut realm = Realm::new(Config::new("realm1"), 3);
+    let mut above_half = 0;
+    for _ in 0..1000 {
+        let mut details = HelloDetails::default();
+        details.roles = all_roles();
+        let join = Join { details, serializer: Serializer::Json, max_message: 1 << 20 };
+        let id = realm.join(Time::ORIGIN, join).unwrap().id().get();
+        assert!((1..=wamp_proto::MAX_ID).contains(&id));
+        above_half += usize::from(id > wamp_proto::MAX_ID / 2);
+    }
+    assert!((400..600).contains(&above_half), "{above_half}");
+}
+
+#[test]
+fn our_session_gives_up_a_router_that_does_not_answer() {
+    let mut session = Session::new(Time::ORIGIN, session::Config::new("realm1"), 1);
+    assert!(matches!(session.poll_transmit(), Some(Message::Hello(_))));
+    let at = session.poll_timeout().unwrap();
+    session.handle_timeout(at);
+    assert_eq!(session.poll_event(), Some(session::Event::Closed(Closed::JoinTimeout)));
+    assert_eq!(session.poll_timeout(), None);
+}
+
+#[test]
+fn our_session_tells_why_it_was_refused() {
+    for (answer, closed) in [
+        (
+            r#"[3,{"message":"there is no realm \"realm1\""},"wamp.error.no_such_realm"]"#,
+            Closed::Aborted {
+                reason: uri::NO_SUCH_REALM,
+                message: Some("there is no realm \"realm1\"".into()),
+            },
+        ),
+        (r#"[33,1,2]"#, Closed::Violation("SUBSCRIBED before WELCOME".into())),
+    ] {
+        let mut session = Session::new(Time::ORIGIN, session::Config::new("realm1"), 1);
+        session.handle_message(Time::ORIGIN, message(answer));
+        assert_eq!(session.poll_event(), Some(session::Event::Closed(closed)));
+        assert!(session.is_closed());
+    }
+    let mut session = Session::new(Time::ORIGIN, session::Config::new("realm1"), 1);
+    session.poll_transmit();
+    session.handle_message(Time::ORIGIN, message(r#"[4,"ticket",{}]"#));
+    assert!(matches!(session.poll_transmit(), Some(Message::Abort(_))));
+    let event = session.poll_event();
+    assert!(matches!(&event, Some(session::Event::Closed(Closed::Aborted { .. }))), "{event:?}");
+}
+
+#[test]
+fn who_leaves_is_answered_and_nothing_is_left() {
+    let mut net = Net::new();
+    let client = net.join(Serializer::Cbor);
+    let now = net.now;
+    net.session(client).leave(now, uri::CLOSE_REALM).unwrap();
+    net.run();
+    assert_eq!(net.events(client), [session::Event::Closed(Closed::Left)]);
+    let [Event::Closed { closing, .. }] = net.closed.as_slice() else { panic!("{:?}", net.closed) };
+    assert_eq!(*closing, Closing::Goodbye);
+    assert_eq!(net.realm.sizes().sessions, 0);
+}
+
+#[test]
+fn a_shutdown_says_goodbye_to_all_after_it_has_ended_their_calls() {
+    let mut net = Net::new();
+    let callee = net.raw(Serializer::Json, all_roles());
+    let caller = net.raw(Serializer::Json, all_roles());
+    net.say(callee, r#"[64,1,{},"com.myapp.longop"]"#);
+    net.say(caller, r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#);
+    net.heard(callee);
+    net.realm.shut_down(net.now);
+    net.run();
+    let goodbye = r#"[6,{"message":"the router is shutting down"},"wamp.close.system_shutdown"]"#;
+    let heard = net.heard(caller);
+    assert!(heard[0].starts_with(r#"[8,48,1,{},"wamp.error.canceled""#), "{heard:?}");
+    assert_eq!(heard[1..], [goodbye]);
+    assert_eq!(net.heard(callee), [goodbye]);
+
+    // One answers, the other does not.
+    net.say(callee, r#"[6,{},"wamp.close.goodbye_and_out"]"#);
+    assert_eq!(net.realm.sizes().sessions, 1);
+    net.sleep(Duration::from_secs(5));
+    assert_eq!((net.realm.sizes().sessions, net.realm.sizes().deadlines), (0, 0));
+    assert_eq!(net.closed.len(), 2);
+
+    let mut details = HelloDetails::default();
+    details.roles = all_roles();
+    let join = Join { details, serializer: Serializer::Json, max_message: 1 << 20 };
+    assert_eq!(net.realm.join(net.now, join).unwrap_err().0, uri::SYSTEM_SHUTDOWN);
+}
+
+#[test]
+fn our_session_answers_the_routers_goodbye() {
+    let mut net = Net::new();
+    let client = net.join(Serializer::MsgPack);
+    net.realm.shut_down(net.now);
+    net.run();
+    let events = net.events(client);
+    let [session::Event::Closed(Closed::ByRouter { reason, .. })] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(*reason, uri::SYSTEM_SHUTDOWN);
+    assert_eq!((net.realm.sizes().sessions, net.realm.sizes().deadlines), (0, 0));
+}

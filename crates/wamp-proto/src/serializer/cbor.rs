@@ -206,7 +206,7 @@ impl<'de> CborReader<'de> {
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let rest = self.octets.get(self.at..).unwrap_or_default();
-        let array = rest.first_chunk::<N>().ok_or(Fault::Truncated)?;
+        let array = rest.first_chunk::<N>().ok_or_else(Fault::truncated)?;
         self.at += N;
         Ok(*array)
     }
@@ -214,7 +214,7 @@ impl<'de> CborReader<'de> {
     fn take(&mut self, len: u64) -> Result<&'de [u8], Fault> {
         let len = usize::try_from(len).map_err(|_| Fault::Truncated)?;
         let rest = self.octets.get(self.at..).unwrap_or_default();
-        let octets = rest.get(..len).ok_or(Fault::Truncated)?;
+        let octets = rest.get(..len).ok_or_else(Fault::truncated)?;
         self.at += len;
         Ok(octets)
     }
@@ -254,13 +254,13 @@ impl<'de> CborReader<'de> {
     }
 
     fn eat_break(&mut self) -> Result<bool, Fault> {
-        let found = *self.octets.get(self.at).ok_or(Fault::Truncated)? == BREAK;
+        let found = *self.octets.get(self.at).ok_or_else(Fault::truncated)? == BREAK;
         self.at += usize::from(found);
         Ok(found)
     }
 
     fn open(&mut self, head: Head) -> Result<Open, Fault> {
-        self.depth = self.depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+        self.depth = self.depth.checked_sub(1).ok_or_else(Fault::too_deep)?;
         Ok(Open { left: (head.info != INDEFINITE).then_some(head.argument), first: true })
     }
 
@@ -329,14 +329,14 @@ impl<'de> CborReader<'de> {
                     self.take(head.argument)?;
                 }
                 LIST | DICT => {
-                    let depth = depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+                    let depth = depth.checked_sub(1).ok_or_else(Fault::too_deep)?;
                     let each = if head.major == DICT { 2 } else { 1 };
                     if head.info == INDEFINITE {
                         while !self.eat_break()? {
                             self.skip_values(each, depth)?;
                         }
                     } else {
-                        let count = head.argument.checked_mul(each).ok_or(Fault::Truncated)?;
+                        let count = head.argument.checked_mul(each).ok_or_else(Fault::truncated)?;
                         self.skip_values(count, depth)?;
                     }
                 }

@@ -191,11 +191,11 @@ impl<'de> JsonReader<'de> {
     }
 
     fn peek(&self) -> Result<u8, Fault> {
-        self.octets().get(self.at).copied().ok_or(Fault::Truncated)
+        self.octets().get(self.at).copied().ok_or_else(Fault::truncated)
     }
 
     fn slice(&self, range: Range<usize>) -> Result<&'de str, Fault> {
-        self.text.get(range).ok_or(Fault::Truncated)
+        self.text.get(range).ok_or_else(Fault::truncated)
     }
 
     fn space(&mut self) {
@@ -225,7 +225,7 @@ impl<'de> JsonReader<'de> {
     }
 
     fn open(&mut self) -> Result<Open, Fault> {
-        self.depth = self.depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+        self.depth = self.depth.checked_sub(1).ok_or_else(Fault::too_deep)?;
         self.at += 1;
         Ok(Open { left: None, first: true })
     }
@@ -259,7 +259,7 @@ impl<'de> JsonReader<'de> {
             b'{' => (true, b'}'),
             _ => return Err(self.malformed("no value")),
         };
-        let depth = depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+        let depth = depth.checked_sub(1).ok_or_else(Fault::too_deep)?;
         self.at += 1;
         self.space();
         if self.peek()? == close {
@@ -413,8 +413,8 @@ fn plain(octets: &[u8], mut at: usize) -> usize {
 
 /// What the escape at `at` stands for, and where it ends.
 fn escape(octets: &[u8], at: usize) -> Result<(char, usize), Fault> {
-    let malformed = Fault::Malformed { what: "an escape that is none", at };
-    let plain = match octets.get(at + 1).ok_or(Fault::Truncated)? {
+    let malformed = || Fault::Malformed { what: "an escape that is none", at };
+    let plain = match octets.get(at + 1).ok_or_else(Fault::truncated)? {
         b'"' => '"',
         b'\\' => '\\',
         b'/' => '/',
@@ -424,32 +424,32 @@ fn escape(octets: &[u8], at: usize) -> Result<(char, usize), Fault> {
         b'r' => '\r',
         b't' => '\t',
         b'u' => {
-            let unit = hex(octets, at + 2, &malformed)?;
+            let unit = hex(octets, at + 2, malformed)?;
             if !(0xd800..0xdc00).contains(&unit) {
-                return Ok((char::from_u32(unit).ok_or(malformed)?, at + 6));
+                return Ok((char::from_u32(unit).ok_or_else(malformed)?, at + 6));
             }
             for (index, expected) in [(at + 6, b'\\'), (at + 7, b'u')] {
-                if *octets.get(index).ok_or(Fault::Truncated)? != expected {
-                    return Err(malformed);
+                if *octets.get(index).ok_or_else(Fault::truncated)? != expected {
+                    return Err(malformed());
                 }
             }
-            let low = hex(octets, at + 8, &malformed)?;
+            let low = hex(octets, at + 8, malformed)?;
             if !(0xdc00..0xe000).contains(&low) {
-                return Err(malformed);
+                return Err(malformed());
             }
             let code = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-            return Ok((char::from_u32(code).ok_or(malformed)?, at + 12));
+            return Ok((char::from_u32(code).ok_or_else(malformed)?, at + 12));
         }
-        _ => return Err(malformed),
+        _ => return Err(malformed()),
     };
     Ok((plain, at + 2))
 }
 
-fn hex(octets: &[u8], at: usize, malformed: &Fault) -> Result<u32, Fault> {
+fn hex(octets: &[u8], at: usize, malformed: impl Fn() -> Fault) -> Result<u32, Fault> {
     let mut unit = 0;
     for index in at..at + 4 {
-        let digit = char::from(*octets.get(index).ok_or(Fault::Truncated)?).to_digit(16);
-        unit = unit << 4 | digit.ok_or_else(|| malformed.clone())?;
+        let digit = char::from(*octets.get(index).ok_or_else(Fault::truncated)?).to_digit(16);
+        unit = unit << 4 | digit.ok_or_else(&malformed)?;
     }
     Ok(unit)
 }

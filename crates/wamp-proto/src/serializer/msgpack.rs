@@ -110,7 +110,7 @@ impl<'de> Reader<'de> for MsgPackReader<'de> {
     }
 
     fn null(&mut self) -> Result<bool, Fault> {
-        let null = *self.octets.get(self.at).ok_or(Fault::Truncated)? == Marker::Null.to_u8();
+        let null = *self.octets.get(self.at).ok_or_else(Fault::truncated)? == Marker::Null.to_u8();
         self.at += usize::from(null);
         Ok(null)
     }
@@ -196,21 +196,21 @@ fn reserved(at: usize) -> Fault {
 
 impl<'de> MsgPackReader<'de> {
     fn marker(&mut self) -> Result<Marker, Fault> {
-        let octet = *self.octets.get(self.at).ok_or(Fault::Truncated)?;
+        let octet = *self.octets.get(self.at).ok_or_else(Fault::truncated)?;
         self.at += 1;
         Ok(Marker::from_u8(octet))
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let rest = self.octets.get(self.at..).unwrap_or_default();
-        let array = rest.first_chunk::<N>().ok_or(Fault::Truncated)?;
+        let array = rest.first_chunk::<N>().ok_or_else(Fault::truncated)?;
         self.at += N;
         Ok(*array)
     }
 
     fn take(&mut self, len: usize) -> Result<&'de [u8], Fault> {
         let rest = self.octets.get(self.at..).unwrap_or_default();
-        let octets = rest.get(..len).ok_or(Fault::Truncated)?;
+        let octets = rest.get(..len).ok_or_else(Fault::truncated)?;
         self.at += len;
         Ok(octets)
     }
@@ -238,7 +238,7 @@ impl<'de> MsgPackReader<'de> {
     }
 
     fn open(&mut self, marker: Marker) -> Result<Open, Fault> {
-        self.depth = self.depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+        self.depth = self.depth.checked_sub(1).ok_or_else(Fault::too_deep)?;
         Ok(Open { left: Some(self.length(marker)? as u64), first: true })
     }
 
@@ -251,7 +251,7 @@ impl<'de> MsgPackReader<'de> {
             match marker {
                 FixPos(_) | FixNeg(_) | Null | True | False => {}
                 FixArray(_) | Array16 | Array32 | FixMap(_) | Map16 | Map32 => {
-                    let depth = depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+                    let depth = depth.checked_sub(1).ok_or_else(Fault::too_deep)?;
                     let each = if matches!(marker, FixMap(_) | Map16 | Map32) { 2 } else { 1 };
                     let count = self.length(marker)? as u64 * each;
                     self.skip_values(count, depth)?;

@@ -1,0 +1,259 @@
+//! From a URL, or from a transport of one's own, to a session.
+//!
+//! A new transport is a scheme in `open`.
+
+mod error;
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use wamp_core::Time;
+use wamp_core::session::{self, Config};
+use wamp_proto::{ByteString, Serializer, Uri};
+use wamp_transport::{Queue, Transport};
+
+pub use error::{ConnectError, ConnectErrorKind};
+
+use crate::driver::{self, Shared};
+use crate::session::Session;
+use crate::waiters::State;
+
+type Opening = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send>>;
+
+/// Connects to a router and joins a realm: `realm1`, unless told otherwise.
+///
+/// | URL | transport |
+/// |---|---|
+/// | `ws://localhost:8080/ws` | WebSocket |
+/// | `rs://localhost:8080` | RawSocket over TCP |
+/// | `rs+unix:///run/wamp.sock` | RawSocket over a Unix socket |
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let session = wamp_client::connect("ws://127.0.0.1:8080/ws").realm("realm1").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Must be awaited inside a tokio runtime with time enabled; two tasks for the session are spawned there.
+pub fn connect(url: impl Into<String>) -> Connect {
+    let url = url.into();
+    Connect { settings: Settings::default(), target: Target::Url(url) }
+}
+
+/// Where sessions come from, other than [`connect`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Client;
+
+impl Client {
+    /// Joins a realm over a transport of one's own, or over one end of a
+    /// [`wamp_transport::memory::pair`].
+    ///
+    /// The transport has its serializer already, so [`Connect::serializer`] changes nothing.
+    pub fn over<T: Transport>(transport: T) -> Connect {
+        let open = move |settings: Settings| -> Opening { Box::pin(join(transport, settings, None)) };
+        Connect { settings: Settings::default(), target: Target::Open(Box::new(open)) }
+    }
+}
+
+/// What is to be connected and how. Await it.
+#[must_use = "nothing happens until it is awaited"]
+pub struct Connect {
+    settings: Settings,
+    target: Target,
+}
+
+enum Target {
+    Url(String),
+    Open(Box<dyn FnOnce(Settings) -> Opening + Send>),
+}
+
+struct Settings {
+    config: Config,
+    serializer: Option<Serializer>,
+    max_message: usize,
+    timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            config: Config::new("realm1"),
+            serializer: None,
+            max_message: 16 << 20,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Connect {
+    /// The realm; `realm1` by default.
+    pub fn realm(mut self, realm: impl Into<Uri>) -> Self {
+        self.settings.config.realm = realm.into();
+        self
+    }
+
+    /// The only serializer to offer. By default a WebSocket connection offers all that this build has, and a
+    /// RawSocket connection asks for MessagePack.
+    pub fn serializer(mut self, serializer: Serializer) -> Self {
+        self.settings.serializer = Some(serializer);
+        self
+    }
+
+    /// The greatest message to take, in octets; 16 MiB by default. A RawSocket peer is told.
+    pub fn max_message(mut self, octets: usize) -> Self {
+        self.settings.max_message = octets;
+        self
+    }
+
+    /// What this client calls itself in HELLO.
+    pub fn agent(mut self, agent: impl Into<ByteString>) -> Self {
+        self.settings.config.agent = agent.into();
+        self
+    }
+
+    /// The identity that this client wants.
+    pub fn authid(mut self, authid: impl Into<ByteString>) -> Self {
+        self.settings.config.authid = Some(authid.into());
+        self
+    }
+
+    /// How long the connection may take, and after it the router's answer to HELLO; 10 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+}
+
+impl IntoFuture for Connect {
+    type Output = Result<Session, ConnectError>;
+    type IntoFuture = Opening;
+
+    fn into_future(self) -> Opening {
+        match self.target {
+            Target::Url(url) => Box::pin(async move {
+                let timeout = self.settings.timeout;
+                match tokio::time::timeout(timeout, open(url.clone(), self.settings)).await {
+                    Ok(joining) => joining?.await,
+                    Err(_) => Err(ConnectError::timeout(&url, "the connection took too long")),
+                }
+            }),
+            Target::Open(open) => open(self.settings),
+        }
+    }
+}
+
+/// Connects; what it gives joins.
+async fn open(url: String, settings: Settings) -> Result<Opening, ConnectError> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Err(ConnectError::bad_url(&url, "it must begin with ws://, rs:// or rs+unix://"));
+    };
+    match scheme {
+        "ws" => open_ws(&url, settings).await,
+        "rs" => open_rawsocket(&url, rest, settings).await,
+        "rs+unix" => open_unix(&url, rest, settings).await,
+        "wss" | "rss" => Err(ConnectError::new(&url, ConnectErrorKind::Tls, "TLS is not built in")),
+        _ => Err(ConnectError::bad_url(&url, "it must begin with ws://, rs:// or rs+unix://")),
+    }
+}
+
+#[cfg(feature = "ws")]
+async fn open_ws(url: &str, settings: Settings) -> Result<Opening, ConnectError> {
+    let mut config = wamp_transport_ws::Config::default();
+    config.max_receive = settings.max_message;
+    let offers = settings.serializer.as_ref().map_or(Serializer::ALL, std::slice::from_ref);
+    match wamp_transport_ws::connect_tcp(url, offers, &config).await {
+        Ok(transport) => Ok(Box::pin(join(transport, settings, Some(url.to_owned())))),
+        Err(error) => Err(ConnectError::from_ws(url, error)),
+    }
+}
+
+#[cfg(feature = "rawsocket")]
+async fn open_rawsocket(url: &str, address: &str, settings: Settings) -> Result<Opening, ConnectError> {
+    let address = address.trim_end_matches('/');
+    if address.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
+        return Err(ConnectError::bad_url(url, "it must be rs://host:port"));
+    }
+    let (serializer, config) = rawsocket(url, &settings)?;
+    match wamp_transport_rawsocket::connect_tcp(address, serializer, &config).await {
+        Ok(transport) => Ok(Box::pin(join(transport, settings, Some(url.to_owned())))),
+        Err(error) => Err(ConnectError::from_rawsocket(url, error)),
+    }
+}
+
+#[cfg(all(feature = "rawsocket", unix))]
+async fn open_unix(url: &str, path: &str, settings: Settings) -> Result<Opening, ConnectError> {
+    if !path.starts_with('/') {
+        return Err(ConnectError::bad_url(url, "it must be rs+unix:///path"));
+    }
+    let (serializer, config) = rawsocket(url, &settings)?;
+    match wamp_transport_rawsocket::connect_unix(path, serializer, &config).await {
+        Ok(transport) => Ok(Box::pin(join(transport, settings, Some(url.to_owned())))),
+        Err(error) => Err(ConnectError::from_rawsocket(url, error)),
+    }
+}
+
+#[cfg(feature = "rawsocket")]
+fn rawsocket(
+    url: &str,
+    settings: &Settings,
+) -> Result<(Serializer, wamp_transport_rawsocket::Config), ConnectError> {
+    let mut config = wamp_transport_rawsocket::Config::default();
+    config.max_receive = settings.max_message;
+    // MessagePack, where it is built in.
+    match settings.serializer.or_else(|| Serializer::ALL.first().copied()) {
+        Some(serializer) => Ok((serializer, config)),
+        None => Err(ConnectError::bad_url(url, "no serializer is built in")),
+    }
+}
+
+#[cfg(not(feature = "ws"))]
+async fn open_ws(url: &str, _: Settings) -> Result<Opening, ConnectError> {
+    Err(ConnectError::bad_url(url, "WebSocket is not built in (the cargo feature `ws`)"))
+}
+
+#[cfg(not(feature = "rawsocket"))]
+async fn open_rawsocket(url: &str, _: &str, _: Settings) -> Result<Opening, ConnectError> {
+    Err(ConnectError::bad_url(url, "RawSocket is not built in (the cargo feature `rawsocket`)"))
+}
+
+#[cfg(not(all(feature = "rawsocket", unix)))]
+async fn open_unix(url: &str, _: &str, _: Settings) -> Result<Opening, ConnectError> {
+    Err(ConnectError::bad_url(url, "Unix sockets are not built in"))
+}
+
+/// Says HELLO over an established connection and waits for the answer.
+async fn join<T: Transport>(
+    transport: T,
+    settings: Settings,
+    url: Option<String>,
+) -> Result<Session, ConnectError> {
+    let Settings { mut config, max_message, timeout, .. } = settings;
+    config.join_timeout = timeout;
+    let (serializer, max_send) = (transport.serializer(), transport.max_send());
+    // The seed decides about the order of tables that nobody sees.
+    let core = session::Session::new(Time::ORIGIN, config, 0);
+    let (waiter, joined) = oneshot::channel();
+    let state = State::new(core, Queue::new(serializer), waiter);
+    let shared = Shared::new(state, max_send, Instant::now());
+    let (read, write) = transport.split();
+    shared.runtime().spawn(driver::read(Arc::clone(&shared), read, max_message));
+    shared.runtime().spawn(driver::write(Arc::clone(&shared), write));
+    // From here on dropping the future ends the session.
+    let session = Session::new(&shared);
+    shared.with(|_, _| ());
+    match joined.await {
+        Ok(Ok(joined)) => {
+            shared.set_joined(*joined);
+            Ok(session)
+        }
+        Ok(Err(closed)) => Err(ConnectError::from_closed(url.as_deref(), closed)),
+        // The waiter is kept until it is told.
+        Err(_) => Err(ConnectError::from_closed(url.as_deref(), session::Closed::Lost)),
+    }
+}

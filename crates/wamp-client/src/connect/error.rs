@@ -1,0 +1,146 @@
+//! Why there is no session.
+
+use std::fmt;
+
+use wamp_core::session::Closed;
+use wamp_proto::Uri;
+
+/// Why there is no session: the URL, the cause, and a word for its kind.
+///
+/// A program for people prints `Error: {kind}: {error}`.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}{cause}", Where(url))]
+pub struct ConnectError {
+    url: Option<String>,
+    kind: ConnectErrorKind,
+    cause: String,
+    uri: Option<Uri>,
+}
+
+/// What kind of obstacle there was; its `Display` is one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectErrorKind {
+    /// The URL is none that one can connect to.
+    Url,
+    /// TLS is wanted, here or there, and is not built in.
+    Tls,
+    /// Nobody answers there.
+    Connect,
+    /// The other end refuses the transport's handshake, or speaks something else.
+    Handshake,
+    /// The other end picked no serializer of ours.
+    Subprotocol,
+    /// The router refused the session; [`ConnectError::uri`] says why.
+    Refused,
+    /// It took too long.
+    Timeout,
+    /// The router broke the protocol.
+    Protocol,
+    /// The connection broke.
+    Lost,
+}
+
+impl fmt::Display for ConnectErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ConnectErrorKind::Url => "url",
+            ConnectErrorKind::Tls => "tls",
+            ConnectErrorKind::Connect => "connect",
+            ConnectErrorKind::Handshake => "handshake",
+            ConnectErrorKind::Subprotocol => "subprotocol",
+            ConnectErrorKind::Refused => "refused",
+            ConnectErrorKind::Timeout => "timeout",
+            ConnectErrorKind::Protocol => "protocol",
+            ConnectErrorKind::Lost => "lost",
+        })
+    }
+}
+
+impl ConnectError {
+    /// What kind of obstacle there was.
+    pub fn kind(&self) -> ConnectErrorKind {
+        self.kind
+    }
+
+    /// The URL that was to be connected to; `None` over a transport of one's own.
+    pub fn url(&self) -> Option<&str> {
+        self.url.as_deref()
+    }
+
+    /// Why the router refused the session, as `wamp.error.no_such_realm`.
+    pub fn uri(&self) -> Option<&Uri> {
+        self.uri.as_ref()
+    }
+
+    pub(super) fn new(url: &str, kind: ConnectErrorKind, cause: impl ToString) -> Self {
+        Self { url: Some(url.to_owned()), kind, cause: cause.to_string(), uri: None }
+    }
+
+    pub(super) fn bad_url(url: &str, cause: &str) -> Self {
+        Self::new(url, ConnectErrorKind::Url, cause)
+    }
+
+    pub(super) fn timeout(url: &str, cause: &str) -> Self {
+        Self::new(url, ConnectErrorKind::Timeout, cause)
+    }
+
+    pub(super) fn from_closed(url: Option<&str>, closed: Closed) -> Self {
+        let kind = match &closed {
+            Closed::ByRouter { .. } | Closed::Aborted { .. } => ConnectErrorKind::Refused,
+            Closed::Violation(_) => ConnectErrorKind::Protocol,
+            Closed::JoinTimeout => ConnectErrorKind::Timeout,
+            _ => ConnectErrorKind::Lost,
+        };
+        let cause = closed.to_string();
+        let uri = match closed {
+            Closed::ByRouter { reason, .. } | Closed::Aborted { reason, .. } => Some(reason.detached()),
+            _ => None,
+        };
+        Self { url: url.map(str::to_owned), kind, cause, uri }
+    }
+
+    #[cfg(feature = "ws")]
+    pub(super) fn from_ws(url: &str, error: wamp_transport_ws::HandshakeError) -> Self {
+        use wamp_transport_ws::HandshakeError as E;
+        let kind = match &error {
+            E::Url { .. } => ConnectErrorKind::Url,
+            E::Connect { .. } => ConnectErrorKind::Connect,
+            E::Io(_) | E::Closed => ConnectErrorKind::Lost,
+            E::Subprotocol { .. } => ConnectErrorKind::Subprotocol,
+            _ => ConnectErrorKind::Handshake,
+        };
+        match error {
+            // The URL is named anyway.
+            E::Url { why, .. } => Self::new(url, kind, why),
+            error => Self::new(url, kind, error),
+        }
+    }
+
+    #[cfg(feature = "rawsocket")]
+    pub(super) fn from_rawsocket(url: &str, error: wamp_transport_rawsocket::HandshakeError) -> Self {
+        use wamp_transport_rawsocket::{ErrorCode, HandshakeError as E};
+        let kind = match &error {
+            E::Connect { .. } => ConnectErrorKind::Connect,
+            E::Io(_) | E::Closed => ConnectErrorKind::Lost,
+            // Alerts and handshakes of TLS begin so.
+            E::NotRawSocket { octets: [0x15 | 0x16, ..] } => ConnectErrorKind::Tls,
+            E::OtherSerializer { .. } | E::Refused(ErrorCode::SerializerUnsupported) => {
+                ConnectErrorKind::Subprotocol
+            }
+            _ => ConnectErrorKind::Handshake,
+        };
+        Self::new(url, kind, error)
+    }
+}
+
+struct Where<'a>(&'a Option<String>);
+
+impl fmt::Display for Where<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(url) => write!(f, "{url}: "),
+            None => Ok(()),
+        }
+    }
+}
