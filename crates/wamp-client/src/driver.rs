@@ -34,6 +34,9 @@ const BEFORE_WELCOME: usize = 64 << 10;
 /// How long the end of a session may take to be written.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long after a failed write the reader may bring what the router said before.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// What all handles and tasks of a session share.
 pub(crate) struct Shared {
     state: Mutex<State>,
@@ -72,7 +75,7 @@ impl Shared {
         self.serializer
     }
 
-    /// The greatest list of items that can be sent as one result, nearly.
+    /// The greatest message that the router takes.
     pub(crate) fn max_send(&self) -> usize {
         self.max_send
     }
@@ -377,6 +380,13 @@ impl Shared {
         })
     }
 
+    /// Waits until the session is over.
+    async fn ended(&self) {
+        while self.lock().closed.is_none() {
+            self.writer.notified().await;
+        }
+    }
+
     /// A batch is written, or never will be.
     fn written(&self, batch: Batch) {
         let mut state = self.lock();
@@ -406,7 +416,7 @@ pub(crate) async fn write<W: WriteHalf>(shared: Arc<Shared>, mut half: W) {
                 shared.written(batch);
                 if !written {
                     // The reader may still find out why.
-                    let _ = tokio::time::timeout(LAST_WORDS, shared.ended.notified()).await;
+                    let _ = tokio::time::timeout(LAST_WORDS, shared.ended()).await;
                     shared.with(|state, now| state.session.handle_closed(now));
                     break;
                 }

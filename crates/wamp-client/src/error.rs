@@ -160,24 +160,16 @@ pub struct TooLarge {
 }
 
 /// Why a command got nowhere, before anybody was asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Unsent {
-    Encode(EncodeError),
-    TooLarge(TooLarge),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    #[error("{0}")]
     Closed(Closed),
+    #[error(transparent)]
     Misuse(Misuse),
-}
-
-impl From<EncodeError> for Unsent {
-    fn from(error: EncodeError) -> Self {
-        Unsent::Encode(error)
-    }
-}
-
-impl From<TooLarge> for Unsent {
-    fn from(error: TooLarge) -> Self {
-        Unsent::TooLarge(error)
-    }
 }
 
 impl From<Unsent> for CallError {

@@ -8,7 +8,6 @@ use wamp_core::Failure as Error;
 use wamp_proto::{EncodeError, Payload, PayloadError, Serializer, Uri, uri};
 
 use crate::body::Body;
-use crate::error::TooLarge;
 use crate::invocation::SendError;
 
 /// Why a procedure has no result: a URI, and arguments that say more.
@@ -85,11 +84,6 @@ pub(crate) fn sentence(serializer: Serializer, text: &str) -> Payload {
 pub(crate) fn unwritable(serializer: Serializer, error: &EncodeError) -> Error {
     let text = format!("the result cannot be written: {error}");
     Error { error: uri::INVALID_ARGUMENT, payload: sentence(serializer, &text) }
-}
-
-/// What a caller gets for a result that the router does not take.
-pub(crate) fn too_large(serializer: Serializer, error: &TooLarge) -> Error {
-    Error { error: uri::PAYLOAD_SIZE_EXCEEDED, payload: sentence(serializer, &error.to_string()) }
 }
 
 impl<E: std::error::Error + 'static> From<E> for Failure {

@@ -10,7 +10,7 @@ use wamp_proto::{Message, Payload, RequestId, Uri, uri};
 
 use crate::driver::Shared;
 use crate::ending::Ending;
-use crate::failure::{sentence, too_large};
+use crate::failure::sentence;
 use crate::inbox::to_keep;
 use crate::invocation::Invocation;
 use crate::waiters::State;
@@ -129,30 +129,28 @@ impl Running {
     fn sendable(&self, outcome: Result<Payload, Failure>) -> Reply {
         let serializer = self.shared.serializer();
         let failure = match outcome {
-            Ok(payload) => match self.check(payload.len(), || result(self.id, payload.clone())) {
-                Ok(()) => return Reply::Result(payload),
-                Err(error) => too_large(serializer, &error),
-            },
+            Ok(payload) => {
+                let message = || result(self.id, payload.clone());
+                match self.shared.check_size(payload.len(), &NOTHING, |_| message()) {
+                    Ok(()) => return Reply::Result(payload),
+                    Err(unsent) => Failure {
+                        error: uri::PAYLOAD_SIZE_EXCEEDED,
+                        payload: sentence(serializer, &unsent.to_string()),
+                    },
+                }
+            }
             Err(failure) => failure,
         };
-        let octets = failure.payload.len() + failure.error.len();
-        if self.check(octets, || error(self.id, failure.clone())).is_ok() {
+        let message = || error(self.id, failure.clone());
+        if self.shared.check_size(failure.payload.len(), &failure.error, |_| message()).is_ok() {
             return Reply::Error(failure);
         }
-        let text = "the error that the procedure gave is too large or cannot be written";
+        let text = "the error that the procedure gave is too long or cannot be written";
         Reply::Error(Failure { error: uri::RUNTIME_ERROR, payload: sentence(serializer, text) })
     }
-
-    fn check(&self, octets: usize, message: impl FnOnce() -> Message) -> Result<(), crate::error::TooLarge> {
-        use crate::error::Unsent;
-        match self.shared.check_size(octets, message) {
-            Ok(()) => Ok(()),
-            Err(Unsent::TooLarge(error)) => Err(error),
-            // An error's URI that the serializer cannot write.
-            Err(_) => Err(crate::error::TooLarge { octets, limit: 0 }),
-        }
-    }
 }
+
+const NOTHING: Uri = Uri::from_static("");
 
 fn result(request: RequestId, payload: Payload) -> Message {
     message::Yield { request, options: Default::default(), payload }.into()

@@ -1,0 +1,190 @@
+//! What a handler sees of the call that it answers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use wamp_proto::{EncodeError, Payload, PayloadError, RequestId, Serializer, Uri, message};
+
+use crate::driver::Shared;
+use crate::ending::{CancelReason, Ending};
+use crate::error::{TooLarge, Unsent};
+use crate::session::Session;
+
+/// A call to be answered.
+pub struct Invocation {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: RequestId,
+    pub(crate) uri: Uri,
+    pub(crate) willing: bool,
+    pub(crate) payload: Payload,
+    pub(crate) ending: Arc<Ending>,
+}
+
+impl Invocation {
+    /// The list of positional arguments, as a tuple, an array or a `Vec`.
+    ///
+    /// # Errors
+    /// Says which argument does not fit. By `?` it becomes `wamp.error.invalid_argument`.
+    pub fn args<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
+        self.payload.args()
+    }
+
+    /// The keyword arguments, as a struct or a map.
+    ///
+    /// # Errors
+    /// Says which keyword does not fit. By `?` it becomes `wamp.error.invalid_argument`.
+    pub fn kwargs<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
+        self.payload.kwargs()
+    }
+
+    /// The value that the arguments stand for; see the table at [`Payload`].
+    ///
+    /// # Errors
+    /// Says which argument does not fit. By `?` it becomes `wamp.error.invalid_argument`.
+    pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
+        self.payload.decode()
+    }
+
+    /// All arguments, as they came.
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// What was called.
+    pub fn procedure(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// For sending progressive results; `None` unless the caller asked for them.
+    pub fn progress(&self) -> Option<ProgressSender> {
+        self.willing.then(|| ProgressSender {
+            shared: self.shared.clone(),
+            id: self.id,
+            ending: self.ending.clone(),
+        })
+    }
+
+    /// Waits until the call is canceled, and says why. From then on nobody waits for an answer, unless
+    /// [`answer_cancel_myself`](Self::answer_cancel_myself) was said. A call that is not canceled lets this
+    /// wait for ever.
+    pub async fn canceled(&self) -> CancelReason {
+        self.ending.canceled().await
+    }
+
+    /// Why the call was canceled, if it was.
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        self.ending.reason()
+    }
+
+    /// If the call is canceled in a way that awaits an answer (`kill`), this handler gives it: it may go on
+    /// sending, and what it returns is heard. Otherwise the library answers for it, at once.
+    pub fn answer_cancel_myself(&self) {
+        // `Over`: it is too late for any answer.
+        let _ = self.shared.with(|state, _| state.session.answer_cancel_myself(self.id));
+    }
+
+    /// The session, for calls of the handler's own. It does not keep the session open.
+    pub fn session(&self) -> Session {
+        Session::inside(&self.shared)
+    }
+
+    pub(crate) fn serializer(&self) -> Serializer {
+        self.shared.serializer()
+    }
+}
+
+impl fmt::Debug for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Invocation")
+            .field("id", &self.id)
+            .field("procedure", &self.uri)
+            .field("progress", &self.willing)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sends progressive results of one call.
+#[derive(Clone)]
+pub struct ProgressSender {
+    shared: Arc<Shared>,
+    id: RequestId,
+    ending: Arc<Ending>,
+}
+
+impl ProgressSender {
+    /// Sends a progressive result. Waits while too much is queued. May be dropped at any time: it has sent all
+    /// or nothing.
+    ///
+    /// # Errors
+    /// The call is over, or the value cannot be sent.
+    pub async fn send<T: Serialize>(&self, value: T) -> Result<(), SendError> {
+        let payload = Payload::new(self.shared.serializer(), &value);
+        // Not to be held while this waits.
+        drop(value);
+        self.send_payload(payload?).await
+    }
+
+    /// Whether the call is over, so that there is nobody to send to.
+    pub fn is_over(&self) -> bool {
+        self.ending.is_over()
+    }
+
+    pub(crate) async fn send_payload(&self, payload: Payload) -> Result<(), SendError> {
+        let payload = payload.transcode(self.shared.serializer())?;
+        self.check(&payload)?;
+        // A handler that never waits for anything else must let others run, on a single thread above all.
+        tokio::task::consume_budget().await;
+        let id = self.id;
+        tokio::select! {
+            biased;
+            () = self.ending.over() => Err(SendError::Over),
+            sent = self.shared.with_room(|state, now| state.progress(now, id, payload)) => {
+                sent.map_err(|_| SendError::Over)
+            }
+        }
+    }
+
+    fn check(&self, payload: &Payload) -> Result<(), SendError> {
+        let message = |_| {
+            let mut options = message::YieldOptions::default();
+            options.progress = Some(true);
+            message::Yield { request: self.id, options, payload: payload.clone() }.into()
+        };
+        self.shared.check_size(payload.len(), &Uri::default(), message).map_err(|unsent| match unsent {
+            Unsent::Encode(error) => SendError::Encode(error),
+            Unsent::TooLarge(error) => SendError::TooLarge(error),
+            Unsent::Closed(_) | Unsent::Misuse(_) => SendError::Over,
+        })
+    }
+
+    /// Waits for room in the queue, or for the end of the call.
+    pub(crate) async fn room(&self) -> Result<(), SendError> {
+        tokio::select! {
+            biased;
+            () = self.ending.over() => Err(SendError::Over),
+            () = self.shared.room() => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for ProgressSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProgressSender").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Why a progressive result was not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The call is over: it was answered, or canceled, or its caller has gone.
+    #[error("the call is over")]
+    Over,
+    /// The value cannot be written.
+    #[error("the progressive result cannot be written: {0}")]
+    Encode(#[from] EncodeError),
+    /// The value is longer than the router takes.
+    #[error("the progressive result cannot be sent: {0}")]
+    TooLarge(#[from] TooLarge),
+}

@@ -1,0 +1,191 @@
+//! Procedures that answer with a stream.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+
+use futures_core::Stream;
+use serde::Serialize;
+use wamp_core::Failure as Error;
+use wamp_proto::{EncodeError, Payload, Serializer, Value, uri};
+
+use crate::failure::{Failure, sentence, unwritable};
+use crate::invocation::{Invocation, ProgressSender, SendError};
+use crate::procedure::write;
+
+/// What a list of all items may take.
+const MAX_LIST: usize = 16 << 20;
+
+/// An item of a stream whose last result is a value, perhaps of another type.
+///
+/// ```
+/// use wamp_client::Reply;
+///
+/// let items: Vec<Reply<u64, &str>> = vec![Reply::Progress(1), Reply::Progress(2), Reply::Result("done")];
+/// # assert_eq!(items.len(), 3);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply<T, R> {
+    /// A progressive result.
+    Progress(T),
+    /// The last result; what the stream gives after it is not asked for.
+    Result(R),
+}
+
+/// What a procedure's stream may have as items: any value, or a [`Reply`].
+pub trait StreamItem: sealed::Sealed {}
+
+impl<T: Serialize> StreamItem for T {}
+impl<T: Serialize, R: Serialize> StreamItem for Reply<T, R> {}
+
+mod sealed {
+    use super::*;
+
+    /// How an item is written.
+    pub trait Sealed {
+        /// Whether it is the last one.
+        fn is_last(&self) -> bool;
+
+        /// The item as a progressive result, or as the last one.
+        fn payload(&self, serializer: Serializer) -> Result<Payload, EncodeError>;
+
+        /// How long it is in a list.
+        fn octets(&self, serializer: Serializer) -> Result<usize, EncodeError>;
+
+        /// Items that are not the last one, as one list.
+        fn list(items: &[Self], serializer: Serializer) -> Result<Payload, Error>
+        where
+            Self: Sized;
+    }
+}
+
+impl<T: Serialize> sealed::Sealed for T {
+    fn is_last(&self) -> bool {
+        false
+    }
+
+    fn payload(&self, serializer: Serializer) -> Result<Payload, EncodeError> {
+        Payload::new(serializer, self)?.transcode(serializer)
+    }
+
+    fn octets(&self, serializer: Serializer) -> Result<usize, EncodeError> {
+        Ok(Payload::new(serializer, &Value(self))?.len())
+    }
+
+    fn list(items: &[Self], serializer: Serializer) -> Result<Payload, Error> {
+        write(&Value(items), serializer)
+    }
+}
+
+impl<T: Serialize, R: Serialize> sealed::Sealed for Reply<T, R> {
+    fn is_last(&self) -> bool {
+        matches!(self, Reply::Result(_))
+    }
+
+    fn payload(&self, serializer: Serializer) -> Result<Payload, EncodeError> {
+        match self {
+            Reply::Progress(item) => Payload::new(serializer, item),
+            Reply::Result(value) => Payload::new(serializer, value),
+        }?
+        .transcode(serializer)
+    }
+
+    fn octets(&self, serializer: Serializer) -> Result<usize, EncodeError> {
+        match self {
+            Reply::Progress(item) => Ok(Payload::new(serializer, &Value(item))?.len()),
+            Reply::Result(_) => Ok(0),
+        }
+    }
+
+    fn list(items: &[Self], serializer: Serializer) -> Result<Payload, Error> {
+        let items: Vec<&T> = items
+            .iter()
+            .filter_map(|item| match item {
+                Reply::Progress(item) => Some(item),
+                Reply::Result(_) => None,
+            })
+            .collect();
+        write(&Value(items), serializer)
+    }
+}
+
+/// Runs a handler and its stream to their end.
+pub(crate) async fn answer<S, I>(
+    handler: &(impl Fn(Invocation) -> S + Sync),
+    invocation: Invocation,
+) -> Result<Payload, Error>
+where
+    S: Stream<Item = Result<I, Failure>> + Send,
+    I: StreamItem + Send + Sync,
+{
+    let serializer = invocation.serializer();
+    let limit = invocation.shared.max_send().min(MAX_LIST);
+    let ending = invocation.ending.clone();
+    let progress = invocation.progress();
+    let stream = pin!(handler(invocation));
+    let answering = async {
+        match &progress {
+            Some(progress) => one_by_one(stream, progress, serializer).await,
+            None => at_once(stream, serializer, limit).await,
+        }
+    };
+    tokio::select! {
+        biased;
+        // Nobody hears this.
+        () = ending.over() => Err(Error::new(uri::CANCELED)),
+        answer = answering => answer,
+    }
+}
+
+async fn next<S: Stream>(stream: &mut Pin<&mut S>) -> Option<S::Item> {
+    poll_fn(|cx| stream.as_mut().poll_next(cx)).await
+}
+
+async fn one_by_one<S, I>(
+    mut stream: Pin<&mut S>,
+    progress: &ProgressSender,
+    serializer: Serializer,
+) -> Result<Payload, Error>
+where
+    S: Stream<Item = Result<I, Failure>>,
+    I: StreamItem,
+{
+    let failed = |error: SendError| Failure::from(error).into_error(serializer);
+    loop {
+        // What cannot be sent yet is not asked for.
+        progress.room().await.map_err(failed)?;
+        let Some(item) = next(&mut stream).await else { return Ok(Payload::empty()) };
+        let item = item.map_err(|failure| failure.into_error(serializer))?;
+        let payload = item.payload(serializer).map_err(|error| unwritable(serializer, &error))?;
+        if item.is_last() {
+            return Ok(payload);
+        }
+        drop(item);
+        progress.send_payload(payload).await.map_err(failed)?;
+    }
+}
+
+async fn at_once<S, I>(
+    mut stream: Pin<&mut S>,
+    serializer: Serializer,
+    limit: usize,
+) -> Result<Payload, Error>
+where
+    S: Stream<Item = Result<I, Failure>>,
+    I: StreamItem,
+{
+    let mut items = Vec::new();
+    let mut octets = 0;
+    while let Some(item) = next(&mut stream).await {
+        let item = item.map_err(|failure| failure.into_error(serializer))?;
+        if item.is_last() {
+            return item.payload(serializer).map_err(|error| unwritable(serializer, &error));
+        }
+        octets += item.octets(serializer).map_err(|error| unwritable(serializer, &error))?;
+        if octets > limit {
+            let text = sentence(serializer, &format!("all items together have more than {limit} octets"));
+            return Err(Error { error: uri::PAYLOAD_SIZE_EXCEEDED, payload: text });
+        }
+        items.push(item);
+    }
+    I::list(&items, serializer)
+}

@@ -1,0 +1,227 @@
+//! Registering procedures: functions that return a future, and functions that return a stream.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_core::Stream;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use wamp_proto::message::{self, RegisterOptions};
+use wamp_proto::{Payload, RegistrationId, Serializer, Uri};
+
+use crate::driver::Shared;
+use crate::error::{RequestError, Unsent};
+use crate::failure::{Failure, unwritable};
+use crate::invocation::Invocation;
+use crate::items::{self, StreamItem};
+use crate::serving::{Procedure, Start};
+use crate::session::Session;
+use crate::waiters::Request;
+
+impl Session {
+    /// Registers a procedure. Its handler runs on a task of its own for each call, concurrently with itself,
+    /// and is never aborted: when its call is canceled, its next [`send`](crate::ProgressSender::send) fails
+    /// and [`Invocation::canceled`] says why. A panic is an error of that call and of nothing else.
+    ///
+    /// ```
+    /// # use wamp_client::{Invocation, RequestError, Session};
+    /// # async fn example(session: Session) -> Result<(), RequestError> {
+    /// session
+    ///     .register("com.example.sum", |call: Invocation| async move {
+    ///         let (a, b): (i64, i64) = call.args()?;
+    ///         Ok(a + b)
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn register<H, F, T>(&self, procedure: impl Into<Uri>, handler: H) -> Register
+    where
+        H: Fn(Invocation) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+        T: Serialize,
+    {
+        let handler = Arc::new(handler);
+        let runtime = self.shared.runtime().clone();
+        let start: Start = Box::new(move |invocation, running| {
+            let handler = handler.clone();
+            runtime.spawn(async move {
+                let serializer = invocation.serializer();
+                let outcome = encode(handler(invocation).await, serializer);
+                running.answer(outcome);
+            });
+        });
+        Register::new(self.clone(), procedure.into(), start)
+    }
+
+    /// Registers a procedure that answers with a stream: its items are progressive results, and the last
+    /// result is empty, unless the stream ends with [`Reply::Result`](crate::Reply::Result).
+    ///
+    /// A caller that asked for no progressive results gets the last result, or without one a list of all
+    /// items, up to 16 MiB; beyond that, `wamp.error.payload_size_exceeded`. The stream is polled only while
+    /// there is room for its items, and dropped when nobody waits for it any more.
+    pub fn register_stream<H, S, I>(&self, procedure: impl Into<Uri>, handler: H) -> Register
+    where
+        H: Fn(Invocation) -> S + Send + Sync + 'static,
+        S: Stream<Item = Result<I, Failure>> + Send + 'static,
+        I: StreamItem + Send + Sync + 'static,
+    {
+        let handler = Arc::new(handler);
+        let runtime = self.shared.runtime().clone();
+        let start: Start = Box::new(move |invocation, running| {
+            let handler = handler.clone();
+            runtime.spawn(async move {
+                let outcome = items::answer(&*handler, invocation).await;
+                running.answer(outcome);
+            });
+        });
+        Register::new(self.clone(), procedure.into(), start)
+    }
+}
+
+/// What a handler returned, as it is sent.
+pub(crate) fn encode<T: Serialize>(
+    result: Result<T, Failure>,
+    serializer: Serializer,
+) -> Result<Payload, wamp_core::Failure> {
+    let value = result.map_err(|failure| failure.into_error(serializer))?;
+    write(&value, serializer)
+}
+
+/// A result, as it is sent.
+pub(crate) fn write<T: Serialize + ?Sized>(
+    value: &T,
+    serializer: Serializer,
+) -> Result<Payload, wamp_core::Failure> {
+    // A ready payload may be in another serializer.
+    Payload::new(serializer, value)
+        .and_then(|payload| payload.transcode(serializer))
+        .map_err(|error| unwritable(serializer, &error))
+}
+
+/// A procedure to be registered. Await it for its registration.
+#[must_use = "nothing is registered until it is awaited"]
+pub struct Register {
+    session: Session,
+    procedure: Uri,
+    concurrency: Option<usize>,
+    start: Start,
+}
+
+impl Register {
+    fn new(session: Session, procedure: Uri, start: Start) -> Self {
+        Self { session, procedure, concurrency: None, start }
+    }
+
+    /// How many invocations may run at a time, at least one; further ones wait for their turn, in order. By
+    /// default all run at once.
+    pub fn concurrency(mut self, invocations: usize) -> Self {
+        self.concurrency = Some(invocations);
+        self
+    }
+}
+
+impl IntoFuture for Register {
+    type Output = Result<Registration, RequestError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Register { session, procedure, concurrency, start } = self;
+        Box::pin(async move {
+            let uri = procedure.clone();
+            session.shared.check_size(0, &uri, |request| {
+                let options = RegisterOptions::default();
+                message::Register { request, options, procedure: uri.clone() }.into()
+            })?;
+            let handler = Procedure::new(procedure, concurrency, start);
+            let (waiter, answer) = oneshot::channel();
+            session
+                .shared
+                .with_room({
+                    // Under the lock nothing of the application's is dropped, so this keeps one, too.
+                    let handler = handler.clone();
+                    move |state, now| -> Result<(), Unsent> {
+                        let options = RegisterOptions::default();
+                        match state.session.register(now, options, uri) {
+                            Ok(request) => {
+                                state.requests.insert(request, Request::Register(handler, waiter));
+                                Ok(())
+                            }
+                            Err(misuse) => Err(state.refused(misuse)),
+                        }
+                    }
+                })
+                .await?;
+            drop(handler);
+            match answer.await {
+                Ok(registered) => Ok(Registration { shared: session.shared.clone(), id: registered? }),
+                // The waiter is kept until it is told.
+                Err(_) => Err(RequestError::Gone),
+            }
+        })
+    }
+}
+
+/// A registered procedure. It stays registered until [`unregister`](Self::unregister) or the end of the
+/// session; dropping this changes nothing.
+#[derive(Clone)]
+pub struct Registration {
+    shared: Arc<Shared>,
+    id: RegistrationId,
+}
+
+impl Registration {
+    /// The registration's id.
+    pub fn id(&self) -> RegistrationId {
+        self.id
+    }
+
+    /// Takes the procedure back. Invocations under way go on.
+    ///
+    /// # Errors
+    /// [`RequestError::Gone`] if it was taken back before; or the session is over.
+    pub async fn unregister(&self) -> Result<(), RequestError> {
+        let (waiter, answer) = oneshot::channel();
+        self.shared.with(|state, now| match state.session.unregister(now, self.id) {
+            Ok(request) => {
+                state.requests.insert(request, Request::Unregister(Some(waiter)));
+                Ok(())
+            }
+            Err(misuse) => Err(state.refused(misuse)),
+        })?;
+        // The waiter is kept until it is told.
+        answer.await.unwrap_or(Err(RequestError::Gone))
+    }
+
+    /// A guard that takes the procedure back when it is dropped.
+    pub fn into_guard(self) -> RegistrationGuard {
+        RegistrationGuard { registration: self }
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Registration").field(&self.id).finish()
+    }
+}
+
+/// A registered procedure that is taken back when this is dropped.
+#[derive(Debug)]
+#[must_use = "dropping it unregisters the procedure"]
+pub struct RegistrationGuard {
+    registration: Registration,
+}
+
+impl Drop for RegistrationGuard {
+    fn drop(&mut self) {
+        let Registration { shared, id } = &self.registration;
+        shared.with(|state, now| {
+            // An error means that it is taken back already.
+            if let Ok(request) = state.session.unregister(now, *id) {
+                state.requests.insert(request, Request::Unregister(None));
+            }
+        });
+    }
+}
