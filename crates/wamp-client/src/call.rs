@@ -157,7 +157,7 @@ impl<'a> IntoFuture for Call<'a> {
     type IntoFuture = CallFuture<'a>;
 
     fn into_future(self) -> CallFuture<'a> {
-        CallFuture { state: Stage::New(Box::new(self.request)), observer: self.observer }
+        CallFuture { stage: Stage::New(Box::new(self.request)), observer: self.observer }
     }
 }
 

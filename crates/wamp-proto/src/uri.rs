@@ -207,8 +207,8 @@ predefined! {
     PAYLOAD_SIZE_EXCEEDED = "wamp.error.payload_size_exceeded";
     /// The other end lacks a feature that the request needs.
     FEATURE_NOT_SUPPORTED = "wamp.error.feature_not_supported";
-    /// An option that this router does not allow.
-    OPTION_NOT_ALLOWED = "wamp.error.option_not_allowed";
+    /// The realm does not disclose who calls.
+    DISCLOSE_ME_DISALLOWED = "wamp.error.option_disallowed.disclose_me";
     /// The session may not do this.
     NOT_AUTHORIZED = "wamp.error.not_authorized";
     /// GOODBYE: the client leaves the realm.

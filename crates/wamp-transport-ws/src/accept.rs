@@ -42,7 +42,7 @@ where
         Ok((response, serializer)) => {
             stream.write_all(&response).await?;
             stream.flush().await?;
-            Ok(WebSocket::new(stream, rest.to_vec(), Role::Server, serializer, config))
+            Ok(WebSocket::new(stream, rest, Role::Server, serializer, config))
         }
         Err((status, why)) => {
             decline(&mut stream, status, &why).await?;

@@ -45,7 +45,7 @@ where
         return Err(HandshakeError::Status { status: response.status().as_u16(), line });
     }
     let serializer = check(response.headers(), &key, serializers)?;
-    Ok(WebSocket::new(stream, rest.to_vec(), Role::Client, serializer, config))
+    Ok(WebSocket::new(stream, rest, Role::Client, serializer, config))
 }
 
 /// Connects over TCP, to a URL like `ws://localhost:8080/ws`.

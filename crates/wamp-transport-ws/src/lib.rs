@@ -45,6 +45,7 @@ mod shared;
 mod stream;
 mod write;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use wamp_proto::Serializer;
@@ -83,7 +84,7 @@ pub struct WebSocket<S> {
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WebSocket<S> {
     /// A connection whose handshake is over, and what has been read beyond it.
-    fn new(stream: S, read: Vec<u8>, role: Role, serializer: Serializer, config: &Config) -> Self {
+    fn new(stream: S, read: BytesMut, role: Role, serializer: Serializer, config: &Config) -> Self {
         // A read asks for the whole read buffer, and clears that much memory before; it is also what an idle
         // connection holds. What is written collects in a buffer that may hold one frame beyond its target.
         let limits = WebSocketConfig::default()

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
@@ -33,10 +34,11 @@ impl<S> Clone for Shared<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
-    pub(crate) fn new(stream: S, read: Vec<u8>, role: Role, limits: WebSocketConfig) -> Self {
+    pub(crate) fn new(stream: S, read: BytesMut, role: Role, limits: WebSocketConfig) -> Self {
         let accepted = Arc::<AtomicU64>::default();
-        let stream = Polled::new(stream, accepted.clone());
-        let ws = WebSocket::from_partially_read(stream, read, role, Some(limits));
+        let stream = Polled::new(stream, read, accepted.clone());
+        // Not `from_partially_read`, whose buffer would forget how large it is meant to be.
+        let ws = WebSocket::from_raw_socket(stream, role, Some(limits));
         Self { socket: Arc::new(Mutex::new(Socket { ws, code: CloseCode::Normal })), accepted }
     }
 

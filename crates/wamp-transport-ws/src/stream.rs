@@ -9,12 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A socket, and whom to wake.
 #[derive(Debug)]
 pub(crate) struct Polled<S> {
     stream: S,
+    /// What has been read from the stream already.
+    first: BytesMut,
     reader: Waker,
     writers: Arc<Writers>,
     /// Wakes `writers`.
@@ -56,10 +59,10 @@ impl Wake for Writers {
 }
 
 impl<S> Polled<S> {
-    pub(crate) fn new(stream: S, accepted: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(stream: S, first: BytesMut, accepted: Arc<AtomicU64>) -> Self {
         let writers = Arc::<Writers>::default();
         let writer = Waker::from(writers.clone());
-        Self { stream, reader: Waker::noop().clone(), writers, writer, paused: false, accepted }
+        Self { stream, first, reader: Waker::noop().clone(), writers, writer, paused: false, accepted }
     }
 
     /// Says which task makes the calls that follow.
@@ -83,6 +86,11 @@ impl<S: AsyncRead + Unpin> io::Read for Polled<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.paused {
             return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if !self.first.is_empty() {
+            let length = self.first.len().min(buffer.len());
+            self.first.copy_to_slice(&mut buffer[..length]);
+            return Ok(length);
         }
         let mut buffer = ReadBuf::new(buffer);
         let mut cx = Context::from_waker(&self.reader);

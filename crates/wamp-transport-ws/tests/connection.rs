@@ -359,6 +359,21 @@ async fn one_read_brings_what_has_come_and_a_bounded_number() {
     }
 }
 
+/// `tungstenite` may read 14 octets at a time if its buffer is not set up well.
+#[tokio::test]
+async fn reads_are_large() {
+    let (mut client, (mut read, _write)) = bare(1 << 20, Serializer::Json).await;
+    client.write_all(&frame(FIN | TEXT, &[b'x'; 1000]).repeat(500)).await.unwrap();
+    let (mut came, mut reads) = (0, 0);
+    while came < 500 {
+        let mut into = Vec::new();
+        read.read(&mut into).await.unwrap();
+        came += into.len();
+        reads += 1;
+    }
+    assert!(reads <= 100, "{reads}");
+}
+
 #[tokio::test]
 async fn what_a_client_says_with_its_request_is_not_lost() {
     let (mut ours, theirs) = duplex(4096);

@@ -72,6 +72,10 @@ impl Realm {
         if !self.is_next(from, "PUBLISH", request) {
             return;
         }
+        if options.ppt.is_some() && !self.sessions.get(from).is_some_and(|s| s.announced.publisher_ppt) {
+            let text = "PUBLISH with ppt_scheme by a publisher that did not announce payload_passthru_mode";
+            return self.violation(from, text);
+        }
         let acknowledge = options.acknowledge == Some(true);
         let wrong = match topic.check(self.config.uri_rules, UriKind::Exact) {
             Err(error) => Some(error.to_string()),

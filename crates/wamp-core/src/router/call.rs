@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use slab::Slab;
-use wamp_proto::RequestId;
+use wamp_proto::message::InvocationDetails;
+use wamp_proto::{RegistrationId, RequestId, Uri};
 
 use super::SessionKey;
 use crate::deadlines::Deadline;
@@ -24,10 +25,21 @@ pub(super) struct Call {
     /// The callee's id for it.
     pub(super) invocation: RequestId,
     pub(super) progress: Progress,
+    /// What its chunks have in common, of a call that is made in chunks.
+    pub(super) upload: Option<Box<Upload>>,
     /// How long the callee may take for the next result.
     pub(super) timeout: Option<Duration>,
     /// When that is over, or the wait after a `kill`.
     pub(super) deadline: Option<Deadline>,
+}
+
+/// A call that is made in chunks: what was fixed with the first one.
+pub(super) struct Upload {
+    pub(super) procedure: Uri,
+    pub(super) registration: RegistrationId,
+    pub(super) details: InvocationDetails,
+    /// The last chunk has come.
+    pub(super) finished: bool,
 }
 
 pub(super) struct Calls {

@@ -7,18 +7,20 @@
 use std::time::Duration;
 
 use wamp_proto::message::{
-    self, CallOptions, CancelMode, InterruptOptions, InvocationDetails, MatchPolicy, RegisterOptions, RequestKind,
+    self, CallOptions, CancelMode, InterruptOptions, InvocationDetails, InvocationPolicy, MatchPolicy, RequestKind,
     ResultDetails,
 };
 use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, RequestId, Serializer, Uri, uri};
 
-use super::call::{Call, CallKey, Calls};
-use super::outbox::{Prepared, check, failure};
-use super::procedures::Procedures;
+use super::call::{Call, CallKey, Calls, Upload};
+use super::disclosure::disclose;
+use super::outbox::{Prepared, Refusal, check, failure};
+use super::procedures::{Callee, Procedures};
 use super::realm::{Due, Realm};
 use super::sessions::SessionKey;
 use crate::progress::{Phase, Progress, Verdict};
+use crate::request_ids::Sequence;
 use crate::{Failure, Reply, Time};
 
 pub(super) struct Dealer {
@@ -48,10 +50,21 @@ impl Realm {
 
     fn register(&mut self, from: SessionKey, register: &message::Register) -> Result<(), Refused> {
         let Some(session) = self.sessions.get_mut(from) else { return Ok(()) };
-        let procedure = &register.procedure;
-        check_registration(&register.options)?;
+        let message::Register { options, procedure, .. } = register;
+        for key in ["match", "invoke"] {
+            if options.extra.contains(key) {
+                return Err((uri::INVALID_ARGUMENT, format!("the option {key:?} has no value that is known")));
+            }
+        }
+        let policy = options.policy.unwrap_or(MatchPolicy::Exact);
+        let invoke = options.invoke.unwrap_or(InvocationPolicy::Single);
+        let kind = match policy {
+            MatchPolicy::Prefix => UriKind::Prefix,
+            MatchPolicy::Wildcard => UriKind::Wildcard,
+            _ => UriKind::Exact,
+        };
         procedure
-            .check(self.config.uri_rules, UriKind::Exact)
+            .check(self.config.uri_rules, kind)
             .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
         if procedure.is_reserved() {
             return Err((uri::INVALID_URI, format!("{procedure:?} is reserved: it begins with \"wamp\"")));
@@ -60,7 +73,12 @@ impl Realm {
         if session.registrations.len() >= limit {
             return Err((uri::UNAVAILABLE, format!("a session may have {limit} registrations")));
         }
-        let Some(registration) = self.dealer.procedures.register(procedure, from) else {
+        let callee = Callee {
+            session: from,
+            forward_timeout: options.forward_timeout == Some(true) && session.announced.callee_timeout,
+            disclose_caller: options.disclose_caller == Some(true),
+        };
+        let Some(registration) = self.dealer.procedures.register(procedure, policy, invoke, callee) else {
             return Err((uri::PROCEDURE_ALREADY_EXISTS, format!("{procedure:?} is registered already")));
         };
         session.registrations.insert(registration, ());
@@ -78,7 +96,7 @@ impl Realm {
             let text = format!("this session has no registration {registration}");
             return self.refuse(from, RequestKind::Unregister, request, uri::NO_SUCH_REGISTRATION, &text);
         }
-        self.dealer.procedures.remove(registration);
+        self.dealer.procedures.remove(registration, from);
         self.out.send(from, message::Unregistered { request: Some(request), details: None });
     }
 
@@ -90,11 +108,26 @@ impl Realm {
         prepared: &Prepared,
     ) {
         let request = call.request;
-        if !self.is_next(from, "CALL", request) {
-            return;
+        let Some(session) = self.sessions.get(from) else { return };
+        let announced = session.announced;
+        match self.sequence(from, request) {
+            Sequence::Next => {}
+            Sequence::Seen if announced.caller_chunks => return self.handle_chunk(from, call, prepared),
+            Sequence::Seen => {
+                let text = format!("CALL with the request id {request}, which was used before");
+                return self.violation(from, &text);
+            }
+            Sequence::Gap { expected } => {
+                let text = format!("CALL with the request id {request}, where {expected} comes next");
+                return self.violation(from, &text);
+            }
         }
-        if call.options.progress == Some(true) {
-            let text = "CALL with progress, where progressive_call_invocations was not announced";
+        if call.options.progress == Some(true) && !announced.caller_chunks {
+            let text = "CALL with progress by a caller that did not announce progressive_call_invocations";
+            return self.violation(from, text);
+        }
+        if call.options.ppt.is_some() && !announced.caller_ppt {
+            let text = "CALL with ppt_scheme by a caller that did not announce payload_passthru_mode";
             return self.violation(from, text);
         }
         if let Err((error, text)) = self.call(now, from, call, prepared) {
@@ -116,29 +149,52 @@ impl Realm {
             .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
         let timeout = timeout(&options)?;
         let willing = options.receive_progress == Some(true) && caller.announced.caller_progress;
+        let in_chunks = options.progress == Some(true);
         let limits = &self.config.limits;
         if caller.calls.len() >= limits.calls {
             return Err((uri::UNAVAILABLE, format!("a session may have {} calls under way", limits.calls)));
         }
-        if willing && caller.progressive_calls >= limits.progressive_calls {
+        if (willing || in_chunks) && caller.progressive_calls >= limits.progressive_calls {
             let limit = limits.progressive_calls;
             return Err((uri::UNAVAILABLE, format!("a session may have {limit} progressive calls under way")));
         }
-        let Some((registration, found)) = self.dealer.procedures.find(&procedure) else {
+        let found = self.dealer.procedures.find(&procedure);
+        let Some((id, registration)) = found.and_then(|id| Some((id, self.dealer.procedures.get_mut(id)?))) else {
             return Err((uri::NO_SUCH_PROCEDURE, format!("no procedure {procedure:?} is registered")));
         };
-        let key = found.callee;
+        let is_pattern = registration.policy != MatchPolicy::Exact;
+        let Callee { session: key, forward_timeout, disclose_caller } = registration.take_turn(&mut self.rng);
         let Some(callee) = self.sessions.get(key) else { return Ok(()) };
         if callee.invocations.len() >= limits.invocations {
             return Err((uri::UNAVAILABLE, "the callee has too many calls under way".to_owned()));
         }
-        let refused = |refusal: super::outbox::Refusal| (refusal.error, refusal.text);
+        if in_chunks && !(callee.announced.callee_chunks && callee.announced.callee_canceling) {
+            let text = "the callee does not take calls in chunks (progressive_call_invocations)";
+            return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
+        }
+        if options.ppt.is_some() && !callee.announced.callee_ppt {
+            let text = "the callee does not take payload_passthru_mode";
+            return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
+        }
+        let willing = willing
+            && (!self.config.strict_features
+                || callee.announced.callee_progress && callee.announced.callee_canceling);
+        let asks = options.disclose_me == Some(true);
         let mut details = InvocationDetails::default();
+        details.progress = in_chunks.then_some(true);
         details.receive_progress = willing.then_some(true);
+        details.procedure = is_pattern.then(|| procedure.clone());
+        details.peer = disclose(self.config.disclosure, asks, disclose_caller, from, caller)?;
+        details.timeout = options.timeout.filter(|_| forward_timeout && timeout.is_some());
         details.ppt = options.ppt;
         let payload = prepared.payload(&payload, callee).map_err(refused)?;
         let invocation = callee.invocation_ids.peek();
-        let message = Message::from(message::Invocation { request: invocation, registration, details, payload });
+        let upload = in_chunks.then(|| {
+            let (procedure, details) = (procedure.detached(), details.clone());
+            Box::new(Upload { procedure, registration: id, details, finished: false })
+        });
+        let message =
+            Message::from(message::Invocation { request: invocation, registration: id, details, payload });
         check(&message, callee).map_err(refused)?;
 
         // Everything is checked; from here on it happens.
@@ -148,7 +204,8 @@ impl Realm {
             callee: key,
             invocation,
             progress: Progress::new(willing),
-            timeout,
+            upload,
+            timeout: timeout.filter(|_| !forward_timeout),
             deadline: None,
         });
         if let Some(callee) = self.sessions.get_mut(key) {
@@ -157,11 +214,61 @@ impl Realm {
         }
         if let Some(caller) = self.sessions.get_mut(from) {
             caller.calls.insert(request, call);
-            caller.progressive_calls += usize::from(willing);
+            caller.progressive_calls += usize::from(willing || in_chunks);
         }
         self.restart_timeout(now, call);
         self.out.send(key, message);
         Ok(())
+    }
+
+    /// A further chunk of a call (Advanced Profile, *Progressive Call Invocations*).
+    fn handle_chunk(&mut self, from: SessionKey, chunk: message::Call, prepared: &Prepared) {
+        let message::Call { request, options, procedure, payload } = chunk;
+        let Some(key) = self.sessions.get(from).and_then(|session| session.calls.get(&request)).copied() else {
+            // The caller does not know yet that its call is over.
+            self.stats.late += 1;
+            return;
+        };
+        let Some(call) = self.dealer.calls.get(key) else { return };
+        let upload = match &call.upload {
+            Some(upload) if upload.procedure != procedure => {
+                self.stats.late += 1;
+                return;
+            }
+            Some(upload) if !upload.finished => upload,
+            Some(_) => {
+                let text = format!("CALL that continues call {request}, whose last chunk has come");
+                return self.violation(from, &text);
+            }
+            None => {
+                let text = format!("CALL with the request id {request}, which was used before");
+                return self.violation(from, &text);
+            }
+        };
+        let Some(callee) = self.sessions.get(call.callee) else { return };
+        let more = options.progress == Some(true);
+        let invocation = prepared.payload(&payload, callee).and_then(|payload| {
+            let mut details = upload.details.clone();
+            details.progress = more.then_some(true);
+            let registration = upload.registration;
+            let message = message::Invocation { request: call.invocation, registration, details, payload };
+            let message = Message::from(message);
+            check(&message, callee).map(|()| message)
+        });
+        match invocation {
+            Ok(message) => {
+                self.out.send(call.callee, message);
+                self.stats.chunks += 1;
+                let call = self.dealer.calls.get_mut(key);
+                if let Some(upload) = call.and_then(|call| call.upload.as_mut()) {
+                    upload.finished = !more;
+                }
+            }
+            Err(refusal) => {
+                self.interrupt(key, CancelMode::KillNoWait, refusal.error.clone());
+                self.fail(key, refusal.error, &refusal.text);
+            }
+        }
     }
 
     pub(super) fn handle_yield(
@@ -171,6 +278,10 @@ impl Realm {
         result: message::Yield,
         prepared: &Prepared,
     ) {
+        if result.options.ppt.is_some() && !self.sessions.get(from).is_some_and(|s| s.announced.callee_ppt) {
+            let text = "YIELD with ppt_scheme by a callee that did not announce payload_passthru_mode";
+            return self.violation(from, text);
+        }
         let Some(key) = self.invoked(from, "YIELD", result.request) else { return };
         let mut details = ResultDetails::default();
         details.ppt = result.options.ppt;
@@ -267,8 +378,11 @@ impl Realm {
     ) -> Result<Message, Refused> {
         let gone = || (uri::CANCELED, "the caller is gone".to_owned());
         let caller = self.sessions.get(call.caller).ok_or_else(gone)?;
-        let refused = |refusal: super::outbox::Refusal| (refusal.error, refusal.text);
         let request = call.request;
+        if details.ppt.is_some() && !caller.announced.caller_ppt {
+            let text = "the caller does not take payload_passthru_mode";
+            return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
+        }
         let message = match reply {
             Reply::Progress(payload) => {
                 let mut payload = prepared.payload(&payload, caller).map_err(refused)?;
@@ -348,7 +462,7 @@ impl Realm {
             self.fail(call, uri::CANCELED, "the callee is gone");
         }
         for registration in registrations {
-            self.dealer.procedures.remove(registration);
+            self.dealer.procedures.remove(registration, key);
         }
     }
 
@@ -377,7 +491,7 @@ impl Realm {
         let call = self.dealer.calls.remove(key)?;
         if let Some(caller) = self.sessions.get_mut(call.caller) {
             caller.calls.remove(&call.request);
-            caller.progressive_calls -= usize::from(call.progress.is_willing());
+            caller.progressive_calls -= usize::from(call.progress.is_willing() || call.upload.is_some());
         }
         if let Some(callee) = self.sessions.get_mut(call.callee) {
             callee.invocations.remove(&call.invocation);
@@ -402,9 +516,16 @@ impl Realm {
         call.deadline = after.map(|after| self.deadlines.set(now + after, Due::Call(key)));
     }
 
-    pub(super) fn serializer_of_callee(&self, call: &message::Call) -> Option<Serializer> {
-        let (_, registration) = self.dealer.procedures.find(&call.procedure)?;
-        Some(self.sessions.get(registration.callee)?.serializer)
+    pub(super) fn serializer_of_callee(&self, from: SessionKey, call: &message::Call) -> Option<Serializer> {
+        let running = self.sessions.get(from)?.calls.get(&call.request);
+        let callee = match running.and_then(|key| self.dealer.calls.get(*key)) {
+            Some(call) => call.callee,
+            None => {
+                let registration = self.dealer.procedures.find(&call.procedure)?;
+                self.dealer.procedures.get(registration)?.next()?.session
+            }
+        };
+        Some(self.sessions.get(callee)?.serializer)
     }
 
     pub(super) fn serializer_of_caller(&self, callee: SessionKey, invocation: RequestId) -> Option<Serializer> {
@@ -413,21 +534,8 @@ impl Realm {
     }
 }
 
-fn check_registration(options: &RegisterOptions) -> Result<(), Refused> {
-    for key in ["match", "invoke"] {
-        if options.extra.contains(key) {
-            return Err((uri::INVALID_ARGUMENT, format!("the option {key:?} has no value that is known")));
-        }
-    }
-    if !matches!(options.policy, None | Some(MatchPolicy::Exact)) {
-        let text = "this router has no pattern-based registrations";
-        return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
-    }
-    if !matches!(options.invoke, None | Some(message::InvocationPolicy::Single)) {
-        let text = "this router has no shared registrations";
-        return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
-    }
-    Ok(())
+fn refused(refusal: Refusal) -> Refused {
+    (refusal.error, refusal.text)
 }
 
 /// The timeout of a call, or what is wrong with it.

@@ -5,9 +5,15 @@ use wamp_proto::{Feature, Features, Role, Roles};
 /// Each feature that the dealer and the broker have.
 const ANNOUNCED: &[(Role, Feature)] = &[
     (Role::Dealer, Feature::ProgressiveCallResults),
+    (Role::Dealer, Feature::ProgressiveCallInvocations),
     (Role::Dealer, Feature::CallCanceling),
     (Role::Dealer, Feature::CallTimeout),
+    (Role::Dealer, Feature::CallerIdentification),
+    (Role::Dealer, Feature::PatternBasedRegistration),
+    (Role::Dealer, Feature::SharedRegistration),
+    (Role::Dealer, Feature::PayloadPassthruMode),
     (Role::Broker, Feature::PublisherExclusion),
+    (Role::Broker, Feature::PayloadPassthruMode),
 ];
 
 /// The roles of WELCOME.
@@ -26,8 +32,20 @@ pub(super) fn announced() -> Roles {
 pub(super) struct Announced {
     /// The caller takes progressive results.
     pub(super) caller_progress: bool,
+    /// The caller sends calls in chunks.
+    pub(super) caller_chunks: bool,
+    /// The callee sends progressive results.
+    pub(super) callee_progress: bool,
+    /// The callee takes calls in chunks.
+    pub(super) callee_chunks: bool,
     /// The callee takes INTERRUPT.
     pub(super) callee_canceling: bool,
+    /// The callee watches timeouts.
+    pub(super) callee_timeout: bool,
+    /// Payload passthru mode, as a caller, a callee and a publisher.
+    pub(super) caller_ppt: bool,
+    pub(super) callee_ppt: bool,
+    pub(super) publisher_ppt: bool,
     /// The client fails on a progressive RESULT without explicit arguments.
     pub(super) wants_explicit_arguments: bool,
 }
@@ -36,7 +54,14 @@ impl Announced {
     pub(super) fn new(roles: &Roles, agent: Option<&str>) -> Self {
         Self {
             caller_progress: roles.has(Role::Caller, Feature::ProgressiveCallResults),
+            caller_chunks: roles.has(Role::Caller, Feature::ProgressiveCallInvocations),
+            callee_progress: roles.has(Role::Callee, Feature::ProgressiveCallResults),
+            callee_chunks: roles.has(Role::Callee, Feature::ProgressiveCallInvocations),
             callee_canceling: roles.has(Role::Callee, Feature::CallCanceling),
+            callee_timeout: roles.has(Role::Callee, Feature::CallTimeout),
+            caller_ppt: roles.has(Role::Caller, Feature::PayloadPassthruMode),
+            callee_ppt: roles.has(Role::Callee, Feature::PayloadPassthruMode),
+            publisher_ppt: roles.has(Role::Publisher, Feature::PayloadPassthruMode),
             wants_explicit_arguments: agent.is_some_and(|agent| agent.starts_with("AutobahnPython")),
         }
     }

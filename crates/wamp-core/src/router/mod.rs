@@ -8,8 +8,10 @@ mod accept;
 mod broker;
 mod call;
 mod dealer;
+mod disclosure;
 mod features;
 mod outbox;
+mod pattern;
 mod procedures;
 mod realm;
 mod sessions;
@@ -17,5 +19,5 @@ mod topics;
 
 pub use accept::{Accept, AcceptEvent};
 pub use outbox::Prepared;
-pub use realm::{Closing, Config, Event, Join, Limits, Realm, Stats, Sizes};
+pub use realm::{Closing, Config, Disclosure, Event, Join, Limits, Realm, Stats, Sizes};
 pub use sessions::SessionKey;

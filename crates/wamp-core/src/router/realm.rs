@@ -32,6 +32,15 @@ pub struct Config {
     pub uri_rules: UriRules,
     /// What one session may take.
     pub limits: Limits,
+    /// Treats a callee that does not announce canceling as one without progressive results, as the
+    /// specification wants. By default `receive_progress` is forwarded to every callee, since many stream
+    /// without announcing all of it.
+    pub strict_features: bool,
+    /// Takes request ids that are not sequential, for old clients that draw them. By default they are a
+    /// violation.
+    pub lenient_request_ids: bool,
+    /// Whether callees learn who calls.
+    pub disclosure: Disclosure,
     /// How long a callee may take to answer a `kill`; 30 s by default.
     pub kill_timeout: Duration,
     /// How long a client may take to answer GOODBYE; 5 s by default.
@@ -46,10 +55,26 @@ impl Config {
             agent: ByteString::from_static(concat!("wamp-rs/", env!("CARGO_PKG_VERSION"))),
             uri_rules: UriRules::default(),
             limits: Limits::default(),
+            strict_features: false,
+            lenient_request_ids: false,
+            disclosure: Disclosure::default(),
             kill_timeout: Duration::from_secs(30),
             goodbye_timeout: Duration::from_secs(5),
         }
     }
+}
+
+/// Whether callees learn who calls (Advanced Profile, *Caller Identification*).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Disclosure {
+    /// If the caller or the callee asked for it.
+    #[default]
+    OnRequest,
+    /// Always.
+    Always,
+    /// Never; a caller that asks for it is refused.
+    Never,
 }
 
 /// What one session may take of a realm.
@@ -127,6 +152,8 @@ pub struct Stats {
     pub progressive_results: u64,
     /// Replies to calls that were over.
     pub late: u64,
+    /// Chunks of progressive calls that went to their callees.
+    pub chunks: u64,
     /// Progressive results that no caller had asked for.
     pub unsolicited: u64,
     /// Calls that took too long.
@@ -227,11 +254,13 @@ impl Realm {
         welcome.roles = features::announced();
         welcome.agent = Some(self.config.agent.clone());
         welcome.realm = Some(self.config.name.clone());
-        welcome.authid = Some(identity.authid);
-        welcome.authrole = Some(identity.authrole);
+        welcome.authid = Some(identity.authid.clone());
+        welcome.authrole = Some(identity.authrole.clone());
         welcome.authmethod = Some(identity.authmethod);
         welcome.authprovider = Some(identity.authprovider);
         let session = Session {
+            authid: identity.authid,
+            authrole: identity.authrole,
             announced: Announced::new(&details.roles, details.agent.as_deref()),
             serializer,
             max_message,
@@ -254,7 +283,7 @@ impl Realm {
     pub fn transcodings(&self, from: SessionKey, message: &Message) -> Vec<Serializer> {
         let own = message.payload().serializer();
         let mut wanted = match message {
-            Message::Call(call) => self.serializer_of_callee(call).into_iter().collect(),
+            Message::Call(call) => self.serializer_of_callee(from, call).into_iter().collect(),
             Message::Yield(result) => self.serializer_of_caller(from, result.request).into_iter().collect(),
             Message::Error(error) => self.serializer_of_caller(from, error.request).into_iter().collect(),
             Message::Publish(publish) => self.serializers_of_subscribers(publish),
@@ -386,8 +415,7 @@ impl Realm {
 
     /// Judges the id of a request. `false`: it was a violation, and the session is over.
     pub(super) fn is_next(&mut self, from: SessionKey, name: &str, request: RequestId) -> bool {
-        let Some(session) = self.sessions.get_mut(from) else { return false };
-        match session.requests.check(request) {
+        match self.sequence(from, request) {
             Sequence::Next => return true,
             Sequence::Seen => {
                 let text = format!("{name} with the request id {request}, which was used before");
@@ -399,6 +427,17 @@ impl Realm {
             }
         }
         false
+    }
+
+    /// How the id of a request stands to those before it; the next one counts as used from now on.
+    pub(super) fn sequence(&mut self, from: SessionKey, request: RequestId) -> Sequence {
+        let lenient = self.config.lenient_request_ids;
+        match self.sessions.get_mut(from) {
+            Some(session) if lenient && session.calls.contains_key(&request) => Sequence::Seen,
+            Some(_) if lenient => Sequence::Next,
+            Some(session) => session.requests.check(request),
+            None => Sequence::Seen,
+        }
     }
 
     /// Answers a request with ERROR.

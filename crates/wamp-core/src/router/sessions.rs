@@ -1,7 +1,7 @@
 //! The sessions of a realm.
 
 use slab::Slab;
-use wamp_proto::{RegistrationId, RequestId, Serializer, SessionId, SubscriptionId};
+use wamp_proto::{ByteString, RegistrationId, RequestId, Serializer, SessionId, SubscriptionId};
 
 use super::call::CallKey;
 use super::features::Announced;
@@ -25,6 +25,8 @@ impl SessionKey {
 }
 
 pub(super) struct Session {
+    pub(super) authid: ByteString,
+    pub(super) authrole: ByteString,
     pub(super) announced: Announced,
     pub(super) serializer: Serializer,
     /// The greatest message that its link takes.

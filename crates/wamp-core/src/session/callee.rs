@@ -74,6 +74,9 @@ impl Session {
     /// [`ReplyError::Over`] if the call has ended meanwhile; [`ReplyError::NotAsked`] for progress that the
     /// caller did not ask for. Then nothing was sent.
     pub fn reply(&mut self, _now: Time, invocation: RequestId, reply: Reply) -> Result<(), ReplyError> {
+        if !self.is_open() {
+            return Err(ReplyError::Over);
+        }
         let entry = self.callee.invocations.get_mut(&invocation).ok_or(ReplyError::Over)?;
         match entry.progress.on_reply(reply.kind()) {
             Verdict::Deliver => {}
@@ -146,6 +149,10 @@ impl Session {
                 "INVOCATION with the request id {}, which was used before",
                 invocation.request
             ));
+        }
+        if self.is_leaving() {
+            // It crossed our GOODBYE, upon which the router answers for us.
+            return;
         }
         let willing = invocation.details.receive_progress == Some(true);
         let entry = Invocation { progress: Progress::new(willing), answers_cancel: false };

@@ -1,5 +1,7 @@
 //! What a session tells its program.
 
+use std::fmt;
+
 use wamp_proto::message::{self, CancelMode, EventDetails};
 use wamp_proto::{ByteString, Payload, PublicationId, RegistrationId, RequestId, Roles, SessionId, SubscriptionId, Uri};
 
@@ -138,4 +140,21 @@ pub enum Closed {
     Lost,
     /// The router did not answer HELLO in time.
     JoinTimeout,
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = |f: &mut fmt::Formatter<'_>, verb, reason, message: &Option<ByteString>| match message {
+            Some(message) => write!(f, "the router {verb} it with {reason}: {message}"),
+            None => write!(f, "the router {verb} it with {reason}"),
+        };
+        match self {
+            Closed::Left => f.write_str("this end left"),
+            Closed::ByRouter { reason, message } => said(f, "closed", reason, message),
+            Closed::Aborted { reason, message } => said(f, "aborted", reason, message),
+            Closed::Violation(text) => write!(f, "the router broke the protocol: {text}"),
+            Closed::Lost => f.write_str("the connection was lost"),
+            Closed::JoinTimeout => f.write_str("the router did not answer HELLO in time"),
+        }
+    }
 }

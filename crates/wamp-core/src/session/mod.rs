@@ -161,6 +161,16 @@ impl Session {
         self.state == State::Open
     }
 
+    /// Whether this end has said GOODBYE and waits for the router's.
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Leaving { .. })
+    }
+
+    /// The id that the next request will have, for a driver that measures a message before it asks for it.
+    pub fn next_request(&self) -> RequestId {
+        self.ids.peek()
+    }
+
     /// Whether the session is over.
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed
@@ -261,8 +271,11 @@ impl Session {
         self.router.has(role, feature)
     }
 
+    /// After GOODBYE a peer says nothing more (Basic Profile, *Session Closing*).
     fn send(&mut self, message: impl Into<Message>) {
-        self.transmit.push_back(message.into());
+        if !self.is_leaving() {
+            self.transmit.push_back(message.into());
+        }
     }
 
     /// An id for a request whose answer will be about this.
@@ -290,8 +303,8 @@ impl Session {
     fn abort(&mut self, reason: Uri, text: &str) {
         let mut details = CloseDetails::default();
         details.message = Some(ByteString::from(text));
-        self.transmit.clear();
-        self.send(message::Abort { details, reason, payload: wamp_proto::Payload::empty() });
+        let abort = message::Abort { details, reason, payload: wamp_proto::Payload::empty() };
+        self.transmit = VecDeque::from([abort.into()]);
     }
 
     fn close(&mut self, closed: Closed) {

@@ -26,8 +26,8 @@ fn what_cannot_be_registered_or_called_is_answered_with_the_reason() {
     refused(&mut net, a, r#"[64,2,{},"com.myapp.longop"]"#, 64, "wamp.error.procedure_already_exists");
     refused(&mut net, b, r#"[64,2,{},"com..longop"]"#, 64, "wamp.error.invalid_uri");
     refused(&mut net, b, r#"[64,3,{},"wamp.longop"]"#, 64, "wamp.error.invalid_uri");
-    refused(&mut net, b, r#"[64,4,{"match":"prefix"},"com.myapp"]"#, 64, "wamp.error.feature_not_supported");
-    refused(&mut net, b, r#"[64,5,{"invoke":"random"},"com.myapp.x"]"#, 64, "wamp.error.feature_not_supported");
+    refused(&mut net, b, r#"[64,4,{"match":"prefix"},"com..myapp"]"#, 64, "wamp.error.invalid_uri");
+    refused(&mut net, b, r#"[64,5,{"invoke":1},"com.myapp.x"]"#, 64, "wamp.error.invalid_argument");
     refused(&mut net, b, r#"[64,6,{"match":"regex"},"com.myapp.x"]"#, 64, "wamp.error.invalid_argument");
     refused(&mut net, b, r#"[48,7,{},"com.myapp.nothing"]"#, 48, "wamp.error.no_such_procedure");
     refused(&mut net, b, r#"[48,8,{},"com.myapp.long op"]"#, 48, "wamp.error.invalid_uri");

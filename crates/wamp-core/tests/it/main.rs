@@ -4,5 +4,7 @@ mod broker;
 mod calls;
 mod join;
 mod net;
+mod progressive_invocations;
 mod progressive_results;
+mod registrations;
 mod violations;

@@ -254,9 +254,14 @@ pub fn args<T: serde::Serialize>(serializer: Serializer, value: &T) -> Payload {
     Payload::new(serializer, value).unwrap()
 }
 
-/// Every role, with the features that ours have.
+/// Every role, with every feature that a dealer looks at.
 pub fn all_roles() -> Roles {
-    session::Config::new("realm1").roles
+    let caller = Features::none()
+        .with(Feature::ProgressiveCallResults)
+        .with(Feature::ProgressiveCallInvocations)
+        .with(Feature::PayloadPassthruMode);
+    let callee = caller.clone().with(Feature::CallCanceling);
+    basic_roles().with(Role::Caller, caller).with(Role::Callee, callee)
 }
 
 /// Every role, with no feature.

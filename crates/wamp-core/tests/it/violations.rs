@@ -56,8 +56,8 @@ fn each_violation_has_its_sentence() {
         (&[r#"[8,50,1,{},"com.myapp.error"]"#], "ERROR, element 2 (REQUEST.Type): expected code of a request (16, 32, 34, 48, 64, 66 or 68), found 50"),
         // behaviour 14
         (
-            &[r#"[48,3,{"progress":true},"com.myapp.longop"]"#],
-            "CALL with progress, where progressive_call_invocations was not announced",
+            &[r#"[48,3,{},"com.myapp.offender"]"#, r#"[48,3,{},"com.myapp.offender"]"#],
+            "CALL with the request id 3, which was used before",
         ),
         // behaviour 60
         (&["[99]"], "expected code of a message, found 99"),

@@ -1,0 +1,123 @@
+//! Publishing to topics.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use serde::Serialize;
+use tokio::sync::oneshot;
+use wamp_proto::message::{self, PublishOptions};
+use wamp_proto::{Args, Payload, PublicationId, Uri};
+
+use crate::body::Body;
+use crate::error::{RequestError, Unsent};
+use crate::session::Session;
+use crate::waiters::Request;
+
+impl Session {
+    /// Publishes to a topic.
+    ///
+    /// ```
+    /// # use wamp_client::{RequestError, Session};
+    /// # async fn example(session: Session) -> Result<(), RequestError> {
+    /// session.publish("com.example.onstart").args(("engine", 1)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish(&self, topic: impl Into<Uri>) -> Publish {
+        Publish {
+            body: Body::new(Some(self.serializer())),
+            session: self.clone(),
+            topic: topic.into(),
+            options: PublishOptions::default(),
+        }
+    }
+}
+
+/// Something to be published. Await it.
+///
+/// Without [`acknowledge`](Self::acknowledge) it is done, with `None`, when it is queued.
+#[must_use = "nothing is published until it is awaited"]
+pub struct Publish {
+    session: Session,
+    topic: Uri,
+    options: PublishOptions,
+    body: Body,
+}
+
+impl Publish {
+    /// More positional arguments: each element of a tuple or a list is one.
+    pub fn args(mut self, values: impl Args) -> Self {
+        self.body.args(&values);
+        self
+    }
+
+    /// One more positional argument, whatever the value is.
+    pub fn arg(mut self, value: impl Serialize) -> Self {
+        self.body.arg(&value);
+        self
+    }
+
+    /// One more keyword argument.
+    pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
+        self.body.kwarg(name, &value);
+        self
+    }
+
+    /// More keyword arguments: each field of a struct, each entry of a map is one.
+    pub fn kwargs(mut self, values: impl Serialize) -> Self {
+        self.body.kwargs(&values);
+        self
+    }
+
+    /// All arguments, as they came from somewhere else. It excludes the other ways to say them.
+    pub fn payload(mut self, payload: Payload) -> Self {
+        self.body.payload(payload);
+        self
+    }
+
+    /// Waits for the router's answer: the publication's id, or why there is none.
+    pub fn acknowledge(mut self) -> Self {
+        self.options.acknowledge = Some(true);
+        self
+    }
+
+    /// Whether this session itself gets no event for it; so it is unless this is `false`.
+    pub fn exclude_me(mut self, exclude: bool) -> Self {
+        self.options.exclude_me = Some(exclude);
+        self
+    }
+}
+
+impl IntoFuture for Publish {
+    type Output = Result<Option<PublicationId>, RequestError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Publish { session, topic, options, body } = self;
+        Box::pin(async move {
+            let payload = body.finish(session.serializer())?;
+            session.shared.check_size(payload.len(), &topic, |request| {
+                let (options, topic, payload) = (options.clone(), topic.clone(), payload.clone());
+                message::Publish { request, options, topic, payload }.into()
+            })?;
+            let (waiter, answer) = oneshot::channel();
+            let acknowledged = options.acknowledge == Some(true);
+            let publish = move |state: &mut crate::waiters::State, now| -> Result<(), Unsent> {
+                match state.session.publish(now, options, topic, payload) {
+                    Ok(request) if acknowledged => {
+                        state.requests.insert(request, Request::Publish(waiter));
+                        Ok(())
+                    }
+                    Ok(_) => Ok(()),
+                    Err(misuse) => Err(state.refused(misuse)),
+                }
+            };
+            session.shared.with_room(publish).await?;
+            if !acknowledged {
+                return Ok(None);
+            }
+            // The waiter is kept until it is told.
+            answer.await.unwrap_or(Err(RequestError::Gone)).map(Some)
+        })
+    }
+}

@@ -1,0 +1,309 @@
+//! Subscribing to topics: events for a handler, or as a stream.
+
+use std::fmt;
+use std::future::{Future, IntoFuture, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use serde::Deserialize;
+use tokio::sync::oneshot;
+use wamp_proto::message::{self, SubscribeOptions};
+use wamp_proto::{Payload, PayloadError, PublicationId, SubscriptionId, Uri};
+
+use crate::driver::Shared;
+use crate::error::{RequestError, Unsent};
+use crate::inbox::{Inbox, Taken};
+use crate::session::Session;
+use crate::waiters::{Feed, Request, State};
+
+/// What the events of one subscriber may take while they wait, unless said otherwise.
+const BUFFER: usize = 16 << 20;
+
+/// Something that was published to a topic.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub(crate) id: PublicationId,
+    /// `None`: the topic that was subscribed to.
+    pub(crate) topic: Option<Uri>,
+    pub(crate) payload: Payload,
+}
+
+impl Event {
+    /// The list of positional arguments, as a tuple, an array or a `Vec`.
+    ///
+    /// # Errors
+    /// Says which argument does not fit.
+    pub fn args<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
+        self.payload.args()
+    }
+
+    /// The keyword arguments, as a struct or a map.
+    ///
+    /// # Errors
+    /// Says which keyword does not fit.
+    pub fn kwargs<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
+        self.payload.kwargs()
+    }
+
+    /// The value that the arguments stand for; see the table at [`Payload`].
+    ///
+    /// # Errors
+    /// Says which argument does not fit.
+    pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
+        self.payload.decode()
+    }
+
+    /// All arguments, as they came.
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// What was published to.
+    pub fn topic(&self) -> &Uri {
+        static NONE: Uri = Uri::from_static("");
+        self.topic.as_ref().unwrap_or(&NONE)
+    }
+
+    /// The publication's id.
+    pub fn publication(&self) -> PublicationId {
+        self.id
+    }
+}
+
+impl Session {
+    /// Subscribes to a topic. The events are handed to the handler in order, one at a time, on a task of the
+    /// subscription. While they wait they may take 16 MiB; what comes beyond that is dropped and counted.
+    ///
+    /// ```
+    /// # use wamp_client::{Event, RequestError, Session};
+    /// # async fn example(session: Session) -> Result<(), RequestError> {
+    /// let subscription = session
+    ///     .subscribe("com.example.onstart", |event: Event| async move {
+    ///         let started: Result<(String, u32), _> = event.args();
+    ///         # drop(started);
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe<H, F>(&self, topic: impl Into<Uri>, handler: H) -> Subscribe
+    where
+        H: FnMut(Event) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let serve = move |feed, topic| -> Serving { Box::pin(serve(feed, topic, handler)) };
+        Subscribe { session: self.clone(), topic: topic.into(), buffer: BUFFER, serve: Box::new(serve) }
+    }
+
+    /// Subscribes to a topic, with a stream of its events. While they wait they may take 16 MiB; what comes
+    /// beyond that is dropped and counted.
+    ///
+    /// # Errors
+    /// The router refused, or the session is over.
+    pub async fn subscribe_stream(&self, topic: impl Into<Uri>) -> Result<EventStream, RequestError> {
+        let topic = topic.into();
+        let subscription = subscribe(self, topic.clone(), BUFFER).await?;
+        Ok(EventStream { subscription, topic, over: false })
+    }
+}
+
+type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A topic to be subscribed to. Await it for the subscription.
+#[must_use = "nothing is subscribed to until it is awaited"]
+pub struct Subscribe {
+    session: Session,
+    topic: Uri,
+    buffer: usize,
+    serve: Box<dyn FnOnce(Arc<Feed>, Uri) -> Serving + Send>,
+}
+
+impl Subscribe {
+    /// How many octets of events may wait for the handler; 16 MiB by default.
+    pub fn buffer(mut self, octets: usize) -> Self {
+        self.buffer = octets;
+        self
+    }
+}
+
+impl IntoFuture for Subscribe {
+    type Output = Result<Subscription, RequestError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Subscribe { session, topic, buffer, serve } = self;
+        Box::pin(async move {
+            let subscription = subscribe(&session, topic.clone(), buffer).await?;
+            session.shared.runtime().spawn(serve(subscription.feed.clone(), topic));
+            Ok(subscription)
+        })
+    }
+}
+
+/// Subscribes. If this is dropped before the answer has come, the subscription ends when it comes, or with
+/// the first event after it.
+async fn subscribe(session: &Session, topic: Uri, buffer: usize) -> Result<Subscription, RequestError> {
+    session.shared.check_size(0, &topic, |request| {
+        message::Subscribe { request, options: SubscribeOptions::default(), topic: topic.clone() }.into()
+    })?;
+    let mut unanswered = Unanswered { feed: Arc::new(Inbox::new(buffer)), answered: false };
+    let feed = unanswered.feed.clone();
+    let (waiter, answer) = oneshot::channel();
+    let subscribe = move |state: &mut State, now| -> Result<(), Unsent> {
+        match state.session.subscribe(now, SubscribeOptions::default(), topic) {
+            Ok(request) => {
+                state.requests.insert(request, Request::Subscribe(feed, waiter));
+                Ok(())
+            }
+            Err(misuse) => Err(state.refused(misuse)),
+        }
+    };
+    session.shared.with_room(subscribe).await?;
+    // The waiter is kept until it is told.
+    let id = answer.await.unwrap_or(Err(RequestError::Gone))?;
+    unanswered.answered = true;
+    Ok(Subscription { shared: session.shared.clone(), id, feed: unanswered.feed.clone() })
+}
+
+/// A subscriber that gives up when it is dropped without an answer.
+struct Unanswered {
+    feed: Arc<Feed>,
+    answered: bool,
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.feed.finish(());
+        }
+    }
+}
+/// Hands the events of a feed to a handler. A panic ends the handling of its event only.
+async fn serve<H, F>(feed: Arc<Feed>, topic: Uri, mut handler: H)
+where
+    H: FnMut(Event) -> F,
+    F: Future<Output = ()>,
+{
+    while let Taken::Item(mut event) = poll_fn(|cx| feed.poll_take(cx)).await {
+        event.topic.get_or_insert_with(|| topic.clone());
+        let Ok(handling) = catch_unwind(AssertUnwindSafe(|| handler(event))) else { continue };
+        let mut handling = pin!(handling);
+        poll_fn(|cx| {
+            let polled = catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx)));
+            polled.unwrap_or(Poll::Ready(()))
+        })
+        .await;
+    }
+}
+
+/// A subscription with a handler. It lasts until [`unsubscribe`](Self::unsubscribe) or the end of the
+/// session; dropping this changes nothing.
+#[derive(Clone)]
+pub struct Subscription {
+    shared: Arc<Shared>,
+    id: SubscriptionId,
+    feed: Arc<Feed>,
+}
+
+impl Subscription {
+    /// The subscription's id.
+    pub fn id(&self) -> SubscriptionId {
+        self.id
+    }
+
+    /// Ends the subscription. Events that have come already are still handled.
+    ///
+    /// # Errors
+    /// [`RequestError::Gone`] if it has ended before; or the session is over.
+    pub async fn unsubscribe(&self) -> Result<(), RequestError> {
+        let (waiter, answer) = oneshot::channel();
+        self.shared.with(|state, now| state.unsubscribe(now, self.id, &self.feed, Some(waiter)));
+        // The waiter is kept until it is told.
+        answer.await.unwrap_or(Err(RequestError::Gone))
+    }
+
+    fn end(&self) {
+        self.shared.with(|state, now| state.unsubscribe(now, self.id, &self.feed, None));
+    }
+
+    /// A guard that ends the subscription when it is dropped.
+    pub fn into_guard(self) -> SubscriptionGuard {
+        SubscriptionGuard { subscription: self }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Subscription").field(&self.id).finish()
+    }
+}
+
+/// A subscription that ends when this is dropped.
+#[derive(Debug)]
+#[must_use = "dropping it ends the subscription"]
+pub struct SubscriptionGuard {
+    subscription: Subscription,
+}
+
+impl Drop for SubscriptionGuard {
+    fn drop(&mut self) {
+        self.subscription.end();
+    }
+}
+
+/// The events of a topic. Dropping it ends the subscription. Besides [`next`](Self::next) there is
+/// [`Stream`].
+#[must_use = "dropping it ends the subscription"]
+pub struct EventStream {
+    subscription: Subscription,
+    topic: Uri,
+    over: bool,
+}
+
+impl EventStream {
+    /// The next event; `None` when the session is over. May be dropped at any time without losing one.
+    #[allow(clippy::should_implement_trait, reason = "as every stream has it")]
+    pub async fn next(&mut self) -> Option<Event> {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        match ready!(self.subscription.feed.poll_take(cx)) {
+            Taken::Item(mut event) => {
+                event.topic.get_or_insert_with(|| self.topic.clone());
+                Poll::Ready(Some(event))
+            }
+            Taken::End(()) => {
+                self.over = true;
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+impl Stream for EventStream {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.get_mut().poll_event(cx)
+    }
+}
+
+impl fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.subscription.id;
+        f.debug_struct("EventStream").field("id", &id).field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        self.subscription.end();
+    }
+}

@@ -1,0 +1,34 @@
+//! Whether a callee learns who calls (Advanced Profile, *Caller Identification*).
+
+use wamp_proto::message::Discloser;
+use wamp_proto::{Uri, uri};
+
+use super::SessionKey;
+use super::realm::Disclosure;
+use super::sessions::Session;
+
+/// What the callee is told about the caller: nothing, unless one of them asked and the realm allows it.
+pub(super) fn disclose(
+    policy: Disclosure,
+    caller_asks: bool,
+    callee_asks: bool,
+    key: SessionKey,
+    caller: &Session,
+) -> Result<Option<Box<Discloser>>, (Uri, String)> {
+    let disclosed = match policy {
+        Disclosure::Never if caller_asks => {
+            let text = "this realm does not disclose who calls";
+            return Err((uri::DISCLOSE_ME_DISALLOWED, text.to_owned()));
+        }
+        Disclosure::Never => false,
+        Disclosure::OnRequest => caller_asks || callee_asks,
+        Disclosure::Always => true,
+    };
+    Ok(disclosed.then(|| {
+        let mut peer = Discloser::default();
+        peer.caller = Some(key.id());
+        peer.caller_authid = Some(caller.authid.clone());
+        peer.caller_authrole = Some(caller.authrole.clone());
+        Box::new(peer)
+    }))
+}
