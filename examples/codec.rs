@@ -64,6 +64,7 @@ fn encode(serializer: Serializer, json: &str) -> Result<String, String> {
 fn from_hex(hex: &str) -> Result<Vec<u8>, String> {
     let digits: Vec<u8> = hex
         .chars()
+        .filter(|c| !c.is_whitespace())
         .map(|c| c.to_digit(16).map(|digit| digit as u8).ok_or(format!("{c:?} is no hex digit")))
         .collect::<Result<_, _>>()?;
     if digits.len() % 2 == 1 {

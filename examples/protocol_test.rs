@@ -25,8 +25,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     options.timeout = Some(wamp_proto::message::Millis(100));
     net.session(caller).call(now, options, "com.myapp.longop".into(), Payload::empty())?;
     net.run(now);
-    let invocation = net.session(callee).poll_event().into_iter().chain(net.session(callee).poll_event());
-    let Some(Event::Invoked(invocation)) = invocation.last() else { panic!("not invoked") };
+    let events = std::iter::from_fn(|| net.session(callee).poll_event());
+    let Some(Event::Invoked(invocation)) = events.last() else { panic!("not invoked") };
 
     for i in 0..2 {
         now = now + Duration::from_millis(80);

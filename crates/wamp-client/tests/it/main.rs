@@ -1,0 +1,13 @@
+//! The client against a peer that plays the router, message by message. Messages are JSON and are written
+//! here as the specification writes them.
+
+mod back_pressure;
+mod calls;
+mod canceling;
+mod closing;
+mod connecting;
+mod peer;
+mod procedures;
+mod pubsub;
+mod stream_procedures;
+mod streams;

@@ -1,0 +1,211 @@
+//! One port for RawSocket and WebSocket, and what else knocks at it.
+
+use tokio::net::{TcpStream, UnixStream};
+use wamp_proto::Serializer;
+use wamp_transport_ws as ws;
+
+use crate::support::{Bystander, HELLO, House, SERIALIZERS, Way, within};
+use crate::wire::{HANDSHAKE, UPGRADE, Wire, frame, ws_frame};
+
+// behaviour 52
+#[tokio::test]
+async fn one_listener_serves_rawsocket_and_websocket_on_any_path() {
+    let house = House::new().await;
+    let mut peers = Vec::new();
+    for serializer in SERIALIZERS {
+        peers.push(house.join(Way::RawSocket, serializer).await);
+        peers.push(house.join(Way::WebSocket, serializer).await);
+    }
+    for path in ["/", "/ws", "/a/b?c=d"] {
+        let mut wire = Wire::connect(&house).await;
+        wire.write(UPGRADE.replacen(" / ", &format!(" {path} "), 1).as_bytes()).await;
+        assert!(wire.response().await.starts_with("HTTP/1.1 101 "), "{path}");
+    }
+    // The same on a Unix socket.
+    let mut wire = Wire { stream: within(UnixStream::connect(&house.unix)).await.unwrap() };
+    wire.join_ws(HELLO).await;
+    let mut wire = Wire { stream: within(UnixStream::connect(&house.unix)).await.unwrap() };
+    wire.join_rawsocket(HELLO).await;
+    assert_eq!(house.router.stats("realm1").unwrap().1.sessions, 8);
+}
+
+// behaviour 52
+#[tokio::test]
+async fn what_speaks_neither_is_refused_without_harm() {
+    let house = House::new().await;
+    let mut bystander = Bystander::new(&house.router).await;
+    let long_head = format!("GET / HTTP/1.1\r\nX: {}\r\n", "x".repeat(20_000));
+    let table: &[(&[u8], &str)] = &[
+        // An ordinary request is told what this is.
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 426 "),
+        (b"POST /call HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 4"),
+        (b"GET / HTTP/9.9\r\n\r\n", "HTTP/1.1 400 "),
+        (b"NONSENSE\r\n\r\n", "HTTP/1.1 400 "),
+        // A TLS ClientHello, SSH, a stray octet, a head without an end: closed.
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ""),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", ""),
+        (b"\0", ""),
+        (long_head.as_bytes(), ""),
+    ];
+    for (octets, answer) in table {
+        for unix in [false, true] {
+            let rest = if unix {
+                let mut wire = Wire { stream: within(UnixStream::connect(&house.unix)).await.unwrap() };
+                wire.write(octets).await;
+                wire.end().await
+            } else {
+                let mut wire = Wire::connect(&house).await;
+                wire.write(octets).await;
+                wire.end().await
+            };
+            let rest = String::from_utf8(rest).unwrap();
+            assert!(rest.starts_with(answer), "{octets:02x?}: {rest}");
+            bystander.progress().await;
+        }
+    }
+    bystander.finish().await;
+}
+
+// behaviour 53
+#[tokio::test]
+async fn a_subprotocol_is_picked_from_the_offers_or_the_handshake_fails() {
+    let house = House::new().await;
+    // behaviours 54 and 61: what is batched or UBJSON is not spoken here
+    for offers in ["", "foo", "wamp.2.json.batched", "wamp.2.msgpack.batched, wamp.2.ubjson", "wamp.2", "WAMP"] {
+        let line = format!("Sec-WebSocket-Protocol: {offers}\r\n");
+        let line = if offers.is_empty() { "" } else { &line };
+        let mut wire = Wire::connect(&house).await;
+        wire.write(UPGRADE.replacen("Sec-WebSocket-Protocol: wamp.2.json\r\n", line, 1).as_bytes()).await;
+        let answer = String::from_utf8(wire.rest().await).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{offers}: {answer}");
+        assert!(answer.contains("only wamp.2.msgpack, wamp.2.cbor, wamp.2.json"), "{offers}: {answer}");
+    }
+    for (offers, picked, opcode) in [
+        ("wamp.2.cbor,wamp.2.json", "wamp.2.cbor", 0x82),
+        ("wamp.2.json.batched, wamp.2.json, wamp.2.msgpack", "wamp.2.json", 0x81),
+        ("foo\r\nSec-WebSocket-Protocol: wamp.2.msgpack", "wamp.2.msgpack", 0x82),
+    ] {
+        let mut wire = Wire::connect(&house).await;
+        wire.write(UPGRADE.replacen("wamp.2.json", offers, 1).as_bytes()).await;
+        let answer = wire.response().await.to_lowercase();
+        assert!(answer.contains(&format!("sec-websocket-protocol: {picked}\r\n")), "{offers}: {answer}");
+        let serializer = Serializer::from_subprotocol(picked).unwrap();
+        wire.write(&ws_frame(opcode, &crate::support::octets(serializer, HELLO))).await;
+        let (first, _) = wire.ws_frame().await;
+        assert_eq!(first, opcode, "text for JSON, binary for the others");
+    }
+}
+
+// behaviour 49
+#[tokio::test]
+async fn a_rawsocket_handshake_is_answered_also_when_it_is_refused() {
+    let house = House::new().await;
+    let table = [
+        // serializer 0, UBJSON (behaviour 61), FlatBuffers, 15
+        ([0x7f, 0xf0, 0, 0], [0x7f, 0x10, 0, 0]),
+        ([0x7f, 0xf4, 0, 0], [0x7f, 0x10, 0, 0]),
+        ([0x7f, 0xf5, 0, 0], [0x7f, 0x10, 0, 0]),
+        ([0x7f, 0x0f, 0, 0], [0x7f, 0x10, 0, 0]),
+        // reserved octets
+        ([0x7f, 0xf1, 0, 1], [0x7f, 0x30, 0, 0]),
+        ([0x7f, 0xf1, 0x80, 0], [0x7f, 0x30, 0, 0]),
+    ];
+    for (request, reply) in table {
+        let mut wire = Wire::connect(&house).await;
+        wire.write(&request).await;
+        assert_eq!(wire.rest().await, reply, "{request:02x?}");
+        let mut wire = Wire { stream: within(UnixStream::connect(&house.unix)).await.unwrap() };
+        wire.write(&request).await;
+        assert_eq!(wire.rest().await, reply, "{request:02x?}");
+    }
+    for serializer in 1..=3 {
+        for length in 0..=15 {
+            let mut wire = Wire::connect(&house).await;
+            wire.write(&[0x7f, length << 4 | serializer, 0, 0]).await;
+            assert_eq!(wire.read(4).await, [0x7f, 0xf0 | serializer, 0, 0], "16 MiB, whatever the client takes");
+        }
+    }
+}
+
+#[tokio::test]
+async fn octet_after_octet_is_as_good_as_all_at_once() {
+    let house = House::new().await;
+    let call = r#"[48,1,{},"com.myapp.nobody",["é"]]"#;
+    let error = r#"[8,48,1,{},"wamp.error.no_such_procedure""#;
+
+    let mut wire = Wire::connect(&house).await;
+    wire.dribble(&HANDSHAKE).await;
+    assert_eq!(wire.read(4).await, HANDSHAKE);
+    wire.dribble(&frame(HELLO)).await;
+    assert!(wire.text().await.starts_with("[2,"));
+    wire.dribble(&frame(call)).await;
+    assert!(wire.text().await.starts_with(error));
+
+    let mut wire = Wire::connect(&house).await;
+    wire.dribble(UPGRADE.as_bytes()).await;
+    assert!(wire.response().await.starts_with("HTTP/1.1 101 "));
+    wire.dribble(&ws_frame(0x81, HELLO.as_bytes())).await;
+    assert!(wire.ws_frame().await.1.starts_with(b"[2,"));
+    // In fragments of one octet, with a PING in the middle.
+    let (first, rest) = call.as_bytes().split_first().unwrap();
+    wire.dribble(&ws_frame(0x01, &[*first])).await;
+    wire.dribble(&ws_frame(0x89, b"hey")).await;
+    assert_eq!(wire.ws_frame().await, (0x8a, b"hey".to_vec()));
+    for octet in rest {
+        wire.write(&ws_frame(0x00, &[*octet])).await;
+    }
+    wire.dribble(&ws_frame(0x80, b"")).await;
+    let (_, heard) = wire.ws_frame().await;
+    assert!(heard.starts_with(error.as_bytes()), "{}", String::from_utf8_lossy(&heard));
+}
+
+/// All that a client writes from its first octet to the middle of a call.
+fn whole_lives() -> [Vec<u8>; 2] {
+    let said = [HELLO, r#"[64,1,{},"com.myapp.mine"]"#, r#"[48,2,{"receive_progress":true},"com.myapp.mine"]"#];
+    let rawsocket = [HANDSHAKE.to_vec(), said.map(frame).concat()].concat();
+    let ws = [UPGRADE.as_bytes().to_vec(), said.map(|text| ws_frame(0x81, text.as_bytes())).concat()].concat();
+    [rawsocket, ws]
+}
+
+#[tokio::test]
+async fn a_client_may_vanish_after_any_octet() {
+    let house = House::new().await;
+    let mut bystander = Bystander::new(&house.router).await;
+    for life in whole_lives() {
+        for octets in 0..life.len() {
+            let mut stream = within(TcpStream::connect(&house.tcp)).await.unwrap();
+            if octets % 2 == 0 {
+                // A reset, where otherwise it is an orderly end.
+                stream.set_zero_linger().unwrap();
+            }
+            tokio::io::AsyncWriteExt::write_all(&mut stream, &life[..octets]).await.unwrap();
+        }
+        bystander.progress().await;
+    }
+    bystander.finish().await;
+    // The name is free again as soon as the router has seen them all go.
+    within(async {
+        while house.router.stats("realm1").unwrap().1.sessions > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let (_, sizes) = house.router.stats("realm1").unwrap();
+    assert_eq!((sizes.calls, sizes.registrations, sizes.deadlines), (0, 0, 0));
+    house.router.shut_down().await;
+}
+
+#[tokio::test]
+async fn our_client_is_told_why_it_does_not_fit() {
+    let house = House::new().await;
+    let url = format!("http://{}/", house.tcp);
+    assert!(ws::connect_tcp(&url, &[Serializer::Json], &ws::Config::default()).await.is_err());
+    // RawSocket towards a router that has closed its port.
+    house.router.shut_down().await;
+    within(async {
+        while TcpStream::connect(&house.tcp).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
