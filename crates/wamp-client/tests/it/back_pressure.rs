@@ -85,8 +85,7 @@ async fn calls_and_publications_wait_for_room_and_their_turn_and_last_replies_do
     expected.extend(["c".to_owned(), "d".to_owned()]);
     expected.insert(published, "last".to_owned());
     assert_eq!(order, expected);
-    drop(call);
-    stream.await.unwrap().unwrap();
+    drop((call, stream.await.unwrap().unwrap()));
 }
 
 #[tokio::test(start_paused = true)]

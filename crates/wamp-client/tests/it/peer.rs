@@ -7,25 +7,25 @@ use wamp_client::{Client, Registration, Serializer, Session};
 use wamp_transport::memory::{self, Memory, MemoryReader, MemoryWriter};
 use wamp_transport::{Batch, Incoming, ReadHalf, Transport, WriteHalf};
 
-pub struct Peer {
+pub(crate) struct Peer {
     read: MemoryReader,
     write: MemoryWriter,
     came: VecDeque<Value>,
 }
 
 /// A session, and the peer at its other end.
-pub async fn joined() -> (Session, Peer) {
+pub(crate) async fn joined() -> (Session, Peer) {
     joined_over(memory::DEFAULT_CAPACITY).await
 }
 
 /// The same, with a connection that holds this many octets in each direction.
-pub async fn joined_over(capacity: usize) -> (Session, Peer) {
+pub(crate) async fn joined_over(capacity: usize) -> (Session, Peer) {
     let (ours, theirs) = memory::pair_with(Serializer::Json, capacity);
     join(ours, Peer::new(theirs)).await
 }
 
 /// A session over one end of a connection, and the peer at the other one.
-pub async fn join<T: Transport>(ours: T, mut peer: Peer) -> (Session, Peer) {
+pub(crate) async fn join<T: Transport>(ours: T, mut peer: Peer) -> (Session, Peer) {
     let welcome = async {
         assert_eq!(peer.next().await[0], 1, "HELLO comes first");
         peer.send(welcome()).await;
@@ -34,25 +34,25 @@ pub async fn join<T: Transport>(ours: T, mut peer: Peer) -> (Session, Peer) {
     (session.unwrap(), peer)
 }
 
-pub fn welcome() -> Value {
+pub(crate) fn welcome() -> Value {
     let features = json!({"progressive_call_results": true, "call_canceling": true});
     json!([2, 4711, {"roles": {"dealer": {"features": features}, "broker": {}}}])
 }
 
 /// Lets everything happen that can happen by itself. For tests with a paused clock, which moves only when all
 /// tasks wait.
-pub async fn idle() {
+pub(crate) async fn idle() {
     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
 }
 
 impl Peer {
-    pub fn new(transport: Memory) -> Self {
+    pub(crate) fn new(transport: Memory) -> Self {
         let (read, write) = transport.split();
         Self { read, write, came: VecDeque::new() }
     }
 
     /// The next message; null when there will be none.
-    pub async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         while self.came.is_empty() {
             let mut items = Vec::new();
             if self.read.read(&mut items).await.is_err() {
@@ -69,16 +69,16 @@ impl Peer {
     }
 
     /// The next message is this one.
-    pub async fn expect(&mut self, message: Value) {
+    pub(crate) async fn expect(&mut self, message: Value) {
         assert_eq!(self.next().await, message);
     }
 
-    pub async fn send(&mut self, message: Value) {
+    pub(crate) async fn send(&mut self, message: Value) {
         self.send_all(&[message]).await;
     }
 
     /// Sends messages so that they are read together.
-    pub async fn send_all(&mut self, messages: &[Value]) {
+    pub(crate) async fn send_all(&mut self, messages: &[Value]) {
         let mut batch = Batch::new();
         for message in messages {
             batch.push_octets(message.to_string().as_bytes());
@@ -86,27 +86,27 @@ impl Peer {
         self.write.write(&mut batch).await.unwrap();
     }
 
-    pub async fn send_octets(&mut self, octets: &[u8]) {
+    pub(crate) async fn send_octets(&mut self, octets: &[u8]) {
         let mut batch = Batch::new();
         batch.push_octets(octets);
         self.write.write(&mut batch).await.unwrap();
     }
 
-    pub async fn ping(&mut self, octets: &'static [u8]) {
+    pub(crate) async fn ping(&mut self, octets: &'static [u8]) {
         let mut batch = Batch::new();
         batch.ping(octets.into());
         self.write.write(&mut batch).await.unwrap();
     }
 
     /// Answers the REGISTER that comes next, with the registration 7.
-    pub async fn registered(&mut self) {
+    pub(crate) async fn registered(&mut self) {
         let message = self.next().await;
         assert_eq!(message[0], 64, "{message}");
         self.send(json!([65, message[1], 7])).await;
     }
 
     /// Registers a procedure as registration 7.
-    pub async fn register(
+    pub(crate) async fn register(
         &mut self,
         register: impl IntoFuture<Output = Result<Registration, wamp_client::RequestError>>,
     ) -> Registration {
