@@ -7,6 +7,9 @@ pub enum Misuse {
     /// The session has not been joined yet, or is closing, or is over.
     #[error("the session is not open")]
     NotOpen,
+    /// The router does not have the feature that this needs.
+    #[error("the router does not support this")]
+    NotSupported,
     /// The id names nothing that is under way.
     #[error("no such request is under way")]
     Unknown,

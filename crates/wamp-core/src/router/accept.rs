@@ -5,6 +5,7 @@ use std::time::Duration;
 use wamp_proto::message::{Abort, CloseDetails, Hello};
 use wamp_proto::{ByteString, Message, Payload, Uri, uri};
 
+use super::outbox::sentence;
 use crate::Time;
 
 /// A link that has not joined a realm yet.
@@ -101,6 +102,6 @@ impl Accept {
 
 pub(super) fn abort(reason: Uri, text: &str) -> Message {
     let mut details = CloseDetails::default();
-    details.message = Some(ByteString::from(text));
+    details.message = Some(ByteString::from(sentence(text)));
     Abort { details, reason, payload: Payload::empty() }.into()
 }

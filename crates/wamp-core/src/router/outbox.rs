@@ -72,9 +72,27 @@ pub(super) struct Refusal {
     pub(super) text: String,
 }
 
+/// What a sentence may take in a message, however it is written: with what stands around it that is less than
+/// the 512 octets that every link takes.
+const SENTENCE: usize = 384;
+
+/// The beginning of a text, so much of it that every link takes it.
+pub(super) fn sentence(text: &str) -> &str {
+    let mut octets = 0;
+    let end = text.char_indices().find(|(_, c)| {
+        octets += match c {
+            '"' | '\\' => 2,
+            c if c.is_control() => 6,
+            c => c.len_utf8(),
+        };
+        octets > SENTENCE
+    });
+    end.map_or(text, |(end, _)| &text[..end])
+}
+
 /// A failure with a sentence as its argument.
 pub(super) fn failure(error: Uri, text: &str, to: &Session) -> Failure {
-    let payload = Payload::new(to.serializer, &(text,)).unwrap_or_default();
+    let payload = Payload::new(to.serializer, &(sentence(text),)).unwrap_or_default();
     Failure { error, payload }
 }
 

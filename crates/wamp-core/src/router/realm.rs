@@ -12,7 +12,7 @@ use super::broker::Broker;
 use super::call::CallKey;
 use super::dealer::Dealer;
 use super::features::{self, Announced};
-use super::outbox::{Outbox, Prepared, failure};
+use super::outbox::{Outbox, Prepared, failure, sentence};
 use super::sessions::{Phase, Session, SessionKey, Sessions};
 use crate::Time;
 use crate::auth;
@@ -474,7 +474,7 @@ impl Realm {
         if session.phase == Phase::Open {
             session.phase = Phase::Closing(self.deadlines.set(now + self.config.goodbye_timeout, Due::Goodbye(key)));
             let mut details = CloseDetails::default();
-            details.message = Some(ByteString::from(text));
+            details.message = Some(ByteString::from(sentence(text)));
             self.out.send(key, message::Goodbye { details, reason });
         }
     }

@@ -1,9 +1,12 @@
 //! The callee: registrations, and invocations under way.
 
+use std::time::Duration;
+
 use wamp_proto::message::{self, CancelMode, RegisterOptions, RequestKind, YieldOptions};
 use wamp_proto::{RegistrationId, RequestId, Uri};
 
-use super::{Event, Request, Session};
+use super::{Due, Event, Request, Session};
+use crate::deadlines::Deadline;
 use crate::map::{Map, map};
 use crate::progress::{Phase, Progress, Verdict};
 use crate::request_ids::{Sequence, Watermark};
@@ -19,6 +22,11 @@ pub(super) struct Callee {
 struct Invocation {
     progress: Progress,
     answers_cancel: bool,
+    /// More chunks are to come.
+    uploading: bool,
+    /// How long each result may take, where the dealer leaves it to the callee to watch that.
+    timeout: Option<Duration>,
+    deadline: Option<Deadline>,
 }
 
 impl Callee {
@@ -73,7 +81,7 @@ impl Session {
     /// # Errors
     /// [`ReplyError::Over`] if the call has ended meanwhile; [`ReplyError::NotAsked`] for progress that the
     /// caller did not ask for. Then nothing was sent.
-    pub fn reply(&mut self, _now: Time, invocation: RequestId, reply: Reply) -> Result<(), ReplyError> {
+    pub fn reply(&mut self, now: Time, invocation: RequestId, reply: Reply) -> Result<(), ReplyError> {
         if !self.is_open() {
             return Err(ReplyError::Over);
         }
@@ -84,7 +92,12 @@ impl Session {
             Verdict::Late => return Err(ReplyError::Over),
         }
         if entry.progress.phase() == Phase::Over {
-            self.callee.invocations.remove(&invocation);
+            self.end_invocation(invocation);
+        } else if let Some(timeout) = entry.timeout {
+            if let Some(deadline) = entry.deadline.take() {
+                self.deadlines.clear(deadline);
+            }
+            entry.deadline = Some(self.deadlines.set(now + timeout, Due::Invocation(invocation)));
         }
         let request = invocation;
         match reply {
@@ -143,27 +156,55 @@ impl Session {
         }
     }
 
-    pub(super) fn handle_invocation(&mut self, invocation: message::Invocation) {
-        if let Sequence::Seen = self.callee.seen.check(invocation.request) {
-            return self.violation(format!(
-                "INVOCATION with the request id {}, which was used before",
-                invocation.request
-            ));
+    pub(super) fn handle_invocation(&mut self, now: Time, invocation: message::Invocation) {
+        let request = invocation.request;
+        let more = invocation.details.progress == Some(true);
+        if let Some(entry) = self.callee.invocations.get_mut(&request) {
+            if !entry.uploading {
+                return self.violation(format!("INVOCATION with the request id {request}, which was used before"));
+            }
+            entry.uploading = more;
+            let chunk = Event::Chunk { invocation: request, payload: invocation.payload, last: !more };
+            return self.events.push_back(chunk);
         }
-        if self.is_leaving() {
-            // It crossed our GOODBYE, upon which the router answers for us.
+        if let Sequence::Seen = self.callee.seen.check(request) {
+            // A chunk that the dealer sent before it knew that the invocation is over.
+            self.stats.late += 1;
             return;
         }
-        let willing = invocation.details.receive_progress == Some(true);
-        let entry = Invocation { progress: Progress::new(willing), answers_cancel: false };
-        self.callee.invocations.insert(invocation.request, entry);
         if !self.callee.registrations.contains_key(&invocation.registration) {
             // An UNREGISTER may have crossed it on the way.
             let failure = Failure::new(wamp_proto::uri::NO_SUCH_REGISTRATION);
-            self.callee.invocations.remove(&invocation.request);
-            return self.send(failure.answer(RequestKind::Invocation, invocation.request));
+            return self.send(failure.answer(RequestKind::Invocation, request));
         }
+        let timeout = invocation.details.timeout.map(|millis| Duration::from_millis(millis.0));
+        let timeout = timeout.filter(|timeout| !timeout.is_zero());
+        let entry = Invocation {
+            progress: Progress::new(invocation.details.receive_progress == Some(true)),
+            answers_cancel: false,
+            uploading: more,
+            timeout,
+            deadline: timeout.map(|timeout| self.deadlines.set(now + timeout, Due::Invocation(request))),
+        };
+        self.callee.invocations.insert(request, entry);
         self.events.push_back(Event::Invoked(invocation));
+    }
+
+    /// An invocation took longer than its caller allowed (Advanced Profile, *Callee-Initiated Timeouts*).
+    pub(super) fn handle_invocation_deadline(&mut self, invocation: RequestId) {
+        let Some(entry) = self.callee.invocations.get_mut(&invocation) else { return };
+        entry.deadline = None;
+        self.end_invocation(invocation);
+        let failure = Failure::new(wamp_proto::uri::TIMEOUT);
+        self.send(failure.answer(RequestKind::Invocation, invocation));
+        let reason = Some(wamp_proto::uri::TIMEOUT);
+        self.events.push_back(Event::Interrupted { invocation, mode: CancelMode::KillNoWait, reason });
+    }
+
+    fn end_invocation(&mut self, invocation: RequestId) {
+        if let Some(deadline) = self.callee.invocations.remove(&invocation).and_then(|entry| entry.deadline) {
+            self.deadlines.clear(deadline);
+        }
     }
 
     pub(super) fn handle_interrupt(&mut self, interrupt: message::Interrupt) {
@@ -178,7 +219,7 @@ impl Session {
         }
         let answers_itself = mode == CancelMode::Kill && entry.answers_cancel;
         if !answers_itself {
-            self.callee.invocations.remove(&invocation);
+            self.end_invocation(invocation);
             if mode == CancelMode::Kill {
                 let failure = Failure::new(wamp_proto::uri::CANCELED);
                 self.send(failure.answer(RequestKind::Invocation, invocation));

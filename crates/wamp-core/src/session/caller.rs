@@ -1,15 +1,27 @@
 //! The caller: calls under way, and what becomes of them.
 
+use std::time::Duration;
+
 use wamp_proto::message::{self, CallOptions, CancelMode, CancelOptions};
 use wamp_proto::{Feature, Payload, RequestId, Role, Uri};
 
-use super::{Event, Session};
+use super::{Due, Event, Session};
+use crate::deadlines::Deadline;
 use crate::map::{Map, map};
-use crate::progress::{Progress, Verdict};
+use crate::progress::{Phase, Progress, Verdict};
 use crate::{Failure, Misuse, Reply, Time};
 
 pub(super) struct Caller {
-    calls: Map<RequestId, Progress>,
+    calls: Map<RequestId, Call>,
+}
+
+struct Call {
+    progress: Progress,
+    /// The procedure of a call in chunks, until its last one.
+    upload: Option<Uri>,
+    /// How long each result may take, where the router does not watch that.
+    timeout: Option<Duration>,
+    deadline: Option<Deadline>,
 }
 
 impl Caller {
@@ -29,21 +41,57 @@ impl Caller {
 impl Session {
     /// Calls a procedure. Answers come as [`Event::Replied`].
     ///
+    /// With `options.progress` this is the first chunk of several; [`send_chunk`](Self::send_chunk) sends the
+    /// others, and the options are those of the first. A router without call timeouts is helped out with
+    /// `options.timeout`: the session watches it, and cancels.
+    ///
     /// # Errors
-    /// [`Misuse::NotOpen`].
+    /// [`Misuse::NotOpen`]; [`Misuse::NotSupported`] for chunks to a router that does not take them.
     pub fn call(
         &mut self,
-        _now: Time,
+        now: Time,
         options: CallOptions,
         procedure: Uri,
         payload: Payload,
     ) -> Result<RequestId, Misuse> {
         self.check_open()?;
+        let in_chunks = options.progress == Some(true);
+        if in_chunks && !self.router_has(Role::Dealer, Feature::ProgressiveCallInvocations) {
+            return Err(Misuse::NotSupported);
+        }
         let request = self.ids.next();
-        let willing = options.receive_progress == Some(true);
-        self.caller.calls.insert(request, Progress::new(willing));
+        let timeout = options
+            .timeout
+            .map(|millis| Duration::from_millis(millis.0))
+            .filter(|timeout| !timeout.is_zero() && !self.router_has(Role::Dealer, Feature::CallTimeout));
+        let call = Call {
+            progress: Progress::new(options.receive_progress == Some(true)),
+            upload: in_chunks.then(|| procedure.clone()),
+            timeout,
+            deadline: timeout.map(|timeout| self.deadlines.set(now + timeout, Due::Call(request))),
+        };
+        self.caller.calls.insert(request, call);
         self.send(message::Call { request, options, procedure, payload });
         Ok(request)
+    }
+
+    /// Sends a further chunk of a call; after the last there is none.
+    ///
+    /// # Errors
+    /// [`Misuse::Unknown`] for a call that is over, or has had its last chunk.
+    pub fn send_chunk(
+        &mut self,
+        _now: Time,
+        call: RequestId,
+        payload: Payload,
+        last: bool,
+    ) -> Result<(), Misuse> {
+        let upload = &mut self.caller.calls.get_mut(&call).ok_or(Misuse::Unknown)?.upload;
+        let procedure = if last { upload.take() } else { upload.clone() }.ok_or(Misuse::Unknown)?;
+        let mut options = CallOptions::default();
+        options.progress = (!last).then_some(true);
+        self.send(message::Call { request: call, options, procedure, payload });
+        Ok(())
     }
 
     /// Cancels a call. With [`CancelMode::Kill`] the callee still decides how it ends; with the other modes,
@@ -52,10 +100,15 @@ impl Session {
     /// # Errors
     /// [`Misuse::Unknown`] for a call that is over: it has been answered, so there is nothing to cancel.
     pub fn cancel(&mut self, _now: Time, call: RequestId, mode: CancelMode) -> Result<(), Misuse> {
-        let progress = self.caller.calls.get_mut(&call).ok_or(Misuse::Unknown)?;
-        if !progress.on_cancel(mode) {
-            return Ok(());
+        let progress = &mut self.caller.calls.get_mut(&call).ok_or(Misuse::Unknown)?.progress;
+        if progress.on_cancel(mode) {
+            self.give_up(call, mode, wamp_proto::uri::CANCELED);
         }
+        Ok(())
+    }
+
+    /// Tells the router of a cancel, and ends the call here unless the callee is to end it.
+    fn give_up(&mut self, call: RequestId, mode: CancelMode, error: Uri) {
         let router_cancels = self.router_has(Role::Dealer, Feature::CallCanceling);
         if router_cancels {
             let mut options = CancelOptions::default();
@@ -63,39 +116,56 @@ impl Session {
             self.send(message::Cancel { request: call, options });
         }
         if mode != CancelMode::Kill || !router_cancels {
-            self.caller.calls.remove(&call);
-            let reply = Reply::Error(Failure::new(wamp_proto::uri::CANCELED));
+            self.end_call(call);
+            let reply = Reply::Error(Failure::new(error));
             self.events.push_back(Event::Replied { call, reply });
         }
-        Ok(())
     }
 
-    pub(super) fn handle_result(&mut self, result: message::Result) {
+    fn end_call(&mut self, call: RequestId) {
+        if let Some(deadline) = self.caller.calls.remove(&call).and_then(|call| call.deadline) {
+            self.deadlines.clear(deadline);
+        }
+    }
+
+    pub(super) fn handle_call_deadline(&mut self, request: RequestId) {
+        let Some(call) = self.caller.calls.get_mut(&request) else { return };
+        call.deadline = None;
+        call.progress.abandon();
+        self.give_up(request, CancelMode::KillNoWait, wamp_proto::uri::TIMEOUT);
+    }
+
+    pub(super) fn handle_result(&mut self, now: Time, result: message::Result) {
         let reply = match result.details.is_progress() {
             true => Reply::Progress(result.payload),
             false => Reply::Result(result.payload),
         };
-        self.handle_reply(result.request, reply);
+        self.handle_reply(now, result.request, reply);
     }
 
-    pub(super) fn handle_call_error(&mut self, error: message::Error) {
-        self.handle_reply(error.request, Reply::Error(error.into()));
+    pub(super) fn handle_call_error(&mut self, now: Time, error: message::Error) {
+        self.handle_reply(now, error.request, Reply::Error(error.into()));
     }
 
-    fn handle_reply(&mut self, call: RequestId, reply: Reply) {
-        let Some(progress) = self.caller.calls.get_mut(&call) else {
-            match self.ids.has_issued(call) {
+    fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply) {
+        let Some(call) = self.caller.calls.get_mut(&request) else {
+            match self.ids.has_issued(request) {
                 true => self.stats.late += 1,
                 false => self.stats.unknown += 1,
             }
             return;
         };
-        match progress.on_reply(reply.kind()) {
+        match call.progress.on_reply(reply.kind()) {
             Verdict::Deliver => {
-                if progress.phase() == crate::progress::Phase::Over {
-                    self.caller.calls.remove(&call);
+                if call.progress.phase() == Phase::Over {
+                    self.end_call(request);
+                } else if let Some(timeout) = call.timeout {
+                    if let Some(deadline) = call.deadline.take() {
+                        self.deadlines.clear(deadline);
+                    }
+                    call.deadline = Some(self.deadlines.set(now + timeout, Due::Call(request)));
                 }
-                self.events.push_back(Event::Replied { call, reply });
+                self.events.push_back(Event::Replied { call: request, reply });
             }
             Verdict::Unsolicited => self.stats.unsolicited += 1,
             Verdict::Late => self.stats.late += 1,

@@ -43,6 +43,15 @@ pub enum Event {
     },
     /// A procedure of this session is called.
     Invoked(message::Invocation),
+    /// A further chunk of an invocation whose `details.progress` said that more would come.
+    Chunk {
+        /// The invocation.
+        invocation: RequestId,
+        /// The arguments of this chunk.
+        payload: Payload,
+        /// No more chunks follow.
+        last: bool,
+    },
     /// An invocation is canceled. Unless it was to answer that itself, it is over.
     Interrupted {
         /// The invocation.

@@ -30,9 +30,14 @@ impl Config {
     pub fn new(realm: impl Into<Uri>) -> Self {
         let caller = Features::none()
             .with(Feature::ProgressiveCallResults)
+            .with(Feature::ProgressiveCallInvocations)
             .with(Feature::CallCanceling)
-            .with(Feature::CallTimeout);
-        let callee = Features::none().with(Feature::ProgressiveCallResults).with(Feature::CallCanceling);
+            .with(Feature::CallTimeout)
+            .with(Feature::CallerIdentification);
+        let callee = caller
+            .clone()
+            .with(Feature::PatternBasedRegistration)
+            .with(Feature::SharedRegistration);
         Self {
             realm: realm.into(),
             agent: ByteString::from_static(concat!("wamp-rs/", env!("CARGO_PKG_VERSION"))),

@@ -22,6 +22,7 @@ use wamp_proto::{ByteString, Feature, Message, RegistrationId, RequestId, Role, 
 pub use event::{Closed, Event, Joined, Publication};
 pub use join::Config;
 
+use crate::deadlines::Deadlines;
 use crate::map::{Map, map};
 use crate::request_ids::RequestIds;
 use crate::{Misuse, Time};
@@ -38,6 +39,7 @@ pub struct Session {
     caller: caller::Caller,
     callee: callee::Callee,
     subscriber: subscriber::Subscriber,
+    deadlines: Deadlines<Due>,
     transmit: VecDeque<Message>,
     events: VecDeque<Event>,
     stats: Stats,
@@ -58,6 +60,14 @@ enum Request {
     Subscribe(Uri),
     Unsubscribe(SubscriptionId),
     Publish,
+}
+
+/// What a deadline is for.
+enum Due {
+    /// No result has come for this call.
+    Call(RequestId),
+    /// No result has been given to this invocation.
+    Invocation(RequestId),
 }
 
 /// What a session has met and ignored.
@@ -85,6 +95,7 @@ impl Session {
             caller: caller::Caller::new(seed),
             callee: callee::Callee::new(seed),
             subscriber: subscriber::Subscriber::new(seed),
+            deadlines: Deadlines::new(),
             transmit: VecDeque::from([Message::from(hello)]),
             events: VecDeque::new(),
             stats: Stats::default(),
@@ -122,7 +133,15 @@ impl Session {
         match self.state {
             State::Joining { until } if until <= now => self.close(Closed::JoinTimeout),
             State::Leaving { until } if until <= now => self.close(Closed::Left),
-            _ => {}
+            State::Open | State::Leaving { .. } => {
+                while let Some(due) = self.deadlines.pop(now) {
+                    match due {
+                        Due::Call(call) => self.handle_call_deadline(call),
+                        Due::Invocation(invocation) => self.handle_invocation_deadline(invocation),
+                    }
+                }
+            }
+            State::Joining { .. } | State::Closed => {}
         }
     }
 
@@ -145,9 +164,13 @@ impl Session {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Time> {
+        let deadline = self.deadlines.next();
         match self.state {
-            State::Joining { until } | State::Leaving { until } => Some(until),
-            State::Open | State::Closed => None,
+            State::Joining { until } | State::Leaving { until } => {
+                Some(deadline.map_or(until, |deadline| deadline.min(until)))
+            }
+            State::Open => deadline,
+            State::Closed => None,
         }
     }
 
@@ -205,13 +228,13 @@ impl Session {
         }
     }
 
-    fn handle_while_open(&mut self, _now: Time, message: Message) {
+    fn handle_while_open(&mut self, now: Time, message: Message) {
         match message {
-            Message::Result(result) => self.handle_result(result),
+            Message::Result(result) => self.handle_result(now, result),
             Message::Event(event) => self.handle_event(event),
-            Message::Invocation(invocation) => self.handle_invocation(invocation),
+            Message::Invocation(invocation) => self.handle_invocation(now, invocation),
             Message::Interrupt(interrupt) => self.handle_interrupt(interrupt),
-            Message::Error(error) => self.handle_error(error),
+            Message::Error(error) => self.handle_error(now, error),
             Message::Registered(registered) => self.handle_registered(registered),
             Message::Unregistered(unregistered) => self.handle_unregistered(unregistered),
             Message::Subscribed(subscribed) => self.handle_subscribed(subscribed),
@@ -226,9 +249,9 @@ impl Session {
         }
     }
 
-    fn handle_error(&mut self, error: message::Error) {
+    fn handle_error(&mut self, now: Time, error: message::Error) {
         match error.kind {
-            RequestKind::Call => self.handle_call_error(error),
+            RequestKind::Call => self.handle_call_error(now, error),
             RequestKind::Invocation => {
                 self.violation("ERROR for an INVOCATION, which a router does not send".to_owned());
             }
@@ -313,6 +336,7 @@ impl Session {
         self.caller.clear();
         self.callee.clear();
         self.subscriber.clear();
+        self.deadlines = Deadlines::new();
         self.events.push_back(Event::Closed(closed));
     }
 }

@@ -1,8 +1,13 @@
 //! Calls in chunks, and both ways at once.
 
-use wamp_proto::{Feature, Features, Role, Roles, Serializer};
+use std::time::Duration;
 
-use crate::net::{Client, Net, all_roles};
+use wamp_core::session::{self, Event, Session};
+use wamp_core::{Misuse, Reply, ReplyError, Time};
+use wamp_proto::message::{CallOptions, Millis, RegisterOptions};
+use wamp_proto::{Feature, Features, Message, Payload, Role, Roles, Serializer, uri};
+
+use crate::net::{Client, Net, all_roles, args, bytes, json};
 
 const OFFER: &str = r#"[64,1,{},"com.myapp.upload"]"#;
 const FIRST: &str = r#"[48,1,{"progress":true,"receive_progress":true},"com.myapp.upload",[0]]"#;
@@ -155,4 +160,123 @@ fn a_chunk_too_big_for_the_callee_ends_the_call() {
         net.heard(callee),
         [r#"[69,1,{"mode":"killnowait","reason":"wamp.error.payload_size_exceeded"}]"#]
     );
+}
+
+#[test]
+fn our_sessions_upload_and_stream_both_ways() {
+    let mut net = Net::new();
+    let callee = net.join(Serializer::MsgPack);
+    let caller = net.join(Serializer::Json);
+    net.register(callee, "com.myapp.upload");
+    let mut options = CallOptions::default();
+    options.progress = Some(true);
+    options.receive_progress = Some(true);
+    let call = net.call_with(caller, options, "com.myapp.upload", args(Serializer::Json, &(0,)));
+    let now = net.now;
+    let events = net.events(callee);
+    let [Event::Invoked(invocation)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(invocation.details.progress, Some(true));
+    for (chunk, last) in [(1, false), (2, true)] {
+        net.reply(callee, invocation.request, Reply::Progress(args(Serializer::MsgPack, &(chunk,))));
+        net.session(caller).send_chunk(now, call, args(Serializer::Json, &(chunk,)), last).unwrap();
+        net.run();
+        let events = net.events(callee);
+        let [Event::Chunk { payload, last: is_last, .. }] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!((payload.decode::<u32>().unwrap(), *is_last), (chunk, last));
+    }
+    let over = net.session(caller).send_chunk(now, call, Payload::empty(), false);
+    assert_eq!(over, Err(Misuse::Unknown), "the last chunk has been sent");
+    net.reply(callee, invocation.request, Reply::Result(Payload::empty()));
+    assert_eq!(net.replies(caller, call).len(), 3);
+}
+
+// behaviour 4
+#[test]
+fn our_callee_discards_chunks_that_cross_its_answer() {
+    let mut net = Net::new();
+    let callee = net.join(Serializer::Json);
+    let caller = net.raw(Serializer::Json, all_roles());
+    net.register(callee, "com.myapp.upload");
+    net.say(caller, FIRST);
+    let invocation = net.invocations(callee).remove(0).request;
+    let now = net.now;
+    // It answers, and the answer is still on its way when the next chunk comes.
+    net.session(callee).reply(now, invocation, Reply::Result(Payload::empty())).unwrap();
+    let chunk = r#"[68,1,1,{"progress":true},[1]]"#;
+    let chunk = Message::decode(Serializer::Json, &bytes(chunk), &Default::default()).unwrap();
+    net.session(callee).handle_message(now, chunk);
+    assert!(net.events(callee).is_empty());
+    assert_eq!(net.session(callee).stats().late, 1);
+    assert!(net.session(callee).is_open());
+}
+
+// behaviour 39
+#[test]
+fn our_callee_watches_the_timeout_that_it_asked_for() {
+    let mut net = Net::new();
+    let callee = net.join(Serializer::Json);
+    let caller = net.raw(Serializer::Json, all_roles());
+    let now = net.now;
+    let mut options = RegisterOptions::default();
+    options.forward_timeout = Some(true);
+    net.session(callee).register(now, options, "com.myapp.longop".into()).unwrap();
+    net.run();
+    net.events(callee);
+    net.say(caller, r#"[48,1,{"receive_progress":true,"timeout":100},"com.myapp.longop"]"#);
+    assert_eq!(net.realm.sizes().deadlines, 0, "the dealer does not watch it too");
+    let invocation = net.invocations(callee).remove(0).request;
+    for _ in 0..3 {
+        net.sleep(Duration::from_millis(80));
+        net.reply(callee, invocation, Reply::Progress(Payload::empty()));
+    }
+    net.heard(caller);
+    net.sleep(Duration::from_millis(100));
+    let at = net.session(callee).poll_timeout();
+    assert_eq!(at, Some(net.now));
+    let now = net.now;
+    net.session(callee).handle_timeout(now);
+    net.run();
+    assert_eq!(net.heard(caller), [r#"[8,48,1,{},"wamp.error.timeout"]"#]);
+    let events = net.events(callee);
+    assert!(matches!(&events[0], Event::Interrupted { reason: Some(reason), .. } if *reason == uri::TIMEOUT));
+    let late = net.session(callee).reply(now, invocation, Reply::Result(Payload::empty()));
+    assert_eq!(late, Err(ReplyError::Over));
+    assert_eq!(net.session(callee).poll_timeout(), None);
+}
+
+#[test]
+fn our_caller_watches_a_timeout_that_the_router_does_not() {
+    let start = Time::ORIGIN;
+    let mut session = Session::new(start, session::Config::new("realm1"), 1);
+    let say = |session: &mut Session, now, json: &str| {
+        let message = Message::decode(Serializer::Json, &bytes(json), &Default::default()).unwrap();
+        session.handle_message(now, message);
+    };
+    let welcome = r#"[2,1,{"roles":{"dealer":{"features":{"progressive_call_results":true,"call_canceling":true}}}}]"#;
+    say(&mut session, start, welcome);
+    let mut options = CallOptions::default();
+    options.receive_progress = Some(true);
+    options.timeout = Some(Millis(100));
+    session.call(start, options, "com.myapp.longop".into(), Payload::empty()).unwrap();
+    let at = |ms| start + Duration::from_millis(ms);
+    assert_eq!(session.poll_timeout(), Some(at(100)));
+    say(&mut session, at(80), r#"[50,1,{"progress":true}]"#);
+    assert_eq!(session.poll_timeout(), Some(at(180)));
+    session.handle_timeout(at(180));
+    let sent: Vec<String> = std::iter::from_fn(|| session.poll_transmit()).map(|m| json(&m)).collect();
+    assert_eq!(sent.last().unwrap(), r#"[49,1,{"mode":"killnowait"}]"#);
+    let last = std::iter::from_fn(|| session.poll_event()).last();
+    assert!(
+        matches!(&last, Some(Event::Replied { reply: Reply::Error(failure), .. }) if failure.error == uri::TIMEOUT)
+    );
+    say(&mut session, at(181), "[50,1,{}]");
+    assert_eq!((session.poll_event(), session.stats().late), (None, 1));
+
+    let options = {
+        let mut options = CallOptions::default();
+        options.progress = Some(true);
+        options
+    };
+    let refused = session.call(start, options, "com.myapp.upload".into(), Payload::empty());
+    assert_eq!(refused, Err(Misuse::NotSupported), "this router takes no chunks");
 }
