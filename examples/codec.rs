@@ -48,7 +48,8 @@ fn text(line: &[u8]) -> Result<(Serializer, &str), String> {
 
 fn decode(serializer: Serializer, hex: &str) -> Result<String, String> {
     let frame = Bytes::from(from_hex(hex)?);
-    let message = Message::decode(serializer, &frame, &Limits::default()).map_err(|error| error.to_string())?;
+    let message =
+        Message::decode(serializer, &frame, &Limits::default()).map_err(|error| error.to_string())?;
     let json = message.encode(Serializer::Json).map_err(|error| error.to_string())?;
     String::from_utf8(json.into()).map_err(|error| error.to_string())
 }

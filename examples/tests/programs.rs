@@ -20,8 +20,7 @@ struct Running(Child);
 impl Running {
     /// Starts it and waits for its first line.
     fn start(program: &str, arguments: &[&str]) -> (Self, String) {
-        let mut child =
-            Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         (Self(child), line.trim_end().to_owned())
@@ -81,8 +80,7 @@ fn the_environment_gives_the_defaults() {
             command.env("WAMP_N", "1").env("WAMP_INTERVAL_MS", "1").env("WAMP_REALM", "realm1");
             command
         };
-        let mut callee =
-            program(env!("CARGO_BIN_EXE_longop-callee")).stdout(Stdio::piped()).spawn().unwrap();
+        let mut callee = program(env!("CARGO_BIN_EXE_longop-callee")).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(callee.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let callee = Running(callee);
@@ -102,13 +100,20 @@ fn what_goes_wrong_is_one_line_with_a_cause_and_an_exit_code() {
             (vec!["--url", rs, "--procedure", "com..x"], "Error: wamp.error.invalid_uri\n".to_owned()),
             (
                 vec!["--url", ws, "--realm", "nowhere"],
-                format!("Error: refused: {ws}: the router aborted it with wamp.error.no_such_realm: there is no realm \"nowhere\"\n"),
+                format!(
+                    "Error: refused: {ws}: the router aborted it with wamp.error.no_such_realm: there is no realm \"nowhere\"\n"
+                ),
             ),
             (
                 vec!["--url", "ws://127.0.0.1:1"],
-                format!("Error: connect: ws://{refused}: cannot connect to {refused}: Connection refused (os error 111)\n"),
+                format!(
+                    "Error: connect: ws://{refused}: cannot connect to {refused}: Connection refused (os error 111)\n"
+                ),
             ),
-            (vec!["--url", "wss://127.0.0.1:1"], "Error: tls: wss://127.0.0.1:1: TLS is not built in\n".to_owned()),
+            (
+                vec!["--url", "wss://127.0.0.1:1"],
+                "Error: tls: wss://127.0.0.1:1: TLS is not built in\n".to_owned(),
+            ),
         ] {
             let output = run(env!("CARGO_BIN_EXE_longop-caller"), &arguments);
             assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
@@ -132,11 +137,20 @@ fn codec(direction: &str, lines: &str) -> String {
 fn codec_shows_what_is_in_a_frame() {
     let table = [
         // A RESULT with progress, as MessagePack; 2^64 - 1 stays an integer.
-        ("msgpack 94320781a870726f6772657373c391cfffffffffffffffff", r#"[50,7,{"progress":true},[18446744073709551615]]"#),
+        (
+            "msgpack 94320781a870726f6772657373c391cfffffffffffffffff",
+            r#"[50,7,{"progress":true},[18446744073709551615]]"#,
+        ),
         // Binary as WAMP writes it; an unknown key is kept; 1.0 is a float.
-        ("cbor 84183201a1625f780183430102031bfffffffffffffffffb3ff0000000000000", r#"[50,1,{"_x":1},["\u0000AQID",18446744073709551615,1.0]]"#),
+        (
+            "cbor 84183201a1625f780183430102031bfffffffffffffffffb3ff0000000000000",
+            r#"[50,1,{"_x":1},["\u0000AQID",18446744073709551615,1.0]]"#,
+        ),
         ("json 5b36382c312c322c7b7d2c5b5d2c7b2261223a317d5d", r#"[68,1,2,{},[],{"a":1}]"#),
-        ("msgpack 91cd0151", "ERROR EVENT_RECEIVED, element 2 (EVENT.Publication): missing: expected EVENT.Publication"),
+        (
+            "msgpack 91cd0151",
+            "ERROR EVENT_RECEIVED, element 2 (EVENT.Publication): missing: expected EVENT.Publication",
+        ),
         ("msgpack 9163", "ERROR expected code of a message, found 99"),
         ("msgpack zz", "ERROR 'z' is no hex digit"),
         ("msgpack 1", "ERROR an odd number of hex digits"),

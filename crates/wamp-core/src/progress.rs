@@ -105,7 +105,9 @@ impl Progress {
     pub fn on_cancel(&mut self, mode: CancelMode) -> bool {
         let phase = match (self.phase, mode) {
             (Phase::Running, CancelMode::Kill) => Phase::Canceling,
-            (Phase::Running | Phase::Canceling, CancelMode::Skip | CancelMode::KillNoWait) => Phase::Abandoned,
+            (Phase::Running | Phase::Canceling, CancelMode::Skip | CancelMode::KillNoWait) => {
+                Phase::Abandoned
+            }
             _ => return false,
         };
         self.phase = phase;

@@ -156,7 +156,9 @@ fn text_that_is_not_utf8_is_a_violation_in_uris_and_keys_and_not_yet_in_a_payloa
     // [48, 1, {}, <URI>], [48, 1, {<key>: 1}, "a"], [50, 1, {}, [<text>]]
     assert!(decode(b"\x94\x30\x01\x80\xa2\xff\xff").is_err());
     assert!(decode(b"\x94\x30\x01\x81\xa1\xff\x01\xa1a").is_err());
-    let Message::Result(result) = decode(b"\x94\x32\x01\x80\x91\xa1\xff").unwrap() else { panic!("no RESULT") };
+    let Message::Result(result) = decode(b"\x94\x32\x01\x80\x91\xa1\xff").unwrap() else {
+        panic!("no RESULT")
+    };
     assert!(result.payload.decode::<String>().is_err());
     assert!(result.payload.transcode(Serializer::Json).is_err());
     assert!(result.payload.transcode(Serializer::Cbor).is_err());
@@ -178,7 +180,11 @@ fn bombs_are_refused() {
             assert_eq!(Message::decode(Serializer::Json, &frame, &limits).is_ok(), fits, "{depth}");
         }
     }
-    for frame in [&b"\x94\x32\x01\x80\xdd\xff\xff\xff\xff"[..], b"\xdd\xff\xff\xff\xff\x32", b"\x93\x01\xdb\xff\xff\xff\xff"] {
+    for frame in [
+        &b"\x94\x32\x01\x80\xdd\xff\xff\xff\xff"[..],
+        b"\xdd\xff\xff\xff\xff\x32",
+        b"\x93\x01\xdb\xff\xff\xff\xff",
+    ] {
         assert!(Message::decode(Serializer::MsgPack, &Bytes::copy_from_slice(frame), &limits).is_err());
     }
     let mut small = Limits::default();
@@ -202,7 +208,9 @@ fn ids_may_be_whole_floats_and_payloads_keep_their_integers() {
     ] {
         assert_eq!(decode(serializer, &Bytes::copy_from_slice(octets)), frame, "{serializer}");
     }
-    assert!(Message::decode(Serializer::Json, &Bytes::from_static(b"[65,1.5,2]"), &Limits::default()).is_err());
+    assert!(
+        Message::decode(Serializer::Json, &Bytes::from_static(b"[65,1.5,2]"), &Limits::default()).is_err()
+    );
     for from in Serializer::ALL {
         let payload = Payload::new(*from, &(u64::MAX, i64::MIN)).unwrap();
         for to in Serializer::ALL {

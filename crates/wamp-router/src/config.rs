@@ -12,6 +12,7 @@ use crate::Router;
 /// With no configuration at all it has the realm `realm1`, open to anonymous sessions.
 #[derive(Clone, Debug)]
 #[must_use]
+#[derive(Default)]
 pub struct Builder {
     pub(crate) realms: Vec<router::Config>,
     pub(crate) limits: Limits,
@@ -61,17 +62,6 @@ impl Default for Limits {
             queue: 64 << 20,
             stall: Duration::from_secs(30),
             shutdown: Duration::from_secs(5),
-        }
-    }
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self {
-            realms: Vec::new(),
-            limits: Limits::default(),
-            session_limits: SessionLimits::default(),
-            anonymous_on_public: false,
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) async fn serve<T: Transport>(router: Arc<Shared>, transport: T, peer:
     link.outbound.close();
     if !link.outbound.is_dead() {
         // What the peer still sends must be read: a socket that is closed over it may drop our last words.
-        let _ = timeout(LINGER, link.discard()).await;
+        let _ = timeout(LINGER, link.read.discard()).await;
     }
     // The writer ends by itself: its queue is closed, and it gives up a peer that accepts nothing.
     let _ = writer.await;
@@ -60,7 +60,8 @@ impl<R: ReadHalf> Link<R> {
     async fn serve(&mut self) {
         let mut first = true;
         while let Some((realm, session)) = self.join(first).await {
-            let span = tracing::info_span!("session", id = %session.id(), realm = %realm.name(), peer = self.peer);
+            let span =
+                tracing::info_span!("session", id = %session.id(), realm = %realm.name(), peer = self.peer);
             let closing = self.session(&realm, session).instrument(span).await;
             if closing != Closing::Goodbye || self.router.is_closing() {
                 return;
@@ -222,16 +223,12 @@ impl<R: ReadHalf> Link<R> {
                         break;
                     }
                 }
-                Incoming::Ping(payload) => {
-                    self.outbound.pong(payload.clone());
-                    messages.push(Ok(None));
-                }
                 _ => messages.push(Ok(None)),
             }
         }
         let (handled, held) = realm.with(|machine, now| {
             let mut handled = 0;
-            for message in messages {
+            for (item, message) in self.pending.iter().zip(messages) {
                 if !machine.has(session) {
                     break;
                 }
@@ -241,7 +238,11 @@ impl<R: ReadHalf> Link<R> {
                         let _span = call_span(&message).entered();
                         machine.handle_prepared(now, session, message, &prepared);
                     }
-                    Ok(None) => {}
+                    Ok(None) => {
+                        if let Incoming::Ping(payload) = item {
+                            self.outbound.pong(payload.clone());
+                        }
+                    }
                     Err(error) => machine.handle_garbage(now, session, &error.to_string()),
                 }
             }
@@ -265,15 +266,6 @@ impl<R: ReadHalf> Link<R> {
             self.read.read(&mut self.pending).await?;
         }
         Ok(self.pending.remove(0))
-    }
-
-    async fn discard(&mut self) {
-        loop {
-            self.pending.clear();
-            if self.read.read(&mut self.pending).await.is_err() {
-                return;
-            }
-        }
     }
 
     fn message_limits(&self) -> MessageLimits {

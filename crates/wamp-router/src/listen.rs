@@ -82,10 +82,10 @@ impl Router {
             return Err(ListenError::Address(address.to_owned()));
         }
         let addresses: Vec<SocketAddr> = lookup_host(address).await.map_err(io)?.collect();
-        if !shared.anonymous_on_public {
-            if let Some(public) = addresses.iter().find(|address| !address.ip().is_loopback()) {
-                return Err(ListenError::Public(*public));
-            }
+        if !shared.anonymous_on_public
+            && let Some(public) = addresses.iter().find(|address| !address.ip().is_loopback())
+        {
+            return Err(ListenError::Public(*public));
         }
         let listener = TcpListener::bind(&*addresses).await.map_err(io)?;
         let local = listener.local_addr().map_err(io)?;
@@ -133,7 +133,9 @@ async fn accept_tcp(shared: Arc<Shared>, listener: TcpListener) {
             _ = closing.wait_for(|closing| *closing) => return,
         };
         match accepted {
-            Ok((stream, peer)) => open(&shared, peer.to_string(), |shared, peer| greet_tcp(shared, stream, peer)),
+            Ok((stream, peer)) => {
+                open(&shared, peer.to_string(), |shared, peer| greet_tcp(shared, stream, peer))
+            }
             Err(error) => refused(&error).await,
         }
     }
@@ -177,7 +179,11 @@ where
     });
 }
 
-async fn greet_tcp(shared: Arc<Shared>, stream: TcpStream, peer: String) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn greet_tcp(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    peer: String,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {
         return Err("closed before it said anything".into());

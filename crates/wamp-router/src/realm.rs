@@ -104,10 +104,10 @@ impl Realm {
             }
         }
         while let Some(event) = machine.poll_event() {
-            if let Event::Closed { session, closing } = event {
-                if let Some(link) = links.remove(&session) {
-                    link.set_fate(closing);
-                }
+            if let Event::Closed { session, closing } = event
+                && let Some(link) = links.remove(&session)
+            {
+                link.set_fate(closing);
             }
         }
         let next = machine.poll_timeout();

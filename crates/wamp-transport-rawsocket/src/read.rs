@@ -141,6 +141,14 @@ impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
         }
         Ok(())
     }
+
+    async fn discard(&mut self) {
+        // Octets now, no frames: what stands in front may be one that cannot be read.
+        self.buffer = BytesMut::with_capacity(SMALL_READ);
+        while matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {
+            self.buffer.clear();
+        }
+    }
 }
 
 #[cfg(test)]

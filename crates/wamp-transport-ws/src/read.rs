@@ -1,6 +1,7 @@
 //! Messages out of a connection.
 
 use std::future::poll_fn;
+use std::io::{self, Read};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -14,6 +15,9 @@ use crate::stream::{Task, would_block};
 
 /// No more messages than this come out of one call.
 const MAX_MESSAGES: usize = 256;
+
+/// What nobody wants is read in pieces of this size.
+const DISCARDED: usize = 4 * 1024;
 
 /// The receiving half of a [`WebSocket`](crate::WebSocket).
 #[derive(Debug)]
@@ -121,5 +125,21 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ReadHalf for Reader<S> 
 
     async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
         poll_fn(|cx| self.poll(cx, into)).await
+    }
+
+    async fn discard(&mut self) {
+        // Octets now, no frames: `tungstenite` reads no further after an error.
+        let mut octets = [0; DISCARDED];
+        poll_fn(|cx| {
+            let mut socket = self.shared.enter(Task::Reader, cx.waker());
+            loop {
+                match socket.ws.get_mut().read(&mut octets) {
+                    Ok(1..) => {}
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                    Ok(0) | Err(_) => return Poll::Ready(()),
+                }
+            }
+        })
+        .await;
     }
 }

@@ -46,6 +46,17 @@ pub trait ReadHalf: Send + 'static {
     /// what came before a failure is appended by an earlier call. May be dropped at any time without
     /// losing anything.
     fn read(&mut self, into: &mut Vec<Incoming>) -> impl Future<Output = Result<(), ReadError>> + Send;
+
+    /// Throws away whatever still comes, whether or not reading has failed, until the peer closes the
+    /// connection. A socket that is closed with something left to read may take back what was written last.
+    fn discard(&mut self) -> impl Future<Output = ()> + Send {
+        async {
+            let mut came = Vec::new();
+            while self.read(&mut came).await.is_ok() {
+                came.clear();
+            }
+        }
+    }
 }
 
 /// What a [`ReadHalf`] brings.

@@ -43,7 +43,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
-    let filter = EnvFilter::try_new(&options.log).map_err(|error| format!("--log {:?}: {error}", options.log))?;
+    let filter =
+        EnvFilter::try_new(&options.log).map_err(|error| format!("--log {:?}: {error}", options.log))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     // The handlers stand before anybody can know that the router does.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

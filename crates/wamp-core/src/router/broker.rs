@@ -33,7 +33,10 @@ impl Realm {
     fn subscribe(&mut self, from: SessionKey, subscribe: &message::Subscribe) -> Result<(), (Uri, String)> {
         let Some(session) = self.sessions.get_mut(from) else { return Ok(()) };
         if subscribe.options.extra.contains("match") {
-            return Err((uri::INVALID_ARGUMENT, "the option \"match\" has no value that is known".to_owned()));
+            return Err((
+                uri::INVALID_ARGUMENT,
+                "the option \"match\" has no value that is known".to_owned(),
+            ));
         }
         if !matches!(subscribe.options.policy, None | Some(MatchPolicy::Exact)) {
             let text = "this router has no pattern-based subscriptions";
@@ -67,7 +70,12 @@ impl Realm {
         self.out.send(from, message::Unsubscribed { request: Some(request), details: None });
     }
 
-    pub(super) fn handle_publish(&mut self, from: SessionKey, publish: message::Publish, prepared: &Prepared) {
+    pub(super) fn handle_publish(
+        &mut self,
+        from: SessionKey,
+        publish: message::Publish,
+        prepared: &Prepared,
+    ) {
         let message::Publish { request, options, topic, payload } = publish;
         if !self.is_next(from, "PUBLISH", request) {
             return;
@@ -88,8 +96,8 @@ impl Realm {
             }
             return;
         }
-        let publication = PublicationId::new(self.rng.u64(1..=wamp_proto::MAX_ID))
-            .expect("drawn from the range of ids");
+        let publication =
+            PublicationId::new(self.rng.u64(1..=wamp_proto::MAX_ID)).expect("drawn from the range of ids");
         if let Some((subscription, found)) = self.broker.topics.find(&topic) {
             let exclude_me = options.exclude_me != Some(false);
             for to in found.subscribers.iter().copied().filter(|to| !(exclude_me && *to == from)) {

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use wamp_proto::message::{
-    self, CallOptions, CancelMode, InterruptOptions, InvocationDetails, InvocationPolicy, MatchPolicy, RequestKind,
-    ResultDetails,
+    self, CallOptions, CancelMode, InterruptOptions, InvocationDetails, InvocationPolicy, MatchPolicy,
+    RequestKind, ResultDetails,
 };
 use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, RequestId, Serializer, Uri, uri};
@@ -53,7 +53,10 @@ impl Realm {
         let message::Register { options, procedure, .. } = register;
         for key in ["match", "invoke"] {
             if options.extra.contains(key) {
-                return Err((uri::INVALID_ARGUMENT, format!("the option {key:?} has no value that is known")));
+                return Err((
+                    uri::INVALID_ARGUMENT,
+                    format!("the option {key:?} has no value that is known"),
+                ));
             }
         }
         let policy = options.policy.unwrap_or(MatchPolicy::Exact);
@@ -156,10 +159,14 @@ impl Realm {
         }
         if (willing || in_chunks) && caller.progressive_calls >= limits.progressive_calls {
             let limit = limits.progressive_calls;
-            return Err((uri::UNAVAILABLE, format!("a session may have {limit} progressive calls under way")));
+            return Err((
+                uri::UNAVAILABLE,
+                format!("a session may have {limit} progressive calls under way"),
+            ));
         }
         let found = self.dealer.procedures.find(&procedure);
-        let Some((id, registration)) = found.and_then(|id| Some((id, self.dealer.procedures.get_mut(id)?))) else {
+        let Some((id, registration)) = found.and_then(|id| Some((id, self.dealer.procedures.get_mut(id)?)))
+        else {
             return Err((uri::NO_SUCH_PROCEDURE, format!("no procedure {procedure:?} is registered")));
         };
         let is_pattern = registration.policy != MatchPolicy::Exact;
@@ -224,7 +231,8 @@ impl Realm {
     /// A further chunk of a call (Advanced Profile, *Progressive Call Invocations*).
     fn handle_chunk(&mut self, from: SessionKey, chunk: message::Call, prepared: &Prepared) {
         let message::Call { request, options, procedure, payload } = chunk;
-        let Some(key) = self.sessions.get(from).and_then(|session| session.calls.get(&request)).copied() else {
+        let Some(key) = self.sessions.get(from).and_then(|session| session.calls.get(&request)).copied()
+        else {
             // The caller does not know yet that its call is over.
             self.stats.late += 1;
             return;
@@ -326,14 +334,7 @@ impl Realm {
     }
 
     /// Passes an answer on to the caller.
-    fn reply(
-        &mut self,
-        now: Time,
-        key: CallKey,
-        reply: Reply,
-        details: ResultDetails,
-        prepared: &Prepared,
-    ) {
+    fn reply(&mut self, now: Time, key: CallKey, reply: Reply, details: ResultDetails, prepared: &Prepared) {
         let Some(call) = self.dealer.calls.get(key) else { return };
         let mut progress = call.progress;
         match progress.on_reply(reply.kind()) {
@@ -528,7 +529,11 @@ impl Realm {
         Some(self.sessions.get(callee)?.serializer)
     }
 
-    pub(super) fn serializer_of_caller(&self, callee: SessionKey, invocation: RequestId) -> Option<Serializer> {
+    pub(super) fn serializer_of_caller(
+        &self,
+        callee: SessionKey,
+        invocation: RequestId,
+    ) -> Option<Serializer> {
         let key = self.sessions.get(callee)?.invocations.get(&invocation)?;
         Some(self.sessions.get(self.dealer.calls.get(*key)?.caller)?.serializer)
     }

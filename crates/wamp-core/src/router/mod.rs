@@ -19,5 +19,5 @@ mod topics;
 
 pub use accept::{Accept, AcceptEvent};
 pub use outbox::Prepared;
-pub use realm::{Closing, Config, Disclosure, Event, Join, Limits, Realm, Stats, Sizes};
+pub use realm::{Closing, Config, Disclosure, Event, Join, Limits, Realm, Sizes, Stats};
 pub use sessions::SessionKey;

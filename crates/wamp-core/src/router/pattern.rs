@@ -29,12 +29,12 @@ impl Prefixes {
     }
 
     pub(super) fn remove(&mut self, prefix: &str) {
-        if self.prefixes.remove(prefix).is_some() {
-            if let Some(count) = self.lengths.get_mut(&prefix.len()) {
-                *count -= 1;
-                if *count == 0 {
-                    self.lengths.remove(&prefix.len());
-                }
+        if self.prefixes.remove(prefix).is_some()
+            && let Some(count) = self.lengths.get_mut(&prefix.len())
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&prefix.len());
             }
         }
     }

@@ -103,7 +103,8 @@ impl Procedures {
             registration.callees.push(callee);
             return Some(id);
         }
-        let id = RegistrationId::new(self.next).expect("2^53 registrations take longer than any router lives");
+        let id =
+            RegistrationId::new(self.next).expect("2^53 registrations take longer than any router lives");
         self.next += 1;
         let procedure = procedure.detached();
         match policy {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wamp_proto::message::{self, CloseDetails, HelloDetails, RequestKind, WelcomeDetails};
 use wamp_proto::uri::UriRules;
-use wamp_proto::{ByteString, Message, RequestId, Serializer, Uri, uri};
+use wamp_proto::{ByteString, Message, RequestId, Serializer, SessionId, Uri, uri};
 
 use super::accept::abort;
 use super::broker::Broker;
@@ -258,6 +258,10 @@ impl Realm {
         welcome.authrole = Some(identity.authrole.clone());
         welcome.authmethod = Some(identity.authmethod);
         welcome.authprovider = Some(identity.authprovider);
+        let welcome = fitting(welcome, serializer, max_message).ok_or_else(|| {
+            let text = format!("WELCOME does not fit into the {max_message} octets that the client takes");
+            (uri::PAYLOAD_SIZE_EXCEEDED, text)
+        })?;
         let session = Session {
             authid: identity.authid,
             authrole: identity.authrole,
@@ -472,7 +476,8 @@ impl Realm {
     fn say_goodbye(&mut self, now: Time, key: SessionKey, reason: Uri, text: &str) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         if session.phase == Phase::Open {
-            session.phase = Phase::Closing(self.deadlines.set(now + self.config.goodbye_timeout, Due::Goodbye(key)));
+            session.phase =
+                Phase::Closing(self.deadlines.set(now + self.config.goodbye_timeout, Due::Goodbye(key)));
             let mut details = CloseDetails::default();
             details.message = Some(ByteString::from(sentence(text)));
             self.out.send(key, message::Goodbye { details, reason });
@@ -487,4 +492,19 @@ impl Realm {
             self.events.push_back(Event::Closed { session: key, closing });
         }
     }
+}
+
+/// What of WELCOME fits into so many octets. A client can do without all of it but the roles.
+fn fitting(full: WelcomeDetails, serializer: Serializer, max_message: usize) -> Option<WelcomeDetails> {
+    let fits = |details: &WelcomeDetails| {
+        let session = SessionId::new(wamp_proto::MAX_ID).expect("the longest of all ids");
+        let message = Message::from(message::Welcome { session, details: details.clone() });
+        message.encode(serializer).is_ok_and(|octets| octets.len() <= max_message)
+    };
+    if fits(&full) {
+        return Some(full);
+    }
+    let mut short = WelcomeDetails::default();
+    short.roles = full.roles;
+    fits(&short).then_some(short)
 }

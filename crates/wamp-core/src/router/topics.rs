@@ -28,8 +28,8 @@ impl Topics {
         let id = match self.exact.get(uri) {
             Some(id) => *id,
             None => {
-                let id =
-                    SubscriptionId::new(self.next).expect("2^53 subscriptions take longer than any router lives");
+                let id = SubscriptionId::new(self.next)
+                    .expect("2^53 subscriptions take longer than any router lives");
                 self.next += 1;
                 let uri = uri.detached();
                 self.exact.insert(uri.clone(), id);

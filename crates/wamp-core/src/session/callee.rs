@@ -161,7 +161,8 @@ impl Session {
         let more = invocation.details.progress == Some(true);
         if let Some(entry) = self.callee.invocations.get_mut(&request) {
             if !entry.uploading {
-                return self.violation(format!("INVOCATION with the request id {request}, which was used before"));
+                return self
+                    .violation(format!("INVOCATION with the request id {request}, which was used before"));
             }
             entry.uploading = more;
             let chunk = Event::Chunk { invocation: request, payload: invocation.payload, last: !more };

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use wamp_proto::message::{self, CancelMode, EventDetails};
-use wamp_proto::{ByteString, Payload, PublicationId, RegistrationId, RequestId, Roles, SessionId, SubscriptionId, Uri};
+use wamp_proto::{
+    ByteString, Payload, PublicationId, RegistrationId, RequestId, Roles, SessionId, SubscriptionId, Uri,
+};
 
 use crate::{Failure, Reply};
 

@@ -34,10 +34,7 @@ impl Config {
             .with(Feature::CallCanceling)
             .with(Feature::CallTimeout)
             .with(Feature::CallerIdentification);
-        let callee = caller
-            .clone()
-            .with(Feature::PatternBasedRegistration)
-            .with(Feature::SharedRegistration);
+        let callee = caller.clone().with(Feature::PatternBasedRegistration).with(Feature::SharedRegistration);
         Self {
             realm: realm.into(),
             agent: ByteString::from_static(concat!("wamp-rs/", env!("CARGO_PKG_VERSION"))),

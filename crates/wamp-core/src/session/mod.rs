@@ -17,7 +17,9 @@ mod subscriber;
 use std::collections::VecDeque;
 
 use wamp_proto::message::{self, CloseDetails, RequestKind};
-use wamp_proto::{ByteString, Feature, Message, RegistrationId, RequestId, Role, Roles, SubscriptionId, Uri, uri};
+use wamp_proto::{
+    ByteString, Feature, Message, RegistrationId, RequestId, Role, Roles, SubscriptionId, Uri, uri,
+};
 
 pub use event::{Closed, Event, Joined, Publication};
 pub use join::Config;

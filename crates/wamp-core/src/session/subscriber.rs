@@ -26,7 +26,12 @@ impl Session {
     ///
     /// # Errors
     /// [`Misuse::NotOpen`].
-    pub fn subscribe(&mut self, _now: Time, options: SubscribeOptions, topic: Uri) -> Result<RequestId, Misuse> {
+    pub fn subscribe(
+        &mut self,
+        _now: Time,
+        options: SubscribeOptions,
+        topic: Uri,
+    ) -> Result<RequestId, Misuse> {
         self.check_open()?;
         let request = self.request(Request::Subscribe(topic.clone()));
         self.send(message::Subscribe { request, options, topic });

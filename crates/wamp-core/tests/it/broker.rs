@@ -23,7 +23,9 @@ fn an_event_goes_to_every_subscriber_but_its_publisher_in_each_serializer() {
     net.run();
     for (client, serializer) in subscribers.into_iter().zip(Serializer::ALL) {
         let events = net.events(client);
-        let [wamp_core::session::Event::EventReceived(event)] = events.as_slice() else { panic!("{events:?}") };
+        let [wamp_core::session::Event::EventReceived(event)] = events.as_slice() else {
+            panic!("{events:?}")
+        };
         assert_eq!(event.payload.serializer(), Some(*serializer));
         assert_eq!(event.payload.decode::<(String, f64)>().unwrap(), ("hello".to_owned(), 1.5));
     }

@@ -1,6 +1,6 @@
 //! A realm and its clients without a wire: messages are handed over when a test says so.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wamp_core::router::{self, Join, Realm, SessionKey};
@@ -10,8 +10,8 @@ use wamp_proto::message::{CallOptions, Hello, HelloDetails, Invocation};
 use wamp_proto::{Feature, Features, Limits, Message, Payload, RequestId, Role, Roles, Serializer};
 
 /// A client, by the order of joining.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Client(pub usize);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Client(pub(crate) usize);
 
 enum End {
     /// One of our sessions.
@@ -20,33 +20,33 @@ enum End {
     Raw(Vec<Message>),
 }
 
-pub struct Net {
-    pub now: Time,
-    pub realm: Realm,
+pub(crate) struct Net {
+    pub(crate) now: Time,
+    pub(crate) realm: Realm,
     clients: Vec<(End, Option<SessionKey>, Serializer)>,
-    keys: HashMap<SessionKey, Client>,
-    events: HashMap<Client, Vec<session::Event>>,
-    pub closed: Vec<router::Event>,
+    keys: BTreeMap<SessionKey, Client>,
+    events: BTreeMap<Client, Vec<session::Event>>,
+    pub(crate) closed: Vec<router::Event>,
 }
 
 impl Net {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(router::Config::new("realm1"))
     }
 
-    pub fn with(config: router::Config) -> Self {
+    pub(crate) fn with(config: router::Config) -> Self {
         Self {
             now: Time::ORIGIN,
             realm: Realm::new(config, 7),
             clients: Vec::new(),
-            keys: HashMap::new(),
-            events: HashMap::new(),
+            keys: BTreeMap::new(),
+            events: BTreeMap::new(),
             closed: Vec::new(),
         }
     }
 
     /// One of our sessions joins.
-    pub fn join(&mut self, serializer: Serializer) -> Client {
+    pub(crate) fn join(&mut self, serializer: Serializer) -> Client {
         let session = Session::new(self.now, session::Config::new("realm1"), 1);
         let client = self.add(End::Session(Box::new(session)), serializer);
         self.run();
@@ -55,11 +55,11 @@ impl Net {
     }
 
     /// A peer joins that announces these roles, whose messages the test writes itself.
-    pub fn raw(&mut self, serializer: Serializer, roles: Roles) -> Client {
+    pub(crate) fn raw(&mut self, serializer: Serializer, roles: Roles) -> Client {
         self.raw_with(serializer, roles, usize::MAX)
     }
 
-    pub fn raw_with(&mut self, serializer: Serializer, roles: Roles, max_message: usize) -> Client {
+    pub(crate) fn raw_with(&mut self, serializer: Serializer, roles: Roles, max_message: usize) -> Client {
         let client = self.add(End::Raw(Vec::new()), serializer);
         let mut details = HelloDetails::default();
         details.roles = roles;
@@ -80,11 +80,11 @@ impl Net {
         self.keys.insert(key, client);
     }
 
-    pub fn key(&self, client: Client) -> SessionKey {
+    pub(crate) fn key(&self, client: Client) -> SessionKey {
         self.clients[client.0].1.unwrap()
     }
 
-    pub fn session(&mut self, client: Client) -> &mut Session {
+    pub(crate) fn session(&mut self, client: Client) -> &mut Session {
         match &mut self.clients[client.0].0 {
             End::Session(session) => session,
             End::Raw(_) => panic!("not one of our sessions"),
@@ -92,7 +92,7 @@ impl Net {
     }
 
     /// Sends a message of a raw peer, as the specification writes it.
-    pub fn say(&mut self, client: Client, json: &str) {
+    pub(crate) fn say(&mut self, client: Client, json: &str) {
         let frame = bytes(json);
         let message = Message::decode(Serializer::Json, &frame, &Limits::default());
         let key = self.key(client);
@@ -107,7 +107,7 @@ impl Net {
     }
 
     /// What a raw peer has received since the last time.
-    pub fn received(&mut self, client: Client) -> Vec<Message> {
+    pub(crate) fn received(&mut self, client: Client) -> Vec<Message> {
         match &mut self.clients[client.0].0 {
             End::Raw(received) => std::mem::take(received),
             End::Session(_) => panic!("not a raw peer"),
@@ -115,16 +115,16 @@ impl Net {
     }
 
     /// The same as the specification writes it.
-    pub fn heard(&mut self, client: Client) -> Vec<String> {
+    pub(crate) fn heard(&mut self, client: Client) -> Vec<String> {
         self.received(client).iter().map(json).collect()
     }
 
     /// What a session of ours has told its program since the last time.
-    pub fn events(&mut self, client: Client) -> Vec<session::Event> {
+    pub(crate) fn events(&mut self, client: Client) -> Vec<session::Event> {
         self.events.remove(&client).unwrap_or_default()
     }
 
-    pub fn replies(&mut self, client: Client, of: RequestId) -> Vec<Reply> {
+    pub(crate) fn replies(&mut self, client: Client, of: RequestId) -> Vec<Reply> {
         self.events(client)
             .into_iter()
             .filter_map(|event| match event {
@@ -134,7 +134,7 @@ impl Net {
             .collect()
     }
 
-    pub fn invocations(&mut self, client: Client) -> Vec<Invocation> {
+    pub(crate) fn invocations(&mut self, client: Client) -> Vec<Invocation> {
         self.events(client)
             .into_iter()
             .filter_map(|event| match event {
@@ -145,7 +145,7 @@ impl Net {
     }
 
     /// Registers a procedure at a session of ours.
-    pub fn register(&mut self, client: Client, procedure: &str) {
+    pub(crate) fn register(&mut self, client: Client, procedure: &str) {
         let now = self.now;
         self.session(client).register(now, Default::default(), procedure.into()).unwrap();
         self.run();
@@ -153,13 +153,13 @@ impl Net {
     }
 
     /// Calls with `receive_progress`.
-    pub fn call(&mut self, client: Client, procedure: &str, payload: Payload) -> RequestId {
+    pub(crate) fn call(&mut self, client: Client, procedure: &str, payload: Payload) -> RequestId {
         let mut options = CallOptions::default();
         options.receive_progress = Some(true);
         self.call_with(client, options, procedure, payload)
     }
 
-    pub fn call_with(
+    pub(crate) fn call_with(
         &mut self,
         client: Client,
         options: CallOptions,
@@ -172,20 +172,20 @@ impl Net {
         call
     }
 
-    pub fn reply(&mut self, client: Client, invocation: RequestId, reply: Reply) {
+    pub(crate) fn reply(&mut self, client: Client, invocation: RequestId, reply: Reply) {
         let now = self.now;
         self.session(client).reply(now, invocation, reply).unwrap();
         self.run();
     }
 
     /// The link of a client is cut.
-    pub fn cut(&mut self, client: Client) {
+    pub(crate) fn cut(&mut self, client: Client) {
         let key = self.key(client);
         self.realm.handle_closed(self.now, key);
         self.run();
     }
 
-    pub fn sleep(&mut self, duration: Duration) {
+    pub(crate) fn sleep(&mut self, duration: Duration) {
         self.now = self.now + duration;
         if self.realm.poll_timeout().is_some_and(|at| at <= self.now) {
             self.realm.handle_timeout(self.now);
@@ -194,7 +194,7 @@ impl Net {
     }
 
     /// Hands over messages until there are none.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         loop {
             let mut quiet = true;
             for index in 0..self.clients.len() {
@@ -241,21 +241,21 @@ impl Net {
     }
 }
 
-pub fn bytes(text: &str) -> bytes::Bytes {
+pub(crate) fn bytes(text: &str) -> bytes::Bytes {
     bytes::Bytes::copy_from_slice(text.as_bytes())
 }
 
-pub fn json(message: &Message) -> String {
+pub(crate) fn json(message: &Message) -> String {
     String::from_utf8(message.encode(Serializer::Json).unwrap().to_vec()).unwrap()
 }
 
 /// Arguments as a session of this serializer sends them.
-pub fn args<T: serde::Serialize>(serializer: Serializer, value: &T) -> Payload {
+pub(crate) fn args<T: serde::Serialize>(serializer: Serializer, value: &T) -> Payload {
     Payload::new(serializer, value).unwrap()
 }
 
 /// Every role, with every feature that a dealer looks at.
-pub fn all_roles() -> Roles {
+pub(crate) fn all_roles() -> Roles {
     let caller = Features::none()
         .with(Feature::ProgressiveCallResults)
         .with(Feature::ProgressiveCallInvocations)
@@ -265,13 +265,13 @@ pub fn all_roles() -> Roles {
 }
 
 /// Every role, with no feature.
-pub fn basic_roles() -> Roles {
+pub(crate) fn basic_roles() -> Roles {
     [Role::Caller, Role::Callee, Role::Publisher, Role::Subscriber]
         .into_iter()
         .fold(Roles::none(), |roles, role| roles.with(role, Features::none()))
 }
 
 /// A callee that announces progressive results and nothing else.
-pub fn progress_only() -> Roles {
+pub(crate) fn progress_only() -> Roles {
     Roles::none().with(Role::Callee, Features::none().with(Feature::ProgressiveCallResults))
 }

@@ -39,7 +39,10 @@ fn chunks_go_to_one_invocation_and_results_may_come_meanwhile() {
     );
     net.say(callee, "[70,1,{},[3]]");
     let heard = net.heard(caller);
-    assert_eq!((heard[0].as_str(), heard[2].as_str()), (r#"[50,1,{"progress":true},["got 0"]]"#, "[50,1,{},[3]]"));
+    assert_eq!(
+        (heard[0].as_str(), heard[2].as_str()),
+        (r#"[50,1,{"progress":true},["got 0"]]"#, "[50,1,{},[3]]")
+    );
     assert_eq!((net.realm.sizes().calls, net.realm.stats().chunks), (0, 2));
 }
 
@@ -252,7 +255,8 @@ fn our_caller_watches_a_timeout_that_the_router_does_not() {
         let message = Message::decode(Serializer::Json, &bytes(json), &Default::default()).unwrap();
         session.handle_message(now, message);
     };
-    let welcome = r#"[2,1,{"roles":{"dealer":{"features":{"progressive_call_results":true,"call_canceling":true}}}}]"#;
+    let welcome =
+        r#"[2,1,{"roles":{"dealer":{"features":{"progressive_call_results":true,"call_canceling":true}}}}]"#;
     say(&mut session, start, welcome);
     let mut options = CallOptions::default();
     options.receive_progress = Some(true);

@@ -222,13 +222,15 @@ fn a_timeout_is_a_whole_number_of_milliseconds() {
     let callee = net.raw(Serializer::Json, all_roles());
     let caller = net.raw(Serializer::Json, all_roles());
     net.say(callee, r#"[64,1,{},"com.myapp.longop"]"#);
-    let table = [("1", 1), ("0", 0), ("1.0", 1), ("-1", -1), ("1.5", -1), ("\"1\"", -1), ("9007199254740993", -1)];
+    let table =
+        [("1", 1), ("0", 0), ("1.0", 1), ("-1", -1), ("1.5", -1), ("\"1\"", -1), ("9007199254740993", -1)];
     for (index, (timeout, deadlines)) in table.into_iter().enumerate() {
         let request = index + 1;
         net.say(caller, &format!(r#"[48,{request},{{"timeout":{timeout}}},"com.myapp.longop"]"#));
         let heard = net.heard(caller);
         if deadlines < 0 {
-            let expected = format!(r#"[8,48,{request},{{}},"wamp.error.invalid_argument",["the option \"timeout\""#);
+            let expected =
+                format!(r#"[8,48,{request},{{}},"wamp.error.invalid_argument",["the option \"timeout\""#);
             assert!(heard[0].starts_with(&expected), "{timeout}: {heard:?}");
         } else {
             assert!(heard.is_empty(), "{timeout}: {heard:?}");

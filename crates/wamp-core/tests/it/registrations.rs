@@ -32,9 +32,12 @@ fn a_pattern_tells_its_callee_what_was_called() {
 
 #[test]
 fn shared_registrations_take_turns_as_they_say() {
-    for (invoke, expected) in
-        [("roundrobin", Some([0, 1, 2, 0])), ("first", Some([0; 4])), ("last", Some([2; 4])), ("random", None)]
-    {
+    for (invoke, expected) in [
+        ("roundrobin", Some([0, 1, 2, 0])),
+        ("first", Some([0; 4])),
+        ("last", Some([2; 4])),
+        ("random", None),
+    ] {
         let mut net = Net::new();
         let caller = net.raw(Serializer::Json, all_roles());
         let callees = [(); 3].map(|()| net.raw(Serializer::Json, all_roles()));

@@ -25,7 +25,9 @@ fn violate(said: &[&str]) -> String {
     let heard = net.heard(offender);
     let abort = heard.last().unwrap_or_else(|| panic!("{said:?}: no ABORT")).clone();
     assert!(abort.ends_with(r#","wamp.error.protocol_violation"]"#), "{said:?}: {abort}");
-    let [Event::Closed { closing: Closing::Abort, .. }] = net.closed.as_slice() else { panic!("{:?}", net.closed) };
+    let [Event::Closed { closing: Closing::Abort, .. }] = net.closed.as_slice() else {
+        panic!("{:?}", net.closed)
+    };
     let sizes = net.realm.sizes();
     assert_eq!((sizes.sessions, sizes.registrations, sizes.topics, sizes.calls), (2, 1, 0, 1), "{said:?}");
     // behaviour 45: what comes after it is not processed
@@ -52,8 +54,14 @@ fn each_violation_has_its_sentence() {
         (&[r#"[70,1001,{}]"#], "YIELD for the invocation 1001, which never was"),
         (&[r#"[8,68,7,{},"com.myapp.error"]"#], "ERROR for the invocation 7, which never was"),
         // behaviour 6
-        (&[r#"[8,48,1,{},"com.myapp.error"]"#], "ERROR for Call, where only an INVOCATION can fail at a client"),
-        (&[r#"[8,50,1,{},"com.myapp.error"]"#], "ERROR, element 2 (REQUEST.Type): expected code of a request (16, 32, 34, 48, 64, 66 or 68), found 50"),
+        (
+            &[r#"[8,48,1,{},"com.myapp.error"]"#],
+            "ERROR for Call, where only an INVOCATION can fail at a client",
+        ),
+        (
+            &[r#"[8,50,1,{},"com.myapp.error"]"#],
+            "ERROR, element 2 (REQUEST.Type): expected code of a request (16, 32, 34, 48, 64, 66 or 68), found 50",
+        ),
         // behaviour 14
         (
             &[r#"[48,3,{},"com.myapp.offender"]"#, r#"[48,3,{},"com.myapp.offender"]"#],
@@ -65,17 +73,20 @@ fn each_violation_has_its_sentence() {
         (&["{}"], "expected list, found dict"),
         (&[r#"["CALL"]"#], "expected code of a message, found string"),
         (&[r#"[48]"#], "CALL, element 2 (Request): missing: expected Request"),
-        (&[r#"[48,0,{},"a"]"#], "CALL, element 2 (Request): expected integer between 1 and 2^53, found integer out of range"),
+        (
+            &[r#"[48,0,{},"a"]"#],
+            "CALL, element 2 (Request): expected integer between 1 and 2^53, found integer out of range",
+        ),
         // behaviour 56
-        (&[r#"[48,1.5,{},"a"]"#], "CALL, element 2 (Request): expected integer between 1 and 2^53, found float"),
+        (
+            &[r#"[48,1.5,{},"a"]"#],
+            "CALL, element 2 (Request): expected integer between 1 and 2^53, found float",
+        ),
         (&[r#"[48,3,[],"a"]"#], "CALL, element 3 (Options): expected dict, found list"),
         (&[r#"[48,3,{},7]"#], "CALL, element 4 (Procedure): expected URI, found integer"),
         (&[r#"[48,3,{},"a",7]"#], "CALL, element 5 (Arguments): expected list, found integer"),
         (&[r#"[48,3,{},"a",[],7]"#], "CALL, element 6 (ArgumentsKw): expected dict, found integer"),
-        (
-            &[r#"[48,3,{"receive_progress":"yes"},"a"]"#],
-            "CALL, element 3 (Options): key \\",
-        ),
+        (&[r#"[48,3,{"receive_progress":"yes"},"a"]"#], "CALL, element 3 (Options): key \\"),
         (&[r#"[48,3,{},"a""#], "CALL, element 5 (Arguments): ends in the middle of a value"),
     ];
     for (said, sentence) in table {

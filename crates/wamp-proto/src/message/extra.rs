@@ -136,7 +136,8 @@ impl Extra {
             }
             result = write_key::<F>(out, into, key);
             let start = out.len();
-            let copied: Result<(), EncodeError> = with_format!(serializer, From => copy::<From, F>(octets, out));
+            let copied: Result<(), EncodeError> =
+                with_format!(serializer, From => copy::<From, F>(octets, out));
             if result.is_ok() && copied.is_err() {
                 out.truncate(start);
                 F::null(out);
