@@ -14,10 +14,10 @@ use wamp_proto::message::{self, CallOptions, CancelMode, Millis};
 use wamp_proto::{Args, Payload, PayloadError, RequestId, Uri};
 
 use crate::body::Body;
-use crate::driver::Shared;
 use crate::error::{CallError, Unsent};
 use crate::inbox::{Inbox, Taken};
 use crate::session::Session;
+use crate::shared::Shared;
 use crate::stream::ProgressiveCall;
 use crate::waiters::{Replies, State, Waiting};
 
@@ -287,7 +287,10 @@ pub(crate) struct Pending {
 
 impl Pending {
     /// The next progressive result, or the end, which comes once.
-    pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Taken<Payload, Result<Payload, CallError>>> {
+    pub(crate) fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Taken<Payload, Result<Payload, CallError>>> {
         self.replies.poll_take(cx)
     }
 

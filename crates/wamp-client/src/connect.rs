@@ -18,8 +18,9 @@ use wamp_transport::{Queue, Transport};
 
 pub use error::{ConnectError, ConnectErrorKind};
 
-use crate::driver::{self, Shared};
+use crate::driver;
 use crate::session::Session;
+use crate::shared::Shared;
 use crate::waiters::State;
 
 type Opening = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send>>;

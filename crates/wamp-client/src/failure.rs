@@ -33,6 +33,11 @@ use crate::invocation::SendError;
 /// It is not itself a [`std::error::Error`], since it could not be made from every one then.
 #[must_use]
 pub struct Failure {
+    /// In a box, so that a `Result` with it is small.
+    inner: Box<Inner>,
+}
+
+struct Inner {
     error: Uri,
     body: Body,
 }
@@ -40,24 +45,25 @@ pub struct Failure {
 impl Failure {
     /// A failure with this URI and nothing else said about it.
     pub fn new(error: impl Into<Uri>) -> Self {
-        Self { error: error.into(), body: Body::new(Serializer::ALL.first().copied()) }
+        let body = Body::new(Serializer::ALL.first().copied());
+        Self { inner: Box::new(Inner { error: error.into(), body }) }
     }
 
     /// Says one thing about it.
     pub fn arg(mut self, value: impl Serialize) -> Self {
-        self.body.arg(&value);
+        self.inner.body.arg(&value);
         self
     }
 
     /// Says one thing about it, by name.
     pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
-        self.body.kwarg(name, &value);
+        self.inner.body.kwarg(name, &value);
         self
     }
 
     /// The URI.
     pub fn uri(&self) -> &Uri {
-        &self.error
+        &self.inner.error
     }
 
     fn text(error: Uri, text: &str) -> Self {
@@ -66,7 +72,7 @@ impl Failure {
 
     /// As it is sent. What cannot be written is replaced by a sentence that says so.
     pub(crate) fn into_error(self, serializer: Serializer) -> Error {
-        let Failure { error, body } = self;
+        let Inner { error, body } = *self.inner;
         let payload = body.finish(serializer).unwrap_or_else(|fault| {
             sentence(serializer, &format!("what was to be said about this cannot be written: {fault}"))
         });
@@ -106,12 +112,12 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failure").field("error", &self.error).finish_non_exhaustive()
+        f.debug_struct("Failure").field("error", &self.inner.error).finish_non_exhaustive()
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.error)
+        write!(f, "{}", self.inner.error)
     }
 }

@@ -4,8 +4,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
+use tokio::task::coop::poll_proceed;
 use wamp_proto::Payload;
 
 /// What an item costs beyond its payload, so that empty ones are bounded too.
@@ -48,14 +49,8 @@ pub(crate) enum Taken<T, E> {
 impl<T, E> Inbox<T, E> {
     /// An empty one that holds this many octets at most.
     pub(crate) fn new(limit: usize) -> Self {
-        let state = State {
-            items: VecDeque::new(),
-            octets: 0,
-            limit,
-            end: None,
-            over: false,
-            consumer: None,
-        };
+        let state =
+            State { items: VecDeque::new(), octets: 0, limit, end: None, over: false, consumer: None };
         Self { state: Mutex::new(state) }
     }
 
@@ -95,12 +90,16 @@ impl<T, E> Inbox<T, E> {
 
     /// The next item, then the end, once; after it this waits for ever.
     pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Taken<T, E>> {
+        // A consumer of a flood lets others run now and then.
+        let turn = ready!(poll_proceed(cx));
         let mut state = self.lock();
         if let Some((item, cost)) = state.items.pop_front() {
             state.octets -= cost;
+            turn.made_progress();
             return Poll::Ready(Taken::Item(item));
         }
         if let Some(end) = state.end.take() {
+            turn.made_progress();
             return Poll::Ready(Taken::End(end));
         }
         match &mut state.consumer {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wamp_proto::{EncodeError, Payload, PayloadError, RequestId, Serializer, Uri, message};
 
-use crate::driver::Shared;
 use crate::ending::{CancelReason, Ending};
 use crate::error::{TooLarge, Unsent};
 use crate::session::Session;
+use crate::shared::Shared;
 
 /// A call to be answered.
 pub struct Invocation {

@@ -186,6 +186,8 @@ where
             return Err(Error { error: uri::PAYLOAD_SIZE_EXCEEDED, payload: text });
         }
         items.push(item);
+        // A stream that is always ready must let others run.
+        tokio::task::consume_budget().await;
     }
     I::list(&items, serializer)
 }

@@ -1,14 +1,106 @@
-//! A WAMP client: a call is a future or a stream, a procedure is an async closure.
+//! A WAMP client on tokio: a call is a future or a stream, a procedure is an async closure.
 //!
 //! ```
-//! # async fn connect() -> wamp_client::Session { unimplemented!() }
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let session = wamp_client::connect("ws://127.0.0.1:8080/ws").realm("realm1").await?;
+//! use wamp_client::{Client, Invocation, Serializer};
 //!
+//! # #[derive(serde::Serialize, serde::Deserialize)]
+//! # struct Row(u32, u32);
+//! # #[derive(serde::Serialize, serde::Deserialize)]
+//! # struct Summary { rows: usize }
+//! # fn draw(_: Row) {}
+//! # use std::time::Duration;
+//! # use tokio::time::sleep;
+//! # const SECOND: Duration = Duration::from_micros(1);
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Over a socket: wamp_client::connect("ws://127.0.0.1:8080/ws").realm("realm1").await?
+//! // Here over an in-memory pair, with a router in the same program:
+//! let router = wamp_router::Router::default();
+//! let (ours, theirs) = wamp_transport::memory::pair(Serializer::Json);
+//! router.attach(theirs);
+//! let session = Client::over(ours).await?;
+//!
+//! // A procedure.
+//! session.register("com.myapp.longop", |call: Invocation| async move {
+//!     let (n,): (i64,) = call.args()?;
+//!     if let Some(progress) = call.progress() {          // present only if the caller asked for it
+//!         for i in 0..n { progress.send((i,)).await?; sleep(SECOND).await; }
+//!     } else {
+//!         sleep(SECOND * n as u32).await;
+//!     }
+//!     Ok((n,))
+//! }).await?;
+//!
+//! # session.register("com.example.sum", |call: Invocation| async move {
+//! #     let (a, b): (i64, i64) = call.args()?;
+//! #     Ok(a + b)
+//! # }).await?;
+//! // A call for one value.
 //! let sum: i64 = session.call("com.example.sum").args((1, 2)).await?.decode()?;
+//! assert_eq!(sum, 3);
+//!
+//! // A call with two handlers.
+//! let total: i64 = session.call("com.myapp.longop").args((3,))
+//!     .on_progress(|i: i64| println!("Progress: {i}"))
+//!     .await?.decode()?;
+//! assert_eq!(total, 3);
+//!
+//! # session.register("com.example.report", |call: Invocation| async move {
+//! #     let progress = call.progress().expect("asked for");
+//! #     for i in 0..4 { progress.send((wamp_client::Value(Row(2024, i)),)).await?; }
+//! #     Ok(Summary { rows: 4 })
+//! # }).await?;
+//! // A call as a stream; the last value is separate and may have its own type.
+//! let mut rows = session.call("com.example.report").args((2024,)).progressive::<Row>().await?;
+//! while let Some(row) = rows.next().await { draw(row?); }
+//! let summary: Summary = rows.finish().await?;
+//! # assert_eq!(summary.rows, 4);
+//!
+//! session.leave().await;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! What can be relied upon:
+//!
+//! 1. Progressive results come in order, before the last one, never two at a time for one call.
+//! 2. No code of the application runs on the task that reads the connection. An observer given to
+//!    [`Call::on_progress`] runs on the task that awaits the call, a handler on a task of its own, the handler
+//!    of a subscription on a task of the subscription. One that is stuck stalls its own call only.
+//! 3. Dropping a call or a stream cancels the call (`killnowait`). [`Session::leave`], and dropping the last
+//!    handle, write what was queued before they say GOODBYE.
+//! 4. When the connection is lost, everything that waits fails at once with
+//!    [`Disconnected`](CallError::Disconnected).
+//! 5. [`CallError`] says whose fault it is.
+//! 6. What comes too late, twice or unasked is counted ([`Session::stats`]) and logged at debug level; it
+//!    never ends a session.
+//!
+//! # Nothing is unbounded
+//!
+//! | what | limit | beyond it |
+//! |---|---|---|
+//! | octets queued for the router | 1 MiB, then 768 KiB | calls, publications and progressive results wait; last results, errors and cancels do not |
+//! | octets of progressive results that wait for one call | 64 MiB, [`Call::buffer`] | the call is canceled and ends with [`CallError::Lagged`] |
+//! | octets of events that wait for one subscriber | 16 MiB, [`Subscribe::buffer`] | dropped and counted |
+//! | invocations under way in a session | 65,536, with 256 MiB of arguments | ERROR `wamp.error.unavailable` |
+//! | octets of one message from the router | 16 MiB, [`Connect::max_message`] | ABORT |
+//!
+//! # How it works
+//!
+//! A session is the machine of [`wamp_core::session`] behind a lock, with two tasks. One reads a batch of
+//! messages, decodes them, and takes the lock once for all of them; the other writes what is queued. A call
+//! or a progressive result takes the lock itself and writes its message into the queue on the spot. There is
+//! no channel of commands between the handles and a driver, since that would be one hop more for each message
+//! and would bound messages by their number instead of their octets. Under the lock nothing waits and no code
+//! of the application runs, so it is held for about as long as it takes to write one message.
+//!
+//! Bulk should travel in chunks of 64 KiB or less, or in a session of its own: a fast call waits behind what
+//! is queued before it.
+//!
+//! # Features
+//!
+//! `json`, `msgpack`, `cbor`: serializers; `ws`, `rawsocket`: transports. All are on by default and each can
+//! be had alone.
 
 mod body;
 mod call;
@@ -24,13 +116,14 @@ mod procedure;
 mod publish;
 mod serving;
 mod session;
+mod shared;
 mod stream;
 mod subscribe;
 mod waiters;
 
 pub use wamp_core::session::{Closed, Joined};
 pub use wamp_proto::message::CancelMode;
-pub use wamp_proto::{Args, ArgsKwargs, Kwargs, Payload, PayloadError, Serializer, Uri, Value};
+pub use wamp_proto::{Args, ArgsKwargs, EncodeError, Kwargs, Payload, PayloadError, Serializer, Uri, Value};
 
 pub use call::{Call, CallFuture, CallHandle, CallResult};
 pub use connect::{Client, Connect, ConnectError, ConnectErrorKind, connect};

@@ -11,13 +11,13 @@ use tokio::sync::oneshot;
 use wamp_proto::message::{self, RegisterOptions};
 use wamp_proto::{Payload, RegistrationId, Serializer, Uri};
 
-use crate::driver::Shared;
 use crate::error::{RequestError, Unsent};
 use crate::failure::{Failure, unwritable};
 use crate::invocation::Invocation;
 use crate::items::{self, StreamItem};
 use crate::serving::{Procedure, Start};
 use crate::session::Session;
+use crate::shared::Shared;
 use crate::waiters::Request;
 
 impl Session {

@@ -8,11 +8,11 @@ use wamp_core::{Failure, Reply, Time};
 use wamp_proto::message;
 use wamp_proto::{Message, Payload, RequestId, Uri, uri};
 
-use crate::driver::Shared;
 use crate::ending::Ending;
 use crate::failure::sentence;
 use crate::inbox::to_keep;
 use crate::invocation::Invocation;
+use crate::shared::Shared;
 use crate::waiters::State;
 
 /// Starts a handler on a task of its own.

@@ -7,7 +7,7 @@ use wamp_core::session::{Closed, Joined};
 use wamp_proto::{Serializer, SessionId, Uri};
 
 use crate::call::Call;
-use crate::driver::Shared;
+use crate::shared::Shared;
 
 /// A session with a router. Clones are handles of the same session.
 ///
@@ -65,12 +65,12 @@ impl Session {
     }
 
     /// The session's id.
-    pub fn id(&self) -> Option<SessionId> {
-        self.shared.joined().map(|joined| joined.session)
+    pub fn id(&self) -> SessionId {
+        self.joined().session
     }
 
     /// What the router said when it let the session in.
-    pub fn joined(&self) -> Option<&Joined> {
+    pub fn joined(&self) -> &Joined {
         self.shared.joined()
     }
 

@@ -13,10 +13,10 @@ use tokio::sync::oneshot;
 use wamp_proto::message::{self, SubscribeOptions};
 use wamp_proto::{Payload, PayloadError, PublicationId, SubscriptionId, Uri};
 
-use crate::driver::Shared;
 use crate::error::{RequestError, Unsent};
 use crate::inbox::{Inbox, Taken};
 use crate::session::Session;
+use crate::shared::Shared;
 use crate::waiters::{Feed, Request, State};
 
 /// What the events of one subscriber may take while they wait, unless said otherwise.

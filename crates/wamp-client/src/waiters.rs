@@ -88,7 +88,11 @@ pub(crate) struct After {
 }
 
 impl State {
-    pub(crate) fn new(session: Session, queue: Queue, joined: oneshot::Sender<Result<Box<Joined>, Closed>>) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        queue: Queue,
+        joined: oneshot::Sender<Result<Box<Joined>, Closed>>,
+    ) -> Self {
         Self {
             session,
             queue,
@@ -131,7 +135,12 @@ impl State {
     }
 
     /// Sends a progressive result.
-    pub(crate) fn progress(&mut self, now: Time, invocation: RequestId, payload: Payload) -> Result<(), ReplyError> {
+    pub(crate) fn progress(
+        &mut self,
+        now: Time,
+        invocation: RequestId,
+        payload: Payload,
+    ) -> Result<(), ReplyError> {
         self.session.reply(now, invocation, Reply::Progress(payload))
     }
 
@@ -140,7 +149,8 @@ impl State {
         if self.session.reply(now, id, answer).is_err() {
             self.discarded += 1;
         }
-        self.forget_invocation(id);
+        // Not the last handle of the procedure, which the handler holds.
+        drop(self.forget_invocation(id));
         if let Some(job) = procedure.next() {
             self.after.jobs.push((procedure.clone(), job));
         }
@@ -210,11 +220,17 @@ impl State {
 
     fn handle_invoked(&mut self, now: Time, invocation: message::Invocation) {
         let id = invocation.request;
+        if !self.session.is_open() {
+            // It has crossed our GOODBYE, upon which the router answers for us.
+            return;
+        }
         let Some(procedure) = self.procedures.get(&invocation.registration) else {
             return self.refuse(now, id, Failure::new(uri::NO_SUCH_REGISTRATION));
         };
         let octets = invocation.payload.len();
-        if self.invocations.len() >= MAX_INVOCATIONS || self.invocation_octets + octets > MAX_INVOCATION_OCTETS {
+        if self.invocations.len() >= MAX_INVOCATIONS
+            || self.invocation_octets + octets > MAX_INVOCATION_OCTETS
+        {
             let text = sentence(self.queue.serializer(), "the callee has too many invocations under way");
             return self.refuse(now, id, Failure { error: uri::UNAVAILABLE, payload: text });
         }
@@ -229,7 +245,7 @@ impl State {
     }
 
     fn refuse(&mut self, now: Time, invocation: RequestId, failure: Failure) {
-        // `Over`: the session is leaving, and the router answers for it.
+        // `Over`: it is canceled already.
         let _ = self.session.reply(now, invocation, Reply::Error(failure));
     }
 
@@ -239,16 +255,16 @@ impl State {
         invoked.ending.cancel(reason, over);
         // One that has not begun never will.
         if over && invoked.procedure.withdraw(id) {
-            self.forget_invocation(id);
+            let procedure = self.forget_invocation(id);
+            self.after.trash.extend(procedure);
         }
     }
 
-    fn forget_invocation(&mut self, id: RequestId) {
-        if let Some(invoked) = self.invocations.remove(&id) {
-            invoked.ending.answered();
-            self.invocation_octets -= invoked.octets;
-            self.after.trash.push(invoked.procedure);
-        }
+    fn forget_invocation(&mut self, id: RequestId) -> Option<Arc<Procedure>> {
+        let invoked = self.invocations.remove(&id)?;
+        invoked.ending.answered();
+        self.invocation_octets -= invoked.octets;
+        Some(invoked.procedure)
     }
 
     /// Nobody waits for any handler any more.
@@ -261,14 +277,15 @@ impl State {
             }
         }
         for id in waiting {
-            self.forget_invocation(id);
+            let procedure = self.forget_invocation(id);
+            self.after.trash.extend(procedure);
         }
     }
 
     fn handle_registered(&mut self, now: Time, request: RequestId, registration: RegistrationId) {
         let Some(Request::Register(procedure, waiter)) = self.requests.remove(&request) else { return };
         if waiter.send(Ok(registration)).is_ok() {
-            self.procedures.insert(registration, procedure);
+            self.after.trash.extend(self.procedures.insert(registration, procedure));
             return;
         }
         // Whoever wanted it has given up meanwhile.

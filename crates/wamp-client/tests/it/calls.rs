@@ -53,7 +53,12 @@ async fn an_observer_sees_progress_in_order_before_the_last_value_and_may_borrow
     let (session, mut peer) = joined().await;
     let mut seen = Vec::new();
     let call = async {
-        session.call("com.myapp.longop").args((3,)).on_progress(|i: i64| seen.push(i)).await?.decode::<String>()
+        session
+            .call("com.myapp.longop")
+            .args((3,))
+            .on_progress(|i: i64| seen.push(i))
+            .await?
+            .decode::<String>()
     };
     let router = async {
         peer.expect(json!([48, 1, {"receive_progress": true}, "com.myapp.longop", [3]])).await;
@@ -228,6 +233,26 @@ async fn what_the_router_does_not_take_is_not_sent() {
     assert_eq!(error[4], "wamp.error.payload_size_exceeded", "{error}");
 }
 
+#[test]
+fn handles_go_anywhere() {
+    fn anywhere<T: Send + Sync + 'static>() {}
+    fn to_any_thread<T: Send>(_: T) {}
+    anywhere::<wamp_client::Session>();
+    anywhere::<wamp_client::CallStream<std::rc::Rc<u8>>>();
+    anywhere::<wamp_client::CallHandle>();
+    anywhere::<wamp_client::Invocation>();
+    anywhere::<wamp_client::ProgressSender>();
+    anywhere::<wamp_client::Registration>();
+    anywhere::<wamp_client::Subscription>();
+    anywhere::<wamp_client::EventStream>();
+    anywhere::<wamp_client::ConnectError>();
+    anywhere::<CallError>();
+    to_any_thread(async |session: wamp_client::Session| {
+        session.call("a").on_progress(|_: u8| ()).await?;
+        session.call("a").progressive::<u8>().await?.finish::<u8>().await
+    });
+}
+
 #[tokio::test]
 async fn the_session_knows_who_it_is() {
     let (ours, theirs) = memory::pair(S::Json);
@@ -240,7 +265,7 @@ async fn the_session_knows_who_it_is() {
     let (session, ()) =
         tokio::join!(async { Client::over(ours).realm("realm9").agent("tester").await }, router);
     let session = session.unwrap();
-    assert_eq!(session.id().unwrap().get(), 4711);
+    assert_eq!(session.id().get(), 4711);
     assert!(session.is_open());
 }
 

@@ -66,7 +66,11 @@ async fn a_router_that_cannot_cancel_is_not_asked_to() {
 }
 
 /// A procedure that tells what it meets, and returns `5` when it may.
-fn stubborn(told: mpsc::UnboundedSender<String>, may: Arc<Notify>, own: bool) -> impl Fn(Invocation) -> Handling {
+fn stubborn(
+    told: mpsc::UnboundedSender<String>,
+    may: Arc<Notify>,
+    own: bool,
+) -> impl Fn(Invocation) -> Handling {
     move |call| {
         let (told, may) = (told.clone(), may.clone());
         Box::pin(async move {
@@ -84,8 +88,7 @@ fn stubborn(told: mpsc::UnboundedSender<String>, may: Arc<Notify>, own: bool) ->
     }
 }
 
-type Handling =
-    std::pin::Pin<Box<dyn Future<Output = Result<(i32,), wamp_client::Failure>> + Send>>;
+type Handling = std::pin::Pin<Box<dyn Future<Output = Result<(i32,), wamp_client::Failure>> + Send>>;
 
 struct Case {
     mode: &'static str,

@@ -191,8 +191,11 @@ fn a_runtime_that_goes_away_takes_its_sessions_with_it() {
     let (session, mut peer) = theirs.block_on(joined());
     let stream = theirs.block_on(session.call("a").progressive::<i64>().into_future()).unwrap();
     theirs.block_on(async {
-        peer.register(session.register("b", async |_| std::future::pending::<Result<(), _>>().await).concurrency(1))
-            .await;
+        peer.next().await;
+        peer.register(
+            session.register("b", async |_| std::future::pending::<Result<(), _>>().await).concurrency(1),
+        )
+        .await;
         let invocations: Vec<_> = (1..=1000).map(|id| json!([68, id, 7, {}])).collect();
         peer.send_all(&invocations).await;
         peer.ping(b"read").await;

@@ -11,3 +11,4 @@ mod procedures;
 mod pubsub;
 mod stream_procedures;
 mod streams;
+mod whole;

@@ -85,7 +85,10 @@ async fn failures_have_a_uri_and_arguments() {
     }
     errors.sort_by_key(|error| error[2].as_u64());
     assert_eq!(errors[0], json!([8, 68, 1, {}, "com.example.no", ["because", 1], {"code": 7}]));
-    assert_eq!(errors[1], json!([8, 68, 2, {}, "wamp.error.runtime_error", ["invalid digit found in string"]]));
+    assert_eq!(
+        errors[1],
+        json!([8, 68, 2, {}, "wamp.error.runtime_error", ["invalid digit found in string"]])
+    );
     assert_eq!(errors[2][4], "com.example.no");
     assert!(errors[2][5][0].as_str().unwrap().contains("NaN"), "{}", errors[2]);
     assert_eq!(errors[3][4], "wamp.error.runtime_error", "{}", errors[3]);

@@ -1,0 +1,301 @@
+//! What all handles and tasks of a session share: its lock, its queue, and the waits for room in it.
+//!
+//! There is no channel of commands: whoever wants something of the session takes the lock for as long as
+//! the core needs to say what is to be sent, which is written into the outbound queue before the lock is
+//! released. Nothing waits under the lock and no code of the application runs under it.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use wamp_core::Time;
+use wamp_core::session::{Closed, Joined};
+use wamp_proto::{Message, RequestId, Serializer, Uri};
+use wamp_transport::Batch;
+
+use crate::error::{TooLarge, Unsent};
+use crate::waiters::State;
+
+/// A queue with this many octets takes no more calls, publications and progressive results.
+const HIGH_WATER: usize = 1 << 20;
+
+/// They go on when it has fallen to this.
+const LOW_WATER: usize = 768 << 10;
+
+/// What a message may have beside its payload and its URI without being measured.
+const HEAD: usize = 512;
+
+/// How long the end of a session may take to be written.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
+
+/// What all handles and tasks of a session share.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    serializer: Serializer,
+    max_send: usize,
+    start: Instant,
+    runtime: Handle,
+    /// Something is to be written, or the deadlines have changed.
+    pub(crate) writer: Notify,
+    /// The reader is to stop.
+    pub(crate) stop: Notify,
+    /// There is room in the queue. Each waiter that it lets in lets in the next one.
+    room: Notify,
+    closed: watch::Sender<Option<Closed>>,
+    joined: OnceLock<Joined>,
+}
+
+impl Shared {
+    /// Must be called inside a runtime.
+    pub(crate) fn new(state: State, max_send: usize, start: Instant) -> Arc<Self> {
+        Arc::new(Self {
+            serializer: state.queue.serializer(),
+            state: Mutex::new(state),
+            max_send,
+            start,
+            runtime: Handle::current(),
+            writer: Notify::new(),
+            stop: Notify::new(),
+            room: Notify::new(),
+            closed: watch::Sender::new(None),
+            joined: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn serializer(&self) -> Serializer {
+        self.serializer
+    }
+
+    /// The greatest message that the router takes.
+    pub(crate) fn max_send(&self) -> usize {
+        self.max_send
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    pub(crate) fn joined(&self) -> &Joined {
+        self.joined.get().expect("no handle of a session is given out before WELCOME")
+    }
+
+    pub(crate) fn set_joined(&self, joined: Joined) {
+        // It is set once, by the one who joined.
+        let _ = self.joined.set(joined);
+    }
+
+    /// The session is over and nothing more will be written.
+    pub(crate) fn publish_end(self: &Arc<Self>) {
+        let closed = self.with(|state, now| {
+            state.session.handle_closed(now);
+            state.closed.as_ref().map(|(closed, _)| closed.clone())
+        });
+        self.closed.send_replace(closed);
+    }
+
+    pub(crate) fn closed(&self) -> watch::Receiver<Option<Closed>> {
+        self.closed.subscribe()
+    }
+
+    /// Does something with the session, and all that follows from it.
+    pub(crate) fn with<R>(self: &Arc<Self>, op: impl FnOnce(&mut State, Time) -> R) -> R {
+        self.settle(self.lock(), op)
+    }
+
+    /// Does something that adds to the queue, if there is room in it; else gives it back.
+    pub(crate) fn if_room<R, F>(self: &Arc<Self>, op: F) -> Result<R, F>
+    where
+        F: FnOnce(&mut State, Time) -> R,
+    {
+        let state = self.lock();
+        if state.full { Err(op) } else { Ok(self.settle(state, op)) }
+    }
+
+    /// Does something that adds to the queue, as soon as there is room in it. Dropped before, it has not
+    /// done it.
+    pub(crate) async fn with_room<R>(self: &Arc<Self>, op: impl FnOnce(&mut State, Time) -> R) -> R {
+        let mut op = match self.if_room(op) {
+            Ok(result) => return result,
+            Err(op) => op,
+        };
+        loop {
+            // Made before the look at the queue, so that it hears of everything after that.
+            let room = self.room.notified();
+            if self.lock().full {
+                room.await;
+            }
+            match self.if_room(op) {
+                Ok(result) => {
+                    self.let_in();
+                    return result;
+                }
+                Err(back) => op = back,
+            }
+        }
+    }
+
+    /// Waits for room in the queue. It may be gone again.
+    pub(crate) async fn room(self: &Arc<Self>) {
+        self.with_room(|_, _| ()).await;
+    }
+
+    /// Lets in the next one of those that wait for room.
+    fn let_in(&self) {
+        if !self.lock().full {
+            self.room.notify_one();
+        }
+    }
+
+    /// Whether a message with this payload and this URI can be written and is not too long. It is only made,
+    /// with an id that it could have, where that is not plain to see.
+    pub(crate) fn check_size(
+        &self,
+        payload: usize,
+        uri: &Uri,
+        message: impl FnOnce(RequestId) -> Message,
+    ) -> Result<(), Unsent> {
+        // A character may be escaped. U+0000 in front is what cannot be written.
+        let octets = payload.saturating_add(6 * uri.len() + HEAD);
+        if octets <= self.max_send && !uri.starts_with('\0') {
+            return Ok(());
+        }
+        let message = message(self.lock().session.next_request());
+        let mut head = Vec::new();
+        message.encode_head(self.serializer, &mut head)?;
+        let octets = head.len() + message.payload().len() + self.serializer.end().len();
+        if octets > self.max_send {
+            return Err(TooLarge { octets, limit: self.max_send }.into());
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock is a bug of ours; the tables hold what they held, and others go on.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Time {
+        Time::after(self.start.elapsed())
+    }
+
+    fn settle<R>(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        op: impl FnOnce(&mut State, Time) -> R,
+    ) -> R {
+        let now = self.now();
+        let deadline = state.session.poll_timeout();
+        let result = op(&mut state, now);
+        while drain(&mut state, now, self.max_send) {}
+        let moved = state.session.poll_timeout() != deadline;
+        let wanted = state.writer_idle && !state.queue.is_empty();
+        if wanted {
+            state.writer_idle = false;
+        }
+        let after = std::mem::take(&mut state.after);
+        drop(state);
+
+        if after.closed {
+            self.stop.notify_one();
+            self.room.notify_waiters();
+        }
+        if wanted || moved || after.closed {
+            self.writer.notify_one();
+        }
+        for (procedure, job) in after.jobs {
+            procedure.run(self, job);
+        }
+        result
+    }
+}
+
+/// Writes what is to be sent, and handles one event. `false`: there was none.
+pub(crate) fn drain(state: &mut State, now: Time, max_send: usize) -> bool {
+    while let Some(message) = state.session.poll_transmit() {
+        let pushed = match &message {
+            Message::Abort(_) => state.queue.abort(&message).map(drop).map_err(|e| e.to_string()),
+            _ => state.queue.push_within(&message, max_send).map(drop).map_err(|e| e.to_string()),
+        };
+        if let Err(error) = pushed {
+            // Everything with a payload or a URI of the application was measured before.
+            tracing::error!(message = message.name(), error, "a message cannot be written; the session ends");
+            state.session.handle_closed(now);
+        }
+    }
+    if state.queue.octets() >= HIGH_WATER && state.closed.is_none() {
+        state.full = true;
+    }
+    match state.session.poll_event() {
+        Some(event) => {
+            state.handle_event(now, event);
+            true
+        }
+        None => false,
+    }
+}
+
+/// What the writer is to do.
+pub(crate) enum Next {
+    Write(Batch),
+    Wait(Option<Instant>),
+    End,
+}
+
+impl Shared {
+    pub(crate) fn next(&self) -> Next {
+        let mut state = self.lock();
+        match state.queue.pop() {
+            Some(batch) => Next::Write(batch),
+            None if state.queue.is_closed() => Next::End,
+            None => {
+                state.writer_idle = true;
+                Next::Wait(self.deadline_of(&state))
+            }
+        }
+    }
+
+    /// The next deadline of the session, or of what it has left behind.
+    fn deadline_of(&self, state: &State) -> Option<Instant> {
+        let deadline = match &state.closed {
+            Some((_, at)) => Some(*at + GRACE),
+            None => state.session.poll_timeout(),
+        };
+        deadline.map(|time| self.start + time.since_origin())
+    }
+
+    /// The next deadline.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline_of(&self.lock())
+    }
+
+    /// A deadline has passed. `false`: it was the last one.
+    pub(crate) fn handle_deadline(self: &Arc<Self>) -> bool {
+        self.with(|state, now| match &state.closed {
+            Some((_, at)) => now < *at + GRACE,
+            None => {
+                state.session.handle_timeout(now);
+                true
+            }
+        })
+    }
+
+    /// Waits until the session is over.
+    pub(crate) async fn ended(&self) {
+        while self.lock().closed.is_none() {
+            self.writer.notified().await;
+        }
+    }
+
+    /// A batch is written, or never will be.
+    pub(crate) fn written(&self, batch: Batch) {
+        let mut state = self.lock();
+        state.queue.recycle(batch);
+        if state.full && state.queue.octets() <= LOW_WATER {
+            state.full = false;
+            drop(state);
+            self.room.notify_one();
+        }
+    }
+}
