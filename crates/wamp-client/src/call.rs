@@ -14,6 +14,7 @@ use wamp_proto::message::{self, CallOptions, CancelMode, Millis};
 use wamp_proto::{Args, Payload, PayloadError, RequestId, Uri};
 
 use crate::body::Body;
+use crate::duplex::DuplexCall;
 use crate::error::{CallError, Unsent};
 use crate::inbox::{Inbox, Taken};
 use crate::session::Session;
@@ -150,6 +151,30 @@ impl<'a> Call<'a> {
         request.options.receive_progress = Some(true);
         ProgressiveCall::new(request)
     }
+
+    /// Sends the arguments in chunks, and takes results at the same time, as a stream. Await it to make the
+    /// call; the arguments given so far go with the first message, before all chunks.
+    ///
+    /// ```
+    /// # use wamp_client::Session;
+    /// # async fn example(session: Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// let call = session.call("com.example.transcribe").kwarg("language", "is");
+    /// let (mut up, mut down) = call.duplex::<&[u8], String>().await?;
+    /// up.send(b"some sound").await?;
+    /// up.finish(b"the last of it").await?;
+    /// while let Some(sentence) = down.next().await {
+    ///     println!("{}", sentence?);
+    /// }
+    /// let words: u64 = down.finish().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn duplex<In, Out>(self) -> DuplexCall<In, Out> {
+        let mut request = self.request;
+        request.options.progress = Some(true);
+        request.options.receive_progress = Some(true);
+        DuplexCall::new(request)
+    }
 }
 
 impl<'a> IntoFuture for Call<'a> {
@@ -233,6 +258,10 @@ impl Request {
         }
     }
 
+    pub(crate) fn procedure(&self) -> &Uri {
+        &self.procedure
+    }
+
     /// Makes the call as soon as there is room in the queue.
     pub(crate) async fn started(self) -> Result<Pending, CallError> {
         let (session, prepared) = self.prepare()?;
@@ -294,6 +323,10 @@ impl Pending {
         self.replies.poll_take(cx)
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.session.shared
+    }
+
     /// The handle for canceling it.
     pub(crate) fn handle(&self) -> CallHandle {
         CallHandle { shared: self.session.shared.clone(), id: self.id }
@@ -317,6 +350,10 @@ pub struct CallHandle {
 }
 
 impl CallHandle {
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
+    }
+
     /// Cancels the call. With [`CancelMode::Kill`] the callee decides how it ends and may go on sending until
     /// then; with the other modes it ends with [`CallError::Canceled`] after what has already come. A call
     /// that is over stays as it is.

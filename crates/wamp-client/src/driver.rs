@@ -57,21 +57,27 @@ pub(crate) async fn read<R: ReadHalf>(shared: Arc<Shared>, mut half: R, max_mess
     let (mut incoming, mut inputs) = (Vec::new(), Vec::new());
     loop {
         let read = tokio::select! {
+            biased;
             () = shared.stop.notified() => return,
             read = half.read(&mut incoming) => read,
         };
         inputs.extend(incoming.drain(..).filter_map(|item| input(item, shared.serializer(), &limits)));
-        let (open, closed) = shared.with(|state, now| {
+        if let Err(error) = &read {
+            tracing::debug!(%error, "nothing more can be read");
+        }
+        let (before, after, open) = shared.with(|state, now| {
+            let before = state.session.stats();
             for input in inputs.drain(..) {
                 handle(state, now, input, shared.max_send());
             }
             if let Err(error) = read {
                 handle_end(state, now, &error);
             }
-            (state.session.is_open(), state.session.is_closed())
+            (before, state.session.stats(), state.session.is_open())
         });
-        if closed {
-            return;
+        if after != before {
+            let (late, unsolicited, unknown) = (after.late, after.unsolicited, after.unknown);
+            tracing::debug!(late, unsolicited, unknown, "ignored what came too late, or unasked");
         }
         inputs.shrink_to(IDLE_INPUTS);
         if open && !joined {
@@ -95,17 +101,7 @@ fn input(item: Incoming, serializer: Serializer, limits: &Limits) -> Option<Inpu
 fn handle(state: &mut State, now: Time, input: Input, max_send: usize) {
     match input {
         Input::Message(message) => {
-            let before = state.session.stats();
             state.session.handle_message(now, message);
-            let ignored = state.session.stats();
-            if ignored != before {
-                tracing::debug!(
-                    late = ignored.late,
-                    unsolicited = ignored.unsolicited,
-                    unknown = ignored.unknown,
-                    "ignored what came too late, or unasked"
-                );
-            }
             // Each message's events before the next message, so that a slow consumer is found out in time.
             while drain(state, now, max_send) {}
         }
@@ -115,7 +111,6 @@ fn handle(state: &mut State, now: Time, input: Input, max_send: usize) {
 }
 
 fn handle_end(state: &mut State, now: Time, error: &ReadError) {
-    tracing::debug!(%error, "nothing more can be read");
     match error {
         ReadError::TooLarge { .. } | ReadError::Violation(_) => {
             state.session.handle_garbage(now, error.to_string());

@@ -8,6 +8,7 @@ use wamp_core::Failure as Error;
 use wamp_proto::{EncodeError, Payload, PayloadError, Serializer, Uri, uri};
 
 use crate::body::Body;
+use crate::chunks::ChunkError;
 use crate::invocation::SendError;
 
 /// Why a procedure has no result: a URI, and arguments that say more.
@@ -97,6 +98,11 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
         let any: &dyn Any = &error;
         let uri = if any.is::<PayloadError>() {
             uri::INVALID_ARGUMENT
+        } else if let Some(chunk) = any.downcast_ref::<ChunkError>() {
+            match chunk {
+                ChunkError::Decode(_) => uri::INVALID_ARGUMENT,
+                ChunkError::Canceled(_) => uri::CANCELED,
+            }
         } else if let Some(send) = any.downcast_ref::<SendError>() {
             match send {
                 SendError::Encode(_) => uri::INVALID_ARGUMENT,

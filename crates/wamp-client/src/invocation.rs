@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wamp_proto::{EncodeError, Payload, PayloadError, RequestId, Serializer, Uri, message};
 
+use crate::chunks::{Chunks, Upload};
 use crate::ending::{CancelReason, Ending};
 use crate::error::{TooLarge, Unsent};
 use crate::session::Session;
@@ -18,6 +19,7 @@ pub struct Invocation {
     pub(crate) uri: Uri,
     pub(crate) willing: bool,
     pub(crate) payload: Payload,
+    pub(crate) upload: Option<Arc<Upload>>,
     pub(crate) ending: Arc<Ending>,
 }
 
@@ -54,6 +56,39 @@ impl Invocation {
     /// What was called.
     pub fn procedure(&self) -> &Uri {
         &self.uri
+    }
+
+    /// Whether the call is made in chunks, of which the arguments seen so far are the first.
+    pub fn is_in_chunks(&self) -> bool {
+        self.upload.is_some()
+    }
+
+    /// All chunks of the call, the first one included; one that is the first or the last and has no arguments
+    /// is none. A call that is not made in chunks has one. Of several streams of one call, each chunk comes out
+    /// of one.
+    ///
+    /// ```
+    /// # use wamp_client::{Failure, Invocation};
+    /// async fn upload(call: Invocation) -> Result<usize, Failure> {
+    ///     let mut octets = 0;
+    ///     let mut chunks = call.chunks::<Vec<u8>>();
+    ///     while let Some(chunk) = chunks.next().await {
+    ///         octets += chunk?.len();
+    ///         if let Some(progress) = call.progress() {
+    ///             progress.send(octets).await?;
+    ///         }
+    ///     }
+    ///     Ok(octets)
+    /// }
+    /// ```
+    pub fn chunks<T>(&self) -> Chunks<T> {
+        let first = Some(self.payload.clone()).filter(|payload| !payload.is_empty());
+        Chunks::new(first, self.upload.clone())
+    }
+
+    /// The chunks after the first one, whose arguments are something else: the name of a file, say.
+    pub fn more_chunks<T>(&self) -> Chunks<T> {
+        Chunks::new(None, self.upload.clone())
     }
 
     /// For sending progressive results; `None` unless the caller asked for them.

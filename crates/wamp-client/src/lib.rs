@@ -104,8 +104,10 @@
 
 mod body;
 mod call;
+mod chunks;
 mod connect;
 mod driver;
+mod duplex;
 mod ending;
 mod error;
 mod failure;
@@ -126,7 +128,9 @@ pub use wamp_proto::message::CancelMode;
 pub use wamp_proto::{Args, ArgsKwargs, EncodeError, Kwargs, Payload, PayloadError, Serializer, Uri, Value};
 
 pub use call::{Call, CallFuture, CallHandle, CallResult};
+pub use chunks::{ChunkError, Chunks};
 pub use connect::{Client, Connect, ConnectError, ConnectErrorKind, connect};
+pub use duplex::{ChunkSender, DuplexCall};
 pub use ending::CancelReason;
 pub use error::{CallError, RequestError, TooLarge};
 pub use failure::Failure;

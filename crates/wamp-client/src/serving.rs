@@ -8,6 +8,7 @@ use wamp_core::{Failure, Reply, Time};
 use wamp_proto::message;
 use wamp_proto::{Message, Payload, RequestId, Uri, uri};
 
+use crate::chunks::Upload;
 use crate::ending::Ending;
 use crate::failure::sentence;
 use crate::inbox::to_keep;
@@ -40,17 +41,23 @@ pub(crate) struct Job {
     uri: Option<Uri>,
     willing: bool,
     payload: Payload,
+    upload: Option<Arc<Upload>>,
     ending: Arc<Ending>,
 }
 
 impl Job {
-    pub(crate) fn new(invocation: message::Invocation, ending: Arc<Ending>) -> Self {
+    pub(crate) fn new(
+        invocation: message::Invocation,
+        upload: Option<Arc<Upload>>,
+        ending: Arc<Ending>,
+    ) -> Self {
         let message::Invocation { request, details, payload, .. } = invocation;
         Self {
             id: request,
             uri: details.procedure.as_ref().map(Uri::detached),
             willing: details.receive_progress == Some(true),
             payload: to_keep(payload),
+            upload,
             ending,
         }
     }
@@ -92,9 +99,9 @@ impl Procedure {
 
     /// Starts a handler.
     pub(crate) fn run(self: Arc<Self>, shared: &Arc<Shared>, job: Job) {
-        let Job { id, uri, willing, payload, ending } = job;
+        let Job { id, uri, willing, payload, upload, ending } = job;
         let uri = uri.unwrap_or_else(|| self.uri.clone());
-        let invocation = Invocation { shared: shared.clone(), id, uri, willing, payload, ending };
+        let invocation = Invocation { shared: shared.clone(), id, uri, willing, payload, upload, ending };
         let running = Running { shared: shared.clone(), procedure: self.clone(), id, answered: false };
         (self.start)(invocation, running);
     }

@@ -204,6 +204,9 @@ impl Shared {
         if wanted || moved || after.closed {
             self.writer.notify_one();
         }
+        if let Some((message, error)) = after.unwritable {
+            tracing::error!(message, error, "a message cannot be written; the session ends");
+        }
         for (procedure, job) in after.jobs {
             procedure.run(self, job);
         }
@@ -220,7 +223,7 @@ pub(crate) fn drain(state: &mut State, now: Time, max_send: usize) -> bool {
         };
         if let Err(error) = pushed {
             // Everything with a payload or a URI of the application was measured before.
-            tracing::error!(message = message.name(), error, "a message cannot be written; the session ends");
+            state.after.unwritable = Some((message.name(), error));
             state.session.handle_closed(now);
         }
     }

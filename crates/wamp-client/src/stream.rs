@@ -53,7 +53,7 @@ pub struct CallStream<T> {
 }
 
 impl<T> CallStream<T> {
-    fn new(pending: Pending) -> Self {
+    pub(crate) fn new(pending: Pending) -> Self {
         Self { pending, last: None, over: false, items: PhantomData }
     }
 

@@ -10,6 +10,7 @@ use wamp_proto::message::{self, CancelMode};
 use wamp_proto::{Payload, PublicationId, RegistrationId, RequestId, SubscriptionId, Uri, uri};
 use wamp_transport::Queue;
 
+use crate::chunks::Upload;
 use crate::ending::{CancelReason, Ending};
 use crate::error::{CallError, RequestError, Unsent};
 use crate::failure::sentence;
@@ -22,6 +23,9 @@ const MAX_INVOCATIONS: usize = 65_536;
 
 /// Octets of the arguments of all invocations under way; what goes beyond is refused.
 const MAX_INVOCATION_OCTETS: usize = 256 << 20;
+
+/// Octets of chunks of one invocation that its handler has not taken yet; with more it is refused.
+const MAX_UPLOAD_OCTETS: usize = 64 << 20;
 
 /// The replies to one call: progressive results, then the last result or an error.
 pub(crate) type Replies = Inbox<Payload, Result<Payload, CallError>>;
@@ -74,6 +78,8 @@ struct Invoked {
     ending: Arc<Ending>,
     procedure: Arc<Procedure>,
     octets: usize,
+    /// The chunks that come after the first, of a call in chunks.
+    upload: Option<Arc<Upload>>,
 }
 
 /// What is to be done when the lock has been released.
@@ -85,6 +91,8 @@ pub(crate) struct After {
     pub(crate) trash: Vec<Arc<Procedure>>,
     /// The session has just ended.
     pub(crate) closed: bool,
+    /// A message that cannot be written, and why.
+    pub(crate) unwritable: Option<(&'static str, String)>,
 }
 
 impl State {
@@ -162,6 +170,7 @@ impl State {
         match event {
             Replied { call, reply } => self.handle_reply(now, call, reply),
             Invoked(invocation) => self.handle_invoked(now, invocation),
+            Chunk { invocation, payload, last } => self.handle_chunk(now, invocation, payload, last),
             EventReceived(publication) => self.handle_publication(now, *publication),
             Interrupted { invocation, reason, .. } => {
                 self.handle_interrupted(invocation, CancelReason::from_uri(reason.as_ref()));
@@ -236,11 +245,28 @@ impl State {
         }
         let procedure = procedure.clone();
         let ending = Arc::new(Ending::default());
-        let invoked = Invoked { ending: ending.clone(), procedure: procedure.clone(), octets };
+        let in_chunks = invocation.details.progress == Some(true);
+        let upload = in_chunks.then(|| Arc::new(Inbox::new(MAX_UPLOAD_OCTETS)));
+        let invoked =
+            Invoked { ending: ending.clone(), procedure: procedure.clone(), octets, upload: upload.clone() };
         self.invocation_octets += octets;
         self.invocations.insert(id, invoked);
-        if let Some(job) = procedure.admit(Job::new(invocation, ending)) {
+        if let Some(job) = procedure.admit(Job::new(invocation, upload, ending)) {
             self.after.jobs.push((procedure, job));
+        }
+    }
+
+    fn handle_chunk(&mut self, now: Time, id: RequestId, payload: Payload, last: bool) {
+        let Some(upload) = self.invocations.get(&id).and_then(|invoked| invoked.upload.as_ref()) else { return };
+        let ends_only = last && payload.is_empty();
+        if !ends_only && upload.push(payload, |payload| payload).is_err() {
+            upload.finish(Err(CancelReason::Canceled));
+            let text = sentence(self.queue.serializer(), "the callee takes the chunks too slowly");
+            self.refuse(now, id, Failure { error: uri::UNAVAILABLE, payload: text });
+            return self.handle_interrupted(id, CancelReason::Canceled);
+        }
+        if last {
+            upload.finish(Ok(()));
         }
     }
 
@@ -253,6 +279,9 @@ impl State {
         let Some(invoked) = self.invocations.get(&id) else { return };
         let over = !self.session.is_invoked(id);
         invoked.ending.cancel(reason, over);
+        if let Some(upload) = &invoked.upload {
+            upload.finish(Err(reason));
+        }
         // One that has not begun never will.
         if over && invoked.procedure.withdraw(id) {
             let procedure = self.forget_invocation(id);
@@ -263,6 +292,9 @@ impl State {
     fn forget_invocation(&mut self, id: RequestId) -> Option<Arc<Procedure>> {
         let invoked = self.invocations.remove(&id)?;
         invoked.ending.answered();
+        if let Some(upload) = &invoked.upload {
+            upload.finish(Err(CancelReason::Canceled));
+        }
         self.invocation_octets -= invoked.octets;
         Some(invoked.procedure)
     }
@@ -272,6 +304,9 @@ impl State {
         let mut waiting = Vec::new();
         for (id, invoked) in &self.invocations {
             invoked.ending.cancel(CancelReason::Closing, true);
+            if let Some(upload) = &invoked.upload {
+                upload.finish(Err(CancelReason::Closing));
+            }
             if invoked.procedure.withdraw(*id) {
                 waiting.push(*id);
             }

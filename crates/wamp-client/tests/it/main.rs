@@ -3,6 +3,7 @@
 
 mod back_pressure;
 mod calls;
+mod chunks;
 mod canceling;
 mod closing;
 mod connecting;

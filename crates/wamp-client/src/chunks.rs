@@ -1,0 +1,81 @@
+//! The chunks of a call, as its handler takes them.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use serde::de::DeserializeOwned;
+use wamp_proto::{Payload, PayloadError};
+
+use crate::ending::CancelReason;
+use crate::inbox::{Inbox, Taken};
+
+/// Chunks that have come and have not been taken, then how the upload ended.
+pub(crate) type Upload = Inbox<Payload, Result<(), CancelReason>>;
+
+/// The chunks of one call, in order; it ends after the last one. An item that does not fit `T` is an `Err`,
+/// and the stream goes on; a cancel is an `Err`, and its end.
+pub struct Chunks<T> {
+    first: Option<Payload>,
+    upload: Option<Arc<Upload>>,
+    chunks: PhantomData<fn() -> T>,
+}
+
+impl<T> Chunks<T> {
+    pub(crate) fn new(first: Option<Payload>, upload: Option<Arc<Upload>>) -> Self {
+        Self { first, upload, chunks: PhantomData }
+    }
+}
+
+impl<T: DeserializeOwned> Chunks<T> {
+    /// The next chunk; `None` after the last one. May be dropped at any time without losing one.
+    #[allow(clippy::should_implement_trait, reason = "as every stream has it")]
+    pub async fn next(&mut self) -> Option<Result<T, ChunkError>> {
+        poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, ChunkError>>> {
+        let decode = |payload: Payload| Poll::Ready(Some(payload.decode().map_err(ChunkError::Decode)));
+        if let Some(first) = self.first.take() {
+            return decode(first);
+        }
+        let Some(upload) = &self.upload else { return Poll::Ready(None) };
+        match ready!(upload.poll_take(cx)) {
+            Taken::Item(payload) => decode(payload),
+            Taken::End(end) => {
+                self.upload = None;
+                Poll::Ready(end.err().map(|reason| Err(ChunkError::Canceled(reason))))
+            }
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Stream for Chunks<T> {
+    type Item = Result<T, ChunkError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_chunk(cx)
+    }
+}
+
+impl<T> fmt::Debug for Chunks<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunks").finish_non_exhaustive()
+    }
+}
+
+/// Why there is no chunk.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChunkError {
+    /// The chunk does not fit the type that it was to be read as. Others may follow.
+    #[error("the chunk does not fit: {0}")]
+    Decode(#[from] PayloadError),
+    /// The call was canceled before its last chunk came.
+    #[error("the call was canceled: {0:?}")]
+    Canceled(CancelReason),
+}

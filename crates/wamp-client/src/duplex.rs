@@ -1,0 +1,134 @@
+//! Calls in chunks (Advanced Profile, *Progressive Call Invocations*), with a stream of results at the same
+//! time.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde::Serialize;
+use wamp_proto::message::{self, CallOptions};
+use wamp_proto::{Payload, RequestId, Uri};
+
+use crate::call::{CallHandle, Pending, Request};
+use crate::error::{CallError, Unsent};
+use crate::invocation::SendError;
+use crate::shared::Shared;
+use crate::stream::CallStream;
+
+/// A call in chunks, to be made. Await it for its two directions.
+#[must_use = "nothing is sent until it is awaited"]
+pub struct DuplexCall<In, Out> {
+    request: Request,
+    chunks: PhantomData<fn(In) -> Out>,
+}
+
+impl<In, Out> DuplexCall<In, Out> {
+    pub(crate) fn new(request: Request) -> Self {
+        Self { request, chunks: PhantomData }
+    }
+}
+
+impl<In: 'static, Out: 'static> IntoFuture for DuplexCall<In, Out> {
+    type Output = Result<(ChunkSender<In>, CallStream<Out>), CallError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let procedure = self.request.procedure().clone();
+            let pending = self.request.started().await?;
+            let sender = ChunkSender::new(&pending, procedure);
+            Ok((sender, CallStream::new(pending)))
+        })
+    }
+}
+
+/// Sends the chunks of one call.
+///
+/// [`finish`](Self::finish) or [`end`](Self::end) says that there are no more. Dropping it before cancels the
+/// call, so that half an upload is not taken for a whole one.
+#[must_use = "dropping it cancels the call"]
+pub struct ChunkSender<In> {
+    call: CallHandle,
+    shared: Arc<Shared>,
+    procedure: Uri,
+    finished: bool,
+    chunks: PhantomData<fn(In)>,
+}
+
+impl<In> ChunkSender<In> {
+    fn new(pending: &Pending, procedure: Uri) -> Self {
+        let (call, shared) = (pending.handle(), pending.shared().clone());
+        Self { call, shared, procedure, finished: false, chunks: PhantomData }
+    }
+
+    /// Says that there are no more chunks.
+    ///
+    /// # Errors
+    /// The call is over.
+    pub async fn end(mut self) -> Result<(), SendError> {
+        self.send_payload(Payload::empty(), true).await
+    }
+
+    async fn send_payload(&mut self, payload: Payload, last: bool) -> Result<(), SendError> {
+        let id = self.call.id();
+        self.check(id, &payload)?;
+        tokio::task::consume_budget().await;
+        let sent = self.shared.with_room(|state, now| state.session.send_chunk(now, id, payload, last)).await;
+        // A call that is over has an end already; there is nothing to cancel.
+        self.finished |= last || sent.is_err();
+        sent.map_err(|_| SendError::Over)
+    }
+
+    fn check(&self, request: RequestId, payload: &Payload) -> Result<(), SendError> {
+        let message = |_| {
+            let mut options = CallOptions::default();
+            options.progress = Some(true);
+            let (procedure, payload) = (self.procedure.clone(), payload.clone());
+            message::Call { request, options, procedure, payload }.into()
+        };
+        self.shared.check_size(payload.len(), &self.procedure, message).map_err(|unsent| match unsent {
+            Unsent::Encode(error) => SendError::Encode(error),
+            Unsent::TooLarge(error) => SendError::TooLarge(error),
+            Unsent::Closed(_) | Unsent::Misuse(_) => SendError::Over,
+        })
+    }
+}
+
+impl<In: Serialize> ChunkSender<In> {
+    /// Sends a chunk. Waits while too much is queued. May be dropped at any time: it has sent all or nothing.
+    ///
+    /// # Errors
+    /// The call is over (the stream of results says how it ended), or the value cannot be sent.
+    pub async fn send(&mut self, chunk: In) -> Result<(), SendError> {
+        let payload = Payload::new(self.shared.serializer(), &chunk);
+        // Not to be held while this waits.
+        drop(chunk);
+        self.send_payload(payload?, false).await
+    }
+
+    /// Sends the last chunk.
+    ///
+    /// # Errors
+    /// The call is over (the stream of results says how it ended), or the value cannot be sent.
+    pub async fn finish(mut self, last: In) -> Result<(), SendError> {
+        let payload = Payload::new(self.shared.serializer(), &last)?;
+        drop(last);
+        self.send_payload(payload, true).await
+    }
+}
+
+impl<In> Drop for ChunkSender<In> {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.call.cancel(message::CancelMode::KillNoWait);
+        }
+    }
+}
+
+impl<In> fmt::Debug for ChunkSender<In> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChunkSender").field("call", &self.call).finish_non_exhaustive()
+    }
+}

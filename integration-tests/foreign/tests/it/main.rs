@@ -1,0 +1,34 @@
+//! Our router, callers and callees with those of Autobahn|Python, Autobahn|JS, wampy.js and Crossbar.io.
+//!
+//! `cargo test -p wamp-foreign-tests [-- part of a row …]` installs the foreign software if need be, runs the
+//! rows of `rows.rs` and prints them as a table. A tool that is missing is a failure.
+
+#![allow(unreachable_pub, reason = "what the modules share is public among them")]
+
+mod callee;
+mod caller;
+mod log;
+mod peer;
+mod plots;
+mod process;
+mod report;
+mod routers;
+mod rows;
+mod run;
+mod tap;
+mod tools;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Options are for the usual harness and mean nothing here.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let started = Instant::now();
+    let tools = match tools::prepare().await {
+        Ok(tools) => tools,
+        Err(why) => return report::could_not_start(&why),
+    };
+    report::print(&run::sections(tools, &wanted).await, started)
+}

@@ -1,0 +1,133 @@
+//! The routers between the peers: ours in the test's process, ours as a program, and Crossbar.io.
+
+use std::net::{SocketAddr, TcpListener};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+use wamp_router::{Address, Router};
+
+use crate::log::Log;
+use crate::peer::Transport;
+use crate::process::Process;
+use crate::tools::{Tools, here, in_python};
+
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// `wamp-router`, the library.
+    Embedded,
+    /// `wamp-router`, the program.
+    Program,
+    Crossbar,
+}
+
+/// A router that listens.
+pub struct Running {
+    address: SocketAddr,
+    keeper: Keeper,
+    pub log: Log,
+}
+
+enum Keeper {
+    Embedded(Router),
+    Program(Process),
+    Crossbar { process: Process, _folder: TempDir },
+}
+
+impl Running {
+    pub async fn start(which: Which, tools: &Tools) -> Result<Self, String> {
+        let log = Log::default();
+        let (address, keeper) = match which {
+            Which::Embedded => embedded().await?,
+            Which::Program => program(tools, &log).await?,
+            Which::Crossbar => crossbar(&log).await?,
+        };
+        Ok(Self { address, keeper, log })
+    }
+
+    pub fn url(&self, transport: Transport) -> String {
+        match transport {
+            Transport::WebSocket => format!("ws://{}/ws", self.address),
+            Transport::RawSocket => format!("rs://{}", self.address),
+        }
+    }
+
+    /// The router itself, if it is in this process.
+    pub fn embedded(&self) -> Option<&Router> {
+        match &self.keeper {
+            Keeper::Embedded(router) => Some(router),
+            _ => None,
+        }
+    }
+
+    /// Ends it in an orderly way.
+    pub async fn stop(self) -> Result<(), String> {
+        match self.keeper {
+            Keeper::Embedded(router) => {
+                router.shut_down().await;
+                Ok(())
+            }
+            Keeper::Program(mut process) => {
+                process.end_input();
+                process.expect_exit(0).await
+            }
+            Keeper::Crossbar { mut process, .. } => {
+                process.end_input();
+                // It says 1, as always after SIGTERM.
+                process.exited().await.map(|_| ())
+            }
+        }
+    }
+}
+
+async fn embedded() -> Result<(SocketAddr, Keeper), String> {
+    let router = Router::builder().realm("realm1").build();
+    match router.listen("127.0.0.1:0").await {
+        Ok(Address::Tcp(address)) => Ok((address, Keeper::Embedded(router))),
+        Ok(address) => Err(format!("the router listens on {address}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn program(tools: &Tools, log: &Log) -> Result<(SocketAddr, Keeper), String> {
+    let mut command = until_eof();
+    command.arg(&tools.wamp_router).args(["--listen", "127.0.0.1:0"]);
+    let (process, mut lines) = Process::start("wamp-router", command, log)?;
+    let line = lines.next().await?.ok_or("wamp-router has ended and said nothing")?;
+    let address = line.rsplit_once("rs://").and_then(|(_, address)| address.parse().ok());
+    let address = address.ok_or_else(|| format!("wamp-router says {line:?}"))?;
+    Ok((address, Keeper::Program(process)))
+}
+
+async fn crossbar(log: &Log) -> Result<(SocketAddr, Keeper), String> {
+    // It writes keys beside its configuration, and cannot take port 0.
+    let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+    let address = free_port().map_err(|error| format!("no free port: {error}"))?;
+    let config = std::fs::read_to_string(here("crossbar/config.json"))
+        .map(|config| config.replace("8080", &address.port().to_string()))
+        .and_then(|config| std::fs::write(folder.path().join("config.json"), config));
+    config.map_err(|error| format!("crossbar/config.json cannot be copied: {error}"))?;
+
+    let mut command = until_eof();
+    command.arg(in_python("crossbar")).args(["start", "--color", "false", "--cbdir"]).arg(folder.path());
+    command.env("PYTHONUNBUFFERED", "1").env_remove("CROSSBAR_FABRIC_URL");
+    let (process, mut lines) = Process::start("Crossbar.io", command, log)?;
+    loop {
+        let line = lines.next().await?.ok_or("Crossbar.io has ended before it was ready")?;
+        let ready = line.contains("NODE_BOOT_COMPLETE");
+        log.add(format!("Crossbar.io: {line}"));
+        if ready {
+            break;
+        }
+    }
+    lines.record(log);
+    Ok((address, Keeper::Crossbar { process, _folder: folder }))
+}
+
+/// Runs what follows until the end of its input, or of this process.
+fn until_eof() -> Command {
+    Command::new(here("until-eof.sh"))
+}
+
+fn free_port() -> std::io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
