@@ -178,6 +178,13 @@ fn the_other_examples_print_what_they_promise() {
     let list = stdout(&run(env!("CARGO_BIN_EXE_chunked-list"), &[]));
     assert!(list.starts_with("user 20 of is, 20\n"), "{list}");
     assert!(list.ends_with("12 users, 25.5 years old on average\n"), "{list}");
+    let upload = stdout(&run(env!("CARGO_BIN_EXE_upload"), &[]));
+    assert!(upload.ends_with("100 %\nupload.rs has arrived: all of it\n"), "{upload}");
+    let transcription = stdout(&run(env!("CARGO_BIN_EXE_transcription"), &[]));
+    assert_eq!(
+        transcription,
+        "It was a bright cold day in April.\nThe clocks were striking thirteen.\nNobody minded.\n(15 words)\n"
+    );
     assert!(stdout(&run(env!("CARGO_BIN_EXE_own-transport"), &[])).starts_with("42, in "));
     let protocol = stdout(&run(env!("CARGO_BIN_EXE_protocol-test"), &[]));
     assert_eq!(protocol, "progress 0, progress 1, wamp.error.timeout\n");
