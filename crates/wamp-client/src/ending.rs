@@ -10,8 +10,10 @@ use wamp_proto::{Uri, uri};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CancelReason {
-    /// The caller canceled it, or is gone.
+    /// The caller canceled it; so a router says too that does not tell why.
     Canceled,
+    /// The caller is gone.
+    CallerGone,
     /// It took longer than its timeout.
     Timeout,
     /// The session is ending.
@@ -23,6 +25,8 @@ impl CancelReason {
     pub(crate) fn from_uri(reason: Option<&Uri>) -> Self {
         match reason {
             Some(reason) if *reason == uri::TIMEOUT => CancelReason::Timeout,
+            Some(reason) if *reason == uri::CLOSE_REALM => CancelReason::CallerGone,
+            Some(reason) if *reason == uri::SYSTEM_SHUTDOWN => CancelReason::Closing,
             _ => CancelReason::Canceled,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::Time;
 
 /// Deadlines, each with what it is for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Deadlines<T> {
     queue: BTreeMap<(Time, u64), T>,
     count: u64,

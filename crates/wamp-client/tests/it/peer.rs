@@ -7,6 +7,9 @@ use wamp_client::{Client, Registration, Serializer, Session};
 use wamp_transport::memory::{self, Memory, MemoryReader, MemoryWriter};
 use wamp_transport::{Batch, Incoming, ReadHalf, Transport, WriteHalf};
 
+/// How long a test waits for a message that ought to come at once.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
 pub(crate) struct Peer {
     read: MemoryReader,
     write: MemoryWriter,
@@ -55,7 +58,9 @@ impl Peer {
     pub(crate) async fn next(&mut self) -> Value {
         while self.came.is_empty() {
             let mut items = Vec::new();
-            if self.read.read(&mut items).await.is_err() {
+            // So that a failing test fails, instead of waiting for ever.
+            let read = tokio::time::timeout(PATIENCE, self.read.read(&mut items)).await;
+            if read.expect("nothing comes").is_err() {
                 return Value::Null;
             }
             self.came.extend(items.iter().map(|item| match item {

@@ -9,6 +9,7 @@ use super::realm::Realm;
 use super::sessions::SessionKey;
 use super::topics::Topics;
 
+#[derive(Clone)]
 pub(super) struct Broker {
     pub(super) topics: Topics,
 }

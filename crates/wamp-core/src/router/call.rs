@@ -17,6 +17,7 @@ pub(super) struct CallKey {
     count: u64,
 }
 
+#[derive(Clone)]
 pub(super) struct Call {
     pub(super) caller: SessionKey,
     /// The caller's id for it.
@@ -34,6 +35,7 @@ pub(super) struct Call {
 }
 
 /// A call that is made in chunks: what was fixed with the first one.
+#[derive(Clone)]
 pub(super) struct Upload {
     pub(super) procedure: Uri,
     pub(super) registration: RegistrationId,
@@ -42,6 +44,7 @@ pub(super) struct Upload {
     pub(super) finished: bool,
 }
 
+#[derive(Clone)]
 pub(super) struct Calls {
     slab: Slab<(u64, Call)>,
     count: u64,

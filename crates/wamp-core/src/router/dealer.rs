@@ -23,6 +23,7 @@ use crate::progress::{Phase, Progress, Verdict};
 use crate::request_ids::Sequence;
 use crate::{Failure, Reply, Time};
 
+#[derive(Clone)]
 pub(super) struct Dealer {
     pub(super) procedures: Procedures,
     pub(super) calls: Calls,
@@ -453,17 +454,26 @@ impl Realm {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let calls: Vec<CallKey> = session.calls.drain().map(|(_, call)| call).collect();
         for call in calls {
-            self.interrupt(call, CancelMode::KillNoWait, uri::CANCELED);
+            // Nothing goes to a session that has left, even if it has called itself.
+            if self.dealer.calls.get(call).is_some_and(|call| call.callee != key) {
+                self.interrupt(call, CancelMode::KillNoWait, uri::CLOSE_REALM);
+            }
             self.end(call);
         }
+        self.fail_invocations(key, "the callee is gone");
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let invocations: Vec<CallKey> = session.invocations.drain().map(|(_, call)| call).collect();
         let registrations: Vec<_> = session.registrations.drain().map(|(id, ())| id).collect();
-        for call in invocations {
-            self.fail(call, uri::CANCELED, "the callee is gone");
-        }
         for registration in registrations {
             self.dealer.procedures.remove(registration, key);
+        }
+    }
+
+    /// Ends all calls that a session is to answer, with an ERROR for their callers.
+    pub(super) fn fail_invocations(&mut self, key: SessionKey, text: &str) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let invocations: Vec<CallKey> = session.invocations.drain().map(|(_, call)| call).collect();
+        for call in invocations {
+            self.fail(call, uri::CANCELED, text);
         }
     }
 

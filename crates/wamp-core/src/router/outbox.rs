@@ -9,6 +9,7 @@ use super::sessions::Session;
 use crate::Failure;
 
 /// Messages on their way out of a realm, in order.
+#[derive(Clone)]
 pub(super) struct Outbox {
     queue: VecDeque<(SessionKey, Message)>,
 }

@@ -8,6 +8,7 @@ use wamp_proto::{RegistrationId, Uri};
 use crate::map::{Map, map};
 
 /// Prefixes, found by trying each length that one of them has, the longest first.
+#[derive(Clone)]
 pub(super) struct Prefixes {
     prefixes: Map<Uri, RegistrationId>,
     /// How many prefixes have this many octets.
@@ -47,12 +48,14 @@ impl Prefixes {
 }
 
 /// Wildcard patterns, as a tree of components.
+#[derive(Clone)]
 pub(super) struct Wildcards {
     nodes: Slab<Node>,
     root: usize,
     seed: u64,
 }
 
+#[derive(Clone)]
 struct Node {
     /// The pattern that ends here.
     id: Option<RegistrationId>,

@@ -13,6 +13,7 @@ use super::pattern::{Prefixes, Wildcards};
 use crate::map::{Map, map};
 
 /// A procedure, and all that registered it.
+#[derive(Clone)]
 pub(super) struct Registration {
     procedure: Uri,
     pub(super) policy: MatchPolicy,
@@ -62,6 +63,7 @@ impl Registration {
 }
 
 /// The registrations of a realm.
+#[derive(Clone)]
 pub(super) struct Procedures {
     exact: Map<Uri, RegistrationId>,
     prefixes: Prefixes,

@@ -183,6 +183,7 @@ pub struct Sizes {
 }
 
 /// What a deadline is for.
+#[derive(Clone)]
 pub(super) enum Due {
     /// The callee has not answered in time.
     Call(CallKey),
@@ -191,6 +192,7 @@ pub(super) enum Due {
 }
 
 /// A realm: sessions that may call each other and publish to each other.
+#[derive(Clone)]
 pub struct Realm {
     pub(super) config: Config,
     pub(super) rng: fastrand::Rng,
@@ -330,6 +332,7 @@ impl Realm {
             }
             Message::Abort(_) => {
                 self.dispose(from);
+                self.out.forget(from);
                 self.finish(from, Closing::Lost);
             }
             Message::EventReceived(_) => {}
@@ -377,12 +380,17 @@ impl Realm {
     /// Ends all sessions with GOODBYE, and lets nobody in any more.
     pub fn shut_down(&mut self, now: Time) {
         self.closing = true;
+        let text = "the router is shutting down";
         let sessions = self.sessions.keys();
+        // Each call has a callee, and its caller is still here to be told.
+        for session in &sessions {
+            self.fail_invocations(*session, text);
+        }
         for session in &sessions {
             self.dispose(*session);
         }
         for session in sessions {
-            self.say_goodbye(now, session, uri::SYSTEM_SHUTDOWN, "the router is shutting down");
+            self.say_goodbye(now, session, uri::SYSTEM_SHUTDOWN, text);
         }
     }
 

@@ -24,6 +24,7 @@ impl SessionKey {
     }
 }
 
+#[derive(Clone)]
 pub(super) struct Session {
     pub(super) authid: ByteString,
     pub(super) authrole: ByteString,
@@ -53,6 +54,7 @@ pub(super) enum Phase {
     Closing(Deadline),
 }
 
+#[derive(Clone)]
 pub(super) struct Sessions {
     slab: Slab<(SessionId, Session)>,
     ids: Map<SessionId, usize>,

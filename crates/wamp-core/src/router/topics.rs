@@ -7,12 +7,14 @@ use wamp_proto::{SubscriptionId, Uri};
 use super::SessionKey;
 use crate::map::{Map, map};
 
+#[derive(Clone)]
 pub(super) struct Topic {
     uri: Uri,
     pub(super) subscribers: BTreeSet<SessionKey>,
 }
 
 /// The subscriptions of a realm; a topic is found in O(1). All subscribers of a topic have one subscription.
+#[derive(Clone)]
 pub(super) struct Topics {
     exact: Map<Uri, SubscriptionId>,
     topics: Map<SubscriptionId, Topic>,

@@ -12,6 +12,7 @@ use crate::progress::{Phase, Progress, Verdict};
 use crate::request_ids::{Sequence, Watermark};
 use crate::{Failure, Misuse, Reply, ReplyError, Time};
 
+#[derive(Clone)]
 pub(super) struct Callee {
     registrations: Map<RegistrationId, Uri>,
     invocations: Map<RequestId, Invocation>,
@@ -19,6 +20,7 @@ pub(super) struct Callee {
     seen: Watermark,
 }
 
+#[derive(Clone)]
 struct Invocation {
     progress: Progress,
     answers_cancel: bool,

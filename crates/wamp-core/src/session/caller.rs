@@ -11,10 +11,12 @@ use crate::map::{Map, map};
 use crate::progress::{Phase, Progress, Verdict};
 use crate::{Failure, Misuse, Reply, Time};
 
+#[derive(Clone)]
 pub(super) struct Caller {
     calls: Map<RequestId, Call>,
 }
 
+#[derive(Clone)]
 struct Call {
     progress: Progress,
     /// The procedure of a call in chunks, until its last one.

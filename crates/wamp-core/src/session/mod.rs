@@ -30,6 +30,7 @@ use crate::request_ids::RequestIds;
 use crate::{Misuse, Time};
 
 /// A client's end of a session.
+#[derive(Clone)]
 pub struct Session {
     config: Config,
     state: State,
@@ -56,6 +57,7 @@ enum State {
 }
 
 /// A request that waits for its answer, and what that answer is about.
+#[derive(Clone)]
 enum Request {
     Register(Uri),
     Unregister(RegistrationId),
@@ -65,6 +67,7 @@ enum Request {
 }
 
 /// What a deadline is for.
+#[derive(Clone)]
 enum Due {
     /// No result has come for this call.
     Call(RequestId),

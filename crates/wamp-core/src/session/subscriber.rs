@@ -7,6 +7,7 @@ use super::{Event, Publication, Request, Session};
 use crate::map::{Map, map};
 use crate::{Misuse, Time};
 
+#[derive(Clone)]
 pub(super) struct Subscriber {
     subscriptions: Map<SubscriptionId, Uri>,
 }

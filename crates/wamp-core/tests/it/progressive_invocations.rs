@@ -130,7 +130,7 @@ fn a_call_goes_on_in_chunks_only_if_it_began_so_and_until_its_last() {
         net.heard(callee);
         net.say(caller, r#"[48,1,{},"com.myapp.upload"]"#);
         assert!(net.heard(caller)[0].contains(sentence));
-        assert_eq!(net.heard(callee), [r#"[69,1,{"mode":"killnowait","reason":"wamp.error.canceled"}]"#]);
+        assert_eq!(net.heard(callee), [r#"[69,1,{"mode":"killnowait","reason":"wamp.close.close_realm"}]"#]);
         assert_eq!(net.realm.sizes().calls, 0);
     }
 }
@@ -139,7 +139,7 @@ fn a_call_goes_on_in_chunks_only_if_it_began_so_and_until_its_last() {
 fn who_leaves_in_the_middle_of_an_upload_ends_it() {
     let (mut net, callee, caller) = upload();
     net.cut(caller);
-    assert_eq!(net.heard(callee), [r#"[69,1,{"mode":"killnowait","reason":"wamp.error.canceled"}]"#]);
+    assert_eq!(net.heard(callee), [r#"[69,1,{"mode":"killnowait","reason":"wamp.close.close_realm"}]"#]);
     let (mut net, callee, caller) = upload();
     net.cut(callee);
     assert!(net.heard(caller)[0].starts_with(r#"[8,48,1,{},"wamp.error.canceled""#));

@@ -257,7 +257,7 @@ fn who_leaves_ends_what_waits_for_it() {
         } else {
             net.cut(caller);
         }
-        let interrupt = format!(r#"[69,{number},{{"mode":"killnowait","reason":"wamp.error.canceled"}}]"#);
+        let interrupt = format!(r#"[69,{number},{{"mode":"killnowait","reason":"wamp.close.close_realm"}}]"#);
         assert_eq!(net.heard(callee), [interrupt]);
         assert_eq!(net.realm.sizes().calls, 0);
     }

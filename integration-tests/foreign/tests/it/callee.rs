@@ -65,12 +65,12 @@ impl Callee {
         }
     }
 
-    /// A call was canceled, and its handler knows. Only ours can tell.
-    pub async fn expect_canceled(&mut self) -> Result<(), String> {
+    /// A call was canceled, and its handler knows why. Only ours can tell.
+    pub async fn expect_canceled(&mut self, why: CancelReason) -> Result<(), String> {
         let Callee::Ours(ours) = self else { return Ok(()) };
         match timeout(PATIENCE, ours.canceled.recv()).await {
-            Ok(Some(CancelReason::Canceled)) => Ok(()),
-            Ok(other) => Err(format!("the callee's call was not canceled, but {other:?}")),
+            Ok(Some(reason)) if reason == why => Ok(()),
+            Ok(other) => Err(format!("the callee's call was to be {why:?}, and is {other:?}")),
             Err(_) => Err("the callee's call was not canceled".to_owned()),
         }
     }

@@ -1,6 +1,6 @@
 //! What happens in a row, and what must come of it.
 
-use wamp_client::Serializer;
+use wamp_client::{CancelReason, Serializer};
 
 use crate::callee::Callee;
 use crate::caller::Caller;
@@ -79,7 +79,7 @@ impl Stage<'_> {
         if mode == "skip" {
             callee.expect_not_canceled()?;
         } else {
-            callee.expect_canceled().await?;
+            callee.expect_canceled(CancelReason::Canceled).await?;
         }
 
         // A callee that was not interrupted takes every other nod.
@@ -101,7 +101,7 @@ impl Stage<'_> {
         caller.lines.expect("Progress: 0").await?;
         callee.expect_not_canceled()?;
         caller.die().await?;
-        callee.expect_canceled().await?;
+        callee.expect_canceled(CancelReason::CallerGone).await?;
         callee.leave().await
     }
 
