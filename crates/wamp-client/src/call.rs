@@ -94,6 +94,12 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// Lets the callee know who calls, if the router allows it.
+    pub fn disclose_me(mut self) -> Self {
+        self.request.options.disclose_me = Some(true);
+        self
+    }
+
     /// How many octets of progressive results may wait to be taken; 64 MiB by default. When more come, the
     /// call is canceled and ends with [`CallError::Lagged`].
     pub fn buffer(mut self, octets: usize) -> Self {

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wamp_proto::{EncodeError, Payload, PayloadError, RequestId, Serializer, Uri, message};
+use wamp_proto::message::{self, Discloser};
+use wamp_proto::{EncodeError, Payload, PayloadError, RequestId, Serializer, SessionId, Uri};
 
 use crate::chunks::{Chunks, Upload};
 use crate::ending::{CancelReason, Ending};
@@ -18,6 +19,7 @@ pub struct Invocation {
     pub(crate) id: RequestId,
     pub(crate) uri: Uri,
     pub(crate) willing: bool,
+    pub(crate) caller: Option<Box<Discloser>>,
     pub(crate) payload: Payload,
     pub(crate) upload: Option<Arc<Upload>>,
     pub(crate) ending: Arc<Ending>,
@@ -56,6 +58,16 @@ impl Invocation {
     /// What was called.
     pub fn procedure(&self) -> &Uri {
         &self.uri
+    }
+
+    /// Who calls, where the router discloses it: because the caller or the callee asked for it, or always.
+    pub fn caller(&self) -> Option<Caller<'_>> {
+        let peer = self.caller.as_deref()?;
+        Some(Caller {
+            session: peer.caller?,
+            authid: peer.caller_authid.as_deref(),
+            authrole: peer.caller_authrole.as_deref(),
+        })
     }
 
     /// Whether the call is made in chunks, of which the arguments seen so far are the first.
@@ -137,6 +149,18 @@ impl fmt::Debug for Invocation {
             .field("progress", &self.willing)
             .finish_non_exhaustive()
     }
+}
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Caller<'a> {
+    /// The caller's session.
+    pub session: SessionId,
+    /// Its identity.
+    pub authid: Option<&'a str>,
+    /// Its role.
+    pub authrole: Option<&'a str>,
 }
 
 /// Sends progressive results of one call.

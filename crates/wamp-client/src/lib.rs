@@ -124,7 +124,7 @@ mod subscribe;
 mod waiters;
 
 pub use wamp_core::session::{Closed, Joined};
-pub use wamp_proto::message::CancelMode;
+pub use wamp_proto::message::{CancelMode, InvocationPolicy, MatchPolicy};
 pub use wamp_proto::{Args, ArgsKwargs, EncodeError, Kwargs, Payload, PayloadError, Serializer, Uri, Value};
 
 pub use call::{Call, CallFuture, CallHandle, CallResult};
@@ -134,7 +134,7 @@ pub use duplex::{ChunkSender, DuplexCall};
 pub use ending::CancelReason;
 pub use error::{CallError, RequestError, TooLarge};
 pub use failure::Failure;
-pub use invocation::{Invocation, ProgressSender, SendError};
+pub use invocation::{Caller, Invocation, ProgressSender, SendError};
 pub use items::{Reply, StreamItem};
 pub use procedure::{Register, Registration, RegistrationGuard};
 pub use publish::Publish;

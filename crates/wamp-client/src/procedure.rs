@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_core::Stream;
 use serde::Serialize;
 use tokio::sync::oneshot;
-use wamp_proto::message::{self, RegisterOptions};
+use wamp_proto::message::{self, InvocationPolicy, MatchPolicy, RegisterOptions};
 use wamp_proto::{Payload, RegistrationId, Serializer, Uri};
 
 use crate::error::{RequestError, Unsent};
@@ -106,19 +106,46 @@ pub(crate) fn write<T: Serialize + ?Sized>(
 pub struct Register {
     session: Session,
     procedure: Uri,
+    options: RegisterOptions,
     concurrency: Option<usize>,
     start: Start,
 }
 
 impl Register {
     fn new(session: Session, procedure: Uri, start: Start) -> Self {
-        Self { session, procedure, concurrency: None, start }
+        Self { session, procedure, options: RegisterOptions::default(), concurrency: None, start }
     }
 
     /// How many invocations may run at a time, at least one; further ones wait for their turn, in order. By
     /// default all run at once.
     pub fn concurrency(mut self, invocations: usize) -> Self {
         self.concurrency = Some(invocations);
+        self
+    }
+
+    /// How the URI matches what is called: as it is, as a prefix, or component by component, an empty one
+    /// matching any. With a pattern, [`Invocation::procedure`] says what was called.
+    pub fn matching(mut self, policy: MatchPolicy) -> Self {
+        self.options.policy = Some(policy);
+        self
+    }
+
+    /// Shares the procedure with others that register it in the same way, and says who is invoked.
+    pub fn invoke(mut self, policy: InvocationPolicy) -> Self {
+        self.options.invoke = Some(policy);
+        self
+    }
+
+    /// Timeouts of calls are watched here and not by the router: the call ends with `wamp.error.timeout`, and
+    /// [`Invocation::canceled`] says so.
+    pub fn forward_timeout(mut self) -> Self {
+        self.options.forward_timeout = Some(true);
+        self
+    }
+
+    /// Wants to know who calls; see [`Invocation::caller`].
+    pub fn disclose_caller(mut self) -> Self {
+        self.options.disclose_caller = Some(true);
         self
     }
 }
@@ -128,12 +155,11 @@ impl IntoFuture for Register {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Register { session, procedure, concurrency, start } = self;
+        let Register { session, procedure, options, concurrency, start } = self;
         Box::pin(async move {
             let uri = procedure.clone();
             session.shared.check_size(0, &uri, |request| {
-                let options = RegisterOptions::default();
-                message::Register { request, options, procedure: uri.clone() }.into()
+                message::Register { request, options: options.clone(), procedure: uri.clone() }.into()
             })?;
             let handler = Procedure::new(procedure, concurrency, start);
             let (waiter, answer) = oneshot::channel();
@@ -143,7 +169,6 @@ impl IntoFuture for Register {
                     // Under the lock nothing of the application's is dropped, so this keeps one, too.
                     let handler = handler.clone();
                     move |state, now| -> Result<(), Unsent> {
-                        let options = RegisterOptions::default();
                         match state.session.register(now, options, uri) {
                             Ok(request) => {
                                 state.requests.insert(request, Request::Register(handler, waiter));

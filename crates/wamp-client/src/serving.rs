@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wamp_core::{Failure, Reply, Time};
-use wamp_proto::message;
+use wamp_proto::message::{self, Discloser};
 use wamp_proto::{Message, Payload, RequestId, Uri, uri};
 
 use crate::chunks::Upload;
@@ -40,6 +40,7 @@ pub(crate) struct Job {
     /// What was called, where the registration is a pattern.
     uri: Option<Uri>,
     willing: bool,
+    caller: Option<Box<Discloser>>,
     payload: Payload,
     upload: Option<Arc<Upload>>,
     ending: Arc<Ending>,
@@ -56,6 +57,7 @@ impl Job {
             id: request,
             uri: details.procedure.as_ref().map(Uri::detached),
             willing: details.receive_progress == Some(true),
+            caller: details.peer,
             payload: to_keep(payload),
             upload,
             ending,
@@ -99,9 +101,9 @@ impl Procedure {
 
     /// Starts a handler.
     pub(crate) fn run(self: Arc<Self>, shared: &Arc<Shared>, job: Job) {
-        let Job { id, uri, willing, payload, upload, ending } = job;
+        let Job { id, uri, willing, caller, payload, upload, ending } = job;
         let uri = uri.unwrap_or_else(|| self.uri.clone());
-        let invocation = Invocation { shared: shared.clone(), id, uri, willing, payload, upload, ending };
+        let invocation = Invocation { shared: shared.clone(), id, uri, willing, caller, payload, upload, ending };
         let running = Running { shared: shared.clone(), procedure: self.clone(), id, answered: false };
         (self.start)(invocation, running);
     }

@@ -7,6 +7,7 @@ mod chunks;
 mod canceling;
 mod closing;
 mod connecting;
+mod options;
 mod peer;
 mod procedures;
 mod pubsub;
