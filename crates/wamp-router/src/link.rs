@@ -25,6 +25,9 @@ const TRANSCODE_OUTSIDE: usize = 4 * 1024;
 /// How long a link is read on after ABORT, so that the ABORT arrives.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether a link that is being written to still accepts anything, in each stall limit.
+const STALL_CHECKS: u32 = 8;
+
 /// Serves a connection until its end.
 pub(crate) async fn serve<T: Transport>(router: Arc<Shared>, transport: T, peer: String) {
     let serializer = transport.serializer();
@@ -197,13 +200,18 @@ impl<R: ReadHalf> Link<R> {
                 }
             }
             let held = self.handle_pending(realm, session);
+            if held.is_empty() {
+                continue;
+            }
+            realm.with(|machine, now| machine.hold(now, session));
             for link in held {
                 tokio::select! {
                     () = link.room() => {}
                     () = self.outbound.changed() => break,
                 }
-                heard = Instant::now();
             }
+            realm.with(|machine, now| machine.release(now, session));
+            heard = Instant::now();
         }
     }
 
@@ -300,17 +308,23 @@ fn call_span(message: &Message) -> tracing::Span {
 /// Writes what the queue has until it is closed.
 async fn write_all<W: WriteHalf>(mut write: W, outbound: Arc<Outbound>, stall: Duration) {
     while let Some(mut batch) = outbound.next().await {
+        let (mut accepted, mut since) = (write.accepted(), Instant::now());
         loop {
-            let accepted = write.accepted();
             tokio::select! {
-                result = timeout(stall, write.write(&mut batch)) => match result {
+                result = timeout(stall / STALL_CHECKS, write.write(&mut batch)) => match result {
                     Ok(Ok(())) => break,
                     Ok(Err(error)) => {
                         tracing::debug!(%error, "nothing more can be written");
                         return outbound.kill();
                     }
-                    Err(_) if write.accepted() != accepted => {}
-                    Err(_) => return outbound.kill(),
+                    Err(_) if write.accepted() != accepted => {
+                        (accepted, since) = (write.accepted(), Instant::now());
+                    }
+                    Err(_) if since.elapsed() < stall => {}
+                    Err(_) => {
+                        tracing::info!("gave up a link that accepts nothing");
+                        return outbound.kill();
+                    }
                 },
                 () = outbound.killed() => return,
             }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +90,7 @@ impl Router {
         }
         let listener = TcpListener::bind(&*addresses).await.map_err(io)?;
         let local = listener.local_addr().map_err(io)?;
-        tokio::spawn(accept_tcp(shared.clone(), listener));
+        spawn_listener(shared, accept_tcp(shared.clone(), listener));
         Ok(Address::Tcp(local))
     }
 }
@@ -106,14 +107,15 @@ fn listen_unix(shared: &Arc<Shared>, address: &str, path: &Path) -> Result<Addre
         bound => bound,
     };
     let listener = listener.map_err(io)?;
-    tokio::spawn(accept_unix(shared.clone(), listener, SocketFile(path.to_owned())));
+    spawn_listener(shared, accept_unix(shared.clone(), listener, SocketFile(path.to_owned())));
     Ok(Address::Unix(path.to_owned()))
 }
 
-/// Whether a socket file is left over from somebody who listens no more.
+/// Whether this is a socket file, left over from somebody who listens no more.
 fn is_abandoned(path: &Path) -> bool {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     let refused = std::os::unix::net::UnixStream::connect(path);
-    matches!(refused, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+    is_socket && matches!(refused, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// Removes the file of a Unix socket when nobody listens any more.
@@ -123,6 +125,15 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+/// Accepts in a task of its own. A shutdown waits for it, so that the address is free afterwards.
+fn spawn_listener(shared: &Arc<Shared>, accept: impl Future<Output = ()> + Send + 'static) {
+    let counted = shared.count();
+    tokio::spawn(async move {
+        accept.await;
+        drop(counted);
+    });
 }
 
 async fn accept_tcp(shared: Arc<Shared>, listener: TcpListener) {

@@ -66,7 +66,8 @@ impl Outbound {
     pub(crate) fn push(&self, message: &Message) -> Pushed {
         let mut queue = self.queue();
         let octets = queue.octets();
-        if octets >= self.high_water && matches!(message, Message::Event(_)) {
+        let is_event = matches!(message, Message::Event(_));
+        if octets >= self.high_water && is_event {
             return Pushed::Dropped;
         }
         let pushed = match message {
@@ -83,7 +84,8 @@ impl Outbound {
         if octets > self.limit {
             self.kill();
         }
-        if octets >= self.high_water { Pushed::Full } else { Pushed::Queued }
+        // Nobody waits for a slow subscriber, also not with the event that fills its queue.
+        if octets >= self.high_water && !is_event { Pushed::Full } else { Pushed::Queued }
     }
 
     pub(crate) fn ping(&self) {

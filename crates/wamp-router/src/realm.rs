@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use wamp_core::Time;
 use wamp_core::router::{Config, Event, Realm as Machine, SessionKey, Sizes, Stats};
 use wamp_proto::{Serializer, Uri};
@@ -142,7 +142,7 @@ impl Realm {
             match armed {
                 None => self.deadline.notified().await,
                 Some(at) => {
-                    let at = tokio::time::Instant::from_std(self.start + at.since_origin());
+                    let at = self.start + at.since_origin();
                     tokio::select! {
                         () = tokio::time::sleep_until(at) => {
                             self.with(|machine, now| machine.handle_timeout(now));

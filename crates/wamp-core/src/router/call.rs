@@ -32,6 +32,8 @@ pub(super) struct Call {
     pub(super) timeout: Option<Duration>,
     /// When that is over, or the wait after a `kill`.
     pub(super) deadline: Option<Deadline>,
+    /// How long the callee had been held when the deadline was set; what comes on top does not count.
+    pub(super) held: Duration,
 }
 
 /// A call that is made in chunks: what was fixed with the first one.

@@ -215,6 +215,7 @@ impl Realm {
             upload,
             timeout: timeout.filter(|_| !forward_timeout),
             deadline: None,
+            held: Duration::ZERO,
         });
         if let Some(callee) = self.sessions.get_mut(key) {
             callee.invocation_ids.next();
@@ -434,9 +435,14 @@ impl Realm {
         }
     }
 
-    pub(super) fn handle_call_deadline(&mut self, key: CallKey) {
+    pub(super) fn handle_call_deadline(&mut self, now: Time, key: CallKey) {
         let Some(call) = self.dealer.calls.get_mut(key) else { return };
         call.deadline = None;
+        let held = self.sessions.get(call.callee).map_or(Duration::ZERO, |callee| callee.held(now));
+        let excused = held.saturating_sub(call.held);
+        if !excused.is_zero() {
+            return self.set_deadline(now, key, Some(excused));
+        }
         match call.progress.phase() {
             Phase::Canceling => {
                 self.fail(key, uri::CANCELED, "the call was canceled, and the callee did not answer in time");
@@ -524,6 +530,7 @@ impl Realm {
         if let Some(deadline) = call.deadline.take() {
             self.deadlines.clear(deadline);
         }
+        call.held = self.sessions.get(call.callee).map_or(Duration::ZERO, |callee| callee.held(now));
         call.deadline = after.map(|after| self.deadlines.set(now + after, Due::Call(key)));
     }
 

@@ -271,6 +271,8 @@ impl Realm {
             serializer,
             max_message,
             phase: Phase::Open,
+            held_since: None,
+            held: Duration::ZERO,
             requests: Watermark::new(),
             invocation_ids: RequestIds::new(),
             calls: map(self.seed),
@@ -352,6 +354,22 @@ impl Realm {
         }
     }
 
+    /// From now on the driver does not read from a session, since what it sends has nowhere to go. Until
+    /// [`release`](Self::release) the timeouts of calls that it is to answer stand still.
+    pub fn hold(&mut self, now: Time, session: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.held_since.get_or_insert(now);
+        }
+    }
+
+    /// The driver reads from a session again.
+    pub fn release(&mut self, now: Time, session: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.held = session.held(now);
+            session.held_since = None;
+        }
+    }
+
     /// The link of a session is gone.
     pub fn handle_closed(&mut self, _now: Time, session: SessionKey) {
         if self.sessions.get(session).is_some() {
@@ -365,7 +383,7 @@ impl Realm {
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some(due) = self.deadlines.pop(now) {
             match due {
-                Due::Call(call) => self.handle_call_deadline(call),
+                Due::Call(call) => self.handle_call_deadline(now, call),
                 Due::Goodbye(session) => self.finish(session, Closing::Goodbye),
             }
         }

@@ -1,10 +1,13 @@
 //! The sessions of a realm.
 
+use std::time::Duration;
+
 use slab::Slab;
 use wamp_proto::{ByteString, RegistrationId, RequestId, Serializer, SessionId, SubscriptionId};
 
 use super::call::CallKey;
 use super::features::Announced;
+use crate::Time;
 use crate::deadlines::Deadline;
 use crate::map::{Map, map};
 use crate::request_ids::{RequestIds, Watermark};
@@ -33,6 +36,10 @@ pub(super) struct Session {
     /// The greatest message that its link takes.
     pub(super) max_message: usize,
     pub(super) phase: Phase,
+    /// Since when its link is not read from.
+    pub(super) held_since: Option<Time>,
+    /// How long it was not read from before that, in all.
+    pub(super) held: Duration,
     /// The requests that it makes.
     pub(super) requests: Watermark,
     /// The invocations that it gets.
@@ -45,6 +52,13 @@ pub(super) struct Session {
     pub(super) invocations: Map<RequestId, CallKey>,
     pub(super) registrations: Map<RegistrationId, ()>,
     pub(super) subscriptions: Map<SubscriptionId, ()>,
+}
+
+impl Session {
+    /// How long the router has not read from it until now, in all.
+    pub(super) fn held(&self, now: Time) -> Duration {
+        self.held + self.held_since.map_or(Duration::ZERO, |since| now.since(since))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

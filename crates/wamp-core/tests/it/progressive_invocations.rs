@@ -81,6 +81,24 @@ fn only_progress_counts_after_the_first_chunk() {
     assert_eq!(net.realm.sizes().deadlines, 0);
 }
 
+// behaviour 40
+#[test]
+fn a_timeout_is_about_results_and_not_about_chunks() {
+    let mut net = Net::new();
+    let callee = net.raw(Serializer::Json, all_roles());
+    let caller = net.raw(Serializer::Json, all_roles());
+    net.say(callee, OFFER);
+    net.say(caller, r#"[48,1,{"progress":true,"timeout":100},"com.myapp.upload"]"#);
+    for _ in 0..3 {
+        net.sleep(Duration::from_millis(30));
+        net.say(caller, r#"[48,1,{"progress":true},"com.myapp.upload"]"#);
+    }
+    net.heard(callee);
+    net.sleep(Duration::from_millis(10));
+    assert!(net.heard(caller)[0].starts_with(r#"[8,48,1,{},"wamp.error.timeout""#));
+    assert_eq!(net.heard(callee), [r#"[69,1,{"mode":"killnowait","reason":"wamp.error.timeout"}]"#]);
+}
+
 // behaviour 14
 #[test]
 fn all_three_must_take_chunks() {

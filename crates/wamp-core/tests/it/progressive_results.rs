@@ -215,6 +215,28 @@ fn a_timeout_begins_again_with_each_result() {
     assert_eq!(net.realm.stats().timeouts, 1);
 }
 
+// behaviour 37
+#[test]
+fn a_timeout_stands_still_while_the_router_does_not_read_from_the_callee() {
+    let mut net = Net::new();
+    let callee = net.raw(Serializer::Json, all_roles());
+    let caller = net.raw(Serializer::Json, all_roles());
+    net.say(callee, r#"[64,1,{},"com.myapp.longop"]"#);
+    net.say(caller, r#"[48,1,{"receive_progress":true,"timeout":100},"com.myapp.longop"]"#);
+    let key = net.key(callee);
+    net.sleep(Duration::from_millis(40));
+    net.realm.hold(net.now, key);
+    for _ in 0..50 {
+        net.sleep(Duration::from_millis(37));
+    }
+    net.realm.release(net.now, key);
+    net.sleep(Duration::from_millis(59));
+    assert!(net.heard(caller).is_empty(), "40 ms and 59 ms are not 100 ms");
+    net.sleep(Duration::from_millis(100));
+    assert!(net.heard(caller)[0].starts_with(r#"[8,48,1,{},"wamp.error.timeout""#));
+    assert_eq!(net.realm.sizes().deadlines, 0);
+}
+
 // behaviour 35
 #[test]
 fn a_timeout_is_a_whole_number_of_milliseconds() {
