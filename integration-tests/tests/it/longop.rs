@@ -71,7 +71,9 @@ async fn welcome_says_who_and_what_the_router_is() {
         let mut peer = house.connect(way, Serializer::Json).await;
         peer.say(HELLO).await;
         let welcome = within(peer.hear()).await;
-        for part in [r#""dealer":{"features":{"#, r#""progressive_call_results":true"#, r#""broker":"#, "wamp-rs/"] {
+        for part in
+            [r#""dealer":{"features":{"#, r#""progressive_call_results":true"#, r#""broker":"#, "wamp-rs/"]
+        {
             assert!(welcome.contains(part), "{welcome}");
         }
     }

@@ -3,7 +3,17 @@
 #![allow(unreachable_pub, reason = "what the modules share is public among them")]
 
 mod bad_input;
+mod hostile;
+mod joining;
 mod longop;
+mod many;
 mod one_port;
+mod payloads;
+mod peer;
+mod ping;
+mod shutdown;
+mod silence;
+mod sizes;
+mod slow;
 mod support;
 mod wire;
