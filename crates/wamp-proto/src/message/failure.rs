@@ -1,7 +1,8 @@
 //! ERROR: a request was refused, or a call failed.
 
+use super::define::{message, options};
 use super::options::Ppt;
-use super::wire::{Source, Wire, message, options, read_integer};
+use super::wire::{Source, Wire, read_integer};
 use super::{pubsub, rpc};
 use crate::error::{EncodeError, Fault};
 use crate::id::RequestId;

@@ -4,6 +4,7 @@
 //! the keys of the specification, and keep other keys as they came. Elements that follow the last known one
 //! are dropped. A new message is a struct made with `message!` and a row in the table below.
 
+mod define;
 pub(crate) mod extra;
 mod failure;
 mod options;

@@ -2,7 +2,8 @@
 
 use bytestring::ByteString;
 
-use super::wire::{Source, Wire, group, read_integer, word};
+use super::define::{group, word};
+use super::wire::{Source, Wire, read_integer};
 use crate::error::{EncodeError, Fault};
 use crate::id::SessionId;
 use crate::serializer::{Format, Reader};

@@ -1,8 +1,8 @@
 //! Publish and subscribe: PUBLISH, PUBLISHED, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED, EVENT,
 //! EVENT_RECEIVED.
 
+use super::define::{message, options};
 use super::options::{Discloser, MatchPolicy, Ppt, Receivers};
-use super::wire::{message, options};
 use crate::id::{PublicationId, RequestId, SubscriptionId};
 use crate::uri::Uri;
 

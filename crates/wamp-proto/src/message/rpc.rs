@@ -1,8 +1,8 @@
 //! Remote procedure calls: CALL, CANCEL, RESULT; REGISTER, REGISTERED, UNREGISTER, UNREGISTERED, INVOCATION,
 //! INTERRUPT, YIELD.
 
+use super::define::{message, options};
 use super::options::{CancelMode, Discloser, InvocationPolicy, MatchPolicy, Millis, Ppt};
-use super::wire::{message, options};
 use crate::id::{RegistrationId, RequestId};
 use crate::uri::Uri;
 

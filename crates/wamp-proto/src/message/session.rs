@@ -2,7 +2,7 @@
 
 use bytestring::ByteString;
 
-use super::wire::{message, options};
+use super::define::{message, options};
 use crate::id::SessionId;
 use crate::role::Roles;
 use crate::uri::Uri;
