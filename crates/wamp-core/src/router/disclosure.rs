@@ -4,7 +4,7 @@ use wamp_proto::message::Discloser;
 use wamp_proto::{Uri, uri};
 
 use super::SessionKey;
-use super::realm::Disclosure;
+use super::config::Disclosure;
 use super::sessions::Session;
 
 /// What the callee is told about the caller: nothing, unless one of them asked and the realm allows it.

@@ -7,6 +7,7 @@
 mod accept;
 mod broker;
 mod call;
+mod config;
 mod dealer;
 mod disclosure;
 mod features;
@@ -18,6 +19,7 @@ mod sessions;
 mod topics;
 
 pub use accept::{Accept, AcceptEvent};
+pub use config::{Config, Disclosure, Limits};
 pub use outbox::Prepared;
-pub use realm::{Closing, Config, Disclosure, Event, Join, Limits, Realm, Sizes, Stats};
+pub use realm::{Closing, Event, Join, Realm, Sizes, Stats};
 pub use sessions::SessionKey;

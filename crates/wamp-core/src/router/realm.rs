@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use wamp_proto::message::{self, CloseDetails, HelloDetails, RequestKind, WelcomeDetails};
-use wamp_proto::uri::UriRules;
 use wamp_proto::{ByteString, Message, RequestId, Serializer, SessionId, Uri, uri};
 
 use super::accept::abort;
 use super::broker::Broker;
 use super::call::CallKey;
+use super::config::Config;
 use super::dealer::Dealer;
 use super::features::{self, Announced};
 use super::outbox::{Outbox, Prepared, failure, sentence};
@@ -19,91 +19,6 @@ use crate::auth;
 use crate::deadlines::Deadlines;
 use crate::map::map;
 use crate::request_ids::{RequestIds, Sequence, Watermark};
-
-/// How a realm is to be.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Config {
-    /// Its name.
-    pub name: Uri,
-    /// What the router calls itself.
-    pub agent: ByteString,
-    /// How URIs are judged.
-    pub uri_rules: UriRules,
-    /// What one session may take.
-    pub limits: Limits,
-    /// Treats a callee that does not announce canceling as one without progressive results, as the
-    /// specification wants. By default `receive_progress` is forwarded to every callee, since many stream
-    /// without announcing all of it.
-    pub strict_features: bool,
-    /// Takes request ids that are not sequential, for old clients that draw them. By default they are a
-    /// violation.
-    pub lenient_request_ids: bool,
-    /// Whether callees learn who calls.
-    pub disclosure: Disclosure,
-    /// How long a callee may take to answer a `kill`; 30 s by default.
-    pub kill_timeout: Duration,
-    /// How long a client may take to answer GOODBYE; 5 s by default.
-    pub goodbye_timeout: Duration,
-}
-
-impl Config {
-    /// A realm of this name, open to anonymous sessions, with the defaults.
-    pub fn new(name: impl Into<Uri>) -> Self {
-        Self {
-            name: name.into(),
-            agent: ByteString::from_static(concat!("wamp-rs/", env!("CARGO_PKG_VERSION"))),
-            uri_rules: UriRules::default(),
-            limits: Limits::default(),
-            strict_features: false,
-            lenient_request_ids: false,
-            disclosure: Disclosure::default(),
-            kill_timeout: Duration::from_secs(30),
-            goodbye_timeout: Duration::from_secs(5),
-        }
-    }
-}
-
-/// Whether callees learn who calls (Advanced Profile, *Caller Identification*).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Disclosure {
-    /// If the caller or the callee asked for it.
-    #[default]
-    OnRequest,
-    /// Always.
-    Always,
-    /// Never; a caller that asks for it is refused.
-    Never,
-}
-
-/// What one session may take of a realm.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Limits {
-    /// Calls under way that it has made; 65,536 by default.
-    pub calls: usize,
-    /// How many of them may take progressive results; 4,096 by default.
-    pub progressive_calls: usize,
-    /// Calls under way that it is to answer; 65,536 by default.
-    pub invocations: usize,
-    /// Its registrations; 65,536 by default.
-    pub registrations: usize,
-    /// Its subscriptions; 65,536 by default.
-    pub subscriptions: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            calls: 65_536,
-            progressive_calls: 4_096,
-            invocations: 65_536,
-            registrations: 65_536,
-            subscriptions: 65_536,
-        }
-    }
-}
 
 /// Who wants to join, and over what.
 #[derive(Clone, Debug)]
