@@ -203,12 +203,8 @@ impl<R: ReadHalf> Link<R> {
             if held.is_empty() {
                 continue;
             }
-            realm.with(|machine, now| machine.hold(now, session));
-            for link in held {
-                tokio::select! {
-                    () = link.room() => {}
-                    () = self.outbound.changed() => break,
-                }
+            for (other, link) in held {
+                wait_for_room(realm, session, &self.outbound, other, &link).await;
             }
             realm.with(|machine, now| machine.release(now, session));
             heard = Instant::now();
@@ -234,7 +230,7 @@ impl<R: ReadHalf> Link<R> {
                 _ => messages.push(Ok(None)),
             }
         }
-        let (handled, held) = realm.with(|machine, now| {
+        let (handled, held) = realm.with_sender(session, |machine, now| {
             let mut handled = 0;
             for (item, message) in self.pending.iter().zip(messages) {
                 if !machine.has(session) {
@@ -281,6 +277,28 @@ impl<R: ReadHalf> Link<R> {
         limits.message = self.router.limits.message;
         limits.depth = self.router.limits.depth;
         limits
+    }
+}
+
+/// Holds a session until a link that it has filled has room again. If it is a call between the two that holds
+/// it, the end of the last one releases it as well; and so does the end of the session.
+async fn wait_for_room(
+    realm: &Realm,
+    session: SessionKey,
+    own: &Outbound,
+    other: SessionKey,
+    link: &Outbound,
+) {
+    let bound = other != session && realm.is_bound(session, other);
+    loop {
+        tokio::select! {
+            () = link.room() => return,
+            () = own.changed() => {
+                if own.is_over() || bound && !realm.is_bound(session, other) {
+                    return;
+                }
+            }
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Outbound {
     ready: Notify,
     /// Those that the link holds wait here until it is below low water.
     room: Notify,
-    /// The reader waits here for `fate`, besides its socket.
+    /// The reader waits here for `fate`, and for the end of a call while it is held.
     changed: Notify,
     fate: Mutex<Option<Closing>>,
     /// A writer that is in the middle of writing waits here for the end of the link.
@@ -120,6 +120,11 @@ impl Outbound {
         self.killed.notified().await;
     }
 
+    /// Whether the reader has something else to do than to wait.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_dead() || self.fate.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
     }
@@ -127,6 +132,11 @@ impl Outbound {
     /// The realm has ended the session of this link.
     pub(crate) fn set_fate(&self, closing: Closing) {
         *self.fate.lock().unwrap_or_else(PoisonError::into_inner) = Some(closing);
+        self.changed.notify_one();
+    }
+
+    /// Something has happened that the reader may wait for.
+    pub(crate) fn wake(&self) {
         self.changed.notify_one();
     }
 

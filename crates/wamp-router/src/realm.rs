@@ -35,8 +35,8 @@ impl std::fmt::Debug for Inner {
     }
 }
 
-/// The links that hold those who fed them.
-pub(crate) type Held = Vec<Arc<Outbound>>;
+/// The links that hold those who fed them, and their sessions.
+pub(crate) type Held = Vec<(SessionKey, Arc<Outbound>)>;
 
 impl Realm {
     pub(crate) fn new(config: Config, seed: u64) -> Self {
@@ -64,7 +64,17 @@ impl Realm {
     /// Does something with the machine, under the lock, and puts what comes out into the queues of its
     /// receivers. Returns what `act` does, and the links that are now full.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> (T, Held) {
-        self.with_link(|machine, now, _| act(machine, now))
+        self.with_link(None, |machine, now, _| act(machine, now))
+    }
+
+    /// Like [`with`](Self::with), for messages that have come from a session. If they have filled a link, the
+    /// session is held from this moment on.
+    pub(crate) fn with_sender<T>(
+        &self,
+        sender: SessionKey,
+        act: impl FnOnce(&mut Machine, Time) -> T,
+    ) -> (T, Held) {
+        self.with_link(Some(sender), |machine, now, _| act(machine, now))
     }
 
     /// Lets a session in and ties it to its link.
@@ -73,7 +83,7 @@ impl Realm {
         link: &Arc<Outbound>,
         act: impl FnOnce(&mut Machine, Time) -> Result<SessionKey, (Uri, String)>,
     ) -> Result<SessionKey, (Uri, String)> {
-        let (joined, _) = self.with_link(|machine, now, links| {
+        let (joined, _) = self.with_link(None, |machine, now, links| {
             let key = act(machine, now)?;
             links.insert(key, link.clone());
             Ok(key)
@@ -83,6 +93,7 @@ impl Realm {
 
     fn with_link<T>(
         &self,
+        sender: Option<SessionKey>,
         act: impl FnOnce(&mut Machine, Time, &mut HashMap<SessionKey, Arc<Outbound>>) -> T,
     ) -> (T, Held) {
         let now = self.now();
@@ -96,18 +107,29 @@ impl Realm {
             match link.push(&message) {
                 Pushed::Queued => {}
                 Pushed::Full => {
-                    if !held.iter().any(|other| Arc::ptr_eq(other, link)) {
-                        held.push(link.clone());
+                    if !held.iter().any(|(other, _)| *other == to) {
+                        held.push((to, link.clone()));
                     }
                 }
                 Pushed::Dropped => *events_dropped += 1,
             }
         }
+        if let Some(sender) = sender.filter(|_| !held.is_empty()) {
+            machine.hold(now, sender);
+        }
         while let Some(event) = machine.poll_event() {
-            if let Event::Closed { session, closing } = event
-                && let Some(link) = links.remove(&session)
-            {
-                link.set_fate(closing);
+            match event {
+                Event::Closed { session, closing } => {
+                    if let Some(link) = links.remove(&session) {
+                        link.set_fate(closing);
+                    }
+                }
+                Event::CallEnded { session } => {
+                    if let Some(link) = links.get(&session) {
+                        link.wake();
+                    }
+                }
+                _ => {}
             }
         }
         let next = machine.poll_timeout();
@@ -119,6 +141,11 @@ impl Realm {
             }
         }
         (result, held)
+    }
+
+    /// Whether two sessions have a call under way with each other.
+    pub(crate) fn is_bound(&self, session: SessionKey, other: SessionKey) -> bool {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).machine.is_bound(session, other)
     }
 
     /// The serializers that a message from this session will be rewritten in.

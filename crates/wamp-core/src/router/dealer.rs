@@ -17,7 +17,7 @@ use super::call::{Call, CallKey, Calls, Upload};
 use super::disclosure::disclose;
 use super::outbox::{Prepared, Refusal, check, failure};
 use super::procedures::{Callee, Procedures};
-use super::realm::{Due, Realm};
+use super::realm::{Due, Event, Realm};
 use super::sessions::SessionKey;
 use crate::progress::{Phase, Progress, Verdict};
 use crate::request_ids::Sequence;
@@ -512,6 +512,11 @@ impl Realm {
         }
         if let Some(callee) = self.sessions.get_mut(call.callee) {
             callee.invocations.remove(&call.invocation);
+        }
+        for session in [call.caller, call.callee] {
+            if self.sessions.get(session).is_some_and(|session| session.held_since.is_some()) {
+                self.events.push_back(Event::CallEnded { session });
+            }
         }
         if let Some(deadline) = call.deadline {
             self.deadlines.clear(deadline);

@@ -42,6 +42,11 @@ pub enum Event {
         /// What its link is to do.
         closing: Closing,
     },
+    /// A call of a session that is held has ended; see [`Realm::is_bound`].
+    CallEnded {
+        /// The session that is held.
+        session: SessionKey,
+    },
 }
 
 /// What the link of a session is to do when the session is over.
@@ -116,7 +121,7 @@ pub struct Realm {
     pub(super) broker: Broker,
     pub(super) deadlines: Deadlines<Due>,
     pub(super) out: Outbox,
-    events: VecDeque<Event>,
+    pub(super) events: VecDeque<Event>,
     pub(super) stats: Stats,
     seed: u64,
     closing: bool,
@@ -275,6 +280,15 @@ impl Realm {
         if let Some(session) = self.sessions.get_mut(session) {
             session.held_since.get_or_insert(now);
         }
+    }
+
+    /// Whether two sessions have a call under way with each other. A session that is held since it has filled
+    /// the queue of another need not be any more when they have none.
+    pub fn is_bound(&self, session: SessionKey, other: SessionKey) -> bool {
+        let Some(session) = self.sessions.get(session) else { return false };
+        let call = |key| self.dealer.calls.get(key);
+        session.invocations.values().filter_map(|key| call(*key)).any(|call| call.caller == other)
+            || session.calls.values().filter_map(|key| call(*key)).any(|call| call.callee == other)
     }
 
     /// The driver reads from a session again.

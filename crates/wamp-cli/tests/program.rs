@@ -1,0 +1,234 @@
+//! The program `wamp-router` in a process of its own: what it prints, how it ends, and what it serves meanwhile.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Whoever waits longer than this waits for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const HELLO: &str = r#"[1,"realm1",{"roles":{"caller":{}}}]"#;
+
+/// The program, which does not outlive its test.
+struct Program {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Program {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wamp-router"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (send, lines) = channel();
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        Self { child, lines }
+    }
+
+    /// The next line that it prints.
+    fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("another line")
+    }
+
+    /// The TCP address in the next line.
+    fn address(&self) -> String {
+        let line = self.line();
+        let (ws, rs) =
+            line.strip_prefix("Listening on ws://").and_then(|rest| rest.split_once(" rs://")).unwrap();
+        assert_eq!(ws, rs, "{line}");
+        ws.to_owned()
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// How it ends, and that it has printed nothing more.
+    fn end(mut self) -> ExitStatus {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(start.elapsed() < PATIENCE, "it does not end");
+            thread::sleep(Duration::from_millis(5));
+        };
+        assert_eq!(self.lines.recv_timeout(PATIENCE).ok(), None);
+        status
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the program with arguments that it refuses.
+fn refused(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wamp-router")).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// A client over RawSocket, in JSON.
+struct Client<S>(S);
+
+fn tcp(address: &str) -> Client<TcpStream> {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    Client(stream).greeted()
+}
+
+impl<S: Read + Write> Client<S> {
+    fn greeted(mut self) -> Self {
+        self.0.write_all(&[0x7f, 0xf1, 0, 0]).unwrap();
+        let mut answer = [0; 4];
+        self.0.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, [0x7f, 0xf1, 0, 0]);
+        self
+    }
+
+    fn say(&mut self, message: &str) {
+        let frame = [&(message.len() as u32).to_be_bytes(), message.as_bytes()].concat();
+        self.0.write_all(&frame).unwrap();
+    }
+
+    fn hear(&mut self) -> String {
+        let mut prefix = [0; 4];
+        self.0.read_exact(&mut prefix).unwrap();
+        let mut message = vec![0; u32::from_be_bytes(prefix) as usize];
+        self.0.read_exact(&mut message).unwrap();
+        String::from_utf8(message).unwrap()
+    }
+
+    fn join(mut self, hello: &str) -> Self {
+        self.say(hello);
+        let heard = self.hear();
+        assert!(heard.starts_with("[2,"), "{heard}");
+        self
+    }
+
+    /// Nothing more comes.
+    fn ended(mut self) {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"");
+    }
+}
+
+fn socket(name: &str) -> String {
+    let path = std::env::temp_dir().join(format!("wamp-router-{}-{name}.sock", std::process::id()));
+    path.display().to_string()
+}
+
+#[test]
+fn it_listens_wherever_it_is_told_to_and_says_where() {
+    let path = socket("listen");
+    let unix = format!("unix://{path}");
+    let program =
+        Program::start(&["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--listen", unix.as_str()]);
+    let (first, second) = (program.address(), program.address());
+    assert_eq!(program.line(), format!("Listening on rs+unix://{path}"));
+    assert_ne!(first, second);
+    for address in [first, second] {
+        assert!(!address.ends_with(":0"), "{address} is where it really listens");
+        tcp(&address).join(HELLO);
+        let mut http = TcpStream::connect(&address).unwrap();
+        http.set_read_timeout(Some(PATIENCE)).unwrap();
+        http.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        http.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+    }
+    Client(UnixStream::connect(&path).unwrap()).greeted().join(HELLO);
+}
+
+#[test]
+fn it_has_the_realms_that_it_is_told_to_have() {
+    let program = Program::start(&["--listen", "127.0.0.1:0", "--realm", "a", "--realm", "com.example.b"]);
+    let address = program.address();
+    tcp(&address).join(&HELLO.replace("realm1", "a"));
+    tcp(&address).join(&HELLO.replace("realm1", "com.example.b"));
+    let mut client = tcp(&address);
+    client.say(HELLO);
+    let abort = client.hear();
+    assert!(abort.ends_with(r#","wamp.error.no_such_realm"]"#), "{abort}");
+    client.ended();
+}
+
+#[test]
+fn it_says_goodbye_on_sigterm_and_on_ctrl_c_and_ends_well() {
+    for signal in ["TERM", "INT"] {
+        let path = socket(signal);
+        let unix = format!("unix://{path}");
+        let program = Program::start(&["--listen", "127.0.0.1:0", "--listen", unix.as_str()]);
+        let address = program.address();
+        program.line();
+        let mut client = tcp(&address).join(HELLO);
+        program.signal(signal);
+        let goodbye = client.hear();
+        assert!(goodbye.ends_with(r#","wamp.close.system_shutdown"]"#), "{goodbye}");
+        client.say(r#"[6,{},"wamp.close.goodbye_and_out"]"#);
+        client.ended();
+        assert_eq!(program.end().code(), Some(0), "{signal}");
+        assert!(!std::path::Path::new(&path).exists(), "{signal}");
+    }
+}
+
+#[test]
+fn it_ends_well_also_when_a_client_does_not_answer() {
+    let program = Program::start(&["--listen", "127.0.0.1:0"]);
+    let mut client = tcp(&program.address()).join(HELLO);
+    program.signal("TERM");
+    client.hear();
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn what_it_cannot_do_is_an_error_that_names_the_cause() {
+    let program = Program::start(&["--listen", "127.0.0.1:0"]);
+    let taken = program.address();
+    for (arguments, error) in [
+        (
+            ["--listen", "nonsense"],
+            "Error: cannot listen on \"nonsense\": expected HOST:PORT or unix:///path\n",
+        ),
+        (["--listen", "127.0.0.1:99999"], "Error: cannot listen on 127.0.0.1:99999: "),
+        (
+            ["--listen", "unix:///no/such/folder/socket"],
+            "Error: cannot listen on unix:///no/such/folder/socket: ",
+        ),
+        (["--listen", taken.as_str()], &*format!("Error: cannot listen on {taken}: ")),
+        (["--listen", "0.0.0.0:0"], "Error: will not listen on 0.0.0.0:0, which other machines can reach, "),
+        (["--log", "=="], "Error: --log \"==\": "),
+    ] {
+        let output = refused(&arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.starts_with(error), "{arguments:?}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{arguments:?}");
+    }
+    let hint = String::from_utf8(refused(&["--listen", "[::]:0"]).stderr).unwrap();
+    assert!(hint.contains("--allow-anonymous-on-public"), "{hint}");
+}
+
+#[test]
+fn it_explains_itself() {
+    let output = refused(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = String::from_utf8(output.stdout).unwrap();
+    for word in ["--listen", "--realm", "--allow-anonymous-on-public", "--log", "127.0.0.1:8080", "realm1"] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    assert_eq!(refused(&["--nonsense"]).status.code(), Some(2));
+}

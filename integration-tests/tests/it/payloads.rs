@@ -1,0 +1,286 @@
+//! Arguments on their way from one serializer to another, and through the router untouched.
+
+use wamp_proto::Serializer::{self, Cbor, Json, MsgPack};
+use wamp_transport::Incoming;
+
+use crate::support::{House, Peer, SERIALIZERS, Way, octets};
+
+/// A caller and a callee with the procedure `com.myapp.echo`, and the next ids of both.
+struct Pair {
+    house: House,
+    caller: Peer,
+    callee: Peer,
+    request: u64,
+}
+
+impl Pair {
+    async fn new(caller: Serializer, callee: Serializer) -> Self {
+        let house = House::new().await;
+        let mut callee = house.join(Way::RawSocket, callee).await;
+        callee.register("com.myapp.echo").await;
+        let caller = house.join(Way::WebSocket, caller).await;
+        Self { house, caller, callee, request: 0 }
+    }
+
+    /// Calls; the callee has heard it. Gives the invocation's id, which is the request's.
+    async fn call(&mut self) -> u64 {
+        self.request += 1;
+        let options = r#"{"receive_progress":true}"#;
+        self.caller.say(&format!(r#"[48,{},{options},"com.myapp.echo"]"#, self.request)).await;
+        assert!(self.callee.hear().await.starts_with(&format!("[68,{},", self.request)));
+        self.request
+    }
+
+    /// The callee says a YIELD of these arguments, written in its serializer.
+    async fn reply(&mut self, options: &str, arguments: &[u8]) {
+        let head = match self.callee.serializer() {
+            Json => {
+                return self
+                    .callee
+                    .send(format!("[70,{},{options},{}]", self.request, text(arguments)).as_bytes())
+                    .await;
+            }
+            MsgPack => &[0x94, 70][..],
+            _ => &[0x84, 0x18, 70],
+        };
+        let id = octets(self.callee.serializer(), &self.request.to_string());
+        let options = octets(self.callee.serializer(), options);
+        self.callee.send(&[head, &id, &options, arguments].concat()).await;
+    }
+
+    /// The caller's call has failed for its arguments.
+    async fn refused(&mut self) {
+        let error = self.caller.hear().await;
+        let expected = format!(r#"[8,48,{},{{}},"wamp.error.invalid_argument""#, self.request);
+        assert!(error.starts_with(&expected), "{error}");
+    }
+
+    async fn frame(&mut self) -> Vec<u8> {
+        let Ok(Incoming::Message(frame)) = self.caller.incoming().await else { panic!("no message") };
+        frame.to_vec()
+    }
+}
+
+fn text(octets: &[u8]) -> &str {
+    std::str::from_utf8(octets).unwrap()
+}
+
+fn contains(octets: &[u8], part: &[u8]) -> bool {
+    octets.windows(part.len()).any(|window| window == part)
+}
+
+// behaviour 55
+#[tokio::test]
+async fn binary_survives_between_all_serializers() {
+    // "hello" as each writes it, the only argument.
+    let hello = |serializer| match serializer {
+        Json => &b"\"\\u0000aGVsbG8=\""[..],
+        MsgPack => b"\xc4\x05hello",
+        _ => b"\x45hello",
+    };
+    for caller in SERIALIZERS {
+        for callee in SERIALIZERS {
+            let mut pair = Pair::new(caller, callee).await;
+            let arguments = match callee {
+                Json => [b"[", hello(Json), b"]"].concat(),
+                MsgPack => [b"\x91", hello(MsgPack)].concat(),
+                _ => [b"\x81", hello(Cbor)].concat(),
+            };
+            for options in [r#"{"progress":true}"#, "{}"] {
+                if options.len() > 2 {
+                    pair.call().await;
+                }
+                pair.reply(options, &arguments).await;
+                let frame = pair.frame().await;
+                assert!(contains(&frame, hello(caller)), "{callee} to {caller}: {frame:02x?}");
+            }
+        }
+    }
+}
+
+// behaviour 55
+#[tokio::test]
+async fn what_json_cannot_say_of_binary_and_text_is_an_error_for_the_call() {
+    // A text that begins with NUL.
+    for (callee, arguments) in [(MsgPack, &b"\x91\xa4\0abc"[..]), (Cbor, b"\x81\x64\0abc")] {
+        let mut pair = Pair::new(Json, callee).await;
+        pair.call().await;
+        pair.reply("{}", arguments).await;
+        pair.refused().await;
+    }
+    // Bad base64 is nobody's business until somebody has to read it.
+    let bad = br#"["\u0000!!!"]"#;
+    let mut pair = Pair::new(Json, Json).await;
+    pair.call().await;
+    pair.reply("{}", bad).await;
+    pair.caller.expect(r#"[50,1,{},["\u0000!!!"]]"#).await;
+    for caller in [MsgPack, Cbor] {
+        let mut pair = Pair::new(caller, Json).await;
+        pair.call().await;
+        pair.reply("{}", bad).await;
+        pair.refused().await;
+        // The session and the next call are unharmed.
+        pair.call().await;
+        pair.reply("{}", b"[1]").await;
+        pair.caller.expect("[50,2,{},[1]]").await;
+    }
+}
+
+// behaviour 56
+#[tokio::test]
+async fn great_integers_survive_and_whole_floats_are_ids() {
+    for caller in SERIALIZERS {
+        for callee in SERIALIZERS {
+            let mut pair = Pair::new(caller, callee).await;
+            pair.call().await;
+            let numbers = "[18446744073709551615,-9223372036854775808,9007199254740993]";
+            let arguments = octets(callee, numbers);
+            pair.reply("{}", &arguments).await;
+            pair.caller.expect(&format!("[50,1,{{}},{numbers}]")).await;
+        }
+    }
+    let house = House::new().await;
+    let uri = |head: &[u8]| [head, b"com.myapp.float"].concat();
+    // [64, 1.0, {}, "com.myapp.float"], as JavaScript encoders write it
+    for (serializer, octets) in [
+        (Json, b"[64,1.0,{},\"com.myapp.float\"]".to_vec()),
+        (MsgPack, uri(b"\x94\x40\xcb\x3f\xf0\0\0\0\0\0\0\x80\xaf")),
+        (MsgPack, uri(b"\x94\x40\xca\x3f\x80\0\0\x80\xaf")),
+        (Cbor, uri(b"\x84\x18\x40\xfb\x3f\xf0\0\0\0\0\0\0\xa0\x6f")),
+        (Cbor, uri(b"\x84\x18\x40\xf9\x3c\0\xa0\x6f")),
+    ] {
+        let mut peer = house.join(Way::RawSocket, serializer).await;
+        peer.send(&octets).await;
+        assert!(peer.hear().await.starts_with("[65,1,"));
+        peer.say(r#"[6,{},"wamp.close.close_realm"]"#).await;
+        peer.hear().await;
+    }
+    // 1.5
+    for (serializer, octets) in [
+        (Json, b"[64,1.5,{},\"com.myapp.float\"]".to_vec()),
+        (MsgPack, uri(b"\x94\x40\xcb\x3f\xf8\0\0\0\0\0\0\x80\xaf")),
+        (Cbor, uri(b"\x84\x18\x40\xf9\x3e\0\xa0\x6f")),
+    ] {
+        let mut peer = house.join(Way::RawSocket, serializer).await;
+        peer.send(&octets).await;
+        let (reason, sentence) = peer.aborted().await;
+        assert_eq!(reason, "wamp.error.protocol_violation");
+        assert!(sentence.contains("REGISTER, element 2 (Request)"), "{sentence}");
+    }
+}
+
+// behaviour 57
+#[tokio::test]
+async fn nan_and_infinity_are_an_error_towards_json_and_never_a_dropped_message() {
+    let nan = [
+        (MsgPack, &b"\x91\xcb\x7f\xf8\0\0\0\0\0\0"[..]),
+        (Cbor, b"\x81\xf9\x7e\0"),
+        (Cbor, b"\x81\xf9\x7c\0"),
+    ];
+    for (callee, arguments) in nan {
+        let mut pair = Pair::new(Json, callee).await;
+        // In a chunk: the call is over, and the callee hears it.
+        pair.call().await;
+        pair.reply(r#"{"progress":true}"#, &octets(callee, "[1]")).await;
+        pair.caller.expect(r#"[50,1,{"progress":true},[1]]"#).await;
+        pair.reply(r#"{"progress":true}"#, arguments).await;
+        pair.refused().await;
+        pair.callee.expect(r#"[69,1,{"mode":"killnowait","reason":"wamp.error.invalid_argument"}]"#).await;
+        // In the last result.
+        pair.call().await;
+        pair.reply("{}", arguments).await;
+        pair.refused().await;
+        // Among binary serializers it passes.
+        let mut pair = Pair::new(if callee == Cbor { MsgPack } else { Cbor }, callee).await;
+        pair.call().await;
+        pair.reply("{}", arguments).await;
+        assert!(pair.frame().await.len() > 4);
+    }
+    // In a CALL to a JSON callee; in an event for a JSON subscriber.
+    let house = House::new().await;
+    let mut callee = house.join(Way::Memory, Json).await;
+    callee.register("com.myapp.nan").await;
+    callee.say(r#"[32,2,{},"com.myapp.nan"]"#).await;
+    callee.hear().await;
+    let mut caller = house.join(Way::Memory, Cbor).await;
+    caller.send(&[b"\x85\x18\x30\x01\xa0\x6dcom.myapp.nan", nan[1].1].concat()).await;
+    assert!(caller.hear().await.starts_with(r#"[8,48,1,{},"wamp.error.invalid_argument""#));
+    caller.send(&[b"\x85\x10\x02\xa0\x6dcom.myapp.nan", nan[1].1].concat()).await;
+    caller.say(r#"[48,3,{},"com.myapp.nan"]"#).await;
+    assert!(callee.hear().await.starts_with("[68,1,"), "the event could not be written for it");
+    assert_eq!(house.router.stats("realm1").unwrap().0.events_dropped, 1);
+}
+
+// behaviour 57
+#[tokio::test]
+async fn what_only_cbor_and_messagepack_know_is_rewritten() {
+    let table: &[(Serializer, &[u8], &str)] = &[
+        // Indefinite lengths; a tag; keys that are no strings; undefined.
+        (Cbor, b"\x9f\x01\x7f\x61a\x61b\xff\xbf\x61k\x02\xff\xff", r#"[1,"ab",{"k":2}]"#),
+        (Cbor, b"\x81\xc1\x1a\x51\x4b\x67\xb0", "[1363896240]"),
+        (Cbor, b"\x81\xa2\x01\x61a\xf5\x02", r#"[{"1":"a","true":2}]"#),
+        (Cbor, b"\x81\xf7", "[null]"),
+        (MsgPack, b"\x91\x82\x01\xa1a\xff\x02", r#"[{"1":"a","-1":2}]"#),
+        (MsgPack, b"\xdd\0\0\0\x01\xd9\x01a", r#"["a"]"#),
+    ];
+    for (callee, arguments, heard) in table {
+        let mut pair = Pair::new(Json, *callee).await;
+        pair.call().await;
+        pair.reply("{}", arguments).await;
+        pair.caller.expect(&format!("[50,1,{{}},{heard}]")).await;
+        // To a peer of the same kind it goes as it is.
+        let mut pair = Pair::new(*callee, *callee).await;
+        pair.call().await;
+        pair.reply("{}", arguments).await;
+        assert!(pair.frame().await.ends_with(arguments));
+    }
+}
+
+// behaviour 58
+#[tokio::test]
+async fn invalid_utf8_in_payloads_harms_only_who_looks() {
+    for (callee, arguments) in [(MsgPack, &b"\x91\xa2\xff\xfe"[..]), (Cbor, b"\x81\x62\xff\xfe")] {
+        let mut pair = Pair::new(callee, callee).await;
+        pair.call().await;
+        pair.reply("{}", arguments).await;
+        assert!(pair.frame().await.ends_with(arguments), "nobody has looked");
+        let mut pair = Pair::new(Json, callee).await;
+        pair.call().await;
+        pair.reply("{}", arguments).await;
+        pair.refused().await;
+        pair.call().await;
+        pair.reply("{}", &octets(callee, "[1]")).await;
+        pair.caller.expect("[50,2,{},[1]]").await;
+    }
+}
+
+/// What the callee sends as number `i`: small, or so large that it is rewritten outside of the realm's lock.
+fn chunk(i: usize) -> String {
+    let octets = if i.is_multiple_of(50) { 5000 } else { i % 300 };
+    format!("[{i},\"{}\"]", "x".repeat(octets))
+}
+
+// behaviour 62
+#[tokio::test]
+async fn ten_thousand_chunks_keep_their_order_from_cbor_to_json() {
+    const CHUNKS: usize = 10_000;
+    for (caller, callee) in [(Json, Cbor), (Cbor, Json)] {
+        let mut pair = Pair::new(caller, callee).await;
+        pair.call().await;
+        let Pair { house, mut caller, callee: mut sender, .. } = pair;
+        let send = async {
+            for i in 0..CHUNKS {
+                sender.say(&format!(r#"[70,1,{{"progress":true}},{}]"#, chunk(i))).await;
+            }
+            sender.say("[70,1,{},[\"end\"]]").await;
+        };
+        let receive = async {
+            for i in 0..CHUNKS {
+                caller.expect(&format!(r#"[50,1,{{"progress":true}},{}]"#, chunk(i))).await;
+            }
+            caller.expect("[50,1,{},[\"end\"]]").await;
+        };
+        tokio::join!(send, receive);
+        assert_eq!(house.router.stats("realm1").unwrap().0.progressive_results as usize, CHUNKS);
+    }
+}
