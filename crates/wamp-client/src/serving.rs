@@ -103,7 +103,8 @@ impl Procedure {
     pub(crate) fn run(self: Arc<Self>, shared: &Arc<Shared>, job: Job) {
         let Job { id, uri, willing, caller, payload, upload, ending } = job;
         let uri = uri.unwrap_or_else(|| self.uri.clone());
-        let invocation = Invocation { shared: shared.clone(), id, uri, willing, caller, payload, upload, ending };
+        let invocation =
+            Invocation { shared: shared.clone(), id, uri, willing, caller, payload, upload, ending };
         let running = Running { shared: shared.clone(), procedure: self.clone(), id, answered: false };
         (self.start)(invocation, running);
     }

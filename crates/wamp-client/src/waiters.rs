@@ -257,7 +257,9 @@ impl State {
     }
 
     fn handle_chunk(&mut self, now: Time, id: RequestId, payload: Payload, last: bool) {
-        let Some(upload) = self.invocations.get(&id).and_then(|invoked| invoked.upload.as_ref()) else { return };
+        let Some(upload) = self.invocations.get(&id).and_then(|invoked| invoked.upload.as_ref()) else {
+            return;
+        };
         let ends_only = last && payload.is_empty();
         if !ends_only && upload.push(payload, |payload| payload).is_err() {
             upload.finish(Err(CancelReason::Canceled));

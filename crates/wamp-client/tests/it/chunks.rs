@@ -78,8 +78,7 @@ async fn the_first_message_may_say_what_the_chunks_are() {
     let upload = |call: Invocation| async move {
         assert!(call.is_in_chunks());
         let (name,): (String,) = call.args()?;
-        let chunks: Vec<Vec<u8>> =
-            call.more_chunks::<Vec<u8>>().map(|chunk| chunk.unwrap()).collect().await;
+        let chunks: Vec<Vec<u8>> = call.more_chunks::<Vec<u8>>().map(|chunk| chunk.unwrap()).collect().await;
         Ok((name, chunks.concat().len()))
     };
     callee.register("com.example.upload", upload).await.unwrap();
@@ -112,7 +111,10 @@ async fn a_chunk_that_does_not_fit_is_an_error_and_others_follow() {
     }
     up.end().await.unwrap();
     let seen: Vec<String> = down.finish().await.unwrap();
-    assert_eq!(seen, ["1", "the chunk does not fit: argument 1: expected u8, found integer out of range", "2"]);
+    assert_eq!(
+        seen,
+        ["1", "the chunk does not fit: argument 1: expected u8, found integer out of range", "2"]
+    );
 
     let (up, down) = caller.call("com.example.sum").duplex::<&str, i64>().await.unwrap();
     up.finish("one").await.unwrap();

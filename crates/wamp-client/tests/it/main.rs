@@ -3,8 +3,8 @@
 
 mod back_pressure;
 mod calls;
-mod chunks;
 mod canceling;
+mod chunks;
 mod closing;
 mod connecting;
 mod options;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use wamp_client::{
-    CallError, CancelMode, CancelReason, Client, Failure, InvocationPolicy, Invocation, MatchPolicy, Serializer,
-    Session,
+    CallError, CancelMode, CancelReason, Client, Failure, Invocation, InvocationPolicy, MatchPolicy,
+    Serializer, Session,
 };
 use wamp_router::Router;
 use wamp_transport::memory;
