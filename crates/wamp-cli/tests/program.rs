@@ -151,6 +151,9 @@ fn it_listens_wherever_it_is_told_to_and_says_where() {
         assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
     }
     Client(UnixStream::connect(&path).unwrap()).greeted().join(HELLO);
+    // Nothing tidies up behind a program that is killed.
+    drop(program);
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]

@@ -28,15 +28,15 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How often it is looked whether a link that is being written to still accepts anything, in each stall limit.
 const STALL_CHECKS: u32 = 8;
 
-/// Serves a connection until its end.
-pub(crate) async fn serve<T: Transport>(router: Arc<Shared>, transport: T, peer: String) {
+/// Serves a connection, that stands since then, until its end.
+pub(crate) async fn serve<T: Transport>(router: Arc<Shared>, transport: T, peer: String, since: Instant) {
     let serializer = transport.serializer();
     let max_message = transport.max_send().min(router.limits.message);
     let outbound = Arc::new(Outbound::new(serializer, &router.limits));
     let (read, write) = transport.split();
     let writer = tokio::spawn(write_all(write, outbound.clone(), router.limits.stall));
     let mut link = Link { router, read, outbound, serializer, max_message, peer, pending: Vec::new() };
-    link.serve().await;
+    link.serve(since).await;
     link.outbound.close();
     if !link.outbound.is_dead() {
         // What the peer still sends must be read: a socket that is closed over it may drop our last words.
@@ -60,23 +60,22 @@ struct Link<R> {
 }
 
 impl<R: ReadHalf> Link<R> {
-    async fn serve(&mut self) {
-        let mut first = true;
-        while let Some((realm, session)) = self.join(first).await {
+    async fn serve(&mut self, since: Instant) {
+        let (mut first, mut since) = (true, since);
+        while let Some((realm, session)) = self.join(first, since).await {
             let span =
                 tracing::info_span!("session", id = %session.id(), realm = %realm.name(), peer = self.peer);
             let closing = self.session(&realm, session).instrument(span).await;
             if closing != Closing::Goodbye || self.router.is_closing() {
                 return;
             }
-            first = false;
+            (first, since) = (false, Instant::now());
         }
     }
 
-    /// Until WELCOME; `None` if it does not come to that.
-    async fn join(&mut self, first: bool) -> Option<(Arc<Realm>, SessionKey)> {
+    /// Until WELCOME, counted from `start`; `None` if it does not come to that.
+    async fn join(&mut self, first: bool, start: Instant) -> Option<(Arc<Realm>, SessionKey)> {
         self.read.set_max_receive(self.router.limits.message_before_welcome);
-        let start = Instant::now();
         let wait = self.router.limits.join;
         let mut accept = Accept::new(Time::ORIGIN, wait);
         loop {

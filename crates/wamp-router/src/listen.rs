@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use wamp_transport_rawsocket as rawsocket;
 use wamp_transport_ws as ws;
 
@@ -145,7 +145,7 @@ async fn accept_tcp(shared: Arc<Shared>, listener: TcpListener) {
         };
         match accepted {
             Ok((stream, peer)) => {
-                open(&shared, peer.to_string(), |shared, peer| greet_tcp(shared, stream, peer))
+                open(&shared, peer.to_string(), |shared, peer, since| greet_tcp(shared, stream, peer, since))
             }
             Err(error) => refused(&error).await,
         }
@@ -161,7 +161,9 @@ async fn accept_unix(shared: Arc<Shared>, listener: UnixListener, file: SocketFi
             _ = closing.wait_for(|closing| *closing) => return,
         };
         match accepted {
-            Ok((stream, _)) => open(&shared, peer.clone(), |shared, peer| greet_unix(shared, stream, peer)),
+            Ok((stream, _)) => {
+                open(&shared, peer.clone(), |shared, peer, since| greet_unix(shared, stream, peer, since))
+            }
             Err(error) => refused(&error).await,
         }
     }
@@ -173,15 +175,16 @@ async fn refused(error: &io::Error) {
 }
 
 /// Does the transport's handshake in a task of its own, for so long as it may take.
-fn open<F>(shared: &Arc<Shared>, peer: String, greet: impl FnOnce(Arc<Shared>, String) -> F)
+fn open<F>(shared: &Arc<Shared>, peer: String, greet: impl FnOnce(Arc<Shared>, String, Instant) -> F)
 where
     F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let counted = shared.count();
     let wait = shared.limits.join;
-    let greeting = greet(shared.clone(), peer.clone());
+    let since = Instant::now();
+    let greeting = greet(shared.clone(), peer.clone(), since);
     tokio::spawn(async move {
-        match timeout(wait, greeting).await {
+        match timeout_at(since + wait, greeting).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(peer, %error, "no handshake"),
             Err(_) => tracing::debug!(peer, "no handshake in time"),
@@ -194,6 +197,7 @@ async fn greet_tcp(
     shared: Arc<Shared>,
     stream: TcpStream,
     peer: String,
+    since: Instant,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {
@@ -201,10 +205,10 @@ async fn greet_tcp(
     }
     if first == [RAWSOCKET] {
         let transport = rawsocket::accept_tcp(stream, &rawsocket_config(&shared)).await?;
-        shared.spawn(transport, peer);
+        shared.spawn(transport, peer, since);
     } else {
         let transport = ws::accept_tcp(stream, &ws_config(&shared)).await?;
-        shared.spawn(transport, peer);
+        shared.spawn(transport, peer, since);
     }
     Ok(())
 }
@@ -213,14 +217,15 @@ async fn greet_unix(
     shared: Arc<Shared>,
     mut stream: UnixStream,
     peer: String,
+    since: Instant,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let first = stream.read_u8().await?;
     if first == RAWSOCKET {
         let transport = rawsocket::accept_after(stream, &[first], &rawsocket_config(&shared)).await?;
-        shared.spawn(transport, peer);
+        shared.spawn(transport, peer, since);
     } else {
         let transport = ws::accept_after(stream, &[first], &ws_config(&shared)).await?;
-        shared.spawn(transport, peer);
+        shared.spawn(transport, peer, since);
     }
     Ok(())
 }

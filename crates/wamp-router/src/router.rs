@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use wamp_core::router::{Sizes, Stats};
 use wamp_proto::Uri;
 use wamp_transport::Transport;
@@ -65,12 +66,12 @@ impl Shared {
         }
     }
 
-    /// Serves a connection in a task of its own.
-    pub(crate) fn spawn<T: Transport>(self: &Arc<Self>, transport: T, peer: String) {
+    /// Serves a connection that stands since then, in a task of its own.
+    pub(crate) fn spawn<T: Transport>(self: &Arc<Self>, transport: T, peer: String, since: Instant) {
         let counted = self.count();
         let shared = self.clone();
         tokio::spawn(async move {
-            link::serve(shared, transport, peer).await;
+            link::serve(shared, transport, peer, since).await;
             drop(counted);
         });
     }
@@ -133,7 +134,7 @@ impl Router {
     /// Serves a connection that already stands, over any transport: the other end of an in-memory pair, or a
     /// transport of your own.
     pub fn attach<T: Transport>(&self, transport: T) {
-        self.shared().spawn(transport, "attached".to_owned());
+        self.shared().spawn(transport, "attached".to_owned(), Instant::now());
     }
 
     /// What a realm has counted, and how much it holds; `None` if there is no such realm.
