@@ -1,0 +1,181 @@
+//! A client of a world: one of our sessions beside the model of it, or a peer that the model writes itself;
+//! its wires; and what its program remembers.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use wamp_core::Time;
+use wamp_core::router::SessionKey;
+use wamp_core::session::{Closed, Event, Session};
+use wamp_proto::RegistrationId;
+
+use crate::endpoint::{Endpoint, How, Told};
+use crate::said::{Mode, Procedure, Tag, known, tag};
+use crate::setup::Kind;
+use crate::shared::Shared;
+use crate::world::Frame;
+
+#[derive(Clone)]
+pub struct Client {
+    pub kind: Kind,
+    pub key: SessionKey,
+    pub end: End,
+    pub up: VecDeque<Frame>,
+    pub down: VecDeque<Frame>,
+    /// The router still reads its wire, and still writes to it; the client can still write.
+    pub readable: bool,
+    pub writable: bool,
+    pub linked: bool,
+    /// The router does not read from it now.
+    pub held: bool,
+    pub calls: Vec<Made>,
+    pub invocations: Vec<Got>,
+    pub registrations: BTreeMap<Procedure, RegistrationId>,
+    /// What REGISTERs that wait for their answer are about.
+    pub registering: Vec<(u64, Procedure)>,
+    granted: BTreeMap<Procedure, RegistrationId>,
+    tags: Tag,
+}
+
+#[derive(Clone)]
+pub enum End {
+    Session(Shared<Session>, Shared<Endpoint>),
+    Raw(Raw),
+}
+
+/// A peer whose messages the model writes.
+#[derive(Clone)]
+pub struct Raw {
+    pub next_request: u64,
+    /// It has said GOODBYE.
+    pub left: bool,
+}
+
+/// A call as its caller's program remembers it.
+#[derive(Clone, Copy)]
+pub struct Made {
+    pub request: u64,
+    pub procedure: Procedure,
+    pub uploading: bool,
+    pub over: bool,
+}
+
+/// An invocation as its callee's program remembers it.
+#[derive(Clone, Copy)]
+pub struct Got {
+    pub invocation: u64,
+    pub willing: bool,
+    pub over: bool,
+}
+
+impl Client {
+    pub fn new(kind: Kind, key: SessionKey, session: Option<Session>) -> Self {
+        let end = match session {
+            Some(session) => End::Session(Shared::new(session), Shared::new(Endpoint::new())),
+            None => End::Raw(Raw { next_request: 1, left: false }),
+        };
+        Self {
+            kind,
+            key,
+            end,
+            up: VecDeque::new(),
+            down: VecDeque::new(),
+            readable: true,
+            writable: true,
+            linked: true,
+            held: false,
+            calls: Vec::new(),
+            invocations: Vec::new(),
+            registrations: BTreeMap::new(),
+            registering: Vec::new(),
+            granted: BTreeMap::new(),
+            tags: 0,
+        }
+    }
+
+    /// A number that no other payload carries.
+    pub fn tag(&mut self, client: usize) -> Tag {
+        self.tags += 1;
+        (client as Tag + 1) * 1000 + self.tags
+    }
+
+    /// The router has registered this; the client will learn it.
+    pub fn registered(&mut self, registration: RegistrationId, procedure: Procedure) {
+        self.granted.insert(procedure, registration);
+    }
+
+    /// The client learns it.
+    pub fn learn(&mut self, request: u64) {
+        if let Some((_, procedure)) = self.registering.iter().find(|(of, _)| *of == request) {
+            self.registrations.insert(*procedure, self.granted[procedure]);
+        }
+    }
+
+    /// Whether its program can do anything with its session.
+    pub fn is_active(&self) -> bool {
+        match &self.end {
+            End::Session(_, endpoint) => endpoint.is_open(),
+            End::Raw(raw) => self.linked && (!raw.left || self.kind.rogue),
+        }
+    }
+
+    /// Whether it watches the timeout of an invocation.
+    pub fn watches_timeouts(&self) -> bool {
+        match &self.end {
+            End::Session(_, endpoint) => endpoint.has_deadline(),
+            End::Raw(_) => false,
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        match &self.end {
+            End::Session(session, _) => session.poll_timeout(),
+            End::Raw(_) => None,
+        }
+    }
+}
+
+/// What a program is told, as far as the model looks at it.
+pub fn told(event: &Event) -> Told {
+    let reason = |reason: &Option<wamp_proto::Uri>| reason.as_ref().map_or("", |reason| known(reason));
+    match event {
+        Event::Joined(_) => Told::Joined,
+        Event::Registered { request, .. } => Told::Registered { request: request.get() },
+        Event::Unregistered { request, .. } => Told::Unregistered { request: request.get() },
+        Event::Refused { request, failure } => {
+            Told::Refused { request: request.get(), error: known(&failure.error) }
+        }
+        Event::Replied { call, reply } => {
+            let call = call.get();
+            match reply {
+                wamp_core::Reply::Progress(payload) => Told::Progress { call, tag: tag(payload) },
+                wamp_core::Reply::Result(payload) => Told::Result { call, tag: tag(payload) },
+                wamp_core::Reply::Error(failure) => {
+                    Told::Error { call, error: known(&failure.error), tag: tag(&failure.payload) }
+                }
+                other => panic!("no reply is {other:?}"),
+            }
+        }
+        Event::Invoked(invocation) => Told::Invoked {
+            invocation: invocation.request.get(),
+            more: invocation.details.progress == Some(true),
+            willing: invocation.details.receive_progress == Some(true),
+            tag: tag(&invocation.payload),
+        },
+        Event::Chunk { invocation, payload, last } => {
+            Told::Chunk { invocation: invocation.get(), last: *last, tag: tag(payload) }
+        }
+        Event::Interrupted { invocation, mode, reason: why } => {
+            let (invocation, mode) = (invocation.get(), Mode::from(*mode));
+            Told::Interrupted { invocation, mode, reason: reason(why) }
+        }
+        Event::Closed(closed) => Told::Closed(match closed {
+            Closed::Left => How::Left,
+            Closed::ByRouter { .. } => How::ByRouter,
+            Closed::Aborted { .. } => How::Aborted,
+            Closed::Violation(_) => How::Violation,
+            Closed::Lost => How::Lost,
+            other => panic!("no session of a model ends so: {other:?}"),
+        }),
+        other => panic!("nothing in a model is {other:?}"),
+    }
+}

@@ -1,0 +1,245 @@
+//! Calls at the model of the dealer: CALL, its chunks, answers, CANCEL.
+
+use std::time::Duration;
+
+use wamp_core::Time;
+
+use super::{CANCELED, Call, Dealer, NewCall, Upload, end};
+use crate::coverage::{Coverage, Phase, Role, Seen};
+use crate::said::{FAILED, Mode, OF_CALL, Said, Tag};
+
+impl Dealer {
+    pub(super) fn call(&mut self, now: Time, call: NewCall, chosen: Option<usize>, cover: &mut Coverage) {
+        let NewCall { from, request, procedure, more, willing, timeout, tag } = call;
+        let features = self.peers[from].features;
+        if request < self.peers[from].next_request && features.caller_chunks {
+            return self.chunk(call, cover);
+        }
+        if !self.in_sequence(from, request, cover) {
+            return;
+        }
+        // behaviour 14
+        if more && !features.caller_chunks {
+            return self.violation(from, cover);
+        }
+        let Some(registration) = self.registrations.iter().find(|r| r.procedure == procedure) else {
+            cover.hit(Seen::RefusedNoProcedure);
+            return self.fail_request(from, request, "wamp.error.no_such_procedure");
+        };
+        // Whoever was chosen must be one of those who registered it. Without an INVOCATION it was one that
+        // takes no chunks; or the caller itself, and its own messages were taken back.
+        let takes_chunks = |callee: usize| {
+            let its = self.peers[callee].features;
+            its.callee_chunks && its.callee_canceling
+        };
+        let callees = &registration.callees;
+        let found = match chosen {
+            Some(chosen) => callees.iter().find(|(callee, _)| *callee == chosen),
+            None => callees
+                .iter()
+                .find(|(callee, _)| more && !takes_chunks(*callee))
+                .or_else(|| callees.iter().find(|(callee, _)| *callee == from)),
+        };
+        let (callee, forward) = *found.unwrap_or(&callees[0]);
+        let its = self.peers[callee].features;
+        if more && !takes_chunks(callee) {
+            cover.hit(Seen::RefusedChunks);
+            return self.fail_request(from, request, "wamp.error.feature_not_supported");
+        }
+        // behaviour 13, behaviour 17
+        let willing = willing
+            && features.caller_progress
+            && (!self.rules.strict || its.callee_progress && its.callee_canceling);
+        let invocation = self.peers[callee].next_invocation;
+        self.peers[callee].next_invocation += 1;
+        // behaviour 39
+        let forwarded = if forward { timeout } else { 0 };
+        let procedure = Some(procedure);
+        self.out.push((
+            callee,
+            Said::Invocation { invocation, procedure, more, willing, timeout: forwarded, tag },
+        ));
+        let timeout = (timeout > 0 && !forward).then(|| Duration::from_millis(timeout));
+        self.calls.push(Call {
+            caller: from,
+            request,
+            callee,
+            invocation,
+            procedure: call.procedure,
+            willing,
+            upload: if more { Upload::Open } else { Upload::None },
+            timeout,
+            forwarded,
+            deadline: timeout.map(|timeout| now + timeout),
+            since: (now, self.peers[callee].held(now)),
+            held: self.peers[callee].held(now),
+            phase: Phase::Running,
+            ended_by: None,
+            restarted: false,
+            chunks: 0,
+        });
+    }
+
+    // behaviour 3, behaviour 4, behaviour 18, behaviour 65
+    pub(super) fn chunk(&mut self, chunk: NewCall, cover: &mut Coverage) {
+        let NewCall { from, request, procedure, more, tag, .. } = chunk;
+        let call = self.calls.iter_mut().find(|call| call.caller == from && call.request == request);
+        let Some(call) = call.filter(|call| call.phase.is_alive()) else {
+            cover.hit(Seen::ChunkCrossedAnswer);
+            self.counts.late += 1;
+            return;
+        };
+        match call.upload {
+            Upload::None => return self.violation(from, cover),
+            _ if call.procedure != procedure => {
+                self.counts.late += 1;
+                return;
+            }
+            Upload::Finished => return self.violation(from, cover),
+            Upload::Open => {}
+        }
+        if !more {
+            call.upload = Upload::Finished;
+        }
+        call.chunks += 1;
+        self.counts.chunks += 1;
+        let (callee, invocation, willing, timeout) =
+            (call.callee, call.invocation, call.willing, call.forwarded);
+        match self.registrations.iter().find(|registration| registration.procedure == procedure) {
+            Some(registration) if registration.callees.iter().any(|(c, _)| *c == callee) => {
+                if registration.callees.len() > 1 {
+                    cover.hit(Seen::StickyChunk);
+                }
+            }
+            _ => cover.hit(Seen::ChunkAfterUnregister),
+        }
+        let procedure = Some(procedure);
+        self.out.push((callee, Said::Invocation { invocation, procedure, more, willing, timeout, tag }));
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the elements of a message")]
+    pub(super) fn answer(
+        &mut self,
+        now: Time,
+        from: usize,
+        invocation: u64,
+        progress: bool,
+        error: Option<&'static str>,
+        tag: Tag,
+        cover: &mut Coverage,
+    ) {
+        // behaviour 5, behaviour 8
+        if invocation >= self.peers[from].next_invocation {
+            return self.violation(from, cover);
+        }
+        let registered =
+            self.registrations.iter().any(|r| r.callees.iter().any(|(callee, _)| *callee == from));
+        let held = self.peers[from].held(now);
+        let call = self.calls.iter_mut().find(|call| call.callee == from && call.invocation == invocation);
+        let call = call.expect("every invocation that was issued has its call");
+        cover.cell(Role::Dealer, call.phase, call.willing, progress);
+        match (call.phase, progress) {
+            (Phase::Abandoned | Phase::Over, _) => {
+                self.counts.late += 1;
+                if progress {
+                    cover.hit(Seen::LateProgress);
+                } else {
+                    cover.hit(if call.phase == Phase::Over { Seen::TwiceAnswered } else { Seen::LateLast });
+                    call.phase = Phase::Over;
+                }
+            }
+            // behaviour 16
+            (_, true) if !call.willing => self.counts.unsolicited += 1,
+            (phase, true) => {
+                self.counts.results += 1;
+                // behaviour 36: only while it runs; the wait after a kill does not begin again.
+                if let (Phase::Running, Some(timeout)) = (phase, call.timeout) {
+                    call.deadline = Some(now + timeout);
+                    call.held = held;
+                    call.since = (now, held);
+                    call.restarted = true;
+                    cover.hit(Seen::TimeoutRestarted);
+                }
+                if phase == Phase::Canceling {
+                    cover.hit(Seen::ProgressAfterKill);
+                }
+                if call.upload == Upload::Open {
+                    cover.hit(Seen::TwoWays);
+                }
+                if !registered {
+                    cover.hit(Seen::UnregisteredMidStream);
+                }
+                self.out.push((call.caller, Said::Result { request: call.request, progress, tag }));
+            }
+            (phase, false) => {
+                self.counts.results += 1;
+                let (caller, request) = (call.caller, call.request);
+                let said = match error {
+                    Some(error) => Said::Error { kind: OF_CALL, request, error, tag },
+                    None => Said::Result { request, progress, tag },
+                };
+                let by = match (error, phase) {
+                    (None, Phase::Running) => Seen::EndResult,
+                    (None, _) => Seen::EndResultAfterKill,
+                    (Some(FAILED), _) => Seen::EndError,
+                    (Some("wamp.error.timeout"), _) => Seen::EndTimeoutByCallee,
+                    (Some(_), Phase::Running) => Seen::EndError,
+                    (Some(_), _) => Seen::EndKill,
+                };
+                end(call, Phase::Over, by, cover);
+                self.out.push((caller, said));
+            }
+        }
+    }
+
+    // behaviour 25 to 30
+    pub(super) fn cancel(
+        &mut self,
+        now: Time,
+        from: usize,
+        request: u64,
+        mode: Option<Mode>,
+        cover: &mut Coverage,
+    ) {
+        let call = self.calls.iter_mut().find(|call| call.caller == from && call.request == request);
+        let Some(call) = call else { return cover.hit(Seen::ForeignCancel) };
+        if !call.phase.is_alive() {
+            return match call.ended_by {
+                Some(Seen::EndTimeout) => cover.hit(Seen::CancelCrossedTimeout),
+                Some(Seen::EndResult | Seen::EndError) => cover.hit(Seen::CancelCrossedResult),
+                _ => {}
+            };
+        }
+        let asked = mode.unwrap_or(Mode::KillNoWait);
+        let interruptible = self.peers[call.callee].features.callee_canceling;
+        let mode = if interruptible { asked } else { Mode::Skip };
+        match (call.phase, mode) {
+            (Phase::Canceling, Mode::Kill) => return cover.hit(Seen::DuplicateCancel),
+            (Phase::Canceling, Mode::KillNoWait) => cover.hit(Seen::Upgrade),
+            (Phase::Canceling, Mode::Skip) => cover.hit(Seen::UpgradeSkip),
+            _ => {}
+        }
+        if mode != Mode::Skip {
+            let invocation = call.invocation;
+            self.out.push((call.callee, Said::Interrupt { invocation, mode, reason: CANCELED }));
+        }
+        if mode == Mode::Kill {
+            call.phase = Phase::Canceling;
+            call.deadline = Some(now + self.rules.kill_wait);
+            call.held = self.peers[call.callee].held(now);
+            call.since = (now, call.held);
+            return;
+        }
+        let by = match mode {
+            Mode::KillNoWait => Seen::EndKillNoWait,
+            _ if asked == Mode::Skip => Seen::EndSkip,
+            _ => Seen::EndSkipInstead,
+        };
+        end(call, Phase::Abandoned, by, cover);
+        self.out.push((from, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
+    }
+
+    pub(super) fn fail_request(&mut self, to: usize, request: u64, error: &'static str) {
+        self.out.push((to, Said::Error { kind: OF_CALL, request, error, tag: 0 }));
+    }
+}

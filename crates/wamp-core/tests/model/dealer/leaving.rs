@@ -1,0 +1,148 @@
+//! How calls end at the model of the dealer without an answer: timeouts, leaving, shutdown.
+
+use wamp_core::Time;
+
+use super::{CALLER_GONE, CANCELED, Dealer, Leaving, Standing, end};
+use crate::coverage::{Coverage, Phase, Seen};
+use crate::said::{Mode, OF_CALL, Said};
+
+impl Dealer {
+    pub fn handle_timeout(&mut self, now: Time, cover: &mut Coverage) {
+        self.unordered = true;
+        for call in self.calls.iter_mut().filter(|call| call.phase.is_alive()) {
+            if call.deadline.is_none_or(|deadline| deadline > now) {
+                continue;
+            }
+            // behaviour 37: while the router does not read, its callee cannot be late.
+            let held = self.peers[call.callee].held(now);
+            let excused = held.saturating_sub(call.held);
+            if !excused.is_zero() {
+                cover.hit(Seen::TimeoutExcused);
+                (call.deadline, call.held) = (Some(now + excused), held);
+                continue;
+            }
+            let (since, before) = call.since;
+            let waited = now.since(since).saturating_sub(held.saturating_sub(before));
+            let allowed = match (call.phase, call.timeout) {
+                (Phase::Running, Some(timeout)) => timeout,
+                _ => self.rules.kill_wait,
+            };
+            if waited < allowed {
+                self.broken =
+                    Some(format!("37: a callee that could answer for {waited:?} only has timed out"));
+            }
+            let request = call.request;
+            if call.phase == Phase::Canceling {
+                // behaviour 27
+                end(call, Phase::Abandoned, Seen::EndKillTimeout, cover);
+                self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
+                continue;
+            }
+            // behaviour 38
+            let reason = "wamp.error.timeout";
+            if self.peers[call.callee].features.callee_canceling {
+                let (invocation, mode) = (call.invocation, Mode::KillNoWait);
+                self.out.push((call.callee, Said::Interrupt { invocation, mode, reason }));
+            }
+            if call.chunks > 0 {
+                cover.hit(Seen::TimeoutAfterChunk);
+            }
+            self.counts.timeouts += 1;
+            end(call, Phase::Abandoned, Seen::EndTimeout, cover);
+            self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: reason, tag: 0 }));
+        }
+        for peer in 0..self.peers.len() {
+            if matches!(self.peers[peer].standing, Standing::Closing(until) if until <= now) {
+                cover.hit(Seen::GoodbyeUnanswered);
+                self.gone(peer);
+            }
+        }
+    }
+
+    /// Every caller hears the end of its calls, and then everybody GOODBYE.
+    pub fn shut_down(&mut self, now: Time, cover: &mut Coverage) {
+        self.unordered = true;
+        for call in self.calls.iter_mut().filter(|call| call.phase.is_alive()) {
+            let request = call.request;
+            end(call, Phase::Abandoned, Seen::EndShutdown, cover);
+            self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
+        }
+        self.registrations.clear();
+        for peer in 0..self.peers.len() {
+            self.say_goodbye(now, peer, "wamp.close.system_shutdown");
+        }
+    }
+
+    // behaviour 41, behaviour 42, behaviour 47
+    pub(super) fn dispose(&mut self, peer: usize, leaving: Leaving, cover: &mut Coverage) {
+        self.unordered = true;
+        for call in self.calls.iter_mut().filter(|call| call.phase.is_alive()) {
+            if call.caller == peer {
+                if call.callee == peer {
+                    cover.hit(Seen::SelfCallLeft);
+                } else if self.peers[call.callee].features.callee_canceling {
+                    let (invocation, mode) = (call.invocation, Mode::KillNoWait);
+                    self.out.push((call.callee, Said::Interrupt { invocation, mode, reason: CALLER_GONE }));
+                }
+                let by = match leaving {
+                    Leaving::Goodbye => Seen::EndCallerGoodbye,
+                    Leaving::Lost => Seen::EndCallerLost,
+                    Leaving::Abort => Seen::EndCallerAbort,
+                    Leaving::Violation => Seen::EndCallerViolation,
+                    Leaving::Kicked => Seen::EndCallerKicked,
+                };
+                if leaving == Leaving::Goodbye {
+                    cover.hit(Seen::GoodbyeOfCaller);
+                }
+                end(call, Phase::Abandoned, by, cover);
+            } else if call.callee == peer {
+                let by = match leaving {
+                    Leaving::Goodbye => Seen::EndCalleeGoodbye,
+                    Leaving::Lost => Seen::EndCalleeLost,
+                    Leaving::Abort => Seen::EndCalleeAbort,
+                    Leaving::Violation => Seen::EndCalleeViolation,
+                    Leaving::Kicked => Seen::EndCalleeKicked,
+                };
+                if leaving == Leaving::Goodbye {
+                    cover.hit(Seen::GoodbyeOfCallee);
+                }
+                let request = call.request;
+                end(call, Phase::Over, by, cover);
+                self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
+            }
+        }
+        for registration in &mut self.registrations {
+            registration.callees.retain(|(callee, _)| *callee != peer);
+        }
+        self.registrations.retain(|registration| !registration.callees.is_empty());
+    }
+
+    pub(super) fn say_goodbye(&mut self, now: Time, peer: usize, reason: &'static str) {
+        if self.peers[peer].standing == Standing::Open {
+            self.peers[peer].standing = Standing::Closing(now + self.rules.goodbye_wait);
+            self.out.push((peer, Said::Goodbye { reason }));
+        }
+    }
+
+    // behaviour 45
+    pub(super) fn violation(&mut self, peer: usize, cover: &mut Coverage) {
+        self.counts.violations += 1;
+        self.dispose(peer, Leaving::Violation, cover);
+        if self.forget(peer) {
+            cover.hit(Seen::ForgottenInBatch);
+        }
+        self.out.push((peer, Said::Abort { reason: "wamp.error.protocol_violation" }));
+        self.gone(peer);
+    }
+
+    pub(super) fn forget(&mut self, peer: usize) -> bool {
+        let before = self.out.len();
+        self.out.retain(|(to, _)| *to != peer);
+        before != self.out.len()
+    }
+
+    pub(super) fn gone(&mut self, peer: usize) {
+        self.peers[peer].standing = Standing::Gone;
+        self.closed.push(peer);
+    }
+}

@@ -1,0 +1,351 @@
+//! The dealer as the specification and `behaviour.md` describe it, without regard to speed: a list of peers,
+//! a list of registrations, and a list of all calls that there ever were. For each input it says which messages
+//! must go to whom. It shares nothing with the crate under test.
+
+mod calls;
+mod leaving;
+
+use std::time::Duration;
+
+use wamp_core::Time;
+
+use crate::coverage::{Coverage, Phase, Seen};
+use crate::ledger::Broken;
+use crate::said::{OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Said, Tag};
+
+const CANCELED: &str = "wamp.error.canceled";
+/// Why a callee is interrupted whose caller has left.
+const CALLER_GONE: &str = "wamp.close.close_realm";
+
+/// What a client announced in HELLO.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    pub caller_progress: bool,
+    pub caller_chunks: bool,
+    pub callee_progress: bool,
+    pub callee_canceling: bool,
+    pub callee_chunks: bool,
+    pub callee_timeout: bool,
+}
+
+/// How the realm is configured.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    pub strict: bool,
+    pub kill_wait: Duration,
+    pub goodbye_wait: Duration,
+}
+
+/// What the session of a client is to the dealer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Open,
+    /// The router has said GOODBYE, and waits so long for the answer.
+    Closing(Time),
+    Gone,
+}
+
+/// How a peer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    Goodbye,
+    Lost,
+    Abort,
+    Violation,
+    Kicked,
+}
+
+#[derive(Clone)]
+struct Peer {
+    features: Features,
+    standing: Standing,
+    next_request: u64,
+    next_invocation: u64,
+    /// How long the router did not read from it, and since when it does not now.
+    held: Duration,
+    held_since: Option<Time>,
+}
+
+impl Peer {
+    fn held(&self, now: Time) -> Duration {
+        self.held + self.held_since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Upload {
+    None,
+    Open,
+    Finished,
+}
+
+#[derive(Clone)]
+struct Call {
+    caller: usize,
+    request: u64,
+    callee: usize,
+    invocation: u64,
+    procedure: Procedure,
+    willing: bool,
+    upload: Upload,
+    timeout: Option<Duration>,
+    /// The timeout that the callee was told.
+    forwarded: u64,
+    deadline: Option<Time>,
+    /// When the callee was last heard, and how long it had been held until then.
+    since: (Time, Duration),
+    /// How long it had been held when the deadline was set.
+    held: Duration,
+    phase: Phase,
+    ended_by: Option<Seen>,
+    restarted: bool,
+    chunks: usize,
+}
+
+#[derive(Clone)]
+struct Registration {
+    procedure: Procedure,
+    shared: bool,
+    /// Each with whether it watches timeouts itself.
+    callees: Vec<(usize, bool)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub late: u64,
+    pub unsolicited: u64,
+    pub timeouts: u64,
+    pub violations: u64,
+    pub results: u64,
+    pub chunks: u64,
+}
+
+#[derive(Clone)]
+pub struct Dealer {
+    rules: Rules,
+    peers: Vec<Peer>,
+    calls: Vec<Call>,
+    registrations: Vec<Registration>,
+    /// What must go out, and to whom.
+    pub out: Vec<(usize, Said)>,
+    /// Whose sessions are over.
+    pub closed: Vec<usize>,
+    /// Several calls ended in one go: the specification gives no order among them.
+    pub unordered: bool,
+    /// A rule that the model itself breaks.
+    pub broken: Option<Broken>,
+    pub counts: Counts,
+}
+
+/// An input that is no message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Input {
+    Said(Said),
+    Garbage,
+    Lost,
+    /// The router closes the session.
+    Kick,
+}
+
+impl Dealer {
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            peers: Vec::new(),
+            calls: Vec::new(),
+            registrations: Vec::new(),
+            out: Vec::new(),
+            closed: Vec::new(),
+            unordered: false,
+            broken: None,
+            counts: Counts::default(),
+        }
+    }
+
+    pub fn join(&mut self, features: Features) {
+        self.peers.push(Peer {
+            features,
+            standing: Standing::Open,
+            next_request: 1,
+            next_invocation: 1,
+            held: Duration::ZERO,
+            held_since: None,
+        });
+    }
+
+    pub fn hold(&mut self, now: Time, peer: usize, hold: bool) {
+        let peer = &mut self.peers[peer];
+        if peer.standing != Standing::Gone {
+            peer.held = peer.held(now);
+            peer.held_since = hold.then_some(now);
+        }
+    }
+
+    pub fn standing(&self, peer: usize) -> Standing {
+        self.peers[peer].standing
+    }
+
+    pub fn sessions(&self) -> usize {
+        self.peers.iter().filter(|peer| peer.standing != Standing::Gone).count()
+    }
+
+    /// Calls that both ends are there for and nobody has ended.
+    pub fn calls(&self) -> usize {
+        self.calls.iter().filter(|call| call.phase.is_alive()).count()
+    }
+
+    pub fn registrations(&self) -> usize {
+        self.registrations.len()
+    }
+
+    /// The deadlines of calls that are alive.
+    pub fn call_deadlines(&self) -> impl Iterator<Item = Time> {
+        self.calls.iter().filter(|call| call.phase.is_alive()).filter_map(|call| call.deadline)
+    }
+
+    pub fn deadlines(&self) -> Vec<Time> {
+        let calls = self.call_deadlines();
+        let peers = self.peers.iter().filter_map(|peer| match peer.standing {
+            Standing::Closing(until) => Some(until),
+            _ => None,
+        });
+        calls.chain(peers).collect()
+    }
+
+    /// `chosen` tells, by the tag of a CALL, which of several callees got its INVOCATION: that choice is free.
+    pub fn handle(
+        &mut self,
+        now: Time,
+        from: usize,
+        input: &Input,
+        chosen: &dyn Fn(Tag) -> Option<usize>,
+        cover: &mut Coverage,
+    ) {
+        match (self.peers[from].standing, input) {
+            (Standing::Gone, _) => {}
+            (Standing::Closing(_), Input::Said(Said::Goodbye { .. } | Said::Abort { .. }) | Input::Lost) => {
+                self.gone(from);
+            }
+            (_, Input::Garbage) => self.violation(from, cover),
+            (Standing::Closing(_), _) => {}
+            (Standing::Open, Input::Lost) => {
+                self.dispose(from, Leaving::Lost, cover);
+                self.forget(from);
+                self.gone(from);
+            }
+            (Standing::Open, Input::Kick) => {
+                self.dispose(from, Leaving::Kicked, cover);
+                self.say_goodbye(now, from, "wamp.close.killed");
+            }
+            (Standing::Open, Input::Said(said)) => self.hear(now, from, said, chosen, cover),
+        }
+    }
+
+    fn hear(
+        &mut self,
+        now: Time,
+        from: usize,
+        said: &Said,
+        chosen: &dyn Fn(Tag) -> Option<usize>,
+        cover: &mut Coverage,
+    ) {
+        match *said {
+            Said::Register { request, procedure } => {
+                if self.in_sequence(from, request, cover) {
+                    self.register(from, request, procedure);
+                }
+            }
+            Said::Unregister { request, procedure } => {
+                if self.in_sequence(from, request, cover) {
+                    self.unregister(from, request, procedure);
+                }
+            }
+            Said::Call { request, procedure, more, willing, timeout, tag } => {
+                let call = NewCall { from, request, procedure, more, willing, timeout, tag };
+                self.call(now, call, chosen(tag), cover);
+            }
+            Said::Cancel { request, mode } => self.cancel(now, from, request, mode, cover),
+            Said::Yield { invocation, progress, tag } => {
+                self.answer(now, from, invocation, progress, None, tag, cover);
+            }
+            Said::Error { kind: OF_INVOCATION, request, error, tag } => {
+                self.answer(now, from, request, false, Some(error), tag, cover);
+            }
+            Said::Goodbye { .. } => {
+                self.dispose(from, Leaving::Goodbye, cover);
+                self.out.push((from, Said::Goodbye { reason: "wamp.close.goodbye_and_out" }));
+                self.gone(from);
+            }
+            Said::Abort { .. } => {
+                self.dispose(from, Leaving::Abort, cover);
+                self.forget(from);
+                self.gone(from);
+            }
+            _ => self.violation(from, cover),
+        }
+    }
+
+    // behaviour 2
+    fn in_sequence(&mut self, from: usize, request: u64, cover: &mut Coverage) -> bool {
+        let peer = &mut self.peers[from];
+        let next = peer.next_request == request;
+        if next {
+            peer.next_request += 1;
+        } else {
+            self.violation(from, cover);
+        }
+        next
+    }
+
+    fn register(&mut self, from: usize, request: u64, procedure: Procedure) {
+        let shared = crate::setup::is_shared(procedure);
+        let forward = crate::setup::forwards_timeout(procedure) && self.peers[from].features.callee_timeout;
+        match self.registrations.iter_mut().find(|registration| registration.procedure == procedure) {
+            None => {
+                self.registrations.push(Registration { procedure, shared, callees: vec![(from, forward)] });
+            }
+            Some(registration)
+                if registration.shared && registration.callees.iter().all(|(callee, _)| *callee != from) =>
+            {
+                registration.callees.push((from, forward));
+            }
+            Some(_) => {
+                let error = "wamp.error.procedure_already_exists";
+                return self.out.push((from, Said::Error { kind: OF_REGISTER, request, error, tag: 0 }));
+            }
+        }
+        self.out.push((from, Said::Registered { request }));
+    }
+
+    // behaviour 43: what is under way goes on.
+    fn unregister(&mut self, from: usize, request: u64, procedure: Option<Procedure>) {
+        let held = self.registrations.iter_mut().find(|registration| {
+            Some(registration.procedure) == procedure && registration.callees.iter().any(|(c, _)| *c == from)
+        });
+        let Some(registration) = held else {
+            let error = "wamp.error.no_such_registration";
+            return self.out.push((from, Said::Error { kind: OF_UNREGISTER, request, error, tag: 0 }));
+        };
+        registration.callees.retain(|(callee, _)| *callee != from);
+        self.registrations.retain(|registration| !registration.callees.is_empty());
+        self.out.push((from, Said::Unregistered { request }));
+    }
+}
+
+#[derive(Clone, Copy)]
+struct NewCall {
+    from: usize,
+    request: u64,
+    procedure: Procedure,
+    more: bool,
+    willing: bool,
+    timeout: u64,
+    tag: Tag,
+}
+
+fn end(call: &mut Call, phase: Phase, by: Seen, cover: &mut Coverage) {
+    call.phase = phase;
+    call.deadline = None;
+    call.ended_by = Some(by);
+    cover.hit(by);
+}

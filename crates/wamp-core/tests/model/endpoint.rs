@@ -1,0 +1,431 @@
+//! A client's end of a session as the specification and `behaviour.md` describe it: for each command of its
+//! program and each message of the router it says what must go out and what the program must be told. It
+//! shares nothing with the crate under test.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use wamp_core::Time;
+
+use crate::coverage::{Coverage, Phase, Role, Seen};
+use crate::said::{
+    Answer, FAILED, Mode, OF_CALL, OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Said, Tag,
+};
+
+const CANCELED: &str = "wamp.error.canceled";
+const LEAVE_WAIT: Duration = Duration::from_secs(5);
+
+/// What a program is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Told {
+    Joined,
+    Registered { request: u64 },
+    Unregistered { request: u64 },
+    Refused { request: u64, error: &'static str },
+    Progress { call: u64, tag: Tag },
+    Result { call: u64, tag: Tag },
+    Error { call: u64, error: &'static str, tag: Tag },
+    Invoked { invocation: u64, more: bool, willing: bool, tag: Tag },
+    Chunk { invocation: u64, last: bool, tag: Tag },
+    Interrupted { invocation: u64, mode: Mode, reason: &'static str },
+    Closed(How),
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum How {
+    Left,
+    ByRouter,
+    Aborted,
+    Violation,
+    Lost,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Leaving(Time),
+    Closed,
+}
+
+#[derive(Clone)]
+struct Call {
+    willing: bool,
+    phase: Phase,
+    /// The procedure, until the last chunk.
+    upload: Option<Procedure>,
+}
+
+#[derive(Clone)]
+struct Invocation {
+    willing: bool,
+    phase: Phase,
+    uploading: bool,
+    answers_cancel: bool,
+    timeout: Option<Duration>,
+    deadline: Option<Time>,
+}
+
+#[derive(Clone)]
+pub struct Endpoint {
+    state: State,
+    next_request: u64,
+    /// All that were ever made.
+    calls: BTreeMap<u64, Call>,
+    /// All that ever came.
+    invocations: BTreeMap<u64, Invocation>,
+    pub out: Vec<Said>,
+    pub told: Vec<Told>,
+    /// Several invocations timed out in one go: the specification gives no order among them.
+    pub unordered: bool,
+    pub late: u64,
+    pub unsolicited: u64,
+    pub unknown: u64,
+}
+
+impl Endpoint {
+    pub fn new() -> Self {
+        Self {
+            state: State::Open,
+            next_request: 1,
+            calls: BTreeMap::new(),
+            invocations: BTreeMap::new(),
+            out: Vec::new(),
+            told: Vec::new(),
+            unordered: false,
+            late: 0,
+            unsolicited: 0,
+            unknown: 0,
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// Calls and invocations under way.
+    pub fn in_flight(&self) -> (usize, usize) {
+        let calls = self.calls.values().filter(|call| call.phase.is_alive()).count();
+        (calls, self.invocations.values().filter(|invocation| invocation.phase.is_alive()).count())
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        let until = match self.state {
+            State::Leaving(until) => Some(until),
+            State::Open => None,
+            State::Closed => return None,
+        };
+        self.invocations.values().filter_map(|invocation| invocation.deadline).chain(until).min()
+    }
+
+    /// Whether it watches the timeout of an invocation.
+    pub fn has_deadline(&self) -> bool {
+        self.invocations.values().any(|invocation| invocation.deadline.is_some())
+    }
+
+    /// Where one of its calls stands.
+    pub fn call_phase(&self, call: u64) -> Option<(Phase, bool)> {
+        self.calls.get(&call).map(|call| (call.phase, call.willing))
+    }
+
+    pub fn invocation_phase(&self, invocation: u64) -> Option<Phase> {
+        self.invocations.get(&invocation).map(|invocation| invocation.phase)
+    }
+
+    fn send(&mut self, said: Said) {
+        // behaviour 44: after GOODBYE a peer asks for nothing any more.
+        if self.state == State::Open {
+            self.out.push(said);
+        }
+    }
+
+    fn request(&mut self) -> Option<u64> {
+        if self.state != State::Open {
+            return None;
+        }
+        self.next_request += 1;
+        Some(self.next_request - 1)
+    }
+
+    // What its program wants: whether that is possible.
+
+    pub fn register(&mut self, procedure: Procedure) -> Option<u64> {
+        let request = self.request()?;
+        self.send(Said::Register { request, procedure });
+        Some(request)
+    }
+
+    pub fn unregister(&mut self, procedure: Procedure) -> Option<u64> {
+        let request = self.request()?;
+        self.send(Said::Unregister { request, procedure: Some(procedure) });
+        Some(request)
+    }
+
+    pub fn call(
+        &mut self,
+        procedure: Procedure,
+        more: bool,
+        willing: bool,
+        timeout: u64,
+        tag: Tag,
+    ) -> Option<u64> {
+        let request = self.request()?;
+        let upload = more.then_some(procedure);
+        self.calls.insert(request, Call { willing, phase: Phase::Running, upload });
+        self.send(Said::Call { request, procedure, more, willing, timeout, tag });
+        Some(request)
+    }
+
+    pub fn chunk(&mut self, call: u64, last: bool, tag: Tag) -> bool {
+        let Some(entry) = self.calls.get_mut(&call).filter(|call| call.phase.is_alive()) else {
+            return false;
+        };
+        let Some(procedure) = entry.upload else { return false };
+        if last {
+            entry.upload = None;
+        }
+        self.send(Said::Call { request: call, procedure, more: !last, willing: false, timeout: 0, tag });
+        true
+    }
+
+    pub fn cancel(&mut self, call: u64, mode: Mode) -> bool {
+        let Some(entry) = self.calls.get_mut(&call).filter(|call| call.phase.is_alive()) else {
+            return false;
+        };
+        if mode == Mode::Kill {
+            if entry.phase == Phase::Running {
+                entry.phase = Phase::Canceling;
+                self.send(Said::Cancel { request: call, mode: Some(mode) });
+            }
+            return true;
+        }
+        entry.phase = Phase::Abandoned;
+        self.send(Said::Cancel { request: call, mode: Some(mode) });
+        self.told.push(Told::Error { call, error: CANCELED, tag: 0 });
+        true
+    }
+
+    pub fn answer(
+        &mut self,
+        now: Time,
+        invocation: u64,
+        answer: Answer,
+        tag: Tag,
+        cover: &mut Coverage,
+    ) -> bool {
+        if self.state != State::Open {
+            return false;
+        }
+        let Some(entry) = self.invocations.get_mut(&invocation) else { return false };
+        cover.cell(Role::Callee, entry.phase, entry.willing, answer.is_progress());
+        if !entry.phase.is_alive() || answer.is_progress() && !entry.willing {
+            return false;
+        }
+        if answer.is_progress() {
+            entry.deadline = entry.timeout.map(|timeout| now + timeout);
+        } else {
+            entry.phase = Phase::Over;
+            entry.deadline = None;
+        }
+        self.send(match answer {
+            Answer::Error => Said::Error { kind: OF_INVOCATION, request: invocation, error: FAILED, tag },
+            _ => Said::Yield { invocation, progress: answer.is_progress(), tag },
+        });
+        true
+    }
+
+    pub fn answer_cancel_myself(&mut self, invocation: u64) -> bool {
+        let alive = self.invocations.get_mut(&invocation).filter(|invocation| invocation.phase.is_alive());
+        alive.map(|invocation| invocation.answers_cancel = true).is_some()
+    }
+
+    pub fn leave(&mut self, now: Time) -> bool {
+        let open = self.is_open();
+        if open {
+            self.send(Said::Goodbye { reason: "wamp.close.close_realm" });
+            self.state = State::Leaving(now + LEAVE_WAIT);
+        }
+        open
+    }
+
+    // What happens to it.
+
+    pub fn garbage(&mut self) {
+        if !self.is_closed() {
+            // What has not gone out yet is overtaken; the model's wires take everything at once.
+            self.out.push(Said::Abort { reason: "wamp.error.protocol_violation" });
+            self.close(How::Violation);
+        }
+    }
+
+    pub fn lost(&mut self) {
+        match self.state {
+            State::Open => self.close(How::Lost),
+            State::Leaving(_) => self.close(How::Left),
+            State::Closed => {}
+        }
+    }
+
+    pub fn handle_timeout(&mut self, now: Time) {
+        if matches!(self.state, State::Leaving(until) if until <= now) {
+            return self.close(How::Left);
+        }
+        self.unordered = true;
+        let due = |invocation: &Invocation| invocation.deadline.is_some_and(|deadline| deadline <= now);
+        let due: Vec<u64> =
+            self.invocations.iter().filter(|(_, invocation)| due(invocation)).map(|(id, _)| *id).collect();
+        for invocation in due {
+            if let Some(entry) = self.invocations.get_mut(&invocation) {
+                entry.deadline = None;
+                entry.phase = Phase::Abandoned;
+            }
+            let error = "wamp.error.timeout";
+            self.send(Said::Error { kind: OF_INVOCATION, request: invocation, error, tag: 0 });
+            self.told.push(Told::Interrupted { invocation, mode: Mode::KillNoWait, reason: error });
+        }
+    }
+
+    pub fn hear(&mut self, now: Time, said: &Said, cover: &mut Coverage) {
+        if self.is_closed() {
+            return;
+        }
+        match *said {
+            Said::Registered { request } => self.told.push(Told::Registered { request }),
+            Said::Unregistered { request } => self.told.push(Told::Unregistered { request }),
+            Said::Error { kind: OF_REGISTER | OF_UNREGISTER, request, error, .. } => {
+                self.told.push(Told::Refused { request, error });
+            }
+            Said::Result { request, progress: true, tag } => {
+                self.reply(request, true, Told::Progress { call: request, tag }, cover);
+            }
+            Said::Result { request, tag, .. } => {
+                self.reply(request, false, Told::Result { call: request, tag }, cover);
+            }
+            Said::Error { kind: OF_CALL, request, error, tag } => {
+                self.reply(request, false, Told::Error { call: request, error, tag }, cover);
+            }
+            Said::Invocation { invocation, more, willing, timeout, tag, .. } => {
+                self.invoked(now, invocation, more, willing, timeout, tag, cover);
+            }
+            Said::Interrupt { invocation, mode, reason } => self.interrupted(invocation, mode, reason, cover),
+            Said::Goodbye { .. } => {
+                if self.is_open() {
+                    self.send(Said::Goodbye { reason: "wamp.close.goodbye_and_out" });
+                    self.close(How::ByRouter);
+                } else {
+                    if *said != (Said::Goodbye { reason: "wamp.close.goodbye_and_out" }) {
+                        cover.hit(Seen::GoodbyesCrossed);
+                    }
+                    self.close(How::Left);
+                }
+            }
+            Said::Abort { .. } => self.close(How::Aborted),
+            _ => panic!("no router says {said:?}"),
+        }
+    }
+
+    fn reply(&mut self, call: u64, progress: bool, told: Told, cover: &mut Coverage) {
+        let Some(entry) = self.calls.get_mut(&call) else {
+            // A request of another kind, or none at all.
+            if call < self.next_request {
+                self.late += 1
+            } else {
+                self.unknown += 1
+            }
+            return;
+        };
+        cover.cell(Role::Caller, entry.phase, entry.willing, progress);
+        match entry.phase {
+            Phase::Abandoned | Phase::Over => {
+                self.late += 1;
+                if entry.phase == Phase::Abandoned {
+                    cover.hit(Seen::ReplyAfterLocalCancel);
+                }
+                if !progress {
+                    entry.phase = Phase::Over;
+                }
+            }
+            _ if progress && !entry.willing => self.unsolicited += 1,
+            _ => {
+                if !progress {
+                    entry.phase = Phase::Over;
+                }
+                self.told.push(told);
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the elements of a message")]
+    fn invoked(
+        &mut self,
+        now: Time,
+        invocation: u64,
+        more: bool,
+        willing: bool,
+        timeout: u64,
+        tag: Tag,
+        cover: &mut Coverage,
+    ) {
+        if let Some(entry) = self.invocations.get_mut(&invocation) {
+            if !entry.phase.is_alive() {
+                // behaviour 4
+                cover.hit(Seen::ChunkLateAtCallee);
+                self.late += 1;
+                return;
+            }
+            assert!(entry.uploading, "the router sends no chunk after the last");
+            entry.uploading = more;
+            return self.told.push(Told::Chunk { invocation, last: !more, tag });
+        }
+        if matches!(self.state, State::Leaving(_)) {
+            cover.hit(Seen::InvokedWhileLeaving);
+        }
+        // behaviour 39
+        let timeout = (timeout > 0).then(|| Duration::from_millis(timeout));
+        let deadline = timeout.map(|timeout| now + timeout);
+        let (phase, answers_cancel, uploading) = (Phase::Running, false, more);
+        let entry = Invocation { willing, phase, uploading, answers_cancel, timeout, deadline };
+        self.invocations.insert(invocation, entry);
+        self.told.push(Told::Invoked { invocation, more, willing, tag });
+    }
+
+    // behaviour 31, behaviour 32, behaviour 33
+    fn interrupted(&mut self, invocation: u64, mode: Mode, reason: &'static str, cover: &mut Coverage) {
+        let Some(entry) = self.invocations.get_mut(&invocation).filter(|entry| entry.phase.is_alive()) else {
+            cover.hit(Seen::InterruptCrossedYield);
+            self.late += 1;
+            return;
+        };
+        if mode == Mode::Kill && entry.answers_cancel {
+            if entry.phase == Phase::Canceling {
+                return;
+            }
+            entry.phase = Phase::Canceling;
+        } else {
+            entry.phase = Phase::Abandoned;
+            entry.deadline = None;
+            if mode == Mode::Kill {
+                self.send(Said::Error { kind: OF_INVOCATION, request: invocation, error: CANCELED, tag: 0 });
+            }
+        }
+        self.told.push(Told::Interrupted { invocation, mode, reason });
+    }
+
+    fn close(&mut self, how: How) {
+        self.state = State::Closed;
+        for call in self.calls.values_mut().filter(|call| call.phase.is_alive()) {
+            call.phase = Phase::Over;
+        }
+        for invocation in self.invocations.values_mut() {
+            invocation.deadline = None;
+            if invocation.phase.is_alive() {
+                invocation.phase = Phase::Over;
+            }
+        }
+        self.told.push(Told::Closed(how));
+    }
+}

@@ -1,0 +1,240 @@
+//! Small worlds, exhaustively: every order of what programs do, of what crosses which end of which wire, and of
+//! deadlines.
+//!
+//! Depth first, with a set of the worlds that have been met. Two worlds are the same if each of their machines
+//! has had the same inputs in the same order (`World::key`), since the machines are deterministic; nothing is
+//! assumed about what a machine keeps. Orders of events that have nothing to do with each other lead to the same
+//! world, and are not multiplied: where something waits for a client on its wire, only what can happen next to
+//! this client is tried (that it reads, that its program acts), since nothing elsewhere can change any of it, and
+//! the rest is tried afterwards. (In the words of the literature, that is a persistent set.) So every machine
+//! meets each order of its inputs that there is.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, Hash};
+use std::rc::Rc;
+
+use foldhash::fast::FixedState;
+
+use crate::client::End;
+use crate::coverage::{Coverage, Phase};
+use crate::ledger::Broken;
+use crate::report;
+use crate::said::Answer;
+use crate::setup::Setup;
+use crate::step::Step;
+use crate::world::World;
+
+/// A small world: what each program does, in this order but at any time, and what its callees answer to each
+/// invocation.
+pub struct Small {
+    pub name: String,
+    pub setup: Setup,
+    pub scripts: Vec<Vec<Step>>,
+    pub answers: Vec<Answer>,
+}
+
+#[derive(Clone)]
+struct Node {
+    world: World,
+    /// How much of each script is done.
+    done: [u8; CLIENTS],
+    /// How many answers each invocation of each client has had.
+    given: [[u8; INVOCATIONS]; CLIENTS],
+    path: Option<Rc<Path>>,
+}
+
+/// At most.
+const CLIENTS: usize = 4;
+const INVOCATIONS: usize = 4;
+
+/// How a world was reached, from its end.
+struct Path {
+    step: Step,
+    before: Option<Rc<Path>>,
+}
+
+fn steps(path: &Option<Rc<Path>>) -> Vec<Step> {
+    let mut steps: Vec<Step> =
+        std::iter::successors(path.as_ref(), |path| path.before.as_ref()).map(|path| path.step).collect();
+    steps.reverse();
+    steps
+}
+
+impl Node {
+    fn key(&self) -> u128 {
+        let rest = (&self.done, &self.given);
+        self.world.key() ^ u128::from(FixedState::with_seed(5).hash_one(rest)) << 32
+    }
+}
+
+/// A step, and whose script or which invocation it takes further.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Next {
+    Act(usize),
+    Answer(usize, usize),
+    Wire(Step),
+    /// Time advances to the next deadline, of the realm or of a client.
+    Time(Option<usize>),
+}
+
+/// What can happen next to one client: its program acts or answers, or it reads.
+fn of_client(small: &Small, node: &Node, index: usize) -> Vec<Next> {
+    let client = &node.world.clients[index];
+    let mut choices = Vec::new();
+    if usize::from(node.done[index]) < small.scripts[index].len() {
+        choices.push(Next::Act(index));
+    }
+    for (invocation, got) in client.invocations.iter().enumerate() {
+        let given = usize::from(node.given[index][invocation]);
+        let alive = match &client.end {
+            End::Session(_, endpoint) => {
+                endpoint.is_open() && endpoint.invocation_phase(got.invocation).is_some_and(Phase::is_alive)
+            }
+            End::Raw(_) => client.is_active(),
+        };
+        if given < small.answers.len() && alive {
+            choices.push(Next::Answer(index, invocation));
+        }
+    }
+    if !client.down.is_empty() {
+        choices.push(Next::Wire(Step::Down { client: index }));
+    }
+    choices
+}
+
+/// Whether all that can happen next to a client is known already, and is independent of all that happens
+/// elsewhere: something waits for it on its wire, it watches no timeout, what its script says next is not the
+/// router's doing, and does not cut a wire that the router still reads.
+fn is_independent(small: &Small, node: &Node, index: usize) -> bool {
+    let client = &node.world.clients[index];
+    let act = small.scripts[index].get(usize::from(node.done[index]));
+    let by_router = matches!(act, Some(Step::Kick { .. } | Step::Shutdown));
+    let cuts = matches!(act, Some(Step::Cut { .. })) && !client.up.is_empty();
+    !client.down.is_empty() && !client.watches_timeouts() && !by_router && !cuts
+}
+
+fn choices(small: &Small, node: &Node, reduced: bool) -> Vec<Next> {
+    let world = &node.world;
+    let clients = 0..world.clients.len();
+    if let Some(client) = clients.clone().find(|client| reduced && is_independent(small, node, *client)) {
+        return of_client(small, node, client);
+    }
+    let mut choices: Vec<Next> = clients.flat_map(|client| of_client(small, node, client)).collect();
+    for (index, client) in world.clients.iter().enumerate() {
+        if client.readable && !client.up.is_empty() {
+            choices.push(Next::Wire(Step::Up { client: index, count: 1 }));
+        }
+    }
+    let Some(next) = world.deadline() else { return choices };
+    // The waits for GOODBYE end when nothing else happens.
+    let of_call = world.dealer.call_deadlines().any(|deadline| deadline == next);
+    if choices.is_empty() || of_call || world.clients.iter().any(|client| client.watches_timeouts()) {
+        if world.realm.poll_timeout() == Some(next) {
+            choices.push(Next::Time(None));
+        }
+        for (index, client) in world.clients.iter().enumerate() {
+            if client.deadline() == Some(next) {
+                choices.push(Next::Time(Some(index)));
+            }
+        }
+    }
+    choices
+}
+
+fn take(small: &Small, node: &mut Node, next: Next, cover: &mut Coverage) -> Result<(), Broken> {
+    let mut steps = Vec::new();
+    match next {
+        Next::Act(client) => {
+            steps.push(small.scripts[client][usize::from(node.done[client])]);
+            node.done[client] += 1;
+        }
+        Next::Answer(client, invocation) => {
+            let given = &mut node.given[client][invocation];
+            steps.push(Step::Answer { client, invocation, answer: small.answers[usize::from(*given)] });
+            *given += 1;
+        }
+        Next::Wire(step) => steps.push(step),
+        Next::Time(client) => steps.extend([Step::Tick, Step::Expire { client }]),
+    }
+    for step in steps {
+        node.path = Some(Rc::new(Path { step, before: node.path.take() }));
+        node.world.step(&step, cover)?;
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Visited {
+    states: usize,
+    steps: usize,
+    /// The worlds in which nothing more can happen.
+    ends: Vec<u128>,
+}
+
+fn explore(small: &Small, reduced: bool, cover: &mut Coverage) -> Visited {
+    let mut visited = Visited::default();
+    let world = World::new(&small.setup, false, cover).unwrap_or_else(|broken| panic!("{broken}"));
+    let (done, given) = ([0; CLIENTS], [[0; INVOCATIONS]; CLIENTS]);
+    let root = Node { world, done, given, path: None };
+    let mut met = HashSet::with_hasher(FixedState::with_seed(9));
+    met.insert(root.key());
+    let mut open = vec![root];
+    while let Some(mut node) = open.pop() {
+        visited.states += 1;
+        let choices = choices(small, &node, reduced);
+        if choices.is_empty() {
+            visited.ends.push(node.key());
+            if let Err(broken) = node.world.finish(cover) {
+                fail(small, &steps(&node.path), &broken);
+            }
+            continue;
+        }
+        for next in choices {
+            visited.steps += 1;
+            let mut child = node.clone();
+            if let Err(broken) = take(small, &mut child, next, cover) {
+                fail(small, &steps(&child.path), &broken);
+            }
+            if met.insert(child.key()) {
+                open.push(child);
+            }
+        }
+    }
+    visited
+}
+
+/// Explores these, and reports how many states there were.
+pub fn explore_all(name: &str, worlds: Vec<Small>) {
+    let mut cover = Coverage::new();
+    let (mut states, mut steps, mut ends) = (0, 0, 0);
+    for small in &worlds {
+        let visited = explore(small, true, &mut cover);
+        report(&format!(
+            "model, exhaustive: {:>8} states {:>8} steps {:>7} ends  {name}: {}",
+            visited.states,
+            visited.steps,
+            visited.ends.len(),
+            small.name
+        ));
+        states += visited.states;
+        steps += visited.steps;
+        ends += visited.ends.len();
+    }
+    let count = worlds.len();
+    report(&format!(
+        "model, exhaustive: {states:>8} states {steps:>8} steps {ends:>7} ends  {name}, all {count}"
+    ));
+}
+
+/// That what `is_independent` leaves out leads nowhere else.
+pub fn compare_reduced(small: &Small) {
+    let mut cover = Coverage::new();
+    let [mut reduced, mut full] = [true, false].map(|reduced| explore(small, reduced, &mut cover).ends);
+    reduced.sort_unstable();
+    full.sort_unstable();
+    assert_eq!(reduced, full, "{}: {} and {} ends", small.name, reduced.len(), full.len());
+}
+
+fn fail(small: &Small, path: &[Step], broken: &Broken) -> ! {
+    crate::random::fail(&small.name, small.setup.clone(), path.to_vec(), broken)
+}

@@ -1,0 +1,68 @@
+//! The end of a world: everything is delivered and answered, everybody leaves, and nothing may be left.
+
+use crate::client::End;
+use crate::coverage::Coverage;
+use crate::ledger::Broken;
+use crate::step::Step;
+use crate::world::World;
+
+impl World {
+    /// All is delivered, answered and over, and then everybody leaves: nothing may be left.
+    pub fn finish(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
+        self.drain(cover)?;
+        self.ledger.finished()?;
+        for client in 0..self.clients.len() {
+            if let End::Session(session, endpoint) = &self.clients[client].end
+                && (session.in_flight(), endpoint.in_flight()) != ((0, 0), (0, 0))
+            {
+                return Err(format!("13: client {client} still holds {:?}", session.in_flight()));
+            }
+        }
+        if self.realm.sizes().calls > 0 {
+            return Err(format!("13: the realm still holds {:?}", self.realm.sizes()));
+        }
+        for client in 0..self.clients.len() {
+            self.step(&Step::Leave { client }, cover)?;
+        }
+        self.drain(cover)?;
+        for client in 0..self.clients.len() {
+            // Who does not answer GOODBYE has been waited for; who never sends one is cut off.
+            self.step(&Step::Cut { client }, cover)?;
+        }
+        self.drain(cover)?;
+        let sizes = self.realm.sizes();
+        let left = [sizes.sessions, sizes.calls, sizes.registrations, sizes.topics, sizes.deadlines];
+        if left != [0; 5] {
+            return Err(format!("13: everybody has left, and the realm still holds {sizes:?}"));
+        }
+        for (client, its) in self.clients.iter().enumerate() {
+            if let End::Session(session, _) = &its.end
+                && (!session.is_closed() || session.in_flight() != (0, 0) || session.poll_timeout().is_some())
+            {
+                return Err(format!("13: client {client} has left and still holds something"));
+            }
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
+        for client in 0..self.clients.len() {
+            self.step(&Step::Release { client }, cover)?;
+        }
+        loop {
+            let mut moved = self.settle(cover)?;
+            for client in 0..self.clients.len() {
+                moved |= self.answer_all(client, cover)?;
+            }
+            if !moved {
+                if !self.step(&Step::Tick, cover)? {
+                    return Ok(());
+                }
+                self.step(&Step::Expire { client: None }, cover)?;
+                for client in 0..self.clients.len() {
+                    self.step(&Step::Expire { client: Some(client) }, cover)?;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Models of progressive calls: a realm and its clients under every order of events, for small worlds
+//! exhaustively (`exhaustive`), for larger ones at random (`random`).
+//!
+//! The models (`dealer`, `endpoint`) and the invariants (`ledger`) are written from the specification and know
+//! nothing of the crate under test. `MODEL_RUNS` sets the number of random runs, `MODEL_SEED` the first seed.
+
+#![allow(unreachable_pub, reason = "the modules of a test are public to each other")]
+
+mod client;
+mod coverage;
+mod dealer;
+mod defects;
+mod endpoint;
+mod exhaustive;
+mod finish;
+mod ledger;
+mod ours;
+mod program;
+mod random;
+mod raw;
+mod said;
+mod setup;
+mod shared;
+mod small_worlds;
+mod step;
+mod world;
+
+/// Prints at once, also when the test passes, so that a log of CI shows it.
+pub fn report(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

@@ -1,0 +1,142 @@
+//! What a program does with one of our sessions, and with the model of it.
+
+use wamp_core::Time;
+use wamp_proto::message::{Interrupt, InterruptOptions, RequestKind, Result as ResultMessage, ResultDetails};
+use wamp_proto::{Message, Payload, Serializer, uri};
+
+use crate::client::{Client, End, Got, Made};
+use crate::coverage::Coverage;
+use crate::endpoint::Endpoint;
+use crate::ledger::Broken;
+use crate::said::{self, Mode, Names, call_options, id, name, payload, said};
+use crate::setup::register_options;
+use crate::step::{Forged, Step};
+
+/// A number, or whether a command was possible, of the machine and of the model of it.
+fn same<T: PartialEq + std::fmt::Debug>(step: &Step, found: T, expected: T) -> Result<T, Broken> {
+    if found == expected { Ok(found) } else { Err(format!("{step}: {found:?}, where {expected:?} is right")) }
+}
+
+/// A program of one of our sessions acts.
+pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Coverage) -> Result<bool, Broken> {
+    let serializer = its.kind.serializer;
+    let End::Session(session, endpoint) = &mut its.end else { return Ok(false) };
+    match *step {
+        Step::Register { procedure, .. } => {
+            let found = session.register(now, register_options(procedure), name(procedure));
+            let expected = endpoint.register(procedure);
+            let request = same(step, found.ok().map(|id| id.get()), expected)?;
+            its.registering.extend(request.map(|request| (request, procedure)));
+            Ok(request.is_some())
+        }
+        Step::Unregister { procedure, .. } => {
+            let Some(registration) = its.registrations.get(&procedure).copied() else { return Ok(false) };
+            let found = session.unregister(now, registration);
+            let request = same(step, found.ok().map(|id| id.get()), endpoint.unregister(procedure))?;
+            if request.is_some() {
+                its.registrations.remove(&procedure);
+            }
+            Ok(request.is_some())
+        }
+        Step::Call { procedure, willing, more, timeout, .. } => {
+            let options = call_options(more, willing, timeout);
+            let found = session.call(now, options, name(procedure), payload(serializer, tag));
+            let expected = endpoint.call(procedure, more, willing, timeout, tag);
+            let request = same(step, found.ok().map(|id| id.get()), expected)?;
+            let made = request.map(|request| Made { request, procedure, uploading: more, over: false });
+            its.calls.extend(made);
+            Ok(request.is_some())
+        }
+        Step::Chunk { call, last, .. } => {
+            let Some(request) = its.calls.get(call).map(|call| call.request) else { return Ok(false) };
+            let found = session.send_chunk(now, id(request), payload(serializer, tag), last).is_ok();
+            same(step, found, endpoint.chunk(request, last, tag))
+        }
+        Step::Cancel { call, mode, .. } => {
+            let Some(request) = its.calls.get(call).map(|call| call.request) else { return Ok(false) };
+            let found = session.cancel(now, id(request), mode.into()).is_ok();
+            same(step, found, endpoint.cancel(request, mode))
+        }
+        Step::Answer { invocation, answer, .. } => {
+            let Some(got) = its.invocations.get(invocation) else { return Ok(false) };
+            let found = session.reply(now, id(got.invocation), answer.reply(serializer, tag)).is_ok();
+            same(step, found, endpoint.answer(now, got.invocation, answer, tag, cover))
+        }
+        Step::AnswerCancelMyself { invocation, .. } => {
+            let Some(got) = its.invocations.get(invocation) else { return Ok(false) };
+            let found = session.answer_cancel_myself(id(got.invocation)).is_ok();
+            same(step, found, endpoint.answer_cancel_myself(got.invocation))
+        }
+        Step::Leave { .. } => same(step, session.leave(now, uri::CLOSE_REALM).is_ok(), endpoint.leave(now)),
+        Step::Die { .. } => {
+            session.handle_closed(now);
+            let alive = !endpoint.is_closed();
+            endpoint.lost();
+            Ok(alive)
+        }
+        Step::Abort { .. } => {
+            session.handle_garbage(now, "this is no message".to_owned());
+            let alive = !endpoint.is_closed();
+            endpoint.garbage();
+            Ok(alive)
+        }
+        Step::Expire { .. } => {
+            session.handle_timeout(now);
+            endpoint.handle_timeout(now);
+            Ok(true)
+        }
+        Step::Forge { of, forged, .. } => {
+            let Some(message) = forge(&its.calls, &its.invocations, endpoint, serializer, of, forged, tag)
+            else {
+                return Ok(false);
+            };
+            let heard = said(&message, &Names::new());
+            session.handle_message(now, message);
+            endpoint.hear(now, &heard, cover);
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+fn forge(
+    calls: &[Made],
+    invocations: &[Got],
+    endpoint: &Endpoint,
+    serializer: Serializer,
+    of: usize,
+    forged: Forged,
+    tag: u64,
+) -> Option<Message> {
+    if endpoint.is_closed() {
+        return None;
+    }
+    let call = calls.get(of).map(|call| call.request);
+    let stands = call.and_then(|call| endpoint.call_phase(call));
+    let result = |progress: bool| {
+        let mut details = ResultDetails::default();
+        details.progress = progress.then_some(true);
+        let payload = payload(serializer, tag);
+        Some(ResultMessage { request: id(call?), details, payload }.into())
+    };
+    match forged {
+        Forged::Progress => {
+            let (phase, willing) = stands?;
+            if phase.is_alive() && willing { None } else { result(true) }
+        }
+        Forged::Result => {
+            let (phase, _) = stands?;
+            if phase.is_alive() { None } else { result(false) }
+        }
+        Forged::Unknown => Some(said::error(RequestKind::Call, 1000, Payload::empty())),
+        Forged::Interrupt => {
+            let invocation = invocations.get(of)?.invocation;
+            if endpoint.invocation_phase(invocation)?.is_alive() {
+                return None;
+            }
+            let mut options = InterruptOptions::default();
+            options.mode = Some(Mode::Kill.into());
+            Some(Interrupt { request: id(invocation), options }.into())
+        }
+    }
+}

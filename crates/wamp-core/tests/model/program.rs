@@ -1,0 +1,328 @@
+//! A step of a world: what programs do, and what crosses the clients' ends of the wires.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use wamp_core::session::Session;
+use wamp_proto::{Message, uri};
+
+use crate::client::{End, Got, Made, told};
+use crate::coverage::{Coverage, Phase};
+use crate::dealer::Standing;
+use crate::endpoint::{Endpoint, Told};
+use crate::ledger::Broken;
+use crate::said::{Answer, Mode, Names, OF_CALL, Said, goodbye, json, said};
+use crate::step::Step;
+use crate::world::{Frame, World};
+use crate::{ours, raw};
+
+impl World {
+    /// Does one step. `false`: it makes no sense here, and nothing has happened.
+    pub fn step(&mut self, step: &Step, cover: &mut Coverage) -> Result<bool, Broken> {
+        self.note(|| format!("{step}"));
+        let done = self.try_step(step, cover)?;
+        if !done && let Some(log) = &mut self.log {
+            log.pop();
+        }
+        Ok(done)
+    }
+
+    fn try_step(&mut self, step: &Step, cover: &mut Coverage) -> Result<bool, Broken> {
+        match *step {
+            Step::Up { client, count } => {
+                let its = &mut self.clients[client];
+                if !its.readable || its.held || its.up.is_empty() {
+                    return Ok(false);
+                }
+                let count = count.min(its.up.len());
+                let frames = its.up.drain(..count).collect();
+                self.read(client, frames, cover)?;
+                Ok(true)
+            }
+            Step::Down { client } => match self.clients[client].down.pop_front() {
+                Some(frame) => self.receive(client, frame, cover).map(|()| true),
+                None => Ok(false),
+            },
+            Step::Cut { client } => Ok(self.cut(client)),
+            Step::Kick { client } => {
+                let open = self.dealer.standing(client) == Standing::Open;
+                if open {
+                    self.kick(client, cover)?;
+                }
+                Ok(open)
+            }
+            Step::Hold { client } => Ok(self.hold(client, true)),
+            Step::Release { client } => Ok(self.hold(client, false)),
+            Step::Shutdown => {
+                let first = !self.shut_down;
+                if first {
+                    self.shut_down(cover)?;
+                }
+                Ok(first)
+            }
+            Step::Pass { millis } => {
+                self.now = self.now + Duration::from_millis(millis);
+                Ok(true)
+            }
+            Step::Tick => {
+                let deadline = self.deadline();
+                if let Some(deadline) = deadline {
+                    self.now = self.now.max(deadline);
+                }
+                Ok(deadline.is_some())
+            }
+            Step::Expire { client: None } => {
+                let due = self.realm.poll_timeout().is_some_and(|deadline| deadline <= self.now);
+                if due {
+                    self.expire(cover)?;
+                }
+                Ok(due)
+            }
+            Step::Expire { client: Some(client) } => {
+                let due = self.clients[client].deadline().is_some_and(|deadline| deadline <= self.now);
+                if due {
+                    self.command(client, step, cover)?;
+                }
+                Ok(due)
+            }
+            Step::Register { client, .. }
+            | Step::Unregister { client, .. }
+            | Step::Call { client, .. }
+            | Step::Chunk { client, .. }
+            | Step::Cancel { client, .. }
+            | Step::Answer { client, .. }
+            | Step::AnswerCancelMyself { client, .. }
+            | Step::Leave { client }
+            | Step::Die { client }
+            | Step::Abort { client }
+            | Step::Wrong { client, .. }
+            | Step::Forge { client, .. } => self.command(client, step, cover),
+        }
+    }
+
+    fn command(&mut self, client: usize, step: &Step, cover: &mut Coverage) -> Result<bool, Broken> {
+        let now = self.now;
+        let its = &mut self.clients[client];
+        let tag = its.tag(client);
+        let done = if its.kind.ours {
+            let cancels = match *step {
+                Step::Cancel { call, .. } => its.calls.get(call).map(|call| call.request),
+                _ => None,
+            };
+            if let Some(request) = cancels {
+                self.ledger.cancels(client, request);
+            }
+            ours::act(its, now, step, tag, cover)?
+        } else {
+            let said = raw::act(its, step, tag);
+            let done = said.is_some();
+            for message in said.into_iter().flatten() {
+                match message {
+                    Some(message) => self.send(client, message),
+                    None => self.clients[client].up.push_back(Frame::Garbage),
+                }
+            }
+            if done && matches!(step, Step::Wrong { .. } | Step::Chunk { .. }) {
+                self.ledger.sins(client);
+            }
+            if done && matches!(step, Step::Die { .. } | Step::Abort { .. }) {
+                self.hang_up(client);
+            }
+            done
+        };
+        if done {
+            // The wait for the answer to GOODBYE begins now.
+            let begins = matches!(step, Step::Leave { .. }).then_some(now);
+            self.record(client, (step, begins));
+            self.settle_client(client, cover)?;
+        }
+        Ok(done)
+    }
+
+    /// A message crosses the client's end of its wire.
+    fn receive(&mut self, client: usize, frame: Frame, cover: &mut Coverage) -> Result<(), Broken> {
+        let message = match frame {
+            Frame::Message(message) => message,
+            _ => {
+                self.note(|| format!("    router ═▶ client {client}  (the link is gone)"));
+                let its = &mut self.clients[client];
+                if let End::Session(session, endpoint) = &mut its.end {
+                    session.handle_closed(self.now);
+                    endpoint.lost();
+                }
+                self.record(client, "lost");
+                self.hang_up(client);
+                return self.settle_client(client, cover);
+            }
+        };
+        self.note(|| format!("    router ═▶ client {client}  {}", json(&message)));
+        let said = said(&message, &self.names);
+        let its = &mut self.clients[client];
+        match &mut its.end {
+            End::Session(session, endpoint) => {
+                session.handle_message(self.now, Rc::unwrap_or_clone(message));
+                endpoint.hear(self.now, &said, cover);
+            }
+            End::Raw(_) => self.raw_hears(client, &said),
+        }
+        self.record(client, &said);
+        self.settle_client(client, cover)
+    }
+
+    fn raw_hears(&mut self, client: usize, said: &Said) {
+        let its = &mut self.clients[client];
+        let over = |calls: &mut Vec<Made>, request| {
+            calls.iter_mut().filter(|call| call.request == request).for_each(|call| call.over = true);
+        };
+        match *said {
+            Said::Registered { request } => its.learn(request),
+            Said::Invocation { invocation, willing, .. }
+                if its.invocations.iter().all(|got| got.invocation != invocation) =>
+            {
+                its.invocations.push(Got { invocation, willing, over: false });
+            }
+            Said::Interrupt { invocation, mode: Mode::KillNoWait, .. } => {
+                let got = its.invocations.iter_mut().filter(|got| got.invocation == invocation);
+                got.for_each(|got| got.over = true);
+            }
+            Said::Result { request, progress: false, .. } => over(&mut its.calls, request),
+            Said::Error { kind: OF_CALL, request, .. } => over(&mut its.calls, request),
+            Said::Abort { .. } => self.hang_up(client),
+            Said::Goodbye { .. } => {
+                let mute = its.kind.mute;
+                if let End::Raw(raw) = &mut its.end
+                    && !mute
+                    && !std::mem::replace(&mut raw.left, true)
+                {
+                    self.send(client, goodbye(uri::GOODBYE_AND_OUT));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Compares one of our sessions with the model of it, and carries off what it has to say.
+    fn settle_client(&mut self, client: usize, _cover: &mut Coverage) -> Result<(), Broken> {
+        let its = &mut self.clients[client];
+        let End::Session(session, endpoint) = &mut its.end else { return Ok(()) };
+        let messages: Vec<Message> = std::iter::from_fn(|| session.poll_transmit()).collect();
+        let found: Vec<Told> =
+            std::iter::from_fn(|| session.poll_event()).map(|event| told(&event)).collect();
+        check(client, session, endpoint, &messages, &found, &self.names)?;
+        for told in &found {
+            match *told {
+                Told::Registered { request } => its.learn(request),
+                Told::Invoked { invocation, willing, .. } => {
+                    its.invocations.push(Got { invocation, willing, over: false });
+                }
+                _ => {}
+            }
+        }
+        for message in messages {
+            self.send(client, message);
+        }
+        self.tell(client, &found)?;
+        if found.iter().any(|told| matches!(told, Told::Closed(_))) {
+            self.hang_up(client);
+        }
+        Ok(())
+    }
+
+    /// A client puts a message on its wire.
+    fn send(&mut self, client: usize, message: Message) {
+        let said = said(&message, &self.names);
+        self.ledger.sent(client, &said);
+        if self.clients[client].linked {
+            self.note(|| format!("    client {client} ─▶ router  {}", json(&message)));
+            self.clients[client].up.push_back(Frame::Message(Rc::new(message)));
+        }
+    }
+
+    /// A client closes its end of the link.
+    fn hang_up(&mut self, client: usize) {
+        let its = &mut self.clients[client];
+        if std::mem::replace(&mut its.linked, false) {
+            its.up.push_back(Frame::Eof);
+            its.down.clear();
+            its.writable = false;
+        }
+    }
+
+    fn cut(&mut self, client: usize) -> bool {
+        let its = &mut self.clients[client];
+        if !its.readable && !its.writable {
+            return false;
+        }
+        let lost = its.up.drain(..).count();
+        if its.readable {
+            its.up.push_back(Frame::Eof);
+        }
+        if its.linked && its.writable {
+            its.down.clear();
+            its.down.push_back(Frame::Eof);
+        }
+        (its.writable, its.linked) = (false, false);
+        self.record(client, "cut");
+        if lost > 0 {
+            self.record(self.clients.len(), ("cut", client));
+        }
+        true
+    }
+
+    /// A callee's program answers whatever waits for it.
+    pub fn answer_all(&mut self, client: usize, cover: &mut Coverage) -> Result<bool, Broken> {
+        let mut any = false;
+        for invocation in 0..self.clients[client].invocations.len() {
+            let its = &self.clients[client];
+            let waits = match &its.end {
+                End::Session(_, endpoint) => {
+                    let phase = endpoint.invocation_phase(its.invocations[invocation].invocation);
+                    phase.is_some_and(Phase::is_alive)
+                }
+                End::Raw(_) => !its.invocations[invocation].over,
+            };
+            if waits {
+                any |= self.step(&Step::Answer { client, invocation, answer: Answer::Result }, cover)?;
+            }
+        }
+        Ok(any)
+    }
+}
+
+/// The machine and the model of it must have said, told and kept the same.
+fn check(
+    client: usize,
+    session: &Session,
+    endpoint: &mut Endpoint,
+    messages: &[Message],
+    found: &[Told],
+    names: &Names,
+) -> Result<(), Broken> {
+    let mut says: Vec<Said> = messages.iter().map(|message| said(message, names)).collect();
+    let mut told = found.to_vec();
+    let mut expected = (std::mem::take(&mut endpoint.out), std::mem::take(&mut endpoint.told));
+    if std::mem::take(&mut endpoint.unordered) {
+        says.sort();
+        told.sort();
+        expected.0.sort();
+        expected.1.sort();
+    }
+    let (to_say, to_tell) = expected;
+    if says != to_say {
+        return Err(format!("client {client} says {says:?}, where it should say {to_say:?}"));
+    }
+    if told != to_tell {
+        return Err(format!("client {client} is told {told:?}, where it should be told {to_tell:?}"));
+    }
+    let stats = session.stats();
+    let found = (session.in_flight(), session.poll_timeout(), stats.late, stats.unsolicited, stats.unknown);
+    let expected =
+        (endpoint.in_flight(), endpoint.deadline(), endpoint.late, endpoint.unsolicited, endpoint.unknown);
+    if found != expected {
+        return Err(format!(
+            "client {client} has {found:?} under way, as next deadline, late, unsolicited and unknown, where it \
+             should have {expected:?}"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! Larger worlds at random: up to four callers and three callees, shared registrations, chunks and results
+//! both ways, peers that break the rules.
+
+use fastrand::Rng;
+use wamp_proto::Serializer;
+
+use crate::coverage::Coverage;
+use crate::ledger::Broken;
+use crate::report;
+use crate::said::{Answer, Mode};
+use crate::setup::{Kind, Setup};
+use crate::step::{Forged, Step, Wrong};
+use crate::world::World;
+
+const RUNS: u64 = 100_000;
+const STEPS: usize = 30;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is to be a number")))
+}
+
+fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
+    from[rng.usize(..from.len())]
+}
+
+fn setup(rng: &mut Rng) -> Setup {
+    let callers = rng.usize(1..=4);
+    let callees = rng.usize(1..=3);
+    let mut clients = Vec::new();
+    for _ in 0..callers + callees {
+        let mut kind = match rng.u8(..10) {
+            0..6 => Kind::ours(),
+            6..8 => Kind::raw(Kind::ALL_FEATURES),
+            _ => {
+                let mut features = Kind::ALL_FEATURES;
+                features.caller_progress = rng.bool();
+                features.caller_chunks = rng.bool();
+                features.callee_progress = rng.bool();
+                features.callee_canceling = rng.u8(..4) == 0;
+                features.callee_chunks = rng.bool();
+                features.callee_timeout = rng.bool();
+                Kind::raw(features)
+            }
+        };
+        kind.rogue = !kind.ours && rng.u8(..3) == 0;
+        kind.mute = !kind.ours && rng.u8(..4) == 0;
+        kind.serializer = pick(rng, Serializer::ALL);
+        clients.push(kind);
+    }
+    let mut offers = Vec::new();
+    for callee in callers..callers + callees {
+        offers.push((callee, 1));
+        if rng.bool() {
+            offers.push((callee, 3));
+        }
+    }
+    offers.push((rng.usize(callers..callers + callees), 0));
+    offers.push((rng.usize(callers..callers + callees), 2));
+    if rng.u8(..3) == 0 {
+        // A caller that is a callee too, and calls itself now and then.
+        offers.push((0, 4));
+    }
+    Setup { clients, offers, strict: rng.u8(..8) == 0 }
+}
+
+/// Any step: most of them carry on with calls, few of them end things.
+fn propose(rng: &mut Rng, world: &World) -> Step {
+    let clients = world.clients.len();
+    let client = rng.usize(..clients);
+    let its = &world.clients[client];
+    let (calls, invocations) = (its.calls.len(), its.invocations.len());
+    // The last ones are more likely to be alive.
+    let recent = |rng: &mut Rng, count: usize| match rng.u8(..4) {
+        0 => rng.usize(..count.max(1)),
+        _ => count.saturating_sub(1 + rng.usize(..2)),
+    };
+    let made: usize = world.clients.iter().map(|client| client.calls.len()).sum();
+    match rng.u8(..100) {
+        0..16 => Step::Up { client: busy(rng, world, true), count: if rng.u8(..5) == 0 { 4 } else { 1 } },
+        16..34 => Step::Down { client: busy(rng, world, false) },
+        34..42 if made < 8 => Step::Call {
+            client: rng.usize(..clients.div_ceil(2)),
+            procedure: pick(rng, &[0, 0, 0, 1, 1, 1, 2, 2, 3, 4]),
+            willing: rng.u8(..4) > 0,
+            more: rng.u8(..3) == 0,
+            timeout: pick(rng, &[0, 0, 0, 100, 200]),
+        },
+        42..50 if calls > 0 => Step::Chunk { client, call: recent(rng, calls), last: rng.u8(..3) == 0 },
+        50..59 if calls > 0 => Step::Cancel { client, call: recent(rng, calls), mode: pick(rng, &Mode::ALL) },
+        50..80 if invocations > 0 => {
+            let answer = pick(
+                rng,
+                &[Answer::Progress, Answer::Progress, Answer::Progress, Answer::Result, Answer::Error],
+            );
+            Step::Answer { client, invocation: recent(rng, invocations), answer }
+        }
+        80..82 => Step::AnswerCancelMyself { client, invocation: recent(rng, invocations) },
+        82..84 => pick(
+            rng,
+            &[
+                Step::Register { client, procedure: 1 },
+                Step::Register { client, procedure: 0 },
+                Step::Unregister { client, procedure: 0 },
+                Step::Unregister { client, procedure: 1 },
+                Step::Unregister { client, procedure: 2 },
+            ],
+        ),
+        84..88 => Step::Pass { millis: pick(rng, &[1, 50, 80, 100, 5_000]) },
+        88..90 => Step::Tick,
+        90..93 => Step::Expire { client: None },
+        93 => Step::Expire { client: Some(client) },
+        94 if rng.u8(..2) == 0 => Step::Leave { client },
+        95 if rng.u8(..2) == 0 => {
+            let end =
+                [Step::Die { client }, Step::Cut { client }, Step::Abort { client }, Step::Kick { client }];
+            pick(rng, &end)
+        }
+        96 if rng.u8(..8) == 0 => Step::Shutdown,
+        97 => {
+            let wrongs = [
+                Wrong::NeverInvoked,
+                Wrong::ErrorOfCall,
+                Wrong::Gap,
+                Wrong::Again,
+                Wrong::Garbage,
+                Wrong::ForeignCancel,
+                Wrong::ForeignCancel,
+                Wrong::CancelWithoutMode,
+                Wrong::CancelWithoutMode,
+            ];
+            Step::Wrong { client, wrong: pick(rng, &wrongs) }
+        }
+        98 if rng.bool() => {
+            if its.held {
+                Step::Release { client }
+            } else {
+                Step::Hold { client }
+            }
+        }
+        98 | 99 => {
+            let forged =
+                [Forged::Progress, Forged::Progress, Forged::Result, Forged::Unknown, Forged::Interrupt];
+            let forged = pick(rng, &forged);
+            let count = if forged == Forged::Interrupt { invocations } else { calls };
+            Step::Forge { client, of: recent(rng, count), forged }
+        }
+        _ => Step::Down { client: busy(rng, world, false) },
+    }
+}
+
+/// A client on whose wire something waits, if there is one.
+fn busy(rng: &mut Rng, world: &World, up: bool) -> usize {
+    let waits = |index: &usize| {
+        let client = &world.clients[*index];
+        if up { client.readable && !client.up.is_empty() } else { !client.down.is_empty() }
+    };
+    let busy: Vec<usize> = (0..world.clients.len()).filter(waits).collect();
+    if busy.is_empty() { rng.usize(..world.clients.len()) } else { pick(rng, &busy) }
+}
+
+/// Does these steps in a new world, and finishes it.
+fn replay(setup: &Setup, steps: &[Step], log: bool) -> (Result<(), Broken>, Vec<String>) {
+    let mut cover = Coverage::new();
+    let mut world = match World::new(setup, log, &mut cover) {
+        Ok(world) => world,
+        Err(broken) => return (Err(broken), Vec::new()),
+    };
+    let mut run = || {
+        steps.iter().try_for_each(|step| world.step(step, &mut cover).map(|_| ()))?;
+        world.note(|| "all is delivered, answered and over; then everybody leaves".to_owned());
+        world.finish(&mut cover)
+    };
+    let result = run();
+    (result, world.log.take().unwrap_or_default())
+}
+
+/// Drops steps, more at a time at first, and what was registered, for as long as something fails.
+fn shrink(setup: &mut Setup, mut steps: Vec<Step>) -> Vec<Step> {
+    let mut size = steps.len().div_ceil(2);
+    while size > 0 {
+        let before = steps.len();
+        let mut at = 0;
+        while at < steps.len() {
+            let mut fewer = steps.clone();
+            fewer.drain(at..(at + size).min(fewer.len()));
+            if replay(setup, &fewer, false).0.is_err() {
+                steps = fewer;
+            } else {
+                at += size;
+            }
+        }
+        if steps.len() == before || size > 1 {
+            size /= 2;
+        }
+    }
+    for at in (0..setup.offers.len()).rev() {
+        let mut fewer = setup.clone();
+        fewer.offers.remove(at);
+        if replay(&fewer, &steps, false).0.is_err() {
+            *setup = fewer;
+        }
+    }
+    steps
+}
+
+pub fn fail(name: &str, mut setup: Setup, steps: Vec<Step>, broken: &Broken) -> ! {
+    let steps = shrink(&mut setup, steps);
+    let setup = &setup;
+    let (result, log) = replay(setup, &steps, true);
+    let again = result.err().unwrap_or_default();
+    let mut kinds = String::new();
+    for (index, kind) in setup.clients.iter().enumerate() {
+        kinds += &format!("client {index}: {kind:?}\n");
+    }
+    panic!(
+        "{name}: {broken}\n\nA minimal sequence, in which {again}\n\n{kinds}strict_features: {}\n\n{}\n\n{steps:?}",
+        setup.strict,
+        log.join("\n"),
+    );
+}
+
+/// One world; its number of steps.
+fn run(seed: u64, cover: &mut Coverage) -> usize {
+    let mut rng = Rng::with_seed(seed);
+    let setup = setup(&mut rng);
+    let mut steps = Vec::new();
+    let mut world = World::new(&setup, false, cover).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+    let count = rng.usize(35..=90);
+    let mut tries = 0;
+    while steps.len() < count && tries < 10 * count {
+        tries += 1;
+        let step = propose(&mut rng, &world);
+        steps.push(step);
+        match world.step(&step, cover) {
+            Ok(true) => {}
+            Ok(false) => {
+                steps.pop();
+            }
+            Err(broken) => fail(&format!("seed {seed}"), setup, steps, &broken),
+        }
+    }
+    if let Err(broken) = world.finish(cover) {
+        fail(&format!("seed {seed}"), setup, steps, &broken);
+    }
+    steps.len()
+}
+
+#[test]
+fn calls_end_once_whatever_happens() {
+    let runs = number("MODEL_RUNS").unwrap_or(RUNS);
+    let first = number("MODEL_SEED").unwrap_or(1);
+    let mut cover = Coverage::new();
+    let (mut done, mut steps, mut seed) = (0, 0, first);
+    while done < runs {
+        let taken = run(seed, &mut cover);
+        seed += 1;
+        steps += taken;
+        // Now and then all leave early.
+        done += u64::from(taken >= STEPS);
+    }
+    report(&format!(
+        "model, random: {done} runs of {STEPS} steps or more, seeds {first} to {}, {steps} steps\n{cover}",
+        seed - 1
+    ));
+    if runs >= RUNS {
+        let below = cover.below(100);
+        assert!(below.is_empty(), "met less than 100 times: {below:#?}");
+    }
+}

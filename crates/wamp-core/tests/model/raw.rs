@@ -1,0 +1,86 @@
+//! What a program does as a peer that is none of ours: the messages that it sends.
+
+use wamp_proto::message::{CallOptions, RequestKind};
+use wamp_proto::{Message, Payload, uri};
+
+use crate::client::{Client, End, Made};
+use crate::said::{self, Answer, Mode, Procedure, abort, call_options, goodbye, payload};
+use crate::setup::register_options;
+use crate::step::{Step, Wrong};
+
+/// A program of a peer that is none of ours acts: what it sends, where `None` is garbage.
+pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message>>> {
+    if !its.is_active() {
+        return None;
+    }
+    let (serializer, rogue) = (its.kind.serializer, its.kind.rogue);
+    let End::Raw(raw) = &mut its.end else { return None };
+    let mut request = || {
+        raw.next_request += 1;
+        raw.next_request - 1
+    };
+    let message = match *step {
+        Step::Register { procedure, .. } => {
+            let request = request();
+            its.registering.push((request, procedure));
+            said::register(request, register_options(procedure), procedure)
+        }
+        Step::Unregister { procedure, .. } => {
+            let registration = its.registrations.remove(&procedure)?;
+            said::unregister(request(), registration)
+        }
+        Step::Call { procedure, willing, more, timeout, .. } => {
+            if more && !its.kind.features.caller_chunks {
+                return None;
+            }
+            let request = request();
+            its.calls.push(Made { request, procedure, uploading: more, over: false });
+            said::call(request, call_options(more, willing, timeout), procedure, payload(serializer, tag))
+        }
+        Step::Chunk { call, last, .. } => {
+            let call = its.calls.get_mut(call).filter(|call| rogue || call.uploading && !call.over)?;
+            call.uploading = !last;
+            chunk(call.request, call.procedure, !last, payload(serializer, tag))
+        }
+        Step::Cancel { call, mode, .. } => {
+            let call = its.calls.get(call).filter(|call| rogue || !call.over)?;
+            said::cancel(call.request, Some(mode))
+        }
+        Step::Answer { invocation, answer, .. } => {
+            let got = its.invocations.get_mut(invocation)?;
+            if !rogue && (got.over || answer.is_progress() && !got.willing) {
+                return None;
+            }
+            got.over |= !answer.is_progress();
+            answer.message(serializer, got.invocation, tag)
+        }
+        Step::Leave { .. } => {
+            if std::mem::replace(&mut raw.left, true) {
+                return None;
+            }
+            goodbye(uri::CLOSE_REALM)
+        }
+        Step::Die { .. } => return Some(Vec::new()),
+        Step::Abort { .. } => abort(),
+        Step::Wrong { wrong, .. } if rogue => match wrong {
+            Wrong::NeverInvoked => Answer::Result.message(serializer, 1000, tag),
+            Wrong::ErrorOfCall => said::error(RequestKind::Call, 1, Payload::empty()),
+            Wrong::Gap => {
+                said::call(raw.next_request + 5, CallOptions::default(), 0, payload(serializer, tag))
+            }
+            Wrong::Again => {
+                let first = its.calls.first()?;
+                chunk(first.request, first.procedure, false, payload(serializer, tag))
+            }
+            Wrong::Garbage => return Some(vec![None]),
+            Wrong::ForeignCancel => said::cancel(500, Some(Mode::Kill)),
+            Wrong::CancelWithoutMode => said::cancel(its.calls.last()?.request, None),
+        },
+        _ => return None,
+    };
+    Some(vec![Some(message)])
+}
+
+fn chunk(request: u64, procedure: Procedure, more: bool, payload: Payload) -> Message {
+    said::call(request, call_options(more, false, 0), procedure, payload)
+}

@@ -1,0 +1,327 @@
+//! A message as far as the model looks at it: comparable, ordered, hashable, and without what the
+//! specification leaves open (registration ids, sentences for people).
+
+use std::collections::BTreeMap;
+
+use wamp_core::{Failure, Reply};
+use wamp_proto::message::{
+    Call, CallOptions, Cancel, CancelMode, CancelOptions, CloseDetails, Error, ErrorDetails, Goodbye, Millis,
+    Register, RegisterOptions, RequestKind, Unregister, Yield, YieldOptions,
+};
+use wamp_proto::{Message, Payload, RegistrationId, RequestId, Serializer, Uri, uri};
+
+/// A procedure: `com.myapp.p0`, `com.myapp.p1`, …
+pub type Procedure = u8;
+
+/// A number that a payload carries; each is used once in a world, 0 is none.
+pub type Tag = u64;
+
+/// The end of an invocation that failed in the application.
+pub const FAILED: &str = "com.myapp.failed";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    Skip,
+    Kill,
+    KillNoWait,
+}
+
+impl Mode {
+    pub const ALL: [Mode; 3] = [Mode::Skip, Mode::Kill, Mode::KillNoWait];
+}
+
+impl From<Mode> for CancelMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Skip => CancelMode::Skip,
+            Mode::Kill => CancelMode::Kill,
+            Mode::KillNoWait => CancelMode::KillNoWait,
+        }
+    }
+}
+
+impl From<CancelMode> for Mode {
+    fn from(mode: CancelMode) -> Self {
+        match mode {
+            CancelMode::Skip => Mode::Skip,
+            CancelMode::Kill => Mode::Kill,
+            CancelMode::KillNoWait => Mode::KillNoWait,
+            other => panic!("a mode that the model does not know: {other:?}"),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Said {
+    // To the router.
+    Register {
+        request: u64,
+        procedure: Procedure,
+    },
+    Unregister {
+        request: u64,
+        procedure: Option<Procedure>,
+    },
+    Call {
+        request: u64,
+        procedure: Procedure,
+        more: bool,
+        willing: bool,
+        timeout: u64,
+        tag: Tag,
+    },
+    Cancel {
+        request: u64,
+        mode: Option<Mode>,
+    },
+    Yield {
+        invocation: u64,
+        progress: bool,
+        tag: Tag,
+    },
+    // From the router.
+    Welcome,
+    Registered {
+        request: u64,
+    },
+    Unregistered {
+        request: u64,
+    },
+    Invocation {
+        invocation: u64,
+        procedure: Option<Procedure>,
+        more: bool,
+        willing: bool,
+        timeout: u64,
+        tag: Tag,
+    },
+    Interrupt {
+        invocation: u64,
+        mode: Mode,
+        reason: &'static str,
+    },
+    Result {
+        request: u64,
+        progress: bool,
+        tag: Tag,
+    },
+    // Either way. GOODBYE and ABORT come last in this order, as on a wire.
+    Error {
+        kind: u8,
+        request: u64,
+        error: &'static str,
+        tag: Tag,
+    },
+    Goodbye {
+        reason: &'static str,
+    },
+    Abort {
+        reason: &'static str,
+    },
+}
+
+/// REQUEST.Type of an ERROR.
+pub const OF_CALL: u8 = 48;
+pub const OF_REGISTER: u8 = 64;
+pub const OF_UNREGISTER: u8 = 66;
+pub const OF_INVOCATION: u8 = 68;
+
+/// Which registration is for which procedure.
+pub type Names = BTreeMap<RegistrationId, Procedure>;
+
+pub fn said(message: &Message, names: &Names) -> Said {
+    match message {
+        Message::Register(m) => {
+            Said::Register { request: m.request.get(), procedure: procedure(&m.procedure) }
+        }
+        Message::Unregister(m) => {
+            let procedure = names.get(&m.registration).copied();
+            Said::Unregister { request: m.request.get(), procedure }
+        }
+        Message::Call(m) => Said::Call {
+            request: m.request.get(),
+            procedure: procedure(&m.procedure),
+            more: m.options.progress == Some(true),
+            willing: m.options.receive_progress == Some(true),
+            timeout: m.options.timeout.map_or(0, |timeout| timeout.0),
+            tag: tag(&m.payload),
+        },
+        Message::Cancel(m) => Said::Cancel { request: m.request.get(), mode: m.options.mode.map(Mode::from) },
+        Message::Yield(m) => Said::Yield {
+            invocation: m.request.get(),
+            progress: m.options.is_progress(),
+            tag: tag(&m.payload),
+        },
+        Message::Welcome(_) => Said::Welcome,
+        Message::Registered(m) => Said::Registered { request: m.request.get() },
+        Message::Unregistered(m) => Said::Unregistered { request: m.request.map_or(0, RequestId::get) },
+        Message::Invocation(m) => Said::Invocation {
+            invocation: m.request.get(),
+            procedure: names.get(&m.registration).copied(),
+            more: m.details.progress == Some(true),
+            willing: m.details.receive_progress == Some(true),
+            timeout: m.details.timeout.map_or(0, |timeout| timeout.0),
+            tag: tag(&m.payload),
+        },
+        Message::Interrupt(m) => Said::Interrupt {
+            invocation: m.request.get(),
+            mode: m.options.mode.map(Mode::from).expect("our router always says how"),
+            reason: m.options.reason.as_ref().map_or("", |reason| known(reason)),
+        },
+        Message::Result(m) => {
+            let tag = tag(&m.payload);
+            Said::Result { request: m.request.get(), progress: m.details.is_progress(), tag }
+        }
+        Message::Error(m) => Said::Error {
+            kind: kind(m.kind),
+            request: m.request.get(),
+            error: known(&m.error),
+            tag: tag(&m.payload),
+        },
+        Message::Goodbye(m) => Said::Goodbye { reason: known(&m.reason) },
+        Message::Abort(m) => Said::Abort { reason: known(&m.reason) },
+        other => panic!("a message that no model sends: {other:?}"),
+    }
+}
+
+fn kind(kind: RequestKind) -> u8 {
+    match kind {
+        RequestKind::Call => OF_CALL,
+        RequestKind::Register => OF_REGISTER,
+        RequestKind::Unregister => OF_UNREGISTER,
+        RequestKind::Invocation => OF_INVOCATION,
+        other => panic!("{other:?} has no place in the model"),
+    }
+}
+
+/// The number in a payload; 0 where there is something else, as a sentence.
+pub fn tag(payload: &Payload) -> Tag {
+    if payload.is_empty() { 0 } else { payload.decode().unwrap_or(0) }
+}
+
+pub fn payload(serializer: Serializer, tag: Tag) -> Payload {
+    Payload::new(serializer, &tag).expect("a number can be written in every serializer")
+}
+
+/// The same URI, static.
+pub fn known(uri: &Uri) -> &'static str {
+    const KNOWN: &[&str] = &[
+        FAILED,
+        "wamp.error.canceled",
+        "wamp.error.timeout",
+        "wamp.error.no_such_procedure",
+        "wamp.error.no_such_registration",
+        "wamp.error.procedure_already_exists",
+        "wamp.error.feature_not_supported",
+        "wamp.error.protocol_violation",
+        "wamp.close.close_realm",
+        "wamp.close.goodbye_and_out",
+        "wamp.close.system_shutdown",
+        "wamp.close.killed",
+    ];
+    KNOWN
+        .iter()
+        .find(|known| **known == uri.as_str())
+        .unwrap_or_else(|| panic!("{uri:?} is not to be said here"))
+}
+
+pub fn name(procedure: Procedure) -> Uri {
+    const NAMES: [Uri; 5] = [
+        Uri::from_static("com.myapp.p0"),
+        Uri::from_static("com.myapp.p1"),
+        Uri::from_static("com.myapp.p2"),
+        Uri::from_static("com.myapp.p3"),
+        Uri::from_static("com.myapp.p4"),
+    ];
+    NAMES[usize::from(procedure)].clone()
+}
+
+fn procedure(name: &Uri) -> Procedure {
+    name.bytes().last().expect("no name is empty") - b'0'
+}
+
+/// What a callee answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Answer {
+    Progress,
+    Result,
+    Error,
+}
+
+impl Answer {
+    pub fn is_progress(self) -> bool {
+        self == Answer::Progress
+    }
+
+    pub fn reply(self, serializer: Serializer, tag: Tag) -> Reply {
+        let payload = payload(serializer, tag);
+        match self {
+            Answer::Progress => Reply::Progress(payload),
+            Answer::Result => Reply::Result(payload),
+            Answer::Error => Reply::Error(Failure { error: Uri::from_static(FAILED), payload }),
+        }
+    }
+
+    /// The message of a callee that is none of ours.
+    pub fn message(self, serializer: Serializer, invocation: u64, tag: Tag) -> Message {
+        let (request, payload) = (id(invocation), payload(serializer, tag));
+        if self == Answer::Error {
+            return error(RequestKind::Invocation, invocation, payload);
+        }
+        let mut options = YieldOptions::default();
+        options.progress = self.is_progress().then_some(true);
+        Yield { request, options, payload }.into()
+    }
+}
+
+pub fn id(number: u64) -> RequestId {
+    RequestId::new(number).expect("the model counts from 1")
+}
+
+// Messages of a peer that is none of ours.
+
+pub fn register(request: u64, options: RegisterOptions, procedure: Procedure) -> Message {
+    Register { request: id(request), options, procedure: name(procedure) }.into()
+}
+
+pub fn unregister(request: u64, registration: RegistrationId) -> Message {
+    Unregister { request: id(request), registration }.into()
+}
+
+pub fn call(request: u64, options: CallOptions, procedure: Procedure, payload: Payload) -> Message {
+    Call { request: id(request), options, procedure: name(procedure), payload }.into()
+}
+
+pub fn call_options(more: bool, willing: bool, timeout: u64) -> CallOptions {
+    let mut options = CallOptions::default();
+    options.progress = more.then_some(true);
+    options.receive_progress = willing.then_some(true);
+    options.timeout = (timeout > 0).then_some(Millis(timeout));
+    options
+}
+
+pub fn cancel(request: u64, mode: Option<Mode>) -> Message {
+    let mut options = CancelOptions::default();
+    options.mode = mode.map(CancelMode::from);
+    Cancel { request: id(request), options }.into()
+}
+
+pub fn error(kind: RequestKind, request: u64, payload: Payload) -> Message {
+    let (details, error) = (ErrorDetails::default(), Uri::from_static(FAILED));
+    Error { kind, request: id(request), details, error, payload }.into()
+}
+
+pub fn goodbye(reason: Uri) -> Message {
+    Goodbye { details: CloseDetails::default(), reason }.into()
+}
+
+pub fn abort() -> Message {
+    let (details, payload) = (CloseDetails::default(), Payload::empty());
+    wamp_proto::message::Abort { details, reason: uri::PROTOCOL_VIOLATION, payload }.into()
+}
+
+/// As the specification writes it.
+pub fn json(message: &Message) -> String {
+    let octets = message.encode(Serializer::Json).expect("what the model says can be said in JSON");
+    String::from_utf8_lossy(&octets).into_owned()
+}

@@ -1,0 +1,28 @@
+//! A part of a world that its copies have in common until one of them changes it, so that a copy of a world
+//! costs what the next step touches.
+
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+
+#[derive(Clone)]
+pub struct Shared<T>(Rc<T>);
+
+impl<T> Shared<T> {
+    pub fn new(value: T) -> Self {
+        Shared(Rc::new(value))
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Clone> DerefMut for Shared<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        Rc::make_mut(&mut self.0)
+    }
+}

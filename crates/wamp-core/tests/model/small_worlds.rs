@@ -1,0 +1,265 @@
+//! The small worlds that are explored exhaustively: two callers A and B with a call each, and a callee C that
+//! answers each with a progressive and a last result; and then a cancel, a timeout and somebody leaving, at any
+//! time. Every mode meets every way to leave, every one who leaves, and each of the two calls timing out.
+
+use crate::exhaustive::{Small, compare_reduced, explore_all};
+use crate::said::{Answer, Mode};
+use crate::setup::{Kind, Setup};
+use crate::step::Step;
+
+const A: usize = 0;
+const B: usize = 1;
+const C: usize = 2;
+const D: usize = 3;
+
+const TWO: &[Answer] = &[Answer::Progress, Answer::Result];
+
+fn call(client: usize, procedure: u8, timeout: u64) -> Step {
+    Step::Call { client, procedure, willing: true, more: false, timeout }
+}
+
+fn upload(client: usize, procedure: u8, timeout: u64) -> Step {
+    Step::Call { client, procedure, willing: true, more: true, timeout }
+}
+
+fn chunk(client: usize, last: bool) -> Step {
+    Step::Chunk { client, call: 0, last }
+}
+
+fn cancel(mode: Mode) -> Step {
+    Step::Cancel { client: A, call: 0, mode }
+}
+
+fn three(callee: Kind, procedure: u8) -> Setup {
+    Setup { clients: vec![Kind::ours(), Kind::ours(), callee], offers: vec![(C, procedure)], strict: false }
+}
+
+/// The ways to leave, by who leaves.
+const LEAVING: [fn(usize) -> Step; 5] = [
+    |client| Step::Leave { client },
+    |client| Step::Cut { client },
+    |client| Step::Die { client },
+    |client| Step::Abort { client },
+    |client| Step::Kick { client },
+];
+
+const CANCELS: [&[Mode]; 5] = [
+    &[Mode::Skip],
+    &[Mode::Kill],
+    &[Mode::KillNoWait],
+    &[Mode::Kill, Mode::KillNoWait],
+    &[Mode::Kill, Mode::Skip],
+];
+
+/// A and B call C; A cancels in these modes, one after the other; one leaves; a call has a timeout.
+fn calls(callee: Kind, modes: &[Mode], leaves: Option<Step>, timeouts: [u64; 2]) -> Small {
+    let mut scripts = vec![vec![call(A, 0, timeouts[A])], vec![call(B, 0, timeouts[B])], vec![]];
+    scripts[A].extend(modes.iter().map(|mode| cancel(*mode)));
+    match leaves {
+        Some(
+            Step::Leave { client }
+            | Step::Cut { client }
+            | Step::Die { client }
+            | Step::Abort { client }
+            | Step::Kick { client },
+        ) => scripts[client].extend(leaves),
+        _ => scripts[C].extend(leaves),
+    }
+    let name = format!("cancel {modes:?}, leaves {leaves:?}, timeouts {timeouts:?}");
+    Small { name, setup: three(callee, 0), scripts, answers: TWO.to_vec() }
+}
+
+/// A cancel, a timeout and somebody leaving in one world. Of modes, leavers and ways each meets each.
+fn triples(mode: Mode) -> Vec<Small> {
+    let at = Mode::ALL.iter().position(|other| *other == mode).unwrap_or_default();
+    let worlds = [A, B, C].map(|leaver| {
+        let leaves = LEAVING[(at + leaver) % 3](leaver);
+        let timeouts = if (at + leaver) % 2 == 0 { [0, 100] } else { [100, 0] };
+        calls(Kind::ours(), &[mode], Some(leaves), timeouts)
+    });
+    worlds.into()
+}
+
+#[test]
+fn skip_timeout_and_leaving() {
+    explore_all("three", triples(Mode::Skip));
+}
+
+#[test]
+fn kill_timeout_and_leaving() {
+    explore_all("three", triples(Mode::Kill));
+}
+
+#[test]
+fn killnowait_timeout_and_leaving() {
+    explore_all("three", triples(Mode::KillNoWait));
+}
+
+#[test]
+fn everybody_leaves_in_every_way() {
+    let worlds = LEAVING
+        .iter()
+        .flat_map(|leaves| [A, B, C].map(|leaver| calls(Kind::ours(), &[], Some(leaves(leaver)), [0, 0])));
+    explore_all("leaving", worlds.collect());
+}
+
+#[test]
+fn every_cancel_meets_abort_and_being_closed() {
+    let mut worlds = Vec::new();
+    for leaves in &LEAVING[3..] {
+        for leaver in [A, B, C] {
+            for modes in &CANCELS[..3] {
+                worlds.push(calls(Kind::ours(), modes, Some(leaves(leaver)), [0, 0]));
+            }
+            worlds.push(calls(Kind::ours(), &[], Some(leaves(leaver)), [100, 0]));
+        }
+    }
+    explore_all("leaving", worlds);
+}
+
+#[test]
+fn every_cancel_meets_every_timeout() {
+    let worlds = CANCELS
+        .iter()
+        .flat_map(|modes| [[0, 100], [100, 0]].map(|timeouts| calls(Kind::ours(), modes, None, timeouts)));
+    explore_all("cancel", worlds.collect());
+}
+
+#[test]
+fn a_callee_that_takes_no_interrupt() {
+    let mut features = Kind::ALL_FEATURES;
+    features.callee_canceling = false;
+    let callee = Kind::raw(features);
+    let mut worlds = Vec::new();
+    for modes in &CANCELS[..3] {
+        worlds.push(calls(callee, modes, None, [100, 0]));
+        worlds.push(calls(callee, modes, Some(Step::Leave { client: C }), [0, 0]));
+        worlds.push(calls(callee, modes, Some(Step::Cut { client: A }), [0, 0]));
+    }
+    explore_all("no INTERRUPT", worlds);
+}
+
+#[test]
+fn a_callee_that_answers_a_kill_itself() {
+    let mut worlds = Vec::new();
+    for (modes, leaves) in [
+        (&[Mode::Kill][..], None),
+        (&[Mode::Kill], Some(Step::Leave { client: C })),
+        (&[Mode::Kill], Some(Step::Cut { client: A })),
+        (&[Mode::Kill, Mode::KillNoWait], None),
+    ] {
+        let mut small = calls(Kind::ours(), modes, leaves, [0, 0]);
+        small.scripts[C].insert(0, Step::AnswerCancelMyself { client: C, invocation: 0 });
+        worlds.push(small);
+    }
+    explore_all("answers itself", worlds);
+}
+
+#[test]
+fn a_callee_that_watches_the_timeout_itself() {
+    let mut worlds = Vec::new();
+    for modes in &CANCELS[..4] {
+        let mut scripts = vec![vec![call(A, 2, 100)], vec![call(B, 2, 0)], vec![]];
+        scripts[A].extend(modes.iter().map(|mode| cancel(*mode)));
+        let name = format!("cancel {modes:?}");
+        worlds.push(Small { name, setup: three(Kind::ours(), 2), scripts, answers: TWO.to_vec() });
+    }
+    explore_all("forward_timeout", worlds);
+}
+
+#[test]
+fn a_call_in_chunks() {
+    let mut worlds = Vec::new();
+    let mut add = |timeout: u64, acts: &[Step], of_callee: &[Step]| {
+        let mut scripts = vec![vec![upload(A, 0, timeout)], vec![call(B, 0, 0)], of_callee.to_vec()];
+        scripts[A].extend_from_slice(acts);
+        let name = format!("timeout {timeout}, {acts:?}, callee {of_callee:?}");
+        worlds.push(Small { name, setup: three(Kind::ours(), 0), scripts, answers: TWO.to_vec() });
+    };
+    let (next, last) = (chunk(A, false), chunk(A, true));
+    add(0, &[next, last], &[]);
+    add(100, &[next, last], &[]);
+    for mode in Mode::ALL {
+        add(0, &[next, cancel(mode), last], &[]);
+        add(100, &[cancel(mode), last], &[]);
+    }
+    for leaves in LEAVING {
+        add(0, &[next, leaves(A)], &[]);
+        add(0, &[next, last], &[leaves(C)]);
+    }
+    add(0, &[last], &[Step::Unregister { client: C, procedure: 0 }]);
+    explore_all("chunks", worlds);
+}
+
+#[test]
+fn a_call_in_chunks_to_one_of_two_callees() {
+    let setup = Setup {
+        clients: vec![Kind::ours(), Kind::ours(), Kind::ours(), Kind::ours()],
+        offers: vec![(C, 1), (D, 1)],
+        strict: false,
+    };
+    let mut worlds = Vec::new();
+    for leaves in [None, Some(Step::Unregister { client: C, procedure: 1 }), Some(Step::Leave { client: C })]
+    {
+        let scripts = vec![
+            vec![upload(A, 1, 0), chunk(A, false), chunk(A, true)],
+            vec![call(B, 1, 0)],
+            leaves.into_iter().collect(),
+            vec![],
+        ];
+        let name = format!("{leaves:?}");
+        worlds.push(Small { name, setup: setup.clone(), scripts, answers: TWO.to_vec() });
+    }
+    explore_all("shared", worlds);
+}
+
+#[test]
+fn a_session_that_calls_itself() {
+    let setup = Setup { clients: vec![Kind::ours(), Kind::ours()], offers: vec![(A, 0)], strict: false };
+    let mut worlds = Vec::new();
+    for leaves in LEAVING {
+        for modes in [&[][..], &[Mode::Kill], &[Mode::KillNoWait]] {
+            let mut scripts = vec![vec![call(A, 0, 0)], vec![call(B, 0, 0)]];
+            scripts[A].extend(modes.iter().map(|mode| cancel(*mode)));
+            scripts[A].push(leaves(A));
+            let name = format!("cancel {modes:?}, {:?}", leaves(A));
+            worlds.push(Small { name, setup: setup.clone(), scripts, answers: TWO.to_vec() });
+        }
+    }
+    explore_all("self-call", worlds);
+}
+
+#[test]
+fn the_router_shuts_down() {
+    let mut worlds = vec![
+        calls(Kind::ours(), &[], Some(Step::Shutdown), [0, 0]),
+        calls(Kind { mute: true, ..Kind::raw(Kind::ALL_FEATURES) }, &[], Some(Step::Shutdown), [0, 0]),
+    ];
+    // With a cancel, A and its callee alone: everybody's GOODBYE in every order is too much.
+    let setup = Setup { clients: vec![Kind::ours(), Kind::ours()], offers: vec![(1, 0)], strict: false };
+    for modes in CANCELS {
+        for timeout in [0, 100] {
+            let mut scripts = vec![vec![call(A, 0, timeout)], vec![Step::Shutdown]];
+            scripts[A].extend(modes.iter().map(|mode| cancel(*mode)));
+            let name = format!("cancel {modes:?}, timeout {timeout}");
+            worlds.push(Small { name, setup: setup.clone(), scripts, answers: TWO.to_vec() });
+        }
+    }
+    explore_all("shutdown", worlds);
+}
+
+#[test]
+fn a_callee_unregisters() {
+    let unregister = Some(Step::Unregister { client: C, procedure: 0 });
+    let worlds = CANCELS[..3].iter().map(|modes| calls(Kind::ours(), modes, unregister, [0, 0]));
+    explore_all("unregister", worlds.collect());
+}
+
+#[test]
+fn what_is_left_out_leads_nowhere_else() {
+    compare_reduced(&calls(Kind::ours(), &[Mode::Kill], None, [0, 0]));
+    compare_reduced(&calls(Kind::ours(), &[Mode::Skip], None, [0, 100]));
+    compare_reduced(&calls(Kind::ours(), &[], Some(Step::Leave { client: B }), [0, 0]));
+    compare_reduced(&calls(Kind::ours(), &[], Some(Step::Cut { client: C }), [0, 0]));
+    compare_reduced(&calls(Kind::ours(), &[], Some(Step::Shutdown), [0, 0]));
+}

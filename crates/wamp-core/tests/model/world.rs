@@ -1,0 +1,365 @@
+//! A realm, its clients, and a wire in each direction for each of them: the router's side of it.
+//!
+//! Every input goes to the machine under test and to the model of it, and what comes out must be the same.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hash};
+use std::rc::Rc;
+
+use foldhash::fast::FixedState;
+use wamp_core::Time;
+use wamp_core::router::{Closing, Event, Join, Realm};
+use wamp_core::session::{self, Session};
+use wamp_proto::message::HelloDetails;
+use wamp_proto::{Message, uri};
+
+use crate::client::Client;
+use crate::coverage::Coverage;
+use crate::dealer::{Dealer, Input};
+use crate::endpoint::Told;
+use crate::ledger::{Broken, Ledger};
+use crate::said::{Names, Procedure, Said, Tag, json, said};
+use crate::setup::Setup;
+use crate::shared::Shared;
+use crate::step::Step;
+
+/// What is on a wire.
+#[derive(Clone, Debug)]
+pub enum Frame {
+    Message(Rc<Message>),
+    Garbage,
+    /// The link is gone.
+    Eof,
+}
+
+#[derive(Clone)]
+pub struct World {
+    pub now: Time,
+    pub realm: Shared<Realm>,
+    pub clients: Vec<Shared<Client>>,
+    pub dealer: Shared<Dealer>,
+    pub ledger: Shared<Ledger>,
+    pub names: Shared<Names>,
+    /// Which REGISTER was for which procedure.
+    asked: Shared<Vec<(usize, u64, Procedure)>>,
+    /// How many realm sessions each wire has seen closed.
+    over: Vec<usize>,
+    pub shut_down: bool,
+    /// For each machine, the hash of all that ever went into it; the realm is the last.
+    histories: Vec<(u64, u64)>,
+    /// What crossed which end of which wire.
+    pub log: Option<Vec<String>>,
+}
+
+impl World {
+    pub fn new(setup: &Setup, log: bool, cover: &mut Coverage) -> Result<Self, Broken> {
+        let mut world = Self {
+            now: Time::ORIGIN,
+            realm: Shared::new(Realm::new(setup.config(), 7)),
+            clients: Vec::new(),
+            dealer: Shared::new(Dealer::new(setup.rules())),
+            ledger: Shared::new(Ledger::new(&setup.clients)),
+            names: Shared::new(Names::new()),
+            asked: Shared::new(Vec::new()),
+            over: Vec::new(),
+            shut_down: false,
+            histories: vec![(0, 0); setup.clients.len() + 1],
+            log: log.then(Vec::new),
+        };
+        for kind in &setup.clients {
+            let mut session = kind.ours.then(|| {
+                let config = session::Config::new("realm1");
+                Session::new(world.now, config, 1)
+            });
+            let mut details = HelloDetails::default();
+            details.roles = kind.roles();
+            if let Some(Message::Hello(hello)) = session.as_mut().and_then(Session::poll_transmit) {
+                details = hello.details;
+            }
+            let join = Join { details, serializer: kind.serializer, max_message: 1 << 20 };
+            let key = world.realm.join(world.now, join).map_err(|(_, text)| text)?;
+            world.dealer.join(kind.features);
+            let (_, welcome) = world.realm.poll_transmit().ok_or("no WELCOME")?;
+            if let Some(session) = &mut session {
+                session.handle_message(world.now, welcome);
+                while session.poll_event().is_some() {}
+            }
+            world.clients.push(Shared::new(Client::new(*kind, key, session)));
+        }
+        for (client, procedure) in &setup.offers {
+            world.step(&Step::Register { client: *client, procedure: *procedure }, cover)?;
+            world.settle(cover)?;
+        }
+        Ok(world)
+    }
+
+    /// Hands over all messages, in some order.
+    pub fn settle(&mut self, cover: &mut Coverage) -> Result<bool, Broken> {
+        let mut any = false;
+        loop {
+            let mut quiet = true;
+            for client in 0..self.clients.len() {
+                quiet &= !self.step(&Step::Up { client, count: 1 }, cover)?;
+                quiet &= !self.step(&Step::Down { client }, cover)?;
+            }
+            if quiet {
+                return Ok(any);
+            }
+            any = true;
+        }
+    }
+
+    /// Takes note of an input of a machine, for the key of this world. When it was matters only to a machine
+    /// that watches timeouts after it.
+    pub fn record(&mut self, machine: usize, input: impl Hash) {
+        let timed = match self.clients.get(machine) {
+            Some(client) => client.watches_timeouts(),
+            None => self.realm.poll_timeout().is_some(),
+        };
+        let (a, b) = &mut self.histories[machine];
+        let input = (timed.then_some(self.now), input);
+        *a = FixedState::with_seed(1).hash_one((*a, &input));
+        *b = FixedState::with_seed(2).hash_one((*b, &input));
+    }
+
+    /// What tells this world from others. The machines are deterministic, so that two worlds whose machines
+    /// have had the same inputs in the same order are the same, wires and all.
+    pub fn key(&self) -> u128 {
+        let key = (self.now, &self.histories);
+        let (a, b) = (FixedState::with_seed(3).hash_one(key), FixedState::with_seed(4).hash_one(key));
+        u128::from(a) << 64 | u128::from(b)
+    }
+
+    pub fn note(&mut self, text: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.log {
+            log.push(text());
+        }
+    }
+
+    /// The router reads these from a client, in one batch.
+    pub fn read(&mut self, from: usize, frames: Vec<Frame>, cover: &mut Coverage) -> Result<(), Broken> {
+        let key = self.clients[from].key;
+        let single = frames.len() == 1;
+        let mut leaving = None;
+        let mut inputs = Vec::with_capacity(frames.len());
+        for frame in frames {
+            match frame {
+                Frame::Message(message) => {
+                    self.note(|| format!("    client {from} ═▶ router  {}", json(&message)));
+                    let said = said(&message, &self.names);
+                    if let Said::Register { request, procedure } = said {
+                        self.asked.push((from, request, procedure));
+                    }
+                    if let Said::Goodbye { .. } | Said::Abort { .. } = said {
+                        leaving.get_or_insert(matches!(said, Said::Abort { .. }));
+                    }
+                    self.realm.handle_message(self.now, key, Rc::unwrap_or_clone(message));
+                    inputs.push(Input::Said(said));
+                }
+                Frame::Garbage => {
+                    self.note(|| format!("    client {from} ═▶ router  (garbage)"));
+                    self.ledger.sins(from);
+                    self.realm.handle_garbage(self.now, key, "this is no message");
+                    inputs.push(Input::Garbage);
+                }
+                Frame::Eof => {
+                    self.note(|| format!("    client {from} ═▶ router  (the link is gone)"));
+                    leaving = Some(true);
+                    self.clients[from].readable = false;
+                    self.realm.handle_closed(self.now, key);
+                    inputs.push(Input::Lost);
+                }
+            }
+        }
+        self.record(self.clients.len(), (from, &inputs));
+        // In a batch the last message may follow others, which are answered.
+        if let Some(gone) = leaving.filter(|_| single) {
+            self.ledger.left(from, gone);
+        }
+        let written = self.written()?;
+        if let Some(gone) = leaving {
+            self.ledger.left(from, gone);
+        }
+        let chosen = |wanted: Tag| {
+            let invoked = |said: &Said| matches!(said, Said::Invocation { tag, .. } if *tag == wanted);
+            written.iter().find(|(_, said)| invoked(said)).map(|(to, _)| *to)
+        };
+        for input in &inputs {
+            self.dealer.handle(self.now, from, input, &chosen, cover);
+        }
+        self.compare(written)
+    }
+
+    /// The router's operator closes a session.
+    pub fn kick(&mut self, client: usize, cover: &mut Coverage) -> Result<(), Broken> {
+        self.realm.close(self.now, self.clients[client].key, uri::KILLED, "closed by the operator");
+        self.record(self.clients.len(), (client, "kick"));
+        self.dealer.handle(self.now, client, &Input::Kick, &|_| None, cover);
+        let written = self.written()?;
+        self.compare(written)
+    }
+
+    /// The router does not read from a client for a while, or reads again.
+    pub fn hold(&mut self, client: usize, hold: bool) -> bool {
+        let its = &mut self.clients[client];
+        if its.held == hold || !its.readable {
+            return false;
+        }
+        its.held = hold;
+        let key = its.key;
+        if hold {
+            self.realm.hold(self.now, key);
+        } else {
+            self.realm.release(self.now, key);
+        }
+        self.dealer.hold(self.now, client, hold);
+        self.record(self.clients.len(), (client, hold, self.now));
+        true
+    }
+
+    pub fn shut_down(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
+        self.shut_down = true;
+        self.realm.shut_down(self.now);
+        self.record(self.clients.len(), "shutdown");
+        self.dealer.shut_down(self.now, cover);
+        let written = self.written()?;
+        self.compare(written)
+    }
+
+    /// The router looks at the clock.
+    pub fn expire(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
+        self.realm.handle_timeout(self.now);
+        self.record(self.clients.len(), "time");
+        self.dealer.handle_timeout(self.now, cover);
+        let written = self.written()?;
+        self.compare(written)
+    }
+
+    /// What the router has written, on the wires.
+    fn written(&mut self) -> Result<Vec<(usize, Said)>, Broken> {
+        let mut written = Vec::new();
+        while let Some((key, message)) = self.realm.poll_transmit() {
+            let to = self.clients.iter().position(|client| client.key == key).ok_or("a message to nobody")?;
+            if let Message::Registered(registered) = &message {
+                let request = registered.request.get();
+                let asked = self.asked.iter().find(|asked| (asked.0, asked.1) == (to, request));
+                let procedure = asked.map(|asked| asked.2).ok_or("REGISTERED without REGISTER")?;
+                self.names.insert(registered.registration, procedure);
+                self.clients[to].registered(registered.registration, procedure);
+            }
+            self.note(|| format!("    router ─▶ client {to}  {}", json(&message)));
+            let said = said(&message, &self.names);
+            message
+                .encode_head(self.clients[to].kind.serializer, &mut Vec::new())
+                .map_err(|error| format!("{said:?} to client {to} cannot be written: {error}"))?;
+            self.ledger.heard(to, &said)?;
+            if self.clients[to].writable {
+                self.clients[to].down.push_back(Frame::Message(Rc::new(message)));
+            }
+            written.push((to, said));
+        }
+        while let Some(event) = self.realm.poll_event() {
+            let (session, closing) = match event {
+                Event::Closed { session, closing } => (session, closing),
+                Event::CallEnded { session } => {
+                    if self.clients.iter().all(|client| client.key != session || !client.held) {
+                        return Err("a session is said to be held that is not".to_owned());
+                    }
+                    continue;
+                }
+                other => return Err(format!("an event that the model does not know: {other:?}")),
+            };
+            let of = self.clients.iter().position(|client| client.key == session).ok_or("nobody closed")?;
+            self.over.push(of);
+            if closing == Closing::Abort && self.clients[of].writable {
+                let client = &mut self.clients[of];
+                client.writable = false;
+                client.readable = false;
+                client.up = VecDeque::new();
+                client.down.push_back(Frame::Eof);
+            }
+        }
+        Ok(written)
+    }
+
+    /// Compares the realm with the model of it.
+    fn compare(&mut self, mut written: Vec<(usize, Said)>) -> Result<(), Broken> {
+        let mut expected = std::mem::take(&mut self.dealer.out);
+        if std::mem::take(&mut self.dealer.unordered) {
+            for client in 0..self.clients.len() {
+                // Whatever the order, GOODBYE comes last.
+                let last = written.iter().rposition(|(to, _)| *to == client);
+                let goodbye =
+                    |(to, said): &(usize, Said)| *to == client && matches!(said, Said::Goodbye { .. });
+                if written.iter().position(goodbye).is_some_and(|goodbye| Some(goodbye) != last) {
+                    return Err(format!("GOODBYE to client {client} is not the last message"));
+                }
+            }
+            written.sort();
+            expected.sort();
+        } else {
+            // The wires are independent of each other.
+            written.sort_by_key(|(to, _)| *to);
+            expected.sort_by_key(|(to, _)| *to);
+        }
+        if written != expected {
+            return Err(format!("the router says {written:?}, where it should say {expected:?}"));
+        }
+        let mut over = std::mem::take(&mut self.over);
+        let mut closed = std::mem::take(&mut self.dealer.closed);
+        over.sort_unstable();
+        closed.sort_unstable();
+        if over != closed {
+            return Err(format!("the sessions of {over:?} are over, where {closed:?} should be"));
+        }
+        self.check_tables()
+    }
+
+    /// No table of the realm holds what is not alive.
+    fn check_tables(&self) -> Result<(), Broken> {
+        let sizes = self.realm.sizes();
+        let deadlines = self.dealer.deadlines();
+        let found = (sizes.sessions, sizes.calls, sizes.registrations, sizes.deadlines);
+        let expected =
+            (self.dealer.sessions(), self.dealer.calls(), self.dealer.registrations(), deadlines.len());
+        if let Some(broken) = &self.dealer.broken {
+            return Err(broken.clone());
+        }
+        if found != expected {
+            return Err(format!(
+                "the realm holds {found:?} sessions, calls, registrations and deadlines, where {expected:?} are alive"
+            ));
+        }
+        let (found, expected) = (self.realm.poll_timeout(), deadlines.iter().min().copied());
+        if found != expected {
+            return Err(format!("the realm's next deadline is {found:?}, where it should be {expected:?}"));
+        }
+        let (stats, counts) = (self.realm.stats(), self.dealer.counts);
+        let found =
+            (stats.late, stats.unsolicited, stats.timeouts, stats.violations, stats.results, stats.chunks);
+        let expected = (
+            counts.late,
+            counts.unsolicited,
+            counts.timeouts,
+            counts.violations,
+            counts.results,
+            counts.chunks,
+        );
+        if found != expected {
+            return Err(format!(
+                "the realm counts {found:?} late, unsolicited, timeouts, violations, results and chunks, \
+                 where it should count {expected:?}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The next deadline of all machines.
+    pub fn deadline(&self) -> Option<Time> {
+        self.clients.iter().filter_map(|client| client.deadline()).chain(self.realm.poll_timeout()).min()
+    }
+
+    pub fn tell(&mut self, client: usize, told: &[Told]) -> Result<(), Broken> {
+        told.iter().try_for_each(|told| self.ledger.told(client, told))
+    }
+}
