@@ -245,6 +245,7 @@ fn run(seed: u64, cover: &mut Coverage) -> usize {
     steps.len()
 }
 
+// behaviour 9
 #[test]
 fn calls_end_once_whatever_happens() {
     let runs = number("MODEL_RUNS").unwrap_or(RUNS);
