@@ -173,7 +173,7 @@ mod tests {
             ("a1.b2.c3.d4.e325", Some(3), None),
             ("a1.b2.c55.d4.e5", None, Some(4)),
             // The specification says here that no prefix matches, and two paragraphs before that a prefix may end
-            // within a component. We take the second, as others do.
+            // within a component. We take the second.
             ("a1.b2.c33.d4.e5", Some(2), Some(5)),
             ("a1.b2.c88.d4.e5.f6.g7", None, Some(6)),
             ("a2.b2.c2.d2.e2", None, None),
