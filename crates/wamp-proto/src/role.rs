@@ -1,9 +1,10 @@
 //! Roles and features: what a peer announces in HELLO and WELCOME that it can do.
 
 use crate::error::{EncodeError, Fault};
-use crate::message::Extra;
+use crate::id::MAX_ID;
 use crate::message::extra::Keeper;
-use crate::message::wire::{Field, Source, write_key};
+use crate::message::wire::{Field, Source, Wire, write_key};
+use crate::message::{Extra, Total};
 use crate::serializer::{Format, Reader, Token};
 
 /// A role of a peer.
@@ -126,11 +127,19 @@ impl Feature {
     }
 }
 
+/// The key of [`Features::credit`].
+const CREDIT: &str = "_progress_credit";
+
 /// The features that a role announces. One that is there but is not a boolean counts as not announced.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Features {
     announced: u32,
     denied: u32,
+    /// The octets that this peer grants at once to every stream that it will receive in this role: results for
+    /// a caller, chunks for a callee, both for a dealer. Whoever announces it speaks
+    /// [CREDIT](crate::message::Credit). In HELLO and WELCOME it is `_progress_credit`; what is no integer
+    /// between 0 and 2^53 there counts as not announced.
+    pub credit: Option<u64>,
     /// Keys that are no feature known here.
     pub extra: Extra,
     /// Keys beside `features` in the role's dict.
@@ -156,6 +165,13 @@ impl Features {
         self.announced & feature.bit() != 0
     }
 
+    /// These features, and so many octets of credit for each stream.
+    #[must_use]
+    pub fn with_credit(mut self, octets: u64) -> Self {
+        self.credit = Some(octets.min(MAX_ID));
+        self
+    }
+
     fn given(&self) -> impl Iterator<Item = (&'static str, bool)> + '_ {
         let given = self.announced | self.denied;
         Feature::ALL.iter().filter(move |(f, _)| given & f.bit() != 0).map(|(f, name)| (*name, self.has(*f)))
@@ -166,6 +182,14 @@ impl Features {
         let Token::Dict(mut dict) = source.reader.value()? else { return Ok(()) };
         while source.reader.entry(&mut dict)? {
             let key = source.key()?;
+            if &*key == CREDIT {
+                self.credit = Total::read(source)?.0;
+                if self.credit.is_none() {
+                    extra.keep();
+                }
+                extra.next();
+                continue;
+            }
             let feature = Feature::from_name(&key);
             match (feature, source.try_bool()?) {
                 (Some(feature), Some(true)) => self.announced |= feature.bit(),
@@ -201,7 +225,7 @@ impl Features {
     }
 
     fn write_role<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let flags = self.given().count() + self.extra.len();
+        let flags = self.given().count() + usize::from(self.credit.is_some()) + self.extra.len();
         let mut role = F::begin_dict(out, Some(usize::from(flags > 0) + self.role_extra.len()));
         if flags > 0 {
             write_key::<F>(out, &mut role, "features")?;
@@ -209,6 +233,10 @@ impl Features {
             for (name, value) in self.given() {
                 write_key::<F>(out, &mut dict, name)?;
                 F::bool(out, value);
+            }
+            if let Some(octets) = self.credit {
+                write_key::<F>(out, &mut dict, CREDIT)?;
+                F::unsigned(out, octets);
             }
             self.extra.write::<F>(out, &mut dict)?;
             F::end_dict(out, dict);

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use wamp_proto::message::{CancelMode, InvocationPolicy, MatchPolicy, Millis, RequestKind};
-use wamp_proto::{Limits, Message, Payload, RequestId, Serializer};
+use wamp_proto::{Limits, Message, Payload, RequestId, Role, Serializer};
 
-/// All 25, with every key of their options that this crate knows.
+/// All 25 and the extension, with every key of their options that this crate knows.
 const MESSAGES: &[&str] = &[
-    r#"[1,"realm1",{"roles":{"caller":{"features":{"progressive_call_results":true,"call_canceling":false}},"callee":{},"publisher":{},"subscriber":{}},"agent":"a","authmethods":["anonymous","ticket"],"authid":"joe","authrole":"user"}]"#,
+    r#"[1,"realm1",{"roles":{"caller":{"features":{"progressive_call_results":true,"call_canceling":false,"_progress_credit":65536}},"callee":{},"publisher":{},"subscriber":{}},"agent":"a","authmethods":["anonymous","ticket"],"authid":"joe","authrole":"user"}]"#,
     r#"[2,9129137332,{"roles":{"dealer":{"features":{"progressive_call_results":true}},"broker":{}},"agent":"a","realm":"realm1","authid":"joe","authrole":"user","authmethod":"ticket","authprovider":"static"}]"#,
     r#"[3,{"message":"The realm does not exist."},"wamp.error.no_such_realm"]"#,
     r#"[3,{},"wamp.error.no_such_realm",[1],{"a":2}]"#,
@@ -34,6 +34,8 @@ const MESSAGES: &[&str] = &[
     r#"[68,6131533,9823526,{"progress":true,"receive_progress":true,"timeout":7,"procedure":"com.myapp.x","caller":3,"caller_authid":"a","caller_authrole":"b"},["johnny"]]"#,
     r#"[69,6131533,{"mode":"kill","reason":"wamp.error.timeout"}]"#,
     r#"[70,6131533,{"progress":true,"ppt_scheme":"x"},[],{"userid":123,"karma":10}]"#,
+    r#"[256,6131533,{},98304]"#,
+    r#"[256,6131533,{"chunks":true},9007199254740992]"#,
 ];
 
 fn decode(serializer: Serializer, frame: &Bytes) -> Message {
@@ -63,7 +65,7 @@ fn each_message_passes_through_each_serializer_unchanged() {
             assert_eq!(again.encode(*serializer).unwrap(), frame, "{serializer}");
         }
     }
-    assert_eq!(codes.len(), 25);
+    assert_eq!(codes.len(), 26);
 }
 
 #[test]
@@ -81,6 +83,32 @@ fn what_is_read_is_what_was_written() {
     assert_eq!(cancel.options.mode, Some(CancelMode::KillNoWait));
     let Message::Error(error) = from_json(MESSAGES[7]) else { panic!("not an ERROR") };
     assert_eq!(error.kind, RequestKind::Call);
+}
+
+#[test]
+fn a_credit_that_is_no_number_of_octets_grants_nothing_and_is_no_violation() {
+    let table = [("0", Some(0)), ("9007199254740992", Some(1 << 53)), ("9007199254740993", None), ("-1", None)];
+    let others = [("1.5", None), ("\"7\"", None), ("null", None), ("[[{}]]", None), ("3.0", Some(3))];
+    for (total, read) in table.into_iter().chain(others) {
+        let Message::Credit(credit) = from_json(&format!("[256,1,{{}},{total}]")) else { panic!("{total}") };
+        assert_eq!(credit.total.0, read, "{total}");
+        let hello = format!(r#"[1,"r",{{"roles":{{"caller":{{"features":{{"_progress_credit":{total}}}}}}}}}]"#);
+        let Message::Hello(hello) = from_json(&hello) else { panic!("{total}") };
+        assert_eq!(hello.details.roles.get(Role::Caller).unwrap().credit, read, "{total}");
+    }
+    let truncated = Bytes::from_static(b"[256,1,{},[[");
+    Message::decode(Serializer::Json, &truncated, &Limits::default()).unwrap_err();
+}
+
+#[test]
+fn the_length_of_a_message_is_known_before_it_is_written() {
+    for written in MESSAGES {
+        let message = from_json(written);
+        for serializer in Serializer::ALL {
+            let message = message.clone().transcode(*serializer).unwrap();
+            assert_eq!(message.octets(*serializer).unwrap(), message.encode(*serializer).unwrap().len());
+        }
+    }
 }
 
 // behaviour 60

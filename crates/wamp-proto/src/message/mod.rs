@@ -1,9 +1,10 @@
-//! The 25 messages of WAMP as typed structs, and [`Message`], which is any of them.
+//! The 25 messages of WAMP and one extension as typed structs, and [`Message`], which is any of them.
 //!
 //! A struct's fields are the elements of the message in their order; options and details are structs with
 //! the keys of the specification, and keep other keys as they came. Elements that follow the last known one
 //! are dropped. A new message is a struct made with `message!` and a row in the table below.
 
+mod credit;
 mod define;
 pub(crate) mod extra;
 mod failure;
@@ -15,6 +16,7 @@ pub(crate) mod wire;
 
 use bytes::Bytes;
 
+pub use credit::{Credit, CreditOptions, Total};
 pub use extra::Extra;
 pub use failure::{Error, ErrorDetails, RequestKind};
 pub use options::{CancelMode, Discloser, InvocationPolicy, MatchPolicy, Millis, Ppt, Receivers};
@@ -161,6 +163,7 @@ messages! {
     Invocation,
     Interrupt,
     Yield,
+    Credit,
 }
 
 impl Message {
@@ -206,6 +209,16 @@ impl Message {
         let written: std::result::Result<(), EncodeError> =
             with_format!(serializer, F => self.write_head::<F>(out));
         written.inspect_err(|_| out.truncate(before))
+    }
+
+    /// How long the whole message is in this serializer.
+    ///
+    /// # Errors
+    /// As [`encode_head`](Self::encode_head).
+    pub fn octets(&self, serializer: Serializer) -> std::result::Result<usize, EncodeError> {
+        let mut head = Vec::with_capacity(64);
+        self.encode_head(serializer, &mut head)?;
+        Ok(head.len() + self.payload_tail().len() + serializer.end().len())
     }
 
     /// The octets between the head and [`Serializer::end`].
