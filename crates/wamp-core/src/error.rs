@@ -13,6 +13,9 @@ pub enum Misuse {
     /// The id names nothing that is under way.
     #[error("no such request is under way")]
     Unknown,
+    /// The dealer has not granted any credit for another chunk; `Event::Credit` tells when it has.
+    #[error("the router takes no more chunks of this call for now")]
+    NoCredit,
 }
 
 /// Why a reply to an invocation did not go out.
@@ -25,4 +28,7 @@ pub enum ReplyError {
     /// The caller did not ask for progressive results.
     #[error("the caller did not ask for progressive results")]
     NotAsked,
+    /// The dealer has not granted any credit for another progressive result; `Event::Credit` tells when it has.
+    #[error("the router takes no more results of this call for now")]
+    NoCredit,
 }

@@ -38,6 +38,7 @@
 //! ```
 
 pub mod auth;
+pub mod credit;
 mod deadlines;
 mod error;
 mod map;

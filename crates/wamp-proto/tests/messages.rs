@@ -87,12 +87,14 @@ fn what_is_read_is_what_was_written() {
 
 #[test]
 fn a_credit_that_is_no_number_of_octets_grants_nothing_and_is_no_violation() {
-    let table = [("0", Some(0)), ("9007199254740992", Some(1 << 53)), ("9007199254740993", None), ("-1", None)];
+    let table =
+        [("0", Some(0)), ("9007199254740992", Some(1 << 53)), ("9007199254740993", None), ("-1", None)];
     let others = [("1.5", None), ("\"7\"", None), ("null", None), ("[[{}]]", None), ("3.0", Some(3))];
     for (total, read) in table.into_iter().chain(others) {
         let Message::Credit(credit) = from_json(&format!("[256,1,{{}},{total}]")) else { panic!("{total}") };
         assert_eq!(credit.total.0, read, "{total}");
-        let hello = format!(r#"[1,"r",{{"roles":{{"caller":{{"features":{{"_progress_credit":{total}}}}}}}}}]"#);
+        let hello =
+            format!(r#"[1,"r",{{"roles":{{"caller":{{"features":{{"_progress_credit":{total}}}}}}}}}]"#);
         let Message::Hello(hello) = from_json(&hello) else { panic!("{total}") };
         assert_eq!(hello.details.roles.get(Role::Caller).unwrap().credit, read, "{total}");
     }

@@ -66,6 +66,7 @@ impl<R: ReadHalf> Link<R> {
             let span =
                 tracing::info_span!("session", id = %session.id(), realm = %realm.name(), peer = self.peer);
             let closing = self.session(&realm, session).instrument(span).await;
+            self.outbound.set_realm(None);
             if closing != Closing::Goodbye || self.router.is_closing() {
                 return;
             }
@@ -131,6 +132,7 @@ impl<R: ReadHalf> Link<R> {
         let join =
             Join { details: hello.details, serializer: self.serializer, max_message: self.max_message };
         let session = realm.join(&self.outbound, |machine, now| machine.join(now, join))?;
+        self.outbound.set_realm(Some(realm.clone()));
         Ok((realm.clone(), session))
     }
 
@@ -219,7 +221,7 @@ impl<R: ReadHalf> Link<R> {
                     let decoded = Message::decode(self.serializer, frame, &self.message_limits());
                     let is_garbage = decoded.is_err();
                     messages.push(decoded.map(|message| {
-                        let prepared = self.prepare(realm, session, &message);
+                        let prepared = self.prepare(realm, session, &message, frame.len());
                         Some((message, prepared))
                     }));
                     if is_garbage {
@@ -255,12 +257,12 @@ impl<R: ReadHalf> Link<R> {
         held
     }
 
-    fn prepare(&self, realm: &Realm, session: SessionKey, message: &Message) -> Prepared {
-        let payload = message.payload();
+    fn prepare(&self, realm: &Realm, session: SessionKey, message: &Message, octets: usize) -> Prepared {
+        let (payload, prepared) = (message.payload(), Prepared::sized(octets));
         if payload.len() < TRANSCODE_OUTSIDE {
-            return Prepared::none();
+            return prepared;
         }
-        Prepared::new(payload, &realm.transcodings(session, message))
+        prepared.transcoded(payload, &realm.transcodings(session, message))
     }
 
     /// The next item of a link that has no session.
@@ -346,7 +348,10 @@ async fn write_all<W: WriteHalf>(mut write: W, outbound: Arc<Outbound>, stall: D
                 () = outbound.killed() => return,
             }
         }
-        outbound.written(batch);
+        let left = outbound.written(batch);
+        if let Some(realm) = outbound.realm().filter(|_| !left.is_empty()) {
+            realm.with(|machine, now| left.into_iter().for_each(|watch| machine.handle_left(now, watch)));
+        }
     }
     if !outbound.is_dead() {
         let _ = timeout(LINGER, write.close()).await;

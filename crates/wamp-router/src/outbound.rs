@@ -1,15 +1,17 @@
 //! What leaves by a link: its queue, and the wake-ups around it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
-use wamp_core::router::Closing;
+use wamp_core::router::{Closing, Watch};
 use wamp_proto::{Message, Serializer};
 use wamp_transport::{Batch, Queue};
 
 use crate::Limits;
+use crate::realm::Realm;
 
 /// The outbound side of a link, shared by everybody who sends to it, its writer and its reader.
 #[derive(Debug)]
@@ -22,8 +24,14 @@ pub(crate) struct Outbound {
     /// The reader waits here for `fate`, and for the end of a call while it is held.
     changed: Notify,
     fate: Mutex<Option<Closing>>,
+    /// The realm of the session that the link carries now.
+    realm: Mutex<Option<Arc<Realm>>>,
     /// A writer that is in the middle of writing waits here for the end of the link.
     killed: Notify,
+    /// What the realm is told when it has left, by where in the queue that is; in order.
+    watches: Mutex<VecDeque<(u64, Watch)>>,
+    /// All octets that have left; changed under the lock of the queue.
+    left: AtomicU64,
     dead: AtomicBool,
     high_water: usize,
     low_water: usize,
@@ -49,7 +57,10 @@ impl Outbound {
             room: Notify::new(),
             changed: Notify::new(),
             fate: Mutex::new(None),
+            realm: Mutex::new(None),
             killed: Notify::new(),
+            watches: Mutex::default(),
+            left: AtomicU64::new(0),
             dead: AtomicBool::new(false),
             high_water: limits.high_water,
             low_water: limits.low_water,
@@ -135,6 +146,14 @@ impl Outbound {
         self.changed.notify_one();
     }
 
+    pub(crate) fn set_realm(&self, realm: Option<Arc<Realm>>) {
+        *self.realm.lock().unwrap_or_else(PoisonError::into_inner) = realm;
+    }
+
+    pub(crate) fn realm(&self) -> Option<Arc<Realm>> {
+        self.realm.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Something has happened that the reader may wait for.
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
@@ -184,13 +203,40 @@ impl Outbound {
         }
     }
 
-    /// Takes a written batch back.
-    pub(crate) fn written(&self, batch: Batch) {
+    /// Takes a written batch back. Returns what the realm is to be told of.
+    pub(crate) fn written(&self, batch: Batch) -> Vec<Watch> {
         let mut queue = self.queue();
+        let before = queue.octets();
         queue.recycle(batch);
-        if queue.octets() < self.low_water {
-            drop(queue);
+        let octets = queue.octets();
+        let left = self.left.load(Ordering::Relaxed) + (before - octets) as u64;
+        self.left.store(left, Ordering::Relaxed);
+        let watches = if octets < self.high_water { self.take_watches(left) } else { Vec::new() };
+        drop(queue);
+        if octets < self.low_water {
             self.room.notify_waiters();
         }
+        watches
+    }
+
+    /// The realm wants to know when all has left that is in the queue now. `false`: it has left already.
+    pub(crate) fn watch(&self, watch: Watch) -> bool {
+        let queue = self.queue();
+        if queue.octets() == 0 {
+            return false;
+        }
+        let at = self.left.load(Ordering::Relaxed) + queue.octets() as u64;
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner).push_back((at, watch));
+        true
+    }
+
+    fn take_watches(&self, left: u64) -> Vec<Watch> {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = watches.iter().take_while(|(at, _)| *at <= left).count();
+        let taken = watches.drain(..count).map(|(_, watch)| watch).collect();
+        if watches.is_empty() {
+            *watches = VecDeque::new();
+        }
+        taken
     }
 }

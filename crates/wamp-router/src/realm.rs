@@ -102,22 +102,20 @@ impl Realm {
         let Inner { machine, links, armed, events_dropped } = &mut *inner;
         let result = act(machine, now, links);
         let mut held = Held::new();
-        while let Some((to, message)) = machine.poll_transmit() {
-            let Some(link) = links.get(&to) else { continue };
-            match link.push(&message) {
-                Pushed::Queued => {}
-                Pushed::Full => {
-                    if !held.iter().any(|(other, _)| *other == to) {
-                        held.push((to, link.clone()));
+        loop {
+            while let Some((to, message)) = machine.poll_transmit() {
+                let Some(link) = links.get(&to) else { continue };
+                match link.push(&message) {
+                    Pushed::Queued => {}
+                    Pushed::Full => {
+                        if !held.iter().any(|(other, _)| *other == to) {
+                            held.push((to, link.clone()));
+                        }
                     }
+                    Pushed::Dropped => *events_dropped += 1,
                 }
-                Pushed::Dropped => *events_dropped += 1,
             }
-        }
-        if let Some(sender) = sender.filter(|_| !held.is_empty()) {
-            machine.hold(now, sender);
-        }
-        while let Some(event) = machine.poll_event() {
+            let Some(event) = machine.poll_event() else { break };
             match event {
                 Event::Closed { session, closing } => {
                     if let Some(link) = links.remove(&session) {
@@ -129,8 +127,16 @@ impl Realm {
                         link.wake();
                     }
                 }
+                Event::Watch { session, watch } => {
+                    if links.get(&session).is_some_and(|link| !link.watch(watch)) {
+                        machine.handle_left(now, watch);
+                    }
+                }
                 _ => {}
             }
+        }
+        if let Some(sender) = sender.filter(|_| !held.is_empty()) {
+            machine.hold(now, sender);
         }
         let next = machine.poll_timeout();
         if next != *armed {

@@ -7,6 +7,7 @@ use wamp_proto::message::InvocationDetails;
 use wamp_proto::{RegistrationId, RequestId, Uri};
 
 use super::SessionKey;
+use super::flow::Flow;
 use crate::deadlines::Deadline;
 use crate::progress::Progress;
 
@@ -28,6 +29,8 @@ pub(super) struct Call {
     pub(super) progress: Progress,
     /// What its chunks have in common, of a call that is made in chunks.
     pub(super) upload: Option<Box<Upload>>,
+    /// Its progressive results, where there are any and somebody counts them.
+    pub(super) results: Option<Box<Flow>>,
     /// How long the callee may take for the next result.
     pub(super) timeout: Option<Duration>,
     /// When that is over, or the wait after a `kill`.
@@ -44,6 +47,8 @@ pub(super) struct Upload {
     pub(super) details: InvocationDetails,
     /// The last chunk has come.
     pub(super) finished: bool,
+    /// The chunks, where somebody counts them.
+    pub(super) flow: Option<Box<Flow>>,
 }
 
 #[derive(Clone)]

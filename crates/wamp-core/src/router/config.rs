@@ -28,6 +28,8 @@ pub struct Config {
     pub disclosure: Disclosure,
     /// How long a callee may take to answer a `kill`; 30 s by default.
     pub kill_timeout: Duration,
+    /// How far senders of streams may go ahead, where they can be told; `None` for no such thing.
+    pub credit: Option<Credit>,
     /// How long a client may take to answer GOODBYE; 5 s by default.
     pub goodbye_timeout: Duration,
 }
@@ -44,8 +46,29 @@ impl Config {
             lenient_request_ids: false,
             disclosure: Disclosure::default(),
             kill_timeout: Duration::from_secs(30),
+            credit: Some(Credit::default()),
             goodbye_timeout: Duration::from_secs(5),
         }
+    }
+}
+
+/// How far the senders of progressive results and of chunks may go ahead of their receivers; see
+/// [`credit`](crate::credit).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Credit {
+    /// Octets that each stream is granted at once; 64 KiB by default.
+    pub window: u64,
+    /// Octets that a stream whose receiver keeps up may have on its way in the end; 256 KiB by default.
+    pub max_window: u64,
+    /// How long the receiver of a stream may grant nothing to a sender that waits for it, before the call ends
+    /// with the argument "slow consumer"; 5 minutes by default.
+    pub patience: Duration,
+}
+
+impl Default for Credit {
+    fn default() -> Self {
+        Self { window: 64 << 10, max_window: 256 << 10, patience: Duration::from_secs(300) }
     }
 }
 

@@ -15,10 +15,11 @@ use wamp_proto::{Message, RequestId, Serializer, Uri, uri};
 
 use super::call::{Call, CallKey, Calls, Upload};
 use super::disclosure::disclose;
+use super::flow::{Flow, Stream};
 use super::outbox::{Prepared, Refusal, check, failure};
 use super::procedures::{Callee, Procedures};
 use super::realm::{Due, Event, Realm};
-use super::sessions::SessionKey;
+use super::sessions::{Session, SessionKey, Sessions};
 use crate::progress::{Phase, Progress, Verdict};
 use crate::request_ids::Sequence;
 use crate::{Failure, Reply, Time};
@@ -109,6 +110,7 @@ impl Realm {
         now: Time,
         from: SessionKey,
         call: message::Call,
+        octets: usize,
         prepared: &Prepared,
     ) {
         let request = call.request;
@@ -116,7 +118,9 @@ impl Realm {
         let announced = session.announced;
         match self.sequence(from, request) {
             Sequence::Next => {}
-            Sequence::Seen if announced.caller_chunks => return self.handle_chunk(from, call, prepared),
+            Sequence::Seen if announced.caller_chunks => {
+                return self.handle_chunk(now, from, call, octets, prepared);
+            }
             Sequence::Seen => {
                 let text = format!("CALL with the request id {request}, which was used before");
                 return self.violation(from, &text);
@@ -134,7 +138,7 @@ impl Realm {
             let text = "CALL with ppt_scheme by a caller that did not announce payload_passthru_mode";
             return self.violation(from, text);
         }
-        if let Err((error, text)) = self.call(now, from, call, prepared) {
+        if let Err((error, text)) = self.call(now, from, call, octets, prepared) {
             self.refuse(from, RequestKind::Call, request, error, &text);
         }
     }
@@ -144,6 +148,7 @@ impl Realm {
         now: Time,
         from: SessionKey,
         call: message::Call,
+        octets: usize,
         prepared: &Prepared,
     ) -> Result<(), Refused> {
         let message::Call { request, options, procedure, payload } = call;
@@ -197,13 +202,21 @@ impl Realm {
         details.ppt = options.ppt;
         let payload = prepared.payload(&payload, callee).map_err(refused)?;
         let invocation = callee.invocation_ids.peek();
+        let window = self.config.credit.map(|credit| credit.window);
+        let (sends, takes) = (&caller.announced, &callee.announced);
         let upload = in_chunks.then(|| {
             let (procedure, details) = (procedure.detached(), details.clone());
-            Box::new(Upload { procedure, registration: id, details, finished: false })
+            let flow = Flow::new(window, sends.caller_credit, takes.callee_credit);
+            Box::new(Upload { procedure, registration: id, details, finished: false, flow })
         });
+        let results = match willing {
+            true => Flow::new(window, takes.callee_credit, sends.caller_credit),
+            false => None,
+        };
         let message =
             Message::from(message::Invocation { request: invocation, registration: id, details, payload });
         check(&message, callee).map_err(refused)?;
+        let goes = measure(&message, callee, upload.as_deref().and_then(|upload| upload.flow.as_deref()));
 
         // Everything is checked; from here on it happens.
         let call = self.dealer.calls.insert(Call {
@@ -213,6 +226,7 @@ impl Realm {
             invocation,
             progress: Progress::new(willing),
             upload,
+            results,
             timeout: timeout.filter(|_| !forward_timeout),
             deadline: None,
             held: Duration::ZERO,
@@ -227,11 +241,19 @@ impl Realm {
         }
         self.restart_timeout(now, call);
         self.out.send(key, message);
+        self.pass(now, call, Stream::Chunks, octets, goes);
         Ok(())
     }
 
     /// A further chunk of a call (Advanced Profile, *Progressive Call Invocations*).
-    fn handle_chunk(&mut self, from: SessionKey, chunk: message::Call, prepared: &Prepared) {
+    fn handle_chunk(
+        &mut self,
+        now: Time,
+        from: SessionKey,
+        chunk: message::Call,
+        octets: usize,
+        prepared: &Prepared,
+    ) {
         let message::Call { request, options, procedure, payload } = chunk;
         let Some(key) = self.sessions.get(from).and_then(|session| session.calls.get(&request)).copied()
         else {
@@ -263,15 +285,18 @@ impl Realm {
             let registration = upload.registration;
             let message = message::Invocation { request: call.invocation, registration, details, payload };
             let message = Message::from(message);
-            check(&message, callee).map(|()| message)
+            check(&message, callee).map(|()| (measure(&message, callee, upload.flow.as_deref()), message))
         });
         match invocation {
-            Ok(message) => {
+            Ok((goes, message)) => {
                 self.out.send(call.callee, message);
                 self.stats.chunks += 1;
                 let call = self.dealer.calls.get_mut(key);
                 if let Some(upload) = call.and_then(|call| call.upload.as_mut()) {
                     upload.finished = !more;
+                }
+                if more {
+                    self.pass(now, key, Stream::Chunks, octets, goes);
                 }
             }
             Err(refusal) => {
@@ -286,6 +311,7 @@ impl Realm {
         now: Time,
         from: SessionKey,
         result: message::Yield,
+        octets: usize,
         prepared: &Prepared,
     ) {
         if result.options.ppt.is_some() && !self.sessions.get(from).is_some_and(|s| s.announced.callee_ppt) {
@@ -301,7 +327,7 @@ impl Realm {
         } else {
             Reply::Result(result.payload)
         };
-        self.reply(now, key, reply, details, prepared);
+        self.reply(now, key, reply, details, octets, prepared);
     }
 
     pub(super) fn handle_error(
@@ -318,7 +344,7 @@ impl Realm {
         let Some(key) = self.invoked(from, "ERROR", error.request) else { return };
         let mut details = ResultDetails::default();
         details.ppt = error.details.ppt.clone();
-        self.reply(now, key, Reply::Error(error.into()), details, prepared);
+        self.reply(now, key, Reply::Error(error.into()), details, 0, prepared);
     }
 
     /// The call that an answer of a callee is for. Without one the answer is late, or a violation.
@@ -336,7 +362,15 @@ impl Realm {
     }
 
     /// Passes an answer on to the caller.
-    fn reply(&mut self, now: Time, key: CallKey, reply: Reply, details: ResultDetails, prepared: &Prepared) {
+    fn reply(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        reply: Reply,
+        details: ResultDetails,
+        octets: usize,
+        prepared: &Prepared,
+    ) {
         let Some(call) = self.dealer.calls.get(key) else { return };
         let mut progress = call.progress;
         match progress.on_reply(reply.kind()) {
@@ -348,6 +382,8 @@ impl Realm {
         match self.answer(call, reply, details, prepared) {
             Ok(answer) => {
                 let caller = call.caller;
+                let flow = call.results.as_deref().filter(|_| is_progress);
+                let goes = self.sessions.get(caller).map_or(0, |to| measure(&answer, to, flow));
                 self.out.send(caller, answer);
                 self.stats.results += 1;
                 if is_progress {
@@ -355,6 +391,7 @@ impl Realm {
                     if let Some(call) = self.dealer.calls.get_mut(key) {
                         call.progress = progress;
                     }
+                    self.pass(now, key, Stream::Results, octets, goes);
                     if progress.phase() == Phase::Running {
                         self.restart_timeout(now, key);
                     }
@@ -438,8 +475,7 @@ impl Realm {
     pub(super) fn handle_call_deadline(&mut self, now: Time, key: CallKey) {
         let Some(call) = self.dealer.calls.get_mut(key) else { return };
         call.deadline = None;
-        let held = self.sessions.get(call.callee).map_or(Duration::ZERO, |callee| callee.held(now));
-        let excused = held.saturating_sub(call.held);
+        let excused = standing(call, &self.sessions, now).saturating_sub(call.held);
         if !excused.is_zero() {
             return self.set_deadline(now, key, Some(excused));
         }
@@ -484,7 +520,7 @@ impl Realm {
     }
 
     /// Ends a call with an ERROR for the caller.
-    fn fail(&mut self, key: CallKey, error: Uri, text: &str) {
+    pub(super) fn fail(&mut self, key: CallKey, error: Uri, text: &str) {
         let Some(call) = self.end(key) else { return };
         if let Some(caller) = self.sessions.get(call.caller) {
             let answer = failure(error, text, caller).answer(RequestKind::Call, call.request);
@@ -493,7 +529,7 @@ impl Realm {
     }
 
     /// Tells the callee that its answer is not wanted any more, if it understands that.
-    fn interrupt(&mut self, key: CallKey, mode: CancelMode, reason: Uri) {
+    pub(super) fn interrupt(&mut self, key: CallKey, mode: CancelMode, reason: Uri) {
         let Some(call) = self.dealer.calls.get(key) else { return };
         if self.sessions.get(call.callee).is_some_and(|callee| callee.announced.callee_canceling) {
             let mut options = InterruptOptions::default();
@@ -521,6 +557,10 @@ impl Realm {
         if let Some(deadline) = call.deadline {
             self.deadlines.clear(deadline);
         }
+        for starved in call.starving() {
+            self.deadlines.clear(starved);
+            self.starved -= 1;
+        }
         Some(call)
     }
 
@@ -535,7 +575,7 @@ impl Realm {
         if let Some(deadline) = call.deadline.take() {
             self.deadlines.clear(deadline);
         }
-        call.held = self.sessions.get(call.callee).map_or(Duration::ZERO, |callee| callee.held(now));
+        call.held = standing(call, &self.sessions, now);
         call.deadline = after.map(|after| self.deadlines.set(now + after, Due::Call(key)));
     }
 
@@ -558,6 +598,24 @@ impl Realm {
     ) -> Option<Serializer> {
         let key = self.sessions.get(callee)?.invocations.get(&invocation)?;
         Some(self.sessions.get(self.dealer.calls.get(*key)?.caller)?.serializer)
+    }
+}
+
+/// How long the callee of a call could not have answered, in all: the router did not read from it, or the caller
+/// had granted it nothing. A callee that is to be heard after a cancel needs no grant for that.
+fn standing(call: &Call, sessions: &Sessions, now: Time) -> Duration {
+    let held = sessions.get(call.callee).map_or(Duration::ZERO, |callee| callee.held(now));
+    match (&call.results, call.progress.phase()) {
+        (Some(results), Phase::Running) => held + results.starved(now),
+        _ => held,
+    }
+}
+
+/// How long a message will be, where somebody counts that.
+fn measure(message: &Message, to: &Session, flow: Option<&Flow>) -> usize {
+    match flow {
+        Some(flow) if flow.is_measured() => message.octets(to.serializer).unwrap_or(0),
+        _ => 0,
     }
 }
 

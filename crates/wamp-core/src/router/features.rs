@@ -16,13 +16,17 @@ const ANNOUNCED: &[(Role, Feature)] = &[
     (Role::Broker, Feature::PayloadPassthruMode),
 ];
 
-/// The roles of WELCOME.
-pub(super) fn announced() -> Roles {
+/// The roles of WELCOME, with credit for who knows it.
+pub(super) fn announced(credit: Option<u64>) -> Roles {
     [Role::Broker, Role::Dealer].into_iter().fold(Roles::none(), |roles, role| {
         let features = ANNOUNCED
             .iter()
             .filter(|(of, _)| *of == role)
             .fold(Features::none(), |features, (_, feature)| features.with(*feature));
+        let features = match credit {
+            Some(octets) if role == Role::Dealer => features.with_credit(octets),
+            _ => features,
+        };
         roles.with(role, features)
     })
 }
@@ -42,6 +46,10 @@ pub(super) struct Announced {
     pub(super) callee_canceling: bool,
     /// The callee watches timeouts.
     pub(super) callee_timeout: bool,
+    /// What the caller grants to each stream of results, if it knows credit.
+    pub(super) caller_credit: Option<u64>,
+    /// What the callee grants to each stream of chunks, if it knows credit.
+    pub(super) callee_credit: Option<u64>,
     /// Payload passthru mode, as a caller, a callee and a publisher.
     pub(super) caller_ppt: bool,
     pub(super) callee_ppt: bool,
@@ -51,6 +59,11 @@ pub(super) struct Announced {
 }
 
 impl Announced {
+    /// Whether the client knows credit, in any of its roles.
+    pub(super) fn knows_credit(&self) -> bool {
+        self.caller_credit.is_some() || self.callee_credit.is_some()
+    }
+
     pub(super) fn new(roles: &Roles, agent: Option<&str>) -> Self {
         Self {
             caller_progress: roles.has(Role::Caller, Feature::ProgressiveCallResults),
@@ -59,6 +72,8 @@ impl Announced {
             callee_chunks: roles.has(Role::Callee, Feature::ProgressiveCallInvocations),
             callee_canceling: roles.has(Role::Callee, Feature::CallCanceling),
             callee_timeout: roles.has(Role::Callee, Feature::CallTimeout),
+            caller_credit: roles.get(Role::Caller).and_then(|features| features.credit),
+            callee_credit: roles.get(Role::Callee).and_then(|features| features.credit),
             caller_ppt: roles.has(Role::Caller, Feature::PayloadPassthruMode),
             callee_ppt: roles.has(Role::Callee, Feature::PayloadPassthruMode),
             publisher_ppt: roles.has(Role::Publisher, Feature::PayloadPassthruMode),

@@ -11,6 +11,7 @@ mod config;
 mod dealer;
 mod disclosure;
 mod features;
+mod flow;
 mod outbox;
 mod pattern;
 mod procedures;
@@ -19,7 +20,8 @@ mod sessions;
 mod topics;
 
 pub use accept::{Accept, AcceptEvent};
-pub use config::{Config, Disclosure, Limits};
+pub use config::{Config, Credit, Disclosure, Limits};
+pub use flow::Watch;
 pub use outbox::Prepared;
 pub use realm::{Closing, Event, Join, Realm, Sizes, Stats};
 pub use sessions::SessionKey;

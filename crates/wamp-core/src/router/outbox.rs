@@ -33,27 +33,42 @@ impl Outbox {
     }
 }
 
-/// A payload that has been transcoded already, before the realm was locked.
+/// What a driver knows about a message before it locks the realm: how long it was on the wire, and its payload
+/// in other serializers.
 ///
 /// Large payloads take long to rewrite; a driver that shares a realm among links asks
 /// [`Realm::transcodings`](super::Realm::transcodings) which are needed, makes them outside its lock, and hands
 /// them in. Whatever is missing is made by the realm.
 #[derive(Debug, Default)]
-pub struct Prepared(Vec<(Serializer, Result<Payload, EncodeError>)>);
+pub struct Prepared {
+    octets: Option<usize>,
+    payloads: Vec<(Serializer, Result<Payload, EncodeError>)>,
+}
 
 impl Prepared {
-    /// Nothing.
+    /// Nothing is known.
     pub const fn none() -> Self {
-        Self(Vec::new())
+        Self { octets: None, payloads: Vec::new() }
     }
 
-    /// The payload in each of these serializers.
-    pub fn new(payload: &Payload, serializers: &[Serializer]) -> Self {
-        Self(serializers.iter().map(|serializer| (*serializer, payload.transcode(*serializer))).collect())
+    /// The message came in a frame of so many octets.
+    pub const fn sized(octets: usize) -> Self {
+        Self { octets: Some(octets), payloads: Vec::new() }
+    }
+
+    /// And this is its payload in each of these serializers.
+    #[must_use]
+    pub fn transcoded(mut self, payload: &Payload, serializers: &[Serializer]) -> Self {
+        self.payloads.extend(serializers.iter().map(|of| (*of, payload.transcode(*of))));
+        self
+    }
+
+    pub(super) fn octets(&self) -> Option<usize> {
+        self.octets
     }
 
     fn take(&self, serializer: Serializer) -> Option<Result<Payload, EncodeError>> {
-        self.0.iter().find(|(of, _)| *of == serializer).map(|(_, made)| made.clone())
+        self.payloads.iter().find(|(of, _)| *of == serializer).map(|(_, made)| made.clone())
     }
 
     /// The payload as this session wants it.

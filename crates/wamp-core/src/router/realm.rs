@@ -12,6 +12,7 @@ use super::call::CallKey;
 use super::config::Config;
 use super::dealer::Dealer;
 use super::features::{self, Announced};
+use super::flow::{Stream, Watch};
 use super::outbox::{Outbox, Prepared, failure, sentence};
 use super::sessions::{Phase, Session, SessionKey, Sessions};
 use crate::Time;
@@ -41,6 +42,14 @@ pub enum Event {
         session: SessionKey,
         /// What its link is to do.
         closing: Closing,
+    },
+    /// The driver is to call [`Realm::handle_left`] when all has left for this session's socket that has been
+    /// polled for it until now, and its queue is not above high water.
+    Watch {
+        /// Whose socket.
+        session: SessionKey,
+        /// What to say then.
+        watch: Watch,
     },
     /// A call of a session that is held has ended; see [`Realm::is_bound`].
     CallEnded {
@@ -84,6 +93,10 @@ pub struct Stats {
     pub events_dropped: u64,
     /// Sessions that were aborted for breaking the protocol.
     pub violations: u64,
+    /// Calls that were ended since a receiver of theirs did not keep up.
+    pub slow_consumers: u64,
+    /// CREDITs with a total that is none.
+    pub void_credits: u64,
 }
 
 /// How much a realm holds now.
@@ -100,6 +113,8 @@ pub struct Sizes {
     pub topics: usize,
     /// Deadlines.
     pub deadlines: usize,
+    /// Streams whose senders wait for credit that their receivers have not granted.
+    pub starved: usize,
 }
 
 /// What a deadline is for.
@@ -109,6 +124,8 @@ pub(super) enum Due {
     Call(CallKey),
     /// The client has not answered GOODBYE in time.
     Goodbye(SessionKey),
+    /// The receiver of a stream has granted nothing.
+    Starved(CallKey, Stream),
 }
 
 /// A realm: sessions that may call each other and publish to each other.
@@ -123,6 +140,8 @@ pub struct Realm {
     pub(super) out: Outbox,
     pub(super) events: VecDeque<Event>,
     pub(super) stats: Stats,
+    /// Streams whose senders wait for their receivers.
+    pub(super) starved: usize,
     seed: u64,
     closing: bool,
 }
@@ -140,6 +159,7 @@ impl Realm {
             out: Outbox::new(),
             events: VecDeque::new(),
             stats: Stats::default(),
+            starved: 0,
             seed,
             closing: false,
         }
@@ -172,8 +192,11 @@ impl Realm {
             let text = "this realm takes the authentication method \"anonymous\" only";
             return Err((uri::NO_MATCHING_AUTH_METHOD, text.to_owned()));
         };
+        let announced = Announced::new(&details.roles, details.agent.as_deref());
+        // Who does not know it shall not meet it.
+        let credit = self.config.credit.filter(|_| announced.knows_credit());
         let mut welcome = WelcomeDetails::default();
-        welcome.roles = features::announced();
+        welcome.roles = features::announced(credit.map(|credit| credit.window));
         welcome.agent = Some(self.config.agent.clone());
         welcome.realm = Some(self.config.name.clone());
         welcome.authid = Some(identity.authid.clone());
@@ -187,7 +210,7 @@ impl Realm {
         let session = Session {
             authid: identity.authid,
             authrole: identity.authrole,
-            announced: Announced::new(&details.roles, details.agent.as_deref()),
+            announced,
             serializer,
             max_message,
             phase: Phase::Open,
@@ -221,12 +244,13 @@ impl Realm {
         wanted
     }
 
-    /// A message has come from a session.
+    /// A message has come from a session, written as this crate would write it. A driver that knows how long
+    /// it really was says so by [`handle_prepared`](Self::handle_prepared): credit is counted in octets.
     pub fn handle_message(&mut self, now: Time, from: SessionKey, message: Message) {
         self.handle_prepared(now, from, message, &Prepared::none());
     }
 
-    /// A message has come from a session, and its payload has been transcoded already.
+    /// A message has come from a session, about which the driver knows something already.
     pub fn handle_prepared(&mut self, now: Time, from: SessionKey, message: Message, prepared: &Prepared) {
         let Some(session) = self.sessions.get(from) else { return };
         if let Phase::Closing(deadline) = session.phase {
@@ -236,9 +260,15 @@ impl Realm {
             }
             return;
         }
+        let octets = match prepared.octets() {
+            Some(octets) => octets,
+            None if session.announced.knows_credit() => message.octets(session.serializer).unwrap_or(0),
+            None => 0,
+        };
         match message {
-            Message::Yield(result) => self.handle_yield(now, from, result, prepared),
-            Message::Call(call) => self.handle_call(now, from, call, prepared),
+            Message::Yield(result) => self.handle_yield(now, from, result, octets, prepared),
+            Message::Call(call) => self.handle_call(now, from, call, octets, prepared),
+            Message::Credit(credit) => self.handle_credit(now, from, credit),
             Message::Publish(publish) => self.handle_publish(from, publish, prepared),
             Message::Error(error) => self.handle_error(now, from, error, prepared),
             Message::Cancel(cancel) => self.handle_cancel(now, from, cancel),
@@ -314,6 +344,7 @@ impl Realm {
             match due {
                 Due::Call(call) => self.handle_call_deadline(now, call),
                 Due::Goodbye(session) => self.finish(session, Closing::Goodbye),
+                Due::Starved(call, stream) => self.handle_starved(call, stream),
             }
         }
     }
@@ -369,6 +400,7 @@ impl Realm {
             registrations: self.dealer.procedures.len(),
             topics: self.broker.topics.len(),
             deadlines: self.deadlines.len(),
+            starved: self.starved,
         }
     }
 

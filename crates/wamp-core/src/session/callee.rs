@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use wamp_proto::message::{self, CancelMode, RegisterOptions, RequestKind, YieldOptions};
-use wamp_proto::{RegistrationId, RequestId, Uri};
+use wamp_proto::{Message, RegistrationId, RequestId, Uri};
 
-use super::{Due, Event, Request, Session};
+use super::streams::Incoming;
+use super::{Due, Event, Request, Session, Stream};
+use crate::credit::Sending;
 use crate::deadlines::Deadline;
 use crate::map::{Map, map};
 use crate::progress::{Phase, Progress, Verdict};
@@ -29,6 +31,10 @@ struct Invocation {
     /// How long each result may take, where the dealer leaves it to the callee to watch that.
     timeout: Option<Duration>,
     deadline: Option<Deadline>,
+    /// Its progressive results, where credit is counted.
+    results: Option<Sending>,
+    /// Its chunks, where credit is counted.
+    chunks: Option<Incoming>,
 }
 
 impl Callee {
@@ -43,6 +49,14 @@ impl Callee {
     pub(super) fn clear(&mut self) {
         self.registrations.clear();
         self.invocations.clear();
+    }
+
+    pub(super) fn results(&mut self, invocation: RequestId) -> Option<&mut Sending> {
+        self.invocations.get_mut(&invocation)?.results.as_mut()
+    }
+
+    pub(super) fn chunks(&mut self, invocation: RequestId) -> Option<&mut Incoming> {
+        self.invocations.get_mut(&invocation)?.chunks.as_mut()
     }
 }
 
@@ -82,7 +96,8 @@ impl Session {
     ///
     /// # Errors
     /// [`ReplyError::Over`] if the call has ended meanwhile; [`ReplyError::NotAsked`] for progress that the
-    /// caller did not ask for. Then nothing was sent.
+    /// caller did not ask for; [`ReplyError::NoCredit`] for progress that the dealer does not take for now. Then
+    /// nothing was sent.
     pub fn reply(&mut self, now: Time, invocation: RequestId, reply: Reply) -> Result<(), ReplyError> {
         if !self.is_open() {
             return Err(ReplyError::Over);
@@ -92,6 +107,10 @@ impl Session {
             Verdict::Deliver => {}
             Verdict::Unsolicited => return Err(ReplyError::NotAsked),
             Verdict::Late => return Err(ReplyError::Over),
+        }
+        let is_progress = entry.progress.phase() != Phase::Over;
+        if is_progress && entry.results.is_some_and(|results| !results.has_credit()) {
+            return Err(ReplyError::NoCredit);
         }
         if entry.progress.phase() == Phase::Over {
             self.end_invocation(invocation);
@@ -106,7 +125,9 @@ impl Session {
             Reply::Progress(payload) => {
                 let mut options = YieldOptions::default();
                 options.progress = Some(true);
-                self.send(message::Yield { request, options, payload });
+                let message = Message::from(message::Yield { request, options, payload });
+                self.charge_result(invocation, &message);
+                self.send(message);
             }
             Reply::Result(payload) => {
                 self.send(message::Yield { request, options: YieldOptions::default(), payload });
@@ -114,6 +135,32 @@ impl Session {
             Reply::Error(failure) => self.send(failure.answer(RequestKind::Invocation, request)),
         }
         Ok(())
+    }
+
+    /// Counts a progressive result that goes out. While there is no credit for another, the caller keeps this
+    /// end waiting and not the other way round, so the timeout stands still.
+    fn charge_result(&mut self, invocation: RequestId, message: &Message) {
+        if self.callee.results(invocation).is_none() {
+            return;
+        }
+        let price = self.price(message);
+        let Some(entry) = self.callee.invocations.get_mut(&invocation) else { return };
+        let Some(results) = &mut entry.results else { return };
+        results.charge(price);
+        if !results.has_credit() {
+            if let Some(deadline) = entry.deadline.take() {
+                self.deadlines.clear(deadline);
+            }
+        }
+    }
+
+    /// There is credit again.
+    pub(super) fn resume_timeout(&mut self, now: Time, invocation: RequestId) {
+        if let Some(entry) = self.callee.invocations.get_mut(&invocation) {
+            if let (Some(timeout), None) = (entry.timeout, entry.deadline) {
+                entry.deadline = Some(self.deadlines.set(now + timeout, Due::Invocation(invocation)));
+            }
+        }
     }
 
     /// From now on a cancel that awaits an answer leaves the invocation under way, and its handler answers
@@ -158,7 +205,7 @@ impl Session {
         }
     }
 
-    pub(super) fn handle_invocation(&mut self, now: Time, invocation: message::Invocation) {
+    pub(super) fn handle_invocation(&mut self, now: Time, invocation: message::Invocation, octets: usize) {
         let request = invocation.request;
         let more = invocation.details.progress == Some(true);
         if let Some(entry) = self.callee.invocations.get_mut(&request) {
@@ -167,7 +214,9 @@ impl Session {
                     .violation(format!("INVOCATION with the request id {request}, which was used before"));
             }
             entry.uploading = more;
-            let chunk = Event::Chunk { invocation: request, payload: invocation.payload, last: !more };
+            let payload = invocation.payload;
+            let cost = if more { self.receive(Stream::Chunks(request), octets) } else { 0 };
+            let chunk = Event::Chunk { invocation: request, payload, last: !more, cost };
             return self.events.push_back(chunk);
         }
         if let Sequence::Seen = self.callee.seen.check(request) {
@@ -182,15 +231,24 @@ impl Session {
         }
         let timeout = invocation.details.timeout.map(|millis| Duration::from_millis(millis.0));
         let timeout = timeout.filter(|timeout| !timeout.is_zero());
+        let willing = invocation.details.receive_progress == Some(true);
+        let results = if willing { self.outgoing() } else { None };
+        let chunks = if more { self.incoming() } else { None };
         let entry = Invocation {
-            progress: Progress::new(invocation.details.receive_progress == Some(true)),
+            progress: Progress::new(willing),
             answers_cancel: false,
             uploading: more,
+            results,
+            chunks,
             timeout,
-            deadline: timeout.map(|timeout| self.deadlines.set(now + timeout, Due::Invocation(request))),
+            deadline: timeout
+                .filter(|_| results.is_none_or(|results| results.has_credit()))
+                .map(|timeout| self.deadlines.set(now + timeout, Due::Invocation(request))),
         };
         self.callee.invocations.insert(request, entry);
         self.events.push_back(Event::Invoked(invocation));
+        let cost = self.receive(Stream::Chunks(request), octets);
+        self.consume(now, Stream::Chunks(request), cost);
     }
 
     /// An invocation took longer than its caller allowed (Advanced Profile, *Callee-Initiated Timeouts*).
@@ -205,9 +263,11 @@ impl Session {
     }
 
     fn end_invocation(&mut self, invocation: RequestId) {
-        if let Some(deadline) = self.callee.invocations.remove(&invocation).and_then(|entry| entry.deadline) {
+        let Some(entry) = self.callee.invocations.remove(&invocation) else { return };
+        if let Some(deadline) = entry.deadline {
             self.deadlines.clear(deadline);
         }
+        self.end_incoming(entry.chunks);
     }
 
     pub(super) fn handle_interrupt(&mut self, interrupt: message::Interrupt) {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use wamp_proto::message::{self, CallOptions, CancelMode, CancelOptions};
-use wamp_proto::{Feature, Payload, RequestId, Role, Uri};
+use wamp_proto::{Feature, Message, Payload, RequestId, Role, Uri};
 
-use super::{Due, Event, Session};
+use super::streams::Incoming;
+use super::{Due, Event, Session, Stream};
+use crate::credit::Sending;
 use crate::deadlines::Deadline;
 use crate::map::{Map, map};
 use crate::progress::{Phase, Progress, Verdict};
@@ -24,6 +26,10 @@ struct Call {
     /// How long each result may take, where the router does not watch that.
     timeout: Option<Duration>,
     deadline: Option<Deadline>,
+    /// Its progressive results, where credit is counted.
+    results: Option<Incoming>,
+    /// Its chunks, where credit is counted.
+    chunks: Option<Sending>,
 }
 
 impl Caller {
@@ -37,6 +43,14 @@ impl Caller {
 
     pub(super) fn clear(&mut self) {
         self.calls.clear();
+    }
+
+    pub(super) fn results(&mut self, call: RequestId) -> Option<&mut Incoming> {
+        self.calls.get_mut(&call)?.results.as_mut()
+    }
+
+    pub(super) fn chunks(&mut self, call: RequestId) -> Option<&mut Sending> {
+        self.calls.get_mut(&call)?.chunks.as_mut()
     }
 }
 
@@ -66,21 +80,32 @@ impl Session {
             .timeout
             .map(|millis| Duration::from_millis(millis.0))
             .filter(|timeout| !timeout.is_zero() && !self.router_has(Role::Dealer, Feature::CallTimeout));
+        let willing = options.receive_progress == Some(true);
+        let results = if willing { self.incoming() } else { None };
+        let mut chunks = if in_chunks { self.outgoing() } else { None };
+        let in_chunks = in_chunks.then(|| procedure.clone());
+        let message = Message::from(message::Call { request, options, procedure, payload });
+        if let Some(chunks) = &mut chunks {
+            chunks.charge(self.price(&message));
+        }
         let call = Call {
-            progress: Progress::new(options.receive_progress == Some(true)),
-            upload: in_chunks.then(|| procedure.clone()),
+            progress: Progress::new(willing),
+            upload: in_chunks,
+            results,
+            chunks,
             timeout,
             deadline: timeout.map(|timeout| self.deadlines.set(now + timeout, Due::Call(request))),
         };
         self.caller.calls.insert(request, call);
-        self.send(message::Call { request, options, procedure, payload });
+        self.send(message);
         Ok(request)
     }
 
     /// Sends a further chunk of a call; after the last there is none.
     ///
     /// # Errors
-    /// [`Misuse::Unknown`] for a call that is over, or has had its last chunk.
+    /// [`Misuse::Unknown`] for a call that is over, or has had its last chunk; [`Misuse::NoCredit`] if the dealer
+    /// takes no more for now, which does not concern the last one.
     pub fn send_chunk(
         &mut self,
         _now: Time,
@@ -88,11 +113,27 @@ impl Session {
         payload: Payload,
         last: bool,
     ) -> Result<(), Misuse> {
-        let upload = &mut self.caller.calls.get_mut(&call).ok_or(Misuse::Unknown)?.upload;
-        let procedure = if last { upload.take() } else { upload.clone() }.ok_or(Misuse::Unknown)?;
+        let entry = self.caller.calls.get_mut(&call).ok_or(Misuse::Unknown)?;
+        let upload = entry.upload.as_ref().ok_or(Misuse::Unknown)?;
+        if !last && entry.chunks.is_some_and(|chunks| !chunks.has_credit()) {
+            return Err(Misuse::NoCredit);
+        }
+        let procedure = upload.clone();
+        if last {
+            entry.upload = None;
+            entry.chunks = None;
+        }
+        let counted = entry.chunks.is_some();
         let mut options = CallOptions::default();
         options.progress = (!last).then_some(true);
-        self.send(message::Call { request: call, options, procedure, payload });
+        let message = Message::from(message::Call { request: call, options, procedure, payload });
+        if counted {
+            let price = self.price(&message);
+            if let Some(chunks) = self.caller.chunks(call) {
+                chunks.charge(price);
+            }
+        }
+        self.send(message);
         Ok(())
     }
 
@@ -120,14 +161,16 @@ impl Session {
         if mode != CancelMode::Kill || !router_cancels {
             self.end_call(call);
             let reply = Reply::Error(Failure::new(error));
-            self.events.push_back(Event::Replied { call, reply });
+            self.events.push_back(Event::Replied { call, reply, cost: 0 });
         }
     }
 
     fn end_call(&mut self, call: RequestId) {
-        if let Some(deadline) = self.caller.calls.remove(&call).and_then(|call| call.deadline) {
+        let Some(call) = self.caller.calls.remove(&call) else { return };
+        if let Some(deadline) = call.deadline {
             self.deadlines.clear(deadline);
         }
+        self.end_incoming(call.results);
     }
 
     pub(super) fn handle_call_deadline(&mut self, request: RequestId) {
@@ -137,19 +180,19 @@ impl Session {
         self.give_up(request, CancelMode::KillNoWait, wamp_proto::uri::TIMEOUT);
     }
 
-    pub(super) fn handle_result(&mut self, now: Time, result: message::Result) {
+    pub(super) fn handle_result(&mut self, now: Time, result: message::Result, octets: usize) {
         let reply = match result.details.is_progress() {
             true => Reply::Progress(result.payload),
             false => Reply::Result(result.payload),
         };
-        self.handle_reply(now, result.request, reply);
+        self.handle_reply(now, result.request, reply, octets);
     }
 
     pub(super) fn handle_call_error(&mut self, now: Time, error: message::Error) {
-        self.handle_reply(now, error.request, Reply::Error(error.into()));
+        self.handle_reply(now, error.request, Reply::Error(error.into()), 0);
     }
 
-    fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply) {
+    fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply, octets: usize) {
         let Some(call) = self.caller.calls.get_mut(&request) else {
             match self.ids.has_issued(request) {
                 true => self.stats.late += 1,
@@ -159,7 +202,9 @@ impl Session {
         };
         match call.progress.on_reply(reply.kind()) {
             Verdict::Deliver => {
-                if call.progress.phase() == Phase::Over {
+                let mut cost = 0;
+                let phase = call.progress.phase();
+                if phase == Phase::Over {
                     self.end_call(request);
                 } else if let Some(timeout) = call.timeout {
                     if let Some(deadline) = call.deadline.take() {
@@ -167,7 +212,15 @@ impl Session {
                     }
                     call.deadline = Some(self.deadlines.set(now + timeout, Due::Call(request)));
                 }
-                self.events.push_back(Event::Replied { call: request, reply });
+                if phase != Phase::Over {
+                    let stream = Stream::Results(request);
+                    cost = self.receive(stream, octets);
+                    if phase == Phase::Canceling {
+                        // Whoever has canceled need not take what still comes, and the end is behind it.
+                        self.consume(now, stream, std::mem::take(&mut cost));
+                    }
+                }
+                self.events.push_back(Event::Replied { call: request, reply, cost });
             }
             Verdict::Unsolicited => self.stats.unsolicited += 1,
             Verdict::Late => self.stats.late += 1,

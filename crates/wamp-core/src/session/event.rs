@@ -7,6 +7,7 @@ use wamp_proto::{
     ByteString, Payload, PublicationId, RegistrationId, RequestId, Roles, SessionId, SubscriptionId, Uri,
 };
 
+use super::Stream;
 use crate::{Failure, Reply};
 
 /// Something happened.
@@ -23,6 +24,15 @@ pub enum Event {
         call: RequestId,
         /// The answer.
         reply: Reply,
+        /// What it costs of the credit that was granted to the call; see [`Session::consume`].
+        ///
+        /// [`Session::consume`]: super::Session::consume
+        cost: u64,
+    },
+    /// There was no credit for a stream that goes out, and now there is.
+    Credit {
+        /// Which.
+        stream: Stream,
     },
     /// A procedure is registered.
     Registered {
@@ -53,6 +63,11 @@ pub enum Event {
         payload: Payload,
         /// No more chunks follow.
         last: bool,
+        /// What it costs of the credit that was granted to the call; see [`Session::consume`]. That of the
+        /// first chunk, which is [`Event::Invoked`], is given back by the session itself.
+        ///
+        /// [`Session::consume`]: super::Session::consume
+        cost: u64,
     },
     /// An invocation is canceled. Unless it was to answer that itself, it is over.
     Interrupted {

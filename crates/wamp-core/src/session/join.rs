@@ -5,7 +5,7 @@ use std::time::Duration;
 use wamp_proto::message::{Hello, HelloDetails, Welcome};
 use wamp_proto::{ByteString, Feature, Features, Role, Roles, Uri};
 
-use super::Joined;
+use super::{Credit, Joined};
 
 /// What a session wants to join, and as what.
 #[derive(Clone, Debug)]
@@ -17,6 +17,9 @@ pub struct Config {
     pub agent: ByteString,
     /// What this end can do.
     pub roles: Roles,
+    /// How far senders of results and chunks may go ahead of this session; `None`, as it is by default, for a
+    /// driver that knows no credit.
+    pub credit: Option<Credit>,
     /// The identity it wants, if any.
     pub authid: Option<ByteString>,
     /// How long the router may take to answer HELLO; 10 s by default.
@@ -43,6 +46,7 @@ impl Config {
                 .with(Role::Callee, callee)
                 .with(Role::Publisher, Features::none().with(Feature::PublisherExclusion))
                 .with(Role::Subscriber, Features::none()),
+            credit: None,
             authid: None,
             join_timeout: Duration::from_secs(10),
             leave_timeout: Duration::from_secs(5),
@@ -52,6 +56,13 @@ impl Config {
     pub(super) fn hello(&self) -> Hello {
         let mut details = HelloDetails::default();
         details.roles = self.roles.clone();
+        if let Some(credit) = self.credit {
+            for role in [Role::Caller, Role::Callee] {
+                if let Some(features) = self.roles.get(role) {
+                    details.roles = details.roles.with(role, features.clone().with_credit(credit.window));
+                }
+            }
+        }
         details.agent = Some(self.agent.clone());
         details.authmethods = Some(vec![crate::auth::ANONYMOUS]);
         details.authid = self.authid.clone();

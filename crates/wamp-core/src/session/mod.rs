@@ -12,6 +12,7 @@ mod caller;
 mod event;
 mod join;
 mod publisher;
+mod streams;
 mod subscriber;
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use wamp_proto::{
 
 pub use event::{Closed, Event, Joined, Publication};
 pub use join::Config;
+pub use streams::{Credit, Stream};
 
 use crate::deadlines::Deadlines;
 use crate::map::{Map, map};
@@ -46,6 +48,8 @@ pub struct Session {
     transmit: VecDeque<Message>,
     events: VecDeque<Event>,
     stats: Stats,
+    /// The windows of all streams that come in.
+    windows: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,8 @@ enum Due {
     Call(RequestId),
     /// No result has been given to this invocation.
     Invocation(RequestId),
+    /// What has been taken of this stream was not much, but it was a while ago.
+    Grant(Stream),
 }
 
 /// What a session has met and ignored.
@@ -104,15 +110,24 @@ impl Session {
             transmit: VecDeque::from([Message::from(hello)]),
             events: VecDeque::new(),
             stats: Stats::default(),
+            windows: 0,
         }
     }
 
-    /// A message has come.
+    /// A message has come, written as this crate would write it. A driver that knows how long it really was
+    /// says so by [`handle_frame`](Self::handle_frame): credit is counted in octets.
     pub fn handle_message(&mut self, now: Time, message: Message) {
+        let serializer = self.config.credit.map(|credit| credit.serializer);
+        let octets = serializer.and_then(|serializer| message.octets(serializer).ok()).unwrap_or(0);
+        self.handle_frame(now, message, octets);
+    }
+
+    /// A message of so many octets has come.
+    pub fn handle_frame(&mut self, now: Time, message: Message, octets: usize) {
         match self.state {
             State::Closed => {}
             State::Joining { .. } => self.handle_while_joining(message),
-            State::Open | State::Leaving { .. } => self.handle_while_open(now, message),
+            State::Open | State::Leaving { .. } => self.handle_while_open(now, message, octets),
         }
     }
 
@@ -143,6 +158,7 @@ impl Session {
                     match due {
                         Due::Call(call) => self.handle_call_deadline(call),
                         Due::Invocation(invocation) => self.handle_invocation_deadline(invocation),
+                        Due::Grant(stream) => self.handle_delayed_grant(stream),
                     }
                 }
             }
@@ -233,11 +249,12 @@ impl Session {
         }
     }
 
-    fn handle_while_open(&mut self, now: Time, message: Message) {
+    fn handle_while_open(&mut self, now: Time, message: Message, octets: usize) {
         match message {
-            Message::Result(result) => self.handle_result(now, result),
+            Message::Result(result) => self.handle_result(now, result, octets),
             Message::Event(event) => self.handle_event(event),
-            Message::Invocation(invocation) => self.handle_invocation(now, invocation),
+            Message::Invocation(invocation) => self.handle_invocation(now, invocation, octets),
+            Message::Credit(credit) => self.handle_credit(now, credit),
             Message::Interrupt(interrupt) => self.handle_interrupt(interrupt),
             Message::Error(error) => self.handle_error(now, error),
             Message::Registered(registered) => self.handle_registered(registered),
@@ -342,6 +359,7 @@ impl Session {
         self.callee.clear();
         self.subscriber.clear();
         self.deadlines = Deadlines::new();
+        self.windows = 0;
         self.events.push_back(Event::Closed(closed));
     }
 }

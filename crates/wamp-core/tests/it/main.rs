@@ -2,6 +2,7 @@
 
 mod broker;
 mod calls;
+mod credit;
 mod join;
 mod net;
 mod progressive_invocations;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wamp_core::router::{self, Join, Realm, SessionKey};
+use wamp_core::router::{self, Join, Realm, SessionKey, Watch};
 use wamp_core::session::{self, Session};
 use wamp_core::{Reply, Time};
 use wamp_proto::message::{CallOptions, Hello, HelloDetails, Invocation};
@@ -27,6 +27,9 @@ pub(crate) struct Net {
     keys: BTreeMap<SessionKey, Client>,
     events: BTreeMap<Client, Vec<session::Event>>,
     pub(crate) closed: Vec<router::Event>,
+    /// Whether what goes out has left at once. If not, it is in `watched` that somebody wants to know.
+    pub(crate) leaves: bool,
+    pub(crate) watched: Vec<(SessionKey, Watch)>,
 }
 
 impl Net {
@@ -42,12 +45,27 @@ impl Net {
             keys: BTreeMap::new(),
             events: BTreeMap::new(),
             closed: Vec::new(),
+            leaves: true,
+            watched: Vec::new(),
         }
     }
 
     /// One of our sessions joins.
     pub(crate) fn join(&mut self, serializer: Serializer) -> Client {
-        let session = Session::new(self.now, session::Config::new("realm1"), 1);
+        self.join_with(serializer, session::Config::new("realm1"))
+    }
+
+    /// One of our sessions joins, with credit: so much at once, and so much in the end.
+    pub(crate) fn join_counting(&mut self, serializer: Serializer, window: u64, max_window: u64) -> Client {
+        let mut credit = session::Credit::new(serializer);
+        (credit.window, credit.max_window) = (window, max_window);
+        let mut config = session::Config::new("realm1");
+        config.credit = Some(credit);
+        self.join_with(serializer, config)
+    }
+
+    fn join_with(&mut self, serializer: Serializer, config: session::Config) -> Client {
+        let session = Session::new(self.now, config, 1);
         let client = self.add(End::Session(Box::new(session)), serializer);
         self.run();
         assert!(matches!(self.events(client).first(), Some(session::Event::Joined(_))));
@@ -60,13 +78,23 @@ impl Net {
     }
 
     pub(crate) fn raw_with(&mut self, serializer: Serializer, roles: Roles, max_message: usize) -> Client {
+        let client = self.add_raw_with(serializer, roles, max_message);
+        assert!(matches!(self.received(client).as_slice(), [Message::Welcome(_)]));
+        client
+    }
+
+    /// The same, with WELCOME still to be heard.
+    pub(crate) fn add_raw(&mut self, serializer: Serializer, roles: Roles) -> Client {
+        self.add_raw_with(serializer, roles, usize::MAX)
+    }
+
+    fn add_raw_with(&mut self, serializer: Serializer, roles: Roles, max_message: usize) -> Client {
         let client = self.add(End::Raw(Vec::new()), serializer);
         let mut details = HelloDetails::default();
         details.roles = roles;
         let key = self.realm.join(self.now, Join { details, serializer, max_message }).unwrap();
         self.admit(client, key);
         self.run();
-        assert!(matches!(self.received(client).as_slice(), [Message::Welcome(_)]));
         client
     }
 
@@ -128,7 +156,7 @@ impl Net {
         self.events(client)
             .into_iter()
             .filter_map(|event| match event {
-                session::Event::Replied { call, reply } if call == of => Some(reply),
+                session::Event::Replied { call, reply, .. } if call == of => Some(reply),
                 _ => None,
             })
             .collect()
@@ -193,6 +221,21 @@ impl Net {
         self.run();
     }
 
+    /// A session of ours learns what time it is.
+    pub(crate) fn tick(&mut self, client: Client) {
+        let now = self.now;
+        self.session(client).handle_timeout(now);
+        self.run();
+    }
+
+    /// All has left that had not.
+    pub(crate) fn leave(&mut self) {
+        for (_, watch) in std::mem::take(&mut self.watched) {
+            self.realm.handle_left(self.now, watch);
+        }
+        self.run();
+    }
+
     /// Hands over messages until there are none.
     pub(crate) fn run(&mut self) {
         loop {
@@ -232,7 +275,14 @@ impl Net {
                 }
             }
             while let Some(event) = self.realm.poll_event() {
-                self.closed.push(event);
+                match event {
+                    router::Event::Watch { watch, .. } if self.leaves => {
+                        quiet = false;
+                        self.realm.handle_left(self.now, watch);
+                    }
+                    router::Event::Watch { session, watch } => self.watched.push((session, watch)),
+                    event => self.closed.push(event),
+                }
             }
             if quiet {
                 return;

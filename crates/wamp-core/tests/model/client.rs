@@ -144,7 +144,7 @@ pub fn told(event: &Event) -> Told {
         Event::Refused { request, failure } => {
             Told::Refused { request: request.get(), error: known(&failure.error) }
         }
-        Event::Replied { call, reply } => {
+        Event::Replied { call, reply, .. } => {
             let call = call.get();
             match reply {
                 wamp_core::Reply::Progress(payload) => Told::Progress { call, tag: tag(payload) },
@@ -161,7 +161,7 @@ pub fn told(event: &Event) -> Told {
             willing: invocation.details.receive_progress == Some(true),
             tag: tag(&invocation.payload),
         },
-        Event::Chunk { invocation, payload, last } => {
+        Event::Chunk { invocation, payload, last, .. } => {
             Told::Chunk { invocation: invocation.get(), last: *last, tag: tag(payload) }
         }
         Event::Interrupted { invocation, mode, reason: why } => {

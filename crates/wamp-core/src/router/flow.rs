@@ -1,0 +1,217 @@
+//! A stream through the dealer, which ends both of its hops: it is the receiver of what the one side sends and
+//! the sender of what the other side gets.
+//!
+//! ```text
+//!            results              results
+//!   callee ───────────▶ dealer ───────────▶ caller
+//!          ◀─ ─ ─ ─ ─ ─        ◀─ ─ ─ ─ ─ ─
+//!             CREDIT               CREDIT
+//! ```
+//!
+//! What has come is passed on at once, credit or not: a client's credit is a promise of that client. What the
+//! dealer grants is raised as the messages leave for the receiver's socket, and never beyond what the receiver
+//! has granted. Chunks go the other way by the same rule.
+
+use std::time::Duration;
+
+use wamp_proto::message::{self, CreditOptions, Total};
+use wamp_proto::uri;
+
+use super::call::{Call, CallKey};
+use super::realm::{Due, Event, Realm};
+use super::sessions::SessionKey;
+use crate::Time;
+use crate::credit::{Receiving, Sending, cost};
+use crate::deadlines::Deadline;
+
+/// Which of the two streams that a call may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Stream {
+    /// From the callee to the caller.
+    Results,
+    /// From the caller to the callee.
+    Chunks,
+}
+
+/// Something that the driver is to tell, as [`Event::Watch`] asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    call: CallKey,
+    stream: Stream,
+}
+
+/// One stream of a call; there is none where neither side announced credit.
+#[derive(Clone)]
+pub(super) struct Flow {
+    /// What its sender sends, if it knows credit.
+    from: Option<Receiving>,
+    /// What its receiver gets, if it knows credit.
+    to: Option<Sending>,
+    /// The driver is to tell when all has left that had come when so much had.
+    watched: Option<u64>,
+    /// Since when its sender may not go on because its receiver has granted nothing, and until when that may
+    /// last.
+    starved: Option<(Time, Deadline)>,
+    /// How long it was so before that, in all.
+    starved_before: Duration,
+}
+
+impl Flow {
+    /// A stream between two sessions, each of which has announced so much or does not know credit.
+    pub(super) fn new(window: Option<u64>, sender: Option<u64>, receiver: Option<u64>) -> Option<Box<Self>> {
+        let window = window?;
+        let from = sender.map(|_| Receiving::new(window));
+        let to = receiver.map(Sending::new);
+        let flow = Self { from, to, watched: None, starved: None, starved_before: Duration::ZERO };
+        (from.is_some() || to.is_some()).then(|| Box::new(flow))
+    }
+
+    /// Whether its receiver knows credit.
+    pub(super) fn is_measured(&self) -> bool {
+        self.to.is_some()
+    }
+
+    /// A message of so many octets has come and one of so many goes on. `true`: there is something to settle.
+    pub(super) fn pass(&mut self, came: usize, goes: usize) -> bool {
+        if let Some(to) = &mut self.to {
+            to.charge(cost(goes));
+        }
+        match &mut self.from {
+            Some(from) => {
+                from.receive(cost(came));
+                from.is_spent() || self.watched.is_none() && from.is_due()
+            }
+            None => false,
+        }
+    }
+
+    /// How long its sender could not go on because of its receiver, in all.
+    pub(super) fn starved(&self, now: Time) -> Duration {
+        self.starved_before + self.starved.map_or(Duration::ZERO, |(since, _)| now.since(since))
+    }
+}
+
+impl Call {
+    fn flow(&mut self, stream: Stream) -> Option<&mut Flow> {
+        match stream {
+            Stream::Results => self.results.as_deref_mut(),
+            Stream::Chunks => self.upload.as_deref_mut()?.flow.as_deref_mut(),
+        }
+    }
+
+    /// The sender's end of a stream, with the id that the call has there, and the receiver's.
+    fn ends(&self, stream: Stream) -> ((SessionKey, wamp_proto::RequestId), SessionKey) {
+        match stream {
+            Stream::Results => ((self.callee, self.invocation), self.caller),
+            Stream::Chunks => ((self.caller, self.request), self.callee),
+        }
+    }
+
+    /// The deadlines of its streams.
+    pub(super) fn starving(&self) -> impl Iterator<Item = Deadline> + '_ {
+        let chunks = self.upload.as_deref().and_then(|upload| upload.flow.as_deref());
+        [self.results.as_deref(), chunks].into_iter().flatten().filter_map(|flow| Some(flow.starved?.1))
+    }
+}
+
+impl Realm {
+    /// A message of a stream has been passed on.
+    pub(super) fn pass(&mut self, now: Time, key: CallKey, stream: Stream, came: usize, goes: usize) {
+        let flow = self.dealer.calls.get_mut(key).and_then(|call| call.flow(stream));
+        if flow.is_some_and(|flow| flow.pass(came, goes)) {
+            self.settle(now, key, stream);
+        }
+    }
+
+    /// Grants what can be granted, and sees to it that there will be an occasion for more.
+    pub(super) fn settle(&mut self, now: Time, key: CallKey, stream: Stream) {
+        let Some(credit) = self.config.credit else { return };
+        let Some(call) = self.dealer.calls.get_mut(key) else { return };
+        let ((sender, request), receiver) = call.ends(stream);
+        let Some(flow) = call.flow(stream) else { return };
+        let Some(from) = &mut flow.from else { return };
+        let ahead = flow.to.map(|to| to.left());
+        if ahead.is_none_or(|ahead| ahead > from.window()) {
+            from.widen(credit.max_window);
+        }
+        let total = from.grant(ahead);
+        if flow.watched.is_none() && from.is_due() {
+            flow.watched = Some(from.received());
+            self.events.push_back(Event::Watch { session: receiver, watch: Watch { call: key, stream } });
+        }
+        let starves = from.is_spent() && ahead == Some(0);
+        match flow.starved {
+            None if starves => {
+                let deadline = self.deadlines.set(now + credit.patience, Due::Starved(key, stream));
+                flow.starved = Some((now, deadline));
+                self.starved += 1;
+            }
+            Some((since, deadline)) if !starves => {
+                flow.starved = None;
+                flow.starved_before += now.since(since);
+                self.deadlines.clear(deadline);
+                self.starved -= 1;
+            }
+            _ => {}
+        }
+        if let Some(total) = total {
+            let mut options = CreditOptions::default();
+            options.chunks = (stream == Stream::Chunks).then_some(true);
+            self.out.send(sender, message::Credit { request, options, total: Total(Some(total)) });
+        }
+    }
+
+    /// All has left for the socket of a session that had been sent to it when [`Event::Watch`] came.
+    pub fn handle_left(&mut self, now: Time, watch: Watch) {
+        let Watch { call: key, stream } = watch;
+        let Some(flow) = self.dealer.calls.get_mut(key).and_then(|call| call.flow(stream)) else { return };
+        if let (Some(from), Some(received)) = (&mut flow.from, flow.watched.take()) {
+            from.consume_until(received);
+            self.settle(now, key, stream);
+        }
+    }
+
+    /// The receiver of a stream has granted more.
+    pub(super) fn handle_credit(&mut self, now: Time, from: SessionKey, credit: message::Credit) {
+        let Some(session) = self.sessions.get(from) else { return };
+        let (caller, callee) = (session.announced.caller_credit, session.announced.callee_credit);
+        if self.config.credit.is_none() || caller.is_none() && callee.is_none() {
+            return self.violation(from, "CREDIT by a session that did not announce _progress_credit");
+        }
+        let Some(total) = credit.total.0 else {
+            self.stats.void_credits += 1;
+            return;
+        };
+        let made = session.calls.get(&credit.request).copied();
+        let got = session.invocations.get(&credit.request).copied();
+        let streams = [(made, Stream::Results), (got, Stream::Chunks)];
+        let found = streams.into_iter().find_map(|(key, stream)| {
+            let wanted = credit.options.chunks.is_none_or(|chunks| chunks == (stream == Stream::Chunks));
+            let key = key.filter(|_| wanted)?;
+            let to = self.dealer.calls.get_mut(key)?.flow(stream)?.to.as_mut()?;
+            to.raise(total);
+            Some((key, stream))
+        });
+        // Without a stream the call is over, and its credit with it.
+        if let Some((key, stream)) = found {
+            self.settle(now, key, stream);
+        }
+    }
+
+    /// The receiver of a stream has granted nothing for too long.
+    pub(super) fn handle_starved(&mut self, key: CallKey, stream: Stream) {
+        if let Some(flow) = self.dealer.calls.get_mut(key).and_then(|call| call.flow(stream)) {
+            if flow.starved.take().is_some() {
+                self.starved -= 1;
+            }
+            self.end_as_slow(key);
+        }
+    }
+
+    /// Ends a call whose receiver does not keep up, loudly.
+    pub(super) fn end_as_slow(&mut self, key: CallKey) {
+        self.stats.slow_consumers += 1;
+        self.interrupt(key, message::CancelMode::KillNoWait, uri::CANCELED);
+        self.fail(key, uri::CANCELED, "slow consumer");
+    }
+}

@@ -1,0 +1,209 @@
+//! Credit at a client's end: it grants to the results of its calls and the chunks of its invocations as the
+//! program takes them, and spends what the dealer grants to the results and chunks that it sends.
+//!
+//! The rule is in [`credit`](crate::credit). Without [`Config::credit`](super::Config::credit), or with a
+//! router that does not announce it, nothing of this happens.
+
+use std::time::Duration;
+
+use wamp_proto::message::{self, CreditOptions, Total};
+use wamp_proto::{Message, RequestId, Role, Serializer};
+
+use super::{Due, Event, Session};
+use crate::Time;
+use crate::credit::{Receiving, Sending, cost};
+use crate::deadlines::Deadline;
+
+/// A stream of results or chunks at this end of the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stream {
+    /// The progressive results of a call that this session makes, or of an invocation that it answers.
+    Results(RequestId),
+    /// The chunks of a call that this session makes, or of an invocation that it answers.
+    Chunks(RequestId),
+}
+
+/// How far senders may go ahead of this session.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Credit {
+    /// What messages are written in: credit is counted in its octets.
+    pub serializer: Serializer,
+    /// Octets that each stream is granted at once; 64 KiB by default.
+    pub window: u64,
+    /// Octets that a stream that is taken at once may have on its way in the end; 1 MiB by default.
+    pub max_window: u64,
+    /// Octets that all streams together may have on their way, where that is more than `window` for each;
+    /// 64 MiB by default.
+    pub session: u64,
+    /// What has been taken is granted after this time, even if it is not much; 30 s by default. The router
+    /// ends a call to which nothing is granted for long.
+    pub delay: Duration,
+}
+
+impl Credit {
+    /// The defaults, for messages in this serializer.
+    pub fn new(serializer: Serializer) -> Self {
+        Self {
+            serializer,
+            window: 64 << 10,
+            max_window: 1 << 20,
+            session: 64 << 20,
+            delay: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A stream that comes in.
+#[derive(Clone)]
+pub(super) struct Incoming {
+    receiving: Receiving,
+    /// When what has been taken is granted, even if it is not much.
+    delayed: Option<Deadline>,
+}
+
+impl Session {
+    /// What the router grants to each stream at once, if both ends know credit.
+    fn granted(&self) -> Option<u64> {
+        self.config.credit?;
+        self.router.get(Role::Dealer)?.credit
+    }
+
+    /// A stream that begins to come in.
+    pub(super) fn incoming(&mut self) -> Option<Incoming> {
+        self.granted()?;
+        let window = self.config.credit?.window;
+        self.windows += window;
+        Some(Incoming { receiving: Receiving::new(window), delayed: None })
+    }
+
+    /// A stream that comes in no more.
+    pub(super) fn end_incoming(&mut self, incoming: Option<Incoming>) {
+        if let Some(incoming) = incoming {
+            self.windows -= incoming.receiving.window();
+            if let Some(deadline) = incoming.delayed {
+                self.deadlines.clear(deadline);
+            }
+        }
+    }
+
+    /// A stream that begins to go out.
+    pub(super) fn outgoing(&self) -> Option<Sending> {
+        self.granted().map(Sending::new)
+    }
+
+    /// What a message of a stream costs that is about to go out.
+    pub(super) fn price(&self, message: &Message) -> u64 {
+        let octets = self.config.credit.map(|credit| message.octets(credit.serializer));
+        cost(octets.and_then(Result::ok).unwrap_or(message.payload().len()))
+    }
+
+    fn incoming_of(&mut self, stream: Stream) -> Option<&mut Incoming> {
+        match stream {
+            Stream::Results(call) => self.caller.results(call),
+            Stream::Chunks(invocation) => self.callee.chunks(invocation),
+        }
+    }
+
+    fn outgoing_of(&mut self, stream: Stream) -> Option<&mut Sending> {
+        match stream {
+            Stream::Results(invocation) => self.callee.results(invocation),
+            Stream::Chunks(call) => self.caller.chunks(call),
+        }
+    }
+
+    /// A message of so many octets has come by a stream. Says what is to be given back by
+    /// [`consume`](Self::consume).
+    pub(super) fn receive(&mut self, stream: Stream, octets: usize) -> u64 {
+        match self.incoming_of(stream) {
+            Some(incoming) => {
+                incoming.receiving.receive(cost(octets));
+                cost(octets)
+            }
+            None => 0,
+        }
+    }
+
+    /// The program has taken what cost so much of the results of a call, or of the chunks of an invocation; the
+    /// events say the costs, which may be added up. It makes room for more.
+    pub fn consume(&mut self, now: Time, stream: Stream, cost: u64) {
+        let Some(credit) = self.config.credit.filter(|_| cost > 0) else { return };
+        let wider = credit.session.saturating_sub(self.windows);
+        let Some(incoming) = self.incoming_of(stream) else { return };
+        let receiving = &mut incoming.receiving;
+        receiving.consume(cost);
+        let grown = receiving.widen(credit.max_window.min(receiving.window().saturating_add(wider)));
+        let total = receiving.grant(None);
+        let waits = incoming.delayed;
+        self.windows += grown;
+        match total {
+            Some(total) => self.grant(stream, total),
+            None if waits.is_none() => {
+                let deadline = self.deadlines.set(now + credit.delay, Due::Grant(stream));
+                if let Some(incoming) = self.incoming_of(stream) {
+                    incoming.delayed = Some(deadline);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Something has been taken a while ago, and too little since to be granted.
+    pub(super) fn handle_delayed_grant(&mut self, stream: Stream) {
+        let Some(incoming) = self.incoming_of(stream) else { return };
+        incoming.delayed = None;
+        if let Some(total) = incoming.receiving.grant_now(None) {
+            self.grant(stream, total);
+        }
+    }
+
+    fn grant(&mut self, stream: Stream, total: u64) {
+        if let Some(deadline) = self.incoming_of(stream).and_then(|incoming| incoming.delayed.take()) {
+            self.deadlines.clear(deadline);
+        }
+        let mut options = CreditOptions::default();
+        let request = match stream {
+            Stream::Results(request) => request,
+            Stream::Chunks(request) => {
+                options.chunks = Some(true);
+                request
+            }
+        };
+        self.send(message::Credit { request, options, total: Total(Some(total)) });
+    }
+
+    /// Whether the next progressive result of an invocation, or the next chunk of a call, may go out now.
+    /// Without it there is [`Event::Credit`] later, or the end of the call.
+    pub fn may_send(&mut self, stream: Stream) -> bool {
+        self.outgoing_of(stream).is_none_or(|sending| sending.has_credit())
+    }
+
+    pub(super) fn handle_credit(&mut self, now: Time, credit: message::Credit) {
+        if self.granted().is_none() {
+            return self.violation("CREDIT, where not both ends have announced _progress_credit".to_owned());
+        }
+        let Some(total) = credit.total.0 else {
+            self.stats.unknown += 1;
+            return;
+        };
+        let request = credit.request;
+        let streams = match credit.options.chunks {
+            Some(true) => [None, Some(Stream::Chunks(request))],
+            Some(false) => [Some(Stream::Results(request)), None],
+            None => [Some(Stream::Results(request)), Some(Stream::Chunks(request))],
+        };
+        for stream in streams.into_iter().flatten() {
+            if let Some(sending) = self.outgoing_of(stream) {
+                if sending.raise(total) {
+                    if let Stream::Results(invocation) = stream {
+                        self.resume_timeout(now, invocation);
+                    }
+                    self.events.push_back(Event::Credit { stream });
+                }
+                return;
+            }
+        }
+        // Without a stream the call is over, and its credit with it.
+    }
+}
