@@ -4,12 +4,13 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wamp_core::Time;
+use wamp_core::session::Stream;
 use wamp_proto::message::{self, CallOptions, CancelMode, Millis};
 use wamp_proto::{Args, Payload, PayloadError, RequestId, Uri};
 
@@ -102,6 +103,9 @@ impl<'a> Call<'a> {
 
     /// How many octets of progressive results may wait to be taken; 64 MiB by default. When more come, the
     /// call is canceled and ends with [`CallError::Lagged`].
+    ///
+    /// That is for callees and routers that know no credit and send whatever they have. Others are kept waiting:
+    /// what waits here is then what was granted to them, 64 KiB at first and up to 1 MiB for who keeps up.
     pub fn buffer(mut self, octets: usize) -> Self {
         self.request.buffer = octets;
         self
@@ -227,7 +231,7 @@ impl Future for CallFuture<'_> {
                     }
                 },
                 Stage::Running(mut pending) => match pending.poll_take(cx) {
-                    Poll::Ready(Taken::Item(payload)) => {
+                    Poll::Ready(Taken::Item(payload, _)) => {
                         let shown = this.observer.as_mut().map_or(Ok(()), |observer| observer(&payload));
                         if let Err(error) = shown {
                             break Err(CallError::Decode(error));
@@ -326,7 +330,16 @@ impl Pending {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Taken<Payload, Result<Payload, CallError>>> {
-        self.replies.poll_take(cx)
+        let taken = ready!(self.replies.poll_take(cx));
+        if let Taken::Item(_, owed @ 1..) = taken {
+            let stream = Stream::Results(self.id);
+            self.session.shared.with(|state, now| state.session.consume(now, stream, owed));
+        }
+        Poll::Ready(taken)
+    }
+
+    pub(crate) fn replies(&self) -> &Arc<Replies> {
+        &self.replies
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

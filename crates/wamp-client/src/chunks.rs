@@ -9,10 +9,13 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
-use wamp_proto::{Payload, PayloadError};
+use wamp_core::session::Stream as CoreStream;
+use wamp_proto::{Payload, PayloadError, RequestId};
 
 use crate::ending::CancelReason;
 use crate::inbox::{Inbox, Taken};
+use crate::invocation::Invocation;
+use crate::shared::Shared;
 
 /// Chunks that have come and have not been taken, then how the upload ended.
 pub(crate) type Upload = Inbox<Payload, Result<(), CancelReason>>;
@@ -22,12 +25,16 @@ pub(crate) type Upload = Inbox<Payload, Result<(), CancelReason>>;
 pub struct Chunks<T> {
     first: Option<Payload>,
     upload: Option<Arc<Upload>>,
+    shared: Arc<Shared>,
+    id: RequestId,
     chunks: PhantomData<fn() -> T>,
 }
 
 impl<T> Chunks<T> {
-    pub(crate) fn new(first: Option<Payload>, upload: Option<Arc<Upload>>) -> Self {
-        Self { first, upload, chunks: PhantomData }
+    /// The chunks of an invocation, of which one has perhaps been taken out of the way already.
+    pub(crate) fn new(invocation: &Invocation, first: Option<Payload>) -> Self {
+        let Invocation { upload, shared, id, .. } = invocation;
+        Self { first, upload: upload.clone(), shared: shared.clone(), id: *id, chunks: PhantomData }
     }
 }
 
@@ -45,7 +52,13 @@ impl<T: DeserializeOwned> Chunks<T> {
         }
         let Some(upload) = &self.upload else { return Poll::Ready(None) };
         match ready!(upload.poll_take(cx)) {
-            Taken::Item(payload) => decode(payload),
+            Taken::Item(payload, owed) => {
+                if owed > 0 {
+                    let stream = CoreStream::Chunks(self.id);
+                    self.shared.with(|state, now| state.session.consume(now, stream, owed));
+                }
+                decode(payload)
+            }
             Taken::End(end) => {
                 self.upload = None;
                 Poll::Ready(end.err().map(|reason| Err(ChunkError::Canceled(reason))))

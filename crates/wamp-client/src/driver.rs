@@ -42,7 +42,8 @@ impl Drop for Writer {
 /// Something that one read has brought.
 #[expect(clippy::large_enum_variant, reason = "nearly all are messages, and a box for each would cost more")]
 enum Input {
-    Message(Message),
+    /// A message, and how long it was.
+    Message(Message, usize),
     Garbage(String),
     Ping(Bytes),
 }
@@ -90,7 +91,7 @@ pub(crate) async fn read<R: ReadHalf>(shared: Arc<Shared>, mut half: R, max_mess
 fn input(item: Incoming, serializer: Serializer, limits: &Limits) -> Option<Input> {
     match item {
         Incoming::Message(frame) => Some(match Message::decode(serializer, &frame, limits) {
-            Ok(message) => Input::Message(message),
+            Ok(message) => Input::Message(message, frame.len()),
             Err(error) => Input::Garbage(error.to_string()),
         }),
         Incoming::Ping(payload) => Some(Input::Ping(payload)),
@@ -100,8 +101,8 @@ fn input(item: Incoming, serializer: Serializer, limits: &Limits) -> Option<Inpu
 
 fn handle(state: &mut State, now: Time, input: Input, max_send: usize) {
     match input {
-        Input::Message(message) => {
-            state.session.handle_message(now, message);
+        Input::Message(message, octets) => {
+            state.session.handle_frame(now, message, octets);
             // Each message's events before the next message, so that a slow consumer is found out in time.
             while drain(state, now, max_send) {}
         }

@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::Serialize;
+use wamp_core::Misuse;
+use wamp_core::session::Stream;
 use wamp_proto::message::{self, CallOptions};
 use wamp_proto::{Payload, RequestId, Uri};
 
@@ -16,6 +18,7 @@ use crate::error::{CallError, Unsent};
 use crate::invocation::SendError;
 use crate::shared::Shared;
 use crate::stream::CallStream;
+use crate::waiters::Replies;
 
 /// A call in chunks, to be made. Await it for its two directions.
 #[must_use = "nothing is sent until it is awaited"]
@@ -52,6 +55,7 @@ impl<In: 'static, Out: 'static> IntoFuture for DuplexCall<In, Out> {
 pub struct ChunkSender<In> {
     call: CallHandle,
     shared: Arc<Shared>,
+    replies: Arc<Replies>,
     procedure: Uri,
     finished: bool,
     chunks: PhantomData<fn(In)>,
@@ -59,8 +63,8 @@ pub struct ChunkSender<In> {
 
 impl<In> ChunkSender<In> {
     fn new(pending: &Pending, procedure: Uri) -> Self {
-        let (call, shared) = (pending.handle(), pending.shared().clone());
-        Self { call, shared, procedure, finished: false, chunks: PhantomData }
+        let (call, shared, replies) = (pending.handle(), pending.shared().clone(), pending.replies().clone());
+        Self { call, shared, replies, procedure, finished: false, chunks: PhantomData }
     }
 
     /// Says that there are no more chunks.
@@ -75,10 +79,38 @@ impl<In> ChunkSender<In> {
         let id = self.call.id();
         self.check(id, &payload)?;
         tokio::task::consume_budget().await;
-        let sent = self.shared.with_room(|state, now| state.session.send_chunk(now, id, payload, last)).await;
+        let sent = self.send_as_soon_as_possible(id, payload, last).await;
         // A call that is over has an end already; there is nothing to cancel.
         self.finished |= last || sent.is_err();
         sent.map_err(|_| SendError::Over)
+    }
+
+    /// Sends as soon as there is room in the queue and credit. Dropped before, it has not sent.
+    async fn send_as_soon_as_possible(
+        &self,
+        id: RequestId,
+        mut payload: Payload,
+        last: bool,
+    ) -> Result<(), Misuse> {
+        let stream = Stream::Chunks(id);
+        loop {
+            // Made before the look at the credit, so that it hears of every grant after that, and of the end.
+            let credit = self.replies.other_way.notified();
+            let sent = self.shared.with_room(|state, now| match last || state.session.may_send(stream) {
+                true => Ok(state.session.send_chunk(now, id, payload, last)),
+                false => Err(payload),
+            });
+            match sent.await {
+                Ok(sent) => return sent,
+                Err(back) => payload = back,
+            }
+            // A program that sends everything before it reads anything would wait for ever for a callee that
+            // waits for it in turn.
+            let _lending = self.replies.lend();
+            let owed = self.replies.owed();
+            self.shared.with(|state, now| state.session.consume(now, Stream::Results(id), owed));
+            credit.await;
+        }
     }
 
     fn check(&self, request: RequestId, payload: &Payload) -> Result<(), SendError> {
@@ -97,7 +129,7 @@ impl<In> ChunkSender<In> {
 }
 
 impl<In: Serialize> ChunkSender<In> {
-    /// Sends a chunk. Waits while too much is queued. May be dropped at any time: it has sent all or nothing.
+    /// Sends a chunk. Waits while the callee, or whoever is between, does not follow. May be dropped at any time: it has sent all or nothing.
     ///
     /// # Errors
     /// The call is over (the stream of results says how it ended), or the value cannot be sent.

@@ -38,6 +38,8 @@ pub(crate) struct Ending {
     reason: OnceLock<CancelReason>,
     over: AtomicBool,
     changed: Notify,
+    /// There is credit for progressive results.
+    pub(crate) credit: Notify,
 }
 
 impl Ending {

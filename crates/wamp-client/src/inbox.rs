@@ -1,12 +1,17 @@
 //! What waits for somebody in this program: the replies to one call, the events of one subscription.
 //!
-//! An inbox is counted in octets. The reader fills it and never waits; one consumer empties it.
+//! An inbox is counted in octets. The reader fills it and never waits; one consumer empties it. What the consumer
+//! takes it owes to the sender, where credit is counted; it is told to give that back once it is worth it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::coop::poll_proceed;
+use tokio::time::Instant;
 use wamp_proto::Payload;
 
 /// What an item costs beyond its payload, so that empty ones are bounded too.
@@ -20,15 +25,44 @@ pub(crate) fn to_keep(payload: Payload) -> Payload {
     if payload.len() < DETACHED_BELOW { payload.detached() } else { payload }
 }
 
+/// So much is owed at most before it is given back.
+const OWED: u64 = 8 * 1024;
+
+/// Nothing is owed for longer than this while items are taken.
+const OWED_FOR: Duration = Duration::from_secs(10);
+
 /// Items in order, then one end.
 pub(crate) struct Inbox<T, E> {
     state: Mutex<State<T, E>>,
+    /// Whoever sends in the other direction may go on, or need not any more.
+    pub(crate) other_way: Notify,
+    /// What comes is given back at once, as far as the limit allows.
+    lends: AtomicBool,
+}
+
+/// While it lives, credit is given back for what comes, although it has not been taken.
+pub(crate) struct Lending<'a>(&'a AtomicBool);
+
+impl Drop for Lending<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+struct Item<T> {
+    item: T,
+    octets: usize,
+    /// What it costs of the credit that its sender has.
+    cost: u64,
 }
 
 struct State<T, E> {
-    items: VecDeque<(T, usize)>,
+    items: VecDeque<Item<T>>,
     octets: usize,
     limit: usize,
+    /// The cost of what has been taken and not been given back, and since when.
+    owed: u64,
+    owed_since: Option<Instant>,
     end: Option<E>,
     /// Nothing comes after the end, or nobody wants it.
     over: bool,
@@ -42,35 +76,74 @@ pub(crate) struct Full;
 /// What a consumer takes out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Taken<T, E> {
-    Item(T),
+    /// An item, and how much credit is to be given back now.
+    Item(T, u64),
     End(E),
 }
 
 impl<T, E> Inbox<T, E> {
     /// An empty one that holds this many octets at most.
     pub(crate) fn new(limit: usize) -> Self {
-        let state =
-            State { items: VecDeque::new(), octets: 0, limit, end: None, over: false, consumer: None };
-        Self { state: Mutex::new(state) }
+        let state = State {
+            items: VecDeque::new(),
+            octets: 0,
+            limit,
+            owed: 0,
+            owed_since: None,
+            end: None,
+            over: false,
+            consumer: None,
+        };
+        Self { state: Mutex::new(state), other_way: Notify::new(), lends: AtomicBool::new(false) }
     }
 
     /// Appends what `make` makes of a payload, unless that is too much.
     pub(crate) fn push(&self, payload: Payload, make: impl FnOnce(Payload) -> T) -> Result<(), Full> {
+        self.push_counted(payload, 0, false, make).map(drop)
+    }
+
+    /// The same, for an item that costs so much credit; one that its sender had the credit for is always
+    /// admitted. Says how much credit is to be given back now.
+    pub(crate) fn push_counted(
+        &self,
+        payload: Payload,
+        cost: u64,
+        admitted: bool,
+        make: impl FnOnce(Payload) -> T,
+    ) -> Result<u64, Full> {
         let mut state = self.lock();
         if state.over {
-            return Ok(());
+            return Ok(0);
         }
-        let cost = payload.len() + OVERHEAD;
-        if state.octets + cost > state.limit {
+        let octets = payload.len() + OVERHEAD;
+        let fits = state.octets + octets <= state.limit;
+        if !admitted && !fits {
             return Err(Full);
         }
+        let lent = if fits && self.lends.load(Ordering::Relaxed) { cost } else { 0 };
+        let cost = cost - lent;
         // A consumer that waits right now takes the item at once.
         let waits = state.consumer.is_some() && state.items.is_empty();
         let payload = if waits { payload } else { to_keep(payload) };
-        state.octets += cost;
-        state.items.push_back((make(payload), cost));
+        state.octets += octets;
+        state.items.push_back(Item { item: make(payload), octets, cost });
         wake(state);
-        Ok(())
+        Ok(lent)
+    }
+
+    /// From now on credit is given back for what comes.
+    pub(crate) fn lend(&self) -> Lending<'_> {
+        self.lends.store(true, Ordering::Relaxed);
+        Lending(&self.lends)
+    }
+
+    /// All credit of what waits here, as far as the limit allows; it is to be given back now.
+    pub(crate) fn owed(&self) -> u64 {
+        let mut state = self.lock();
+        if state.octets > state.limit {
+            return 0;
+        }
+        state.items.iter_mut().map(|item| std::mem::take(&mut item.cost)).sum()
     }
 
     /// Appends the end, which is always admitted. A second one changes nothing.
@@ -80,6 +153,7 @@ impl<T, E> Inbox<T, E> {
             state.over = true;
             state.end = Some(end);
             wake(state);
+            self.other_way.notify_waiters();
         }
     }
 
@@ -93,10 +167,11 @@ impl<T, E> Inbox<T, E> {
         // A consumer of a flood lets others run now and then.
         let turn = ready!(poll_proceed(cx));
         let mut state = self.lock();
-        if let Some((item, cost)) = state.items.pop_front() {
-            state.octets -= cost;
+        if let Some(Item { item, octets, cost }) = state.items.pop_front() {
+            state.octets -= octets;
+            let owed = if cost > 0 { state.owe(cost) } else { 0 };
             turn.made_progress();
-            return Poll::Ready(Taken::Item(item));
+            return Poll::Ready(Taken::Item(item, owed));
         }
         if let Some(end) = state.end.take() {
             turn.made_progress();
@@ -112,6 +187,20 @@ impl<T, E> Inbox<T, E> {
     fn lock(&self) -> MutexGuard<'_, State<T, E>> {
         // Nothing in this file panics between two changes that belong together.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T, E> State<T, E> {
+    /// Takes note of what an item has cost. Says what to give back now.
+    fn owe(&mut self, cost: u64) -> u64 {
+        self.owed += cost;
+        let now = Instant::now();
+        let since = *self.owed_since.get_or_insert(now);
+        if self.owed < OWED && now - since < OWED_FOR {
+            return 0;
+        }
+        self.owed_since = None;
+        std::mem::take(&mut self.owed)
     }
 }
 
@@ -144,8 +233,8 @@ mod tests {
         inbox.push(payload(10), |_| 2).unwrap();
         inbox.finish("end");
         inbox.finish("another");
-        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(1)));
-        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(2)));
+        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(1, 0)));
+        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(2, 0)));
         assert_eq!(take(&inbox), Poll::Ready(Taken::End("end")));
         assert_eq!(take(&inbox), Poll::Pending);
     }
@@ -156,7 +245,23 @@ mod tests {
         inbox.push(payload(100), |_| 1).unwrap();
         inbox.push(payload(100), |_| 2).unwrap();
         assert_eq!(inbox.push(payload(10), |_| 3), Err(Full));
-        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(1)));
+        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(1, 0)));
         inbox.push(payload(100), |_| 3).unwrap();
+        inbox.push_counted(payload(100), 164, true, |_| 4).unwrap();
+    }
+
+    #[test]
+    fn what_is_owed_is_given_back_when_it_is_much_or_when_it_is_long_ago() {
+        let inbox = Inbox::<_, ()>::new(1000);
+        for i in 0..8 {
+            inbox.push_counted(payload(10), 1500, true, |_| i).unwrap();
+        }
+        for i in 0..5 {
+            assert_eq!(take(&inbox), Poll::Ready(Taken::Item(i, 0)));
+        }
+        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(5, 9000)));
+        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(6, 0)));
+        inbox.lock().owed_since = Instant::now().checked_sub(OWED_FOR);
+        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(7, 3000)));
     }
 }

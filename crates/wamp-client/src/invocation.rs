@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use wamp_core::ReplyError;
+use wamp_core::session::Stream;
 use wamp_proto::message::{self, Discloser};
 use wamp_proto::{EncodeError, Payload, PayloadError, RequestId, Serializer, SessionId, Uri};
 
@@ -95,12 +97,12 @@ impl Invocation {
     /// ```
     pub fn chunks<T>(&self) -> Chunks<T> {
         let first = Some(self.payload.clone()).filter(|payload| !payload.is_empty());
-        Chunks::new(first, self.upload.clone())
+        Chunks::new(self, first)
     }
 
     /// The chunks after the first one, whose arguments are something else: the name of a file, say.
     pub fn more_chunks<T>(&self) -> Chunks<T> {
-        Chunks::new(None, self.upload.clone())
+        Chunks::new(self, None)
     }
 
     /// For sending progressive results; `None` unless the caller asked for them.
@@ -172,8 +174,8 @@ pub struct ProgressSender {
 }
 
 impl ProgressSender {
-    /// Sends a progressive result. Waits while too much is queued. May be dropped at any time: it has sent all
-    /// or nothing.
+    /// Sends a progressive result. Waits while the caller, or whoever is between, does not follow. May be dropped
+    /// at any time: it has sent all or nothing.
     ///
     /// # Errors
     /// The call is over, or the value cannot be sent.
@@ -194,13 +196,28 @@ impl ProgressSender {
         self.check(&payload)?;
         // A handler that never waits for anything else must let others run, on a single thread above all.
         tokio::task::consume_budget().await;
-        let id = self.id;
         tokio::select! {
             biased;
             () = self.ending.over() => Err(SendError::Over),
-            sent = self.shared.with_room(|state, now| state.progress(now, id, payload)) => {
-                sent.map_err(|_| SendError::Over)
+            sent = self.send_as_soon_as_possible(payload) => sent.map_err(|_| SendError::Over),
+        }
+    }
+
+    /// Sends as soon as there is room in the queue and credit. Dropped before, it has not sent.
+    async fn send_as_soon_as_possible(&self, mut payload: Payload) -> Result<(), ReplyError> {
+        let (id, stream) = (self.id, Stream::Results(self.id));
+        loop {
+            // Made before the look at the credit, so that it hears of every grant after that.
+            let credit = self.ending.credit.notified();
+            let sent = self.shared.with_room(|state, now| match state.session.may_send(stream) {
+                true => Ok(state.progress(now, id, payload)),
+                false => Err(payload),
+            });
+            match sent.await {
+                Ok(sent) => return sent,
+                Err(back) => payload = back,
             }
+            credit.await;
         }
     }
 
@@ -217,12 +234,22 @@ impl ProgressSender {
         })
     }
 
-    /// Waits for room in the queue, or for the end of the call.
+    /// Waits for room in the queue and for credit, or for the end of the call.
     pub(crate) async fn room(&self) -> Result<(), SendError> {
+        let stream = Stream::Results(self.id);
+        let room = async {
+            loop {
+                let credit = self.ending.credit.notified();
+                if self.shared.with_room(|state, _| state.session.may_send(stream)).await {
+                    return;
+                }
+                credit.await;
+            }
+        };
         tokio::select! {
             biased;
             () = self.ending.over() => Err(SendError::Over),
-            () = self.shared.room() => Ok(()),
+            () = room => Ok(()),
         }
     }
 }

@@ -136,11 +136,6 @@ impl Shared {
         }
     }
 
-    /// Waits for room in the queue. It may be gone again.
-    pub(crate) async fn room(self: &Arc<Self>) {
-        self.with_room(|_, _| ()).await;
-    }
-
     /// Lets in the next one of those that wait for room.
     fn let_in(&self) {
         if !self.lock().full {

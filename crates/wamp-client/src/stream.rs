@@ -102,7 +102,7 @@ impl<T: DeserializeOwned> CallStream<T> {
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, CallError>>> {
         if self.last.is_none() {
             match ready!(self.pending.poll_take(cx)) {
-                Taken::Item(payload) => {
+                Taken::Item(payload, _) => {
                     return Poll::Ready(Some(payload.decode().map_err(CallError::Decode)));
                 }
                 Taken::End(end) => self.last = Some(end),

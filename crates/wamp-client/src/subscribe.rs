@@ -187,7 +187,7 @@ where
     H: FnMut(Event) -> F,
     F: Future<Output = ()>,
 {
-    while let Taken::Item(mut event) = poll_fn(|cx| feed.poll_take(cx)).await {
+    while let Taken::Item(mut event, _) = poll_fn(|cx| feed.poll_take(cx)).await {
         event.topic.get_or_insert_with(|| topic.clone());
         let Ok(handling) = catch_unwind(AssertUnwindSafe(|| handler(event))) else { continue };
         let mut handling = pin!(handling);
@@ -275,7 +275,7 @@ impl EventStream {
             return Poll::Ready(None);
         }
         match ready!(self.subscription.feed.poll_take(cx)) {
-            Taken::Item(mut event) => {
+            Taken::Item(mut event, _) => {
                 event.topic.get_or_insert_with(|| self.topic.clone());
                 Poll::Ready(Some(event))
             }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wamp_core::session::{self, Closed, Joined, Publication, Session};
+use wamp_core::session::{self, Closed, Joined, Publication, Session, Stream};
 use wamp_core::{Failure, Misuse, Reply, ReplyError, Time};
 use wamp_proto::message::{self, CancelMode};
 use wamp_proto::{Payload, PublicationId, RegistrationId, RequestId, SubscriptionId, Uri, uri};
@@ -14,7 +14,7 @@ use crate::chunks::Upload;
 use crate::ending::{CancelReason, Ending};
 use crate::error::{CallError, RequestError, Unsent};
 use crate::failure::sentence;
-use crate::inbox::{Inbox, to_keep};
+use crate::inbox::{Full, Inbox, to_keep};
 use crate::serving::{Job, Procedure};
 use crate::subscribe::Event;
 
@@ -168,9 +168,12 @@ impl State {
     pub(crate) fn handle_event(&mut self, now: Time, event: session::Event) {
         use session::Event::*;
         match event {
-            Replied { call, reply } => self.handle_reply(now, call, reply),
+            Replied { call, reply, cost } => self.handle_reply(now, call, reply, cost),
+            Credit { stream } => self.handle_credit(stream),
             Invoked(invocation) => self.handle_invoked(now, invocation),
-            Chunk { invocation, payload, last } => self.handle_chunk(now, invocation, payload, last),
+            Chunk { invocation, payload, last, cost } => {
+                self.handle_chunk(now, invocation, payload, last, cost);
+            }
             EventReceived(publication) => self.handle_publication(now, *publication),
             Interrupted { invocation, reason, .. } => {
                 self.handle_interrupted(invocation, CancelReason::from_uri(reason.as_ref()));
@@ -209,13 +212,34 @@ impl State {
         }
     }
 
-    fn handle_reply(&mut self, now: Time, call: RequestId, reply: Reply) {
+    /// A stream that goes out may go on.
+    fn handle_credit(&mut self, stream: Stream) {
+        match stream {
+            Stream::Results(invocation) => {
+                if let Some(invoked) = self.invocations.get(&invocation) {
+                    invoked.ending.credit.notify_waiters();
+                }
+            }
+            Stream::Chunks(call) => {
+                if let Some(waiting) = self.calls.get(&call) {
+                    waiting.replies.other_way.notify_waiters();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_reply(&mut self, now: Time, call: RequestId, reply: Reply, cost: u64) {
         let Some(waiting) = self.calls.get(&call) else { return };
         let end = match reply {
             Reply::Progress(payload) => {
-                if waiting.replies.push(payload, |payload| payload).is_err() {
-                    waiting.replies.finish(Err(CallError::Lagged { limit: waiting.limit }));
-                    self.abandon(now, call);
+                let admitted = cost > 0 && !self.session.is_overdrawn(Stream::Results(call), cost);
+                match waiting.replies.push_counted(payload, cost, admitted, |payload| payload) {
+                    Ok(lent) => self.session.consume(now, Stream::Results(call), lent),
+                    Err(Full) => {
+                        waiting.replies.finish(Err(CallError::Lagged { limit: waiting.limit }));
+                        self.abandon(now, call);
+                    }
                 }
                 return;
             }
@@ -256,12 +280,13 @@ impl State {
         }
     }
 
-    fn handle_chunk(&mut self, now: Time, id: RequestId, payload: Payload, last: bool) {
+    fn handle_chunk(&mut self, now: Time, id: RequestId, payload: Payload, last: bool, cost: u64) {
         let Some(upload) = self.invocations.get(&id).and_then(|invoked| invoked.upload.as_ref()) else {
             return;
         };
         let ends_only = last && payload.is_empty();
-        if !ends_only && upload.push(payload, |payload| payload).is_err() {
+        let pushed = || upload.push_counted(payload, cost, false, |payload| payload);
+        if !ends_only && pushed().is_err() {
             upload.finish(Err(CancelReason::Canceled));
             let text = sentence(self.queue.serializer(), "the callee takes the chunks too slowly");
             self.refuse(now, id, Failure { error: uri::UNAVAILABLE, payload: text });

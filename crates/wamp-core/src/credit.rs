@@ -120,10 +120,15 @@ impl Receiving {
         }
     }
 
-    /// The window doubles, up to `max`, if its sender has used it up and nothing of that waits here any more.
+    /// Whether a message of this cost, which has come last, came although its sender had nothing left.
+    pub const fn is_overdrawn(&self, cost: u64) -> bool {
+        self.received.saturating_sub(cost) >= self.granted
+    }
+
+    /// The window doubles, up to `max`, if its sender has used it up and hardly anything waits here any more.
     /// Says by how much it has grown.
     pub const fn widen(&mut self, max: u64) -> u64 {
-        if !self.used_up || self.unconsumed() > 0 || self.window >= max {
+        if !self.used_up || self.unconsumed() > self.window / 8 || self.window >= max {
             return 0;
         }
         self.used_up = false;

@@ -7,6 +7,7 @@ mod canceling;
 mod chunks;
 mod closing;
 mod connecting;
+mod credit;
 mod options;
 mod peer;
 mod procedures;

@@ -173,6 +173,12 @@ impl Session {
         self.send(message::Credit { request, options, total: Total(Some(total)) });
     }
 
+    /// Whether a message of this cost, which has just come by a stream, was more than had been granted: its sender
+    /// does not know credit, and what it sends is bounded by nothing but the program.
+    pub fn is_overdrawn(&mut self, stream: Stream, cost: u64) -> bool {
+        self.incoming_of(stream).is_none_or(|incoming| incoming.receiving.is_overdrawn(cost))
+    }
+
     /// Whether the next progressive result of an invocation, or the next chunk of a call, may go out now.
     /// Without it there is [`Event::Credit`] later, or the end of the call.
     pub fn may_send(&mut self, stream: Stream) -> bool {
