@@ -34,7 +34,8 @@ const AFTER_WELCOME: &[(&str, &str)] = &[
     (r#"[1,"another.realm",{"roles":{"caller":{}}}]"#, "HELLO after the session was established"),
     // behaviour 60: an unknown code is a violation
     ("[99]", "expected code of a message, found 99"),
-    ("[256,1,{},4096]", "expected code of a message, found 256"),
+    ("[257,1,{},4096]", "expected code of a message, found 257"),
+    ("[256,1,{},4096]", "CREDIT by a session that did not announce _progress_credit"),
     ("[-1]", "expected code of a message, found"),
     (r#"["CALL",1,{},"a"]"#, "expected code of a message, found string"),
     ("[]", "missing: expected the code of a message"),
