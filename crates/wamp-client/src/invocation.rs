@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wamp_core::ReplyError;
 use wamp_core::session::Stream;
+use wamp_core::{ReplyError, Time};
 use wamp_proto::message::{self, Discloser};
 use wamp_proto::{EncodeError, Payload, PayloadError, RequestId, Serializer, SessionId, Uri};
 
@@ -14,6 +14,7 @@ use crate::ending::{CancelReason, Ending};
 use crate::error::{TooLarge, Unsent};
 use crate::session::Session;
 use crate::shared::Shared;
+use crate::waiters::State;
 
 /// A call to be answered.
 pub struct Invocation {
@@ -196,29 +197,46 @@ impl ProgressSender {
         self.check(&payload)?;
         // A handler that never waits for anything else must let others run, on a single thread above all.
         tokio::task::consume_budget().await;
-        tokio::select! {
-            biased;
-            () = self.ending.over() => Err(SendError::Over),
-            sent = self.send_as_soon_as_possible(payload) => sent.map_err(|_| SendError::Over),
+        if self.ending.is_over() {
+            return Err(SendError::Over);
         }
+        let mut waiting = Some(payload);
+        // Without a future for each thing that may have to be waited for, if nothing has.
+        let sent = match self.shared.if_room(|state, now| self.try_send(state, now, &mut waiting)) {
+            Ok(Some(sent)) => sent,
+            _ => tokio::select! {
+                biased;
+                () = self.ending.over() => Err(ReplyError::Over),
+                sent = self.send_as_soon_as_possible(waiting) => sent,
+            },
+        };
+        sent.map_err(|_| SendError::Over)
     }
 
     /// Sends as soon as there is room in the queue and credit. Dropped before, it has not sent.
-    async fn send_as_soon_as_possible(&self, mut payload: Payload) -> Result<(), ReplyError> {
-        let (id, stream) = (self.id, Stream::Results(self.id));
+    async fn send_as_soon_as_possible(&self, mut waiting: Option<Payload>) -> Result<(), ReplyError> {
         loop {
             // Made before the look at the credit, so that it hears of every grant after that.
             let credit = self.ending.credit.notified();
-            let sent = self.shared.with_room(|state, now| match state.session.may_send(stream) {
-                true => Ok(state.progress(now, id, payload)),
-                false => Err(payload),
-            });
-            match sent.await {
-                Ok(sent) => return sent,
-                Err(back) => payload = back,
+            let sent = self.shared.with_room(|state, now| self.try_send(state, now, &mut waiting));
+            if let Some(sent) = sent.await {
+                return sent;
             }
             credit.await;
         }
+    }
+
+    /// Sends what waits, unless there is no credit.
+    fn try_send(
+        &self,
+        state: &mut State,
+        now: Time,
+        waiting: &mut Option<Payload>,
+    ) -> Option<Result<(), ReplyError>> {
+        if !state.session.may_send(Stream::Results(self.id)) {
+            return None;
+        }
+        Some(state.progress(now, self.id, waiting.take()?))
     }
 
     fn check(&self, payload: &Payload) -> Result<(), SendError> {

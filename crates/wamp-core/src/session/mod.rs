@@ -50,6 +50,8 @@ pub struct Session {
     stats: Stats,
     /// The windows of all streams that come in.
     windows: u64,
+    /// For measuring what goes out.
+    scratch: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +113,7 @@ impl Session {
             events: VecDeque::new(),
             stats: Stats::default(),
             windows: 0,
+            scratch: Vec::new(),
         }
     }
 

@@ -94,9 +94,13 @@ impl Session {
     }
 
     /// What a message of a stream costs that is about to go out.
-    pub(super) fn price(&self, message: &Message) -> u64 {
-        let octets = self.config.credit.map(|credit| message.octets(credit.serializer));
-        cost(octets.and_then(Result::ok).unwrap_or(message.payload().len()))
+    pub(super) fn price(&mut self, message: &Message) -> u64 {
+        let payload = message.payload_tail().len();
+        let Some(Credit { serializer, .. }) = self.config.credit else { return cost(payload) };
+        self.scratch.clear();
+        // What cannot be written will not be sent either.
+        let _ = message.encode_head(serializer, &mut self.scratch);
+        cost(self.scratch.len() + payload + serializer.end().len())
     }
 
     fn incoming_of(&mut self, stream: Stream) -> Option<&mut Incoming> {
