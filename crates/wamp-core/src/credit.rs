@@ -5,6 +5,12 @@
 //! ERROR and the final chunk are free. Caller, dealer and callee all use the two types below, and neither
 //! knows which of them it serves.
 //!
+//! Who knows it says so with `_progress_credit: n` among the features of a role (HELLO: caller, callee; WELCOME:
+//! dealer, and only to a client that has said so): n octets are granted at once to each stream that this peer will
+//! receive. More is granted by `[CREDIT, Request|id, Options|dict, Total|integer]`, code 256, from the receiver of a
+//! stream to its sender; Request is the id of the CALL, or on the callee's side that of the INVOCATION, and the
+//! option `chunks: true` tells the chunks of a call from the results of an invocation with the same id.
+//!
 //! * A message costs the length of its serialization on that hop plus [`PER_MESSAGE`].
 //! * A sender may send while any credit is left: one message may overdraw it, so none is too large for a window.
 //! * What is granted is a total since the beginning of the stream. The greatest counts; so a grant that is
