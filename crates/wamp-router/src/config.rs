@@ -36,14 +36,22 @@ pub struct Limits {
     pub silence: Duration,
     /// Silence after that PING before the link is given up; 10 s by default.
     pub pong: Duration,
-    /// A link whose outbound queue passes so many octets holds those that feed it; 1 MiB by default.
+    /// A link whose outbound queue passes so many octets is full: it holds those that feed it, gets no new
+    /// calls, and its events are dropped. 1 MiB by default, less if [`queued`](Self::queued) is shared by many.
     pub high_water: usize,
-    /// It lets them go again below so many octets; 768 KiB by default.
+    /// It lets them go again below so many octets; 768 KiB by default. Where there is less than the high water
+    /// for a link, this is less in the same proportion.
     pub low_water: usize,
+    /// Octets in the outbound queues of all links together; 64 MiB by default. The links that have more than
+    /// 16 KiB queued share it equally, and each may have 16 KiB in any case.
+    pub queued: usize,
     /// A link whose outbound queue passes so many octets is dropped; 64 MiB by default.
     pub queue: usize,
-    /// A link that accepts nothing for so long, although there is something for it, is dropped; 30 s by default.
+    /// A link that holds others and accepts nothing for so long is stalled: its calls with them end, with
+    /// ERROR `wamp.error.canceled` and the argument `"slow consumer"`. 5 s by default.
     pub stall: Duration,
+    /// A link that accepts nothing for so long, although there is something for it, is dropped; 30 s by default.
+    pub give_up: Duration,
     /// How long a shutdown waits for the links; 5 s by default.
     pub shutdown: Duration,
 }
@@ -59,8 +67,10 @@ impl Default for Limits {
             pong: Duration::from_secs(10),
             high_water: 1 << 20,
             low_water: 768 << 10,
+            queued: 64 << 20,
             queue: 64 << 20,
-            stall: Duration::from_secs(30),
+            stall: Duration::from_secs(5),
+            give_up: Duration::from_secs(30),
             shutdown: Duration::from_secs(5),
         }
     }

@@ -17,14 +17,17 @@
 //! the protocol are in `wamp-core`; this crate moves messages between links and a realm's machine, and limits
 //! what they may hold.
 
+mod budget;
 mod config;
 mod link;
 mod listen;
 mod outbound;
 mod realm;
 mod router;
+mod stats;
 
 pub use config::{Builder, Limits};
 pub use listen::{Address, ListenError};
 pub use router::Router;
+pub use stats::RouterStats;
 pub use wamp_core::router::{Config as RealmConfig, Limits as SessionLimits, Sizes, Stats};

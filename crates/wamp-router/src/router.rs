@@ -11,9 +11,11 @@ use wamp_core::router::{Sizes, Stats};
 use wamp_proto::Uri;
 use wamp_transport::Transport;
 
+use crate::budget::Budget;
 use crate::config::{Builder, Limits};
 use crate::link;
 use crate::realm::Realm;
+use crate::stats::RouterStats;
 
 /// A WAMP router. Cheap to clone; when the last clone is dropped, its links are closed.
 ///
@@ -43,6 +45,8 @@ impl Drop for Handle {
 pub(crate) struct Shared {
     pub(crate) realms: HashMap<Uri, Arc<Realm>>,
     pub(crate) limits: Limits,
+    /// What is queued for all links.
+    pub(crate) budget: Arc<Budget>,
     pub(crate) anonymous_on_public: bool,
     /// Set when the router shuts down.
     pub(crate) closing: watch::Sender<bool>,
@@ -118,6 +122,7 @@ impl Router {
             .collect();
         let shared = Arc::new(Shared {
             realms,
+            budget: Arc::new(Budget::new(&config.limits)),
             limits: config.limits,
             anonymous_on_public: config.anonymous_on_public,
             closing: watch::Sender::new(false),
@@ -137,8 +142,31 @@ impl Router {
         self.shared().spawn(transport, "attached".to_owned(), Instant::now());
     }
 
+    /// What has been counted in all realms, and how much there is now.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let router = wamp_router::Router::default();
+    /// let stats = router.stats();
+    /// println!("{} sessions, {} octets queued", stats.sessions, stats.octets_queued);
+    /// println!("{} results, {} of them progressive", stats.results, stats.progressive_results);
+    /// println!("held {} times, {:?} in all", stats.holds, stats.held_time);
+    /// # }
+    /// ```
+    pub fn stats(&self) -> RouterStats {
+        let shared = self.shared();
+        let mut sum = RouterStats::default();
+        for realm in shared.realms.values() {
+            let (stats, sizes) = realm.stats();
+            sum.add(stats, sizes, realm.held_time());
+        }
+        sum.octets_queued = shared.budget.queued();
+        sum
+    }
+
     /// What a realm has counted, and how much it holds; `None` if there is no such realm.
-    pub fn stats(&self, realm: &str) -> Option<(Stats, Sizes)> {
+    pub fn realm_stats(&self, realm: &str) -> Option<(Stats, Sizes)> {
         self.shared().realms.get(realm).map(|realm| realm.stats())
     }
 
