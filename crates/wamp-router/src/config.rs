@@ -6,6 +6,7 @@ use wamp_core::router::{self, Limits as SessionLimits};
 use wamp_proto::Uri;
 
 use crate::Router;
+use crate::connections::by_file_descriptors;
 
 /// Puts a [`Router`] together.
 ///
@@ -15,6 +16,8 @@ use crate::Router;
 #[derive(Default)]
 pub struct Builder {
     pub(crate) realms: Vec<router::Config>,
+    /// Those of them that take the limits of sessions from here.
+    plain: Vec<Uri>,
     pub(crate) limits: Limits,
     pub(crate) session_limits: SessionLimits,
     pub(crate) anonymous_on_public: bool,
@@ -52,6 +55,13 @@ pub struct Limits {
     pub stall: Duration,
     /// A link that accepts nothing for so long, although there is something for it, is dropped; 30 s by default.
     pub give_up: Duration,
+    /// Connections that were accepted, at once; `None`: any number. Past it a client is told so (RawSocket error
+    /// 4, HTTP 503). By default so many as the process may have file descriptors when the limits are made, less
+    /// a reserve of 128, or of half of them. What is [attached](Router::attach) does not count.
+    pub connections: Option<usize>,
+    /// Octets of a message to a WebSocket peer, which does not say what it takes; 16 MiB by default. What would
+    /// be longer becomes ERROR `wamp.error.payload_size_exceeded`, or is dropped and counted if it is an event.
+    pub websocket_message: usize,
     /// How long a shutdown waits for the links; 5 s by default.
     pub shutdown: Duration,
 }
@@ -71,6 +81,8 @@ impl Default for Limits {
             queue: 64 << 20,
             stall: Duration::from_secs(5),
             give_up: Duration::from_secs(30),
+            connections: by_file_descriptors(),
+            websocket_message: 16 << 20,
             shutdown: Duration::from_secs(5),
         }
     }
@@ -79,12 +91,16 @@ impl Default for Limits {
 impl Builder {
     /// Adds a realm, open to anonymous sessions. Without one there is `realm1`.
     pub fn realm(self, name: impl Into<Uri>) -> Self {
-        self.realm_with(router::Config::new(name))
+        let name = name.into();
+        let mut builder = self.realm_with(router::Config::new(name.clone()));
+        builder.plain.push(name);
+        builder
     }
 
     /// Adds a realm. A later one of the same name takes its place.
     pub fn realm_with(mut self, config: router::Config) -> Self {
         self.realms.retain(|realm| realm.name != config.name);
+        self.plain.retain(|name| *name != config.name);
         self.realms.push(config);
         self
     }
@@ -95,7 +111,7 @@ impl Builder {
         self
     }
 
-    /// Sets the limits of sessions, in realms that are added without limits of their own.
+    /// Sets the limits of sessions, in realms that are added by their name alone.
     pub fn session_limits(mut self, limits: SessionLimits) -> Self {
         self.session_limits = limits;
         self
@@ -110,9 +126,10 @@ impl Builder {
     /// Makes the router. It listens nowhere yet.
     pub fn build(mut self) -> Router {
         if self.realms.is_empty() {
-            let mut realm = router::Config::new("realm1");
+            self = self.realm("realm1");
+        }
+        for realm in self.realms.iter_mut().filter(|realm| self.plain.contains(&realm.name)) {
             realm.limits = self.session_limits;
-            self.realms.push(realm);
         }
         Router::new(self)
     }

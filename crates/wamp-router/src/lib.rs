@@ -19,6 +19,7 @@
 
 mod budget;
 mod config;
+mod connections;
 mod link;
 mod listen;
 mod outbound;

@@ -186,6 +186,11 @@ impl<R: ReadHalf> Link<R> {
                         let allowed = if pinged { limits.silence + limits.pong } else { limits.silence };
                         if heard.elapsed() < allowed {
                             silence.as_mut().reset(heard + allowed);
+                        } else if self.outbound.is_busy() {
+                            // A PING would wait behind what is being written; the writer watches over a peer
+                            // that does not accept that.
+                            (heard, pinged) = (Instant::now(), false);
+                            silence.as_mut().reset(heard + limits.silence);
                         } else if pinged {
                             tracing::info!("gave up a link that does not answer a PING");
                             self.outbound.kill();

@@ -202,6 +202,11 @@ impl Outbound {
         has_room
     }
 
+    /// Whether there is something that has not been written.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.waiting().queue.octets() > 0
+    }
+
     /// The peer accepts nothing.
     pub(crate) fn stall(&self) {
         if let Some((realm, session)) = self.session() {

@@ -13,6 +13,7 @@ use wamp_transport::Transport;
 
 use crate::budget::Budget;
 use crate::config::{Builder, Limits};
+use crate::connections::{Connections, Place};
 use crate::link;
 use crate::realm::Realm;
 use crate::stats::RouterStats;
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// What is queued for all links.
     pub(crate) budget: Arc<Budget>,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) anonymous_on_public: bool,
     /// Set when the router shuts down.
     pub(crate) closing: watch::Sender<bool>,
@@ -71,12 +73,18 @@ impl Shared {
     }
 
     /// Serves a connection that stands since then, in a task of its own.
-    pub(crate) fn spawn<T: Transport>(self: &Arc<Self>, transport: T, peer: String, since: Instant) {
+    pub(crate) fn spawn<T: Transport>(
+        self: &Arc<Self>,
+        transport: T,
+        peer: String,
+        since: Instant,
+        place: Option<Place>,
+    ) {
         let counted = self.count();
         let shared = self.clone();
         tokio::spawn(async move {
             link::serve(shared, transport, peer, since).await;
-            drop(counted);
+            drop((place, counted));
         });
     }
 
@@ -123,6 +131,7 @@ impl Router {
         let shared = Arc::new(Shared {
             realms,
             budget: Arc::new(Budget::new(&config.limits)),
+            connections: Arc::new(Connections::new(config.limits.connections)),
             limits: config.limits,
             anonymous_on_public: config.anonymous_on_public,
             closing: watch::Sender::new(false),
@@ -139,7 +148,7 @@ impl Router {
     /// Serves a connection that already stands, over any transport: the other end of an in-memory pair, or a
     /// transport of your own.
     pub fn attach<T: Transport>(&self, transport: T) {
-        self.shared().spawn(transport, "attached".to_owned(), Instant::now());
+        self.shared().spawn(transport, "attached".to_owned(), Instant::now(), None);
     }
 
     /// What has been counted in all realms, and how much there is now.
@@ -161,6 +170,7 @@ impl Router {
             let (stats, sizes) = realm.stats();
             sum.add(stats, sizes, realm.held_time());
         }
+        (sum.connections, sum.refusals) = (shared.connections.now(), shared.connections.refused());
         sum.octets_queued = shared.budget.queued();
         sum
     }
