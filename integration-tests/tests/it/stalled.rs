@@ -175,8 +175,7 @@ async fn two_sessions_that_are_each_others_slow_callers_both_go_on() {
         fill(&mut a, || chunk(1)).await;
         fill(&mut b, || chunk(1)).await;
         // Each writes all that it has to say before it reads anything.
-        let (wrote_a, wrote_b) = tokio::join!(a.flush(), b.flush());
-        (wrote_a.unwrap(), wrote_b.unwrap());
+        tokio::try_join!(a.flush(), b.flush()).unwrap();
         assert!(start.elapsed() < 10 * SECOND, "{way:?}: {:?}", start.elapsed());
         for (peer, ends) in [(&mut a, 3), (&mut b, 3)] {
             // The ends of its calls, and the INTERRUPTs of those that it was to answer.
