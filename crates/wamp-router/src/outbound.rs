@@ -2,7 +2,7 @@
 //!
 //! A link is full from the moment it passes its high water until it is below its low water. Its realm has to
 //! know that, to hold those who feed it, and nobody may wait for a link that has room. Two tasks are involved:
-//! whoever pushes, always under the realm's lock, and the writer, which takes that lock only when it may have
+//! whoever pushes, under the realm's lock as soon as there is a session, and the writer, which takes that lock only when it may have
 //! made room. The flag `full` changes under *both* locks only, the realm's and the queue's, and always together
 //! with the realm's machine; so under the realm's lock both say the same. The races:
 //!

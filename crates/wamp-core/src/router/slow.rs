@@ -190,11 +190,14 @@ impl Realm {
 
     /// A session's link holds others and has accepted nothing for too long. All its calls whose callees it
     /// holds end, and those that come to it in chunks from callers that it holds; until it has room it holds
-    /// nobody else. Nothing happens if it holds nobody.
+    /// nobody else. Nothing happens if it holds nobody, or itself for something else than a call to itself.
     pub fn stall(&mut self, now: Time, session: SessionKey) {
         self.now = now;
         let Some(its) = self.sessions.get_mut(session) else { return };
-        let Some(slow) = its.slow.as_mut().filter(|slow| !slow.holds.is_empty()) else { return };
+        let Some(slow) = its.slow.as_mut() else { return };
+        if !slow.holds.iter().any(|(held, hold)| *held != session || hold.bound) {
+            return;
+        }
         slow.stalled = true;
         let mut calls: Vec<(RequestId, CallKey)> = Vec::new();
         for (request, key) in &its.calls {
@@ -219,16 +222,11 @@ impl Realm {
         self.release_all_others(session);
     }
 
-    /// The link of a session has held for longer than its share, unless that has changed meanwhile.
+    /// The link of a session has held for longer than its share: otherwise this deadline would not have passed.
     pub(super) fn handle_share(&mut self, now: Time, session: SessionKey) {
-        let limits = self.config.limits;
         let Some(slow) = self.slow_of(session) else { return };
         slow.deadline = None;
-        if slow.share.used(now, limits.holding_window) >= limits.holding {
-            self.stall(now, session);
-        } else {
-            self.watch_share(session);
-        }
+        self.stall(now, session);
     }
 
     /// Ends a call since one of its ends does not keep up.
