@@ -21,13 +21,22 @@ struct Program {
 
 impl Program {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wamp-router"))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wamp-router"));
+        command.args(arguments);
+        Self::spawn(command)
+    }
+
+    /// Starts it with so many file descriptors.
+    fn with_files(files: usize) -> Self {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {files}; exec \"$0\" --listen 127.0.0.1:0");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_wamp-router")]);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (send, lines) = channel();
         thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
@@ -234,4 +243,58 @@ fn it_explains_itself() {
         assert!(help.contains(word), "{word}: {help}");
     }
     assert_eq!(refused(&["--nonsense"]).status.code(), Some(2));
+}
+
+#[test]
+fn it_has_connections_for_half_of_few_file_descriptors_and_says_so_to_one_too_many() {
+    let program = Program::with_files(64);
+    let address = program.address();
+    let clients: Vec<_> = (0..32).map(|_| tcp(&address).join(HELLO)).collect();
+    let mut one_too_many = TcpStream::connect(&address).unwrap();
+    one_too_many.set_read_timeout(Some(PATIENCE)).unwrap();
+    one_too_many.write_all(&[0x7f, 0xf1, 0, 0]).unwrap();
+    let mut answer = Vec::new();
+    one_too_many.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, [0x7f, 0x40, 0, 0]);
+    drop(clients);
+    drop(program);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn it_does_not_spin_when_it_is_out_of_file_descriptors() {
+    let program = Program::with_files(20);
+    let address = program.address();
+    // They say nothing, so those that are refused stay for a while, and so do all the others.
+    let silent: Vec<_> = (0..30).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    thread::sleep(Duration::from_millis(300));
+    let files = std::fs::read_dir(format!("/proc/{}/fd", program.child.id())).unwrap().count();
+    assert!(files >= 20, "all are taken");
+    let before = program.ticks();
+    thread::sleep(Duration::from_secs(1));
+    let spent = program.ticks() - before;
+    assert!(spent <= 20, "{spent} ticks of 10 ms in a second");
+    drop(silent);
+    let start = Instant::now();
+    loop {
+        let mut client = TcpStream::connect(&address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(&[0x7f, 0xf1, 0, 0]).unwrap();
+        let mut answer = [0; 4];
+        if client.read_exact(&mut answer).is_ok() && answer == [0x7f, 0xf1, 0, 0] {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE, "there is no room again");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Program {
+    /// The time that it has worked, in ticks.
+    fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use wamp_core::router::{self, Limits as SessionLimits};
+use wamp_core::router::{self, Credit, Limits as SessionLimits};
 use wamp_proto::Uri;
 
 use crate::Router;
+use crate::connections::by_file_descriptors;
 
 /// Puts a [`Router`] together.
 ///
@@ -15,8 +16,12 @@ use crate::Router;
 #[derive(Default)]
 pub struct Builder {
     pub(crate) realms: Vec<router::Config>,
+    /// Those of them that take the limits of sessions from here.
+    plain: Vec<Uri>,
     pub(crate) limits: Limits,
     pub(crate) session_limits: SessionLimits,
+    /// What was said about credit, if anything was.
+    credit: Option<Option<Credit>>,
     pub(crate) anonymous_on_public: bool,
 }
 
@@ -36,14 +41,29 @@ pub struct Limits {
     pub silence: Duration,
     /// Silence after that PING before the link is given up; 10 s by default.
     pub pong: Duration,
-    /// A link whose outbound queue passes so many octets holds those that feed it; 1 MiB by default.
+    /// A link whose outbound queue passes so many octets is full: it holds those that feed it, gets no new
+    /// calls, and its events are dropped. 1 MiB by default, less if [`queued`](Self::queued) is shared by many.
     pub high_water: usize,
-    /// It lets them go again below so many octets; 768 KiB by default.
+    /// It lets them go again below so many octets; 768 KiB by default. Where there is less than the high water
+    /// for a link, this is less in the same proportion.
     pub low_water: usize,
+    /// Octets in the outbound queues of all links together; 64 MiB by default. The links that have more than
+    /// 16 KiB queued share it equally, and each may have 16 KiB in any case.
+    pub queued: usize,
     /// A link whose outbound queue passes so many octets is dropped; 64 MiB by default.
     pub queue: usize,
-    /// A link that accepts nothing for so long, although there is something for it, is dropped; 30 s by default.
+    /// A link that holds others and accepts nothing for so long is stalled: its calls with them end, with
+    /// ERROR `wamp.error.canceled` and the argument `"slow consumer"`. 5 s by default.
     pub stall: Duration,
+    /// A link that accepts nothing for so long, although there is something for it, is dropped; 30 s by default.
+    pub give_up: Duration,
+    /// Connections that were accepted, at once; `None`: any number. Past it a client is told so (RawSocket error
+    /// 4, HTTP 503). By default so many as the process may have file descriptors when the limits are made, less
+    /// a reserve of 128, or of half of them. What is [attached](Router::attach) does not count.
+    pub connections: Option<usize>,
+    /// Octets of a message to a WebSocket peer, which does not say what it takes; 16 MiB by default. What would
+    /// be longer becomes ERROR `wamp.error.payload_size_exceeded`, or is dropped and counted if it is an event.
+    pub websocket_message: usize,
     /// How long a shutdown waits for the links; 5 s by default.
     pub shutdown: Duration,
 }
@@ -59,8 +79,12 @@ impl Default for Limits {
             pong: Duration::from_secs(10),
             high_water: 1 << 20,
             low_water: 768 << 10,
+            queued: 64 << 20,
             queue: 64 << 20,
-            stall: Duration::from_secs(30),
+            stall: Duration::from_secs(5),
+            give_up: Duration::from_secs(30),
+            connections: by_file_descriptors(),
+            websocket_message: 16 << 20,
             shutdown: Duration::from_secs(5),
         }
     }
@@ -69,12 +93,16 @@ impl Default for Limits {
 impl Builder {
     /// Adds a realm, open to anonymous sessions. Without one there is `realm1`.
     pub fn realm(self, name: impl Into<Uri>) -> Self {
-        self.realm_with(router::Config::new(name))
+        let name = name.into();
+        let mut builder = self.realm_with(router::Config::new(name.clone()));
+        builder.plain.push(name);
+        builder
     }
 
     /// Adds a realm. A later one of the same name takes its place.
     pub fn realm_with(mut self, config: router::Config) -> Self {
         self.realms.retain(|realm| realm.name != config.name);
+        self.plain.retain(|name| *name != config.name);
         self.realms.push(config);
         self
     }
@@ -85,9 +113,16 @@ impl Builder {
         self
     }
 
-    /// Sets the limits of sessions, in realms that are added without limits of their own.
+    /// Sets the limits of sessions, in realms that are added by their name alone.
     pub fn session_limits(mut self, limits: SessionLimits) -> Self {
         self.session_limits = limits;
+        self
+    }
+
+    /// Sets how far senders of streams may go ahead of their receivers, in realms that are added by their name
+    /// alone; `None` for realms without credit.
+    pub fn credit(mut self, credit: impl Into<Option<Credit>>) -> Self {
+        self.credit = Some(credit.into());
         self
     }
 
@@ -100,9 +135,13 @@ impl Builder {
     /// Makes the router. It listens nowhere yet.
     pub fn build(mut self) -> Router {
         if self.realms.is_empty() {
-            let mut realm = router::Config::new("realm1");
+            self = self.realm("realm1");
+        }
+        for realm in self.realms.iter_mut().filter(|realm| self.plain.contains(&realm.name)) {
             realm.limits = self.session_limits;
-            self.realms.push(realm);
+            if let Some(credit) = self.credit {
+                realm.credit = credit;
+            }
         }
         Router::new(self)
     }

@@ -17,14 +17,18 @@
 //! the protocol are in `wamp-core`; this crate moves messages between links and a realm's machine, and limits
 //! what they may hold.
 
+mod budget;
 mod config;
+mod connections;
 mod link;
 mod listen;
 mod outbound;
 mod realm;
 mod router;
+mod stats;
 
 pub use config::{Builder, Limits};
 pub use listen::{Address, ListenError};
 pub use router::Router;
-pub use wamp_core::router::{Config as RealmConfig, Limits as SessionLimits, Sizes, Stats};
+pub use stats::RouterStats;
+pub use wamp_core::router::{Config as RealmConfig, Credit, Limits as SessionLimits, Sizes, Stats};

@@ -16,7 +16,7 @@ use wamp_proto::{Limits as MessageLimits, Message, Serializer, uri};
 use wamp_transport::{Incoming, ReadError, ReadHalf, Transport, WriteHalf};
 
 use crate::outbound::Outbound;
-use crate::realm::{Held, Realm};
+use crate::realm::Realm;
 use crate::router::Shared;
 
 /// A payload of so many octets is transcoded before the realm is locked.
@@ -25,16 +25,16 @@ const TRANSCODE_OUTSIDE: usize = 4 * 1024;
 /// How long a link is read on after ABORT, so that the ABORT arrives.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether a link that is being written to still accepts anything, in each stall limit.
+/// How often it is looked whether a link that is being written to still accepts anything, in each limit.
 const STALL_CHECKS: u32 = 8;
 
 /// Serves a connection, that stands since then, until its end.
 pub(crate) async fn serve<T: Transport>(router: Arc<Shared>, transport: T, peer: String, since: Instant) {
     let serializer = transport.serializer();
     let max_message = transport.max_send().min(router.limits.message);
-    let outbound = Arc::new(Outbound::new(serializer, &router.limits));
+    let outbound = Arc::new(Outbound::new(serializer, &router.limits, router.budget.clone()));
     let (read, write) = transport.split();
-    let writer = tokio::spawn(write_all(write, outbound.clone(), router.limits.stall));
+    let writer = tokio::spawn(write_all(write, outbound.clone(), router.limits.stall, router.limits.give_up));
     let mut link = Link { router, read, outbound, serializer, max_message, peer, pending: Vec::new() };
     link.serve(since).await;
     link.outbound.close();
@@ -66,7 +66,6 @@ impl<R: ReadHalf> Link<R> {
             let span =
                 tracing::info_span!("session", id = %session.id(), realm = %realm.name(), peer = self.peer);
             let closing = self.session(&realm, session).instrument(span).await;
-            self.outbound.set_realm(None);
             if closing != Closing::Goodbye || self.router.is_closing() {
                 return;
             }
@@ -132,7 +131,6 @@ impl<R: ReadHalf> Link<R> {
         let join =
             Join { details: hello.details, serializer: self.serializer, max_message: self.max_message };
         let session = realm.join(&self.outbound, |machine, now| machine.join(now, join))?;
-        self.outbound.set_realm(Some(realm.clone()));
         Ok((realm.clone(), session))
     }
 
@@ -188,6 +186,11 @@ impl<R: ReadHalf> Link<R> {
                         let allowed = if pinged { limits.silence + limits.pong } else { limits.silence };
                         if heard.elapsed() < allowed {
                             silence.as_mut().reset(heard + allowed);
+                        } else if self.outbound.is_busy() {
+                            // A PING would wait behind what is being written; the writer watches over a peer
+                            // that does not accept that.
+                            (heard, pinged) = (Instant::now(), false);
+                            silence.as_mut().reset(heard + limits.silence);
                         } else if pinged {
                             tracing::info!("gave up a link that does not answer a PING");
                             self.outbound.kill();
@@ -200,20 +203,21 @@ impl<R: ReadHalf> Link<R> {
                     }
                 }
             }
-            let held = self.handle_pending(realm, session);
-            if held.is_empty() {
-                continue;
+            if self.handle_pending(realm, session) {
+                // Its release wakes it up, and so does its end.
+                while realm.is_held(session) && !self.outbound.is_over() {
+                    self.outbound.changed().await;
+                }
+                // What it has said meanwhile could not be heard.
+                (heard, pinged) = (Instant::now(), false);
+                silence.as_mut().reset(heard + limits.silence);
             }
-            for (other, link) in held {
-                wait_for_room(realm, session, &self.outbound, other, &link).await;
-            }
-            realm.with(|machine, now| machine.release(now, session));
-            heard = Instant::now();
         }
     }
 
-    /// Handles all that has come, under one lock. What comes after the end of the session is left alone.
-    fn handle_pending(&mut self, realm: &Realm, session: SessionKey) -> Held {
+    /// Handles all that has come, under one lock. What comes after the end of the session is left alone. Says
+    /// whether the session is held for it.
+    fn handle_pending(&mut self, realm: &Realm, session: SessionKey) -> bool {
         let mut messages = Vec::with_capacity(self.pending.len());
         for item in &self.pending {
             match item {
@@ -281,28 +285,6 @@ impl<R: ReadHalf> Link<R> {
     }
 }
 
-/// Holds a session until a link that it has filled has room again. If it is a call between the two that holds
-/// it, the end of the last one releases it as well; and so does the end of the session.
-async fn wait_for_room(
-    realm: &Realm,
-    session: SessionKey,
-    own: &Outbound,
-    other: SessionKey,
-    link: &Outbound,
-) {
-    let bound = other != session && realm.is_bound(session, other);
-    loop {
-        tokio::select! {
-            () = link.room() => return,
-            () = own.changed() => {
-                if own.is_over() || bound && !realm.is_bound(session, other) {
-                    return;
-                }
-            }
-        }
-    }
-}
-
 /// What a peer is told about octets that are no messages; `None` if there is nobody to be told.
 fn garbage(error: &ReadError) -> Option<String> {
     match error {
@@ -324,13 +306,15 @@ fn call_span(message: &Message) -> tracing::Span {
     }
 }
 
-/// Writes what the queue has until it is closed.
-async fn write_all<W: WriteHalf>(mut write: W, outbound: Arc<Outbound>, stall: Duration) {
+/// Writes what the queue has until it is closed. A peer that accepts nothing is stalled after a while, and
+/// given up after a longer one.
+async fn write_all<W: WriteHalf>(mut write: W, outbound: Arc<Outbound>, stall: Duration, give_up: Duration) {
+    let look = stall.min(give_up) / STALL_CHECKS;
     while let Some(mut batch) = outbound.next().await {
         let (mut accepted, mut since) = (write.accepted(), Instant::now());
         loop {
             tokio::select! {
-                result = timeout(stall / STALL_CHECKS, write.write(&mut batch)) => match result {
+                result = timeout(look, write.write(&mut batch)) => match result {
                     Ok(Ok(())) => break,
                     Ok(Err(error)) => {
                         tracing::debug!(%error, "nothing more can be written");
@@ -339,19 +323,17 @@ async fn write_all<W: WriteHalf>(mut write: W, outbound: Arc<Outbound>, stall: D
                     Err(_) if write.accepted() != accepted => {
                         (accepted, since) = (write.accepted(), Instant::now());
                     }
-                    Err(_) if since.elapsed() < stall => {}
-                    Err(_) => {
+                    Err(_) if since.elapsed() >= give_up => {
                         tracing::info!("gave up a link that accepts nothing");
                         return outbound.kill();
                     }
+                    Err(_) if since.elapsed() >= stall => outbound.stall(),
+                    Err(_) => {}
                 },
                 () = outbound.killed() => return,
             }
         }
-        let left = outbound.written(batch);
-        if let Some(realm) = outbound.realm().filter(|_| !left.is_empty()) {
-            realm.with(|machine, now| left.into_iter().for_each(|watch| machine.handle_left(now, watch)));
-        }
+        outbound.written(batch);
     }
     if !outbound.is_dead() {
         let _ = timeout(LINGER, write.close()).await;

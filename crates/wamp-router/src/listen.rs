@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use wamp_transport_rawsocket as rawsocket;
 use wamp_transport_ws as ws;
 
+use crate::connections::{Admission, Place};
 use crate::router::{Router, Shared};
 
 /// What RawSocket begins with, and HTTP never.
@@ -22,6 +23,9 @@ const RAWSOCKET: u8 = 0x7F;
 
 /// How long to wait when there is nothing left to accept a connection with.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
+
+/// How long one too many may take to ask for what it is then refused.
+const REFUSAL: Duration = Duration::from_secs(2);
 
 /// Where a router listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,9 +149,19 @@ async fn accept_tcp(shared: Arc<Shared>, listener: TcpListener) {
         };
         match accepted {
             Ok((stream, peer)) => {
-                open(&shared, peer.to_string(), |shared, peer, since| greet_tcp(shared, stream, peer, since))
+                let place = match shared.connections.admit() {
+                    Admission::Serve(place) => place,
+                    Admission::Refuse(place) => {
+                        refuse(&shared, place, refuse_tcp(stream));
+                        continue;
+                    }
+                    Admission::Close => continue,
+                };
+                open(&shared, peer.to_string(), |shared, peer, since| {
+                    greet_tcp(shared, stream, peer, since, place)
+                });
             }
-            Err(error) => refused(&error).await,
+            Err(error) => not_accepted(&error).await,
         }
     }
 }
@@ -162,16 +176,61 @@ async fn accept_unix(shared: Arc<Shared>, listener: UnixListener, file: SocketFi
         };
         match accepted {
             Ok((stream, _)) => {
-                open(&shared, peer.clone(), |shared, peer, since| greet_unix(shared, stream, peer, since))
+                let place = match shared.connections.admit() {
+                    Admission::Serve(place) => place,
+                    Admission::Refuse(place) => {
+                        refuse(&shared, place, refuse_stream(stream));
+                        continue;
+                    }
+                    Admission::Close => continue,
+                };
+                open(&shared, peer.clone(), |shared, peer, since| {
+                    greet_unix(shared, stream, peer, since, place)
+                });
             }
-            Err(error) => refused(&error).await,
+            Err(error) => not_accepted(&error).await,
         }
     }
 }
 
-async fn refused(error: &io::Error) {
+async fn not_accepted(error: &io::Error) {
     tracing::warn!(%error, "a connection could not be accepted");
     tokio::time::sleep(OUT_OF_FILES).await;
+}
+
+/// Refuses a connection in a task of its own, which takes little time.
+fn refuse(
+    shared: &Arc<Shared>,
+    place: Place,
+    refusal: impl Future<Output = io::Result<()>> + Send + 'static,
+) {
+    let counted = shared.count();
+    tokio::spawn(async move {
+        if timeout(REFUSAL, refusal).await.is_err() {
+            tracing::debug!("one too many, who did not ask for anything");
+        }
+        drop((place, counted));
+    });
+}
+
+async fn refuse_tcp(stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    refuse_stream(stream).await
+}
+
+async fn refuse_stream<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
+    let first = [stream.read_u8().await?];
+    // Who speaks neither, or is gone, has no use for an answer.
+    if first == [RAWSOCKET] {
+        let code = rawsocket::handshake::ErrorCode::ConnectionLimit;
+        let _ = rawsocket::refuse_after(&mut stream, &first, code).await;
+    } else {
+        let _ = ws::refuse_after(&mut stream, &first, "there are too many connections").await;
+    }
+    // A socket that is closed over what its peer has sent may take back what was written last.
+    let mut rest = [0; 1024];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
 }
 
 /// Does the transport's handshake in a task of its own, for so long as it may take.
@@ -198,6 +257,7 @@ async fn greet_tcp(
     stream: TcpStream,
     peer: String,
     since: Instant,
+    place: Place,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {
@@ -205,10 +265,10 @@ async fn greet_tcp(
     }
     if first == [RAWSOCKET] {
         let transport = rawsocket::accept_tcp(stream, &rawsocket_config(&shared)).await?;
-        shared.spawn(transport, peer, since);
+        shared.spawn(transport, peer, since, Some(place));
     } else {
         let transport = ws::accept_tcp(stream, &ws_config(&shared)).await?;
-        shared.spawn(transport, peer, since);
+        shared.spawn(transport, peer, since, Some(place));
     }
     Ok(())
 }
@@ -218,14 +278,15 @@ async fn greet_unix(
     mut stream: UnixStream,
     peer: String,
     since: Instant,
+    place: Place,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let first = stream.read_u8().await?;
     if first == RAWSOCKET {
         let transport = rawsocket::accept_after(stream, &[first], &rawsocket_config(&shared)).await?;
-        shared.spawn(transport, peer, since);
+        shared.spawn(transport, peer, since, Some(place));
     } else {
         let transport = ws::accept_after(stream, &[first], &ws_config(&shared)).await?;
-        shared.spawn(transport, peer, since);
+        shared.spawn(transport, peer, since, Some(place));
     }
     Ok(())
 }
@@ -239,5 +300,6 @@ fn rawsocket_config(shared: &Shared) -> rawsocket::Config {
 fn ws_config(shared: &Shared) -> ws::Config {
     let mut config = ws::Config::default();
     config.max_receive = shared.limits.message;
+    config.max_send = shared.limits.websocket_message;
     config
 }

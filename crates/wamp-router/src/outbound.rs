@@ -1,41 +1,83 @@
 //! What leaves by a link: its queue, and the wake-ups around it.
+//!
+//! A link is full from the moment it passes its high water until it is below its low water. Its realm has to
+//! know that, to hold those who feed it, and nobody may wait for a link that has room. Two tasks are involved:
+//! whoever pushes, under the realm's lock as soon as there is a session, and the writer, which takes that lock
+//! only when it may have made room. The flag `full` changes under *both* locks only, the realm's and the queue's, and always together
+//! with the realm's machine; so under the realm's lock both say the same. The races:
+//!
+//! * The writer makes room between a push that fills the link and the machine's learning of it: the writer sees
+//!   the flag, waits for the realm's lock, which the pusher has until the machine knows who is held, and releases
+//!   them.
+//! * A push fills the link again between the writer's finding room and its getting the realm's lock: the writer
+//!   looks again ([`Outbound::take_room`]), finds none, and leaves it. What fills the link now is still to be
+//!   written, and the writer looks again after that.
+//! * The writer makes room before the push that sets the flag: the push has counted what was left, so there is
+//!   more to write, and as above.
+//! * The session ends, or another begins on the same link: [`Outbound::tie`] comes before the look at the flag,
+//!   both under the realm's lock; a writer that finds no session yet has made room before that look.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
-use wamp_core::router::{Closing, Watch};
+use wamp_core::router::{Closing, SessionKey, Watch};
 use wamp_proto::{Message, Serializer};
 use wamp_transport::{Batch, Queue};
 
 use crate::Limits;
+use crate::budget::{Budget, Part};
 use crate::realm::Realm;
 
 /// The outbound side of a link, shared by everybody who sends to it, its writer and its reader.
 #[derive(Debug)]
 pub(crate) struct Outbound {
-    queue: Mutex<Queue>,
+    queue: Mutex<Waiting>,
+    /// Whose messages these are.
+    session: Mutex<Option<(Weak<Realm>, SessionKey)>>,
     /// The writer waits here for something to write.
     ready: Notify,
-    /// Those that the link holds wait here until it is below low water.
-    room: Notify,
-    /// The reader waits here for `fate`, and for the end of a call while it is held.
+    /// The reader waits here for `fate`, and for its release while it is held.
     changed: Notify,
     fate: Mutex<Option<Closing>>,
-    /// The realm of the session that the link carries now.
-    realm: Mutex<Option<Arc<Realm>>>,
     /// A writer that is in the middle of writing waits here for the end of the link.
     killed: Notify,
-    /// What the realm is told when it has left, by where in the queue that is; in order.
-    watches: Mutex<VecDeque<(u64, Watch)>>,
-    /// All octets that have left; changed under the lock of the queue.
-    left: AtomicU64,
     dead: AtomicBool,
-    high_water: usize,
-    low_water: usize,
+    budget: Arc<Budget>,
     limit: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    queue: Queue,
+    /// The queue has passed its high water and has not been found below its low water since.
+    full: bool,
+    part: Part,
+    /// All octets that have left.
+    left: u64,
+    /// What the realm is told of when it has left, by where in the queue that is; in order.
+    watches: VecDeque<(u64, Watch)>,
+}
+
+impl Waiting {
+    fn new(queue: Queue) -> Self {
+        Self { queue, full: false, part: Part::default(), left: 0, watches: VecDeque::new() }
+    }
+
+    /// What of that has left.
+    fn take_watches(&mut self) -> Vec<Watch> {
+        let count = self.watches.iter().take_while(|(at, _)| *at <= self.left).count();
+        if count == 0 {
+            return Vec::new();
+        }
+        let taken = self.watches.drain(..count).map(|(_, watch)| watch).collect();
+        if self.watches.is_empty() {
+            self.watches = VecDeque::new();
+        }
+        taken
+    }
 }
 
 /// What became of a message that was pushed.
@@ -43,42 +85,58 @@ pub(crate) struct Outbound {
 pub(crate) enum Pushed {
     /// It waits for the writer.
     Queued,
-    /// It waits for the writer, and the link now holds those that feed it.
-    Full,
+    /// It waits for the writer, and so do more than should.
+    Full {
+        /// That was not so before.
+        newly: bool,
+    },
     /// It was dropped: an event for a link that does not keep up.
     Dropped,
 }
 
 impl Outbound {
-    pub(crate) fn new(serializer: Serializer, limits: &Limits) -> Self {
+    pub(crate) fn new(serializer: Serializer, limits: &Limits, budget: Arc<Budget>) -> Self {
+        let queue = Queue::new(serializer);
         Self {
-            queue: Mutex::new(Queue::new(serializer)),
+            queue: Mutex::new(Waiting::new(queue)),
+            session: Mutex::new(None),
             ready: Notify::new(),
-            room: Notify::new(),
             changed: Notify::new(),
             fate: Mutex::new(None),
-            realm: Mutex::new(None),
             killed: Notify::new(),
-            watches: Mutex::default(),
-            left: AtomicU64::new(0),
             dead: AtomicBool::new(false),
-            high_water: limits.high_water,
-            low_water: limits.low_water,
+            budget,
             limit: limits.queue,
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // Each change of the queue is whole before anything can panic.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// From now on, what waits is for this session. Whether it is full already.
+    pub(crate) fn tie(&self, realm: Weak<Realm>, session: SessionKey) -> bool {
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some((realm, session));
+        self.take_room();
+        self.waiting().full
+    }
+
+    /// The session is over.
+    pub(crate) fn untie(&self) {
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn session(&self) -> Option<(Arc<Realm>, SessionKey)> {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        session.as_ref().and_then(|(realm, session)| Some((realm.upgrade()?, *session)))
+    }
+
     /// Adds a message. It is known to be writable and small enough; the realm has checked that.
     pub(crate) fn push(&self, message: &Message) -> Pushed {
-        let mut queue = self.queue();
-        let octets = queue.octets();
-        let is_event = matches!(message, Message::Event(_));
-        if octets >= self.high_water && is_event {
+        let mut waiting = self.waiting();
+        let Waiting { queue, full, part, .. } = &mut *waiting;
+        if matches!(message, Message::Event(_)) && self.budget.is_full(part, queue.octets()) {
             return Pushed::Dropped;
         }
         let pushed = match message {
@@ -90,40 +148,40 @@ impl Outbound {
             debug_assert!(false, "the realm lets through what can be written only");
         }
         let octets = queue.octets();
-        drop(queue);
+        self.budget.report(part, octets);
+        let is_full = self.budget.is_full(part, octets);
+        let newly = is_full && !std::mem::replace(full, *full || is_full);
+        drop(waiting);
         self.ready.notify_one();
         if octets > self.limit {
             self.kill();
         }
-        // Nobody waits for a slow subscriber, also not with the event that fills its queue.
-        if octets >= self.high_water && !is_event { Pushed::Full } else { Pushed::Queued }
+        if is_full { Pushed::Full { newly } } else { Pushed::Queued }
     }
 
     pub(crate) fn ping(&self) {
-        self.queue().ping(Bytes::from_static(b"wamp"));
+        self.waiting().queue.ping(Bytes::from_static(b"wamp"));
         self.ready.notify_one();
     }
 
     pub(crate) fn pong(&self, payload: Bytes) {
-        self.queue().pong(payload);
+        self.waiting().queue.pong(payload);
         self.ready.notify_one();
     }
 
     /// Nothing more will be pushed: the writer writes what there is and closes.
     pub(crate) fn close(&self) {
-        self.queue().close();
+        self.waiting().queue.close();
         self.ready.notify_one();
-        self.room.notify_waiters();
     }
 
     /// The link is given up at once.
     pub(crate) fn kill(&self) {
         self.dead.store(true, Ordering::Release);
-        self.queue().close();
+        self.waiting().queue.close();
         self.ready.notify_one();
         self.killed.notify_one();
         self.changed.notify_one();
-        self.room.notify_waiters();
     }
 
     /// Waits until the link is given up.
@@ -146,14 +204,6 @@ impl Outbound {
         self.changed.notify_one();
     }
 
-    pub(crate) fn set_realm(&self, realm: Option<Arc<Realm>>) {
-        *self.realm.lock().unwrap_or_else(PoisonError::into_inner) = realm;
-    }
-
-    pub(crate) fn realm(&self) -> Option<Arc<Realm>> {
-        self.realm.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// Something has happened that the reader may wait for.
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
@@ -168,19 +218,23 @@ impl Outbound {
         self.changed.notified().await;
     }
 
-    /// Waits until the link is below low water, or gone.
-    pub(crate) async fn room(&self) {
-        loop {
-            let notified = self.room.notified();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
-            {
-                let queue = self.queue();
-                if queue.octets() < self.low_water || queue.is_closed() {
-                    return;
-                }
-            }
-            notified.await;
+    /// Under the realm's lock: whether a link that was full is below its low water. It is not full any more.
+    pub(crate) fn take_room(&self) -> bool {
+        let mut waiting = self.waiting();
+        let has_room = waiting.full && self.budget.has_room(waiting.queue.octets());
+        waiting.full &= !has_room;
+        has_room
+    }
+
+    /// Whether there is something that has not been written.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.waiting().queue.octets() > 0
+    }
+
+    /// The peer accepts nothing.
+    pub(crate) fn stall(&self) {
+        if let Some((realm, session)) = self.session() {
+            realm.with(|machine, now| machine.stall(now, session));
         }
     }
 
@@ -188,7 +242,7 @@ impl Outbound {
     pub(crate) async fn next(&self) -> Option<Batch> {
         loop {
             {
-                let mut queue = self.queue();
+                let Waiting { queue, .. } = &mut *self.waiting();
                 if self.is_dead() {
                     return None;
                 }
@@ -203,40 +257,51 @@ impl Outbound {
         }
     }
 
-    /// Takes a written batch back. Returns what the realm is to be told of.
-    pub(crate) fn written(&self, batch: Batch) -> Vec<Watch> {
-        let mut queue = self.queue();
-        let before = queue.octets();
-        queue.recycle(batch);
-        let octets = queue.octets();
-        let left = self.left.load(Ordering::Relaxed) + (before - octets) as u64;
-        self.left.store(left, Ordering::Relaxed);
-        let watches = if octets < self.high_water { self.take_watches(left) } else { Vec::new() };
-        drop(queue);
-        if octets < self.low_water {
-            self.room.notify_waiters();
+    /// Takes a written batch back, and tells the realm what it wants to know: that there is room again, and what
+    /// has left.
+    pub(crate) fn written(&self, batch: Batch) {
+        let (may_have_room, left) = {
+            let mut waiting = self.waiting();
+            let before = waiting.queue.octets();
+            waiting.queue.recycle(batch);
+            let octets = waiting.queue.octets();
+            waiting.left += (before - octets) as u64;
+            self.budget.report(&mut waiting.part, octets);
+            // As long as more waits than should there is a next time.
+            let is_full = self.budget.is_full(&waiting.part, octets);
+            let left = if is_full { Vec::new() } else { waiting.take_watches() };
+            (waiting.full && self.budget.has_room(octets), left)
+        };
+        if !may_have_room && left.is_empty() {
+            return;
         }
-        watches
+        let Some((realm, session)) = self.session() else { return };
+        realm.with(|machine, now| {
+            if may_have_room && self.take_room() {
+                machine.set_room(now, session);
+            }
+            for watch in left {
+                machine.handle_left(now, watch);
+            }
+        });
     }
 
     /// The realm wants to know when all has left that is in the queue now. `false`: it has left already.
     pub(crate) fn watch(&self, watch: Watch) -> bool {
-        let queue = self.queue();
-        if queue.octets() == 0 {
+        let mut waiting = self.waiting();
+        let octets = waiting.queue.octets();
+        if octets == 0 {
             return false;
         }
-        let at = self.left.load(Ordering::Relaxed) + queue.octets() as u64;
-        self.watches.lock().unwrap_or_else(PoisonError::into_inner).push_back((at, watch));
+        let at = waiting.left + octets as u64;
+        waiting.watches.push_back((at, watch));
         true
     }
+}
 
-    fn take_watches(&self, left: u64) -> Vec<Watch> {
-        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = watches.iter().take_while(|(at, _)| *at <= left).count();
-        let taken = watches.drain(..count).map(|(_, watch)| watch).collect();
-        if watches.is_empty() {
-            *watches = VecDeque::new();
-        }
-        taken
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        let waiting = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.budget.report(&mut waiting.part, 0);
     }
 }

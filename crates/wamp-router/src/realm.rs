@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wamp_core::Time;
 use wamp_core::router::{Config, Event, Realm as Machine, SessionKey, Sizes, Stats};
-use wamp_proto::{Serializer, Uri};
+use wamp_proto::{Message, Serializer, Uri};
 
 use crate::outbound::{Outbound, Pushed};
 
@@ -35,9 +36,6 @@ impl std::fmt::Debug for Inner {
     }
 }
 
-/// The links that hold those who fed them, and their sessions.
-pub(crate) type Held = Vec<(SessionKey, Arc<Outbound>)>;
-
 impl Realm {
     pub(crate) fn new(config: Config, seed: u64) -> Self {
         Self {
@@ -62,30 +60,33 @@ impl Realm {
     }
 
     /// Does something with the machine, under the lock, and puts what comes out into the queues of its
-    /// receivers. Returns what `act` does, and the links that are now full.
-    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> (T, Held) {
-        self.with_link(None, |machine, now, _| act(machine, now))
+    /// receivers. Returns what `act` does.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> T {
+        self.with_link(None, |machine, now, _| act(machine, now)).0
     }
 
     /// Like [`with`](Self::with), for messages that have come from a session. If they have filled a link, the
-    /// session is held from this moment on.
+    /// session is held from this moment on; whether it is comes second.
     pub(crate) fn with_sender<T>(
         &self,
         sender: SessionKey,
         act: impl FnOnce(&mut Machine, Time) -> T,
-    ) -> (T, Held) {
+    ) -> (T, bool) {
         self.with_link(Some(sender), |machine, now, _| act(machine, now))
     }
 
     /// Lets a session in and ties it to its link.
     pub(crate) fn join(
-        &self,
+        self: &Arc<Self>,
         link: &Arc<Outbound>,
         act: impl FnOnce(&mut Machine, Time) -> Result<SessionKey, (Uri, String)>,
     ) -> Result<SessionKey, (Uri, String)> {
         let (joined, _) = self.with_link(None, |machine, now, links| {
             let key = act(machine, now)?;
             links.insert(key, link.clone());
+            if link.tie(Arc::downgrade(self), key) {
+                machine.set_full(now, key);
+            }
             Ok(key)
         });
         joined
@@ -95,21 +96,26 @@ impl Realm {
         &self,
         sender: Option<SessionKey>,
         act: impl FnOnce(&mut Machine, Time, &mut HashMap<SessionKey, Arc<Outbound>>) -> T,
-    ) -> (T, Held) {
+    ) -> (T, bool) {
         let now = self.now();
         // A panic of the machine would be a defect of ours; the other sessions go on.
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let Inner { machine, links, armed, events_dropped } = &mut *inner;
         let result = act(machine, now, links);
-        let mut held = Held::new();
+        // Full links that this sender has fed.
+        let mut fed: Vec<SessionKey> = Vec::new();
         loop {
             while let Some((to, message)) = machine.poll_transmit() {
                 let Some(link) = links.get(&to) else { continue };
                 match link.push(&message) {
                     Pushed::Queued => {}
-                    Pushed::Full => {
-                        if !held.iter().any(|(other, _)| *other == to) {
-                            held.push((to, link.clone()));
+                    Pushed::Full { newly } => {
+                        if newly {
+                            machine.set_full(now, to);
+                        }
+                        if sender.is_some_and(|sender| sender == to || feeds(&message)) && !fed.contains(&to)
+                        {
+                            fed.push(to);
                         }
                     }
                     Pushed::Dropped => *events_dropped += 1,
@@ -119,10 +125,11 @@ impl Realm {
             match event {
                 Event::Closed { session, closing } => {
                     if let Some(link) = links.remove(&session) {
+                        link.untie();
                         link.set_fate(closing);
                     }
                 }
-                Event::CallEnded { session } => {
+                Event::Released { session } => {
                     if let Some(link) = links.get(&session) {
                         link.wake();
                     }
@@ -135,8 +142,9 @@ impl Realm {
                 _ => {}
             }
         }
-        if let Some(sender) = sender.filter(|_| !held.is_empty()) {
-            machine.hold(now, sender);
+        let mut held = false;
+        for by in fed {
+            held |= sender.is_some_and(|sender| machine.hold(now, sender, by));
         }
         let next = machine.poll_timeout();
         if next != *armed {
@@ -149,13 +157,13 @@ impl Realm {
         (result, held)
     }
 
-    /// Whether two sessions have a call under way with each other.
-    pub(crate) fn is_bound(&self, session: SessionKey, other: SessionKey) -> bool {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).machine.is_bound(session, other)
+    /// Whether a session is not to be read from. When that ends its link is woken up.
+    pub(crate) fn is_held(&self, session: SessionKey) -> bool {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).machine.is_held(session)
     }
 
     /// The serializers that a message from this session will be rewritten in.
-    pub(crate) fn transcodings(&self, from: SessionKey, message: &wamp_proto::Message) -> Vec<Serializer> {
+    pub(crate) fn transcodings(&self, from: SessionKey, message: &Message) -> Vec<Serializer> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.machine.transcodings(from, message)
     }
@@ -166,6 +174,12 @@ impl Realm {
         stats.events -= inner.events_dropped;
         stats.events_dropped += inner.events_dropped;
         (stats, inner.machine.sizes())
+    }
+
+    /// For how long sessions have been held.
+    pub(crate) fn held_time(&self) -> Duration {
+        let now = self.now();
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).machine.held_time(now)
     }
 
     /// Calls the machine when its deadlines pass, for ever.
@@ -186,4 +200,10 @@ impl Realm {
             }
         }
     }
+}
+
+/// Whether a message is fed to its receiver by the other end of a call. What merely tells it of an end holds
+/// nobody, nor do events.
+fn feeds(message: &Message) -> bool {
+    matches!(message, Message::Result(_) | Message::Error(_) | Message::Invocation(_))
 }

@@ -11,9 +11,12 @@ use wamp_core::router::{Sizes, Stats};
 use wamp_proto::Uri;
 use wamp_transport::Transport;
 
+use crate::budget::Budget;
 use crate::config::{Builder, Limits};
+use crate::connections::{Connections, Place};
 use crate::link;
 use crate::realm::Realm;
+use crate::stats::RouterStats;
 
 /// A WAMP router. Cheap to clone; when the last clone is dropped, its links are closed.
 ///
@@ -43,6 +46,9 @@ impl Drop for Handle {
 pub(crate) struct Shared {
     pub(crate) realms: HashMap<Uri, Arc<Realm>>,
     pub(crate) limits: Limits,
+    /// What is queued for all links.
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) anonymous_on_public: bool,
     /// Set when the router shuts down.
     pub(crate) closing: watch::Sender<bool>,
@@ -67,12 +73,18 @@ impl Shared {
     }
 
     /// Serves a connection that stands since then, in a task of its own.
-    pub(crate) fn spawn<T: Transport>(self: &Arc<Self>, transport: T, peer: String, since: Instant) {
+    pub(crate) fn spawn<T: Transport>(
+        self: &Arc<Self>,
+        transport: T,
+        peer: String,
+        since: Instant,
+        place: Option<Place>,
+    ) {
         let counted = self.count();
         let shared = self.clone();
         tokio::spawn(async move {
             link::serve(shared, transport, peer, since).await;
-            drop(counted);
+            drop((place, counted));
         });
     }
 
@@ -118,6 +130,8 @@ impl Router {
             .collect();
         let shared = Arc::new(Shared {
             realms,
+            budget: Arc::new(Budget::new(&config.limits)),
+            connections: Arc::new(Connections::new(config.limits.connections)),
             limits: config.limits,
             anonymous_on_public: config.anonymous_on_public,
             closing: watch::Sender::new(false),
@@ -134,11 +148,35 @@ impl Router {
     /// Serves a connection that already stands, over any transport: the other end of an in-memory pair, or a
     /// transport of your own.
     pub fn attach<T: Transport>(&self, transport: T) {
-        self.shared().spawn(transport, "attached".to_owned(), Instant::now());
+        self.shared().spawn(transport, "attached".to_owned(), Instant::now(), None);
+    }
+
+    /// What has been counted in all realms, and how much there is now.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let router = wamp_router::Router::default();
+    /// let stats = router.stats();
+    /// println!("{} sessions, {} octets queued", stats.sessions, stats.octets_queued);
+    /// println!("{} results, {} of them progressive", stats.results, stats.progressive_results);
+    /// println!("held {} times, {:?} in all", stats.holds, stats.held_time);
+    /// # }
+    /// ```
+    pub fn stats(&self) -> RouterStats {
+        let shared = self.shared();
+        let mut sum = RouterStats::default();
+        for realm in shared.realms.values() {
+            let (stats, sizes) = realm.stats();
+            sum.add(stats, sizes, realm.held_time());
+        }
+        (sum.connections, sum.refusals) = (shared.connections.now(), shared.connections.refused());
+        sum.octets_queued = shared.budget.queued();
+        sum
     }
 
     /// What a realm has counted, and how much it holds; `None` if there is no such realm.
-    pub fn stats(&self, realm: &str) -> Option<(Stats, Sizes)> {
+    pub fn realm_stats(&self, realm: &str) -> Option<(Stats, Sizes)> {
         self.shared().realms.get(realm).map(|realm| realm.stats())
     }
 

@@ -62,11 +62,22 @@ pub async fn accept_unix(mut stream: UnixStream, config: &Config) -> Result<Unix
 ///
 /// # Errors
 /// The client speaks something else, or is gone.
-pub async fn refuse<S>(mut stream: S, code: ErrorCode) -> Result<(), HandshakeError>
+pub async fn refuse<S>(stream: S, code: ErrorCode) -> Result<(), HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let octets = read(&mut stream, &[]).await?;
+    refuse_after(stream, &[], code).await
+}
+
+/// Like [`refuse`], after somebody has read the first octets (at most 4) to find out what the client speaks.
+///
+/// # Errors
+/// The client speaks something else, or is gone.
+pub async fn refuse_after<S>(mut stream: S, first: &[u8], code: ErrorCode) -> Result<(), HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let octets = read(&mut stream, first).await?;
     if octets[0] != handshake::MAGIC {
         return Err(HandshakeError::NotRawSocket { octets });
     }

@@ -41,7 +41,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use wamp_proto::Serializer;
 use wamp_transport::Transport;
 
-pub use accept::{accept, accept_after, accept_tcp, refuse};
+pub use accept::{accept, accept_after, accept_tcp, refuse, refuse_after};
 pub use connect::{connect, connect_tcp};
 pub use error::HandshakeError;
 pub use handshake::{Agreed, ErrorCode};

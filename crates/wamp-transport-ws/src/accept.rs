@@ -65,11 +65,22 @@ pub async fn accept_tcp(stream: TcpStream, config: &Config) -> Result<WebSocket<
 ///
 /// # Errors
 /// The client speaks something else, or is gone.
-pub async fn refuse<S>(mut stream: S, why: &str) -> Result<(), HandshakeError>
+pub async fn refuse<S>(stream: S, why: &str) -> Result<(), HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    head::read(&mut stream, &[], |octet| octet.is_ascii_uppercase()).await?;
+    refuse_after(stream, &[], why).await
+}
+
+/// Like [`refuse`], after somebody has read the first octets to find out what the client speaks.
+///
+/// # Errors
+/// The client speaks something else, or is gone.
+pub async fn refuse_after<S>(mut stream: S, first: &[u8], why: &str) -> Result<(), HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    head::read(&mut stream, first, |octet| octet.is_ascii_uppercase()).await?;
     decline(&mut stream, StatusCode::SERVICE_UNAVAILABLE, why).await
 }
 

@@ -51,7 +51,7 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use wamp_proto::Serializer;
 use wamp_transport::Transport;
 
-pub use accept::{accept, accept_after, accept_tcp, refuse};
+pub use accept::{accept, accept_after, accept_tcp, refuse, refuse_after};
 pub use connect::{connect, connect_tcp};
 pub use error::HandshakeError;
 pub use read::Reader;
@@ -65,13 +65,16 @@ use shared::Shared;
 pub struct Config {
     /// The greatest message to take, in octets. The peer is not told. Default: 16 MiB.
     pub max_receive: usize,
+    /// The greatest message to send, in octets, since a WebSocket peer does not say what it takes. Whoever
+    /// sends looks at [`max_send`](wamp_transport::Transport::max_send). Default: no limit.
+    pub max_send: usize,
     /// The serializers that a server speaks. Default: all.
     pub serializers: Vec<Serializer>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_receive: 16 << 20, serializers: Serializer::ALL.to_vec() }
+        Self { max_receive: 16 << 20, max_send: usize::MAX, serializers: Serializer::ALL.to_vec() }
     }
 }
 
@@ -80,6 +83,7 @@ impl Default for Config {
 pub struct WebSocket<S> {
     shared: Shared<S>,
     serializer: Serializer,
+    max_send: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WebSocket<S> {
@@ -93,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WebSocket<S> {
             .max_write_buffer_size(256 * 1024)
             .max_message_size(Some(config.max_receive))
             .max_frame_size(Some(config.max_receive));
-        Self { shared: Shared::new(stream, read, role, limits), serializer }
+        Self { shared: Shared::new(stream, read, role, limits), serializer, max_send: config.max_send }
     }
 }
 
@@ -105,9 +109,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for WebSocket
         self.serializer
     }
 
-    /// A WebSocket peer does not say.
+    /// What the configuration says: a WebSocket peer does not.
     fn max_send(&self) -> usize {
-        usize::MAX
+        self.max_send
     }
 
     fn split(self) -> (Reader<S>, Writer<S>) {

@@ -71,7 +71,7 @@ async fn what_comes_instead_of_hello_is_answered_with_abort() {
         }
     }
     bystander.finish().await;
-    assert_eq!(house.router.stats("realm1").unwrap().1.sessions, 2);
+    assert_eq!(house.router.realm_stats("realm1").unwrap().1.sessions, 2);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn what_breaks_the_protocol_later_is_answered_with_abort() {
         }
     }
     bystander.finish().await;
-    let (stats, sizes) = house.router.stats("realm1").unwrap();
+    let (stats, sizes) = house.router.realm_stats("realm1").unwrap();
     assert_eq!(stats.violations as usize, AFTER_WELCOME.len() * 12);
     assert_eq!(sizes.sessions, 2);
 }
@@ -263,6 +263,6 @@ async fn a_bad_message_in_one_segment_with_good_ones_takes_the_answers_with_it()
     assert!(abort.starts_with(b"[3,{\"message\":\"expected code of a message, found 99"));
     assert_eq!(wire.ws_frame().await.0, 0x88, "the closing frame");
     assert_eq!(wire.rest().await, b"");
-    assert_eq!(house.router.stats("realm1").unwrap().1.registrations, 1);
+    assert_eq!(house.router.realm_stats("realm1").unwrap().1.registrations, 1);
     bystander.finish().await;
 }

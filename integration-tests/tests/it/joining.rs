@@ -157,5 +157,5 @@ async fn what_comes_between_abort_and_the_end_is_read_and_left_alone() {
         peer.aborted().await;
     }
     within(house.router.shut_down()).await;
-    assert_eq!(house.router.stats("realm1").unwrap().1.sessions, 0);
+    assert_eq!(house.router.realm_stats("realm1").unwrap().1.sessions, 0);
 }

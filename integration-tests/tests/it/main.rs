@@ -5,6 +5,7 @@
 mod bad_input;
 mod hostile;
 mod joining;
+mod limits;
 mod longop;
 mod many;
 mod one_port;
@@ -15,5 +16,6 @@ mod shutdown;
 mod silence;
 mod sizes;
 mod slow;
+mod stalled;
 mod support;
 mod wire;

@@ -57,7 +57,7 @@ async fn two_hundred_sessions_at_once_make_a_progressive_call_each() {
         }
     })
     .await;
-    let (stats, sizes) = house.router.stats("realm1").unwrap();
+    let (stats, sizes) = house.router.realm_stats("realm1").unwrap();
     assert_eq!((stats.progressive_results, stats.results), (600, 800));
     assert_eq!(sizes.calls, 0);
     within(house.router.shut_down()).await;

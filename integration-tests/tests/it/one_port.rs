@@ -25,7 +25,7 @@ async fn one_listener_serves_rawsocket_and_websocket_on_any_path() {
     wire.join_ws(HELLO).await;
     let mut wire = Wire { stream: within(UnixStream::connect(&house.unix)).await.unwrap() };
     wire.join_rawsocket(HELLO).await;
-    assert_eq!(house.router.stats("realm1").unwrap().1.sessions, 8);
+    assert_eq!(house.router.realm_stats("realm1").unwrap().1.sessions, 8);
 }
 
 // behaviour 52
@@ -193,7 +193,7 @@ async fn a_client_may_vanish_after_any_octet() {
     // All that they had is free again as soon as the router has seen them go.
     let sizes = within(async {
         loop {
-            let (_, sizes) = house.router.stats("realm1").unwrap();
+            let (_, sizes) = house.router.realm_stats("realm1").unwrap();
             if sizes.sessions == 0 {
                 return sizes;
             }

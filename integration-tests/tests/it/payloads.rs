@@ -208,7 +208,7 @@ async fn nan_and_infinity_are_an_error_towards_json_and_never_a_dropped_message(
     caller.send(&[b"\x85\x10\x02\xa0\x6dcom.myapp.nan", nan[1].1].concat()).await;
     caller.say(r#"[48,3,{},"com.myapp.nan"]"#).await;
     assert!(callee.hear().await.starts_with("[68,1,"), "the event could not be written for it");
-    assert_eq!(house.router.stats("realm1").unwrap().0.events_dropped, 1);
+    assert_eq!(house.router.realm_stats("realm1").unwrap().0.events_dropped, 1);
 }
 
 // behaviour 57
@@ -281,6 +281,6 @@ async fn ten_thousand_chunks_keep_their_order_from_cbor_to_json() {
             caller.expect("[50,1,{},[\"end\"]]").await;
         };
         tokio::join!(send, receive);
-        assert_eq!(house.router.stats("realm1").unwrap().0.progressive_results as usize, CHUNKS);
+        assert_eq!(house.router.realm_stats("realm1").unwrap().0.progressive_results as usize, CHUNKS);
     }
 }

@@ -40,7 +40,7 @@ async fn everybody_hears_goodbye_and_then_the_links_are_closed() {
     };
     within(async { tokio::join!(house.router.shut_down(), leaving) }).await;
     assert!(start.elapsed() < Duration::from_secs(2), "nobody had to be waited for");
-    let (stats, sizes) = house.router.stats("realm1").unwrap();
+    let (stats, sizes) = house.router.realm_stats("realm1").unwrap();
     assert_eq!((stats.violations, sizes.sessions), (0, 0));
     // Nobody listens any more, at once.
     assert!(TcpStream::connect(&house.tcp).await.is_err());

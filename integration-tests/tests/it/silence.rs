@@ -38,7 +38,7 @@ async fn after_30_s_of_silence_comes_a_ping_and_10_s_later_the_end() {
             assert_eq!(since(start), 40, "{way:?}");
         };
         tokio::join!(ends, learns);
-        assert_eq!(router.stats("realm1").unwrap().1.registrations, 0);
+        assert_eq!(router.realm_stats("realm1").unwrap().1.registrations, 0);
     }
 }
 
@@ -70,7 +70,7 @@ async fn a_pong_or_anything_else_keeps_the_link() {
             assert_eq!(idle(&mut peer, 20).await, None);
             peer.settle(request).await;
         }
-        assert_eq!(router.stats("realm1").unwrap().1.sessions, 1);
+        assert_eq!(router.realm_stats("realm1").unwrap().1.sessions, 1);
     }
 }
 
@@ -79,8 +79,8 @@ async fn a_websocket_that_is_not_even_read_is_given_up() {
     let router = Router::default();
     let mut peer = piped(&router, Way::WebSocket, Serializer::Json, 4096).await;
     sleep(Duration::from_secs(39)).await;
-    assert_eq!(router.stats("realm1").unwrap().1.sessions, 1);
+    assert_eq!(router.realm_stats("realm1").unwrap().1.sessions, 1);
     sleep(Duration::from_secs(2)).await;
-    assert_eq!(router.stats("realm1").unwrap().1.sessions, 0);
+    assert_eq!(router.realm_stats("realm1").unwrap().1.sessions, 0);
     peer.incoming().await.unwrap_err();
 }

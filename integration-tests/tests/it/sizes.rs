@@ -91,7 +91,7 @@ async fn an_event_that_is_too_long_for_a_subscriber_reaches_the_others() {
     for peer in [&mut small, &mut large] {
         assert!(peer.hear().await.ends_with(",[2]]"));
     }
-    assert_eq!(house.router.stats("realm1").unwrap().0.events_dropped, 1);
+    assert_eq!(house.router.realm_stats("realm1").unwrap().0.events_dropped, 1);
 }
 
 // behaviour 50

@@ -26,7 +26,9 @@ fn router() -> Router {
     let mut limits = Limits::default();
     limits.high_water = HIGH;
     limits.low_water = HIGH / 2;
-    limits.stall = STALL;
+    // That is about the links, not about their calls.
+    limits.stall = Duration::from_secs(1 << 20);
+    limits.give_up = STALL;
     // Nobody is to be asked whether he is there in these tests.
     limits.silence = Duration::from_secs(1 << 20);
     Router::builder().limits(limits).build()
@@ -62,7 +64,7 @@ async fn a_caller_that_does_not_read_holds_its_callee_and_loses_nothing() {
         let mut bystander = Bystander::new(&router).await;
         let (mut caller, mut callee, sent) = held(&router, way).await;
         assert!((HIGH..BOUND).contains(&(sent * CHUNK)), "{way:?}: {sent} chunks were sent");
-        let passed = router.stats("realm1").unwrap().0.progressive_results;
+        let passed = router.realm_stats("realm1").unwrap().0.progressive_results;
         assert!((passed as usize) < sent, "{way:?}: some wait in the callee's pipe");
         bystander.progress().await;
 
@@ -106,7 +108,7 @@ async fn a_link_that_never_reads_is_dropped_and_its_callee_interrupted() {
         assert!(callee.hear().await.starts_with("[68,2,"));
         callee.say("[70,2,{},[2]]").await;
         other.expect("[50,1,{},[2]]").await;
-        let (stats, sizes) = router.stats("realm1").unwrap();
+        let (stats, sizes) = router.realm_stats("realm1").unwrap();
         assert!(stats.late > 0 && sizes.sessions == 4, "{way:?}: {stats:?}, {sizes:?}");
         // The caller finds what was on its way before, and no end of its call.
         let mut found = 0;
@@ -137,7 +139,7 @@ async fn a_link_that_reads_slowly_is_not_dropped() {
             let _ = timeout(Duration::from_millis(10), callee.flush()).await;
         }
         assert!(next > 5, "{way:?}");
-        assert_eq!(router.stats("realm1").unwrap().1.sessions, 2, "{way:?}");
+        assert_eq!(router.realm_stats("realm1").unwrap().1.sessions, 2, "{way:?}");
     }
 }
 
@@ -199,7 +201,7 @@ async fn events_for_a_slow_subscriber_are_dropped_and_its_session_stays() {
             assert!(event.starts_with(&format!("[36,{subscription},")), "{event}");
             assert!(event.contains(&format!(",[{i},\"x")), "{way:?}: none is missing");
         }
-        let (stats, _) = router.stats("realm1").unwrap();
+        let (stats, _) = router.realm_stats("realm1").unwrap();
         assert_eq!(stats.events + stats.events_dropped, 2 * EVENTS as u64, "{way:?}");
         let lost = stats.events_dropped as usize;
         let range = (EVENTS - BOUND / CHUNK)..(EVENTS - HIGH / CHUNK);
@@ -310,7 +312,7 @@ async fn a_timeout_stands_still_while_the_router_holds_the_callee() {
             caller.expect("[50,1,{},[\"end\"]]").await;
         };
         tokio::join!(send, receive);
-        assert_eq!(router.stats("realm1").unwrap().0.timeouts, 0);
+        assert_eq!(router.realm_stats("realm1").unwrap().0.timeouts, 0);
 
         // Without that it runs, and starts again with each result.
         let start = Instant::now();

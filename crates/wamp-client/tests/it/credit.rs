@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream;
 use tokio::sync::Notify;
 use wamp_client::{CallError, CancelReason, Client, Invocation, SendError, Serializer, Session};
-use wamp_router::Router;
+use wamp_router::{Credit, Router};
 use wamp_transport::memory;
 use wamp_transport_rawsocket::{Config, accept, connect};
 
@@ -59,7 +59,7 @@ async fn a_callee_waits_for_a_caller_that_takes_nothing_and_nothing_is_lost() {
     }
     assert!(items.next().await.is_none());
     assert_eq!(items.finish::<u64>().await.unwrap(), MANY);
-    assert_eq!(router.stats("realm1").unwrap().1.calls, 0);
+    assert_eq!(router.realm_stats("realm1").unwrap().1.calls, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +106,7 @@ async fn a_send_that_waits_ends_with_the_call() {
     let (error, reason) = ends.await.unwrap();
     assert_eq!((error, reason), (SendError::Over, Some(CancelReason::Canceled)));
     idle().await;
-    assert_eq!(router.stats("realm1").unwrap().1.calls, 0);
+    assert_eq!(router.realm_stats("realm1").unwrap().1.calls, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,7 +222,7 @@ async fn what_comes_back_to_a_program_that_only_sends_is_bounded_by_its_buffer_a
     assert!((1000..1300).contains(&count), "{count}");
     let CallError::Canceled { .. } = end else { panic!("{end:?}") };
     idle().await;
-    let (stats, sizes) = router.stats("realm1").unwrap();
+    let (stats, sizes) = router.realm_stats("realm1").unwrap();
     assert_eq!((stats.slow_consumers, sizes.calls, sizes.starved), (1, 0, 0));
 }
 
@@ -276,16 +276,28 @@ async fn a_caller_that_takes_one_a_second_keeps_its_call_for_as_long_as_it_likes
     }
     drop(items);
     idle().await;
-    assert_eq!(router.stats("realm1").unwrap().1.calls, 0);
+    assert_eq!(router.realm_stats("realm1").unwrap().1.calls, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_takes_nothing_for_five_minutes_loses_the_call() {
-    let router = Router::default();
+    ends_after(Router::default(), Duration::from_secs(300)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_it_may_take_nothing_is_a_setting() {
+    let mut credit = Credit::default();
+    credit.patience = Duration::from_secs(2);
+    ends_after(Router::builder().realm("realm1").credit(credit).build(), credit.patience).await;
+}
+
+async fn ends_after(router: Router, patience: Duration) {
     let (callee, caller) = (join(&router).await, join(&router).await);
     flood(&callee, "a").await;
     let mut items = caller.call("a").progressive::<(u64, String)>().await.unwrap();
-    tokio::time::sleep(Duration::from_secs(310)).await;
+    tokio::time::sleep(patience - Duration::from_secs(1)).await;
+    assert_eq!((router.stats().slow_consumers, router.stats().starved), (0, 1));
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let mut count = 0;
     let end = loop {
         match items.next().await.unwrap() {
@@ -295,7 +307,7 @@ async fn a_caller_that_takes_nothing_for_five_minutes_loses_the_call() {
         count += 1;
     };
     assert!(matches!(end, CallError::Canceled { .. }), "{end:?}");
-    assert_eq!(router.stats("realm1").unwrap().0.slow_consumers, 1);
+    assert_eq!((router.stats().slow_consumers, router.stats().starved), (1, 0));
 }
 
 #[tokio::test]

@@ -151,7 +151,7 @@ async fn a_session_calls_itself_with_a_flood_while_its_handler_calls_on() {
     }
     assert_eq!((next, stream.finish::<i64>().await.unwrap()), (1_000, 1_000));
     session.leave().await;
-    let (_, sizes) = router.stats("realm1").unwrap();
+    let (_, sizes) = router.realm_stats("realm1").unwrap();
     assert_eq!((sizes.sessions, sizes.calls, sizes.registrations), (0, 0, 0));
 }
 
@@ -198,5 +198,5 @@ async fn many_callers_and_one_callee_on_many_threads() {
     }
     assert_eq!(handled.load(Ordering::Relaxed), 8 * CALLS as u64);
     callee.leave().await;
-    assert_eq!(router.stats("realm1").unwrap().1.calls, 0);
+    assert_eq!(router.realm_stats("realm1").unwrap().1.calls, 0);
 }

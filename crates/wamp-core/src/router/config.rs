@@ -95,10 +95,17 @@ pub struct Limits {
     pub progressive_calls: usize,
     /// Calls under way that it is to answer; 65,536 by default.
     pub invocations: usize,
+    /// How many of them one and the same caller may have made; a quarter, 16,384, by default.
+    pub invocations_from_one_caller: usize,
     /// Its registrations; 65,536 by default.
     pub registrations: usize,
     /// Its subscriptions; 65,536 by default.
     pub subscriptions: usize,
+    /// For how long, in each [`holding_window`](Self::holding_window), its link may hold callees that others
+    /// have called as well, since it does not keep up. Then its calls with them end. 2 s by default.
+    pub holding: Duration,
+    /// 10 s by default.
+    pub holding_window: Duration,
 }
 
 impl Default for Limits {
@@ -107,8 +114,11 @@ impl Default for Limits {
             calls: 65_536,
             progressive_calls: 4_096,
             invocations: 65_536,
+            invocations_from_one_caller: 65_536 / 4,
             registrations: 65_536,
             subscriptions: 65_536,
+            holding: Duration::from_secs(2),
+            holding_window: Duration::from_secs(10),
         }
     }
 }

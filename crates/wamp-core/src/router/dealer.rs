@@ -18,7 +18,7 @@ use super::disclosure::disclose;
 use super::flow::{Flow, Stream};
 use super::outbox::{Prepared, Refusal, check, failure};
 use super::procedures::{Callee, Procedures};
-use super::realm::{Due, Event, Realm};
+use super::realm::{Due, Realm};
 use super::sessions::{Session, SessionKey, Sessions};
 use crate::progress::{Phase, Progress, Verdict};
 use crate::request_ids::Sequence;
@@ -170,16 +170,29 @@ impl Realm {
                 format!("a session may have {limit} progressive calls under way"),
             ));
         }
+        if self.sessions.is_stalled(from) {
+            self.stats.unavailable += 1;
+            return Err((uri::UNAVAILABLE, "the caller does not read what it is sent".to_owned()));
+        }
         let found = self.dealer.procedures.find(&procedure);
         let Some((id, registration)) = found.and_then(|id| Some((id, self.dealer.procedures.get_mut(id)?)))
         else {
             return Err((uri::NO_SUCH_PROCEDURE, format!("no procedure {procedure:?} is registered")));
         };
         let is_pattern = registration.policy != MatchPolicy::Exact;
-        let Callee { session: key, forward_timeout, disclose_caller } = registration.take_turn(&mut self.rng);
+        let callee = registration.take_turn(&mut self.rng, |callee| self.sessions.is_full(callee));
+        let Some(Callee { session: key, forward_timeout, disclose_caller }) = callee else {
+            self.stats.unavailable += 1;
+            return Err((uri::UNAVAILABLE, "the callee does not keep up with what it is sent".to_owned()));
+        };
         let Some(callee) = self.sessions.get(key) else { return Ok(()) };
         if callee.invocations.len() >= limits.invocations {
             return Err((uri::UNAVAILABLE, "the callee has too many calls under way".to_owned()));
+        }
+        if callee.callers.get(&from).is_some_and(|calls| *calls >= limits.invocations_from_one_caller) {
+            let limit = limits.invocations_from_one_caller;
+            let text = format!("a caller may have {limit} calls under way with one callee");
+            return Err((uri::UNAVAILABLE, text));
         }
         if in_chunks && !(callee.announced.callee_chunks && callee.announced.callee_canceling) {
             let text = "the callee does not take calls in chunks (progressive_call_invocations)";
@@ -239,6 +252,7 @@ impl Realm {
             caller.calls.insert(request, call);
             caller.progressive_calls += usize::from(willing || in_chunks);
         }
+        self.bind(from, key);
         self.restart_timeout(now, call);
         self.out.send(key, message);
         self.pass(now, call, Stream::Chunks, octets, goes);
@@ -279,6 +293,9 @@ impl Realm {
         };
         let Some(callee) = self.sessions.get(call.callee) else { return };
         let more = options.progress == Some(true);
+        if more && self.sessions.is_stalled(call.callee) {
+            return self.end_slow(key);
+        }
         let invocation = prepared.payload(&payload, callee).and_then(|payload| {
             let mut details = upload.details.clone();
             details.progress = more.then_some(true);
@@ -379,6 +396,9 @@ impl Realm {
             Verdict::Late => return self.stats.late += 1,
         }
         let is_progress = matches!(reply, Reply::Progress(_));
+        if is_progress && self.sessions.is_stalled(call.caller) {
+            return self.end_slow(key);
+        }
         match self.answer(call, reply, details, prepared) {
             Ok(answer) => {
                 let caller = call.caller;
@@ -549,11 +569,7 @@ impl Realm {
         if let Some(callee) = self.sessions.get_mut(call.callee) {
             callee.invocations.remove(&call.invocation);
         }
-        for session in [call.caller, call.callee] {
-            if self.sessions.get(session).is_some_and(|session| session.held_since.is_some()) {
-                self.events.push_back(Event::CallEnded { session });
-            }
-        }
+        self.unbind(call.caller, call.callee);
         if let Some(deadline) = call.deadline {
             self.deadlines.clear(deadline);
         }
@@ -585,7 +601,8 @@ impl Realm {
             Some(call) => call.callee,
             None => {
                 let registration = self.dealer.procedures.find(&call.procedure)?;
-                self.dealer.procedures.get(registration)?.next()?.session
+                let is_full = |callee| self.sessions.is_full(callee);
+                self.dealer.procedures.get(registration)?.next(is_full)?.session
             }
         };
         Some(self.sessions.get(callee)?.serializer)

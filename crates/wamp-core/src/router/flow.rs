@@ -15,7 +15,6 @@
 use std::time::Duration;
 
 use wamp_proto::message::{self, CreditOptions, Total};
-use wamp_proto::uri;
 
 use super::call::{Call, CallKey};
 use super::realm::{Due, Event, Realm};
@@ -204,14 +203,7 @@ impl Realm {
             if flow.starved.take().is_some() {
                 self.starved -= 1;
             }
-            self.end_as_slow(key);
+            self.end_slow(key);
         }
-    }
-
-    /// Ends a call whose receiver does not keep up, loudly.
-    pub(super) fn end_as_slow(&mut self, key: CallKey) {
-        self.stats.slow_consumers += 1;
-        self.interrupt(key, message::CancelMode::KillNoWait, uri::CANCELED);
-        self.fail(key, uri::CANCELED, "slow consumer");
     }
 }

@@ -17,6 +17,7 @@ mod pattern;
 mod procedures;
 mod realm;
 mod sessions;
+mod slow;
 mod topics;
 
 pub use accept::{Accept, AcceptEvent};

@@ -34,31 +34,44 @@ pub(super) struct Callee {
 }
 
 impl Registration {
-    /// The callee whose turn it is, and takes the turn.
-    pub(super) fn take_turn(&mut self, rng: &mut fastrand::Rng) -> Callee {
-        let count = self.callees.len();
-        let index = match self.invoke {
-            InvocationPolicy::RoundRobin => {
-                let index = self.turn % count;
-                self.turn = index + 1;
-                index
-            }
-            InvocationPolicy::Random => rng.usize(..count),
-            InvocationPolicy::Last => count - 1,
-            _ => 0,
+    /// The callee whose turn it is, and takes the turn. Those that are full are left out; `None` if all are.
+    pub(super) fn take_turn(
+        &mut self,
+        rng: &mut fastrand::Rng,
+        is_full: impl Fn(SessionKey) -> bool,
+    ) -> Option<Callee> {
+        let first = match self.invoke {
+            InvocationPolicy::Random => rng.usize(..self.callees.len()),
+            _ => self.first()?,
         };
-        self.callees[index]
+        let index = self.in_turn(first).find(|index| !is_full(self.callees[*index].session))?;
+        if self.invoke == InvocationPolicy::RoundRobin {
+            self.turn = index + 1;
+        }
+        Some(self.callees[index])
     }
 
     /// The callee that `take_turn` would give, as far as that can be known.
-    pub(super) fn next(&self) -> Option<Callee> {
+    pub(super) fn next(&self, is_full: impl Fn(SessionKey) -> bool) -> Option<Callee> {
+        let index = self.in_turn(self.first()?).find(|index| !is_full(self.callees[*index].session))?;
+        Some(self.callees[index])
+    }
+
+    /// Who comes first if nobody is full; `None` if nobody can know.
+    fn first(&self) -> Option<usize> {
         let count = self.callees.len();
         match self.invoke {
-            InvocationPolicy::RoundRobin => self.callees.get(self.turn % count.max(1)).copied(),
+            InvocationPolicy::RoundRobin => Some(self.turn % count),
             InvocationPolicy::Random => None,
-            InvocationPolicy::Last => self.callees.last().copied(),
-            _ => self.callees.first().copied(),
+            InvocationPolicy::Last => Some(count - 1),
+            _ => Some(0),
         }
+    }
+
+    /// All callees, beginning with this one.
+    fn in_turn(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
+        let (count, backwards) = (self.callees.len(), self.invoke == InvocationPolicy::Last);
+        (0..count).map(move |step| if backwards { first - step } else { (first + step) % count })
     }
 }
 

@@ -1,7 +1,6 @@
 //! A realm: its sessions, and the messages between them.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use wamp_proto::message::{self, CloseDetails, HelloDetails, RequestKind, WelcomeDetails};
 use wamp_proto::{ByteString, Message, RequestId, Serializer, SessionId, Uri, uri};
@@ -15,6 +14,7 @@ use super::features::{self, Announced};
 use super::flow::{Stream, Watch};
 use super::outbox::{Outbox, Prepared, failure, sentence};
 use super::sessions::{Phase, Session, SessionKey, Sessions};
+use super::slow::Holding;
 use crate::Time;
 use crate::auth;
 use crate::deadlines::Deadlines;
@@ -51,9 +51,9 @@ pub enum Event {
         /// What to say then.
         watch: Watch,
     },
-    /// A call of a session that is held has ended; see [`Realm::is_bound`].
-    CallEnded {
-        /// The session that is held.
+    /// A session that was held is not any more: it may be read from again. See [`Realm::hold`].
+    Released {
+        /// Which.
         session: SessionKey,
     },
 }
@@ -93,10 +93,14 @@ pub struct Stats {
     pub events_dropped: u64,
     /// Sessions that were aborted for breaking the protocol.
     pub violations: u64,
-    /// Calls that were ended since a receiver of theirs did not keep up.
-    pub slow_consumers: u64,
     /// CREDITs with a total that is none.
     pub void_credits: u64,
+    /// Calls that were ended since their caller, or their callee, did not take what was for it.
+    pub slow_consumers: u64,
+    /// Calls that were refused since no callee had room, or since their caller was stalled.
+    pub unavailable: u64,
+    /// How often a session was held, since it had filled the link of another, or its own.
+    pub holds: u64,
 }
 
 /// How much a realm holds now.
@@ -115,6 +119,8 @@ pub struct Sizes {
     pub deadlines: usize,
     /// Streams whose senders wait for credit that their receivers have not granted.
     pub starved: usize,
+    /// Sessions that are held.
+    pub held: usize,
 }
 
 /// What a deadline is for.
@@ -126,6 +132,8 @@ pub(super) enum Due {
     Goodbye(SessionKey),
     /// The receiver of a stream has granted nothing.
     Starved(CallKey, Stream),
+    /// A link has held others for longer than its share.
+    Share(SessionKey),
 }
 
 /// A realm: sessions that may call each other and publish to each other.
@@ -142,6 +150,9 @@ pub struct Realm {
     pub(super) stats: Stats,
     /// Streams whose senders wait for their receivers.
     pub(super) starved: usize,
+    pub(super) holding: Holding,
+    /// When what is being handled has happened.
+    pub(super) now: Time,
     seed: u64,
     closing: bool,
 }
@@ -160,6 +171,8 @@ impl Realm {
             events: VecDeque::new(),
             stats: Stats::default(),
             starved: 0,
+            holding: Holding::default(),
+            now: Time::ORIGIN,
             seed,
             closing: false,
         }
@@ -214,13 +227,13 @@ impl Realm {
             serializer,
             max_message,
             phase: Phase::Open,
-            held_since: None,
-            held: Duration::ZERO,
+            slow: None,
             requests: Watermark::new(),
             invocation_ids: RequestIds::new(),
             calls: map(self.seed),
             progressive_calls: 0,
             invocations: map(self.seed),
+            callers: map(self.seed),
             registrations: map(self.seed),
             subscriptions: map(self.seed),
         };
@@ -252,6 +265,7 @@ impl Realm {
 
     /// A message has come from a session, about which the driver knows something already.
     pub fn handle_prepared(&mut self, now: Time, from: SessionKey, message: Message, prepared: &Prepared) {
+        self.now = now;
         let Some(session) = self.sessions.get(from) else { return };
         if let Phase::Closing(deadline) = session.phase {
             if matches!(message, Message::Goodbye(_) | Message::Abort(_)) {
@@ -298,39 +312,16 @@ impl Realm {
     }
 
     /// Octets have come from a session that are no message: `text` says what is wrong with them.
-    pub fn handle_garbage(&mut self, _now: Time, from: SessionKey, text: &str) {
+    pub fn handle_garbage(&mut self, now: Time, from: SessionKey, text: &str) {
+        self.now = now;
         if self.sessions.get(from).is_some() {
             self.violation(from, text);
         }
     }
 
-    /// From now on the driver does not read from a session, since what it sends has nowhere to go. Until
-    /// [`release`](Self::release) the timeouts of calls that it is to answer stand still.
-    pub fn hold(&mut self, now: Time, session: SessionKey) {
-        if let Some(session) = self.sessions.get_mut(session) {
-            session.held_since.get_or_insert(now);
-        }
-    }
-
-    /// Whether two sessions have a call under way with each other. A session that is held since it has filled
-    /// the queue of another need not be any more when they have none.
-    pub fn is_bound(&self, session: SessionKey, other: SessionKey) -> bool {
-        let Some(session) = self.sessions.get(session) else { return false };
-        let call = |key| self.dealer.calls.get(key);
-        session.invocations.values().filter_map(|key| call(*key)).any(|call| call.caller == other)
-            || session.calls.values().filter_map(|key| call(*key)).any(|call| call.callee == other)
-    }
-
-    /// The driver reads from a session again.
-    pub fn release(&mut self, now: Time, session: SessionKey) {
-        if let Some(session) = self.sessions.get_mut(session) {
-            session.held = session.held(now);
-            session.held_since = None;
-        }
-    }
-
     /// The link of a session is gone.
-    pub fn handle_closed(&mut self, _now: Time, session: SessionKey) {
+    pub fn handle_closed(&mut self, now: Time, session: SessionKey) {
+        self.now = now;
         if self.sessions.get(session).is_some() {
             self.dispose(session);
             self.out.forget(session);
@@ -340,23 +331,27 @@ impl Realm {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.now = now;
         while let Some(due) = self.deadlines.pop(now) {
             match due {
                 Due::Call(call) => self.handle_call_deadline(now, call),
                 Due::Goodbye(session) => self.finish(session, Closing::Goodbye),
                 Due::Starved(call, stream) => self.handle_starved(call, stream),
+                Due::Share(session) => self.handle_share(now, session),
             }
         }
     }
 
     /// Ends a session with GOODBYE.
     pub fn close(&mut self, now: Time, session: SessionKey, reason: Uri, text: &str) {
+        self.now = now;
         self.dispose(session);
         self.say_goodbye(now, session, reason, text);
     }
 
     /// Ends all sessions with GOODBYE, and lets nobody in any more.
     pub fn shut_down(&mut self, now: Time) {
+        self.now = now;
         self.closing = true;
         let text = "the router is shutting down";
         let sessions = self.sessions.keys();
@@ -401,6 +396,7 @@ impl Realm {
             topics: self.broker.topics.len(),
             deadlines: self.deadlines.len(),
             starved: self.starved,
+            held: self.held_now(),
         }
     }
 
@@ -472,6 +468,7 @@ impl Realm {
     }
 
     fn finish(&mut self, key: SessionKey, closing: Closing) {
+        self.forget_holds(key);
         if let Some(session) = self.sessions.remove(key) {
             if let Phase::Closing(deadline) = session.phase {
                 self.deadlines.clear(deadline);

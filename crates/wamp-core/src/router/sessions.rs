@@ -7,6 +7,7 @@ use wamp_proto::{ByteString, RegistrationId, RequestId, Serializer, SessionId, S
 
 use super::call::CallKey;
 use super::features::Announced;
+use super::slow::Slow;
 use crate::Time;
 use crate::deadlines::Deadline;
 use crate::map::{Map, map};
@@ -36,10 +37,8 @@ pub(super) struct Session {
     /// The greatest message that its link takes.
     pub(super) max_message: usize,
     pub(super) phase: Phase,
-    /// Since when its link is not read from.
-    pub(super) held_since: Option<Time>,
-    /// How long it was not read from before that, in all.
-    pub(super) held: Duration,
+    /// What there is to remember if its link, or another, does not keep up.
+    pub(super) slow: Option<Box<Slow>>,
     /// The requests that it makes.
     pub(super) requests: Watermark,
     /// The invocations that it gets.
@@ -50,6 +49,8 @@ pub(super) struct Session {
     pub(super) progressive_calls: usize,
     /// Calls that it is to answer, by the id of the invocation.
     pub(super) invocations: Map<RequestId, CallKey>,
+    /// How many of them each caller has made.
+    pub(super) callers: Map<SessionKey, usize>,
     pub(super) registrations: Map<RegistrationId, ()>,
     pub(super) subscriptions: Map<SubscriptionId, ()>,
 }
@@ -57,7 +58,7 @@ pub(super) struct Session {
 impl Session {
     /// How long the router has not read from it until now, in all.
     pub(super) fn held(&self, now: Time) -> Duration {
-        self.held + self.held_since.map_or(Duration::ZERO, |since| now.since(since))
+        self.slow.as_ref().map_or(Duration::ZERO, |slow| slow.held(now))
     }
 }
 

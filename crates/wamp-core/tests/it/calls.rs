@@ -107,6 +107,7 @@ fn each_limit_is_reached_and_answered() {
     config.limits.calls = 3;
     config.limits.progressive_calls = 1;
     config.limits.invocations = 4;
+    config.limits.invocations_from_one_caller = 3;
     config.limits.registrations = 1;
     config.limits.subscriptions = 1;
     let mut net = Net::with(config);

@@ -29,10 +29,6 @@ fn small_windows() -> router::Config {
     config
 }
 
-fn first() -> RequestId {
-    RequestId::FIRST
-}
-
 /// A callee that counts and a caller with this announcement, with a call under way.
 fn stream(caller: Roles) -> (Net, Client, Client) {
     let mut net = Net::with(small_windows());

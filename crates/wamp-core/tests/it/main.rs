@@ -8,4 +8,5 @@ mod net;
 mod progressive_invocations;
 mod progressive_results;
 mod registrations;
+mod slow;
 mod violations;

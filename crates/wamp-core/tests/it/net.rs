@@ -112,6 +112,10 @@ impl Net {
         self.clients[client.0].1.unwrap()
     }
 
+    pub(crate) fn client(&self, key: SessionKey) -> Client {
+        self.keys[&key]
+    }
+
     pub(crate) fn session(&mut self, client: Client) -> &mut Session {
         match &mut self.clients[client.0].0 {
             End::Session(session) => session,

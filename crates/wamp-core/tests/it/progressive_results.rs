@@ -225,11 +225,12 @@ fn a_timeout_stands_still_while_the_router_does_not_read_from_the_callee() {
     net.say(caller, r#"[48,1,{"receive_progress":true,"timeout":100},"com.myapp.longop"]"#);
     let key = net.key(callee);
     net.sleep(Duration::from_millis(40));
-    net.realm.hold(net.now, key);
+    let by = net.key(caller);
+    net.realm.hold(net.now, key, by);
     for _ in 0..50 {
         net.sleep(Duration::from_millis(37));
     }
-    net.realm.release(net.now, key);
+    net.realm.release(net.now, key, by);
     net.sleep(Duration::from_millis(59));
     assert!(net.heard(caller).is_empty(), "40 ms and 59 ms are not 100 ms");
     net.sleep(Duration::from_millis(100));

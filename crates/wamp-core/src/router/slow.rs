@@ -1,0 +1,465 @@
+//! Somebody does not keep up: who holds whom, for how long, and how that ends.
+//!
+//! Three words. A session is *full* when its link has more waiting than it should; the driver says so
+//! ([`Realm::set_full`]), and when there is room again ([`Realm::set_room`]). It then *holds* those who feed
+//! it: the driver does not read from them ([`Realm::hold`]) until nobody holds them any more
+//! ([`Event::Released`]). And it is *stalled* when it has held for too long; that ends its calls at once, all
+//! of them and not one after another, and from then on it holds nobody else until it has room.
+//!
+//! ```text
+//!            set_full             stall, or its share is used up
+//!   ┌──────┐ ───────▶ ┌────────┐ ───────────────────────────────▶ ┌─────────┐
+//!   │ room │          │ full,  │   its calls end: "slow consumer"  │ stalled │
+//!   └──────┘ ◀─────── │ holds  │                                   └─────────┘
+//!       ▲    set_room └────────┘                                        │
+//!       └─────────────────────────────── set_room ──────────────────────┘
+//! ```
+//!
+//! | to a session that is | full | stalled |
+//! |---|---|---|
+//! | a new CALL of another | goes to another callee, or `unavailable` | the same |
+//! | a new CALL of its own | goes on | `unavailable` |
+//! | a progressive result, a chunk | holds its sender | ends its call |
+//! | a last reply, a last chunk | holds its sender | holds nobody |
+//!
+//! A hold is over when there is room; when the last call between the two has ended, if it began with one under
+//! way; when the one that holds is stalled or gone.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use wamp_proto::message::CancelMode;
+use wamp_proto::{RequestId, uri};
+
+use super::call::CallKey;
+use super::realm::{Due, Event, Realm};
+use super::sessions::{Session, SessionKey, Sessions};
+use crate::Time;
+use crate::deadlines::Deadline;
+
+/// The argument of the ERROR that ends a call of somebody who does not keep up.
+pub(super) const SLOW_CONSUMER: &str = "slow consumer";
+
+/// What there is to remember about a session that has been slow, or has been held by one that was.
+#[derive(Clone, Default)]
+pub(super) struct Slow {
+    full: bool,
+    stalled: bool,
+    /// Whom its link holds.
+    holds: BTreeMap<SessionKey, Hold>,
+    /// How many of them are callees that others have called too.
+    contested: usize,
+    share: Share,
+    /// When the share is used up if nothing changes.
+    deadline: Option<Deadline>,
+    /// Whose links hold it.
+    held_by: BTreeSet<SessionKey>,
+    /// Since when it is held without a break.
+    held_since: Option<Time>,
+    /// How long it was held before that, in all.
+    held: Duration,
+}
+
+#[derive(Clone, Copy)]
+struct Hold {
+    /// It ends with the last call between the two.
+    bound: bool,
+    /// The one that is held has calls of others to answer.
+    contested: bool,
+}
+
+/// How much has been held in a realm, by all its sessions.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Holding {
+    /// How many sessions are held now, and the sum of the times since when.
+    now: usize,
+    since: Duration,
+    /// How long the others have been.
+    over: Duration,
+}
+
+impl Slow {
+    /// How long the router has not read from the session until now, in all.
+    pub(super) fn held(&self, now: Time) -> Duration {
+        self.held + self.held_since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+}
+
+impl Session {
+    fn slow_mut(&mut self) -> &mut Slow {
+        self.slow.get_or_insert_default()
+    }
+
+    /// Whether it has calls of others than this one to answer.
+    fn is_called_by_others(&self, than: SessionKey) -> bool {
+        self.callers.len() > usize::from(self.callers.contains_key(&than))
+    }
+}
+
+impl Sessions {
+    /// Whether no new call should go to a session.
+    pub(super) fn is_full(&self, key: SessionKey) -> bool {
+        self.get(key).and_then(|session| session.slow.as_ref()).is_some_and(|slow| slow.full)
+    }
+
+    /// Whether a session holds nobody any more, since it has done so for too long.
+    pub(super) fn is_stalled(&self, key: SessionKey) -> bool {
+        self.get(key).and_then(|session| session.slow.as_ref()).is_some_and(|slow| slow.stalled)
+    }
+}
+
+impl Realm {
+    /// More waits for a session's link than should. New calls do not go there until
+    /// [`set_room`](Self::set_room).
+    pub fn set_full(&mut self, now: Time, session: SessionKey) {
+        self.now = now;
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.slow_mut().full = true;
+        }
+    }
+
+    /// There is room again in a session's link. Whom it held it releases.
+    pub fn set_room(&mut self, now: Time, session: SessionKey) {
+        self.now = now;
+        let Some(slow) = self.slow_of(session) else { return };
+        (slow.full, slow.stalled) = (false, false);
+        self.release_all(session);
+    }
+
+    /// From now on the driver does not read from a session, since what it sends has nowhere to go: it has
+    /// filled the link of another, or its own. Until nobody holds it any more the timeouts of calls that it is
+    /// to answer stand still. `false`: it is not to be held for this one.
+    pub fn hold(&mut self, now: Time, session: SessionKey, by: SessionKey) -> bool {
+        self.now = now;
+        let bound = self.is_bound(session, by);
+        let Some(held) = self.sessions.get_mut(session) else { return false };
+        let contested = session != by && held.is_called_by_others(by);
+        let Some(holder) = self.sessions.get_mut(by).map(Session::slow_mut) else { return false };
+        if holder.stalled && session != by {
+            return false;
+        }
+        if holder.holds.contains_key(&session) {
+            return true;
+        }
+        holder.holds.insert(session, Hold { bound, contested: false });
+        let Some(held) = self.slow_or_new(session) else { return false };
+        held.held_by.insert(by);
+        if held.held_since.is_none() {
+            held.held_since = Some(now);
+            self.holding.now += 1;
+            self.holding.since += now.since_origin();
+            self.stats.holds += 1;
+        }
+        self.set_contested(session, by, contested);
+        true
+    }
+
+    /// A session does not hold another any more, which can be read from again if nobody else does.
+    pub fn release(&mut self, now: Time, session: SessionKey, by: SessionKey) {
+        self.now = now;
+        self.let_go(session, by);
+    }
+
+    /// Whether a session is held.
+    pub fn is_held(&self, session: SessionKey) -> bool {
+        self.sessions
+            .get(session)
+            .and_then(|session| session.slow.as_ref())
+            .is_some_and(|slow| slow.held_since.is_some())
+    }
+
+    /// Whether two sessions have a call under way with each other.
+    pub fn is_bound(&self, session: SessionKey, other: SessionKey) -> bool {
+        let calls = |caller, callee| {
+            self.sessions.get(callee).is_some_and(|callee| callee.callers.contains_key(&caller))
+        };
+        calls(session, other) || calls(other, session)
+    }
+
+    /// For how long sessions have been held, the time of each counted by itself.
+    pub fn held_time(&self, now: Time) -> Duration {
+        let Holding { now: count, since, over } = self.holding;
+        let sum = now.since_origin().saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+        over + sum.saturating_sub(since)
+    }
+
+    /// How many sessions are held.
+    pub(super) fn held_now(&self) -> usize {
+        self.holding.now
+    }
+
+    /// A session's link holds others and has accepted nothing for too long. All its calls whose callees it
+    /// holds end, and those that come to it in chunks from callers that it holds; until it has room it holds
+    /// nobody else. Nothing happens if it holds nobody, or itself for something else than a call to itself.
+    pub fn stall(&mut self, now: Time, session: SessionKey) {
+        self.now = now;
+        let Some(its) = self.sessions.get_mut(session) else { return };
+        let Some(slow) = its.slow.as_mut() else { return };
+        if !slow.holds.iter().any(|(held, hold)| *held != session || hold.bound) {
+            return;
+        }
+        slow.stalled = true;
+        let mut calls: Vec<(RequestId, CallKey)> = Vec::new();
+        for (request, key) in &its.calls {
+            if self.dealer.calls.get(*key).is_some_and(|call| slow.holds.contains_key(&call.callee)) {
+                calls.push((*request, *key));
+            }
+        }
+        let made = calls.len();
+        for (invocation, key) in &its.invocations {
+            let Some(call) = self.dealer.calls.get(*key) else { continue };
+            let in_chunks = call.upload.as_ref().is_some_and(|upload| !upload.finished);
+            if in_chunks && call.caller != session && slow.holds.contains_key(&call.caller) {
+                calls.push((*invocation, *key));
+            }
+        }
+        // Each in the order in which they were made.
+        calls[..made].sort_unstable_by_key(|(request, _)| *request);
+        calls[made..].sort_unstable_by_key(|(invocation, _)| *invocation);
+        for (_, call) in calls {
+            self.end_slow(call);
+        }
+        self.release_all_others(session);
+    }
+
+    /// The link of a session has held for longer than its share: otherwise this deadline would not have passed.
+    pub(super) fn handle_share(&mut self, now: Time, session: SessionKey) {
+        let Some(slow) = self.slow_of(session) else { return };
+        slow.deadline = None;
+        self.stall(now, session);
+    }
+
+    /// Ends a call since one of its ends does not keep up.
+    pub(super) fn end_slow(&mut self, key: CallKey) {
+        self.stats.slow_consumers += 1;
+        self.interrupt(key, CancelMode::KillNoWait, uri::CANCELED);
+        self.fail(key, uri::CANCELED, SLOW_CONSUMER);
+    }
+
+    /// A call has begun.
+    pub(super) fn bind(&mut self, caller: SessionKey, callee: SessionKey) {
+        let Some(its) = self.sessions.get_mut(callee) else { return };
+        let calls = its.callers.entry(caller).or_insert(0);
+        *calls += 1;
+        // With three callers everybody has others beside him already.
+        if *calls == 1 && its.callers.len() <= 2 && its.slow.is_some() {
+            self.judge(callee);
+        }
+    }
+
+    /// A call has ended. If it was the last one between the two, neither holds the other because of it.
+    pub(super) fn unbind(&mut self, caller: SessionKey, callee: SessionKey) {
+        let Some(its) = self.sessions.get_mut(callee) else { return };
+        let Some(calls) = its.callers.get_mut(&caller) else { return };
+        *calls -= 1;
+        if *calls > 0 {
+            return;
+        }
+        its.callers.remove(&caller);
+        if its.slow.is_none() {
+            return;
+        }
+        // With two callers left everybody has others beside him still.
+        if its.callers.len() <= 1 {
+            self.judge(callee);
+        }
+        if !self.is_bound(caller, callee) {
+            for (held, by) in [(callee, caller), (caller, callee)] {
+                let holds = self.slow_of(by).and_then(|slow| slow.holds.get(&held));
+                if holds.is_some_and(|hold| hold.bound) {
+                    self.let_go(held, by);
+                }
+            }
+        }
+    }
+
+    /// A session is over: it holds nobody and nobody holds it.
+    pub(super) fn forget_holds(&mut self, session: SessionKey) {
+        self.release_all(session);
+        let Some(slow) = self.slow_of(session) else { return };
+        for by in slow.held_by.clone() {
+            self.let_go(session, by);
+        }
+    }
+
+    fn slow_of(&mut self, session: SessionKey) -> Option<&mut Slow> {
+        self.sessions.get_mut(session)?.slow.as_deref_mut()
+    }
+
+    fn slow_or_new(&mut self, session: SessionKey) -> Option<&mut Slow> {
+        Some(self.sessions.get_mut(session)?.slow_mut())
+    }
+
+    fn release_all(&mut self, by: SessionKey) {
+        self.let_go(by, by);
+        self.release_all_others(by);
+    }
+
+    /// What a session does to itself stays: it would answer its own requests without end.
+    fn release_all_others(&mut self, by: SessionKey) {
+        let Some(slow) = self.slow_of(by) else { return };
+        let held: Vec<SessionKey> = slow.holds.keys().copied().filter(|held| *held != by).collect();
+        for session in held {
+            self.let_go(session, by);
+        }
+    }
+
+    fn let_go(&mut self, session: SessionKey, by: SessionKey) {
+        if self.slow_of(by).is_none_or(|slow| !slow.holds.contains_key(&session)) {
+            return;
+        }
+        self.set_contested(session, by, false);
+        if let Some(slow) = self.slow_of(by) {
+            slow.holds.remove(&session);
+        }
+        let now = self.now;
+        let Some(held) = self.slow_of(session) else { return };
+        held.held_by.remove(&by);
+        if held.held_by.is_empty()
+            && let Some(since) = held.held_since.take()
+        {
+            held.held += now.since(since);
+            self.holding.now -= 1;
+            self.holding.since -= since.since_origin();
+            self.holding.over += now.since(since);
+            self.events.push_back(Event::Released { session });
+        }
+    }
+
+    /// Looks again for whom a session that is held has calls of others to answer.
+    fn judge(&mut self, session: SessionKey) {
+        let Some(held) = self.sessions.get(session) else { return };
+        let Some(slow) = &held.slow else { return };
+        let judged: Vec<(SessionKey, bool)> =
+            slow.held_by.iter().map(|by| (*by, *by != session && held.is_called_by_others(*by))).collect();
+        for (by, contested) in judged {
+            self.set_contested(session, by, contested);
+        }
+    }
+
+    /// Takes note whether others wait for a callee that is held; as long as they do for any of its callees, the
+    /// one that holds uses up its share.
+    fn set_contested(&mut self, session: SessionKey, by: SessionKey, contested: bool) {
+        let (now, window) = (self.now, self.config.limits.holding_window);
+        let Some(slow) = self.slow_of(by) else { return };
+        let Some(hold) = slow.holds.get_mut(&session) else { return };
+        if std::mem::replace(&mut hold.contested, contested) == contested {
+            return;
+        }
+        if contested {
+            slow.contested += 1;
+            if slow.contested == 1 {
+                slow.share.begin(now, window);
+                self.watch_share(by);
+            }
+        } else {
+            slow.contested -= 1;
+            if slow.contested == 0 {
+                slow.share.end(now);
+                if let Some(deadline) = slow.deadline.take() {
+                    self.deadlines.clear(deadline);
+                }
+            }
+        }
+    }
+
+    fn watch_share(&mut self, by: SessionKey) {
+        let limits = self.config.limits;
+        let now = self.now;
+        let Some(slow) = self.slow_of(by) else { return };
+        let at = slow.share.used_up(now, limits.holding_window, limits.holding);
+        let deadline = at.map(|at| self.deadlines.set(at, Due::Share(by)));
+        if let Some(slow) = self.slow_of(by) {
+            slow.deadline = deadline;
+        }
+    }
+}
+
+/// So many stretches of time are known exactly.
+const STRETCHES: usize = 64;
+
+/// How much of the time just gone a session has used: stretches of time, and a window that slides over them.
+///
+/// It is exact up to [`STRETCHES`] in one window. Past that two that are close to each other are put
+/// together: their sum stays exact, and the earlier one counts for a little longer. Since the two that span
+/// the least are taken, that is less than the 30th part of the window.
+#[derive(Clone, Debug, Default)]
+struct Share {
+    /// Those that are over, in order.
+    over: VecDeque<Stretch>,
+    /// The beginning of the one that goes on.
+    since: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    /// When the first of those began that it was put together from.
+    first: Time,
+    begin: Time,
+    end: Time,
+}
+
+/// The moment so long before another.
+fn before(now: Time, duration: Duration) -> Time {
+    Time::after(now.since_origin().saturating_sub(duration))
+}
+
+impl Share {
+    fn begin(&mut self, now: Time, window: Duration) {
+        let edge = before(now, window);
+        while self.over.front().is_some_and(|stretch| stretch.end <= edge) {
+            self.over.pop_front();
+        }
+        self.since.get_or_insert(now);
+    }
+
+    fn end(&mut self, now: Time) {
+        let Some(since) = self.since.take() else { return };
+        if now.since(since).is_zero() {
+            return;
+        }
+        self.over.push_back(Stretch { first: since, begin: since, end: now });
+        if self.over.len() > STRETCHES {
+            let span = |at: &usize| self.over[at + 1].end.since(self.over[*at].first);
+            let at = (0..STRETCHES).min_by_key(span).expect("there are more than two");
+            let Some(earlier) = self.over.remove(at) else { return };
+            let later = &mut self.over[at];
+            later.first = earlier.first;
+            later.begin = before(later.begin, earlier.end.since(earlier.begin));
+        }
+    }
+
+    /// How much of the window that ends now.
+    fn used(&self, now: Time, window: Duration) -> Duration {
+        let edge = before(now, window);
+        let over = self.over.iter().map(|stretch| stretch.end.since(stretch.begin.max(edge)));
+        over.sum::<Duration>() + self.since.map_or(Duration::ZERO, |since| now.since(since.max(edge)))
+    }
+
+    /// When as much as `share` is used, if the stretch that goes on goes on; `None` without one, or if that is
+    /// more than the whole window.
+    fn used_up(&self, now: Time, window: Duration, share: Duration) -> Option<Time> {
+        let since = self.since.filter(|_| share <= window)?;
+        let mut missing = share.saturating_sub(self.used(now, window));
+        let (mut at, mut edge) = (now, before(now, window));
+        // While the window leaves what was used behind as fast as more is used, nothing changes. Before the
+        // origin there was nothing to leave.
+        let early = window.saturating_sub(now.since_origin());
+        let grows = missing.min(early);
+        (at, missing) = (at + grows, missing - grows);
+        let over = self.over.iter().map(|stretch| (stretch.begin, stretch.end));
+        for (begin, end) in over.chain([(since, since)]) {
+            let gap = begin.since(edge);
+            if missing <= gap {
+                break;
+            }
+            missing -= gap;
+            at = at + gap + end.since(begin.max(edge));
+            edge = end.max(edge);
+        }
+        Some(at + missing)
+    }
+}
+
+#[cfg(test)]
+mod tests;
