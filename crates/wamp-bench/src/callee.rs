@@ -1,6 +1,7 @@
 //! The procedures that are called.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
@@ -45,7 +46,31 @@ fn progress(call: &Invocation) -> Result<ProgressSender, Failure> {
     call.progress().ok_or_else(|| Failure::new("bench.error.unwilling").arg(unwilling))
 }
 
+/// How many calls of [`FLOOD`] are being answered in this process.
+pub(crate) fn floods() -> usize {
+    FLOODS.load(Ordering::Relaxed)
+}
+
+static FLOODS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts a flood until it is dropped.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        FLOODS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        FLOODS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 async fn flood(call: Invocation) -> Result<u64, Failure> {
+    let _counted = Counted::new();
     let (octets, results, millis): Flood = call.args()?;
     let progress = progress(&call)?;
     let results = results.unwrap_or(u64::MAX);

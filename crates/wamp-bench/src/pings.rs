@@ -21,7 +21,7 @@ pub(crate) struct Pings {
 struct Seen {
     /// When each call was due, and how long it took from then on.
     times: Vec<(Instant, Duration)>,
-    failures: Vec<(Instant, String)>,
+    failures: Vec<Instant>,
     /// When the call under way was due.
     pending: Option<Instant>,
 }
@@ -78,13 +78,8 @@ impl Record {
             worst: times.iter().max().copied().unwrap_or_default(),
             times: Times::of(times),
             long,
-            failed: self.0.failures.iter().filter(|(due, _)| within(*due)).count(),
+            failed: self.0.failures.iter().filter(|due| within(**due)).count(),
         }
-    }
-
-    /// What the first failure said.
-    pub(crate) fn complaint(&self) -> Option<&str> {
-        self.0.failures.first().map(|(_, text)| text.as_str())
     }
 }
 
@@ -102,8 +97,8 @@ async fn ping(session: Session, procedure: &'static str, interval: Duration, see
         let mut seen = lock(&seen);
         seen.pending = None;
         seen.times.push((next, next.elapsed()));
-        if let Err(error) = outcome {
-            seen.failures.push((next, error.to_string()));
+        if outcome.is_err() {
+            seen.failures.push(next);
         }
         if !session.is_open() {
             return;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use wamp_client::{Serializer, Session};
 
-use crate::options::{Options, Scenario, Transport};
+use crate::options::{Options, Transport};
 use crate::{Failed, process, serve};
 
 /// A router: our own, which ends with this, or one that somebody else runs.
@@ -105,13 +105,5 @@ impl Target {
         let Some(own) = &mut self.own else { return Ok(None) };
         let stats: serde_json::Value = serde_json::from_str(&own.ask("stats").await?)?;
         Ok(stats["calls"].as_u64())
-    }
-}
-
-impl Scenario {
-    /// The name on the command line.
-    pub(crate) fn name(self) -> String {
-        use clap::ValueEnum;
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 }
