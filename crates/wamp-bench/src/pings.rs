@@ -10,8 +10,8 @@ use crate::report::Times;
 
 /// Calls a procedure once an interval, one at a time, until it is stopped.
 ///
-/// When an answer takes longer than the interval, the calls that were due meanwhile are made afterwards, and
-/// their times count from when they were due: nobody's wait is hidden.
+/// When an answer takes longer than the interval, the calls that were not made meanwhile count as if they had
+/// been: each would have waited until the same moment. So nobody's wait is hidden by waiting.
 pub(crate) struct Pings {
     seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
@@ -31,17 +31,20 @@ struct Seen {
 pub(crate) struct Waits {
     pub(crate) times: Option<Times>,
     pub(crate) worst: Duration,
-    /// How many separate waits were longer than a second.
+    /// How many calls took longer than a second.
     pub(crate) long: usize,
     pub(crate) failed: usize,
 }
 
+/// How often they call.
+const INTERVAL: Duration = Duration::from_millis(2);
+
 const LONG: Duration = Duration::from_secs(1);
 
 impl Pings {
-    pub(crate) fn start(session: Session, procedure: &'static str, interval: Duration) -> Self {
+    pub(crate) fn start(session: Session, procedure: &'static str) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let task = tokio::spawn(ping(session, procedure, interval, seen.clone()));
+        let task = tokio::spawn(ping(session, procedure, seen.clone()));
         Self { seen, task }
     }
 
@@ -61,29 +64,30 @@ impl Pings {
 pub(crate) struct Record(Seen);
 
 impl Record {
-    /// What happened to the calls that were due in this span.
+    /// What happened to the calls that were waited for in this span.
     pub(crate) fn between(&self, from: Instant, to: Instant) -> Waits {
-        let within = |due: Instant| from <= due && due < to;
-        let due: Vec<_> = self.0.times.iter().filter(|(due, _)| within(*due)).collect();
-        let times: Vec<Duration> = due.iter().map(|(_, time)| *time).collect();
-        let (mut long, mut until) = (0, from);
-        for (due, time) in &due {
-            // Calls that were due during a long wait belong to it.
-            if *time > LONG && *due >= until {
-                long += 1;
-                until = *due + *time;
+        // Also what began before the span and was waited for in it.
+        let calls: Vec<_> =
+            self.0.times.iter().filter(|(due, time)| *due < to && *due + *time > from).collect();
+        let (mut times, mut worst) = (Vec::new(), Duration::ZERO);
+        for &&(due, time) in &calls {
+            worst = worst.max(time);
+            let (mut due, mut left) = (due, Some(time));
+            while let Some(time) = left.filter(|time| due < to && !time.is_zero()) {
+                times.push(time);
+                (due, left) = (due + INTERVAL, time.checked_sub(INTERVAL));
             }
         }
         Waits {
-            worst: times.iter().max().copied().unwrap_or_default(),
             times: Times::of(times),
-            long,
-            failed: self.0.failures.iter().filter(|due| within(**due)).count(),
+            worst,
+            long: calls.iter().filter(|(_, time)| *time > LONG).count(),
+            failed: self.0.failures.iter().filter(|due| from <= **due && **due < to).count(),
         }
     }
 }
 
-async fn ping(session: Session, procedure: &'static str, interval: Duration, seen: Arc<Mutex<Seen>>) {
+async fn ping(session: Session, procedure: &'static str, seen: Arc<Mutex<Seen>>) {
     let mut next = Instant::now();
     loop {
         let now = Instant::now();
@@ -103,7 +107,7 @@ async fn ping(session: Session, procedure: &'static str, interval: Duration, see
         if !session.is_open() {
             return;
         }
-        next += interval;
+        next = (next + INTERVAL).max(Instant::now());
     }
 }
 

@@ -72,7 +72,7 @@ pub(super) async fn stalled(
     let verdict = &mut ended.verdict;
     verdict.calls(&outcomes, &[End::Result, End::Canceled, End::Lagged]);
     verdict.unrelated(unrelated, Some(UNRELATED));
-    if same.meanwhile.long > 1 || same.meanwhile.worst > STALL {
+    if same.meanwhile.long > 1 || same.meanwhile.worst > STALL || same.meanwhile.times.is_none() {
         verdict.miss("the other caller: one wait of at most 5 s wanted");
     }
     if same.meanwhile.failed > 0 {

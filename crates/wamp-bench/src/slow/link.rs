@@ -9,6 +9,7 @@ use super::proxy::Proxy;
 use super::scene::{Callee, OCTETS, Scene};
 use super::{SAME, UNRELATED, caller, scene};
 use crate::Failed;
+use crate::callee::floods;
 use crate::options::{Library, Options};
 use crate::target::Target;
 
@@ -33,6 +34,7 @@ pub(super) async fn link(options: &Options, name: String) -> Result<Verdict, Fai
     })
     .await;
     let span = Span { from, to: Instant::now() };
+    let went_on = floods() == 1;
     let outcome = taken.finish(results, span).await;
 
     let mut ended = scene.end(name);
@@ -42,6 +44,9 @@ pub(super) async fn link(options: &Options, name: String) -> Result<Verdict, Fai
     verdict.calls(&[outcome], &[End::Dropped]);
     verdict.unrelated(unrelated, Some(UNRELATED));
     verdict.same(same, Some(SAME));
+    if !went_on {
+        verdict.miss("the callee was stopped before");
+    }
     if rate < RATE as f64 * FILLED {
         verdict.miss(format!("{} KB/s came", (rate / 1000.0).round()));
     }

@@ -19,9 +19,6 @@ pub(super) const OCTETS: usize = 1024;
 /// The procedure of the unrelated pair.
 const UNRELATED: &str = "bench.unrelated.echo";
 
-/// How often the innocent call.
-const INTERVAL: Duration = Duration::from_millis(2);
-
 /// Who is called. It lives as long as the scene.
 pub(super) enum Callee {
     Ours { _session: Session },
@@ -79,8 +76,8 @@ impl<'a> Scene<'a> {
         let (other, left) = (join(options, &target).await?, join(options, &target).await?);
         let right = join(options, &target).await?;
         right.register(UNRELATED, callee::echo).await?;
-        let unrelated = Pings::start(left, UNRELATED, INTERVAL);
-        let same = Pings::start(other, ECHO, INTERVAL);
+        let unrelated = Pings::start(left, UNRELATED);
+        let same = Pings::start(other, ECHO);
         // Everything is warm after a tenth of a pause; three tenths are measured.
         tokio::time::sleep(options.pause / 10).await;
         let from = Instant::now();

@@ -31,6 +31,7 @@ pub(super) async fn sip(options: &Options, name: String) -> Result<Verdict, Fail
         tokio::time::sleep(options.pause / 10).await;
     }
     let span = Span { from, to: Instant::now() };
+    let went_on = floods() == 1;
     // Without an end this drops the stream.
     let outcome = taken.finish(results, span).await;
     let stopped = soon(|| floods() == 0).await;
@@ -42,6 +43,9 @@ pub(super) async fn sip(options: &Options, name: String) -> Result<Verdict, Fail
     verdict.calls(&[outcome], &[super::outcome::End::Dropped]);
     verdict.unrelated(unrelated, None);
     verdict.same(same, None);
+    if !went_on {
+        verdict.miss("the callee was stopped before");
+    }
     if !stopped {
         verdict.miss("the callee goes on");
     }
