@@ -1,4 +1,7 @@
 //! Peers that use somebody else's library: Autobahn|Python, run with the interpreter of `--python`.
+//!
+//! They speak WebSocket, unless `--transport rs` is said: over RawSocket this library fails when it is sent a PING,
+//! and a caller that says nothing for half a minute is.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -26,7 +29,8 @@ impl Foreign {
         let python = options.python.as_deref().ok_or("a foreign peer needs --python")?;
         let mut child = Command::new(python)
             .args(["-c", PEER, role])
-            .args(["--url", target.url(Transport::Rs), "--realm", target.realm()])
+            .args(["--url", target.url(options.transport.unwrap_or(Transport::Ws))])
+            .args(["--realm", target.realm()])
             .args(["--serializer", options.serializer.map_or("msgpack", |serializer| serializer.name())])
             .args(["--results", &options.results.to_string(), "--octets", &octets.to_string()])
             .args(["--pause", &options.pause.as_secs_f64().to_string()])

@@ -22,7 +22,7 @@ const UNRELATED: &str = "bench.unrelated.echo";
 /// Who is called. It lives as long as the scene.
 pub(super) enum Callee {
     Ours { _session: Session },
-    Foreign { _process: Foreign },
+    Foreign { _process: Box<Foreign> },
 }
 
 impl Callee {
@@ -31,7 +31,8 @@ impl Callee {
         match library {
             Library::Ours => Self::over(join(options, target).await?).await,
             Library::Foreign => {
-                Ok(Callee::Foreign { _process: Foreign::callee(options, target, OCTETS).await? })
+                let process = Foreign::callee(options, target, OCTETS).await?;
+                Ok(Callee::Foreign { _process: Box::new(process) })
             }
         }
     }
