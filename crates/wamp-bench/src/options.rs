@@ -91,6 +91,14 @@ pub(crate) struct Options {
     pub(crate) python: Option<String>,
 }
 
+impl Options {
+    /// What is chosen, or what the URL of another router says.
+    pub(crate) fn transport(&self) -> Transport {
+        let ws = self.router.as_deref().is_some_and(|url| url.starts_with("ws://"));
+        self.transport.unwrap_or(if ws { Transport::Ws } else { Transport::Rs })
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
     /// One call, progressive results as fast as they go.

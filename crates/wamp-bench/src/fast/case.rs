@@ -23,7 +23,7 @@ impl Case {
     pub(super) fn all(options: &Options, sizes: &[usize]) -> Vec<Self> {
         let caller = options.serializer.unwrap_or(Serializer::MsgPack);
         let callee = options.callee_serializer.unwrap_or(caller);
-        let transport = options.transport.unwrap_or(Transport::Rs);
+        let transport = options.transport();
         let asked: Vec<usize> = options.payload.iter().map(|octets| *octets as usize).collect();
         let sizes = if asked.is_empty() { sizes } else { &asked };
         sizes.iter().map(|payload| Self { transport, caller, callee, payload: *payload }).collect()
@@ -45,7 +45,7 @@ impl Case {
     pub(super) fn transports(options: &Options) -> Vec<Transport> {
         match options.transport {
             Some(transport) => vec![transport],
-            None if options.router.is_some() => vec![Transport::Rs],
+            None if options.router.is_some() => vec![options.transport()],
             None => vec![Transport::Rs, Transport::Ws],
         }
     }

@@ -8,7 +8,6 @@ use wamp_client::{MatchPolicy, Serializer, Session};
 use super::Bench;
 use super::calls::{Procedures, call_all};
 use super::stream::spent;
-use crate::options::Transport;
 use crate::report::{Row, Times};
 use crate::target::Target;
 use crate::{Failed, callee};
@@ -60,13 +59,11 @@ impl Match {
 }
 
 pub(super) async fn registrations(bench: &Bench<'_>, policy: Match) -> Result<Row, Failed> {
-    let target = Target::start(bench.options).await?;
-    let (transport, serializer) = (
-        bench.options.transport.unwrap_or(Transport::Rs),
-        bench.options.serializer.unwrap_or(Serializer::MsgPack),
-    );
+    let options = bench.options;
+    let target = Target::start(options).await?;
+    let (transport, serializer) = (options.transport(), options.serializer.unwrap_or(Serializer::MsgPack));
     let caller = target.join(transport, serializer).await?;
-    let all = bench.options.registrations.max(FEW);
+    let all = options.registrations.max(FEW);
     let mut callees = vec![target.join(transport, serializer).await?];
     register(&callees[0], policy, 0..FEW).await?;
     let few = measure(bench, &target, &caller, policy, FEW).await?;

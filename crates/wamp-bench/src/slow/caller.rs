@@ -18,7 +18,7 @@ use crate::{Failed, report};
 pub(super) async fn way(options: &Options, target: &Target, stop: Stop) -> Result<Option<Proxy>, Failed> {
     match stop {
         Stop::App => Ok(None),
-        Stop::Socket => Ok(Some(Proxy::start(target.url(scene::transport(options)), None).await?)),
+        Stop::Socket => Ok(Some(Proxy::start(target.url(options.transport()), None).await?)),
     }
 }
 

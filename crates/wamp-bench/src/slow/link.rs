@@ -23,7 +23,7 @@ pub(super) async fn link(options: &Options, name: String) -> Result<Verdict, Fai
     let target = Target::start(options).await?;
     let callee = Callee::join(options, &target, Library::Ours).await?;
     let scene = Scene::start(options, target, callee).await?;
-    let proxy = Proxy::start(scene.target.url(scene::transport(options)), Some(RATE)).await?;
+    let proxy = Proxy::start(scene.target.url(options.transport()), Some(RATE)).await?;
     let session = scene::join_at(options, &scene.target, proxy.url()).await?;
     let mut results = caller::flood(&session, None).await?;
     let (mut taken, from) = (caller::Taken::default(), Instant::now());

@@ -8,7 +8,7 @@ use super::foreign::Foreign;
 use super::outcome::{Both, Span, Verdict};
 use crate::Failed;
 use crate::callee::{self, ECHO};
-use crate::options::{Library, Options, Transport};
+use crate::options::{Library, Options};
 use crate::pings::{Pings, Record};
 use crate::process::Growth;
 use crate::target::Target;
@@ -46,16 +46,12 @@ impl Callee {
 
 /// A session straight to the router.
 pub(super) async fn join(options: &Options, target: &Target) -> Result<Session, Failed> {
-    join_at(options, target, target.url(transport(options))).await
+    join_at(options, target, target.url(options.transport())).await
 }
 
 /// A session by another way.
 pub(super) async fn join_at(options: &Options, target: &Target, url: &str) -> Result<Session, Failed> {
     target.join_at(url, options.serializer.unwrap_or(Serializer::MsgPack)).await
-}
-
-pub(super) fn transport(options: &Options) -> Transport {
-    options.transport.unwrap_or(Transport::Rs)
 }
 
 /// Everything that stands while a peer is slow.
