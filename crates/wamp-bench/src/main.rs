@@ -1,0 +1,62 @@
+//! The program `wamp-bench`: measures a router with our own client library, and what a slow peer costs the
+//! others.
+//!
+//! Caller and callee are in this process. The router is another one: unless `--router` names one, this program
+//! runs itself once more with the hidden scenario `router`. The README beside it says what each figure means.
+
+mod callee;
+mod fast;
+mod null;
+mod numbered;
+mod options;
+mod order;
+mod pings;
+mod process;
+mod report;
+mod serve;
+mod slow;
+mod target;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use options::{Options, Scenario};
+
+/// What can go wrong here ends the scenario; nobody asks why by the type.
+type Failed = Box<dyn Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let outcome = match options.scenarios.first() {
+        Some(Scenario::Relay) => null::serve().map(|()| true),
+        Some(Scenario::Router) => on_tokio(serve::router()).map(|()| true),
+        _ => on_tokio(run(options)),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            report::complain(&format!("Error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn on_tokio<T>(work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+/// Whether everything passed.
+async fn run(options: Options) -> Result<bool, Failed> {
+    let (slow, fast): (Vec<_>, Vec<_>) = options.scenarios.iter().copied().partition(Scenario::is_slow);
+    let mut passed = true;
+    if slow.is_empty() || !fast.is_empty() {
+        passed &= fast::run(&options, &fast).await?;
+    }
+    if !slow.is_empty() {
+        passed &= slow::run(&options, &slow).await?;
+    }
+    Ok(passed)
+}

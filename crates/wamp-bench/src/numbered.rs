@@ -1,0 +1,79 @@
+//! What the results carry: a text whose first 16 characters are a number, and whose rest is filling.
+//!
+//! A text is as long in each serializer. The number is a sequence number, or the time of sending.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+/// The shortest text: nothing but the number.
+pub(crate) const DIGITS: usize = 16;
+
+/// A text to be sent again and again, with another number each time.
+pub(crate) struct Template(String);
+
+impl Template {
+    /// A text of so many octets.
+    pub(crate) fn new(octets: usize) -> Self {
+        Self("0".repeat(octets.max(DIGITS)))
+    }
+
+    /// The text with this number.
+    pub(crate) fn with(&mut self, number: u64) -> &str {
+        let digits: [u8; DIGITS] = std::array::from_fn(|at| {
+            let digit = (number >> (4 * (DIGITS - 1 - at))) & 15;
+            b"0123456789abcdef"[digit as usize]
+        });
+        self.0.replace_range(..DIGITS, std::str::from_utf8(&digits).unwrap_or_default());
+        &self.0
+    }
+}
+
+/// Such a text, read: no copy of it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbered {
+    pub(crate) number: u64,
+    pub(crate) octets: usize,
+}
+
+impl<'de> Deserialize<'de> for Numbered {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Numbered;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text that begins with 16 hexadecimal digits")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Numbered, E> {
+                let number = text.get(..DIGITS).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+                let number = number.ok_or_else(|| E::custom("no number"))?;
+                Ok(Numbered { number, octets: text.len() })
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wamp_client::{Payload, Serializer};
+
+    use super::*;
+
+    #[test]
+    fn a_number_survives_each_serializer() {
+        for serializer in Serializer::ALL {
+            for octets in [16, 1024] {
+                let mut template = Template::new(octets);
+                for number in [0, 1, 0xfedc_ba98_7654_3210, u64::MAX] {
+                    let payload = Payload::new(*serializer, template.with(number)).unwrap();
+                    assert_eq!(payload.decode::<Numbered>(), Ok(Numbered { number, octets }));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The router to be measured: our own, in a process of its own.
+//!
+//! It prints where it listens, answers each line `stats` of its input with a line of JSON, and ends when its
+//! input does.
+
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use wamp_router::Router;
+
+use crate::Failed;
+use crate::report::say;
+
+/// The realm of our own router.
+pub(crate) const REALM: &str = "realm1";
+
+/// Serves until standard input ends.
+pub(crate) async fn router() -> Result<(), Failed> {
+    let router = Router::builder().realm(REALM).build();
+    say(&router.listen("127.0.0.1:0").await?.to_string());
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        if line == "stats" {
+            let (_, sizes) = router.stats(REALM).ok_or("there is no such realm")?;
+            say(&json!({
+                "sessions": sizes.sessions,
+                "calls": sizes.calls,
+                "registrations": sizes.registrations,
+                "deadlines": sizes.deadlines,
+            })
+            .to_string());
+        }
+    }
+    router.shut_down().await;
+    Ok(())
+}
