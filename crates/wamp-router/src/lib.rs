@@ -17,7 +17,9 @@
 //! the protocol are in `wamp-core`; this crate moves messages between links and a realm's machine, and limits
 //! what they may hold.
 
+mod arrived;
 mod config;
+mod express;
 mod link;
 mod listen;
 mod outbound;

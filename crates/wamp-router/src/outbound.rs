@@ -78,14 +78,34 @@ impl Outbound {
             tracing::error!(message = message.name(), %error, "a message could not be written");
             debug_assert!(false, "the realm lets through what can be written only");
         }
+        match self.filled(queue) {
+            // Nobody waits for a slow subscriber, also not with the event that fills its queue.
+            Pushed::Full if is_event => Pushed::Queued,
+            pushed => pushed,
+        }
+    }
+
+    /// An empty batch, to be filled and then [appended](Self::append).
+    pub(crate) fn spare(&self) -> Batch {
+        self.queue().spare()
+    }
+
+    /// Adds results, like [`push`](Self::push) one after another.
+    pub(crate) fn append(&self, batch: Batch) -> Pushed {
+        let mut queue = self.queue();
+        queue.append(batch);
+        self.filled(queue)
+    }
+
+    /// Wakes the writer, and says whether the queue has become too full.
+    fn filled(&self, queue: MutexGuard<'_, Queue>) -> Pushed {
         let octets = queue.octets();
         drop(queue);
         self.ready.notify_one();
         if octets > self.limit {
             self.kill();
         }
-        // Nobody waits for a slow subscriber, also not with the event that fills its queue.
-        if octets >= self.high_water && !is_event { Pushed::Full } else { Pushed::Queued }
+        if octets >= self.high_water { Pushed::Full } else { Pushed::Queued }
     }
 
     pub(crate) fn ping(&self) {

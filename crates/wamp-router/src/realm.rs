@@ -7,8 +7,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use wamp_core::Time;
 use wamp_core::router::{Config, Event, Realm as Machine, SessionKey, Sizes, Stats};
+use wamp_proto::relay::PlainYield;
 use wamp_proto::{Serializer, Uri};
 
+use crate::express::Express;
 use crate::outbound::{Outbound, Pushed};
 
 /// A realm that links share.
@@ -27,6 +29,39 @@ struct Inner {
     /// What the deadline task waits for.
     armed: Option<Time>,
     events_dropped: u64,
+}
+
+impl Inner {
+    /// What is left to do when all messages are on their way: holds the sender, hands out events, and sees to
+    /// the next deadline.
+    fn settle(&mut self, now: Time, sender: Option<SessionKey>, held: &Held, deadline: &Notify) {
+        if let Some(sender) = sender.filter(|_| !held.is_empty()) {
+            self.machine.hold(now, sender);
+        }
+        while let Some(event) = self.machine.poll_event() {
+            match event {
+                Event::Closed { session, closing } => {
+                    if let Some(link) = self.links.remove(&session) {
+                        link.set_fate(closing);
+                    }
+                }
+                Event::CallEnded { session } => {
+                    if let Some(link) = self.links.get(&session) {
+                        link.wake();
+                    }
+                }
+                _ => {}
+            }
+        }
+        let next = self.machine.poll_timeout();
+        if next != self.armed {
+            let sooner = next.is_some_and(|next| self.armed.is_none_or(|armed| next < armed));
+            self.armed = next;
+            if sooner {
+                deadline.notify_one();
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Inner {
@@ -99,47 +134,27 @@ impl Realm {
         let now = self.now();
         // A panic of the machine would be a defect of ours; the other sessions go on.
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let Inner { machine, links, armed, events_dropped } = &mut *inner;
+        let Inner { machine, links, events_dropped, .. } = &mut *inner;
         let result = act(machine, now, links);
         let mut held = Held::new();
-        while let Some((to, message)) = machine.poll_transmit() {
-            let Some(link) = links.get(&to) else { continue };
-            match link.push(&message) {
-                Pushed::Queued => {}
-                Pushed::Full => {
-                    if !held.iter().any(|(other, _)| *other == to) {
-                        held.push((to, link.clone()));
-                    }
-                }
-                Pushed::Dropped => *events_dropped += 1,
-            }
-        }
-        if let Some(sender) = sender.filter(|_| !held.is_empty()) {
-            machine.hold(now, sender);
-        }
-        while let Some(event) = machine.poll_event() {
-            match event {
-                Event::Closed { session, closing } => {
-                    if let Some(link) = links.remove(&session) {
-                        link.set_fate(closing);
-                    }
-                }
-                Event::CallEnded { session } => {
-                    if let Some(link) = links.get(&session) {
-                        link.wake();
-                    }
-                }
-                _ => {}
-            }
-        }
-        let next = machine.poll_timeout();
-        if next != *armed {
-            let sooner = next.is_some_and(|next| armed.is_none_or(|armed| next < armed));
-            *armed = next;
-            if sooner {
-                self.deadline.notify_one();
-            }
-        }
+        transmit(machine, links, &mut held, events_dropped);
+        inner.settle(now, sender, &held, &self.deadline);
+        (result, held)
+    }
+
+    /// Like [`with_sender`](Self::with_sender), with the [express lane](Express) for plain results.
+    pub(crate) fn with_express<T>(
+        &self,
+        sender: SessionKey,
+        act: impl FnOnce(&mut Express<'_>) -> T,
+    ) -> (T, Held) {
+        let now = self.now();
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Inner { machine, links, events_dropped, .. } = &mut *inner;
+        let mut express = Express::new(machine, links, events_dropped, now, sender);
+        let result = act(&mut express);
+        let held = express.finish();
+        inner.settle(now, Some(sender), &held, &self.deadline);
         (result, held)
     }
 
@@ -152,6 +167,12 @@ impl Realm {
     pub(crate) fn transcodings(&self, from: SessionKey, message: &wamp_proto::Message) -> Vec<Serializer> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.machine.transcodings(from, message)
+    }
+
+    /// Whether a plain YIELD from this session can be passed on as it is.
+    pub(crate) fn is_express(&self, from: SessionKey, serializer: Serializer, plain: &PlainYield) -> bool {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.machine.is_express(from, serializer, plain)
     }
 
     pub(crate) fn stats(&self) -> (Stats, Sizes) {
@@ -179,5 +200,29 @@ impl Realm {
                 }
             }
         }
+    }
+}
+
+/// Puts what a machine has to say into the queues of its receivers, and notes which of these are full.
+pub(crate) fn transmit(
+    machine: &mut Machine,
+    links: &HashMap<SessionKey, Arc<Outbound>>,
+    held: &mut Held,
+    events_dropped: &mut u64,
+) {
+    while let Some((to, message)) = machine.poll_transmit() {
+        let Some(link) = links.get(&to) else { continue };
+        match link.push(&message) {
+            Pushed::Queued => {}
+            Pushed::Full => note(held, to, link),
+            Pushed::Dropped => *events_dropped += 1,
+        }
+    }
+}
+
+/// Notes that a link is full.
+pub(crate) fn note(held: &mut Held, to: SessionKey, link: &Arc<Outbound>) {
+    if !held.iter().any(|(other, _)| *other == to) {
+        held.push((to, link.clone()));
     }
 }

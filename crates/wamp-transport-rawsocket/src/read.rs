@@ -4,9 +4,9 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use wamp_transport::{Incoming, ReadError, ReadHalf};
+use wamp_transport::{Incoming, ReadError, ReadHalf, Run};
 
 use crate::frame::{self, Kind, PREFIX};
 
@@ -19,10 +19,13 @@ const LARGE_READ: usize = 64 * 1024;
 /// No more frames than this come out of one call.
 const MAX_FRAMES: usize = 2048;
 
+/// The greatest length that a prefix says with no other bit set.
+const MAX_24_BIT: usize = (1 << 24) - 1;
+
 /// The receiving half of a [`RawSocket`](crate::RawSocket).
 ///
 /// A message is a slice of the buffer that it was read into: of up to 64 KiB and shared with others if it is
-/// shorter than that, else its own. While nothing comes the reader holds no buffer beyond what has come of an
+/// shorter than that, else its own. A run of messages is one slice. While nothing comes the reader holds no buffer beyond what has come of an
 /// unfinished frame. The buffer grows with what has come, never by a length that was only announced.
 #[derive(Debug)]
 pub struct Reader<R> {
@@ -48,15 +51,25 @@ impl<R> Reader<R> {
         Ok(Some((kind, PREFIX + length)))
     }
 
-    /// Moves what is complete out of the buffer. If that is nothing, says how much is missing of the frame in
-    /// front and how long it is, as far as its prefix is there.
-    fn cut(&mut self, into: &mut Vec<Incoming>) -> Result<Option<Missing>, ReadError> {
+    /// Moves what is complete out of the buffer, message by message or in runs of several. If that is nothing,
+    /// says how much is missing of the frame in front and how long it is, as far as its prefix is there.
+    fn cut(&mut self, into: &mut Vec<Incoming>, runs: bool) -> Result<Option<Missing>, ReadError> {
         let before = into.len();
-        while into.len() - before < MAX_FRAMES {
+        let mut frames = 0;
+        while frames < MAX_FRAMES {
             match self.front() {
+                Ok(Some((Kind::Message, total))) if runs && total <= self.buffer.len() => {
+                    let (octets, count) = self.run(total, MAX_FRAMES - frames);
+                    frames += count;
+                    into.push(match count {
+                        1 => Incoming::Message(octets.slice(PREFIX..)),
+                        _ => Incoming::Run(Run::new(octets)),
+                    });
+                }
                 Ok(Some((kind, total))) if total <= self.buffer.len() => {
                     let mut frame = self.buffer.split_to(total).freeze();
                     frame.advance(PREFIX);
+                    frames += 1;
                     into.push(match kind {
                         Kind::Message => Incoming::Message(frame),
                         Kind::Ping => Incoming::Ping(frame),
@@ -74,6 +87,24 @@ impl<R> Reader<R> {
             }
         }
         Ok(None)
+    }
+
+    /// Moves the message in front, of so many octets, out of the buffer, together with the whole messages
+    /// behind it; and how many that are.
+    fn run(&mut self, first: usize, most: usize) -> (Bytes, usize) {
+        let (mut end, mut count) = (first, 1);
+        while count < most {
+            let rest = &self.buffer[end..];
+            let Some(&prefix) = rest.first_chunk::<PREFIX>() else { break };
+            // A length of more than 24 bits, another kind and what is wrong have other bits set as well.
+            let length = u32::from_be_bytes(prefix) as usize;
+            if length > MAX_24_BIT || length > self.max_receive || PREFIX + length > rest.len() {
+                break;
+            }
+            end += PREFIX + length;
+            count += 1;
+        }
+        (self.buffer.split_to(end).freeze(), count)
     }
 
     /// How much to ask for next.
@@ -115,13 +146,10 @@ struct Missing {
     octets: usize,
 }
 
-impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
-    fn set_max_receive(&mut self, octets: usize) {
-        self.max_receive = octets;
-    }
-
-    async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
-        while let Some(missing) = self.cut(into)? {
+impl<R: AsyncRead + Unpin> Reader<R> {
+    /// Reads until something is complete.
+    async fn fill(&mut self, into: &mut Vec<Incoming>, runs: bool) -> Result<(), ReadError> {
+        while let Some(missing) = self.cut(into, runs)? {
             let room = self.room(missing);
             let came = poll_fn(|cx| {
                 self.buffer.reserve(room);
@@ -140,6 +168,20 @@ impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
             }
         }
         Ok(())
+    }
+}
+
+impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
+    fn set_max_receive(&mut self, octets: usize) {
+        self.max_receive = octets;
+    }
+
+    async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
+        self.fill(into, false).await
+    }
+
+    async fn read_runs(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
+        self.fill(into, true).await
     }
 
     async fn discard(&mut self) {

@@ -11,8 +11,10 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Range;
 
 use bytes::Bytes;
+use wamp_proto::relay::PlainResult;
 use wamp_proto::{EncodeError, Message, Serializer};
 
 /// A payload shorter than this is copied behind its head; another stays where it is.
@@ -216,6 +218,48 @@ impl Batch {
         Ok(octets)
     }
 
+    /// Appends a plain RESULT, whose payload is that part of a frame, and says how many octets it has.
+    pub fn push_result(
+        &mut self,
+        result: &PlainResult,
+        serializer: Serializer,
+        frame: &Bytes,
+        payload: Range<usize>,
+    ) -> usize {
+        let head = result.head(serializer);
+        let (head, end) = (head.as_ref(), serializer.end());
+        let octets = head.len() + payload.len() + end.len();
+        let start = self.arena.len();
+        self.arena.extend_from_slice(&prefix(octets));
+        self.arena.extend_from_slice(head);
+        if payload.len() < COPIED_BELOW {
+            self.arena.extend_from_slice(&frame[payload]);
+        } else {
+            let after = self.arena.len();
+            self.large.push_back(Large { start, after, payload: frame.slice(payload), octets });
+        }
+        self.arena.extend_from_slice(end);
+        self.count(octets);
+        octets
+    }
+
+    /// Moves all messages of another batch, of which nothing has left yet, behind those of this one.
+    pub(crate) fn append(&mut self, other: &mut Batch) {
+        let offset = self.arena.len();
+        self.arena.extend_from_slice(&other.arena);
+        self.large.extend(other.large.drain(..).map(|large| Large {
+            start: large.start + offset,
+            after: large.after + offset,
+            ..large
+        }));
+        self.control.append(&mut other.control);
+        self.len += other.len;
+        self.octets += other.octets;
+        self.weight += other.weight;
+        self.longest = self.longest.max(other.longest);
+        other.clear();
+    }
+
     /// Appends a message that is already written.
     pub fn push_octets(&mut self, message: &[u8]) {
         let start = self.arena.len();
@@ -227,12 +271,14 @@ impl Batch {
     /// Counts the message that begins at `start` and writes its prefix.
     fn seal(&mut self, start: usize, after: usize, payload: Bytes) {
         let octets = self.arena.len() - start - PREFIX + payload.len();
-        // RawSocket's 25th bit; what is longer still is refused by a transport with prefixes.
-        let prefix = if octets <= MAX_24_BIT { octets as u32 } else { 1 << 27 };
-        self.arena[start..start + PREFIX].copy_from_slice(&prefix.to_be_bytes());
+        self.arena[start..start + PREFIX].copy_from_slice(&prefix(octets));
         if !payload.is_empty() || octets > MAX_24_BIT {
             self.large.push_back(Large { start, after, payload, octets });
         }
+        self.count(octets);
+    }
+
+    fn count(&mut self, octets: usize) {
         self.len += 1;
         self.octets += octets;
         self.weight += octets;
@@ -397,6 +443,13 @@ impl Batch {
         let prefix = &self.arena[self.start..self.start + PREFIX];
         prefix.iter().fold(0, |length, &octet| length << 8 | usize::from(octet))
     }
+}
+
+/// What goes before a message: RawSocket's 25th bit says that it is longer than the others can; what is longer
+/// still is refused by a transport with prefixes.
+fn prefix(octets: usize) -> [u8; PREFIX] {
+    let prefix = if octets <= MAX_24_BIT { octets as u32 } else { 1 << 27 };
+    prefix.to_be_bytes()
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ impl Queue {
     /// What the serializer has no way to write. Then nothing has been appended.
     pub fn push(&mut self, message: &Message) -> Result<usize, EncodeError> {
         let serializer = self.serializer;
-        self.append(|chunk| chunk.push(message, serializer))
+        self.add(|chunk| chunk.push(message, serializer))
     }
 
     /// Appends a message unless it is longer than `limit`; otherwise like [`push`](Self::push).
@@ -94,10 +94,10 @@ impl Queue {
     /// What the serializer has no way to write, or a message that is too long. Then nothing has been appended.
     pub fn push_within(&mut self, message: &Message, limit: usize) -> Result<usize, PushError> {
         let serializer = self.serializer;
-        self.append(|chunk| chunk.push_within(message, serializer, limit))
+        self.add(|chunk| chunk.push_within(message, serializer, limit))
     }
 
-    fn append<E>(&mut self, push: impl FnOnce(&mut Batch) -> Result<usize, E>) -> Result<usize, E> {
+    fn add<E>(&mut self, push: impl FnOnce(&mut Batch) -> Result<usize, E>) -> Result<usize, E> {
         if self.closed {
             return Ok(0);
         }
@@ -119,6 +119,35 @@ impl Queue {
         };
         self.waiting += octets;
         Ok(octets)
+    }
+
+    /// An empty batch, to be filled without the queue and then [appended](Self::append).
+    pub fn spare(&mut self) -> Batch {
+        self.spare.take().unwrap_or_default()
+    }
+
+    /// Appends all messages of a batch, of which nothing has left yet, and says how many octets they have; 0
+    /// when the queue is closed, which takes nothing.
+    pub fn append(&mut self, mut batch: Batch) -> usize {
+        let octets = if self.closed { 0 } else { batch.octets() };
+        if octets == 0 {
+            batch.clear();
+            self.keep(batch);
+            return 0;
+        }
+        match self.chunks.back_mut().filter(|chunk| chunk.octets() + octets <= CHUNK) {
+            Some(chunk) => {
+                chunk.append(&mut batch);
+                self.keep(batch);
+            }
+            None => self.chunks.push_back(batch),
+        }
+        self.waiting += octets;
+        octets
+    }
+
+    fn keep(&mut self, batch: Batch) {
+        self.spare.get_or_insert(batch);
     }
 
     /// Adds a PING, which overtakes all messages.
@@ -208,9 +237,7 @@ impl Queue {
     pub fn recycle(&mut self, mut batch: Batch) {
         self.taken = self.taken.saturating_sub(batch.weight());
         batch.clear();
-        if self.spare.is_none() {
-            self.spare = Some(batch);
-        }
+        self.keep(batch);
     }
 }
 

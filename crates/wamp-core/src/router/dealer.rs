@@ -19,7 +19,7 @@ use super::outbox::{Prepared, Refusal, check, failure};
 use super::procedures::{Callee, Procedures};
 use super::realm::{Due, Event, Realm};
 use super::sessions::SessionKey;
-use crate::progress::{Phase, Progress, Verdict};
+use crate::progress::{Phase, Progress, ReplyKind, Verdict};
 use crate::request_ids::Sequence;
 use crate::{Failure, Reply, Time};
 
@@ -337,37 +337,48 @@ impl Realm {
 
     /// Passes an answer on to the caller.
     fn reply(&mut self, now: Time, key: CallKey, reply: Reply, details: ResultDetails, prepared: &Prepared) {
+        let kind = reply.kind();
+        let Some(progress) = self.judge(key, kind) else { return };
         let Some(call) = self.dealer.calls.get(key) else { return };
-        let mut progress = call.progress;
-        match progress.on_reply(reply.kind()) {
-            Verdict::Deliver => {}
-            Verdict::Unsolicited => return self.stats.unsolicited += 1,
-            Verdict::Late => return self.stats.late += 1,
-        }
-        let is_progress = matches!(reply, Reply::Progress(_));
         match self.answer(call, reply, details, prepared) {
             Ok(answer) => {
                 let caller = call.caller;
                 self.out.send(caller, answer);
-                self.stats.results += 1;
-                if is_progress {
-                    self.stats.progressive_results += 1;
-                    if let Some(call) = self.dealer.calls.get_mut(key) {
-                        call.progress = progress;
-                    }
-                    if progress.phase() == Phase::Running {
-                        self.restart_timeout(now, key);
-                    }
-                } else {
-                    self.end(key);
-                }
+                self.delivered(now, key, kind, progress);
             }
             Err((error, text)) => {
-                if is_progress {
+                if kind == ReplyKind::Progress {
                     self.interrupt(key, CancelMode::KillNoWait, error.clone());
                 }
                 self.fail(key, error, &text);
             }
+        }
+    }
+
+    /// Judges an answer: how the call stands after it, if it is to be passed on; otherwise it is counted.
+    pub(super) fn judge(&mut self, key: CallKey, kind: ReplyKind) -> Option<Progress> {
+        let mut progress = self.dealer.calls.get(key)?.progress;
+        match progress.on_reply(kind) {
+            Verdict::Deliver => return Some(progress),
+            Verdict::Unsolicited => self.stats.unsolicited += 1,
+            Verdict::Late => self.stats.late += 1,
+        }
+        None
+    }
+
+    /// An answer that was judged is on its way to the caller.
+    pub(super) fn delivered(&mut self, now: Time, key: CallKey, kind: ReplyKind, progress: Progress) {
+        self.stats.results += 1;
+        if kind == ReplyKind::Last {
+            self.end(key);
+            return;
+        }
+        self.stats.progressive_results += 1;
+        if let Some(call) = self.dealer.calls.get_mut(key) {
+            call.progress = progress;
+        }
+        if progress.phase() == Phase::Running {
+            self.restart_timeout(now, key);
         }
     }
 
@@ -532,10 +543,16 @@ impl Realm {
 
     fn set_deadline(&mut self, now: Time, key: CallKey, after: Option<Duration>) {
         let Some(call) = self.dealer.calls.get_mut(key) else { return };
+        call.held = self.sessions.get(call.callee).map_or(Duration::ZERO, |callee| callee.held(now));
+        // All that came with one read comes at one time.
+        if let (Some(deadline), Some(after)) = (call.deadline, after)
+            && deadline.at() == now + after
+        {
+            return;
+        }
         if let Some(deadline) = call.deadline.take() {
             self.deadlines.clear(deadline);
         }
-        call.held = self.sessions.get(call.callee).map_or(Duration::ZERO, |callee| callee.held(now));
         call.deadline = after.map(|after| self.deadlines.set(now + after, Due::Call(key)));
     }
 

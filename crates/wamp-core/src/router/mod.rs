@@ -15,6 +15,7 @@ mod outbox;
 mod pattern;
 mod procedures;
 mod realm;
+mod relay;
 mod sessions;
 mod topics;
 
@@ -22,4 +23,5 @@ pub use accept::{Accept, AcceptEvent};
 pub use config::{Config, Disclosure, Limits};
 pub use outbox::Prepared;
 pub use realm::{Closing, Event, Join, Realm, Sizes, Stats};
+pub use relay::Relayed;
 pub use sessions::SessionKey;
