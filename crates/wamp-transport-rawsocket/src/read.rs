@@ -1,5 +1,6 @@
 //! Frames out of a stream.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -18,6 +19,12 @@ const LARGE_READ: usize = 64 * 1024;
 
 /// No more frames than this come out of one call.
 const MAX_FRAMES: usize = 2048;
+
+thread_local! {
+    /// A large buffer that no reader on this thread has a use for, so that a busy one need not ask the
+    /// allocator each time it has waited.
+    static KEPT: Cell<Option<BytesMut>> = const { Cell::new(None) };
+}
 
 /// The greatest length that a prefix says with no other bit set.
 const MAX_24_BIT: usize = (1 << 24) - 1;
@@ -123,9 +130,22 @@ impl<R> Reader<R> {
     /// Holds no more than what has come.
     fn rest(&mut self) {
         if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
+            let buffer = std::mem::take(&mut self.buffer);
+            if self.piece == LARGE_READ {
+                // A thread that ends keeps nothing.
+                let _ = KEPT.try_with(|kept| kept.set(Some(buffer)));
+            }
         } else if self.buffer.len() < SMALL_READ {
             self.buffer = BytesMut::from(&self.buffer[..]);
+        }
+    }
+
+    /// Takes a buffer that another reader on this thread has no use for.
+    fn take(&mut self) {
+        if self.buffer.capacity() == 0
+            && let Ok(Some(kept)) = KEPT.try_with(Cell::take)
+        {
+            self.buffer = kept;
         }
     }
 
@@ -152,6 +172,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         while let Some(missing) = self.cut(into, runs)? {
             let room = self.room(missing);
             let came = poll_fn(|cx| {
+                if self.buffer.is_empty() && room == LARGE_READ {
+                    self.take();
+                }
                 self.buffer.reserve(room);
                 let read = pin!(self.stream.read_buf(&mut (&mut self.buffer).limit(room))).poll(cx);
                 if read.is_pending() {

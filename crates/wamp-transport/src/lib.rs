@@ -9,6 +9,7 @@
 mod batch;
 mod error;
 pub mod memory;
+mod pool;
 mod queue;
 mod run;
 

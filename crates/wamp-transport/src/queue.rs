@@ -7,6 +7,7 @@ use bytes::Bytes;
 use wamp_proto::{EncodeError, Message, Serializer};
 
 use crate::batch::{Batch, Control, PushError};
+use crate::pool;
 
 /// A chunk that has reached this many octets gets no further message.
 const CHUNK: usize = 64 * 1024;
@@ -104,7 +105,7 @@ impl Queue {
         let octets = match self.chunks.back_mut().filter(|chunk| chunk.octets() < CHUNK) {
             Some(chunk) => push(chunk)?,
             None => {
-                let mut chunk = self.spare.take().unwrap_or_default();
+                let mut chunk = self.spare();
                 match push(&mut chunk) {
                     Ok(octets) => {
                         self.chunks.push_back(chunk);
@@ -123,7 +124,7 @@ impl Queue {
 
     /// An empty batch, to be filled without the queue and then [appended](Self::append).
     pub fn spare(&mut self) -> Batch {
-        self.spare.take().unwrap_or_default()
+        self.spare.take().or_else(pool::take).unwrap_or_default()
     }
 
     /// Appends all messages of a batch, of which nothing has left yet, and says how many octets they have; 0
@@ -147,7 +148,10 @@ impl Queue {
     }
 
     fn keep(&mut self, batch: Batch) {
-        self.spare.get_or_insert(batch);
+        match &self.spare {
+            None => self.spare = Some(batch),
+            Some(_) => pool::give(batch),
+        }
     }
 
     /// Adds a PING, which overtakes all messages.
@@ -214,10 +218,12 @@ impl Queue {
         self.chunks.is_empty() && self.controls.is_empty()
     }
 
-    /// Takes what to write next, at most about 64 KiB and one message. An idle queue gives its memory back.
+    /// Takes what to write next, at most about 64 KiB and one message. An idle queue gives its memory away.
     pub fn pop(&mut self) -> Option<Batch> {
         if self.is_empty() {
-            self.spare = self.spare.take().filter(|spare| spare.capacity() <= IDLE_CAPACITY);
+            if let Some(spare) = self.spare.take_if(|spare| spare.capacity() > IDLE_CAPACITY) {
+                pool::give(spare);
+            }
             return None;
         }
         let mut batch = self.chunks.pop_front().or_else(|| self.spare.take()).unwrap_or_default();
