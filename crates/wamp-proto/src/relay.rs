@@ -128,7 +128,15 @@ impl PlainResult {
 
     /// The length of the whole message with a payload of so many octets.
     pub fn octets(&self, serializer: Serializer, payload: usize) -> usize {
-        self.head(serializer).len + payload + serializer.end().len()
+        let head = match serializer {
+            #[cfg(feature = "json")]
+            Serializer::Json => json::len(self),
+            #[cfg(feature = "msgpack")]
+            Serializer::MsgPack => msgpack::len(self),
+            #[cfg(feature = "cbor")]
+            Serializer::Cbor => cbor::len(self),
+        };
+        head + payload + serializer.end().len()
     }
 }
 
@@ -230,6 +238,17 @@ mod msgpack {
         counted_tail::<MsgPack>(frame, head, depth, is_list, is_dict)
     }
 
+    pub(super) fn len(result: &PlainResult) -> usize {
+        let request = match result.request.get() {
+            ..0x80 => 1,
+            0x80..0x100 => 2,
+            0x100..0x1_0000 => 3,
+            0x1_0000..0x1_0000_0000 => 5,
+            _ => 9,
+        };
+        2 + request + if result.progress { 11 } else { 1 }
+    }
+
     pub(super) fn write(head: &mut ResultHead, result: &PlainResult) {
         head.put(&[0x93 + result.elements, 50]);
         let request = result.request.get();
@@ -284,6 +303,17 @@ mod cbor {
         let is_list = |octet: u8| octet >> 5 == 4;
         let is_dict = |octet: u8| octet >> 5 == 5;
         counted_tail::<Cbor>(frame, head, depth, is_list, is_dict)
+    }
+
+    pub(super) fn len(result: &PlainResult) -> usize {
+        let request = match result.request.get() {
+            ..24 => 1,
+            24..0x100 => 2,
+            0x100..0x1_0000 => 3,
+            0x1_0000..0x1_0000_0000 => 5,
+            _ => 9,
+        };
+        3 + request + if result.progress { 11 } else { 1 }
     }
 
     pub(super) fn write(head: &mut ResultHead, result: &PlainResult) {
@@ -367,10 +397,19 @@ mod json {
         Some(reader.position())
     }
 
+    fn digits(request: RequestId) -> usize {
+        1 + request.get().ilog10() as usize
+    }
+
+    pub(super) fn len(result: &PlainResult) -> usize {
+        let details = if result.progress { 18 } else { 3 };
+        4 + digits(result.request) + details + usize::from(result.elements > 0)
+    }
+
     pub(super) fn write(head: &mut ResultHead, result: &PlainResult) {
         head.put(b"[50,");
         let mut request = result.request.get();
-        let len = 1 + request.ilog10() as usize;
+        let len = digits(result.request);
         for digit in head.octets[head.len..head.len + len].iter_mut().rev() {
             *digit = b'0' + (request % 10) as u8;
             request /= 10;

@@ -72,7 +72,7 @@ impl<'a> Express<'a> {
             Relayed::Result { to, serializer, result } => {
                 if let Some(lane) = self.lane(to) {
                     lane.batch.push_result(&result, serializer, frame, payload);
-                    if lane.batch.octets() >= LOAD {
+                    if lane.batch.length() >= LOAD {
                         let full = std::mem::replace(&mut lane.batch, lane.link.spare());
                         let (to, link) = (lane.to, lane.link);
                         self.append(to, link, full);

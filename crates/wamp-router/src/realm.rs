@@ -99,17 +99,7 @@ impl Realm {
     /// Does something with the machine, under the lock, and puts what comes out into the queues of its
     /// receivers. Returns what `act` does, and the links that are now full.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> (T, Held) {
-        self.with_link(None, |machine, now, _| act(machine, now))
-    }
-
-    /// Like [`with`](Self::with), for messages that have come from a session. If they have filled a link, the
-    /// session is held from this moment on.
-    pub(crate) fn with_sender<T>(
-        &self,
-        sender: SessionKey,
-        act: impl FnOnce(&mut Machine, Time) -> T,
-    ) -> (T, Held) {
-        self.with_link(Some(sender), |machine, now, _| act(machine, now))
+        self.with_link(|machine, now, _| act(machine, now))
     }
 
     /// Lets a session in and ties it to its link.
@@ -118,7 +108,7 @@ impl Realm {
         link: &Arc<Outbound>,
         act: impl FnOnce(&mut Machine, Time) -> Result<SessionKey, (Uri, String)>,
     ) -> Result<SessionKey, (Uri, String)> {
-        let (joined, _) = self.with_link(None, |machine, now, links| {
+        let (joined, _) = self.with_link(|machine, now, links| {
             let key = act(machine, now)?;
             links.insert(key, link.clone());
             Ok(key)
@@ -128,7 +118,6 @@ impl Realm {
 
     fn with_link<T>(
         &self,
-        sender: Option<SessionKey>,
         act: impl FnOnce(&mut Machine, Time, &mut HashMap<SessionKey, Arc<Outbound>>) -> T,
     ) -> (T, Held) {
         let now = self.now();
@@ -138,11 +127,12 @@ impl Realm {
         let result = act(machine, now, links);
         let mut held = Held::new();
         transmit(machine, links, &mut held, events_dropped);
-        inner.settle(now, sender, &held, &self.deadline);
+        inner.settle(now, None, &held, &self.deadline);
         (result, held)
     }
 
-    /// Like [`with_sender`](Self::with_sender), with the [express lane](Express) for plain results.
+    /// Like [`with`](Self::with), for what has come from a session, with the [express lane](Express) for plain
+    /// results. If it has filled a link, the session is held from this moment on.
     pub(crate) fn with_express<T>(
         &self,
         sender: SessionKey,

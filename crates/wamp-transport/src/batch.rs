@@ -23,6 +23,15 @@ pub(crate) const COPIED_BELOW: usize = 4 * 1024;
 /// An arena with more room than this is given back when the batch is cleared.
 const KEPT_CAPACITY: usize = 128 * 1024;
 
+/// An arena that is no longer small grows to this at once: a full chunk, and one message that is copied.
+const FULL: usize = 72 * 1024;
+
+/// An arena of up to this many octets is small.
+const SMALL: usize = 4 * 1024;
+
+/// What a head takes, without its URI.
+const HEAD: usize = 64;
+
 /// The length prefix of a message.
 const PREFIX: usize = 4;
 
@@ -194,6 +203,8 @@ impl Batch {
         serializer: Serializer,
         limit: usize,
     ) -> Result<usize, PushError> {
+        let payload = message.payload_tail().len();
+        self.reserve(HEAD + if payload < COPIED_BELOW { payload } else { 0 });
         let start = self.arena.len();
         self.arena.extend_from_slice(&[0; PREFIX]);
         if let Err(e) = message.encode_head(serializer, &mut self.arena) {
@@ -229,6 +240,7 @@ impl Batch {
         let head = result.head(serializer);
         let (head, end) = (head.as_ref(), serializer.end());
         let octets = head.len() + payload.len() + end.len();
+        self.reserve(HEAD + if payload.len() < COPIED_BELOW { payload.len() } else { 0 });
         let start = self.arena.len();
         self.arena.extend_from_slice(&prefix(octets));
         self.arena.extend_from_slice(head);
@@ -245,6 +257,7 @@ impl Batch {
 
     /// Moves all messages of another batch, of which nothing has left yet, behind those of this one.
     pub(crate) fn append(&mut self, other: &mut Batch) {
+        self.reserve(other.arena.len());
         let offset = self.arena.len();
         self.arena.extend_from_slice(&other.arena);
         self.large.extend(other.large.drain(..).map(|large| Large {
@@ -266,6 +279,14 @@ impl Batch {
         self.arena.extend_from_slice(&[0; PREFIX]);
         self.arena.extend_from_slice(message);
         self.seal(start, self.arena.len(), Bytes::new());
+    }
+
+    /// Makes room in the arena.
+    fn reserve(&mut self, octets: usize) {
+        let needed = self.arena.len() + octets;
+        if needed > self.arena.capacity() && (SMALL..=FULL).contains(&needed) {
+            self.arena.reserve_exact(FULL - self.arena.len());
+        }
     }
 
     /// Counts the message that begins at `start` and writes its prefix.
@@ -304,6 +325,11 @@ impl Batch {
     /// counts in full.
     pub fn octets(&self) -> usize {
         self.octets
+    }
+
+    /// What [`octets`](Self::octets) says, with the prefixes.
+    pub fn length(&self) -> usize {
+        self.octets + PREFIX * self.len
     }
 
     /// How many messages have not left yet.
@@ -390,6 +416,13 @@ impl Batch {
 
     /// Removes this many octets, prefixes included.
     pub fn advance(&mut self, mut octets: usize) {
+        if octets + self.done == self.length() {
+            // All of it, as mostly.
+            self.start = self.arena.len();
+            self.large.clear();
+            (self.done, self.len, self.octets) = (0, 0, 0);
+            return;
+        }
         while octets > 0 && self.len > 0 {
             let left = PREFIX + self.front_octets() - self.done;
             if octets < left {

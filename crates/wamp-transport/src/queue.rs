@@ -136,7 +136,7 @@ impl Queue {
             self.keep(batch);
             return 0;
         }
-        match self.chunks.back_mut().filter(|chunk| chunk.octets() + octets <= CHUNK) {
+        match self.chunks.back_mut().filter(|chunk| chunk.length() + batch.length() <= CHUNK) {
             Some(chunk) => {
                 chunk.append(&mut batch);
                 self.keep(batch);

@@ -27,11 +27,13 @@ use crate::{Failure, Reply, Time};
 pub(super) struct Dealer {
     pub(super) procedures: Procedures,
     pub(super) calls: Calls,
+    /// The call that `relay` has had last; many results in a row are of one call.
+    pub(super) last_relayed: Option<CallKey>,
 }
 
 impl Dealer {
     pub(super) fn new(seed: u64) -> Self {
-        Self { procedures: Procedures::new(seed), calls: Calls::new() }
+        Self { procedures: Procedures::new(seed), calls: Calls::new(), last_relayed: None }
     }
 }
 

@@ -6,7 +6,7 @@
 use wamp_proto::Serializer;
 use wamp_proto::relay::{PlainResult, PlainYield};
 
-use super::call::CallKey;
+use super::call::{Call, CallKey};
 use super::realm::Realm;
 use super::sessions::{Phase, SessionKey};
 use crate::Time;
@@ -45,6 +45,7 @@ impl Realm {
     ) -> Relayed {
         let Some(route) = self.route(from, serializer, plain) else { return Relayed::Unusual };
         let Route { call, to, serializer, result } = route;
+        self.dealer.last_relayed = Some(call);
         let kind = if plain.progress { ReplyKind::Progress } else { ReplyKind::Last };
         let Some(progress) = self.judge(call, kind) else { return Relayed::Dropped };
         self.delivered(now, call, kind, progress);
@@ -59,8 +60,15 @@ impl Realm {
     /// Where a plain YIELD goes, if its payload is to go on as it is.
     fn route(&self, from: SessionKey, serializer: Serializer, plain: &PlainYield) -> Option<Route> {
         let callee = self.sessions.get(from).filter(|callee| callee.phase == Phase::Open)?;
-        let key = *callee.invocations.get(&plain.request)?;
-        let call = self.dealer.calls.get(key)?;
+        let is_it = |call: &&Call| call.callee == from && call.invocation == plain.request;
+        let last = self.dealer.last_relayed;
+        let (key, call) = match last.and_then(|key| Some((key, self.dealer.calls.get(key).filter(is_it)?))) {
+            Some(same) => same,
+            None => {
+                let key = *callee.invocations.get(&plain.request)?;
+                (key, self.dealer.calls.get(key)?)
+            }
+        };
         let caller = self.sessions.get(call.caller)?;
         if plain.has_payload() && caller.serializer != serializer
             || plain.progress && caller.announced.wants_explicit_arguments
