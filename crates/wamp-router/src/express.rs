@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wamp_core::Time;
 use wamp_core::router::{Prepared, Realm as Machine, Relayed, SessionKey};
-use wamp_proto::relay::PlainYield;
+use wamp_proto::relay::{PlainResult, PlainYield, ResultHead};
 use wamp_proto::{Message, Serializer};
 use wamp_transport::Batch;
 
@@ -42,6 +42,8 @@ struct Lane<'a> {
     to: SessionKey,
     link: &'a Arc<Outbound>,
     batch: Batch,
+    /// The last result that went by it, and its head: the next one mostly has the same.
+    head: (PlainResult, ResultHead),
 }
 
 impl<'a> Express<'a> {
@@ -70,8 +72,11 @@ impl<'a> Express<'a> {
     ) -> bool {
         match self.machine.relay(self.now, self.sender, serializer, plain) {
             Relayed::Result { to, serializer, result } => {
-                if let Some(lane) = self.lane(to) {
-                    lane.batch.push_result(&result, serializer, frame, payload);
+                if let Some(lane) = self.lane(to, serializer, &result) {
+                    if lane.head.0 != result {
+                        lane.head = (result, result.head(serializer));
+                    }
+                    lane.batch.push_result(&lane.head.1, serializer, frame, payload);
                     if lane.batch.length() >= LOAD {
                         let full = std::mem::replace(&mut lane.batch, lane.link.spare());
                         let (to, link) = (lane.to, lane.link);
@@ -106,7 +111,12 @@ impl<'a> Express<'a> {
     }
 
     /// The lane to a receiver, if that has a link.
-    fn lane(&mut self, to: SessionKey) -> Option<&mut Lane<'a>> {
+    fn lane(
+        &mut self,
+        to: SessionKey,
+        serializer: Serializer,
+        result: &PlainResult,
+    ) -> Option<&mut Lane<'a>> {
         if self.lanes.get(self.last).is_none_or(|lane| lane.to != to) {
             self.last = match self.lanes.iter().position(|lane| lane.to == to) {
                 Some(known) => known,
@@ -115,7 +125,8 @@ impl<'a> Express<'a> {
                     if self.lanes.len() == LANES {
                         self.leave();
                     }
-                    self.lanes.push(Lane { to, link, batch: link.spare() });
+                    let head = (*result, result.head(serializer));
+                    self.lanes.push(Lane { to, link, batch: link.spare(), head });
                     self.lanes.len() - 1
                 }
             };
@@ -125,7 +136,7 @@ impl<'a> Express<'a> {
 
     /// Puts what has been gathered into the queues.
     fn leave(&mut self) {
-        for Lane { to, link, batch } in std::mem::take(&mut self.lanes) {
+        for Lane { to, link, batch, .. } in std::mem::take(&mut self.lanes) {
             self.append(to, link, batch);
         }
     }

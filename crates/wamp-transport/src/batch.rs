@@ -14,7 +14,7 @@ use std::io::IoSlice;
 use std::ops::Range;
 
 use bytes::Bytes;
-use wamp_proto::relay::PlainResult;
+use wamp_proto::relay::ResultHead;
 use wamp_proto::{EncodeError, Message, Serializer};
 
 /// A payload shorter than this is copied behind its head; another stays where it is.
@@ -232,12 +232,11 @@ impl Batch {
     /// Appends a plain RESULT, whose payload is that part of a frame, and says how many octets it has.
     pub fn push_result(
         &mut self,
-        result: &PlainResult,
+        head: &ResultHead,
         serializer: Serializer,
         frame: &Bytes,
         payload: Range<usize>,
     ) -> usize {
-        let head = result.head(serializer);
         let (head, end) = (head.as_ref(), serializer.end());
         let octets = head.len() + payload.len() + end.len();
         self.reserve(HEAD + if payload.len() < COPIED_BELOW { payload.len() } else { 0 });

@@ -8,6 +8,7 @@ mod joining;
 mod longop;
 mod many;
 mod one_port;
+mod one_read;
 mod payloads;
 mod peer;
 mod ping;
