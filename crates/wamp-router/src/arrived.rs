@@ -114,17 +114,19 @@ fn messages(item: &Incoming) -> impl Iterator<Item = (&Bytes, Range<usize>)> {
     whole.into_iter().chain(run.into_iter().flatten())
 }
 
-/// Takes away what has been handled; what is left begins with the message that stands there.
+/// Takes away what has been handled; what is left begins with the message that stands there, and has no runs.
 pub(crate) fn leave(items: &mut Vec<Incoming>, left: Option<(usize, usize)>) {
     let Some((index, start)) = left else { return items.clear() };
-    items.drain(..index);
-    if let Some(Incoming::Run(run)) = items.first() {
-        let rest: Vec<_> = run
-            .messages()
-            .filter(|range| range.start >= start)
-            .map(|range| Incoming::Message(run.octets().slice(range)))
-            .collect();
-        items.splice(..1, rest);
+    let rest = items.split_off(index);
+    items.clear();
+    for (index, item) in rest.into_iter().enumerate() {
+        match item {
+            Incoming::Run(run) => {
+                let left = run.messages().filter(|range| index > 0 || range.start >= start);
+                items.extend(left.map(|range| Incoming::Message(run.octets().slice(range))));
+            }
+            item => items.push(item),
+        }
     }
 }
 
