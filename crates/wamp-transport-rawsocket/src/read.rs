@@ -17,6 +17,9 @@ const SMALL_READ: usize = 4 * 1024;
 /// A read asks for this much after reads that brought all they had asked for.
 const LARGE_READ: usize = 64 * 1024;
 
+/// A frame of this length is too long for the next one to be expected like it.
+const USUAL: usize = 4 * LARGE_READ;
+
 /// No more frames than this come out of one call.
 const MAX_FRAMES: usize = 2048;
 
@@ -40,12 +43,15 @@ pub struct Reader<R> {
     buffer: BytesMut,
     /// How much a read asks for.
     piece: usize,
+    /// The length of the last frame with its prefix, if it was longer than a large read and yet not very long:
+    /// the next one is expected to be like it.
+    usual: Option<usize>,
     max_receive: usize,
 }
 
 impl<R> Reader<R> {
     pub(crate) fn new(stream: R, max_receive: usize) -> Self {
-        Self { stream, buffer: BytesMut::new(), piece: SMALL_READ, max_receive }
+        Self { stream, buffer: BytesMut::new(), piece: SMALL_READ, usual: None, max_receive }
     }
 
     /// The octets of the frame in front of the buffer, with its prefix, if that much is known and allowed.
@@ -76,6 +82,7 @@ impl<R> Reader<R> {
                 Ok(Some((kind, total))) if total <= self.buffer.len() => {
                     let mut frame = self.buffer.split_to(total).freeze();
                     frame.advance(PREFIX);
+                    self.usual = Some(total).filter(|total| (LARGE_READ..USUAL).contains(total));
                     frames += 1;
                     into.push(match kind {
                         Kind::Message => Incoming::Message(frame),
@@ -100,6 +107,7 @@ impl<R> Reader<R> {
     /// behind it; and how many that are.
     fn run(&mut self, first: usize, most: usize) -> (Bytes, usize) {
         let (mut end, mut count) = (first, 1);
+        self.usual = Some(first).filter(|first| (LARGE_READ..USUAL).contains(first));
         while count < most {
             let rest = &self.buffer[end..];
             let Some(&prefix) = rest.first_chunk::<PREFIX>() else { break };
@@ -122,6 +130,8 @@ impl<R> Reader<R> {
             let spare = self.buffer.capacity() - self.buffer.len();
             let more = if spare < LARGE_READ { self.buffer.len().max(LARGE_READ) } else { spare };
             missing.octets.min(more)
+        } else if let (0, Some(usual)) = (missing.total, self.usual) {
+            usual - self.buffer.len()
         } else {
             missing.octets.max(self.piece)
         }

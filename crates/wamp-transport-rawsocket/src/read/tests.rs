@@ -166,3 +166,23 @@ async fn a_run_ends_before_what_is_wrong() {
         assert!(matches!(error, ReadError::TooLarge { .. } | ReadError::Violation(_)), "{error}");
     }
 }
+
+/// Of frames a little longer than a read each comes with one read of its own, into a buffer of its size.
+#[tokio::test]
+async fn frames_of_the_same_length_are_read_one_at_a_time() {
+    let (mut write, mut reader) = pair(1 << 20);
+    for octets in [70_000, 70_000, 70_000, 100, 1 << 18, 100] {
+        write.write_all(&frame(octets)).await.unwrap();
+    }
+    for (octets, usual) in [(70_000, Some(70_004)), (70_000, Some(70_004)), (70_000, Some(70_004))] {
+        let (_, into) = poll(&mut reader);
+        assert!(matches!(&into[..], [Incoming::Message(m)] if m.len() == octets), "{}", into.len());
+        assert_eq!(reader.usual, usual);
+        assert!(reader.buffer.is_empty());
+    }
+    let mut all = 0;
+    while all < 3 {
+        all += poll(&mut reader).1.len();
+        assert_eq!(reader.usual, None);
+    }
+}
