@@ -20,7 +20,7 @@ pub(crate) async fn router() -> Result<(), Failed> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         if line == "stats" {
-            let (_, sizes) = router.stats(REALM).ok_or("there is no such realm")?;
+            let (_, sizes) = router.realm_stats(REALM).ok_or("there is no such realm")?;
             say(&json!({
                 "sessions": sizes.sessions,
                 "calls": sizes.calls,

@@ -15,6 +15,13 @@ pub(crate) struct Deadlines<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline(Time, u64);
 
+impl Deadline {
+    /// When it passes.
+    pub(crate) fn at(self) -> Time {
+        self.0
+    }
+}
+
 impl<T> Deadlines<T> {
     pub(crate) fn new() -> Self {
         Self { queue: BTreeMap::new(), count: 0 }

@@ -35,6 +35,7 @@ mod error;
 mod id;
 pub mod message;
 mod payload;
+pub mod relay;
 mod role;
 mod serializer;
 pub mod uri;

@@ -17,9 +17,11 @@
 //! the protocol are in `wamp-core`; this crate moves messages between links and a realm's machine, and limits
 //! what they may hold.
 
+mod arrived;
 mod budget;
 mod config;
 mod connections;
+mod express;
 mod link;
 mod listen;
 mod outbound;

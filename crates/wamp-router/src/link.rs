@@ -10,17 +10,15 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 use wamp_core::Time;
-use wamp_core::router::{Accept, AcceptEvent, Closing, Join, Prepared, SessionKey};
+use wamp_core::router::{Accept, AcceptEvent, Closing, Join, SessionKey};
 use wamp_proto::message::Hello;
 use wamp_proto::{Limits as MessageLimits, Message, Serializer, uri};
 use wamp_transport::{Incoming, ReadError, ReadHalf, Transport, WriteHalf};
 
+use crate::arrived::{self, Arrived};
 use crate::outbound::Outbound;
 use crate::realm::Realm;
 use crate::router::Shared;
-
-/// A payload of so many octets is transcoded before the realm is locked.
-const TRANSCODE_OUTSIDE: usize = 4 * 1024;
 
 /// How long a link is read on after ABORT, so that the ABORT arrives.
 const LINGER: Duration = Duration::from_secs(2);
@@ -167,7 +165,7 @@ impl<R: ReadHalf> Link<R> {
             if self.pending.is_empty() {
                 tokio::select! {
                     biased;
-                    read = self.read.read(&mut self.pending) => match read {
+                    read = self.read.read_runs(&mut self.pending) => match read {
                         Ok(()) => {
                             heard = Instant::now();
                             pinged = false;
@@ -218,55 +216,11 @@ impl<R: ReadHalf> Link<R> {
     /// Handles all that has come, under one lock. What comes after the end of the session is left alone. Says
     /// whether the session is held for it.
     fn handle_pending(&mut self, realm: &Realm, session: SessionKey) -> bool {
-        let mut messages = Vec::with_capacity(self.pending.len());
-        for item in &self.pending {
-            match item {
-                Incoming::Message(frame) => {
-                    let decoded = Message::decode(self.serializer, frame, &self.message_limits());
-                    let is_garbage = decoded.is_err();
-                    messages.push(decoded.map(|message| {
-                        let prepared = self.prepare(realm, session, &message, frame.len());
-                        Some((message, prepared))
-                    }));
-                    if is_garbage {
-                        break;
-                    }
-                }
-                _ => messages.push(Ok(None)),
-            }
-        }
-        let (handled, held) = realm.with_sender(session, |machine, now| {
-            let mut handled = 0;
-            for (item, message) in self.pending.iter().zip(messages) {
-                if !machine.has(session) {
-                    break;
-                }
-                handled += 1;
-                match message {
-                    Ok(Some((message, prepared))) => {
-                        let _span = call_span(&message).entered();
-                        machine.handle_prepared(now, session, message, &prepared);
-                    }
-                    Ok(None) => {
-                        if let Incoming::Ping(payload) = item {
-                            self.outbound.pong(payload.clone());
-                        }
-                    }
-                    Err(error) => machine.handle_garbage(now, session, &error.to_string()),
-                }
-            }
-            handled
-        });
-        self.pending.drain(..handled);
+        let limits = self.message_limits();
+        let arrived = Arrived::decode(&self.pending, self.serializer, limits, realm, session);
+        let (left, held) = realm.with_express(session, |express| arrived.handle(express, &self.outbound));
+        arrived::leave(&mut self.pending, left);
         held
-    }
-
-    fn prepare(&self, realm: &Realm, session: SessionKey, message: &Message, octets: usize) -> Prepared {
-        let (payload, prepared) = (message.payload(), Prepared::sized(octets));
-        if payload.len() < TRANSCODE_OUTSIDE {
-            return prepared;
-        }
-        prepared.transcoded(payload, &realm.transcodings(session, message))
     }
 
     /// The next item of a link that has no session.
@@ -290,19 +244,6 @@ fn garbage(error: &ReadError) -> Option<String> {
     match error {
         ReadError::TooLarge { .. } | ReadError::Violation(_) => Some(error.to_string()),
         _ => None,
-    }
-}
-
-/// The span of what belongs to a call; never with its payload.
-fn call_span(message: &Message) -> tracing::Span {
-    match message {
-        Message::Call(call) => {
-            tracing::debug_span!("call", request = call.request.get(), procedure = call.procedure.as_str())
-        }
-        Message::Cancel(cancel) => tracing::debug_span!("call", request = cancel.request.get()),
-        Message::Yield(result) => tracing::debug_span!("call", invocation = result.request.get()),
-        Message::Error(error) => tracing::debug_span!("call", invocation = error.request.get()),
-        _ => tracing::Span::none(),
     }
 }
 

@@ -135,7 +135,7 @@ impl Outbound {
     /// Adds a message. It is known to be writable and small enough; the realm has checked that.
     pub(crate) fn push(&self, message: &Message) -> Pushed {
         let mut waiting = self.waiting();
-        let Waiting { queue, full, part, .. } = &mut *waiting;
+        let Waiting { queue, part, .. } = &mut *waiting;
         if matches!(message, Message::Event(_)) && self.budget.is_full(part, queue.octets()) {
             return Pushed::Dropped;
         }
@@ -147,6 +147,24 @@ impl Outbound {
             tracing::error!(message = message.name(), %error, "a message could not be written");
             debug_assert!(false, "the realm lets through what can be written only");
         }
+        self.filled(waiting)
+    }
+
+    /// An empty batch, to be filled and then [appended](Self::append).
+    pub(crate) fn spare(&self) -> Batch {
+        self.waiting().queue.spare()
+    }
+
+    /// Adds results, like [`push`](Self::push) one after another.
+    pub(crate) fn append(&self, batch: Batch) -> Pushed {
+        let mut waiting = self.waiting();
+        waiting.queue.append(batch);
+        self.filled(waiting)
+    }
+
+    /// Wakes the writer, and says whether more waits now than should.
+    fn filled(&self, mut waiting: MutexGuard<'_, Waiting>) -> Pushed {
+        let Waiting { queue, full, part, .. } = &mut *waiting;
         let octets = queue.octets();
         self.budget.report(part, octets);
         let is_full = self.budget.is_full(part, octets);

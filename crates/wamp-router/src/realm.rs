@@ -8,8 +8,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use wamp_core::Time;
 use wamp_core::router::{Config, Event, Realm as Machine, SessionKey, Sizes, Stats};
+use wamp_proto::relay::PlainYield;
 use wamp_proto::{Message, Serializer, Uri};
 
+use crate::express::Express;
 use crate::outbound::{Outbound, Pushed};
 
 /// A realm that links share.
@@ -28,6 +30,55 @@ struct Inner {
     /// What the deadline task waits for.
     armed: Option<Time>,
     events_dropped: u64,
+}
+
+impl Inner {
+    /// What is left to do when something has happened: sends what there is to send, hands out events, holds the
+    /// sender if it has filled a link, and sees to the next deadline. Says whether the sender is held for that.
+    fn settle(&mut self, now: Time, mut fed: Fed, deadline: &Notify) -> bool {
+        let Inner { machine, links, armed, events_dropped } = self;
+        loop {
+            transmit(machine, links, &mut fed, events_dropped);
+            let Some(event) = machine.poll_event() else { break };
+            match event {
+                Event::Closed { session, closing } => {
+                    if let Some(link) = links.remove(&session) {
+                        link.untie();
+                        link.set_fate(closing);
+                    }
+                }
+                Event::Released { session } => {
+                    if let Some(link) = links.get(&session) {
+                        link.wake();
+                    }
+                }
+                Event::Watch { session, watch } => {
+                    if links.get(&session).is_some_and(|link| !link.watch(watch)) {
+                        machine.handle_left(now, watch);
+                    }
+                }
+                _ => {}
+            }
+        }
+        for full in fed.newly_full {
+            machine.set_full(now, full);
+        }
+        let mut held = false;
+        if let Some(sender) = fed.sender {
+            for by in fed.full {
+                held |= machine.hold(now, sender, by);
+            }
+        }
+        let next = machine.poll_timeout();
+        if next != *armed {
+            let sooner = next.is_some_and(|next| armed.is_none_or(|armed| next < armed));
+            *armed = next;
+            if sooner {
+                deadline.notify_one();
+            }
+        }
+        held
+    }
 }
 
 impl std::fmt::Debug for Inner {
@@ -62,17 +113,7 @@ impl Realm {
     /// Does something with the machine, under the lock, and puts what comes out into the queues of its
     /// receivers. Returns what `act` does.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> T {
-        self.with_link(None, |machine, now, _| act(machine, now)).0
-    }
-
-    /// Like [`with`](Self::with), for messages that have come from a session. If they have filled a link, the
-    /// session is held from this moment on; whether it is comes second.
-    pub(crate) fn with_sender<T>(
-        &self,
-        sender: SessionKey,
-        act: impl FnOnce(&mut Machine, Time) -> T,
-    ) -> (T, bool) {
-        self.with_link(Some(sender), |machine, now, _| act(machine, now))
+        self.with_links(|machine, now, _| act(machine, now))
     }
 
     /// Lets a session in and ties it to its link.
@@ -81,79 +122,43 @@ impl Realm {
         link: &Arc<Outbound>,
         act: impl FnOnce(&mut Machine, Time) -> Result<SessionKey, (Uri, String)>,
     ) -> Result<SessionKey, (Uri, String)> {
-        let (joined, _) = self.with_link(None, |machine, now, links| {
+        self.with_links(|machine, now, links| {
             let key = act(machine, now)?;
             links.insert(key, link.clone());
             if link.tie(Arc::downgrade(self), key) {
                 machine.set_full(now, key);
             }
             Ok(key)
-        });
-        joined
+        })
     }
 
-    fn with_link<T>(
+    fn with_links<T>(
         &self,
-        sender: Option<SessionKey>,
         act: impl FnOnce(&mut Machine, Time, &mut HashMap<SessionKey, Arc<Outbound>>) -> T,
-    ) -> (T, bool) {
+    ) -> T {
         let now = self.now();
         // A panic of the machine would be a defect of ours; the other sessions go on.
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let Inner { machine, links, armed, events_dropped } = &mut *inner;
+        let Inner { machine, links, .. } = &mut *inner;
         let result = act(machine, now, links);
-        // Full links that this sender has fed.
-        let mut fed: Vec<SessionKey> = Vec::new();
-        loop {
-            while let Some((to, message)) = machine.poll_transmit() {
-                let Some(link) = links.get(&to) else { continue };
-                match link.push(&message) {
-                    Pushed::Queued => {}
-                    Pushed::Full { newly } => {
-                        if newly {
-                            machine.set_full(now, to);
-                        }
-                        if sender.is_some_and(|sender| sender == to || feeds(&message)) && !fed.contains(&to)
-                        {
-                            fed.push(to);
-                        }
-                    }
-                    Pushed::Dropped => *events_dropped += 1,
-                }
-            }
-            let Some(event) = machine.poll_event() else { break };
-            match event {
-                Event::Closed { session, closing } => {
-                    if let Some(link) = links.remove(&session) {
-                        link.untie();
-                        link.set_fate(closing);
-                    }
-                }
-                Event::Released { session } => {
-                    if let Some(link) = links.get(&session) {
-                        link.wake();
-                    }
-                }
-                Event::Watch { session, watch } => {
-                    if links.get(&session).is_some_and(|link| !link.watch(watch)) {
-                        machine.handle_left(now, watch);
-                    }
-                }
-                _ => {}
-            }
-        }
-        let mut held = false;
-        for by in fed {
-            held |= sender.is_some_and(|sender| machine.hold(now, sender, by));
-        }
-        let next = machine.poll_timeout();
-        if next != *armed {
-            let sooner = next.is_some_and(|next| armed.is_none_or(|armed| next < armed));
-            *armed = next;
-            if sooner {
-                self.deadline.notify_one();
-            }
-        }
+        inner.settle(now, Fed::nobody(), &self.deadline);
+        result
+    }
+
+    /// Like [`with`](Self::with), for what has come from a session, with the [express lane](Express) for plain
+    /// results. If it has filled a link, the session is held from this moment on; whether it is comes second.
+    pub(crate) fn with_express<T>(
+        &self,
+        sender: SessionKey,
+        act: impl FnOnce(&mut Express<'_>) -> T,
+    ) -> (T, bool) {
+        let now = self.now();
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Inner { machine, links, events_dropped, .. } = &mut *inner;
+        let mut express = Express::new(machine, links, events_dropped, now, sender);
+        let result = act(&mut express);
+        let fed = express.finish();
+        let held = inner.settle(now, fed, &self.deadline);
         (result, held)
     }
 
@@ -166,6 +171,12 @@ impl Realm {
     pub(crate) fn transcodings(&self, from: SessionKey, message: &Message) -> Vec<Serializer> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.machine.transcodings(from, message)
+    }
+
+    /// Whether a plain YIELD from this session can be passed on as it is.
+    pub(crate) fn is_express(&self, from: SessionKey, serializer: Serializer, plain: &PlainYield) -> bool {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.machine.is_express(from, serializer, plain)
     }
 
     pub(crate) fn stats(&self) -> (Stats, Sizes) {
@@ -202,8 +213,56 @@ impl Realm {
     }
 }
 
+/// Puts what a machine has to say into the queues of its receivers.
+pub(crate) fn transmit(
+    machine: &mut Machine,
+    links: &HashMap<SessionKey, Arc<Outbound>>,
+    fed: &mut Fed,
+    events_dropped: &mut u64,
+) {
+    while let Some((to, message)) = machine.poll_transmit() {
+        let Some(link) = links.get(&to) else { continue };
+        match link.push(&message) {
+            Pushed::Dropped => *events_dropped += 1,
+            pushed => fed.note(to, pushed, feeds(&message)),
+        }
+    }
+}
+
 /// Whether a message is fed to its receiver by the other end of a call. What merely tells it of an end holds
 /// nobody, nor do events.
 fn feeds(message: &Message) -> bool {
     matches!(message, Message::Result(_) | Message::Error(_) | Message::Invocation(_))
+}
+
+/// What a sender has filled with all that one read brought. The machine learns of it at the end: whoever has
+/// filled a link is kept waiting, and not refused what came in the same breath.
+pub(crate) struct Fed {
+    sender: Option<SessionKey>,
+    /// Full links that it has fed.
+    full: Vec<SessionKey>,
+    newly_full: Vec<SessionKey>,
+}
+
+impl Fed {
+    /// By what this session has sent.
+    pub(crate) fn by(sender: SessionKey) -> Self {
+        Self { sender: Some(sender), full: Vec::new(), newly_full: Vec::new() }
+    }
+
+    /// By nobody who could be held for it.
+    fn nobody() -> Self {
+        Self { sender: None, full: Vec::new(), newly_full: Vec::new() }
+    }
+
+    /// Takes note of what became of something that was put into the queue of a receiver.
+    pub(crate) fn note(&mut self, to: SessionKey, pushed: Pushed, feeds: bool) {
+        let Pushed::Full { newly } = pushed else { return };
+        if newly {
+            self.newly_full.push(to);
+        }
+        if self.sender.is_some_and(|sender| sender == to || feeds) && !self.full.contains(&to) {
+            self.full.push(to);
+        }
+    }
 }

@@ -1,12 +1,13 @@
 //! Frames out of a stream.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use wamp_transport::{Incoming, ReadError, ReadHalf};
+use wamp_transport::{Incoming, ReadError, ReadHalf, Run};
 
 use crate::frame::{self, Kind, PREFIX};
 
@@ -16,13 +17,25 @@ const SMALL_READ: usize = 4 * 1024;
 /// A read asks for this much after reads that brought all they had asked for.
 const LARGE_READ: usize = 64 * 1024;
 
+/// A frame of this length is too long for the next one to be expected like it.
+const USUAL: usize = 4 * LARGE_READ;
+
 /// No more frames than this come out of one call.
 const MAX_FRAMES: usize = 2048;
+
+thread_local! {
+    /// A large buffer that no reader on this thread has a use for, so that a busy one need not ask the
+    /// allocator each time it has waited.
+    static KEPT: Cell<Option<BytesMut>> = const { Cell::new(None) };
+}
+
+/// The greatest length that a prefix says with no other bit set.
+const MAX_24_BIT: usize = (1 << 24) - 1;
 
 /// The receiving half of a [`RawSocket`](crate::RawSocket).
 ///
 /// A message is a slice of the buffer that it was read into: of up to 64 KiB and shared with others if it is
-/// shorter than that, else its own. While nothing comes the reader holds no buffer beyond what has come of an
+/// shorter than that, else its own. A run of messages is one slice. While nothing comes the reader holds no buffer beyond what has come of an
 /// unfinished frame. The buffer grows with what has come, never by a length that was only announced.
 #[derive(Debug)]
 pub struct Reader<R> {
@@ -30,12 +43,15 @@ pub struct Reader<R> {
     buffer: BytesMut,
     /// How much a read asks for.
     piece: usize,
+    /// The length of the last frame with its prefix, if it was longer than a large read and yet not very long:
+    /// the next one is expected to be like it.
+    usual: Option<usize>,
     max_receive: usize,
 }
 
 impl<R> Reader<R> {
     pub(crate) fn new(stream: R, max_receive: usize) -> Self {
-        Self { stream, buffer: BytesMut::new(), piece: SMALL_READ, max_receive }
+        Self { stream, buffer: BytesMut::new(), piece: SMALL_READ, usual: None, max_receive }
     }
 
     /// The octets of the frame in front of the buffer, with its prefix, if that much is known and allowed.
@@ -48,15 +64,26 @@ impl<R> Reader<R> {
         Ok(Some((kind, PREFIX + length)))
     }
 
-    /// Moves what is complete out of the buffer. If that is nothing, says how much is missing of the frame in
-    /// front and how long it is, as far as its prefix is there.
-    fn cut(&mut self, into: &mut Vec<Incoming>) -> Result<Option<Missing>, ReadError> {
+    /// Moves what is complete out of the buffer, message by message or in runs of several. If that is nothing,
+    /// says how much is missing of the frame in front and how long it is, as far as its prefix is there.
+    fn cut(&mut self, into: &mut Vec<Incoming>, runs: bool) -> Result<Option<Missing>, ReadError> {
         let before = into.len();
-        while into.len() - before < MAX_FRAMES {
+        let mut frames = 0;
+        while frames < MAX_FRAMES {
             match self.front() {
+                Ok(Some((Kind::Message, total))) if runs && total <= self.buffer.len() => {
+                    let (octets, count) = self.run(total, MAX_FRAMES - frames);
+                    frames += count;
+                    into.push(match count {
+                        1 => Incoming::Message(octets.slice(PREFIX..)),
+                        _ => Incoming::Run(Run::new(octets)),
+                    });
+                }
                 Ok(Some((kind, total))) if total <= self.buffer.len() => {
                     let mut frame = self.buffer.split_to(total).freeze();
                     frame.advance(PREFIX);
+                    self.usual = Some(total).filter(|total| (LARGE_READ..USUAL).contains(total));
+                    frames += 1;
                     into.push(match kind {
                         Kind::Message => Incoming::Message(frame),
                         Kind::Ping => Incoming::Ping(frame),
@@ -76,6 +103,25 @@ impl<R> Reader<R> {
         Ok(None)
     }
 
+    /// Moves the message in front, of so many octets, out of the buffer, together with the whole messages
+    /// behind it; and how many that are.
+    fn run(&mut self, first: usize, most: usize) -> (Bytes, usize) {
+        let (mut end, mut count) = (first, 1);
+        self.usual = Some(first).filter(|first| (LARGE_READ..USUAL).contains(first));
+        while count < most {
+            let rest = &self.buffer[end..];
+            let Some(&prefix) = rest.first_chunk::<PREFIX>() else { break };
+            // A length of more than 24 bits, another kind and what is wrong have other bits set as well.
+            let length = u32::from_be_bytes(prefix) as usize;
+            if length > MAX_24_BIT || length > self.max_receive || PREFIX + length > rest.len() {
+                break;
+            }
+            end += PREFIX + length;
+            count += 1;
+        }
+        (self.buffer.split_to(end).freeze(), count)
+    }
+
     /// How much to ask for next.
     fn room(&self, missing: Missing) -> usize {
         if missing.total > LARGE_READ {
@@ -84,6 +130,8 @@ impl<R> Reader<R> {
             let spare = self.buffer.capacity() - self.buffer.len();
             let more = if spare < LARGE_READ { self.buffer.len().max(LARGE_READ) } else { spare };
             missing.octets.min(more)
+        } else if let (0, Some(usual)) = (missing.total, self.usual) {
+            usual - self.buffer.len()
         } else {
             missing.octets.max(self.piece)
         }
@@ -92,9 +140,22 @@ impl<R> Reader<R> {
     /// Holds no more than what has come.
     fn rest(&mut self) {
         if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
+            let buffer = std::mem::take(&mut self.buffer);
+            if self.piece == LARGE_READ {
+                // A thread that ends keeps nothing.
+                let _ = KEPT.try_with(|kept| kept.set(Some(buffer)));
+            }
         } else if self.buffer.len() < SMALL_READ {
             self.buffer = BytesMut::from(&self.buffer[..]);
+        }
+    }
+
+    /// Takes a buffer that another reader on this thread has no use for.
+    fn take(&mut self) {
+        if self.buffer.capacity() == 0
+            && let Ok(Some(kept)) = KEPT.try_with(Cell::take)
+        {
+            self.buffer = kept;
         }
     }
 
@@ -115,15 +176,15 @@ struct Missing {
     octets: usize,
 }
 
-impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
-    fn set_max_receive(&mut self, octets: usize) {
-        self.max_receive = octets;
-    }
-
-    async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
-        while let Some(missing) = self.cut(into)? {
+impl<R: AsyncRead + Unpin> Reader<R> {
+    /// Reads until something is complete.
+    async fn fill(&mut self, into: &mut Vec<Incoming>, runs: bool) -> Result<(), ReadError> {
+        while let Some(missing) = self.cut(into, runs)? {
             let room = self.room(missing);
             let came = poll_fn(|cx| {
+                if self.buffer.is_empty() && room == LARGE_READ {
+                    self.take();
+                }
                 self.buffer.reserve(room);
                 let read = pin!(self.stream.read_buf(&mut (&mut self.buffer).limit(room))).poll(cx);
                 if read.is_pending() {
@@ -140,6 +201,20 @@ impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
             }
         }
         Ok(())
+    }
+}
+
+impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
+    fn set_max_receive(&mut self, octets: usize) {
+        self.max_receive = octets;
+    }
+
+    async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
+        self.fill(into, false).await
+    }
+
+    async fn read_runs(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
+        self.fill(into, true).await
     }
 
     async fn discard(&mut self) {

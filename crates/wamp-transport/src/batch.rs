@@ -11,8 +11,10 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Range;
 
 use bytes::Bytes;
+use wamp_proto::relay::ResultHead;
 use wamp_proto::{EncodeError, Message, Serializer};
 
 /// A payload shorter than this is copied behind its head; another stays where it is.
@@ -20,6 +22,15 @@ pub(crate) const COPIED_BELOW: usize = 4 * 1024;
 
 /// An arena with more room than this is given back when the batch is cleared.
 const KEPT_CAPACITY: usize = 128 * 1024;
+
+/// An arena that is no longer small grows to this at once: a full chunk, and one message that is copied.
+const FULL: usize = 72 * 1024;
+
+/// An arena of up to this many octets is small.
+const SMALL: usize = 4 * 1024;
+
+/// What a head takes, without its URI.
+const HEAD: usize = 64;
 
 /// The length prefix of a message.
 const PREFIX: usize = 4;
@@ -192,6 +203,8 @@ impl Batch {
         serializer: Serializer,
         limit: usize,
     ) -> Result<usize, PushError> {
+        let payload = message.payload_tail().len();
+        self.reserve(HEAD + if payload < COPIED_BELOW { payload } else { 0 });
         let start = self.arena.len();
         self.arena.extend_from_slice(&[0; PREFIX]);
         if let Err(e) = message.encode_head(serializer, &mut self.arena) {
@@ -216,6 +229,49 @@ impl Batch {
         Ok(octets)
     }
 
+    /// Appends a plain RESULT, whose payload is that part of a frame, and says how many octets it has.
+    pub fn push_result(
+        &mut self,
+        head: &ResultHead,
+        serializer: Serializer,
+        frame: &Bytes,
+        payload: Range<usize>,
+    ) -> usize {
+        let (head, end) = (head.as_ref(), serializer.end());
+        let octets = head.len() + payload.len() + end.len();
+        self.reserve(HEAD + if payload.len() < COPIED_BELOW { payload.len() } else { 0 });
+        let start = self.arena.len();
+        self.arena.extend_from_slice(&prefix(octets));
+        self.arena.extend_from_slice(head);
+        if payload.len() < COPIED_BELOW {
+            self.arena.extend_from_slice(&frame[payload]);
+        } else {
+            let after = self.arena.len();
+            self.large.push_back(Large { start, after, payload: frame.slice(payload), octets });
+        }
+        self.arena.extend_from_slice(end);
+        self.count(octets);
+        octets
+    }
+
+    /// Moves all messages of another batch, of which nothing has left yet, behind those of this one.
+    pub(crate) fn append(&mut self, other: &mut Batch) {
+        self.reserve(other.arena.len());
+        let offset = self.arena.len();
+        self.arena.extend_from_slice(&other.arena);
+        self.large.extend(other.large.drain(..).map(|large| Large {
+            start: large.start + offset,
+            after: large.after + offset,
+            ..large
+        }));
+        self.control.append(&mut other.control);
+        self.len += other.len;
+        self.octets += other.octets;
+        self.weight += other.weight;
+        self.longest = self.longest.max(other.longest);
+        other.clear();
+    }
+
     /// Appends a message that is already written.
     pub fn push_octets(&mut self, message: &[u8]) {
         let start = self.arena.len();
@@ -224,15 +280,25 @@ impl Batch {
         self.seal(start, self.arena.len(), Bytes::new());
     }
 
+    /// Makes room in the arena.
+    fn reserve(&mut self, octets: usize) {
+        let needed = self.arena.len() + octets;
+        if needed > self.arena.capacity() && (SMALL..=FULL).contains(&needed) {
+            self.arena.reserve_exact(FULL - self.arena.len());
+        }
+    }
+
     /// Counts the message that begins at `start` and writes its prefix.
     fn seal(&mut self, start: usize, after: usize, payload: Bytes) {
         let octets = self.arena.len() - start - PREFIX + payload.len();
-        // RawSocket's 25th bit; what is longer still is refused by a transport with prefixes.
-        let prefix = if octets <= MAX_24_BIT { octets as u32 } else { 1 << 27 };
-        self.arena[start..start + PREFIX].copy_from_slice(&prefix.to_be_bytes());
+        self.arena[start..start + PREFIX].copy_from_slice(&prefix(octets));
         if !payload.is_empty() || octets > MAX_24_BIT {
             self.large.push_back(Large { start, after, payload, octets });
         }
+        self.count(octets);
+    }
+
+    fn count(&mut self, octets: usize) {
         self.len += 1;
         self.octets += octets;
         self.weight += octets;
@@ -258,6 +324,11 @@ impl Batch {
     /// counts in full.
     pub fn octets(&self) -> usize {
         self.octets
+    }
+
+    /// What [`octets`](Self::octets) says, with the prefixes.
+    pub fn length(&self) -> usize {
+        self.octets + PREFIX * self.len
     }
 
     /// How many messages have not left yet.
@@ -344,6 +415,13 @@ impl Batch {
 
     /// Removes this many octets, prefixes included.
     pub fn advance(&mut self, mut octets: usize) {
+        if octets + self.done == self.length() {
+            // All of it, as mostly.
+            self.start = self.arena.len();
+            self.large.clear();
+            (self.done, self.len, self.octets) = (0, 0, 0);
+            return;
+        }
         while octets > 0 && self.len > 0 {
             let left = PREFIX + self.front_octets() - self.done;
             if octets < left {
@@ -397,6 +475,13 @@ impl Batch {
         let prefix = &self.arena[self.start..self.start + PREFIX];
         prefix.iter().fold(0, |length, &octet| length << 8 | usize::from(octet))
     }
+}
+
+/// What goes before a message: RawSocket's 25th bit says that it is longer than the others can; what is longer
+/// still is refused by a transport with prefixes.
+fn prefix(octets: usize) -> [u8; PREFIX] {
+    let prefix = if octets <= MAX_24_BIT { octets as u32 } else { 1 << 27 };
+    prefix.to_be_bytes()
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@
 mod batch;
 mod error;
 pub mod memory;
+mod pool;
 mod queue;
+mod run;
 
 use std::future::Future;
 
@@ -19,6 +21,7 @@ use wamp_proto::Serializer;
 pub use batch::{Batch, Control, Outgoing, PushError};
 pub use error::{ReadError, WriteError};
 pub use queue::Queue;
+pub use run::Run;
 
 /// An established connection that carries whole messages in one serializer.
 pub trait Transport: Send + 'static {
@@ -47,6 +50,11 @@ pub trait ReadHalf: Send + 'static {
     /// losing anything.
     fn read(&mut self, into: &mut Vec<Incoming>) -> impl Future<Output = Result<(), ReadError>> + Send;
 
+    /// Like [`read`](Self::read), but of messages that came together it may make one [`Incoming::Run`].
+    fn read_runs(&mut self, into: &mut Vec<Incoming>) -> impl Future<Output = Result<(), ReadError>> + Send {
+        self.read(into)
+    }
+
     /// Throws away whatever still comes, whether or not reading has failed, until the peer closes the
     /// connection. A socket that is closed with something left to read may take back what was written last.
     fn discard(&mut self) -> impl Future<Output = ()> + Send {
@@ -65,6 +73,8 @@ pub trait ReadHalf: Send + 'static {
 pub enum Incoming {
     /// A whole message, not yet decoded.
     Message(Bytes),
+    /// Several whole messages; from [`ReadHalf::read_runs`] only.
+    Run(Run),
     /// The peer wants a PONG with these octets. A transport whose library answers by itself brings none.
     Ping(Bytes),
     /// The answer to a PING of ours.

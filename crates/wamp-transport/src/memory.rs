@@ -246,6 +246,7 @@ const PREFIX: usize = 4;
 fn octets(item: &Incoming) -> usize {
     match item {
         Incoming::Message(octets) | Incoming::Ping(octets) | Incoming::Pong(octets) => Bytes::len(octets),
+        Incoming::Run(run) => run.octets().len(),
     }
 }
 

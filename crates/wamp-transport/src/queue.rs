@@ -7,6 +7,7 @@ use bytes::Bytes;
 use wamp_proto::{EncodeError, Message, Serializer};
 
 use crate::batch::{Batch, Control, PushError};
+use crate::pool;
 
 /// A chunk that has reached this many octets gets no further message.
 const CHUNK: usize = 64 * 1024;
@@ -85,7 +86,7 @@ impl Queue {
     /// What the serializer has no way to write. Then nothing has been appended.
     pub fn push(&mut self, message: &Message) -> Result<usize, EncodeError> {
         let serializer = self.serializer;
-        self.append(|chunk| chunk.push(message, serializer))
+        self.add(|chunk| chunk.push(message, serializer))
     }
 
     /// Appends a message unless it is longer than `limit`; otherwise like [`push`](Self::push).
@@ -94,17 +95,17 @@ impl Queue {
     /// What the serializer has no way to write, or a message that is too long. Then nothing has been appended.
     pub fn push_within(&mut self, message: &Message, limit: usize) -> Result<usize, PushError> {
         let serializer = self.serializer;
-        self.append(|chunk| chunk.push_within(message, serializer, limit))
+        self.add(|chunk| chunk.push_within(message, serializer, limit))
     }
 
-    fn append<E>(&mut self, push: impl FnOnce(&mut Batch) -> Result<usize, E>) -> Result<usize, E> {
+    fn add<E>(&mut self, push: impl FnOnce(&mut Batch) -> Result<usize, E>) -> Result<usize, E> {
         if self.closed {
             return Ok(0);
         }
         let octets = match self.chunks.back_mut().filter(|chunk| chunk.octets() < CHUNK) {
             Some(chunk) => push(chunk)?,
             None => {
-                let mut chunk = self.spare.take().unwrap_or_default();
+                let mut chunk = self.spare();
                 match push(&mut chunk) {
                     Ok(octets) => {
                         self.chunks.push_back(chunk);
@@ -119,6 +120,38 @@ impl Queue {
         };
         self.waiting += octets;
         Ok(octets)
+    }
+
+    /// An empty batch, to be filled without the queue and then [appended](Self::append).
+    pub fn spare(&mut self) -> Batch {
+        self.spare.take().or_else(pool::take).unwrap_or_default()
+    }
+
+    /// Appends all messages of a batch, of which nothing has left yet, and says how many octets they have; 0
+    /// when the queue is closed, which takes nothing.
+    pub fn append(&mut self, mut batch: Batch) -> usize {
+        let octets = if self.closed { 0 } else { batch.octets() };
+        if octets == 0 {
+            batch.clear();
+            self.keep(batch);
+            return 0;
+        }
+        match self.chunks.back_mut().filter(|chunk| chunk.length() + batch.length() <= CHUNK) {
+            Some(chunk) => {
+                chunk.append(&mut batch);
+                self.keep(batch);
+            }
+            None => self.chunks.push_back(batch),
+        }
+        self.waiting += octets;
+        octets
+    }
+
+    fn keep(&mut self, batch: Batch) {
+        match &self.spare {
+            None => self.spare = Some(batch),
+            Some(_) => pool::give(batch),
+        }
     }
 
     /// Adds a PING, which overtakes all messages.
@@ -185,10 +218,12 @@ impl Queue {
         self.chunks.is_empty() && self.controls.is_empty()
     }
 
-    /// Takes what to write next, at most about 64 KiB and one message. An idle queue gives its memory back.
+    /// Takes what to write next, at most about 64 KiB and one message. An idle queue gives its memory away.
     pub fn pop(&mut self) -> Option<Batch> {
         if self.is_empty() {
-            self.spare = self.spare.take().filter(|spare| spare.capacity() <= IDLE_CAPACITY);
+            if let Some(spare) = self.spare.take_if(|spare| spare.capacity() > IDLE_CAPACITY) {
+                pool::give(spare);
+            }
             return None;
         }
         let mut batch = self.chunks.pop_front().or_else(|| self.spare.take()).unwrap_or_default();
@@ -208,9 +243,7 @@ impl Queue {
     pub fn recycle(&mut self, mut batch: Batch) {
         self.taken = self.taken.saturating_sub(batch.weight());
         batch.clear();
-        if self.spare.is_none() {
-            self.spare = Some(batch);
-        }
+        self.keep(batch);
     }
 }
 

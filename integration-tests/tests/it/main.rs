@@ -9,6 +9,7 @@ mod limits;
 mod longop;
 mod many;
 mod one_port;
+mod one_read;
 mod payloads;
 mod peer;
 mod ping;

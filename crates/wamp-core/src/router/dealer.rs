@@ -20,7 +20,7 @@ use super::outbox::{Prepared, Refusal, check, failure};
 use super::procedures::{Callee, Procedures};
 use super::realm::{Due, Realm};
 use super::sessions::{Session, SessionKey, Sessions};
-use crate::progress::{Phase, Progress, Verdict};
+use crate::progress::{Phase, Progress, ReplyKind, Verdict};
 use crate::request_ids::Sequence;
 use crate::{Failure, Reply, Time};
 
@@ -28,11 +28,13 @@ use crate::{Failure, Reply, Time};
 pub(super) struct Dealer {
     pub(super) procedures: Procedures,
     pub(super) calls: Calls,
+    /// The call that `relay` has had last; many results in a row are of one call.
+    pub(super) last_relayed: Option<CallKey>,
 }
 
 impl Dealer {
     pub(super) fn new(seed: u64) -> Self {
-        Self { procedures: Procedures::new(seed), calls: Calls::new() }
+        Self { procedures: Procedures::new(seed), calls: Calls::new(), last_relayed: None }
     }
 }
 
@@ -388,43 +390,62 @@ impl Realm {
         octets: usize,
         prepared: &Prepared,
     ) {
+        let kind = reply.kind();
+        let Some(progress) = self.judge_reply(key, kind) else { return };
         let Some(call) = self.dealer.calls.get(key) else { return };
-        let mut progress = call.progress;
-        match progress.on_reply(reply.kind()) {
-            Verdict::Deliver => {}
-            Verdict::Unsolicited => return self.stats.unsolicited += 1,
-            Verdict::Late => return self.stats.late += 1,
-        }
-        let is_progress = matches!(reply, Reply::Progress(_));
-        if is_progress && self.sessions.is_stalled(call.caller) {
-            return self.end_slow(key);
-        }
         match self.answer(call, reply, details, prepared) {
             Ok(answer) => {
                 let caller = call.caller;
-                let flow = call.results.as_deref().filter(|_| is_progress);
+                let flow = call.results.as_deref().filter(|_| kind == ReplyKind::Progress);
                 let goes = self.sessions.get(caller).map_or(0, |to| measure(&answer, to, flow));
                 self.out.send(caller, answer);
-                self.stats.results += 1;
-                if is_progress {
-                    self.stats.progressive_results += 1;
-                    if let Some(call) = self.dealer.calls.get_mut(key) {
-                        call.progress = progress;
-                    }
-                    self.pass(now, key, Stream::Results, octets, goes);
-                    if progress.phase() == Phase::Running {
-                        self.restart_timeout(now, key);
-                    }
-                } else {
-                    self.end(key);
-                }
+                self.delivered(now, key, kind, progress, (octets, goes));
             }
             Err((error, text)) => {
-                if is_progress {
+                if kind == ReplyKind::Progress {
                     self.interrupt(key, CancelMode::KillNoWait, error.clone());
                 }
                 self.fail(key, error, &text);
             }
+        }
+    }
+
+    /// Judges an answer: how the call stands after it, if it is to be passed on; otherwise it is counted.
+    pub(super) fn judge_reply(&mut self, key: CallKey, kind: ReplyKind) -> Option<Progress> {
+        let call = self.dealer.calls.get(key)?;
+        let mut progress = call.progress;
+        match progress.on_reply(kind) {
+            Verdict::Deliver if kind == ReplyKind::Progress && self.sessions.is_stalled(call.caller) => {
+                self.end_slow(key);
+            }
+            Verdict::Deliver => return Some(progress),
+            Verdict::Unsolicited => self.stats.unsolicited += 1,
+            Verdict::Late => self.stats.late += 1,
+        }
+        None
+    }
+
+    /// An answer that was judged is on its way to the caller: so many octets have come, and so many go.
+    pub(super) fn delivered(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        kind: ReplyKind,
+        progress: Progress,
+        (came, goes): (usize, usize),
+    ) {
+        self.stats.results += 1;
+        if kind == ReplyKind::Last {
+            self.end(key);
+            return;
+        }
+        self.stats.progressive_results += 1;
+        if let Some(call) = self.dealer.calls.get_mut(key) {
+            call.progress = progress;
+        }
+        self.pass(now, key, Stream::Results, came, goes);
+        if progress.phase() == Phase::Running {
+            self.restart_timeout(now, key);
         }
     }
 
@@ -588,10 +609,16 @@ impl Realm {
 
     fn set_deadline(&mut self, now: Time, key: CallKey, after: Option<Duration>) {
         let Some(call) = self.dealer.calls.get_mut(key) else { return };
+        call.held = standing(call, &self.sessions, now);
+        // All that came with one read comes at one time.
+        if let (Some(deadline), Some(after)) = (call.deadline, after)
+            && deadline.at() == now + after
+        {
+            return;
+        }
         if let Some(deadline) = call.deadline.take() {
             self.deadlines.clear(deadline);
         }
-        call.held = standing(call, &self.sessions, now);
         call.deadline = after.map(|after| self.deadlines.set(now + after, Due::Call(key)));
     }
 

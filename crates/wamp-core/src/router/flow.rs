@@ -162,6 +162,7 @@ impl Realm {
 
     /// All has left for the socket of a session that had been sent to it when [`Event::Watch`] came.
     pub fn handle_left(&mut self, now: Time, watch: Watch) {
+        self.now = now;
         let Watch { call: key, stream } = watch;
         let Some(flow) = self.dealer.calls.get_mut(key).and_then(|call| call.flow(stream)) else { return };
         if let (Some(from), Some(received)) = (&mut flow.from, flow.watched.take()) {

@@ -1,8 +1,13 @@
 //! The rules of the protocol, one behaviour a module. No socket, no clock, no sleeping.
 
+#![allow(unreachable_pub, reason = "the modules of a test are public to each other")]
+
 mod broker;
 mod calls;
 mod credit;
+#[path = "../express/mod.rs"]
+mod express;
+mod express_lane;
 mod join;
 mod net;
 mod progressive_invocations;

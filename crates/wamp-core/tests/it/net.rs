@@ -30,6 +30,13 @@ pub(crate) struct Net {
     /// Whether what goes out has left at once. If not, it is in `watched` that somebody wants to know.
     pub(crate) leaves: bool,
     pub(crate) watched: Vec<(SessionKey, Watch)>,
+    /// How many messages would have taken the express lane.
+    pub(crate) express: usize,
+}
+
+/// Whether a message would take the express lane, with the same outcome.
+fn express(realm: &Realm, now: Time, from: SessionKey, serializer: Serializer, message: &Message) -> bool {
+    crate::express::compare(realm, now, from, serializer, message).unwrap_or_else(|error| panic!("{error}"))
 }
 
 impl Net {
@@ -47,6 +54,7 @@ impl Net {
             closed: Vec::new(),
             leaves: true,
             watched: Vec::new(),
+            express: 0,
         }
     }
 
@@ -130,7 +138,9 @@ impl Net {
         let key = self.key(client);
         match message {
             Ok(message) => {
-                let message = message.transcode(self.clients[client.0].2).unwrap();
+                let serializer = self.clients[client.0].2;
+                let message = message.transcode(serializer).unwrap();
+                self.express += usize::from(express(&self.realm, self.now, key, serializer, &message));
                 self.realm.handle_message(self.now, key, message);
             }
             Err(error) => self.realm.handle_garbage(self.now, key, &error.to_string()),
@@ -258,6 +268,8 @@ impl Net {
                         }
                         (message, Some(key)) => {
                             let message = message.transcode(*serializer).unwrap();
+                            self.express +=
+                                usize::from(express(&self.realm, self.now, key, *serializer, &message));
                             self.realm.handle_message(self.now, key, message);
                         }
                         (message, None) => panic!("{message:?} before HELLO"),

@@ -12,6 +12,8 @@ mod dealer;
 mod defects;
 mod endpoint;
 mod exhaustive;
+#[path = "../express/mod.rs"]
+mod express;
 mod finish;
 mod ledger;
 mod ours;

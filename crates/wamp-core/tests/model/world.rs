@@ -153,6 +153,10 @@ impl World {
                     if let Said::Goodbye { .. } | Said::Abort { .. } = said {
                         leaving.get_or_insert(matches!(said, Said::Abort { .. }));
                     }
+                    if let Message::Yield(_) = &*message {
+                        let serializer = self.clients[from].kind.serializer;
+                        crate::express::compare(&self.realm, self.now, key, serializer, &message)?;
+                    }
                     self.realm.handle_message(self.now, key, Rc::unwrap_or_clone(message));
                     inputs.push(Input::Said(said));
                 }

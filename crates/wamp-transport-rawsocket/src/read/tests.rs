@@ -101,3 +101,88 @@ async fn one_call_brings_a_bounded_number_of_frames() {
     assert_eq!(poll(&mut reader).1.len(), MAX_FRAMES);
     assert_eq!(poll(&mut reader).1, [Incoming::Message(bytes::Bytes::new())]);
 }
+
+/// What `read_runs` brings, message by message.
+fn flat(items: &[Incoming]) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for item in items {
+        match item {
+            Incoming::Message(message) => all.push(message.to_vec()),
+            Incoming::Run(run) => all.extend(run.messages().map(|range| run.octets()[range].to_vec())),
+            Incoming::Ping(payload) => all.push([b"PING ", &payload[..]].concat()),
+            other => panic!("{other:?}"),
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn messages_that_come_together_are_one_run() {
+    let (mut write, mut reader) = pair(1 << 20);
+    let mut octets = Vec::new();
+    let mut wanted: Vec<Vec<u8>> = Vec::new();
+    for n in 0..10 {
+        let message = vec![b'a' + n; n.into()];
+        octets.extend(frame::prefix(Kind::Message, message.len()).unwrap());
+        octets.extend(&message);
+        wanted.push(message);
+        if n == 5 {
+            octets.extend(frame::prefix(Kind::Ping, 1).unwrap());
+            octets.push(b'x');
+            wanted.push(b"PING x".to_vec());
+        }
+    }
+    for (step, items) in [(octets.len(), 3), (3, 0)] {
+        let mut came = Vec::new();
+        for piece in octets.chunks(step) {
+            write.write_all(piece).await.unwrap();
+            let mut into = Vec::new();
+            let read = tokio::task::coop::unconstrained(reader.read_runs(&mut into));
+            let _ = pin!(read).poll(&mut Context::from_waker(Waker::noop()));
+            came.append(&mut into);
+        }
+        assert_eq!(flat(&came), wanted);
+        if items > 0 {
+            assert_eq!(came.len(), items, "{came:?}");
+            assert!(matches!(&came[0], Incoming::Run(_)));
+        }
+    }
+}
+
+/// What may not come ends a run, and is found by the next read.
+#[tokio::test]
+async fn a_run_ends_before_what_is_wrong() {
+    for wrong in [[0x00, 0, 1, 0], [0x03, 0, 0, 0], [0x80, 0, 0, 0], [0x08, 0, 0, 0]] {
+        let (mut write, mut reader) = pair(1 << 20);
+        reader.set_max_receive(255);
+        let mut octets = [frame(255), frame(3)].concat();
+        octets.extend(wrong);
+        octets.resize(octets.len() + 256, 0);
+        write.write_all(&octets).await.unwrap();
+        let mut into = Vec::new();
+        reader.read_runs(&mut into).await.unwrap();
+        assert_eq!(flat(&into).iter().map(Vec::len).collect::<Vec<_>>(), [255, 3], "{wrong:02x?}");
+        let error = reader.read_runs(&mut into).await.unwrap_err();
+        assert!(matches!(error, ReadError::TooLarge { .. } | ReadError::Violation(_)), "{error}");
+    }
+}
+
+/// Of frames a little longer than a read each comes with one read of its own, into a buffer of its size.
+#[tokio::test]
+async fn frames_of_the_same_length_are_read_one_at_a_time() {
+    let (mut write, mut reader) = pair(1 << 20);
+    for octets in [70_000, 70_000, 70_000, 100, 1 << 18, 100] {
+        write.write_all(&frame(octets)).await.unwrap();
+    }
+    for (octets, usual) in [(70_000, Some(70_004)), (70_000, Some(70_004)), (70_000, Some(70_004))] {
+        let (_, into) = poll(&mut reader);
+        assert!(matches!(&into[..], [Incoming::Message(m)] if m.len() == octets), "{}", into.len());
+        assert_eq!(reader.usual, usual);
+        assert!(reader.buffer.is_empty());
+    }
+    let mut all = 0;
+    while all < 3 {
+        all += poll(&mut reader).1.len();
+        assert_eq!(reader.usual, None);
+    }
+}

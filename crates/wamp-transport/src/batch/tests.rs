@@ -147,3 +147,54 @@ fn a_cleared_batch_is_new_and_keeps_its_memory_unless_it_is_much() {
     batch.clear();
     assert_eq!(batch.capacity(), 0);
 }
+
+#[test]
+fn a_relayed_result_is_the_message_that_it_stands_for() {
+    use wamp_proto::relay::PlainYield;
+    for octets in [0, 100, COPIED_BELOW - 4, COPIED_BELOW, 100_000] {
+        for filling in [0, 1, 50] {
+            let frame = Bytes::from(format!("  [70,7,{{}},[\"{}\"]]", "x".repeat(octets)));
+            let plain = PlainYield::read(Serializer::Json, &frame[2..], &Limits::default()).unwrap();
+            let payload = plain.tail().start + 2..plain.tail().end + 2;
+            let mut batch = batch_of(&vec![result(3); filling]);
+            let head = plain.result(plain.request).head(Serializer::Json);
+            let length = batch.push_result(&head, Serializer::Json, &frame, payload);
+            let mut wanted = vec![result(3); filling];
+            wanted.push(result(octets));
+            assert_eq!(length, encoded(&wanted[filling]).len());
+            assert_eq!((batch.len(), batch.octets()), (filling + 1, batch_of(&wanted).octets()));
+            assert_eq!(batch.large.len(), usize::from(octets + 4 >= COPIED_BELOW));
+            assert_eq!(drain(&mut batch, 3, 1000), prefixed(&wanted));
+        }
+    }
+}
+
+#[test]
+fn a_batch_behind_another_is_one_batch() {
+    let (first, second) = ([result(1), result(5000)], [result(2), result(70_000), result(3)]);
+    for (first, second) in [(&first[..], &second[..]), (&[], &second[..]), (&first[..], &[])] {
+        for step in [7, 100_000_000] {
+            let (mut batch, mut other) = (batch_of(first), batch_of(second));
+            batch.append(&mut other);
+            let all = [first, second].concat();
+            assert_eq!((other.len(), other.octets(), other.weight()), (0, 0, 0));
+            let wanted = batch_of(&all);
+            assert_eq!((batch.len(), batch.octets()), (wanted.len(), wanted.octets()));
+            assert_eq!((batch.weight(), batch.longest()), (wanted.weight(), wanted.longest()));
+            assert_eq!(drain(&mut batch, 2, step), prefixed(&all));
+            assert_eq!((batch.len(), batch.octets(), batch.length()), (0, 0, 0));
+        }
+    }
+}
+
+#[test]
+fn an_arena_grows_to_a_full_chunk_at_once_and_is_kept() {
+    let mut batch = batch_of(&[result(10)]);
+    assert!(batch.capacity() <= SMALL);
+    while batch.length() < 64 * 1024 {
+        batch.push(&result(1000), Serializer::Json).unwrap();
+    }
+    assert_eq!(batch.capacity(), FULL);
+    batch.clear();
+    assert_eq!(batch.capacity(), FULL);
+}

@@ -141,12 +141,56 @@ fn a_closed_queue_gives_what_it_has_and_takes_nothing() {
 #[test]
 fn an_idle_queue_holds_no_chunk() {
     let mut queue = Queue::new(Serializer::Json);
+    queue.push(&result(1, 10)).unwrap();
+    drain(&mut queue);
+    assert!(queue.spare.is_some(), "a small one is kept");
     for request in 1..=300 {
         queue.push(&result(request, 1000)).unwrap();
     }
     drain(&mut queue);
     assert!(queue.spare.is_none());
+    let of_the_thread = pool::take();
+    assert!(of_the_thread.is_some_and(|batch| batch.capacity() > IDLE_CAPACITY), "another may use it");
+}
+
+fn batch(results: &[Message]) -> Batch {
+    let mut batch = Batch::new();
+    for result in results {
+        batch.push(result, Serializer::Json).unwrap();
+    }
+    batch
+}
+
+#[test]
+fn batches_keep_their_place_among_messages() {
+    for octets in [10, 5000, 60_000] {
+        let sent: Vec<_> = (1..=12).map(|request| result(request, octets)).collect();
+        let mut queue = Queue::new(Serializer::Json);
+        for part in sent.chunks(4) {
+            queue.push(&part[0]).unwrap();
+            let before = queue.octets();
+            assert_eq!(queue.append(batch(&part[1..])), queue.octets() - before);
+        }
+        let wanted: Vec<_> = sent.iter().map(|m| m.encode(Serializer::Json).unwrap()).collect();
+        assert_eq!(queue.octets(), wanted.iter().map(Bytes::len).sum::<usize>());
+        if octets == 10 {
+            assert_eq!(queue.chunks.len(), 1, "what is small leaves with one write");
+        }
+        assert_eq!(drain(&mut queue).1, wanted);
+        assert_eq!(queue.octets(), 0);
+    }
+}
+
+#[test]
+fn a_closed_queue_takes_no_batch() {
+    let mut queue = Queue::new(Serializer::Json);
     queue.push(&result(1, 10)).unwrap();
-    drain(&mut queue);
-    assert!(queue.spare.is_some(), "a small one is kept");
+    queue.close();
+    let octets = queue.octets();
+    assert_eq!(queue.append(batch(&[result(2, 10)])), 0);
+    assert_eq!(queue.octets(), octets);
+    assert_eq!(drain(&mut queue).1.len(), 1);
+    let mut queue = Queue::new(Serializer::Json);
+    assert_eq!(queue.append(Batch::new()), 0);
+    assert!(queue.is_empty());
 }

@@ -1,0 +1,97 @@
+//! The express lane of progressive results: a plain YIELD becomes a RESULT without a message being built.
+//!
+//! Nothing is decided here that is not decided in `dealer.rs` for all replies alike; what this lane does not
+//! cover goes through [`Realm::handle_message`], and comes to the same.
+
+use wamp_proto::Serializer;
+use wamp_proto::relay::{PlainResult, PlainYield};
+
+use super::call::{Call, CallKey};
+use super::realm::Realm;
+use super::sessions::{Phase, SessionKey};
+use crate::Time;
+use crate::progress::ReplyKind;
+
+/// What became of a plain YIELD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Relayed {
+    /// The same payload goes to the caller, behind this head, before anything that
+    /// [`poll_transmit`](Realm::poll_transmit) gives from now on.
+    Result {
+        /// The caller.
+        to: SessionKey,
+        /// What it speaks.
+        serializer: Serializer,
+        /// What goes before the payload.
+        result: PlainResult,
+    },
+    /// Nobody wants it any more, or ever did, or its caller does not keep up. It has been counted;
+    /// [`poll_transmit`](Realm::poll_transmit) may have something to say about it.
+    Dropped,
+    /// This is no case for the express lane, and nothing has changed: [`Realm::handle_message`] decides.
+    Unusual,
+}
+
+impl Realm {
+    /// A plain YIELD has come from a session that speaks `serializer`. Does with it what
+    /// [`handle_message`](Self::handle_message) does, or nothing at all; only the RESULT is written by the
+    /// driver, which has polled before.
+    pub fn relay(
+        &mut self,
+        now: Time,
+        from: SessionKey,
+        serializer: Serializer,
+        plain: &PlainYield,
+    ) -> Relayed {
+        let Some(route) = self.route(from, serializer, plain) else { return Relayed::Unusual };
+        let Route { call, to, serializer, result, octets } = route;
+        self.now = now;
+        self.dealer.last_relayed = Some(call);
+        let kind = if plain.progress { ReplyKind::Progress } else { ReplyKind::Last };
+        let Some(progress) = self.judge_reply(call, kind) else { return Relayed::Dropped };
+        self.delivered(now, call, kind, progress, (plain.octets(), octets));
+        Relayed::Result { to, serializer, result }
+    }
+
+    /// Whether [`relay`](Self::relay) would take this plain YIELD now.
+    pub fn is_express(&self, from: SessionKey, serializer: Serializer, plain: &PlainYield) -> bool {
+        self.route(from, serializer, plain).is_some()
+    }
+
+    /// Where a plain YIELD goes, if its payload is to go on as it is.
+    fn route(&self, from: SessionKey, serializer: Serializer, plain: &PlainYield) -> Option<Route> {
+        let callee = self.sessions.get(from).filter(|callee| callee.phase == Phase::Open)?;
+        let is_it = |call: &&Call| call.callee == from && call.invocation == plain.request;
+        let last = self.dealer.last_relayed;
+        let (key, call) = match last.and_then(|key| Some((key, self.dealer.calls.get(key).filter(is_it)?))) {
+            Some(same) => same,
+            None => {
+                let key = *callee.invocations.get(&plain.request)?;
+                (key, self.dealer.calls.get(key)?)
+            }
+        };
+        let caller = self.sessions.get(call.caller)?;
+        if plain.has_payload() && caller.serializer != serializer
+            || plain.progress && caller.announced.wants_explicit_arguments
+        {
+            return None;
+        }
+        let result = plain.result(call.request);
+        let octets = result.octets(caller.serializer, plain.tail().len());
+        if octets > caller.max_message {
+            return None;
+        }
+        Some(Route { call: key, to: call.caller, serializer: caller.serializer, result, octets })
+    }
+}
+
+/// The way of a plain result.
+struct Route {
+    call: CallKey,
+    to: SessionKey,
+    serializer: Serializer,
+    result: PlainResult,
+    /// How long the RESULT will be.
+    octets: usize,
+}

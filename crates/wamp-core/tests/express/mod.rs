@@ -1,0 +1,48 @@
+//! The express lane against the general way: the same YIELD, the same realm, the same outcome.
+
+use wamp_core::Time;
+use wamp_core::router::{Realm, Relayed, SessionKey};
+use wamp_proto::relay::PlainYield;
+use wamp_proto::{Limits, Message, Serializer};
+
+/// Whether a message took the express lane, which has come to the same as the general way; or how they differ.
+pub fn compare(
+    realm: &Realm,
+    now: Time,
+    from: SessionKey,
+    serializer: Serializer,
+    message: &Message,
+) -> Result<bool, String> {
+    let frame = message.encode(serializer).map_err(|error| error.to_string())?;
+    let Some(plain) = PlainYield::read(serializer, &frame, &Limits::default()) else { return Ok(false) };
+    let mut short = realm.clone();
+    while short.poll_transmit().is_some() || short.poll_event().is_some() {}
+    let mut long = short.clone();
+    long.handle_message(now, from, message.clone());
+    let mut sent = Vec::new();
+    let relayed = short.relay(now, from, serializer, &plain);
+    match relayed {
+        Relayed::Result { to, serializer, result } => {
+            let mut octets = result.head(serializer).as_ref().to_vec();
+            octets.extend_from_slice(&frame[plain.tail()]);
+            octets.extend_from_slice(serializer.end());
+            let message = Message::decode(serializer, &octets.into(), &Limits::default());
+            sent.push((to, message.map_err(|error| error.to_string())?));
+        }
+        Relayed::Dropped => {}
+        _ => short.handle_message(now, from, message.clone()),
+    }
+    sent.extend(std::iter::from_fn(|| short.poll_transmit()));
+    let expected: Vec<_> = std::iter::from_fn(|| long.poll_transmit()).collect();
+    let of = |realm: &Realm| (realm.stats(), realm.sizes(), realm.poll_timeout());
+    let (found, wanted) = ((sent, of(&short)), (expected, of(&long)));
+    if found != wanted {
+        return Err(format!("the express lane gives {found:?}, the general way {wanted:?}"));
+    }
+    let events = |realm: &mut Realm| std::iter::from_fn(|| realm.poll_event()).collect::<Vec<_>>();
+    let (found, wanted) = (events(&mut short), events(&mut long));
+    if found != wanted {
+        return Err(format!("the express lane gives the events {found:?}, the general way {wanted:?}"));
+    }
+    Ok(relayed != Relayed::Unusual)
+}

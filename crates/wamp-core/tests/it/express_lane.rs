@@ -1,0 +1,94 @@
+//! Which results take the express lane. That it comes to the same as the general way, `net` checks for every
+//! YIELD of every test.
+
+use std::time::Duration;
+
+use wamp_core::router::{Config, Join, Realm, Relayed};
+use wamp_core::{Reply, Time};
+use wamp_proto::message::{CallOptions, HelloDetails, Millis};
+use wamp_proto::relay::PlainYield;
+use wamp_proto::{Limits, Serializer};
+
+use crate::net::{Net, all_roles, args};
+
+const PROCEDURE: &str = "com.myapp.longop";
+
+/// Says these as a callee with JSON, to whom a caller with this serializer has made a call; how many of them
+/// have taken the express lane.
+fn express(serializer: Serializer, max_message: usize, call: &str, answers: &[&str]) -> usize {
+    let mut net = Net::new();
+    let callee = net.raw(Serializer::Json, all_roles());
+    let caller = net.raw_with(serializer, all_roles(), max_message);
+    net.say(callee, r#"[64,1,{},"com.myapp.longop"]"#);
+    net.say(caller, call);
+    for answer in answers {
+        net.say(callee, answer);
+    }
+    net.express
+}
+
+#[test]
+fn what_goes_on_as_it_came_takes_it() {
+    let call = r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#;
+    let one = |answer| express(Serializer::Json, 512, call, &[answer]);
+    let all = [r#"[70,1,{"progress":true},[1]]"#, r#"[70,1,{"progress":true}]"#, "[70,1,{},[],{\"a\":1}]"];
+    assert_eq!(express(Serializer::Json, 512, call, &all), 3);
+    // To another serializer goes as it came what has no payload.
+    assert_eq!(express(Serializer::Cbor, 512, call, &all), 1);
+    assert_eq!(one(r#"[70,1,{"progress":true,"ppt_scheme":"x"},[1]]"#), 0);
+    assert_eq!(one(r#"[70,2,{"progress":true},[1]]"#), 0, "there is no such invocation");
+    let long = |x: usize| format!(r#"[70,1,{{"progress":true}},["{}"]]"#, "x".repeat(x));
+    assert_eq!((long(483).len(), one(&long(483)), one(&long(484))), (512, 1, 0), "one octet too long");
+    // What nobody asked for is dropped on the spot.
+    assert_eq!(express(Serializer::Json, 512, r#"[48,1,{},"com.myapp.longop"]"#, &all[..1]), 1);
+}
+
+#[test]
+fn a_result_restarts_the_timeout_and_the_last_one_ends_the_call() {
+    let mut net = Net::new();
+    let callee = net.join(Serializer::MsgPack);
+    let caller = net.join(Serializer::MsgPack);
+    net.register(callee, PROCEDURE);
+    let mut options = CallOptions::default();
+    options.receive_progress = Some(true);
+    options.timeout = Some(Millis(100));
+    net.call_with(caller, options, PROCEDURE, Default::default());
+    let invocation = net.invocations(callee).remove(0).request;
+    let before = net.express;
+    for _ in 0..3 {
+        net.sleep(Duration::from_millis(60));
+        net.reply(callee, invocation, Reply::Progress(args(Serializer::MsgPack, &(1,))));
+        net.reply(callee, invocation, Reply::Progress(args(Serializer::MsgPack, &(2,))));
+        assert_eq!(net.realm.poll_timeout(), Some(net.now + Duration::from_millis(100)));
+    }
+    net.reply(callee, invocation, Reply::Result(args(Serializer::MsgPack, &(3,))));
+    assert_eq!(net.express - before, 7);
+    assert_eq!((net.realm.sizes().calls, net.realm.sizes().deadlines), (0, 0));
+}
+
+/// Autobahn|Python fails on a progressive result without arguments.
+#[test]
+fn a_caller_that_wants_explicit_arguments_does_not_get_its_results_by_it() {
+    let mut realm = Realm::new(Config::new("realm1"), 7);
+    let mut join = |agent: Option<&str>| {
+        let mut details = HelloDetails::default();
+        (details.roles, details.agent) = (all_roles(), agent.map(Into::into));
+        let join = Join { details, serializer: Serializer::Json, max_message: 512 };
+        realm.join(Time::ORIGIN, join).unwrap()
+    };
+    let (callee, caller) = (join(None), join(Some("AutobahnPython-24.4.2")));
+    let say = |realm: &mut Realm, from, json: &'static str| {
+        let message = wamp_proto::Message::decode(Serializer::Json, &json.into(), &Limits::default());
+        realm.handle_message(Time::ORIGIN, from, message.unwrap());
+    };
+    say(&mut realm, callee, r#"[64,1,{},"com.myapp.longop"]"#);
+    say(&mut realm, caller, r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#);
+    let before = realm.stats();
+    let mut relay = |frame: &str| {
+        let plain = PlainYield::read(Serializer::Json, frame.as_bytes(), &Limits::default()).unwrap();
+        realm.relay(Time::ORIGIN, callee, Serializer::Json, &plain)
+    };
+    assert_eq!(relay(r#"[70,1,{"progress":true},[1]]"#), Relayed::Unusual);
+    assert!(matches!(relay("[70,1,{},[1]]"), Relayed::Result { to, .. } if to == caller));
+    assert_eq!(realm.stats().results, before.results + 1);
+}

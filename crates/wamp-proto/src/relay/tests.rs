@@ -1,0 +1,167 @@
+//! The short way against the long one: [`PlainYield`] finds nothing that [`Message::decode`] does not.
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::message::{self, Message, ResultDetails, Yield, YieldOptions};
+use crate::{ArgsKwargs, MAX_ID, Payload};
+
+/// What is read the short way is what is read the long way. Says whether it was read the short way.
+fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
+    let Some(plain) = PlainYield::read(serializer, frame, limits) else { return false };
+    let decoded = Message::decode(serializer, &Bytes::copy_from_slice(frame), limits);
+    let Ok(Message::Yield(long)) = decoded else { panic!("{serializer}: {frame:02x?}: {decoded:?}") };
+    let mut options = YieldOptions::default();
+    options.progress = long.options.progress;
+    assert_eq!(long.options, options, "{serializer}: {frame:02x?}");
+    assert_eq!(plain.request, long.request);
+    assert_eq!(plain.progress, long.options.progress == Some(true));
+    assert_eq!(plain.elements, long.payload.elements());
+    assert_eq!(plain.has_payload(), !long.payload.is_empty());
+    assert_eq!(frame[plain.tail()], long.payload.tail()[..], "{serializer}: {frame:02x?}");
+    assert_eq!(plain.octets(), frame.len());
+
+    let request = RequestId::new(MAX_ID + 1 - long.request.get()).unwrap();
+    let mut details = ResultDetails::default();
+    details.progress = plain.progress.then_some(true);
+    let result = Message::from(message::Result { request, details, payload: long.payload });
+    let mut head = Vec::new();
+    result.encode_head(serializer, &mut head).unwrap();
+    let short = plain.result(request);
+    assert_eq!(short.head(serializer).as_ref(), head, "{serializer}");
+    assert_eq!(short.octets(serializer, plain.tail().len()), result.encode(serializer).unwrap().len());
+    true
+}
+
+fn ids() -> impl Strategy<Value = RequestId> {
+    (0..=53_u32, any::<u64>()).prop_map(|(bits, id)| RequestId::new((id & ((1 << bits) - 1)).max(1)).unwrap())
+}
+
+fn payloads() -> impl Strategy<Value = (Vec<Vec<String>>, Vec<(String, u64)>, u8)> {
+    (vec(vec(".{0,20}", 0..3), 0..4), vec(("[a-z]{1,8}", any::<u64>()), 0..4), 0..3_u8)
+}
+
+fn written(
+    serializer: Serializer,
+    request: RequestId,
+    progress: Option<bool>,
+    payload: &(Vec<Vec<String>>, Vec<(String, u64)>, u8),
+) -> Vec<u8> {
+    let (args, kwargs, elements) = payload;
+    let kwargs: std::collections::BTreeMap<_, _> = kwargs.iter().cloned().collect();
+    // JSON has no text that begins with U+0000.
+    let args: Vec<Vec<String>> =
+        args.iter().map(|list| list.iter().map(|text| text.replace('\0', "0")).collect()).collect();
+    let payload = match elements {
+        0 => Payload::empty(),
+        1 => Payload::new(serializer, &args).unwrap(),
+        _ => Payload::new(serializer, &ArgsKwargs(&args, &kwargs)).unwrap(),
+    };
+    let mut options = YieldOptions::default();
+    options.progress = progress;
+    Message::from(Yield { request, options, payload }).encode(serializer).unwrap().to_vec()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn what_we_write_ourselves_is_read_the_short_way(
+        request in ids(), progress in any::<Option<bool>>(), payload in payloads(), depth in 0..6_usize,
+    ) {
+        for serializer in Serializer::ALL {
+            let frame = written(*serializer, request, progress, &payload);
+            prop_assert!(agree(*serializer, &frame, &Limits::default()));
+            let mut limits = Limits::default();
+            limits.message = frame.len() - 1;
+            prop_assert!(!agree(*serializer, &frame, &limits));
+            let limits = Limits { depth, ..Limits::default() };
+            let long = Message::decode(*serializer, &frame.clone().into(), &limits);
+            prop_assert_eq!(agree(*serializer, &frame, &limits), long.is_ok());
+        }
+    }
+
+    #[test]
+    fn what_has_been_spoilt_is_never_read_as_something_else(
+        request in ids(), progress in any::<Option<bool>>(), payload in payloads(),
+        spoilt in vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..4),
+    ) {
+        for serializer in Serializer::ALL {
+            let mut frame = written(*serializer, request, progress, &payload);
+            for (at, octet, how) in &spoilt {
+                let at = at.index(frame.len().max(1));
+                match how {
+                    0 if at < frame.len() => frame[at] = *octet,
+                    1 => frame.insert(at, *octet),
+                    2 => frame.truncate(at),
+                    _ if at < frame.len() => frame[at] ^= 1 << (octet % 8),
+                    _ => {}
+                }
+            }
+            agree(*serializer, &frame, &Limits::default());
+        }
+    }
+}
+
+/// Spelled as others do, some of them too unusual for the short way; never read differently.
+#[test]
+fn other_spellings() {
+    for (frame, short) in [
+        (r#"[70,1,{}]"#, true),
+        (r#"[70,9007199254740992,{"progress":true},[1],{"a":[]}]"#, true),
+        (r#"[70,9007199254740993,{"progress":true}]"#, false),
+        (r#"[70,0,{}]"#, false),
+        (r#"[70,01,{}]"#, false),
+        (r#"[70,,{}]"#, false),
+        (r#"[70,"#, false),
+        (r#"[70,1,{}"#, false),
+        (r#"[70,1,{"progress":true}"#, false),
+        (r#"[70,1.0,{}]"#, false),
+        (r#"[70, 1, {}]"#, false),
+        (r#"[70,1,{},[1] ]"#, false),
+        (r#"[70,1,{},[ 1 ]]"#, true),
+        (r#"[70,1,{},[1], {}]"#, false),
+        (r#"[70,1,{},null,{"a":1}]"#, false),
+        (r#"[70,1,{},[1],null]"#, false),
+        (r#"[70,1,{},[1],{},7]"#, false),
+        (r#"[70,1,{},{"a":1}]"#, false),
+        (r#"[70,1,{"progress":null}]"#, false),
+        (r#"[70,1,{"progress":true,"ppt_scheme":"x"}]"#, false),
+        (r#"[70,1,{"progress":true,"progress":false}]"#, false),
+        (r#"[50,1,{"progress":true}]"#, false),
+        ("[70,1,{},[1]] ", false),
+    ] {
+        assert_eq!(agree(Serializer::Json, frame.as_bytes(), &Limits::default()), short, "{frame}");
+    }
+    assert!(!agree(Serializer::Json, b"[70,1,{},[\"\xff\"]]", &Limits::default()), "not UTF-8");
+    for (frame, short) in [
+        (&b"\x93\x46\x01\x80"[..], true),
+        (b"\x93\x46\xcf\0\0\0\0\0\0\0\x01\x80", true),
+        (b"\x95\x46\x01\x80\x91\x01\x80", true),
+        (b"\x95\x46\x01\x80\xdd\0\0\0\0\xdf\0\0\0\0", true),
+        (b"\xdc\0\x03\x46\x01\x80", false),
+        (b"\x93\xcc\x46\x01\x80", false),
+        (b"\x94\x46\x01\x80", false),
+        (b"\x93\x46\x01\x80\x90", false),
+        (b"\x94\x46\x01\x80\xc0", false),
+        (b"\x94\x46\x01\x80\x80", false),
+        (b"\x94\x46\x01\x80\x91\xc1", false),
+        (b"\x96\x46\x01\x80\x90\x80\x01", false),
+        (b"\x93\x46\x01\x81\xa8progress\xc0", false),
+    ] {
+        assert_eq!(agree(Serializer::MsgPack, frame, &Limits::default()), short, "{frame:02x?}");
+    }
+    for (frame, short) in [
+        (&b"\x83\x18\x46\x01\xa0"[..], true),
+        (b"\x84\x18\x46\x18\x01\xa0\x9f\x01\xff", true),
+        (b"\x85\x18\x46\x01\xa0\x80\xbf\xff", true),
+        (b"\x9f\x18\x46\x01\xa0\xff", false),
+        (b"\x84\x18\x46\x01\xa0\xc1\x80", false),
+        (b"\x84\x18\x46\x01\xa0\x81\xff", false),
+        (b"\x84\x18\x46\x01\xa0\xf6", false),
+    ] {
+        assert_eq!(agree(Serializer::Cbor, frame, &Limits::default()), short, "{frame:02x?}");
+    }
+}

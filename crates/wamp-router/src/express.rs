@@ -1,0 +1,158 @@
+//! The express lane: plain results on their way through the realm, without a message being made of them.
+//!
+//! What one read brought is handled under one lock of the realm. The results among it are gathered here, a
+//! batch for each receiver, and each batch goes into its receiver's queue at once. All else takes the general
+//! way, and nothing overtakes: before it is handled, what has been gathered leaves.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wamp_core::Time;
+use wamp_core::router::{Prepared, Realm as Machine, Relayed, SessionKey};
+use wamp_proto::relay::{PlainResult, PlainYield, ResultHead};
+use wamp_proto::{Message, Serializer};
+use wamp_transport::Batch;
+
+use crate::outbound::Outbound;
+use crate::realm::{Fed, transmit};
+
+/// Results are gathered for so many receivers at once.
+const LANES: usize = 32;
+
+/// A batch of so many octets does not wait for more.
+const LOAD: usize = 64 * 1024;
+
+/// The realm's machine while it handles what has come from a session.
+pub(crate) struct Express<'a> {
+    machine: &'a mut Machine,
+    links: &'a HashMap<SessionKey, Arc<Outbound>>,
+    events_dropped: &'a mut u64,
+    now: Time,
+    sender: SessionKey,
+    lanes: Vec<Lane<'a>>,
+    /// The lane that was used last.
+    last: usize,
+    fed: Fed,
+}
+
+/// Results for one receiver.
+struct Lane<'a> {
+    to: SessionKey,
+    link: &'a Arc<Outbound>,
+    batch: Batch,
+    /// The last result that went by it, and its head: the next one mostly has the same.
+    head: (PlainResult, ResultHead),
+}
+
+impl<'a> Express<'a> {
+    pub(crate) fn new(
+        machine: &'a mut Machine,
+        links: &'a HashMap<SessionKey, Arc<Outbound>>,
+        events_dropped: &'a mut u64,
+        now: Time,
+        sender: SessionKey,
+    ) -> Self {
+        let fed = Fed::by(sender);
+        Self { machine, links, events_dropped, now, sender, lanes: Vec::new(), last: 0, fed }
+    }
+
+    /// Whether the session that all this comes from is not over.
+    pub(crate) fn is_open(&self) -> bool {
+        self.machine.has(self.sender)
+    }
+
+    /// Passes a plain YIELD on, whose payload is that part of a frame. `false`: it has to take the general way.
+    pub(crate) fn relay(
+        &mut self,
+        serializer: Serializer,
+        plain: &PlainYield,
+        frame: &Bytes,
+        payload: Range<usize>,
+    ) -> bool {
+        match self.machine.relay(self.now, self.sender, serializer, plain) {
+            Relayed::Result { to, serializer, result } => {
+                if let Some(lane) = self.lane(to, serializer, &result) {
+                    if lane.head.0 != result {
+                        lane.head = (result, result.head(serializer));
+                    }
+                    lane.batch.push_result(&lane.head.1, serializer, frame, payload);
+                    if lane.batch.length() >= LOAD {
+                        let full = std::mem::replace(&mut lane.batch, lane.link.spare());
+                        let (to, link) = (lane.to, lane.link);
+                        self.append(to, link, full);
+                    }
+                }
+                true
+            }
+            Relayed::Dropped => {
+                self.transmit();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Handles a message the general way.
+    pub(crate) fn handle(&mut self, message: Message, prepared: &Prepared) {
+        self.leave();
+        self.machine.handle_prepared(self.now, self.sender, message, prepared);
+        self.transmit();
+    }
+
+    /// Handles octets that are no message.
+    pub(crate) fn handle_garbage(&mut self, text: &str) {
+        self.leave();
+        self.machine.handle_garbage(self.now, self.sender, text);
+        self.transmit();
+    }
+
+    /// All that has been gathered leaves; the links that are full.
+    pub(crate) fn finish(mut self) -> Fed {
+        self.leave();
+        self.fed
+    }
+
+    /// What the machine has to say leaves, after what has been gathered.
+    fn transmit(&mut self) {
+        self.leave();
+        transmit(self.machine, self.links, &mut self.fed, self.events_dropped);
+    }
+
+    /// The lane to a receiver, if that has a link.
+    fn lane(
+        &mut self,
+        to: SessionKey,
+        serializer: Serializer,
+        result: &PlainResult,
+    ) -> Option<&mut Lane<'a>> {
+        if self.lanes.get(self.last).is_none_or(|lane| lane.to != to) {
+            self.last = match self.lanes.iter().position(|lane| lane.to == to) {
+                Some(known) => known,
+                None => {
+                    let link = self.links.get(&to)?;
+                    if self.lanes.len() == LANES {
+                        self.leave();
+                    }
+                    let head = (*result, result.head(serializer));
+                    self.lanes.push(Lane { to, link, batch: link.spare(), head });
+                    self.lanes.len() - 1
+                }
+            };
+        }
+        self.lanes.get_mut(self.last)
+    }
+
+    /// Puts what has been gathered into the queues.
+    fn leave(&mut self) {
+        for Lane { to, link, batch, .. } in std::mem::take(&mut self.lanes) {
+            self.append(to, link, batch);
+        }
+    }
+
+    fn append(&mut self, to: SessionKey, link: &Arc<Outbound>, batch: Batch) {
+        let pushed = link.append(batch);
+        self.fed.note(to, pushed, true);
+    }
+}

@@ -1,0 +1,47 @@
+//! Messages that came together.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+/// The length before each message.
+const PREFIX: usize = 4;
+
+/// Whole messages that came together, in the one buffer that they came in: each behind its length in 4 octets,
+/// the most significant first, as [`Batch`](crate::Batch) writes them. What does not fit that is not read.
+///
+/// ```
+/// use wamp_transport::Run;
+///
+/// let run = Run::new(b"\0\0\0\x03[1]\0\0\0\x03[2]"[..].into());
+/// let messages: Vec<_> = run.messages().map(|range| &run.octets()[range]).collect();
+/// assert_eq!(messages, [b"[1]", b"[2]"]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    octets: Bytes,
+}
+
+impl Run {
+    /// Messages, each behind its length.
+    pub fn new(octets: Bytes) -> Self {
+        Self { octets }
+    }
+
+    /// The whole buffer.
+    pub fn octets(&self) -> &Bytes {
+        &self.octets
+    }
+
+    /// Where in the buffer each message stands.
+    pub fn messages(&self) -> impl Iterator<Item = Range<usize>> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let prefix = self.octets.get(at..)?.first_chunk::<PREFIX>()?;
+            let start = at + PREFIX;
+            let end = start + u32::from_be_bytes(*prefix) as usize;
+            at = end;
+            (end <= self.octets.len()).then_some(start..end)
+        })
+    }
+}
