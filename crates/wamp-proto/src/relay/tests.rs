@@ -13,8 +13,7 @@ fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
     let Some(plain) = PlainYield::read(serializer, frame, limits) else { return false };
     let decoded = Message::decode(serializer, &Bytes::copy_from_slice(frame), limits);
     let Ok(Message::Yield(long)) = decoded else { panic!("{serializer}: {frame:02x?}: {decoded:?}") };
-    let mut options = YieldOptions::default();
-    options.progress = long.options.progress;
+    let options = YieldOptions { progress: long.options.progress, ..Default::default() };
     assert_eq!(long.options, options, "{serializer}: {frame:02x?}");
     assert_eq!(plain.request, long.request);
     assert_eq!(plain.progress, long.options.progress == Some(true));
@@ -24,8 +23,7 @@ fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
     assert_eq!(plain.octets(), frame.len());
 
     let request = RequestId::new(MAX_ID + 1 - long.request.get()).unwrap();
-    let mut details = ResultDetails::default();
-    details.progress = plain.progress.then_some(true);
+    let details = ResultDetails { progress: plain.progress.then_some(true), ..Default::default() };
     let result = Message::from(message::Result { request, details, payload: long.payload });
     let mut head = Vec::new();
     result.encode_head(serializer, &mut head).unwrap();
@@ -39,7 +37,10 @@ fn ids() -> impl Strategy<Value = RequestId> {
     (0..=53_u32, any::<u64>()).prop_map(|(bits, id)| RequestId::new((id & ((1 << bits) - 1)).max(1)).unwrap())
 }
 
-fn payloads() -> impl Strategy<Value = (Vec<Vec<String>>, Vec<(String, u64)>, u8)> {
+/// Arguments, keywords, and how many of the two are there.
+type Contents = (Vec<Vec<String>>, Vec<(String, u64)>, u8);
+
+fn payloads() -> impl Strategy<Value = Contents> {
     (vec(vec(".{0,20}", 0..3), 0..4), vec(("[a-z]{1,8}", any::<u64>()), 0..4), 0..3_u8)
 }
 
@@ -47,7 +48,7 @@ fn written(
     serializer: Serializer,
     request: RequestId,
     progress: Option<bool>,
-    payload: &(Vec<Vec<String>>, Vec<(String, u64)>, u8),
+    payload: &Contents,
 ) -> Vec<u8> {
     let (args, kwargs, elements) = payload;
     let kwargs: std::collections::BTreeMap<_, _> = kwargs.iter().cloned().collect();
@@ -59,8 +60,7 @@ fn written(
         1 => Payload::new(serializer, &args).unwrap(),
         _ => Payload::new(serializer, &ArgsKwargs(&args, &kwargs)).unwrap(),
     };
-    let mut options = YieldOptions::default();
-    options.progress = progress;
+    let options = YieldOptions { progress, ..Default::default() };
     Message::from(Yield { request, options, payload }).encode(serializer).unwrap().to_vec()
 }
 
@@ -74,8 +74,7 @@ proptest! {
         for serializer in Serializer::ALL {
             let frame = written(*serializer, request, progress, &payload);
             prop_assert!(agree(*serializer, &frame, &Limits::default()));
-            let mut limits = Limits::default();
-            limits.message = frame.len() - 1;
+            let limits = Limits { message: frame.len() - 1, ..Limits::default() };
             prop_assert!(!agree(*serializer, &frame, &limits));
             let limits = Limits { depth, ..Limits::default() };
             let long = Message::decode(*serializer, &frame.clone().into(), &limits);
