@@ -1,4 +1,25 @@
-//! The limits of the router's builder that no other module is about: each is reached, and has its outcome.
+//! The limits of the router's builder, and which test reaches each. Those that no other module is about are
+//! tested here.
+//!
+//! | limit | test |
+//! |---|---|
+//! | `message` | `sizes::exactly_16_mib_pass_on_rawsocket_and_no_octet_more`, `a_message_may_be_shorter_or_flatter_than_usual` |
+//! | `message_before_welcome` | `sizes::before_welcome_64_kib_are_enough_for_everybody`, and the same |
+//! | `depth` | `hostile::bombs_do_not_go_off`, and the same |
+//! | `join` | `joining::without_hello_in_time_the_link_is_aborted`, `joining::a_transport_handshake_takes_no_longer_than_it_may` |
+//! | `silence`, `pong` | `silence::after_30_s_of_silence_comes_a_ping_and_10_s_later_the_end`, `silence_may_be_shorter_than_usual`, `stalled::a_held_callee_is_not_asked_whether_it_is_there` |
+//! | `high_water`, `low_water` | `slow::a_caller_that_does_not_read_holds_its_callee_and_loses_nothing`, `slow::events_for_a_slow_subscriber_are_dropped_and_its_session_stays`, `stalled::a_call_goes_to_a_callee_that_reads` |
+//! | `queued` | `all_slow_links_together_have_no_more_than_the_router_allows` |
+//! | `queue` | `slow::a_queue_that_many_fill_at_once_has_an_end` |
+//! | `stall` | `stalled::a_caller_that_holds_its_callee_and_accepts_nothing_loses_its_call_after_5_s` |
+//! | `give_up` | `slow::a_link_that_never_reads_is_dropped_and_its_callee_interrupted` |
+//! | `connections` | `one_connection_too_many_is_told_so`; the default: `wamp-cli`, `it_has_connections_for_half_of_few_file_descriptors_and_says_so_to_one_too_many` |
+//! | `websocket_message` | `a_websocket_peer_gets_no_message_above_the_limit_that_was_set_for_it` |
+//! | `shutdown` | `a_shutdown_may_wait_shorter_than_usual` |
+//! | `holding`, `holding_window` | `stalled::an_innocent_caller_waits_once_for_somebody_with_many_stalled_streams`; `wamp-core`, `slow::the_share_comes_back_with_time` |
+//! | `calls`, `progressive_calls`, `invocations`, `registrations`, `subscriptions` | `wamp-core`, `calls::each_limit_is_reached_and_answered` |
+//! | `invocations_from_one_caller` | `wamp-core`, `slow::one_caller_does_not_get_all_of_a_callee` |
+//! | `kill_timeout` | `limits_of_sessions_are_those_of_the_builder_or_of_the_realm` |
 
 use std::time::Duration;
 

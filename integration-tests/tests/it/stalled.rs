@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use wamp_proto::{Message, Serializer};
-use wamp_router::{Limits, Router};
+use wamp_router::{Limits, Router, SessionLimits};
 use wamp_transport::Incoming;
 
 use crate::peer::json;
@@ -369,4 +369,63 @@ async fn a_call_goes_to_a_callee_that_reads() {
             () = goes_on => {}
         }
     }
+}
+
+/// Links become full and have room again all the time, on several threads; nobody may be forgotten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_wake_up_is_lost_when_links_fill_and_drain_at_once() {
+    const STREAMS: usize = 8;
+    const CHUNKS: usize = 1500;
+    let mut limits = Limits::default();
+    limits.high_water = 4 << 10;
+    limits.low_water = 3 << 10;
+    limits.queued = 64 << 10;
+    // An end of a call would be a way out.
+    limits.stall = 1000 * SECOND;
+    limits.give_up = 1000 * SECOND;
+    let mut sessions = SessionLimits::default();
+    sessions.holding = 1000 * SECOND;
+    sessions.holding_window = 1000 * SECOND;
+    let router = Router::builder().limits(limits).session_limits(sessions).build();
+    let mut tasks = Vec::new();
+    // All callees are called by two callers each, so that one holds what the other waits for.
+    for i in 0..STREAMS {
+        let mut callee = piped(&router, Way::Memory, Serializer::Json, 2048).await;
+        callee.register(&format!("com.myapp.p{i}")).await;
+        let mut callers = Vec::new();
+        for _ in 0..2 {
+            let mut caller = piped(&router, Way::RawSocket, Serializer::MsgPack, 512).await;
+            caller.say(&format!(r#"[48,1,{{"receive_progress":true}},"com.myapp.p{i}"]"#)).await;
+            callee.hear().await;
+            callers.push(caller);
+        }
+        tasks.push(tokio::spawn(async move {
+            let filler = "x".repeat(200);
+            for chunk in 0..CHUNKS {
+                for call in 1..=2 {
+                    callee.say(&format!(r#"[70,{call},{{"progress":true}},[{chunk},"{filler}"]]"#)).await;
+                }
+            }
+            callee.say_all(&["[70,1,{}]", "[70,2,{}]"]).await;
+        }));
+        for (pace, mut caller) in (2..).zip(callers) {
+            tasks.push(tokio::spawn(async move {
+                for chunk in 0..CHUNKS {
+                    if chunk % (pace * 50) == 0 {
+                        tokio::time::sleep(SECOND / 1000).await;
+                    }
+                    let start = format!(r#"[50,1,{{"progress":true}},[{chunk},"x"#);
+                    let heard = caller.hear().await;
+                    assert!(heard.starts_with(&start), "{heard} is not {start}");
+                }
+                caller.expect("[50,1,{}]").await;
+            }));
+        }
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let stats = router.stats();
+    assert!(stats.holds as usize > STREAMS && stats.held == 0, "{stats:?}");
+    assert_eq!(stats.progressive_results as usize, 2 * STREAMS * CHUNKS);
 }
