@@ -1,0 +1,1 @@
+//! `tungstenite` as a judge.
