@@ -106,7 +106,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
 
     /// Reads once.
     fn poll_fill(&mut self, cx: &mut Context<'_>, missing: usize) -> Poll<()> {
-        let room = missing.min(LARGE_READ).max(self.piece);
+        // With what is there already no more than a piece, so that the same buffer will do again.
+        let room = self.piece.saturating_sub(self.assembler.buffer.len()).max(SMALL_READ);
+        let room = room.max(missing.min(LARGE_READ));
         self.assembler.buffer.reserve(room);
         let mut buffer = (&mut self.assembler.buffer).limit(room);
         let came = match pin!(self.stream.read_buf(&mut buffer)).poll(cx) {
