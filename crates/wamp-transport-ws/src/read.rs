@@ -39,7 +39,7 @@ pub struct Reader<S> {
     assembler: Assembler,
     /// How much a read asks for.
     piece: usize,
-    /// The last read brought all it had asked for, so there may be more.
+    /// The last read brought all it had asked for, which was not much, so there may be more.
     more: bool,
     /// Answers to the peer may be waiting.
     answering: bool,
@@ -127,8 +127,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
             self.shared.lock().closed = true;
             self.end(ReadError::Closed);
         }
-        self.more = came == room;
-        if self.more {
+        let full = came == room;
+        // A call that has brought a large piece goes no further: its buffer is to be used again.
+        self.more = full && self.piece < LARGE_READ;
+        if full {
             self.piece = (self.piece * 2).min(LARGE_READ);
         } else if came < self.piece / 4 {
             self.piece = (self.piece / 2).max(SMALL_READ);
