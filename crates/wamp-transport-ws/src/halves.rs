@@ -122,3 +122,22 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteSide<S> {
         self.stream().poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_is_split_without_a_lock() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(matches!(split(tcp), (ReadSide::Tcp(_), WriteSide::Tcp(_))));
+        #[cfg(unix)]
+        {
+            let (unix, _) = UnixStream::pair().unwrap();
+            assert!(matches!(split(unix), (ReadSide::Unix(_), WriteSide::Unix(_))));
+        }
+        let (other, _) = tokio::io::duplex(1);
+        assert!(matches!(split(other), (ReadSide::Joint(_), WriteSide::Joint(_))));
+    }
+}

@@ -108,3 +108,6 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<S>
         poll_fn(|cx| self.poll_close(cx)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;
