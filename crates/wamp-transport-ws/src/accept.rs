@@ -8,11 +8,10 @@ use tungstenite::error::{Error, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request, create_response, write_response};
 use tungstenite::http::{HeaderMap, HeaderValue, StatusCode, header};
-use tungstenite::protocol::Role;
 use wamp_proto::Serializer;
 
 use crate::error::{HandshakeError, names};
-use crate::{Config, WebSocket, head};
+use crate::{Config, Role, WebSocket, head};
 
 /// Answers the client at the other end of a stream. A client that is refused has been told why.
 ///

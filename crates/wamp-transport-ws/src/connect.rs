@@ -8,11 +8,10 @@ use tungstenite::handshake::client::{Response, generate_request};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use tungstenite::protocol::Role;
 use wamp_proto::Serializer;
 
 use crate::error::{HandshakeError, names};
-use crate::{Config, WebSocket, head};
+use crate::{Config, Role, WebSocket, head};
 
 /// So much of the text of a refusal is read.
 const MAX_REFUSAL: usize = 1024;

@@ -1,15 +1,18 @@
 //! WAMP over WebSocket (Basic Profile, *WebSocket Transport*), on TCP or any other stream of octets.
 //!
 //! [`connect`] and [`accept`] do the opening handshake, in which the subprotocol names the serializer, and
-//! give a [`WebSocket`], a [`Transport`]. The protocol itself is done by `tungstenite`, of which nothing
-//! shows. Nothing here limits the time: whoever waits for a peer sets a timeout around it.
+//! give a [`WebSocket`], a [`Transport`]. Nothing here limits the time: whoever waits for a peer sets a
+//! timeout around it.
+//!
+//! The handshake is done by `tungstenite`, of which nothing shows. The frames are our own, RFC 6455 without
+//! extensions, because they are the path of every message: many messages are cut out of one read and written
+//! in one go, their payloads are slices of what was read, the two halves hardly ever meet, and a connection
+//! on which nothing happens holds no buffer.
 //!
 //! * A message longer than 64 KiB leaves in fragments, so that a PONG never waits behind a long message and
 //!   no buffer gets long. Fragments of the peer are put together.
 //! * A PING of the peer is answered inside, also while nobody writes; it never comes out of a read.
-//! * A single frame of the peer reserves address space for the length that it announces, at most
-//!   [`set_max_receive`](wamp_transport::ReadHalf::set_max_receive); memory is used as octets come. The
-//!   space is kept for later frames.
+//! * Memory is taken for octets that have come, not for a length that was announced.
 //!
 //! ```
 //! use wamp_proto::Serializer;
@@ -37,17 +40,24 @@
 //! ```
 
 mod accept;
+mod assemble;
+mod close;
 mod connect;
 mod error;
+mod frame;
+mod halves;
 mod head;
+#[cfg(test)]
+mod oracle;
 mod read;
 mod shared;
-mod stream;
+mod stage;
 mod write;
+
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tungstenite::protocol::{Role, WebSocketConfig};
 use wamp_proto::Serializer;
 use wamp_transport::Transport;
 
@@ -57,6 +67,7 @@ pub use error::HandshakeError;
 pub use read::Reader;
 pub use write::Writer;
 
+use assemble::Assembler;
 use shared::Shared;
 
 /// What this end wants of a connection.
@@ -78,26 +89,30 @@ impl Default for Config {
     }
 }
 
+/// Which end of a connection this is. A client masks its frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Client,
+    Server,
+}
+
 /// A WebSocket connection after its handshake.
 #[derive(Debug)]
 pub struct WebSocket<S> {
-    shared: Shared<S>,
+    stream: S,
+    role: Role,
     serializer: Serializer,
     max_send: usize,
+    assembler: Assembler,
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WebSocket<S> {
     /// A connection whose handshake is over, and what has been read beyond it.
     fn new(stream: S, read: BytesMut, role: Role, serializer: Serializer, config: &Config) -> Self {
-        // A read asks for the whole read buffer, and clears that much memory before; it is also what an idle
-        // connection holds. What is written collects in a buffer that may hold one frame beyond its target.
-        let limits = WebSocketConfig::default()
-            .read_buffer_size(16 * 1024)
-            .write_buffer_size(32 * 1024)
-            .max_write_buffer_size(256 * 1024)
-            .max_message_size(Some(config.max_receive))
-            .max_frame_size(Some(config.max_receive));
-        Self { shared: Shared::new(stream, read, role, limits), serializer, max_send: config.max_send }
+        // A copy, for otherwise the buffer of the handshake would live on.
+        let read = BytesMut::from(&read[..]);
+        let assembler = Assembler::new(role, serializer.is_text(), config.max_receive, read);
+        Self { stream, role, serializer, max_send: config.max_send, assembler }
     }
 }
 
@@ -115,7 +130,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for WebSocket
     }
 
     fn split(self) -> (Reader<S>, Writer<S>) {
-        let text = self.serializer.is_text();
-        (Reader::new(self.shared.clone(), text), Writer::new(self.shared, text))
+        let (read, write) = halves::split(self.stream);
+        let shared = Arc::new(Shared::new(write, self.role));
+        (Reader::new(read, shared.clone(), self.assembler), Writer::new(shared, self.serializer.is_text()))
     }
 }

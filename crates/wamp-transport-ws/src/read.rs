@@ -1,126 +1,173 @@
 //! Messages out of a connection.
 
-use std::future::poll_fn;
-use std::io::{self, Read};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite};
-use tungstenite::Message;
-use tungstenite::error::{CapacityError, Error, ProtocolError};
-use tungstenite::protocol::frame::coding::CloseCode;
+use bytes::BufMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use wamp_transport::{Incoming, ReadError, ReadHalf};
 
-use crate::shared::{Shared, Socket, io_error};
-use crate::stream::{Task, would_block};
+use crate::assemble::{Assembler, Item};
+use crate::close::Fault;
+use crate::halves::{ReadSide, WriteSide};
+use crate::shared::{Shared, Task};
 
 /// No more messages than this come out of one call.
 const MAX_MESSAGES: usize = 256;
+
+/// A read asks for this much at first, and after reads that brought little.
+const SMALL_READ: usize = 4 * 1024;
+
+/// A read asks for this much after reads that brought all they had asked for.
+const LARGE_READ: usize = 64 * 1024;
 
 /// What nobody wants is read in pieces of this size.
 const DISCARDED: usize = 4 * 1024;
 
 /// The receiving half of a [`WebSocket`](crate::WebSocket).
+///
+/// A message is a slice of the buffer that it was read into, of up to 64 KiB and shared with others; one that
+/// is longer, or came in fragments, has its own. While nothing comes the reader holds no buffer beyond what
+/// has come of an unfinished message.
 #[derive(Debug)]
 pub struct Reader<S> {
-    shared: Shared<S>,
-    /// Whether messages are text.
-    text: bool,
+    stream: ReadSide<S>,
+    shared: Arc<Shared<WriteSide<S>>>,
+    assembler: Assembler,
+    /// How much a read asks for.
+    piece: usize,
+    /// The last read brought all it had asked for, which was not much, so there may be more.
+    more: bool,
+    /// Answers to the peer may be waiting.
+    answering: bool,
     /// How it ended, after the messages before that.
     end: Option<ReadError>,
     ended: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
-    pub(crate) fn new(shared: Shared<S>, text: bool) -> Self {
-        Self { shared, text, end: None, ended: false }
+    pub(crate) fn new(stream: ReadSide<S>, shared: Arc<Shared<WriteSide<S>>>, assembler: Assembler) -> Self {
+        let (piece, more, answering, end, ended) = (SMALL_READ, false, false, None, false);
+        Self { stream, shared, assembler, piece, more, answering, end, ended }
     }
 
     /// Takes one message and all that have come completely by then.
     fn poll(&mut self, cx: &mut Context<'_>, into: &mut Vec<Incoming>) -> Poll<Result<(), ReadError>> {
         let before = into.len();
-        if !self.ended {
-            let mut socket = self.shared.enter(Task::Reader, cx.waker());
-            while into.len() - before < MAX_MESSAGES {
-                match next(&mut socket, self.text) {
-                    Ok(Some(item)) => into.push(item),
-                    Ok(None) if into.len() == before => return Poll::Pending,
-                    Ok(None) => break,
-                    Err(end) => {
-                        (self.ended, self.end) = (true, Some(end));
-                        break;
-                    }
-                }
-                // The rest of what has been read, but no further read.
-                socket.ws.get_mut().paused = true;
+        let mut pending = false;
+        while let Some(missing) = self.cut(into, before + MAX_MESSAGES) {
+            if into.len() > before && !self.more {
+                break;
             }
-            socket.ws.get_mut().paused = false;
+            if self.poll_fill(cx, missing).is_pending() {
+                pending = into.len() == before;
+                break;
+            }
+        }
+        self.answer(cx);
+        if pending {
+            self.assembler.rest();
+            return Poll::Pending;
         }
         if into.len() > before {
             return Poll::Ready(Ok(()));
         }
         Poll::Ready(Err(self.end.take().unwrap_or(ReadError::Closed)))
     }
-}
 
-/// The next message, if there is one. Answers what `tungstenite` answers by itself.
-fn next<S>(socket: &mut Socket<S>, text: bool) -> Result<Option<Incoming>, ReadError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    loop {
-        match socket.ws.read() {
-            Ok(Message::Text(message)) if text => return Ok(Some(Incoming::Message(message.into()))),
-            Ok(Message::Binary(message)) if !text => return Ok(Some(Incoming::Message(message))),
-            Ok(Message::Text(_)) => {
-                socket.code = CloseCode::Unsupported;
-                return Err(ReadError::Violation("a text frame, with a binary serializer".into()));
+    /// Moves what is complete out of the buffer, up to so many items in all. Says how much is missing of what
+    /// comes next, if that is what it takes to go on.
+    fn cut(&mut self, into: &mut Vec<Incoming>, most: usize) -> Option<usize> {
+        while !self.ended && into.len() < most {
+            match self.assembler.next() {
+                Ok(Item::Message(message)) => into.push(Incoming::Message(message)),
+                Ok(Item::Pong(payload)) => into.push(Incoming::Pong(payload)),
+                Ok(Item::Ping(payload)) => {
+                    self.answering = true;
+                    self.shared.lock().pong(&payload);
+                }
+                Ok(Item::Missing(octets)) => return Some(octets),
+                Ok(Item::Close(code)) => {
+                    self.answering = true;
+                    self.shared.lock().close(code);
+                    self.end(ReadError::Closed);
+                }
+                Err(Fault { code, error }) => {
+                    self.shared.lock().code = code;
+                    self.end(error);
+                }
             }
-            Ok(Message::Binary(_)) => {
-                socket.code = CloseCode::Unsupported;
-                return Err(ReadError::Violation("a binary frame, with JSON".into()));
+        }
+        None
+    }
+
+    /// Reads once.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, missing: usize) -> Poll<()> {
+        // With what is there already no more than a piece, so that the same buffer will do again.
+        let room = self.piece.saturating_sub(self.assembler.buffer.len()).max(SMALL_READ);
+        let room = room.max(missing.min(LARGE_READ));
+        self.assembler.buffer.reserve(room);
+        let mut buffer = (&mut self.assembler.buffer).limit(room);
+        let came = match pin!(self.stream.read_buf(&mut buffer)).poll(cx) {
+            Poll::Ready(Ok(came)) => came,
+            Poll::Ready(Err(error)) => {
+                self.end(error.into());
+                return Poll::Ready(());
             }
-            Ok(Message::Pong(payload)) => return Ok(Some(Incoming::Pong(payload))),
-            // The next call of `read` sends the answer.
-            Ok(Message::Ping(_)) | Ok(Message::Frame(_)) => {}
-            Ok(Message::Close(_)) => {
-                // The answer to it, as far as there is room for it.
-                let _ = socket.ws.flush();
-                return Err(ReadError::Closed);
+            Poll::Pending => {
+                self.more = false;
+                return Poll::Pending;
             }
-            Err(e) if would_block(&e) => return Ok(None),
-            Err(e) => {
-                let (code, end) = end(e);
-                socket.code = code;
-                return Err(end);
-            }
+        };
+        if came == 0 {
+            // Without a closing frame, but there is no point in telling the peer.
+            self.shared.lock().closed = true;
+            self.end(ReadError::Closed);
+        }
+        let full = came == room;
+        // A call that has brought a large piece goes no further: its buffer is to be used again.
+        self.more = full && self.piece < LARGE_READ;
+        if full {
+            self.piece = (self.piece * 2).min(LARGE_READ);
+        } else if came < self.piece / 4 {
+            self.piece = (self.piece / 2).max(SMALL_READ);
+        }
+        Poll::Ready(())
+    }
+
+    /// Sends the answers to PING and CLOSE, as far as there is room for them.
+    fn answer(&mut self, cx: &mut Context<'_>) {
+        if self.answering {
+            // If the connection is broken, whoever reads or writes next will see it.
+            self.answering = self.shared.enter(Task::Reader, cx.waker()).poll_flush().is_pending();
         }
     }
-}
 
-/// How the connection ends, and what to say to the peer.
-fn end(error: Error) -> (CloseCode, ReadError) {
-    match error {
-        Error::ConnectionClosed
-        | Error::AlreadyClosed
-        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-            (CloseCode::Normal, ReadError::Closed)
+    fn end(&mut self, error: ReadError) {
+        (self.ended, self.end) = (true, Some(error));
+        self.assembler.clear();
+    }
+
+    /// Throws away what comes.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut octets = [0; DISCARDED];
+            let mut octets = ReadBuf::new(&mut octets);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut octets) {
+                Poll::Ready(Ok(())) if !octets.filled().is_empty() => {}
+                end => return end,
+            }
         }
-        Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
-            (CloseCode::Size, ReadError::TooLarge { length: size, limit: max_size })
-        }
-        Error::Utf8(_) => (CloseCode::Invalid, ReadError::Violation("a text frame that is not UTF-8".into())),
-        Error::Protocol(e) => (CloseCode::Protocol, ReadError::Violation(e.to_string())),
-        e => (CloseCode::Normal, ReadError::Io(io_error(e))),
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ReadHalf for Reader<S> {
     /// For the frames that have not begun yet.
     fn set_max_receive(&mut self, octets: usize) {
-        self.shared.lock().ws.set_config(|config| {
-            config.max_message_size = Some(octets);
-            config.max_frame_size = Some(octets);
-        });
+        self.assembler.max_receive = octets;
     }
 
     async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
@@ -128,18 +175,12 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ReadHalf for Reader<S> 
     }
 
     async fn discard(&mut self) {
-        // Octets now, no frames: `tungstenite` reads no further after an error.
-        let mut octets = [0; DISCARDED];
-        poll_fn(|cx| {
-            let mut socket = self.shared.enter(Task::Reader, cx.waker());
-            loop {
-                match socket.ws.get_mut().read(&mut octets) {
-                    Ok(1..) => {}
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
-                    Ok(0) | Err(_) => return Poll::Ready(()),
-                }
-            }
-        })
-        .await;
+        // Octets now, no frames: what stands in front may be one that cannot be read.
+        self.assembler.clear();
+        // However it ends, it is over.
+        let _ = poll_fn(|cx| self.poll_discard(cx)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,64 +1,173 @@
-//! The connection that the two halves share.
+//! What the two halves share: the outgoing side of the connection.
+//!
+//! The reader comes here only to answer a PING or a CLOSE, which has to be possible while nobody writes and
+//! in the middle of a long message; so the writer's lock is hardly ever contended. Whoever has something
+//! staged sends all that is staged. A stream remembers one waker for writing, so both tasks stand behind it.
 
-use std::io;
-use std::sync::atomic::AtomicU64;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Context, Poll, Wake, Waker, ready};
 
-use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
 
-use crate::stream::{Polled, Task};
+use crate::frame::{MAX_CONTROL, Opcode};
+use crate::stage::Staged;
+use crate::{Role, close};
 
-/// The connection, behind a lock that nobody holds while waiting.
+/// How many pieces one write hands over at most.
+const SLICES: usize = 64;
+
+/// When so many octets of answers to PINGs are staged, only the last PING that came is still to be answered
+/// (RFC 6455, 5.5.3).
+const MAX_ANSWERS: usize = 4 * 1024;
+
+/// The outgoing side, behind a lock that nobody holds while waiting.
 #[derive(Debug)]
-pub(crate) struct Shared<S> {
-    socket: Arc<Mutex<Socket<S>>>,
+pub(crate) struct Shared<W> {
+    out: Mutex<Out<W>>,
+    waiting: Arc<Waiting>,
+}
+
+/// The outgoing side.
+#[derive(Debug)]
+pub(crate) struct Out<W> {
+    stream: W,
+    pub(crate) staged: Staged,
     /// How many octets the stream has taken.
-    pub(crate) accepted: Arc<AtomicU64>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Socket<S> {
-    pub(crate) ws: WebSocket<Polled<S>>,
+    pub(crate) accepted: u64,
+    /// Something was written and has not been flushed.
+    dirty: bool,
     /// What to say when closing.
-    pub(crate) code: CloseCode,
+    pub(crate) code: u16,
+    /// Nothing may be staged any more.
+    pub(crate) closed: bool,
+    /// Octets of answers to PINGs since nothing was staged.
+    answers: usize,
+    /// The last PING, if it is not answered.
+    unanswered: Option<Bytes>,
+    /// Wakes whoever is waiting.
+    waker: Waker,
 }
 
-impl<S> Clone for Shared<S> {
-    fn clone(&self) -> Self {
-        Self { socket: self.socket.clone(), accepted: self.accepted.clone() }
+/// Who waits for room to write.
+#[derive(Debug, Default)]
+struct Waiting {
+    tasks: Mutex<[Option<Waker>; 2]>,
+}
+
+/// A task that writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Task {
+    Reader,
+    Writer,
+}
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.into_iter().flatten().for_each(Waker::wake);
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
-    pub(crate) fn new(stream: S, read: BytesMut, role: Role, limits: WebSocketConfig) -> Self {
-        let accepted = Arc::<AtomicU64>::default();
-        let stream = Polled::new(stream, read, accepted.clone());
-        // Not `from_partially_read`, whose buffer would forget how large it is meant to be.
-        let ws = WebSocket::from_raw_socket(stream, role, Some(limits));
-        Self { socket: Arc::new(Mutex::new(Socket { ws, code: CloseCode::Normal })), accepted }
+impl<W: AsyncWrite + Unpin> Shared<W> {
+    pub(crate) fn new(stream: W, role: Role) -> Self {
+        let waiting = Arc::<Waiting>::default();
+        let out = Out {
+            staged: Staged::new(role, stream.is_write_vectored()),
+            stream,
+            accepted: 0,
+            dirty: false,
+            code: close::NORMAL,
+            closed: false,
+            answers: 0,
+            unanswered: None,
+            waker: waiting.clone().into(),
+        };
+        Self { out: Mutex::new(out), waiting }
     }
 
-    /// Takes the lock for calls of a task, which is woken when they can go on.
-    pub(crate) fn enter(&self, task: Task, waker: &Waker) -> MutexGuard<'_, Socket<S>> {
-        let mut socket = self.lock();
-        socket.ws.get_mut().enter(task, waker);
-        socket
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Out<W>> {
+        // Were a stream to panic, it would be broken at worst; that is an error later on.
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Socket<S>> {
-        // Were tungstenite to panic, the stream would be broken at worst; that is an error later on.
-        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes the lock for a task, which is woken when what it polls can go on.
+    pub(crate) fn enter(&self, task: Task, waker: &Waker) -> MutexGuard<'_, Out<W>> {
+        // Nothing here panics, so the two slots are what they are.
+        let mut tasks = self.waiting.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut tasks[task as usize] {
+            Some(known) => known.clone_from(waker),
+            slot => *slot = Some(waker.clone()),
+        }
+        drop(tasks);
+        self.lock()
     }
 }
 
-/// The end of the connection, if this error is no more than that.
-pub(crate) fn io_error(error: tungstenite::Error) -> io::Error {
-    match error {
-        tungstenite::Error::Io(e) => e,
-        e => io::Error::other(e),
+impl<W: AsyncWrite + Unpin> Out<W> {
+    /// Answers a PING.
+    pub(crate) fn pong(&mut self, payload: &[u8]) {
+        if self.closed {
+            return;
+        }
+        if self.answers > MAX_ANSWERS {
+            self.unanswered = Some(Bytes::copy_from_slice(&payload[..payload.len().min(MAX_CONTROL)]));
+        } else {
+            let before = self.staged.octets();
+            self.staged.control(Opcode::Pong, payload);
+            self.answers += self.staged.octets() - before;
+        }
+    }
+
+    /// Says goodbye, unless that has been said. Nothing is staged from now on.
+    pub(crate) fn close(&mut self, code: Option<u16>) {
+        if !std::mem::replace(&mut self.closed, true) {
+            let code = code.map(u16::to_be_bytes);
+            self.staged.control(Opcode::Close, code.as_ref().map_or(&[], |code| &code[..]));
+        }
+    }
+
+    /// Sends what is staged.
+    pub(crate) fn poll_send(&mut self) -> Poll<io::Result<()>> {
+        loop {
+            while self.staged.octets() > 0 {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let filled = self.staged.slices(&mut slices);
+                let (stream, mut cx) = (Pin::new(&mut self.stream), Context::from_waker(&self.waker));
+                match ready!(stream.poll_write_vectored(&mut cx, &slices[..filled]))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    octets => {
+                        self.staged.advance(octets);
+                        self.accepted += octets as u64;
+                        self.dirty = true;
+                    }
+                }
+            }
+            self.answers = 0;
+            match self.unanswered.take() {
+                Some(payload) => self.pong(&payload),
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Sends what is staged, all the way to the peer.
+    pub(crate) fn poll_flush(&mut self) -> Poll<io::Result<()>> {
+        ready!(self.poll_send())?;
+        self.staged.rest();
+        if self.dirty {
+            let mut cx = Context::from_waker(&self.waker);
+            ready!(Pin::new(&mut self.stream).poll_flush(&mut cx))?;
+            self.dirty = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says that nothing more comes.
+    pub(crate) fn poll_shutdown(&mut self) -> Poll<io::Result<()>> {
+        let mut cx = Context::from_waker(&self.waker);
+        Pin::new(&mut self.stream).poll_shutdown(&mut cx)
     }
 }

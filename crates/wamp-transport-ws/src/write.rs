@@ -1,156 +1,95 @@
 //! Batches into a connection.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tungstenite::Message;
-use tungstenite::error::{Error, ProtocolError};
-use tungstenite::protocol::CloseFrame;
-use tungstenite::protocol::frame::Frame;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
-use wamp_transport::{Batch, Control, Outgoing, WriteError, WriteHalf};
+use wamp_transport::{Batch, Control, WriteError, WriteHalf};
 
-use crate::shared::{Shared, io_error};
-use crate::stream::{Task, would_block};
+use crate::frame::Opcode;
+use crate::halves::WriteSide;
+use crate::shared::{Shared, Task};
+use crate::stage::Staged;
 
 /// A longer message leaves in fragments of at most this many octets, which is what a 16-bit length says.
 const MAX_FRAME: usize = 0xffff;
 
-/// What a PING or PONG may carry (RFC 6455, 5.5).
-const MAX_CONTROL: usize = 125;
+/// Once this much is staged no further message is; what is longer than a frame leaves bit by bit.
+const STAGED: usize = 64 * 1024;
+
+/// Only when no more than this is left of it.
+const REFILL: usize = 8 * 1024;
 
 /// The sending half of a [`WebSocket`](crate::WebSocket).
 ///
 /// A PING or PONG of a batch is cut to 125 octets, which is all that WebSocket allows.
 #[derive(Debug)]
 pub struct Writer<S> {
-    shared: Shared<S>,
+    shared: Arc<Shared<WriteSide<S>>>,
     /// Text or binary.
-    kind: Data,
-    /// What is left of a message that leaves in fragments.
-    fragments: VecDeque<Frame>,
-    /// What has been handed over has to go before anything else is.
-    blocked: bool,
-    closing: bool,
+    kind: Opcode,
+    /// So much of the message in front of the batch is staged already.
+    begun: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Writer<S> {
-    pub(crate) fn new(shared: Shared<S>, text: bool) -> Self {
-        let kind = if text { Data::Text } else { Data::Binary };
-        Self { shared, kind, fragments: VecDeque::new(), blocked: false, closing: false }
-    }
-
-    /// What goes next: PINGs and PONGs, also between the fragments of a message, then messages.
-    fn next(&mut self, batch: &mut Batch) -> Option<Frame> {
-        let cut = |payload: Bytes| payload.slice(..payload.len().min(MAX_CONTROL));
-        match batch.pop_control() {
-            Some(Control::Ping(payload)) => return Some(Frame::ping(cut(payload))),
-            Some(Control::Pong(payload)) => return Some(Frame::pong(cut(payload))),
-            None => {}
-        }
-        if let Some(fragment) = self.fragments.pop_front() {
-            return Some(fragment);
-        }
-        let message = batch.front()?;
-        let frame = if message.octets() <= MAX_FRAME {
-            let mut octets = Vec::new();
-            message.copy_to(&mut octets);
-            Frame::message(octets, OpCode::Data(self.kind), true)
-        } else {
-            self.fragments = fragments(message, self.kind);
-            self.fragments.pop_front()?
-        };
-        batch.pop_front();
-        Some(frame)
+    pub(crate) fn new(shared: Arc<Shared<WriteSide<S>>>, text: bool) -> Self {
+        let kind = if text { Opcode::Text } else { Opcode::Binary };
+        Self { shared, kind, begun: 0 }
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, batch: &mut Batch) -> Poll<Result<(), WriteError>> {
+        let mut out = self.shared.enter(Task::Writer, cx.waker());
         loop {
-            if self.blocked {
-                let mut socket = self.shared.enter(Task::Writer, cx.waker());
-                match socket.ws.flush() {
-                    Ok(()) => self.blocked = false,
-                    Err(e) if would_block(&e) => return Poll::Pending,
-                    Err(e) => return Poll::Ready(Err(end(e))),
-                }
+            if out.closed {
+                // The peer's closing frame is answered, if there is room for that.
+                let _ = out.poll_flush();
+                return Poll::Ready(Err(WriteError::Closed));
             }
-            let Some(frame) = self.next(batch) else { break };
-            let mut socket = self.shared.enter(Task::Writer, cx.waker());
-            match socket.ws.write(Message::Frame(frame)) {
-                Ok(()) => {}
-                // It has been taken.
-                Err(e) if would_block(&e) => self.blocked = true,
-                // It has not.
-                Err(Error::WriteBufferFull(message)) => {
-                    if let Message::Frame(frame) = *message {
-                        self.fragments.push_front(frame);
-                    }
-                    self.blocked = true;
-                }
-                Err(e) => return Poll::Ready(Err(end(e))),
+            if out.staged.octets() <= REFILL {
+                stage(&mut out.staged, batch, self.kind, &mut self.begun);
             }
-        }
-        let mut socket = self.shared.enter(Task::Writer, cx.waker());
-        match socket.ws.flush() {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(e) if would_block(&e) => {
-                self.blocked = true;
-                Poll::Pending
+            if batch.is_empty() {
+                return out.poll_flush().map_err(WriteError::Io);
             }
-            Err(e) => Poll::Ready(Err(end(e))),
+            ready!(out.poll_send())?;
         }
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut socket = self.shared.enter(Task::Writer, cx.waker());
-        let closed = if self.closing {
-            socket.ws.flush()
-        } else {
-            self.closing = true;
-            let code = socket.code;
-            socket.ws.close(Some(CloseFrame { code, reason: "".into() }))
-        };
-        match closed {
-            Err(e) if would_block(&e) => return Poll::Pending,
-            // There is nobody to tell if the connection is broken already.
-            Ok(()) | Err(_) => {}
-        }
-        match socket.ws.get_mut().shutdown() {
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Poll::Pending,
-            Ok(()) | Err(_) => Poll::Ready(()),
-        }
+        let mut out = self.shared.enter(Task::Writer, cx.waker());
+        let code = out.code;
+        out.close(Some(code));
+        // There is nobody to tell if the connection is broken already.
+        let _ = ready!(out.poll_flush());
+        out.poll_shutdown().map(|_| ())
     }
 }
 
-/// The frames of a long message. Its payload is not copied.
-fn fragments(message: Outgoing<'_>, kind: Data) -> VecDeque<Frame> {
-    let pieces =
-        [Bytes::copy_from_slice(message.head), message.payload.clone(), Bytes::copy_from_slice(message.end)];
-    let mut frames = VecDeque::new();
-    for mut piece in pieces {
-        while !piece.is_empty() {
-            let fragment = piece.split_to(piece.len().min(MAX_FRAME));
-            let kind = if frames.is_empty() { kind } else { Data::Continue };
-            frames.push_back(Frame::message(fragment, OpCode::Data(kind), false));
+/// Moves out of the batch what goes next: PINGs and PONGs, also between the fragments of a message, then
+/// messages. So much of the message in front has `begun` to leave.
+fn stage(staged: &mut Staged, batch: &mut Batch, kind: Opcode, begun: &mut usize) {
+    while let Some(control) = batch.pop_control() {
+        match control {
+            Control::Ping(payload) => staged.control(Opcode::Ping, &payload),
+            Control::Pong(payload) => staged.control(Opcode::Pong, &payload),
         }
     }
-    if let Some(last) = frames.back_mut() {
-        last.header_mut().is_final = true;
+    if batch.front().is_some_and(|message| message.payload.is_empty()) {
+        staged.reserve(batch.len().min(STAGED / 16), batch.octets().min(STAGED));
     }
-    frames
-}
-
-/// How the connection ends for a writer.
-fn end(error: Error) -> WriteError {
-    match error {
-        Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(ProtocolError::SendAfterClosing) => {
-            WriteError::Closed
+    while staged.octets() < STAGED {
+        let Some(message) = batch.front() else { break };
+        let octets = message.octets();
+        let opcode = if *begun == 0 { kind } else { Opcode::Continue };
+        let end = octets.min(*begun + MAX_FRAME);
+        staged.data(opcode, end == octets, &message, *begun..end);
+        *begun = end;
+        if end == octets {
+            batch.pop_front();
+            *begun = 0;
         }
-        e => WriteError::Io(io_error(e)),
     }
 }
 
@@ -160,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<S>
     }
 
     fn accepted(&self) -> u64 {
-        self.shared.accepted.load(Ordering::Relaxed)
+        self.shared.lock().accepted
     }
 
     /// Sends the closing frame and says that nothing more comes. The peer's own closing frame is there for the
@@ -169,3 +108,6 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<S>
         poll_fn(|cx| self.poll_close(cx)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! Messages out of octets, without I/O.
+//!
+//! A frame that is a message by itself and not long is unmasked where it lies and becomes a slice of the
+//! buffer. The payload of any other, a fragment or a long one, is moved out of the buffer as it comes; so the
+//! buffer never has to be long, and no memory is taken for a length that was only announced.
+//!
+//! ```text
+//!         +-- whole, up to 64 KiB ------------------------> slice ---+
+//! buffer -+                                                          +-> UTF-8 if text -> Item::Message
+//!         +-- fragment, or longer: piece by piece -> message -- FIN -+
+//! ```
+
+use bytes::{Buf, Bytes, BytesMut};
+use wamp_transport::ReadError;
+
+use crate::Role;
+use crate::close::{self, Fault};
+use crate::frame::{Header, Mask, Opcode, apply_mask};
+
+/// A longer frame is not waited for in the buffer.
+const MAX_WHOLE: usize = 64 * 1024;
+
+/// What of an unfinished frame is not worth the buffer that it came in.
+const SMALL_REST: usize = 4 * 1024;
+
+/// Turns what came into messages.
+#[derive(Debug)]
+pub(crate) struct Assembler {
+    role: Role,
+    /// Whether messages are text.
+    text: bool,
+    pub(crate) max_receive: usize,
+    /// What has come and has not been looked at yet. The reader appends to it.
+    pub(crate) buffer: BytesMut,
+    /// The frame whose payload is being moved into `message`.
+    flowing: Option<Flowing>,
+    /// What there is of a message that is no slice of the buffer.
+    message: Vec<u8>,
+    /// There is one, if only its header.
+    in_message: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flowing {
+    fin: bool,
+    /// So much of the payload is still to come.
+    left: usize,
+    /// The mask as it is for the next octet.
+    mask: Mask,
+}
+
+/// What is in front of the buffer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    Message(Bytes),
+    Ping(Bytes),
+    Pong(Bytes),
+    /// The peer closes the connection, with this code.
+    Close(Option<u16>),
+    /// Nothing that is complete; so many octets are missing, or 0 where that is not known.
+    Missing(usize),
+}
+
+impl Assembler {
+    pub(crate) fn new(role: Role, text: bool, max_receive: usize, buffer: BytesMut) -> Self {
+        Self { role, text, max_receive, buffer, flowing: None, message: Vec::new(), in_message: false }
+    }
+
+    /// Takes the next item out of the buffer.
+    pub(crate) fn next(&mut self) -> Result<Item, Fault> {
+        loop {
+            if let Some(flowing) = self.flowing {
+                let left = self.flow(flowing);
+                if left > 0 {
+                    return Ok(Item::Missing(left));
+                }
+                self.flowing = None;
+                if flowing.fin {
+                    self.in_message = false;
+                    let message = std::mem::take(&mut self.message);
+                    return self.checked(message.into());
+                }
+            }
+            let header = Header::parse(&self.buffer).map_err(|what| Fault::new(close::PROTOCOL, what))?;
+            let Some((header, begin)) = header else { return Ok(Item::Missing(0)) };
+            let length = self.check(&header)?;
+            let is_message = header.fin && header.opcode != Opcode::Continue;
+            if is_message && length <= MAX_WHOLE {
+                let total = begin + length;
+                if self.buffer.len() < total {
+                    return Ok(Item::Missing(total - self.buffer.len()));
+                }
+                if let Some(mask) = header.mask {
+                    apply_mask(&mut self.buffer[begin..total], mask);
+                }
+                let mut payload = self.buffer.split_to(total).freeze();
+                payload.advance(begin);
+                return match header.opcode {
+                    Opcode::Ping => Ok(Item::Ping(payload)),
+                    Opcode::Pong => Ok(Item::Pong(payload)),
+                    Opcode::Close => Ok(Item::Close(close::code(&payload)?)),
+                    _ => self.checked(payload),
+                };
+            }
+            self.buffer.advance(begin);
+            self.in_message = true;
+            let mask = header.mask.unwrap_or_default();
+            self.flowing = Some(Flowing { fin: header.fin, left: length, mask });
+        }
+    }
+
+    /// What a header must be here (RFC 6455, 5.1, 5.4 and 5.6); and the length.
+    #[inline]
+    fn check(&self, header: &Header) -> Result<usize, Fault> {
+        let violation = |what| Err(Fault::new(close::PROTOCOL, what));
+        match (self.role, header.mask) {
+            (Role::Server, None) => return violation("a frame of a client without a mask"),
+            (Role::Client, Some(_)) => return violation("a frame of a server with a mask"),
+            _ => {}
+        }
+        match header.opcode {
+            Opcode::Close | Opcode::Ping | Opcode::Pong => return Ok(header.length as usize),
+            Opcode::Continue if !self.in_message => return violation("a fragment of no message"),
+            Opcode::Text | Opcode::Binary if self.in_message => {
+                return violation("a message in the middle of another one");
+            }
+            Opcode::Text if !self.text => {
+                return Err(Fault::new(close::UNSUPPORTED, "a text frame, with a binary serializer"));
+            }
+            Opcode::Binary if self.text => {
+                return Err(Fault::new(close::UNSUPPORTED, "a binary frame, with JSON"));
+            }
+            _ => {}
+        }
+        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+        let sum = self.message.len().saturating_add(length);
+        if sum > self.max_receive {
+            let error = ReadError::TooLarge { length: sum, limit: self.max_receive };
+            return Err(Fault { code: close::SIZE, error });
+        }
+        if header.length >> 63 != 0 {
+            return violation("a length of 64 bits");
+        }
+        Ok(length)
+    }
+
+    /// Moves what is there of a payload; says how much is missing.
+    fn flow(&mut self, Flowing { fin, left, mut mask }: Flowing) -> usize {
+        let octets = left.min(self.buffer.len());
+        let before = self.message.len();
+        let wanted = before + octets;
+        if wanted > self.message.capacity() {
+            // Twice what has come, so that moving it is rare; but not beyond a known end.
+            let twice = before * 2;
+            let goal = if fin { twice.min(before + left) } else { twice };
+            self.message.reserve_exact(goal.max(wanted) - before);
+        }
+        self.message.extend_from_slice(&self.buffer[..octets]);
+        if self.role == Role::Server {
+            apply_mask(&mut self.message[before..], mask);
+        }
+        self.buffer.advance(octets);
+        mask.rotate_left(octets % 4);
+        let left = left - octets;
+        self.flowing = Some(Flowing { fin, left, mask });
+        left
+    }
+
+    #[inline]
+    fn checked(&self, message: Bytes) -> Result<Item, Fault> {
+        if self.text && std::str::from_utf8(&message).is_err() {
+            return Err(Fault::new(close::INVALID, "a text frame that is not UTF-8"));
+        }
+        Ok(Item::Message(message))
+    }
+
+    /// Holds no more than what has come.
+    pub(crate) fn rest(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        } else if self.buffer.len() < SMALL_REST {
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        (self.buffer, self.message, self.flowing) = (BytesMut::new(), Vec::new(), None);
+    }
+}
+
+#[cfg(test)]
+mod tests;

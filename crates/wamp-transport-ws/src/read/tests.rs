@@ -1,0 +1,154 @@
+use std::task::Waker;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use wamp_proto::Serializer;
+use wamp_transport::{Batch, Transport, WriteHalf};
+
+use super::*;
+use crate::{Config, Role, WebSocket, Writer};
+
+/// A server's end, and the bare stream of its client.
+fn pair(buffer: usize) -> (DuplexStream, Reader<DuplexStream>, Writer<DuplexStream>) {
+    let (ours, theirs) = duplex(buffer);
+    let config = Config::default();
+    let server = WebSocket::new(theirs, BytesMut::new(), Role::Server, Serializer::Cbor, &config);
+    let (read, write) = server.split();
+    (ours, read, write)
+}
+
+/// Polls once, with nobody to wake and without tokio's budget; then drops the future.
+fn poll<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(tokio::task::coop::unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// A client's frame of spaces.
+fn frame(octets: usize) -> Vec<u8> {
+    let mut frame = vec![0x82];
+    match octets {
+        0..126 => frame.push(0x80 | octets as u8),
+        126..0x1_0000 => {
+            frame.push(0xfe);
+            frame.extend((octets as u16).to_be_bytes());
+        }
+        _ => {
+            frame.push(0xff);
+            frame.extend((octets as u64).to_be_bytes());
+        }
+    }
+    let mask = [1, 2, 3, 4];
+    frame.extend(mask);
+    frame.extend((0..octets).map(|i| b' ' ^ mask[i % 4]));
+    frame
+}
+
+fn spaces(octets: usize) -> Incoming {
+    Incoming::Message(Bytes::from(vec![b' '; octets]))
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
+    /// The octets of memory in all buffers of the connection.
+    fn held(&self) -> usize {
+        self.assembler.buffer.capacity() + self.shared.lock().staged.held()
+    }
+}
+
+/// What a session costs while nothing happens; a task and a socket come on top of it.
+#[tokio::test]
+async fn an_idle_connection_holds_no_buffers_and_little_else() {
+    let (mut client, mut read, mut write) = pair(1 << 20);
+    let mut came = Vec::new();
+    for octets in [16, 1000, 200_000] {
+        client.write_all(&[frame(octets).repeat(3), vec![0x89, 0x80, 0, 0, 0, 0]].concat()).await.unwrap();
+        while came.len() < 3 {
+            read.read(&mut came).await.unwrap();
+        }
+        assert_eq!(came, [spaces(octets), spaces(octets), spaces(octets)]);
+        came.clear();
+        let mut batch = Batch::new();
+        (0..3).for_each(|_| batch.push_octets(&vec![0; octets]));
+        write.write(&mut batch).await.unwrap();
+    }
+    assert!(poll(read.read(&mut came)).is_pending());
+    assert_eq!(read.held(), 0);
+    let fixed = size_of_val(&read) + size_of_val(&write) + size_of::<Shared<WriteSide<DuplexStream>>>();
+    assert!(fixed <= 1024, "{fixed}");
+}
+
+#[tokio::test]
+async fn a_dropped_read_loses_nothing_however_little_comes_at_a_time() {
+    let fragments = [vec![0x02, 0x81, 0, 0, 0, 0, b' '], vec![0x80, 0x81, 0, 0, 0, 0, b' ']];
+    let ping = vec![0x89, 0x82, 0, 0, 0, 0, b'h', b'i'];
+    let octets = [frame(3), fragments[0].clone(), ping, fragments[1].clone(), frame(130), frame(70_000)];
+    let (mut client, mut read, _write) = pair(1);
+    let mut came = Vec::new();
+    for octet in octets.concat() {
+        client.write_all(&[octet]).await.unwrap();
+        let before = came.len();
+        let outcome = poll(read.read(&mut came));
+        assert_eq!(outcome.is_ready(), came.len() > before);
+    }
+    assert!(came == [spaces(3), spaces(2), spaces(130), spaces(70_000)]);
+}
+
+#[tokio::test]
+async fn a_length_that_was_only_announced_allocates_nothing() {
+    for announced in [&frame(1 << 20)[..16], &frame(60_000)[..10]] {
+        let (mut client, mut read, _write) = pair(1024);
+        client.write_all(announced).await.unwrap();
+        assert!(poll(read.read(&mut Vec::new())).is_pending());
+        assert!(read.held() <= 64, "{}", read.held());
+    }
+}
+
+#[tokio::test]
+async fn reads_grow_with_what_comes_and_shrink_again() {
+    let (mut client, mut read, _write) = pair(1 << 20);
+    client.write_all(&frame(1_000).repeat(300)).await.unwrap();
+    let mut came = Vec::new();
+    while came.len() < 300 {
+        assert!(poll(read.read(&mut came)).is_ready());
+    }
+    assert_eq!(read.piece, LARGE_READ);
+    for _ in 0..5 {
+        client.write_all(&frame(1)).await.unwrap();
+        assert!(poll(read.read(&mut came)).is_ready());
+    }
+    assert_eq!(read.piece, SMALL_READ);
+}
+
+#[tokio::test]
+async fn of_too_many_pings_the_last_one_is_answered() {
+    let (mut client, mut read, _write) = pair(8);
+    let ping = |n: u16| [vec![0x89, 0x82, 0, 0, 0, 0], n.to_be_bytes().to_vec()].concat();
+    for n in 0..5000 {
+        for octets in ping(n).chunks(8) {
+            client.write_all(octets).await.unwrap();
+        }
+        assert!(poll(read.read(&mut Vec::new())).is_pending());
+    }
+    assert!(read.held() <= 3 * 4096, "{}", read.held());
+    let mut pongs = Vec::new();
+    let mut octets = [0; 8];
+    while let Poll::Ready(Ok(n @ 1..)) = poll(client.read(&mut octets)) {
+        pongs.extend_from_slice(&octets[..n]);
+        assert!(poll(read.read(&mut Vec::new())).is_pending());
+    }
+    assert_eq!(pongs[..4], [0x8a, 2, 0, 0]);
+    assert_eq!(pongs[pongs.len() - 4..], [[0x8a, 2], 4999_u16.to_be_bytes()].concat());
+    assert!(pongs.len() < 5000, "{}", pongs.len());
+}
+
+#[tokio::test]
+async fn a_close_is_answered_with_its_code_and_ends_everything() {
+    let (mut client, mut read, mut write) = pair(4096);
+    client.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9]).await.unwrap();
+    assert!(matches!(read.read(&mut Vec::new()).await, Err(ReadError::Closed)));
+    let mut batch = Batch::new();
+    batch.push_octets(b"\x01");
+    assert!(write.write(&mut batch).await.is_err());
+    write.close().await;
+    let mut wire = Vec::new();
+    client.read_to_end(&mut wire).await.unwrap();
+    assert_eq!(wire, [0x88, 2, 0x03, 0xe9]);
+}

@@ -1,0 +1,147 @@
+//! Frames on their way out, without I/O.
+//!
+//! Headers and what is short lie packed in one buffer; the payload of a long message stays where it is,
+//! unless it has to be masked. Frames are only ever added whole, so any other frame may come behind.
+//!
+//! ```text
+//! queue   [header|message|header|message|header] [large payload] [header] [large payload]
+//! packed                                                                                 [header|message …
+//! ```
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::ops::Range;
+
+use bytes::{Buf, Bytes, BytesMut};
+use wamp_transport::Outgoing;
+
+use crate::Role;
+use crate::frame::{Header, MAX_CONTROL, Mask, Opcode, apply_mask};
+
+/// A shorter piece of a payload is copied.
+const COPIED_BELOW: usize = 2 * 1024;
+
+/// The header of a message below 64 KiB, with a mask.
+const SHORT_HEADER: usize = 8;
+
+/// Frames, to be written from the front.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    queue: VecDeque<Bytes>,
+    packed: BytesMut,
+    /// The length of all of that.
+    octets: usize,
+    /// Frames have to be masked.
+    masks: bool,
+    /// Payloads are copied.
+    copies: bool,
+}
+
+impl Staged {
+    /// `vectored` is whether several pieces can be written at once.
+    pub(crate) fn new(role: Role, vectored: bool) -> Self {
+        let masks = role == Role::Client;
+        let copies = masks || !vectored;
+        Self { queue: VecDeque::new(), packed: BytesMut::new(), octets: 0, masks, copies }
+    }
+
+    pub(crate) fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// Makes room for so many short messages of so many octets.
+    pub(crate) fn reserve(&mut self, messages: usize, octets: usize) {
+        self.packed.reserve(messages * SHORT_HEADER + octets);
+    }
+
+    /// Adds a control frame, cut to what it may carry.
+    pub(crate) fn control(&mut self, opcode: Opcode, payload: &[u8]) {
+        let payload = &payload[..payload.len().min(MAX_CONTROL)];
+        let (mask, begin) = self.header(true, opcode, payload.len());
+        self.packed.extend_from_slice(payload);
+        self.seal(mask, begin);
+        self.octets += payload.len();
+    }
+
+    /// Adds a frame with a part of a message.
+    pub(crate) fn data(&mut self, opcode: Opcode, fin: bool, message: &Outgoing<'_>, part: Range<usize>) {
+        let (mask, begin) = self.header(fin, opcode, part.len());
+        if message.payload.is_empty() && message.end.is_empty() {
+            self.packed.extend_from_slice(&message.head[part.clone()]);
+        } else {
+            let head = message.head.len();
+            let end = head + message.payload.len();
+            self.packed.extend_from_slice(&message.head[within(&part, 0, head)]);
+            let payload = within(&part, head, end);
+            if self.copies || payload.len() < COPIED_BELOW {
+                self.packed.extend_from_slice(&message.payload[payload]);
+            } else {
+                self.queue.push_back(self.packed.split().freeze());
+                self.queue.push_back(message.payload.slice(payload));
+            }
+            self.packed.extend_from_slice(&message.end[within(&part, end, message.octets())]);
+        }
+        self.seal(mask, begin);
+        self.octets += part.len();
+    }
+
+    /// Adds a header; says which mask it announces, and where its payload begins if that is packed.
+    #[inline]
+    fn header(&mut self, fin: bool, opcode: Opcode, length: usize) -> (Option<Mask>, usize) {
+        // Unforeseeable for whoever chooses the payload (RFC 6455, 5.3 and 10.3).
+        let mask = self.masks.then(rand::random);
+        let before = self.packed.len();
+        Header { fin, opcode, mask, length: length as u64 }.write(&mut self.packed);
+        let begin = self.packed.len();
+        self.octets += begin - before;
+        (mask, begin)
+    }
+
+    #[inline]
+    fn seal(&mut self, mask: Option<Mask>, begin: usize) {
+        // What is masked has been copied, so all of it is packed.
+        if let Some(mask) = mask {
+            apply_mask(&mut self.packed[begin..], mask);
+        }
+    }
+
+    /// Fills in what goes first; says how many slices that makes.
+    pub(crate) fn slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
+        let pieces = self.queue.iter().map(|piece| &piece[..]).chain([&self.packed[..]]);
+        let mut filled = 0;
+        for (slot, piece) in out.iter_mut().zip(pieces.filter(|piece| !piece.is_empty())) {
+            *slot = IoSlice::new(piece);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Removes what has left.
+    pub(crate) fn advance(&mut self, mut octets: usize) {
+        self.octets -= octets;
+        while let Some(piece) = self.queue.front_mut() {
+            if octets < piece.len() {
+                piece.advance(octets);
+                return;
+            }
+            octets -= piece.len();
+            self.queue.pop_front();
+        }
+        self.packed.advance(octets);
+    }
+
+    /// Holds no memory if there is nothing to hold.
+    pub(crate) fn rest(&mut self) {
+        if self.octets == 0 {
+            (self.queue, self.packed) = (VecDeque::new(), BytesMut::new());
+        }
+    }
+}
+
+/// What of `part` is between two places, counted from the first of them.
+fn within(part: &Range<usize>, from: usize, to: usize) -> Range<usize> {
+    part.start.clamp(from, to) - from..part.end.clamp(from, to) - from
+}
+
+#[cfg(test)]
+mod tests;
