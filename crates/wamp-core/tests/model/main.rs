@@ -6,6 +6,7 @@
 
 #![allow(unreachable_pub, reason = "the modules of a test are public to each other")]
 
+mod account;
 mod client;
 mod coverage;
 mod dealer;
@@ -13,6 +14,7 @@ mod defects;
 mod endpoint;
 mod exhaustive;
 mod finish;
+mod flow;
 mod ledger;
 mod ours;
 mod program;
@@ -21,6 +23,7 @@ mod raw;
 mod said;
 mod setup;
 mod shared;
+mod small_credit;
 mod small_worlds;
 mod step;
 mod world;
