@@ -297,6 +297,8 @@ impl Realm {
                 }
                 if more {
                     self.pass(now, key, Stream::Chunks, octets, goes);
+                } else {
+                    self.end_chunks(key);
                 }
             }
             Err(refusal) => {

@@ -123,6 +123,16 @@ impl Realm {
         }
     }
 
+    /// The final chunk has been passed on: nobody waits for credit any more, and nobody is to grant any.
+    pub(super) fn end_chunks(&mut self, key: CallKey) {
+        let upload = self.dealer.calls.get_mut(key).and_then(|call| call.upload.as_deref_mut());
+        let flow = upload.and_then(|upload| upload.flow.take());
+        if let Some((_, deadline)) = flow.and_then(|flow| flow.starved) {
+            self.deadlines.clear(deadline);
+            self.starved -= 1;
+        }
+    }
+
     /// Grants what can be granted, and sees to it that there will be an occasion for more.
     pub(super) fn settle(&mut self, now: Time, key: CallKey, stream: Stream) {
         let Some(credit) = self.config.credit else { return };

@@ -215,6 +215,8 @@ impl Session {
             }
             entry.uploading = more;
             let payload = invocation.payload;
+            let ended = if more { None } else { entry.chunks.take() };
+            self.end_incoming(ended);
             let cost = if more { self.receive(Stream::Chunks(request), octets) } else { 0 };
             let chunk = Event::Chunk { invocation: request, payload, last: !more, cost };
             return self.events.push_back(chunk);

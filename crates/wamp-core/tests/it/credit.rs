@@ -488,3 +488,49 @@ fn a_credit_between_ends_of_which_one_did_not_announce_it_ends_our_session() {
     let abort = net.session(client).poll_transmit().map(|message| json(&message));
     assert!(abort.is_some_and(|abort| abort.contains("CREDIT")));
 }
+
+#[test]
+fn after_the_final_chunk_nobody_waits_for_credit_and_nobody_grants_any() {
+    let mut net = Net::with(small_windows());
+    let callee = net.raw(Serializer::Json, counting(10));
+    let caller = net.raw(Serializer::Json, counting(10));
+    net.say(callee, r#"[64,1,{},"com.myapp.up"]"#);
+    let chunk = r#"[48,1,{"progress":true},"com.myapp.up",["xxxxxxxxxxxxxxxx"]]"#;
+    for _ in 0..10 {
+        net.say(caller, chunk);
+    }
+    assert_eq!(net.realm.sizes().starved, 1, "the callee has granted 10");
+    net.say(caller, r#"[48,1,{},"com.myapp.up"]"#);
+    let sizes = net.realm.sizes();
+    assert_eq!((sizes.starved, sizes.deadlines, sizes.calls), (0, 0, 1));
+    net.say(callee, r#"[256,1,{"chunks":true},10000]"#);
+    net.leave();
+    net.sleep(Duration::from_secs(600));
+    assert!(net.heard(caller).is_empty(), "it takes as long as it likes, and grants nothing any more");
+    net.say(callee, "[70,1,{}]");
+    assert_eq!(net.heard(caller), ["[50,1,{}]"]);
+}
+
+#[test]
+fn our_callee_grants_nothing_after_the_final_chunk() {
+    let mut net = Net::with(small_windows());
+    let callee = net.join_counting(Serializer::Cbor, WINDOW, WINDOW);
+    let caller = net.join_counting(Serializer::Cbor, WINDOW, WINDOW);
+    net.register(callee, "com.myapp.up");
+    let mut options = CallOptions::default();
+    options.progress = Some(true);
+    let call = net.call_with(caller, options, "com.myapp.up", Payload::empty());
+    let invocation = net.invocations(callee)[0].request;
+    let now = net.now;
+    let payload = args(Serializer::Cbor, &"x".repeat(500));
+    for last in [false, false, true] {
+        net.session(caller).send_chunk(now, call, payload.clone(), last).unwrap();
+    }
+    net.run();
+    for event in net.events(callee) {
+        let Event::Chunk { cost, .. } = event else { panic!("{event:?}") };
+        net.session(callee).consume(now, Stream::Chunks(invocation), cost);
+    }
+    assert!(net.session(callee).poll_transmit().is_none(), "there is nothing to grant to");
+    assert_eq!(net.session(callee).poll_timeout(), None);
+}

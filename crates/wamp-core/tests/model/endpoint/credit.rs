@@ -46,7 +46,7 @@ impl Endpoint {
     pub(super) fn meter(&mut self, stream: Stream) -> Option<&mut Meter> {
         if stream.chunks {
             let invocation = self.invocations.get_mut(&stream.id)?;
-            invocation.chunks.as_mut().filter(|_| invocation.phase.is_alive())
+            invocation.chunks.as_mut().filter(|_| invocation.phase.is_alive() && invocation.uploading)
         } else {
             let call = self.calls.get_mut(&stream.id)?;
             call.results.as_mut().filter(|_| call.phase.is_alive())
@@ -57,7 +57,9 @@ impl Endpoint {
     pub(super) fn meters(&self) -> impl Iterator<Item = (Stream, &Meter)> {
         let calls = self.calls.iter().filter(|(_, call)| call.phase.is_alive());
         let results = calls.filter_map(|(id, call)| Some((Stream::results(*id), call.results.as_ref()?)));
-        let invocations = self.invocations.iter().filter(|(_, invocation)| invocation.phase.is_alive());
+        let invocations = self.invocations.iter();
+        let invocations =
+            invocations.filter(|(_, invocation)| invocation.phase.is_alive() && invocation.uploading);
         let chunks = invocations
             .filter_map(|(id, invocation)| Some((Stream::chunks(*id), invocation.chunks.as_ref()?)));
         results.chain(chunks)
