@@ -464,8 +464,9 @@ impl Realm {
         if !call.progress.on_cancel(mode) {
             return;
         }
-        if mode != CancelMode::Skip {
-            self.interrupt(key, mode, uri::CANCELED);
+        match mode {
+            CancelMode::Skip => self.let_go(key),
+            _ => self.interrupt(key, mode, uri::CANCELED),
         }
         if mode == CancelMode::Kill {
             self.set_deadline(now, key, Some(self.config.kill_timeout));
@@ -483,6 +484,7 @@ impl Realm {
         }
         match call.progress.phase() {
             Phase::Canceling => {
+                self.let_go(key);
                 self.fail(key, uri::CANCELED, "the call was canceled, and the callee did not answer in time");
             }
             _ => {
@@ -538,6 +540,8 @@ impl Realm {
             options.mode = Some(mode);
             options.reason = Some(reason);
             self.out.send(call.callee, message::Interrupt { request: call.invocation, options });
+        } else {
+            self.let_go(key);
         }
     }
 
@@ -603,12 +607,12 @@ impl Realm {
     }
 }
 
-/// How long the callee of a call could not have answered, in all: the router did not read from it, or the caller
-/// had granted it nothing. A callee that is to be heard after a cancel needs no grant for that.
+/// How long the callee of a call could not have answered, in all: the router did not read from it, or it had no
+/// credit. A callee that is to be heard after a cancel needs no grant for that.
 fn standing(call: &Call, sessions: &Sessions, now: Time) -> Duration {
     let held = sessions.get(call.callee).map_or(Duration::ZERO, |callee| callee.held(now));
     match (&call.results, call.progress.phase()) {
-        (Some(results), Phase::Running) => held + results.starved(now),
+        (Some(results), Phase::Running) => held + results.spent(now),
         _ => held,
     }
 }

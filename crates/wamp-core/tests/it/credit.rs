@@ -534,3 +534,49 @@ fn our_callee_grants_nothing_after_the_final_chunk() {
     assert!(net.session(callee).poll_transmit().is_none(), "there is nothing to grant to");
     assert_eq!(net.session(callee).poll_timeout(), None);
 }
+
+#[test]
+fn a_callee_that_is_not_told_of_the_end_does_not_wait_for_credit() {
+    let forever = "[256,1,{},9007199254740992]";
+    let (mut net, callee, caller) = stream(counting(10));
+    results(&mut net, callee, 11);
+    net.say(caller, r#"[49,1,{"mode":"skip"}]"#);
+    assert_eq!(net.heard(callee), [forever]);
+    // Our handler that answers a kill itself, but takes too long.
+    let (mut net, callee, caller) = stream(counting(10));
+    net.say(caller, r#"[49,1,{"mode":"kill"}]"#);
+    results(&mut net, callee, 11);
+    net.sleep(Duration::from_secs(30));
+    assert_eq!(net.heard(callee).last().map(String::as_str), Some(forever));
+    // And one that takes no INTERRUPT.
+    let mut net = Net::with(small_windows());
+    let callee = net.raw(Serializer::Json, Roles::none().with(Role::Callee, Features::none().with_credit(0)));
+    let caller = net.raw(Serializer::Json, counting(10));
+    net.say(callee, r#"[64,1,{},"com.myapp.longop"]"#);
+    net.say(caller, r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#);
+    net.heard(callee);
+    net.cut(caller);
+    assert_eq!(net.heard(callee), [forever]);
+}
+
+// behaviour 37
+#[test]
+fn a_timeout_stands_still_while_results_have_not_left() {
+    let mut net = Net::with(small_windows());
+    let callee = net.raw(Serializer::Json, counting(WINDOW));
+    let caller = net.raw(Serializer::Json, all_roles());
+    net.leaves = false;
+    net.say(callee, r#"[64,1,{},"com.myapp.longop"]"#);
+    net.say(caller, r#"[48,1,{"receive_progress":true,"timeout":1000},"com.myapp.longop"]"#);
+    results(&mut net, callee, 11);
+    for _ in 0..10 {
+        net.sleep(Duration::from_secs(1));
+    }
+    assert_eq!(net.realm.stats().timeouts, 0, "the callee could not have sent anything");
+    net.leave();
+    net.leave();
+    net.sleep(Duration::from_millis(999));
+    assert_eq!(net.realm.stats().timeouts, 0);
+    net.sleep(Duration::from_millis(1));
+    assert_eq!(net.realm.stats().timeouts, 1);
+}
