@@ -120,6 +120,7 @@ seen! {
     CreditOverrun = "credit: progress of who has no credit is passed on",
     CreditFreeEnd = "credit: a last result without credit",
     CreditFreeChunk = "credit: a final chunk without credit",
+    CreditLetGo = "credit: a callee that is not told of the end gets all there is",
     CreditLeftLate = "credit: messages of a call that is over have left",
     StarvedInTime = "credit: a receiver grants again before 5 minutes are over",
     StarvedFinal = "credit: a final chunk of a caller that waits for credit",

@@ -125,7 +125,7 @@ fn a_call_that_is_over_takes_its_credit_with_it() {
         script.extend(modes.iter().map(|mode| cancel(*mode)));
         worlds.push(small(format!("cancel {modes:?}"), setup(), vec![script.clone(), vec![]], TWO));
         let itself = vec![Step::AnswerCancelMyself { client: 1, invocation: 0 }];
-        worlds.push(small(format!("cancel {modes:?}, answered"), setup(), vec![script, itself], TWO));
+        worlds.push(small(format!("cancel {modes:?}, answered"), setup(), vec![script, itself], ONE));
         let mut script = vec![upload(A, true), chunk(A, false)];
         script.extend(modes.iter().map(|mode| cancel(*mode)));
         worlds.push(small(format!("cancel {modes:?}, chunks"), setup(), vec![script, vec![]], ONE));

@@ -220,8 +220,9 @@ impl Dealer {
         mode: Option<Mode>,
         cover: &mut Coverage,
     ) {
-        let call = self.calls.iter_mut().find(|call| call.caller == from && call.request == request);
-        let Some(call) = call else { return cover.hit(Seen::ForeignCancel) };
+        let index = self.calls.iter().position(|call| call.caller == from && call.request == request);
+        let Some(index) = index else { return cover.hit(Seen::ForeignCancel) };
+        let call = &mut self.calls[index];
         if !call.phase.is_alive() {
             return match call.ended_by {
                 Some(Seen::EndTimeout) => cover.hit(Seen::CancelCrossedTimeout),
@@ -238,10 +239,8 @@ impl Dealer {
             (Phase::Canceling, Mode::Skip) => cover.hit(Seen::UpgradeSkip),
             _ => {}
         }
-        if mode != Mode::Skip {
-            let invocation = call.invocation;
-            self.out.push((call.callee, Said::Interrupt { invocation, mode, reason: CANCELED }));
-        }
+        self.tell_callee(index, mode, CANCELED);
+        let call = &mut self.calls[index];
         if mode == Mode::Kill {
             call.phase = Phase::Canceling;
             call.deadline = Some(now + self.rules.kill_wait);

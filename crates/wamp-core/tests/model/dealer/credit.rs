@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wamp_core::Time;
+use wamp_proto::MAX_ID;
 
 use super::{Call, Credit, Dealer, Upload};
 use crate::account::{Meter, Purse};
@@ -47,6 +48,10 @@ impl Flow {
         if self.from.is_some() != self.to.is_some() {
             cover.hit(Seen::CreditOneHop);
         }
+    }
+
+    pub(super) fn counts_sender(&self) -> bool {
+        self.from.is_some()
     }
 
     /// How long its sender could not send, in all.
@@ -167,6 +172,12 @@ impl Dealer {
         let features = &self.peers[to].features;
         let announced = if chunks { features.caller_credit } else { features.callee_credit };
         hold!(announced.is_some(), "18: CREDIT to client {to}, which did not announce it for that");
+        if let Some(at) = self.let_go.iter().position(|of| !chunks && total == MAX_ID && *of == (to, request))
+        {
+            self.let_go.swap_remove(at);
+            cover.hit(Seen::CreditLetGo);
+            return Ok(());
+        }
         let call = self.calls.iter_mut().find(|call| match chunks {
             true => (call.caller, call.request) == (to, request),
             false => (call.callee, call.invocation) == (to, request),
@@ -223,6 +234,8 @@ impl Dealer {
         leaves: &dyn Fn(usize) -> bool,
         cover: &mut Coverage,
     ) -> Result<(), Broken> {
+        let let_go = std::mem::take(&mut self.let_go);
+        hold!(let_go.is_empty(), "19: {let_go:?} are not told of an end, and may wait for credit for ever");
         for call in &mut self.calls {
             let (caller, callee) = (call.caller, call.callee);
             if call.results.is_some() && call.chunked.is_some() {

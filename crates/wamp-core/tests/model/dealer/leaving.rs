@@ -58,16 +58,16 @@ impl Dealer {
         let request = call.request;
         if call.phase == Phase::Canceling {
             // behaviour 27
+            self.tell_callee(index, Mode::Skip, CANCELED);
+            let call = &mut self.calls[index];
             end(call, Phase::Abandoned, Seen::EndKillTimeout, cover);
             self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
             return;
         }
         // behaviour 38
         let reason = "wamp.error.timeout";
-        if self.peers[call.callee].features.callee_canceling {
-            let (invocation, mode) = (call.invocation, Mode::KillNoWait);
-            self.out.push((call.callee, Said::Interrupt { invocation, mode, reason }));
-        }
+        self.tell_callee(index, Mode::KillNoWait, reason);
+        let call = &mut self.calls[index];
         if call.chunks > 0 {
             cover.hit(Seen::TimeoutAfterChunk);
         }
@@ -78,12 +78,10 @@ impl Dealer {
 
     /// The receiver of a stream of a call has granted nothing for too long.
     fn starve(&mut self, index: usize, cover: &mut Coverage) {
+        let call = &self.calls[index];
+        let request = call.request;
+        self.tell_callee(index, Mode::KillNoWait, CANCELED);
         let call = &mut self.calls[index];
-        let (invocation, request) = (call.invocation, call.request);
-        if self.peers[call.callee].features.callee_canceling {
-            let (mode, reason) = (Mode::KillNoWait, CANCELED);
-            self.out.push((call.callee, Said::Interrupt { invocation, mode, reason }));
-        }
         self.counts.slow_consumers += 1;
         end(call, Phase::Abandoned, Seen::EndStarved, cover);
         self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
@@ -106,14 +104,18 @@ impl Dealer {
     // behaviour 41, behaviour 42, behaviour 47
     pub(super) fn dispose(&mut self, peer: usize, leaving: Leaving, cover: &mut Coverage) {
         self.unordered = true;
-        for call in self.calls.iter_mut().filter(|call| call.phase.is_alive()) {
+        for index in 0..self.calls.len() {
+            let call = &self.calls[index];
+            if !call.phase.is_alive() {
+                continue;
+            }
             if call.caller == peer {
                 if call.callee == peer {
                     cover.hit(Seen::SelfCallLeft);
-                } else if self.peers[call.callee].features.callee_canceling {
-                    let (invocation, mode) = (call.invocation, Mode::KillNoWait);
-                    self.out.push((call.callee, Said::Interrupt { invocation, mode, reason: CALLER_GONE }));
+                } else {
+                    self.tell_callee(index, Mode::KillNoWait, CALLER_GONE);
                 }
+                let call = &mut self.calls[index];
                 let by = match leaving {
                     Leaving::Goodbye => Seen::EndCallerGoodbye,
                     Leaving::Lost => Seen::EndCallerLost,
@@ -136,6 +138,7 @@ impl Dealer {
                 if leaving == Leaving::Goodbye {
                     cover.hit(Seen::GoodbyeOfCallee);
                 }
+                let call = &mut self.calls[index];
                 let request = call.request;
                 end(call, Phase::Over, by, cover);
                 self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));

@@ -17,7 +17,7 @@ use credit::Flow;
 use crate::account::Windows;
 use crate::coverage::{Coverage, Phase, Seen};
 use crate::ledger::Broken;
-use crate::said::{OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Said, Tag};
+use crate::said::{Mode, OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Said, Tag};
 
 const CANCELED: &str = "wamp.error.canceled";
 /// Why a callee is interrupted whose caller has left.
@@ -163,6 +163,9 @@ pub struct Dealer {
     /// A rule that the model itself breaks.
     pub broken: Option<Broken>,
     pub counts: Counts,
+    /// Callees with invocations of calls that are over and of which they are not told: they get all the credit
+    /// that there is.
+    let_go: Vec<(usize, u64)>,
     /// What the message that is handled cost, and what the one cost that went on.
     pub wire: (u64, u64),
 }
@@ -189,6 +192,7 @@ impl Dealer {
             unordered: false,
             broken: None,
             counts: Counts::default(),
+            let_go: Vec::new(),
             wire: (0, 0),
         }
     }
@@ -363,6 +367,19 @@ impl Dealer {
         registration.callees.retain(|(callee, _)| *callee != from);
         self.registrations.retain(|registration| !registration.callees.is_empty());
         self.out.push((from, Said::Unregistered { request }));
+    }
+}
+
+impl Dealer {
+    /// Tells a callee of the end of a call, if it understands that; if not, it must not wait for credit.
+    fn tell_callee(&mut self, index: usize, mode: Mode, reason: &'static str) {
+        let call = &self.calls[index];
+        if mode != Mode::Skip && self.peers[call.callee].features.callee_canceling {
+            let invocation = call.invocation;
+            self.out.push((call.callee, Said::Interrupt { invocation, mode, reason }));
+        } else if call.results.as_ref().is_some_and(Flow::counts_sender) {
+            self.let_go.push((call.callee, call.invocation));
+        }
     }
 }
 
