@@ -113,6 +113,10 @@ impl Meter {
         self.consumed = self.consumed.max(received.min(self.received));
     }
 
+    pub fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
     /// The sender may send nothing that costs anything.
     pub fn is_spent(&self) -> bool {
         self.received >= self.said

@@ -1,15 +1,15 @@
 //! Credit in a world: what leaves for the sockets, and what the clients' ends count.
 
-use wamp_proto::{Message, Serializer};
+use wamp_proto::{Message, Serializer, uri};
 
 use crate::account::{Meter, Purse, Stream, cost};
 use crate::client::{Client, End, Got, Made};
 use crate::coverage::{Coverage, Seen};
 use crate::endpoint::Told;
-use crate::ledger::Broken;
+use crate::ledger::{Broken, hold};
 use crate::said::{Mode, OF_CALL, Said, goodbye};
+use crate::step::Step;
 use crate::world::World;
-use wamp_proto::uri;
 
 pub fn octets(message: &Message, serializer: Serializer) -> Result<usize, Broken> {
     message.octets(serializer).map_err(|error| format!("{message:?} cannot be written: {error}"))
@@ -53,10 +53,10 @@ impl World {
     pub fn take_all(&mut self, cover: &mut Coverage) -> Result<bool, Broken> {
         let mut any = false;
         for client in 0..self.clients.len() {
-            while !self.clients[client].watches.is_empty() {
-                any |= self.step(&crate::step::Step::Left { client }, cover)?;
+            for _ in 0..self.clients[client].watches.len() {
+                any |= self.step(&Step::Left { client }, cover)?;
             }
-            while self.step(&crate::step::Step::Take { client }, cover)? {
+            while self.step(&Step::Take { client }, cover)? {
                 any = true;
             }
         }
@@ -73,6 +73,7 @@ impl World {
         }
         for (to, watch) in std::mem::take(&mut self.watched) {
             let seen = self.dealer.snapshot(to);
+            hold!(self.dealer.waits_for(&seen), "19: the router watches client {to}, for which all has left");
             self.clients[to].watches.push_back((watch, seen));
         }
         if self.counts {

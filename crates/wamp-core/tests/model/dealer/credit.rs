@@ -210,6 +210,16 @@ impl Dealer {
         seen
     }
 
+    /// Whether any of this has not left yet.
+    pub fn waits_for(&self, seen: &Snapshot) -> bool {
+        seen.iter().any(|(index, chunks, received)| {
+            let flows = self.calls[*index].flows();
+            flows
+                .filter(|(of, _)| of == chunks)
+                .any(|(_, flow)| flow.from.is_some_and(|from| from.consumed() < *received))
+        })
+    }
+
     /// All of this has left for the receiver's socket. `false`: the calls are over.
     pub fn left(&mut self, seen: &Snapshot) -> bool {
         let mut any = false;
