@@ -147,19 +147,19 @@ impl Session {
         let Some(entry) = self.callee.invocations.get_mut(&invocation) else { return };
         let Some(results) = &mut entry.results else { return };
         results.charge(price);
-        if !results.has_credit() {
-            if let Some(deadline) = entry.deadline.take() {
-                self.deadlines.clear(deadline);
-            }
+        if !results.has_credit()
+            && let Some(deadline) = entry.deadline.take()
+        {
+            self.deadlines.clear(deadline);
         }
     }
 
     /// There is credit again.
     pub(super) fn resume_timeout(&mut self, now: Time, invocation: RequestId) {
-        if let Some(entry) = self.callee.invocations.get_mut(&invocation) {
-            if let (Some(timeout), None) = (entry.timeout, entry.deadline) {
-                entry.deadline = Some(self.deadlines.set(now + timeout, Due::Invocation(invocation)));
-            }
+        if let Some(entry) = self.callee.invocations.get_mut(&invocation)
+            && let (Some(timeout), None) = (entry.timeout, entry.deadline)
+        {
+            entry.deadline = Some(self.deadlines.set(now + timeout, Due::Invocation(invocation)));
         }
     }
 
