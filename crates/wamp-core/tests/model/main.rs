@@ -26,6 +26,7 @@ mod shared;
 mod small_credit;
 mod small_worlds;
 mod step;
+mod tables;
 mod world;
 
 /// Prints at once, also when the test passes, so that a log of CI shows it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wamp_core::Time;
 
-use super::{CALLER_GONE, CANCELED, Dealer, Leaving, Standing, end};
+use super::{CALLER_GONE, CANCELED, Call, Dealer, Flow, Leaving, Peer, Standing, end};
 use crate::coverage::{Coverage, Phase, Seen};
 use crate::said::{Mode, OF_CALL, Said};
 
@@ -177,5 +177,29 @@ impl Dealer {
     pub(super) fn gone(&mut self, peer: usize) {
         self.peers[peer].standing = Standing::Gone;
         self.closed.push(peer);
+    }
+}
+
+impl Dealer {
+    /// Tells a callee of the end of a call, if it understands that; if not, it must not wait for credit.
+    pub(super) fn tell_callee(&mut self, index: usize, mode: Mode, reason: &'static str) {
+        let call = &self.calls[index];
+        if mode != Mode::Skip && self.peers[call.callee].features.callee_canceling {
+            let invocation = call.invocation;
+            self.out.push((call.callee, Said::Interrupt { invocation, mode, reason }));
+        } else if call.results.as_ref().is_some_and(Flow::counts_sender) {
+            self.let_go.push((call.callee, call.invocation));
+        }
+    }
+}
+
+impl Call {
+    /// How long its callee could not answer, in all: it was held, or had no credit.
+    pub(super) fn excused(&self, peers: &[Peer], now: Time) -> Duration {
+        let held = peers[self.callee].held(now);
+        match &self.results {
+            Some(flow) if self.phase == Phase::Running => held + flow.spent(now),
+            _ => held,
+        }
     }
 }

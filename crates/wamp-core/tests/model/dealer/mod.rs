@@ -17,7 +17,7 @@ use credit::Flow;
 use crate::account::Windows;
 use crate::coverage::{Coverage, Phase, Seen};
 use crate::ledger::Broken;
-use crate::said::{Mode, OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Said, Tag};
+use crate::said::{OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Said, Tag};
 
 const CANCELED: &str = "wamp.error.canceled";
 /// Why a callee is interrupted whose caller has left.
@@ -367,30 +367,6 @@ impl Dealer {
         registration.callees.retain(|(callee, _)| *callee != from);
         self.registrations.retain(|registration| !registration.callees.is_empty());
         self.out.push((from, Said::Unregistered { request }));
-    }
-}
-
-impl Dealer {
-    /// Tells a callee of the end of a call, if it understands that; if not, it must not wait for credit.
-    fn tell_callee(&mut self, index: usize, mode: Mode, reason: &'static str) {
-        let call = &self.calls[index];
-        if mode != Mode::Skip && self.peers[call.callee].features.callee_canceling {
-            let invocation = call.invocation;
-            self.out.push((call.callee, Said::Interrupt { invocation, mode, reason }));
-        } else if call.results.as_ref().is_some_and(Flow::counts_sender) {
-            self.let_go.push((call.callee, call.invocation));
-        }
-    }
-}
-
-impl Call {
-    /// How long its callee could not answer, in all: it was held, or had no credit.
-    fn excused(&self, peers: &[Peer], now: Time) -> Duration {
-        let held = peers[self.callee].held(now);
-        match &self.results {
-            Some(flow) if self.phase == Phase::Running => held + flow.spent(now),
-            _ => held,
-        }
     }
 }
 
