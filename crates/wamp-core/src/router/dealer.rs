@@ -38,6 +38,9 @@ impl Dealer {
     }
 }
 
+/// A timeout that stands still is looked at no more often than this, however short it is.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// A request that is answered with an ERROR: its URI and a sentence.
 type Refused = (Uri, String);
 
@@ -316,6 +319,8 @@ impl Realm {
                 }
                 if more {
                     self.pass(now, key, Stream::Chunks, octets, goes);
+                } else {
+                    self.end_chunks(key);
                 }
             }
             Err(refusal) => {
@@ -503,8 +508,9 @@ impl Realm {
         if !call.progress.on_cancel(mode) {
             return;
         }
-        if mode != CancelMode::Skip {
-            self.interrupt(key, mode, uri::CANCELED);
+        match mode {
+            CancelMode::Skip => self.set_free(key),
+            _ => self.interrupt(key, mode, uri::CANCELED),
         }
         if mode == CancelMode::Kill {
             self.set_deadline(now, key, Some(self.config.kill_timeout));
@@ -518,10 +524,11 @@ impl Realm {
         call.deadline = None;
         let excused = standing(call, &self.sessions, now).saturating_sub(call.held);
         if !excused.is_zero() {
-            return self.set_deadline(now, key, Some(excused));
+            return self.set_deadline(now, key, Some(excused.max(LOOK_AGAIN)));
         }
         match call.progress.phase() {
             Phase::Canceling => {
+                self.set_free(key);
                 self.fail(key, uri::CANCELED, "the call was canceled, and the callee did not answer in time");
             }
             _ => {
@@ -577,6 +584,8 @@ impl Realm {
             options.mode = Some(mode);
             options.reason = Some(reason);
             self.out.send(call.callee, message::Interrupt { request: call.invocation, options });
+        } else {
+            self.set_free(key);
         }
     }
 
@@ -645,12 +654,12 @@ impl Realm {
     }
 }
 
-/// How long the callee of a call could not have answered, in all: the router did not read from it, or the caller
-/// had granted it nothing. A callee that is to be heard after a cancel needs no grant for that.
+/// How long the callee of a call could not have answered, in all: the router did not read from it, or it had no
+/// credit. A callee that is to be heard after a cancel needs no grant for that.
 fn standing(call: &Call, sessions: &Sessions, now: Time) -> Duration {
     let held = sessions.get(call.callee).map_or(Duration::ZERO, |callee| callee.held(now));
     match (&call.results, call.progress.phase()) {
-        (Some(results), Phase::Running) => held + results.starved(now),
+        (Some(results), Phase::Running) => held + results.spent(now),
         _ => held,
     }
 }

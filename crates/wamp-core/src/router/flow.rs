@@ -48,11 +48,12 @@ pub(super) struct Flow {
     to: Option<Sending>,
     /// The driver is to tell when all has left that had come when so much had.
     watched: Option<u64>,
-    /// Since when its sender may not go on because its receiver has granted nothing, and until when that may
-    /// last.
-    starved: Option<(Time, Deadline)>,
-    /// How long it was so before that, in all.
-    starved_before: Duration,
+    /// Since when its sender has no credit.
+    spent: Option<Time>,
+    /// How long it had none before that, in all.
+    spent_before: Duration,
+    /// Until when that may last where its receiver has granted nothing.
+    starved: Option<Deadline>,
 }
 
 impl Flow {
@@ -61,7 +62,7 @@ impl Flow {
         let window = window?;
         let from = sender.map(|_| Receiving::new(window));
         let to = receiver.map(Sending::new);
-        let flow = Self { from, to, watched: None, starved: None, starved_before: Duration::ZERO };
+        let flow = Self { from, to, watched: None, spent: None, spent_before: Duration::ZERO, starved: None };
         (from.is_some() || to.is_some()).then(|| Box::new(flow))
     }
 
@@ -84,9 +85,9 @@ impl Flow {
         }
     }
 
-    /// How long its sender could not go on because of its receiver, in all.
-    pub(super) fn starved(&self, now: Time) -> Duration {
-        self.starved_before + self.starved.map_or(Duration::ZERO, |(since, _)| now.since(since))
+    /// How long its sender could not go on, in all.
+    pub(super) fn spent(&self, now: Time) -> Duration {
+        self.spent_before + self.spent.map_or(Duration::ZERO, |since| now.since(since))
     }
 }
 
@@ -109,7 +110,7 @@ impl Call {
     /// The deadlines of its streams.
     pub(super) fn starving(&self) -> impl Iterator<Item = Deadline> + '_ {
         let chunks = self.upload.as_deref().and_then(|upload| upload.flow.as_deref());
-        [self.results.as_deref(), chunks].into_iter().flatten().filter_map(|flow| Some(flow.starved?.1))
+        [self.results.as_deref(), chunks].into_iter().flatten().filter_map(|flow| flow.starved)
     }
 }
 
@@ -119,6 +120,16 @@ impl Realm {
         let flow = self.dealer.calls.get_mut(key).and_then(|call| call.flow(stream));
         if flow.is_some_and(|flow| flow.pass(came, goes)) {
             self.settle(now, key, stream);
+        }
+    }
+
+    /// The final chunk has been passed on: nobody waits for credit any more, and nobody is to grant any.
+    pub(super) fn end_chunks(&mut self, key: CallKey) {
+        let upload = self.dealer.calls.get_mut(key).and_then(|call| call.upload.as_deref_mut());
+        let flow = upload.and_then(|upload| upload.flow.take());
+        if let Some(deadline) = flow.and_then(|flow| flow.starved) {
+            self.deadlines.clear(deadline);
+            self.starved -= 1;
         }
     }
 
@@ -138,16 +149,23 @@ impl Realm {
             flow.watched = Some(from.received());
             self.events.push_back(Event::Watch { session: receiver, watch: Watch { call: key, stream } });
         }
+        match flow.spent {
+            None if from.is_spent() => flow.spent = Some(now),
+            Some(since) if !from.is_spent() => {
+                flow.spent = None;
+                flow.spent_before += now.since(since);
+            }
+            _ => {}
+        }
         let starves = from.is_spent() && ahead == Some(0);
         match flow.starved {
             None if starves => {
                 let deadline = self.deadlines.set(now + credit.patience, Due::Starved(key, stream));
-                flow.starved = Some((now, deadline));
+                flow.starved = Some(deadline);
                 self.starved += 1;
             }
-            Some((since, deadline)) if !starves => {
+            Some(deadline) if !starves => {
                 flow.starved = None;
-                flow.starved_before += now.since(since);
                 self.deadlines.clear(deadline);
                 self.starved -= 1;
             }
@@ -157,6 +175,16 @@ impl Realm {
             let mut options = CreditOptions::default();
             options.chunks = (stream == Stream::Chunks).then_some(true);
             self.out.send(sender, message::Credit { request, options, total: Total(Some(total)) });
+        }
+    }
+
+    /// A call ends of which its callee is not told. It must not wait for credit that nobody will ever grant: it
+    /// may send what it likes, and all of that is late.
+    pub(super) fn set_free(&mut self, key: CallKey) {
+        let Some(call) = self.dealer.calls.get(key) else { return };
+        if call.results.as_deref().is_some_and(|flow| flow.from.is_some()) {
+            let (options, total) = (CreditOptions::default(), Total(Some(wamp_proto::MAX_ID)));
+            self.out.send(call.callee, message::Credit { request: call.invocation, options, total });
         }
     }
 

@@ -147,19 +147,19 @@ impl Session {
         let Some(entry) = self.callee.invocations.get_mut(&invocation) else { return };
         let Some(results) = &mut entry.results else { return };
         results.charge(price);
-        if !results.has_credit() {
-            if let Some(deadline) = entry.deadline.take() {
-                self.deadlines.clear(deadline);
-            }
+        if !results.has_credit()
+            && let Some(deadline) = entry.deadline.take()
+        {
+            self.deadlines.clear(deadline);
         }
     }
 
     /// There is credit again.
     pub(super) fn resume_timeout(&mut self, now: Time, invocation: RequestId) {
-        if let Some(entry) = self.callee.invocations.get_mut(&invocation) {
-            if let (Some(timeout), None) = (entry.timeout, entry.deadline) {
-                entry.deadline = Some(self.deadlines.set(now + timeout, Due::Invocation(invocation)));
-            }
+        if let Some(entry) = self.callee.invocations.get_mut(&invocation)
+            && let (Some(timeout), None) = (entry.timeout, entry.deadline)
+        {
+            entry.deadline = Some(self.deadlines.set(now + timeout, Due::Invocation(invocation)));
         }
     }
 
@@ -215,6 +215,8 @@ impl Session {
             }
             entry.uploading = more;
             let payload = invocation.payload;
+            let ended = if more { None } else { entry.chunks.take() };
+            self.end_incoming(ended);
             let cost = if more { self.receive(Stream::Chunks(request), octets) } else { 0 };
             let chunk = Event::Chunk { invocation: request, payload, last: !more, cost };
             return self.events.push_back(chunk);

@@ -235,7 +235,7 @@ fn who_grants_nothing_for_five_minutes_loses_the_call() {
     let (stats, sizes) = (net.realm.stats(), net.realm.sizes());
     assert_eq!((stats.slow_consumers, sizes.starved, sizes.calls), (1, 0, 1));
     // A grant in time begins the wait anew.
-    net.say(callee, &RESULT.replace("[70,1", "[70,2").repeat(1));
+    net.say(callee, &RESULT.replace("[70,1", "[70,2"));
     for _ in 0..11 {
         net.say(callee, &RESULT.replace("[70,1", "[70,2"));
     }
@@ -483,4 +483,96 @@ fn a_credit_between_ends_of_which_one_did_not_announce_it_ends_our_session() {
     net.session(client).handle_message(now, credit.unwrap());
     let abort = net.session(client).poll_transmit().map(|message| json(&message));
     assert!(abort.is_some_and(|abort| abort.contains("CREDIT")));
+}
+
+#[test]
+fn after_the_final_chunk_nobody_waits_for_credit_and_nobody_grants_any() {
+    let mut net = Net::with(small_windows());
+    let callee = net.raw(Serializer::Json, counting(10));
+    let caller = net.raw(Serializer::Json, counting(10));
+    net.say(callee, r#"[64,1,{},"com.myapp.up"]"#);
+    let chunk = r#"[48,1,{"progress":true},"com.myapp.up",["xxxxxxxxxxxxxxxx"]]"#;
+    for _ in 0..10 {
+        net.say(caller, chunk);
+    }
+    assert_eq!(net.realm.sizes().starved, 1, "the callee has granted 10");
+    net.say(caller, r#"[48,1,{},"com.myapp.up"]"#);
+    let sizes = net.realm.sizes();
+    assert_eq!((sizes.starved, sizes.deadlines, sizes.calls), (0, 0, 1));
+    net.say(callee, r#"[256,1,{"chunks":true},10000]"#);
+    net.leave();
+    net.sleep(Duration::from_secs(600));
+    assert!(net.heard(caller).is_empty(), "it takes as long as it likes, and grants nothing any more");
+    net.say(callee, "[70,1,{}]");
+    assert_eq!(net.heard(caller), ["[50,1,{}]"]);
+}
+
+#[test]
+fn our_callee_grants_nothing_after_the_final_chunk() {
+    let mut net = Net::with(small_windows());
+    let callee = net.join_counting(Serializer::Cbor, WINDOW, WINDOW);
+    let caller = net.join_counting(Serializer::Cbor, WINDOW, WINDOW);
+    net.register(callee, "com.myapp.up");
+    let mut options = CallOptions::default();
+    options.progress = Some(true);
+    let call = net.call_with(caller, options, "com.myapp.up", Payload::empty());
+    let invocation = net.invocations(callee)[0].request;
+    let now = net.now;
+    let payload = args(Serializer::Cbor, &"x".repeat(500));
+    for last in [false, false, true] {
+        net.session(caller).send_chunk(now, call, payload.clone(), last).unwrap();
+    }
+    net.run();
+    for event in net.events(callee) {
+        let Event::Chunk { cost, .. } = event else { panic!("{event:?}") };
+        net.session(callee).consume(now, Stream::Chunks(invocation), cost);
+    }
+    assert!(net.session(callee).poll_transmit().is_none(), "there is nothing to grant to");
+    assert_eq!(net.session(callee).poll_timeout(), None);
+}
+
+#[test]
+fn a_callee_that_is_not_told_of_the_end_does_not_wait_for_credit() {
+    let forever = "[256,1,{},9007199254740992]";
+    let (mut net, callee, caller) = stream(counting(10));
+    results(&mut net, callee, 11);
+    net.say(caller, r#"[49,1,{"mode":"skip"}]"#);
+    assert_eq!(net.heard(callee), [forever]);
+    // Our handler that answers a kill itself, but takes too long.
+    let (mut net, callee, caller) = stream(counting(10));
+    net.say(caller, r#"[49,1,{"mode":"kill"}]"#);
+    results(&mut net, callee, 11);
+    net.sleep(Duration::from_secs(30));
+    assert_eq!(net.heard(callee).last().map(String::as_str), Some(forever));
+    // And one that takes no INTERRUPT.
+    let mut net = Net::with(small_windows());
+    let callee = net.raw(Serializer::Json, Roles::none().with(Role::Callee, Features::none().with_credit(0)));
+    let caller = net.raw(Serializer::Json, counting(10));
+    net.say(callee, r#"[64,1,{},"com.myapp.longop"]"#);
+    net.say(caller, r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#);
+    net.heard(callee);
+    net.cut(caller);
+    assert_eq!(net.heard(callee), [forever]);
+}
+
+// behaviour 37
+#[test]
+fn a_timeout_stands_still_while_results_have_not_left() {
+    let mut net = Net::with(small_windows());
+    let callee = net.raw(Serializer::Json, counting(WINDOW));
+    let caller = net.raw(Serializer::Json, all_roles());
+    net.leaves = false;
+    net.say(callee, r#"[64,1,{},"com.myapp.longop"]"#);
+    net.say(caller, r#"[48,1,{"receive_progress":true,"timeout":1000},"com.myapp.longop"]"#);
+    results(&mut net, callee, 11);
+    for _ in 0..10 {
+        net.sleep(Duration::from_secs(1));
+    }
+    assert_eq!(net.realm.stats().timeouts, 0, "the callee could not have sent anything");
+    net.leave();
+    net.leave();
+    net.sleep(Duration::from_millis(999));
+    assert_eq!(net.realm.stats().timeouts, 0);
+    net.sleep(Duration::from_millis(1));
+    assert_eq!(net.realm.stats().timeouts, 1);
 }

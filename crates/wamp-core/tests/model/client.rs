@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use wamp_core::Time;
-use wamp_core::router::SessionKey;
-use wamp_core::session::{Closed, Event, Session};
+use wamp_core::router::{SessionKey, Watch};
+use wamp_core::session::{self, Closed, Event, Session};
 use wamp_proto::RegistrationId;
 
-use crate::endpoint::{Endpoint, How, Told};
+use crate::account::{Meter, Purse, Stream};
+use crate::dealer::Snapshot;
+use crate::endpoint::{Counting, Endpoint, How, Told};
 use crate::said::{Mode, Procedure, Tag, known, tag};
 use crate::setup::Kind;
 use crate::shared::Shared;
@@ -29,6 +31,10 @@ pub struct Client {
     pub held: bool,
     pub calls: Vec<Made>,
     pub invocations: Vec<Got>,
+    /// Messages of streams that its program has not taken yet, and what they cost.
+    pub items: VecDeque<(Stream, u64)>,
+    /// What the router waits for until it has left for the socket, and what had come of its streams then.
+    pub watches: VecDeque<(Watch, Snapshot)>,
     pub registrations: BTreeMap<Procedure, RegistrationId>,
     /// What REGISTERs that wait for their answer are about.
     pub registering: Vec<(u64, Procedure)>,
@@ -48,6 +54,17 @@ pub struct Raw {
     pub next_request: u64,
     /// It has said GOODBYE.
     pub left: bool,
+    /// What the router grants, if both know credit; and what is left of that for each stream that it sends,
+    /// and what it grants to each that it receives.
+    pub router: Option<u64>,
+    pub purses: BTreeMap<Stream, Purse>,
+    pub meters: BTreeMap<Stream, Meter>,
+}
+
+impl Raw {
+    pub fn may_send(&self, stream: Stream) -> bool {
+        self.purses.get(&stream).is_none_or(Purse::may_send)
+    }
 }
 
 /// A call as its caller's program remembers it.
@@ -57,6 +74,8 @@ pub struct Made {
     pub procedure: Procedure,
     pub uploading: bool,
     pub over: bool,
+    /// Its program waits for credit.
+    pub waits: bool,
 }
 
 /// An invocation as its callee's program remembers it.
@@ -65,13 +84,21 @@ pub struct Got {
     pub invocation: u64,
     pub willing: bool,
     pub over: bool,
+    /// Its program waits for credit.
+    pub waits: bool,
 }
 
 impl Client {
-    pub fn new(kind: Kind, key: SessionKey, session: Option<Session>) -> Self {
+    /// `router` says how much the router grants, if it knows credit.
+    pub fn new(kind: Kind, key: SessionKey, session: Option<Session>, router: Option<u64>) -> Self {
+        let router = router.filter(|_| kind.features.knows_credit());
+        let counting = router.zip(kind.windows).map(|(router, own)| Counting { router, own });
         let end = match session {
-            Some(session) => End::Session(Shared::new(session), Shared::new(Endpoint::new())),
-            None => End::Raw(Raw { next_request: 1, left: false }),
+            Some(session) => End::Session(Shared::new(session), Shared::new(Endpoint::new(counting))),
+            None => {
+                let (purses, meters) = (BTreeMap::new(), BTreeMap::new());
+                End::Raw(Raw { next_request: 1, left: false, router, purses, meters })
+            }
         };
         Self {
             kind,
@@ -85,6 +112,8 @@ impl Client {
             held: false,
             calls: Vec::new(),
             invocations: Vec::new(),
+            items: VecDeque::new(),
+            watches: VecDeque::new(),
             registrations: BTreeMap::new(),
             registering: Vec::new(),
             granted: BTreeMap::new(),
@@ -126,6 +155,39 @@ impl Client {
         }
     }
 
+    /// Whether it has taken something that it has not granted yet.
+    pub fn has_delayed(&self) -> bool {
+        match &self.end {
+            End::Session(_, endpoint) => endpoint.has_delayed(),
+            End::Raw(_) => false,
+        }
+    }
+
+    /// The streams that its program waits for credit for, of calls that go on as far as it knows.
+    pub fn waiting(&self) -> Vec<Stream> {
+        let calls = self.calls.iter().filter(|call| call.waits).map(|call| Stream::chunks(call.request));
+        let invocations = self.invocations.iter().filter(|got| got.waits);
+        let waiting = calls.chain(invocations.map(|got| Stream::results(got.invocation)));
+        match &self.end {
+            End::Session(_, endpoint) => {
+                let outgoing = endpoint.outgoing();
+                waiting.filter(|stream| endpoint.is_open() && outgoing.contains(stream)).collect()
+            }
+            End::Raw(raw) => {
+                waiting.filter(|stream| self.linked && !raw.left && self.goes_on(*stream)).collect()
+            }
+        }
+    }
+
+    /// Whether a stream that a peer of none of ours sends goes on.
+    fn goes_on(&self, stream: Stream) -> bool {
+        if stream.chunks {
+            self.calls.iter().any(|call| call.request == stream.id && call.uploading && !call.over)
+        } else {
+            self.invocations.iter().any(|got| got.invocation == stream.id && !got.over)
+        }
+    }
+
     pub fn deadline(&self) -> Option<Time> {
         match &self.end {
             End::Session(session, _) => session.poll_timeout(),
@@ -144,10 +206,11 @@ pub fn told(event: &Event) -> Told {
         Event::Refused { request, failure } => {
             Told::Refused { request: request.get(), error: known(&failure.error) }
         }
-        Event::Replied { call, reply, .. } => {
+        Event::Replied { call, reply, cost } => {
+            let cost = *cost;
             let call = call.get();
             match reply {
-                wamp_core::Reply::Progress(payload) => Told::Progress { call, tag: tag(payload) },
+                wamp_core::Reply::Progress(payload) => Told::Progress { call, tag: tag(payload), cost },
                 wamp_core::Reply::Result(payload) => Told::Result { call, tag: tag(payload) },
                 wamp_core::Reply::Error(failure) => {
                     Told::Error { call, error: known(&failure.error), tag: tag(&failure.payload) }
@@ -161,9 +224,16 @@ pub fn told(event: &Event) -> Told {
             willing: invocation.details.receive_progress == Some(true),
             tag: tag(&invocation.payload),
         },
-        Event::Chunk { invocation, payload, last, .. } => {
-            Told::Chunk { invocation: invocation.get(), last: *last, tag: tag(payload) }
+        Event::Chunk { invocation, payload, last, cost } => {
+            Told::Chunk { invocation: invocation.get(), last: *last, tag: tag(payload), cost: *cost }
         }
+        Event::Credit { stream } => Told::Credit {
+            stream: match stream {
+                session::Stream::Results(id) => Stream::results(id.get()),
+                session::Stream::Chunks(id) => Stream::chunks(id.get()),
+                other => panic!("no stream is {other:?}"),
+            },
+        },
         Event::Interrupted { invocation, mode, reason: why } => {
             let (invocation, mode) = (invocation.get(), Mode::from(*mode));
             Told::Interrupted { invocation, mode, reason: reason(why) }

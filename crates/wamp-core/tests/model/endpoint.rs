@@ -2,11 +2,16 @@
 //! program and each message of the router it says what must go out and what the program must be told. It
 //! shares nothing with the crate under test.
 
+mod credit;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wamp_core::Time;
 
+pub use credit::Counting;
+
+use crate::account::{Meter, Purse, Stream};
 use crate::coverage::{Coverage, Phase, Role, Seen};
 use crate::said::{
     Answer, FAILED, Mode, OF_CALL, OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Said, Tag,
@@ -22,11 +27,12 @@ pub enum Told {
     Registered { request: u64 },
     Unregistered { request: u64 },
     Refused { request: u64, error: &'static str },
-    Progress { call: u64, tag: Tag },
+    Progress { call: u64, tag: Tag, cost: u64 },
     Result { call: u64, tag: Tag },
     Error { call: u64, error: &'static str, tag: Tag },
     Invoked { invocation: u64, more: bool, willing: bool, tag: Tag },
-    Chunk { invocation: u64, last: bool, tag: Tag },
+    Chunk { invocation: u64, last: bool, tag: Tag, cost: u64 },
+    Credit { stream: Stream },
     Interrupted { invocation: u64, mode: Mode, reason: &'static str },
     Closed(How),
 }
@@ -54,6 +60,8 @@ struct Call {
     phase: Phase,
     /// The procedure, until the last chunk.
     upload: Option<Procedure>,
+    results: Option<Meter>,
+    chunks: Option<Purse>,
 }
 
 #[derive(Clone)]
@@ -64,10 +72,13 @@ struct Invocation {
     answers_cancel: bool,
     timeout: Option<Duration>,
     deadline: Option<Time>,
+    results: Option<Purse>,
+    chunks: Option<Meter>,
 }
 
 #[derive(Clone)]
 pub struct Endpoint {
+    counting: Option<Counting>,
     state: State,
     next_request: u64,
     /// All that were ever made.
@@ -81,11 +92,14 @@ pub struct Endpoint {
     pub late: u64,
     pub unsolicited: u64,
     pub unknown: u64,
+    /// To which streams a delayed grant is due now.
+    owed: Vec<Stream>,
 }
 
 impl Endpoint {
-    pub fn new() -> Self {
+    pub fn new(counting: Option<Counting>) -> Self {
         Self {
+            counting,
             state: State::Open,
             next_request: 1,
             calls: BTreeMap::new(),
@@ -96,11 +110,20 @@ impl Endpoint {
             late: 0,
             unsolicited: 0,
             unknown: 0,
+            owed: Vec::new(),
         }
     }
 
     pub fn is_open(&self) -> bool {
         self.state == State::Open
+    }
+
+    /// Until when it waits for the answer to its GOODBYE.
+    pub fn leaves_until(&self) -> Option<Time> {
+        match self.state {
+            State::Leaving(until) => Some(until),
+            _ => None,
+        }
     }
 
     pub fn is_closed(&self) -> bool {
@@ -119,7 +142,9 @@ impl Endpoint {
             State::Open => None,
             State::Closed => return None,
         };
-        self.invocations.values().filter_map(|invocation| invocation.deadline).chain(until).min()
+        let delayed = self.meters().filter_map(|(_, meter)| meter.delayed);
+        let timeouts = self.invocations.values().filter_map(|invocation| invocation.deadline);
+        timeouts.chain(delayed).chain(until).min()
     }
 
     /// Whether it watches the timeout of an invocation.
@@ -175,7 +200,9 @@ impl Endpoint {
     ) -> Option<u64> {
         let request = self.request()?;
         let upload = more.then_some(procedure);
-        self.calls.insert(request, Call { willing, phase: Phase::Running, upload });
+        let results = self.counting.filter(|_| willing).map(Counting::meter);
+        let chunks = self.counting.filter(|_| more).map(Counting::purse);
+        self.calls.insert(request, Call { willing, phase: Phase::Running, upload, results, chunks });
         self.send(Said::Call { request, procedure, more, willing, timeout, tag });
         Some(request)
     }
@@ -185,6 +212,9 @@ impl Endpoint {
             return false;
         };
         let Some(procedure) = entry.upload else { return false };
+        if !last && entry.chunks.is_some_and(|purse| !purse.may_send()) {
+            return false;
+        }
         if last {
             entry.upload = None;
         }
@@ -224,6 +254,13 @@ impl Endpoint {
         cover.cell(Role::Callee, entry.phase, entry.willing, answer.is_progress());
         if !entry.phase.is_alive() || answer.is_progress() && !entry.willing {
             return false;
+        }
+        let dry = entry.results.is_some_and(|purse| !purse.may_send());
+        if dry && answer.is_progress() {
+            return false;
+        }
+        if dry {
+            cover.hit(Seen::CreditFreeEnd);
         }
         if answer.is_progress() {
             entry.deadline = entry.timeout.map(|timeout| now + timeout);
@@ -275,6 +312,7 @@ impl Endpoint {
             return self.close(How::Left);
         }
         self.unordered = true;
+        self.grants_are_due(now);
         let due = |invocation: &Invocation| invocation.deadline.is_some_and(|deadline| deadline <= now);
         let due: Vec<u64> =
             self.invocations.iter().filter(|(_, invocation)| due(invocation)).map(|(id, _)| *id).collect();
@@ -289,7 +327,8 @@ impl Endpoint {
         }
     }
 
-    pub fn hear(&mut self, now: Time, said: &Said, cover: &mut Coverage) {
+    /// `cost` is that of the message.
+    pub fn hear(&mut self, now: Time, said: &Said, cost: u64, cover: &mut Coverage) {
         if self.is_closed() {
             return;
         }
@@ -300,17 +339,16 @@ impl Endpoint {
                 self.told.push(Told::Refused { request, error });
             }
             Said::Result { request, progress: true, tag } => {
-                self.reply(request, true, Told::Progress { call: request, tag }, cover);
+                self.reply(now, request, Told::Progress { call: request, tag, cost }, cover);
             }
             Said::Result { request, tag, .. } => {
-                self.reply(request, false, Told::Result { call: request, tag }, cover);
+                self.reply(now, request, Told::Result { call: request, tag }, cover);
             }
             Said::Error { kind: OF_CALL, request, error, tag } => {
-                self.reply(request, false, Told::Error { call: request, error, tag }, cover);
+                self.reply(now, request, Told::Error { call: request, error, tag }, cover);
             }
-            Said::Invocation { invocation, more, willing, timeout, tag, .. } => {
-                self.invoked(now, invocation, more, willing, timeout, tag, cover);
-            }
+            Said::Invocation { .. } => self.invoked(now, said, cost, cover),
+            Said::Credit { request, chunks, total } => self.credited(now, request, chunks, total, cover),
             Said::Interrupt { invocation, mode, reason } => self.interrupted(invocation, mode, reason, cover),
             Said::Goodbye { .. } => {
                 if self.is_open() {
@@ -328,7 +366,8 @@ impl Endpoint {
         }
     }
 
-    fn reply(&mut self, call: u64, progress: bool, told: Told, cover: &mut Coverage) {
+    fn reply(&mut self, now: Time, call: u64, told: Told, cover: &mut Coverage) {
+        let progress = matches!(told, Told::Progress { .. });
         let Some(entry) = self.calls.get_mut(&call) else {
             // A request of another kind, or none at all.
             if call < self.next_request {
@@ -350,8 +389,16 @@ impl Endpoint {
                 }
             }
             _ if progress && !entry.willing => self.unsolicited += 1,
-            _ => {
-                if !progress {
+            phase => {
+                let mut told = told;
+                if let Told::Progress { cost, .. } = &mut told {
+                    *cost = self.receive(Stream::results(call), *cost);
+                    if phase == Phase::Canceling && *cost > 0 {
+                        // Whoever has canceled need not take it.
+                        self.consume(now, Stream::results(call), std::mem::take(cost));
+                        cover.hit(Seen::CreditAfterKill);
+                    }
+                } else {
                     entry.phase = Phase::Over;
                 }
                 self.told.push(told);
@@ -359,17 +406,8 @@ impl Endpoint {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the elements of a message")]
-    fn invoked(
-        &mut self,
-        now: Time,
-        invocation: u64,
-        more: bool,
-        willing: bool,
-        timeout: u64,
-        tag: Tag,
-        cover: &mut Coverage,
-    ) {
+    fn invoked(&mut self, now: Time, said: &Said, cost: u64, cover: &mut Coverage) {
+        let Said::Invocation { invocation, more, willing, timeout, tag, .. } = *said else { return };
         if let Some(entry) = self.invocations.get_mut(&invocation) {
             if !entry.phase.is_alive() {
                 // behaviour 4
@@ -379,18 +417,27 @@ impl Endpoint {
             }
             assert!(entry.uploading, "the router sends no chunk after the last");
             entry.uploading = more;
-            return self.told.push(Told::Chunk { invocation, last: !more, tag });
+            let cost = if more { self.receive(Stream::chunks(invocation), cost) } else { 0 };
+            return self.told.push(Told::Chunk { invocation, last: !more, tag, cost });
         }
         if matches!(self.state, State::Leaving(_)) {
             cover.hit(Seen::InvokedWhileLeaving);
         }
         // behaviour 39
         let timeout = (timeout > 0).then(|| Duration::from_millis(timeout));
-        let deadline = timeout.map(|timeout| now + timeout);
+        let results = self.counting.filter(|_| willing).map(Counting::purse);
+        let chunks = self.counting.filter(|_| more).map(Counting::meter);
+        let dry = results.is_some_and(|purse| !purse.may_send());
+        let deadline = timeout.filter(|_| !dry).map(|timeout| now + timeout);
         let (phase, answers_cancel, uploading) = (Phase::Running, false, more);
-        let entry = Invocation { willing, phase, uploading, answers_cancel, timeout, deadline };
+        let entry =
+            Invocation { willing, phase, uploading, answers_cancel, timeout, deadline, results, chunks };
         self.invocations.insert(invocation, entry);
         self.told.push(Told::Invoked { invocation, more, willing, tag });
+        // The first chunk is taken with the invocation.
+        if self.receive(Stream::chunks(invocation), cost) > 0 {
+            self.consume(now, Stream::chunks(invocation), cost);
+        }
     }
 
     // behaviour 31, behaviour 32, behaviour 33

@@ -15,9 +15,10 @@ use std::rc::Rc;
 
 use foldhash::fast::FixedState;
 
+use crate::account::Stream;
 use crate::client::End;
 use crate::coverage::{Coverage, Phase};
-use crate::ledger::Broken;
+use crate::ledger::{Broken, hold};
 use crate::report;
 use crate::said::Answer;
 use crate::setup::Setup;
@@ -31,6 +32,8 @@ pub struct Small {
     pub setup: Setup,
     pub scripts: Vec<Vec<Step>>,
     pub answers: Vec<Answer>,
+    /// Whether its applications go on reading, so that no call ends since nobody grants anything.
+    pub reads: bool,
 }
 
 #[derive(Clone)]
@@ -72,6 +75,8 @@ impl Node {
 enum Next {
     Act(usize),
     Answer(usize, usize),
+    /// Its program takes a message.
+    Take(usize),
     Wire(Step),
     /// Time advances to the next deadline, of the realm or of a client.
     Time(Option<usize>),
@@ -81,7 +86,7 @@ enum Next {
 fn of_client(small: &Small, node: &Node, index: usize) -> Vec<Next> {
     let client = &node.world.clients[index];
     let mut choices = Vec::new();
-    if usize::from(node.done[index]) < small.scripts[index].len() {
+    if !waits_to_act(small, node, index) && usize::from(node.done[index]) < small.scripts[index].len() {
         choices.push(Next::Act(index));
     }
     for (invocation, got) in client.invocations.iter().enumerate() {
@@ -92,9 +97,13 @@ fn of_client(small: &Small, node: &Node, index: usize) -> Vec<Next> {
             }
             End::Raw(_) => client.is_active(),
         };
-        if given < small.answers.len() && alive {
+        let waits = got.waits && small.answers.get(given).is_some_and(|answer| answer.is_progress());
+        if given < small.answers.len() && alive && !waits {
             choices.push(Next::Answer(index, invocation));
         }
+    }
+    if small.reads && !client.items.is_empty() {
+        choices.push(Next::Take(index));
     }
     if !client.down.is_empty() {
         choices.push(Next::Wire(Step::Down { client: index }));
@@ -113,6 +122,41 @@ fn is_independent(small: &Small, node: &Node, index: usize) -> bool {
     !client.down.is_empty() && !client.watches_timeouts() && !by_router && !cuts
 }
 
+/// Whether the next step of a script is a chunk that waits for credit.
+fn waits_to_act(small: &Small, node: &Node, index: usize) -> bool {
+    match small.scripts[index].get(usize::from(node.done[index])) {
+        Some(Step::Chunk { call, last: false, .. }) => {
+            let client = &node.world.clients[index];
+            let stream = client.calls.get(*call).map(|call| Stream::chunks(call.request));
+            stream.is_some_and(|stream| client.waiting().contains(&stream))
+        }
+        _ => false,
+    }
+}
+
+/// Where nothing more can happen and every application has gone on reading, nobody waits for credit, and no call
+/// has ended since somebody granted none.
+fn comes_to_an_end(small: &Small, node: &Node) -> Result<(), Broken> {
+    if !small.reads {
+        return Ok(());
+    }
+    let waiting: Vec<_> = node.world.clients.iter().map(|client| client.waiting()).collect();
+    let stuck = (0..waiting.len()).any(|index| waits_to_act(small, node, index)) || {
+        let given = |index: usize, got: usize| usize::from(node.given[index][got]) < small.answers.len();
+        let clients = node.world.clients.iter().enumerate();
+        clients.clone().any(|(index, client)| {
+            let mut got = client.invocations.iter().enumerate();
+            got.any(|(at, got)| {
+                got.waits && given(index, at) && waiting[index].contains(&Stream::results(got.invocation))
+            })
+        })
+    };
+    hold!(!stuck, "19: {waiting:?} wait for credit for ever");
+    let slow = node.world.dealer.counts.slow_consumers;
+    hold!(slow == 0, "20: {slow} calls have ended as slow, although every application goes on reading");
+    Ok(())
+}
+
 fn choices(small: &Small, node: &Node, reduced: bool) -> Vec<Next> {
     let world = &node.world;
     let clients = 0..world.clients.len();
@@ -123,6 +167,11 @@ fn choices(small: &Small, node: &Node, reduced: bool) -> Vec<Next> {
     for (index, client) in world.clients.iter().enumerate() {
         if client.readable && !client.up.is_empty() {
             choices.push(Next::Wire(Step::Up { client: index, count: 1 }));
+        }
+    }
+    for (index, client) in world.clients.iter().enumerate() {
+        if !client.watches.is_empty() {
+            choices.push(Next::Wire(Step::Left { client: index }));
         }
     }
     let Some(next) = world.deadline() else { return choices };
@@ -153,6 +202,7 @@ fn take(small: &Small, node: &mut Node, next: Next, cover: &mut Coverage) -> Res
             steps.push(Step::Answer { client, invocation, answer: small.answers[usize::from(*given)] });
             *given += 1;
         }
+        Next::Take(client) => steps.push(Step::Take { client }),
         Next::Wire(step) => steps.push(step),
         Next::Time(client) => steps.extend([Step::Tick, Step::Expire { client }]),
     }
@@ -184,7 +234,7 @@ fn explore(small: &Small, reduced: bool, cover: &mut Coverage) -> Visited {
         let choices = choices(small, &node, reduced);
         if choices.is_empty() {
             visited.ends.push(node.key());
-            if let Err(broken) = node.world.finish(cover) {
+            if let Err(broken) = comes_to_an_end(small, &node).and_then(|()| node.world.finish(cover)) {
                 fail(small, &steps(&node.path), &broken);
             }
             continue;

@@ -2,6 +2,7 @@
 
 use crate::client::End;
 use crate::coverage::Coverage;
+use crate::dealer::Standing;
 use crate::ledger::Broken;
 use crate::step::Step;
 use crate::world::World;
@@ -9,6 +10,7 @@ use crate::world::World;
 impl World {
     /// All is delivered, answered and over, and then everybody leaves: nothing may be left.
     pub fn finish(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
+        self.read_on(cover)?;
         self.drain(cover)?;
         self.ledger.finished()?;
         for client in 0..self.clients.len() {
@@ -31,8 +33,9 @@ impl World {
         }
         self.drain(cover)?;
         let sizes = self.realm.sizes();
-        let left = [sizes.sessions, sizes.calls, sizes.registrations, sizes.topics, sizes.deadlines];
-        if left != [0; 5] {
+        let left =
+            [sizes.sessions, sizes.calls, sizes.registrations, sizes.topics, sizes.deadlines, sizes.starved];
+        if left != [0; 6] {
             return Err(format!("13: everybody has left, and the realm still holds {sizes:?}"));
         }
         for (client, its) in self.clients.iter().enumerate() {
@@ -45,12 +48,41 @@ impl World {
         Ok(())
     }
 
-    fn drain(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
+    /// Every application goes on reading, and nobody sends anything: then everybody has credit who waits for
+    /// some.
+    fn read_on(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
         for client in 0..self.clients.len() {
             self.step(&Step::Release { client }, cover)?;
         }
         loop {
-            let mut moved = self.settle(cover)?;
+            while self.settle(cover)? | self.take_all(cover)? {}
+            let mut waiting: Vec<_> = self.clients.iter().map(|client| client.waiting()).collect();
+            for (client, streams) in waiting.iter_mut().enumerate() {
+                streams.retain(|_| self.dealer.standing(client) == Standing::Open);
+            }
+            let rogue = self.clients.iter().any(|client| client.kind.rogue);
+            if waiting.iter().all(Vec::is_empty) || rogue {
+                return Ok(());
+            }
+            if !self.clients.iter().any(|client| client.has_delayed()) {
+                return Err(format!("19: {waiting:?} wait for credit, and nobody is going to grant any"));
+            }
+            self.step(&Step::Tick, cover)?;
+            self.expire_all(cover)?;
+        }
+    }
+
+    fn expire_all(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
+        self.step(&Step::Expire { client: None }, cover)?;
+        for client in 0..self.clients.len() {
+            self.step(&Step::Expire { client: Some(client) }, cover)?;
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
+        loop {
+            let mut moved = self.settle(cover)? | self.take_all(cover)?;
             for client in 0..self.clients.len() {
                 moved |= self.answer_all(client, cover)?;
             }
@@ -58,10 +90,7 @@ impl World {
                 if !self.step(&Step::Tick, cover)? {
                     return Ok(());
                 }
-                self.step(&Step::Expire { client: None }, cover)?;
-                for client in 0..self.clients.len() {
-                    self.step(&Step::Expire { client: Some(client) }, cover)?;
-                }
+                self.expire_all(cover)?;
             }
         }
     }

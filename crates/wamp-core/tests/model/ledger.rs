@@ -15,6 +15,16 @@
 //! 12. What a program is told of a call is what came over its wire, up to where the program canceled it.
 //! 13. When all has been delivered and answered, each call of a caller that is there has had its end; no
 //!     table of a session or the realm holds anything (`World::finish`).
+//!
+//! And of credit, each hop by itself (`account`):
+//!
+//! 14. A sender of ours sends progress just if it has credit, and is told when it has some again.
+//! 15. What is granted rises with each CREDIT, and to more than has been spent.
+//! 16. It is never more than what was consumed and the widest window.
+//! 17. The dealer never grants more than what has come and what the receiver further on has left.
+//! 18. CREDIT goes to who announced it for that role, about a stream that goes on, and to nobody else.
+//! 19. Nobody is left without credit while the receiver has room and its application goes on.
+//! 20. A call ends as slow just if its receiver has granted nothing to a sender without credit for so long.
 
 use crate::endpoint::Told;
 use crate::said::{Mode, OF_CALL, OF_INVOCATION, Said, Tag};
@@ -71,6 +81,7 @@ macro_rules! hold {
         }
     };
 }
+pub(crate) use hold;
 
 impl Ledger {
     pub fn new(kinds: &[Kind]) -> Self {
@@ -258,7 +269,7 @@ impl Ledger {
     /// A program is told something.
     pub fn told(&mut self, client: usize, told: &Told) -> Result<(), Broken> {
         match *told {
-            Told::Progress { call: request, tag } => {
+            Told::Progress { call: request, tag, .. } => {
                 let Some(call) = self.call(client, request) else {
                     return Err(format!("12: progress of call {request}, which client {client} never made"));
                 };

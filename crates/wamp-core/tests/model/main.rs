@@ -6,6 +6,7 @@
 
 #![allow(unreachable_pub, reason = "the modules of a test are public to each other")]
 
+mod account;
 mod client;
 mod coverage;
 mod dealer;
@@ -15,6 +16,7 @@ mod exhaustive;
 #[path = "../express/mod.rs"]
 mod express;
 mod finish;
+mod flow;
 mod ledger;
 mod ours;
 mod program;
@@ -23,8 +25,10 @@ mod raw;
 mod said;
 mod setup;
 mod shared;
+mod small_credit;
 mod small_worlds;
 mod step;
+mod tables;
 mod world;
 
 /// Prints at once, also when the test passes, so that a log of CI shows it.

@@ -4,8 +4,9 @@ use wamp_core::Time;
 use wamp_proto::message::{Interrupt, InterruptOptions, RequestKind, Result as ResultMessage, ResultDetails};
 use wamp_proto::{Message, Payload, Serializer, uri};
 
+use crate::account::{Stream, cost};
 use crate::client::{Client, End, Got, Made};
-use crate::coverage::Coverage;
+use crate::coverage::{Coverage, Phase, Seen};
 use crate::endpoint::Endpoint;
 use crate::ledger::Broken;
 use crate::said::{self, Mode, Names, call_options, id, name, payload, said};
@@ -43,12 +44,31 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
             let found = session.call(now, options, name(procedure), payload(serializer, tag));
             let expected = endpoint.call(procedure, more, willing, timeout, tag);
             let request = same(step, found.ok().map(|id| id.get()), expected)?;
-            let made = request.map(|request| Made { request, procedure, uploading: more, over: false });
+            let made = request.map(|request| Made {
+                request,
+                procedure,
+                uploading: more,
+                over: false,
+                waits: false,
+            });
             its.calls.extend(made);
             Ok(request.is_some())
         }
         Step::Chunk { call, last, .. } => {
-            let Some(request) = its.calls.get(call).map(|call| call.request) else { return Ok(false) };
+            let Some((request, waits)) = its.calls.get(call).map(|call| (call.request, call.waits)) else {
+                return Ok(false);
+            };
+            // After GOODBYE nothing goes out, and nobody sees what is counted.
+            if its.kind.windows.is_some() && !endpoint.is_open() {
+                return Ok(false);
+            }
+            let stream = Stream::chunks(request);
+            if waits && !last && endpoint.may_send(stream) {
+                return Ok(false);
+            }
+            if last && !endpoint.may_send(stream) {
+                cover.hit(Seen::CreditFreeChunk);
+            }
             let found = session.send_chunk(now, id(request), payload(serializer, tag), last).is_ok();
             same(step, found, endpoint.chunk(request, last, tag))
         }
@@ -59,6 +79,15 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
         }
         Step::Answer { invocation, answer, .. } => {
             let Some(got) = its.invocations.get(invocation) else { return Ok(false) };
+            // Who waits for credit is not woken by anything else.
+            let alive = endpoint.invocation_phase(got.invocation).is_some_and(Phase::is_alive);
+            if got.waits
+                && alive
+                && answer.is_progress()
+                && endpoint.may_send(Stream::results(got.invocation))
+            {
+                return Ok(false);
+            }
             let found = session.reply(now, id(got.invocation), answer.reply(serializer, tag)).is_ok();
             same(step, found, endpoint.answer(now, got.invocation, answer, tag, cover))
         }
@@ -66,6 +95,12 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
             let Some(got) = its.invocations.get(invocation) else { return Ok(false) };
             let found = session.answer_cancel_myself(id(got.invocation)).is_ok();
             same(step, found, endpoint.answer_cancel_myself(got.invocation))
+        }
+        Step::Take { .. } => {
+            let Some((stream, cost)) = its.items.pop_front() else { return Ok(false) };
+            session.consume(now, stream.of_session(), cost);
+            endpoint.consume(now, stream, cost);
+            Ok(true)
         }
         Step::Leave { .. } => same(step, session.leave(now, uri::CLOSE_REALM).is_ok(), endpoint.leave(now)),
         Step::Die { .. } => {
@@ -91,8 +126,9 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
                 return Ok(false);
             };
             let heard = said(&message, &Names::new());
+            let octets = message.octets(serializer).map_err(|error| error.to_string())?;
             session.handle_message(now, message);
-            endpoint.hear(now, &heard, cover);
+            endpoint.hear(now, &heard, cost(octets), cover);
             Ok(true)
         }
         _ => Ok(false),
@@ -128,6 +164,8 @@ fn forge(
             let (phase, _) = stands?;
             if phase.is_alive() { None } else { result(false) }
         }
+        Forged::Credit => Some(said::credit(invocations.get(of)?.invocation, None, Some(1))),
+        Forged::Void => Some(said::credit(1000, Some(true), None)),
         Forged::Unknown => Some(said::error(RequestKind::Call, 1000, Payload::empty())),
         Forged::Interrupt => {
             let invocation = invocations.get(of)?.invocation;

@@ -4,14 +4,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wamp_core::session::Session;
-use wamp_proto::{Message, uri};
+use wamp_proto::Message;
 
-use crate::client::{End, Got, Made, told};
+use crate::account::{Stream, cost};
+use crate::client::{End, Got, told};
 use crate::coverage::{Coverage, Phase};
 use crate::dealer::Standing;
 use crate::endpoint::{Endpoint, Told};
+use crate::flow::{octets, sent};
 use crate::ledger::Broken;
-use crate::said::{Answer, Mode, Names, OF_CALL, Said, goodbye, json, said};
+use crate::said::{Answer, Said, json, said};
 use crate::step::Step;
 use crate::world::{Frame, World};
 use crate::{ours, raw};
@@ -34,7 +36,9 @@ impl World {
                 if !its.readable || its.held || its.up.is_empty() {
                     return Ok(false);
                 }
-                let count = count.min(its.up.len());
+                // What credit does is followed message by message.
+                let count = if self.counts { 1 } else { count.min(its.up.len()) };
+                let its = &mut self.clients[client];
                 let frames = its.up.drain(..count).collect();
                 self.read(client, frames, cover)?;
                 Ok(true)
@@ -85,6 +89,7 @@ impl World {
                 }
                 Ok(due)
             }
+            Step::Left { client } => self.left(client, cover),
             Step::Register { client, .. }
             | Step::Unregister { client, .. }
             | Step::Call { client, .. }
@@ -92,6 +97,8 @@ impl World {
             | Step::Cancel { client, .. }
             | Step::Answer { client, .. }
             | Step::AnswerCancelMyself { client, .. }
+            | Step::Take { client }
+            | Step::Grant { client, .. }
             | Step::Leave { client }
             | Step::Die { client }
             | Step::Abort { client }
@@ -118,11 +125,12 @@ impl World {
             let done = said.is_some();
             for message in said.into_iter().flatten() {
                 match message {
-                    Some(message) => self.send(client, message),
+                    Some(message) => self.send(client, message, cover),
                     None => self.clients[client].up.push_back(Frame::Garbage),
                 }
             }
-            if done && matches!(step, Step::Wrong { .. } | Step::Chunk { .. }) {
+            let unannounced = !self.counts_credit(client) && matches!(step, Step::Grant { .. });
+            if done && (unannounced || matches!(step, Step::Wrong { .. } | Step::Chunk { .. })) {
                 self.ledger.sins(client);
             }
             if done && matches!(step, Step::Die { .. } | Step::Abort { .. }) {
@@ -158,69 +166,61 @@ impl World {
         self.note(|| format!("    router ═▶ client {client}  {}", json(&message)));
         let said = said(&message, &self.names);
         let its = &mut self.clients[client];
+        let costs = if its.kind.windows.is_some() && said.costs() {
+            octets(&message, its.kind.serializer)?
+        } else {
+            0
+        };
         match &mut its.end {
             End::Session(session, endpoint) => {
                 session.handle_message(self.now, Rc::unwrap_or_clone(message));
-                endpoint.hear(self.now, &said, cover);
+                endpoint.hear(self.now, &said, cost(costs), cover);
             }
-            End::Raw(_) => self.raw_hears(client, &said),
+            End::Raw(_) => self.raw_hears(client, &said, cost(costs), cover),
         }
         self.record(client, &said);
         self.settle_client(client, cover)
     }
 
-    fn raw_hears(&mut self, client: usize, said: &Said) {
-        let its = &mut self.clients[client];
-        let over = |calls: &mut Vec<Made>, request| {
-            calls.iter_mut().filter(|call| call.request == request).for_each(|call| call.over = true);
-        };
-        match *said {
-            Said::Registered { request } => its.learn(request),
-            Said::Invocation { invocation, willing, .. }
-                if its.invocations.iter().all(|got| got.invocation != invocation) =>
-            {
-                its.invocations.push(Got { invocation, willing, over: false });
-            }
-            Said::Interrupt { invocation, mode: Mode::KillNoWait, .. } => {
-                let got = its.invocations.iter_mut().filter(|got| got.invocation == invocation);
-                got.for_each(|got| got.over = true);
-            }
-            Said::Result { request, progress: false, .. } => over(&mut its.calls, request),
-            Said::Error { kind: OF_CALL, request, .. } => over(&mut its.calls, request),
-            Said::Abort { .. } => self.hang_up(client),
-            Said::Goodbye { .. } => {
-                let mute = its.kind.mute;
-                if let End::Raw(raw) = &mut its.end
-                    && !mute
-                    && !std::mem::replace(&mut raw.left, true)
-                {
-                    self.send(client, goodbye(uri::GOODBYE_AND_OUT));
-                }
-            }
-            _ => {}
-        }
-    }
-
     /// Compares one of our sessions with the model of it, and carries off what it has to say.
-    fn settle_client(&mut self, client: usize, _cover: &mut Coverage) -> Result<(), Broken> {
-        let its = &mut self.clients[client];
-        let End::Session(session, endpoint) = &mut its.end else { return Ok(()) };
+    fn settle_client(&mut self, client: usize, cover: &mut Coverage) -> Result<(), Broken> {
+        let its = &mut *self.clients[client];
+        let End::Session(session, endpoint) = &mut its.end else {
+            self.note_waiting(client, cover);
+            return Ok(());
+        };
         let messages: Vec<Message> = std::iter::from_fn(|| session.poll_transmit()).collect();
         let found: Vec<Told> =
             std::iter::from_fn(|| session.poll_event()).map(|event| told(&event)).collect();
-        check(client, session, endpoint, &messages, &found, &self.names)?;
+        let mut says = Vec::with_capacity(messages.len());
+        for message in &messages {
+            let said = said(message, &self.names);
+            if let Said::Credit { request, chunks, total } = said {
+                let stream = Stream { chunks: chunks == Some(true), id: request };
+                endpoint.grants(stream, total.unwrap_or_default(), cover)?;
+                continue;
+            }
+            if let Some(stream) = sent(&said).filter(|_| its.kind.windows.is_some()) {
+                endpoint.spend(stream, cost(octets(message, its.kind.serializer)?), cover);
+            }
+            says.push(said);
+        }
+        check(client, session, endpoint, says, &found)?;
+        endpoint.grants_enough()?;
         for told in &found {
             match *told {
                 Told::Registered { request } => its.learn(request),
                 Told::Invoked { invocation, willing, .. } => {
-                    its.invocations.push(Got { invocation, willing, over: false });
+                    its.invocations.push(Got { invocation, willing, over: false, waits: false });
                 }
                 _ => {}
             }
         }
+        self.told_credit(client, &found);
         for message in messages {
-            self.send(client, message);
+            self.send(client, message, cover);
         }
+        self.note_waiting(client, cover);
         self.tell(client, &found)?;
         if found.iter().any(|told| matches!(told, Told::Closed(_))) {
             self.hang_up(client);
@@ -229,8 +229,9 @@ impl World {
     }
 
     /// A client puts a message on its wire.
-    fn send(&mut self, client: usize, message: Message) {
+    pub fn send(&mut self, client: usize, message: Message, cover: &mut Coverage) {
         let said = said(&message, &self.names);
+        self.raw_sends(client, &said, &message, cover);
         self.ledger.sent(client, &said);
         if self.clients[client].linked {
             self.note(|| format!("    client {client} ─▶ router  {}", json(&message)));
@@ -239,7 +240,7 @@ impl World {
     }
 
     /// A client closes its end of the link.
-    fn hang_up(&mut self, client: usize) {
+    pub fn hang_up(&mut self, client: usize) {
         let its = &mut self.clients[client];
         if std::mem::replace(&mut its.linked, false) {
             its.up.push_back(Frame::Eof);
@@ -292,13 +293,11 @@ impl World {
 /// The machine and the model of it must have said, told and kept the same.
 fn check(
     client: usize,
-    session: &Session,
+    session: &mut Session,
     endpoint: &mut Endpoint,
-    messages: &[Message],
+    mut says: Vec<Said>,
     found: &[Told],
-    names: &Names,
 ) -> Result<(), Broken> {
-    let mut says: Vec<Said> = messages.iter().map(|message| said(message, names)).collect();
     let mut told = found.to_vec();
     let mut expected = (std::mem::take(&mut endpoint.out), std::mem::take(&mut endpoint.told));
     if std::mem::take(&mut endpoint.unordered) {
@@ -314,10 +313,23 @@ fn check(
     if told != to_tell {
         return Err(format!("client {client} is told {told:?}, where it should be told {to_tell:?}"));
     }
+    for stream in endpoint.outgoing() {
+        let (found, expected) = (session.may_send(stream.of_session()), endpoint.may_send(stream));
+        if found != expected {
+            return Err(format!(
+                "14: client {client} may send {stream:?}: {found}, where {expected} is right"
+            ));
+        }
+    }
+    // After GOODBYE it says nothing any more, so nobody sees what it would grant.
+    let until = endpoint.leaves_until().filter(|_| endpoint.has_delayed());
+    let deadline = match until {
+        Some(until) => session.poll_timeout().filter(|found| *found <= until),
+        None => endpoint.deadline(),
+    };
     let stats = session.stats();
     let found = (session.in_flight(), session.poll_timeout(), stats.late, stats.unsolicited, stats.unknown);
-    let expected =
-        (endpoint.in_flight(), endpoint.deadline(), endpoint.late, endpoint.unsolicited, endpoint.unknown);
+    let expected = (endpoint.in_flight(), deadline, endpoint.late, endpoint.unsolicited, endpoint.unknown);
     if found != expected {
         return Err(format!(
             "client {client} has {found:?} under way, as next deadline, late, unsolicited and unknown, where it \

@@ -4,6 +4,8 @@
 use fastrand::Rng;
 use wamp_proto::Serializer;
 
+use crate::account::Windows;
+use crate::client::Client;
 use crate::coverage::Coverage;
 use crate::ledger::Broken;
 use crate::report;
@@ -23,7 +25,14 @@ fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(..from.len())]
 }
 
+/// How far a peer lets others go ahead: by a message or two.
+fn windows(rng: &mut Rng) -> Windows {
+    let first = pick(rng, &[1, 60, 100, 150, 250]);
+    Windows { first, max: first * pick(rng, &[1, 1, 2, 4]) }
+}
+
 fn setup(rng: &mut Rng) -> Setup {
+    let counts = rng.u8(..5) < 2;
     let callers = rng.usize(1..=4);
     let callees = rng.usize(1..=3);
     let mut clients = Vec::new();
@@ -45,6 +54,18 @@ fn setup(rng: &mut Rng) -> Setup {
         kind.rogue = !kind.ours && rng.u8(..3) == 0;
         kind.mute = !kind.ours && rng.u8(..4) == 0;
         kind.serializer = pick(rng, Serializer::ALL);
+        if counts && rng.u8(..4) > 0 {
+            let Windows { first, max } = windows(rng);
+            kind = kind.counting(first, max);
+            if !kind.ours && rng.u8(..4) == 0 {
+                let credit = if rng.bool() {
+                    &mut kind.features.caller_credit
+                } else {
+                    &mut kind.features.callee_credit
+                };
+                *credit = None;
+            }
+        }
         clients.push(kind);
     }
     let mut offers = Vec::new();
@@ -60,7 +81,12 @@ fn setup(rng: &mut Rng) -> Setup {
         // A caller that is a callee too, and calls itself now and then.
         offers.push((0, 4));
     }
-    Setup { clients, offers, strict: rng.u8(..8) == 0 }
+    Setup {
+        clients,
+        offers,
+        strict: rng.u8(..8) == 0,
+        windows: (counts && rng.u8(..16) > 0).then(|| windows(rng)),
+    }
 }
 
 /// Any step: most of them carry on with calls, few of them end things.
@@ -74,6 +100,9 @@ fn propose(rng: &mut Rng, world: &World) -> Step {
         0 => rng.usize(..count.max(1)),
         _ => count.saturating_sub(1 + rng.usize(..2)),
     };
+    if world.counts && rng.u8(..4) == 0 {
+        return propose_credit(rng, world);
+    }
     let made: usize = world.clients.iter().map(|client| client.calls.len()).sum();
     match rng.u8(..100) {
         0..16 => Step::Up { client: busy(rng, world, true), count: if rng.u8(..5) == 0 { 4 } else { 1 } },
@@ -138,13 +167,41 @@ fn propose(rng: &mut Rng, world: &World) -> Step {
             }
         }
         98 | 99 => {
-            let forged =
-                [Forged::Progress, Forged::Progress, Forged::Result, Forged::Unknown, Forged::Interrupt];
+            let forged = match world.windows.is_some() && its.kind.windows.is_some() && rng.bool() {
+                true => [Forged::Credit, Forged::Credit, Forged::Void, Forged::Void, Forged::Interrupt],
+                false => {
+                    [Forged::Progress, Forged::Progress, Forged::Result, Forged::Unknown, Forged::Interrupt]
+                }
+            };
             let forged = pick(rng, &forged);
-            let count = if forged == Forged::Interrupt { invocations } else { calls };
+            let of_invocations = matches!(forged, Forged::Interrupt | Forged::Credit);
+            let count = if of_invocations { invocations } else { calls };
             Step::Forge { client, of: recent(rng, count), forged }
         }
         _ => Step::Down { client: busy(rng, world, false) },
+    }
+}
+
+/// What carries credit on, mostly; and what some say who break its rules.
+fn propose_credit(rng: &mut Rng, world: &World) -> Step {
+    let having = |rng: &mut Rng, has: fn(&Client) -> bool| {
+        let clients: Vec<usize> =
+            (0..world.clients.len()).filter(|client| has(&world.clients[*client])).collect();
+        if clients.is_empty() { 0 } else { pick(rng, &clients) }
+    };
+    match rng.u8(..32) {
+        0..12 => Step::Left { client: having(rng, |client| !client.watches.is_empty()) },
+        12..25 => Step::Take { client: having(rng, |client| !client.items.is_empty()) },
+        25..28 => Step::Grant {
+            client: having(rng, |client| client.kind.rogue),
+            request: rng.u64(1..=4),
+            chunks: pick(rng, &[None, None, Some(true), Some(false)]),
+            total: pick(rng, &[None, Some(0), Some(1), Some(120), Some(400), Some(wamp_proto::MAX_ID)]),
+        },
+        28 => Step::Tick,
+        29 => Step::Expire { client: Some(having(rng, Client::has_delayed)) },
+        30 => Step::Pass { millis: pick(rng, &[10_000, 30_000, 60_000, 300_000]) },
+        _ => Step::Expire { client: None },
     }
 }
 
@@ -213,8 +270,9 @@ pub fn fail(name: &str, mut setup: Setup, steps: Vec<Step>, broken: &Broken) -> 
         kinds += &format!("client {index}: {kind:?}\n");
     }
     panic!(
-        "{name}: {broken}\n\nA minimal sequence, in which {again}\n\n{kinds}strict_features: {}\n\n{}\n\n{steps:?}",
+        "{name}: {broken}\n\nA minimal sequence, in which {again}\n\n{kinds}strict_features: {}, windows: {:?}\n\n{}\n\n{steps:?}",
         setup.strict,
+        setup.windows,
         log.join("\n"),
     );
 }

@@ -3,6 +3,7 @@
 use wamp_proto::message::{CallOptions, RequestKind};
 use wamp_proto::{Message, Payload, uri};
 
+use crate::account::Stream;
 use crate::client::{Client, End, Made};
 use crate::said::{self, Answer, Mode, Procedure, abort, call_options, goodbye, payload};
 use crate::setup::register_options;
@@ -34,11 +35,14 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
                 return None;
             }
             let request = request();
-            its.calls.push(Made { request, procedure, uploading: more, over: false });
+            its.calls.push(Made { request, procedure, uploading: more, over: false, waits: false });
             said::call(request, call_options(more, willing, timeout), procedure, payload(serializer, tag))
         }
         Step::Chunk { call, last, .. } => {
             let call = its.calls.get_mut(call).filter(|call| rogue || call.uploading && !call.over)?;
+            if !rogue && !last && !raw.may_send(Stream::chunks(call.request)) {
+                return None;
+            }
             call.uploading = !last;
             chunk(call.request, call.procedure, !last, payload(serializer, tag))
         }
@@ -51,6 +55,9 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
             if !rogue && (got.over || answer.is_progress() && !got.willing) {
                 return None;
             }
+            if !rogue && answer.is_progress() && !raw.may_send(Stream::results(got.invocation)) {
+                return None;
+            }
             got.over |= !answer.is_progress();
             answer.message(serializer, got.invocation, tag)
         }
@@ -60,6 +67,22 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
             }
             goodbye(uri::CLOSE_REALM)
         }
+        Step::Take { .. } => {
+            let (stream, cost) = its.items.pop_front()?;
+            let over = match stream.chunks {
+                true => its.invocations.iter().any(|got| got.invocation == stream.id && got.over),
+                false => its.calls.iter().any(|call| call.request == stream.id && call.over),
+            };
+            let Some(meter) = raw.meters.get_mut(&stream) else { return Some(Vec::new()) };
+            meter.consume(cost);
+            if over || raw.left || !meter.can_say() {
+                return Some(Vec::new());
+            }
+            let total = meter.room();
+            meter.say(total, None).ok()?;
+            said::credit(stream.id, stream.chunks.then_some(true), Some(total))
+        }
+        Step::Grant { request, chunks, total, .. } if rogue => said::credit(request, chunks, total),
         Step::Die { .. } => return Some(Vec::new()),
         Step::Abort { .. } => abort(),
         Step::Wrong { wrong, .. } if rogue => match wrong {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use wamp_core::{Failure, Reply};
 use wamp_proto::message::{
-    Call, CallOptions, Cancel, CancelMode, CancelOptions, CloseDetails, Error, ErrorDetails, Goodbye, Millis,
-    Register, RegisterOptions, RequestKind, Unregister, Yield, YieldOptions,
+    Call, CallOptions, Cancel, CancelMode, CancelOptions, CloseDetails, Credit, CreditOptions, Error,
+    ErrorDetails, Goodbye, Millis, Register, RegisterOptions, RequestKind, Total, Unregister, Yield,
+    YieldOptions,
 };
 use wamp_proto::{Message, Payload, RegistrationId, RequestId, Serializer, Uri, uri};
 
@@ -105,7 +106,13 @@ pub enum Said {
         progress: bool,
         tag: Tag,
     },
-    // Either way. GOODBYE and ABORT come last in this order, as on a wire.
+    // Either way.
+    Credit {
+        request: u64,
+        chunks: Option<bool>,
+        total: Option<u64>,
+    },
+    // GOODBYE and ABORT come last in this order, as on a wire.
     Error {
         kind: u8,
         request: u64,
@@ -118,6 +125,19 @@ pub enum Said {
     Abort {
         reason: &'static str,
     },
+}
+
+impl Said {
+    /// Whether it is one of the messages of a stream that cost credit.
+    pub fn costs(&self) -> bool {
+        matches!(
+            self,
+            Said::Call { more: true, .. }
+                | Said::Invocation { more: true, .. }
+                | Said::Yield { progress: true, .. }
+                | Said::Result { progress: true, .. }
+        )
+    }
 }
 
 /// REQUEST.Type of an ERROR.
@@ -178,6 +198,9 @@ pub fn said(message: &Message, names: &Names) -> Said {
             error: known(&m.error),
             tag: tag(&m.payload),
         },
+        Message::Credit(m) => {
+            Said::Credit { request: m.request.get(), chunks: m.options.chunks, total: m.total.0 }
+        }
         Message::Goodbye(m) => Said::Goodbye { reason: known(&m.reason) },
         Message::Abort(m) => Said::Abort { reason: known(&m.reason) },
         other => panic!("a message that no model sends: {other:?}"),
@@ -304,6 +327,12 @@ pub fn cancel(request: u64, mode: Option<Mode>) -> Message {
     let mut options = CancelOptions::default();
     options.mode = mode.map(CancelMode::from);
     Cancel { request: id(request), options }.into()
+}
+
+pub fn credit(request: u64, chunks: Option<bool>, total: Option<u64>) -> Message {
+    let mut options = CreditOptions::default();
+    options.chunks = chunks;
+    Credit { request: id(request), options, total: Total(total) }.into()
 }
 
 pub fn error(kind: RequestKind, request: u64, payload: Payload) -> Message {

@@ -6,7 +6,8 @@ use wamp_core::router;
 use wamp_proto::message::{InvocationPolicy, RegisterOptions};
 use wamp_proto::{Feature, Role, Roles, Serializer};
 
-use crate::dealer::{Features, Rules};
+use crate::account::Windows;
+use crate::dealer::{Credit, Features, Rules};
 use crate::said::Procedure;
 
 /// Procedures that several callees may register.
@@ -41,6 +42,8 @@ pub struct Kind {
     /// Does not answer GOODBYE.
     pub mute: bool,
     pub serializer: Serializer,
+    /// How much it grants, if it knows credit.
+    pub windows: Option<Windows>,
 }
 
 impl Kind {
@@ -51,15 +54,24 @@ impl Kind {
         callee_canceling: true,
         callee_chunks: true,
         callee_timeout: true,
+        caller_credit: None,
+        callee_credit: None,
     };
 
     pub fn ours() -> Self {
         let features = Self::ALL_FEATURES;
-        Kind { ours: true, features, rogue: false, mute: false, serializer: Serializer::Json }
+        Kind { ours: true, features, rogue: false, mute: false, serializer: Serializer::Json, windows: None }
     }
 
     pub fn raw(features: Features) -> Self {
-        Kind { ours: false, features, rogue: false, mute: false, serializer: Serializer::Json }
+        Kind { ours: false, features, ..Self::ours() }
+    }
+
+    /// The same, but it knows credit, as a caller and as a callee.
+    pub fn counting(self, first: u64, max: u64) -> Self {
+        let credit = Some(first);
+        let features = Features { caller_credit: credit, callee_credit: credit, ..self.features };
+        Kind { features, windows: Some(Windows { first, max }), ..self }
     }
 
     pub fn roles(&self) -> Roles {
@@ -78,6 +90,11 @@ impl Kind {
             (f.callee_chunks, Feature::ProgressiveCallInvocations),
             (f.callee_timeout, Feature::CallTimeout),
         ]);
+        let credit = |features: wamp_proto::Features, credit: Option<u64>| match credit {
+            Some(octets) => features.with_credit(octets),
+            None => features,
+        };
+        let (caller, callee) = (credit(caller, f.caller_credit), credit(callee, f.callee_credit));
         Roles::none().with(Role::Caller, caller).with(Role::Callee, callee)
     }
 }
@@ -88,12 +105,21 @@ pub struct Setup {
     pub clients: Vec<Kind>,
     pub offers: Vec<(usize, Procedure)>,
     pub strict: bool,
+    /// How much the router grants, if it does.
+    pub windows: Option<Windows>,
 }
 
 impl Setup {
     pub fn rules(&self) -> Rules {
         let (kill_wait, goodbye_wait) = (Duration::from_secs(30), Duration::from_secs(5));
-        Rules { strict: self.strict, kill_wait, goodbye_wait }
+        let patience = Duration::from_secs(300);
+        let credit = self.windows.map(|windows| Credit { windows, patience });
+        Rules { strict: self.strict, kill_wait, goodbye_wait, credit }
+    }
+
+    /// Whether credit is counted anywhere.
+    pub fn counts(&self) -> bool {
+        self.windows.is_some() && self.clients.iter().any(|kind| kind.features.knows_credit())
     }
 
     pub fn config(&self) -> router::Config {
@@ -102,6 +128,12 @@ impl Setup {
         config.strict_features = rules.strict;
         config.kill_timeout = rules.kill_wait;
         config.goodbye_timeout = rules.goodbye_wait;
+        config.credit = rules.credit.map(|rule| {
+            let mut credit = router::Credit::default();
+            (credit.window, credit.max_window) = (rule.windows.first, rule.windows.max);
+            credit.patience = rule.patience;
+            credit
+        });
         config
     }
 }

@@ -31,7 +31,12 @@ fn cancel(mode: Mode) -> Step {
 }
 
 fn three(callee: Kind, procedure: u8) -> Setup {
-    Setup { clients: vec![Kind::ours(), Kind::ours(), callee], offers: vec![(C, procedure)], strict: false }
+    Setup {
+        clients: vec![Kind::ours(), Kind::ours(), callee],
+        offers: vec![(C, procedure)],
+        strict: false,
+        windows: None,
+    }
 }
 
 /// The ways to leave, by who leaves.
@@ -66,7 +71,7 @@ fn calls(callee: Kind, modes: &[Mode], leaves: Option<Step>, timeouts: [u64; 2])
         _ => scripts[C].extend(leaves),
     }
     let name = format!("cancel {modes:?}, leaves {leaves:?}, timeouts {timeouts:?}");
-    Small { name, setup: three(callee, 0), scripts, answers: TWO.to_vec() }
+    Small { name, setup: three(callee, 0), scripts, answers: TWO.to_vec(), reads: true }
 }
 
 /// A cancel, a timeout and somebody leaving in one world. Of modes, leavers and ways each meets each.
@@ -162,7 +167,13 @@ fn a_callee_that_watches_the_timeout_itself() {
         let mut scripts = vec![vec![call(A, 2, 100)], vec![call(B, 2, 0)], vec![]];
         scripts[A].extend(modes.iter().map(|mode| cancel(*mode)));
         let name = format!("cancel {modes:?}");
-        worlds.push(Small { name, setup: three(Kind::ours(), 2), scripts, answers: TWO.to_vec() });
+        worlds.push(Small {
+            name,
+            setup: three(Kind::ours(), 2),
+            scripts,
+            answers: TWO.to_vec(),
+            reads: true,
+        });
     }
     explore_all("forward_timeout", worlds);
 }
@@ -174,7 +185,13 @@ fn a_call_in_chunks() {
         let mut scripts = vec![vec![upload(A, 0, timeout)], vec![call(B, 0, 0)], of_callee.to_vec()];
         scripts[A].extend_from_slice(acts);
         let name = format!("timeout {timeout}, {acts:?}, callee {of_callee:?}");
-        worlds.push(Small { name, setup: three(Kind::ours(), 0), scripts, answers: TWO.to_vec() });
+        worlds.push(Small {
+            name,
+            setup: three(Kind::ours(), 0),
+            scripts,
+            answers: TWO.to_vec(),
+            reads: true,
+        });
     };
     let (next, last) = (chunk(A, false), chunk(A, true));
     add(0, &[next, last], &[]);
@@ -197,6 +214,7 @@ fn a_call_in_chunks_to_one_of_two_callees() {
         clients: vec![Kind::ours(), Kind::ours(), Kind::ours(), Kind::ours()],
         offers: vec![(C, 1), (D, 1)],
         strict: false,
+        windows: None,
     };
     let mut worlds = Vec::new();
     for leaves in [None, Some(Step::Unregister { client: C, procedure: 1 }), Some(Step::Leave { client: C })]
@@ -208,14 +226,19 @@ fn a_call_in_chunks_to_one_of_two_callees() {
             vec![],
         ];
         let name = format!("{leaves:?}");
-        worlds.push(Small { name, setup: setup.clone(), scripts, answers: TWO.to_vec() });
+        worlds.push(Small { name, setup: setup.clone(), scripts, answers: TWO.to_vec(), reads: true });
     }
     explore_all("shared", worlds);
 }
 
 #[test]
 fn a_session_that_calls_itself() {
-    let setup = Setup { clients: vec![Kind::ours(), Kind::ours()], offers: vec![(A, 0)], strict: false };
+    let setup = Setup {
+        clients: vec![Kind::ours(), Kind::ours()],
+        offers: vec![(A, 0)],
+        strict: false,
+        windows: None,
+    };
     let mut worlds = Vec::new();
     for leaves in LEAVING {
         for modes in [&[][..], &[Mode::Kill], &[Mode::KillNoWait]] {
@@ -223,7 +246,7 @@ fn a_session_that_calls_itself() {
             scripts[A].extend(modes.iter().map(|mode| cancel(*mode)));
             scripts[A].push(leaves(A));
             let name = format!("cancel {modes:?}, {:?}", leaves(A));
-            worlds.push(Small { name, setup: setup.clone(), scripts, answers: TWO.to_vec() });
+            worlds.push(Small { name, setup: setup.clone(), scripts, answers: TWO.to_vec(), reads: true });
         }
     }
     explore_all("self-call", worlds);
@@ -236,13 +259,18 @@ fn the_router_shuts_down() {
         calls(Kind { mute: true, ..Kind::raw(Kind::ALL_FEATURES) }, &[], Some(Step::Shutdown), [0, 0]),
     ];
     // With a cancel, A and its callee alone: everybody's GOODBYE in every order is too much.
-    let setup = Setup { clients: vec![Kind::ours(), Kind::ours()], offers: vec![(1, 0)], strict: false };
+    let setup = Setup {
+        clients: vec![Kind::ours(), Kind::ours()],
+        offers: vec![(1, 0)],
+        strict: false,
+        windows: None,
+    };
     for modes in CANCELS {
         for timeout in [0, 100] {
             let mut scripts = vec![vec![call(A, 0, timeout)], vec![Step::Shutdown]];
             scripts[A].extend(modes.iter().map(|mode| cancel(*mode)));
             let name = format!("cancel {modes:?}, timeout {timeout}");
-            worlds.push(Small { name, setup: setup.clone(), scripts, answers: TWO.to_vec() });
+            worlds.push(Small { name, setup: setup.clone(), scripts, answers: TWO.to_vec(), reads: true });
         }
     }
     explore_all("shutdown", worlds);

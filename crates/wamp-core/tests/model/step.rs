@@ -43,6 +43,17 @@ pub enum Step {
         client: usize,
         invocation: usize,
     },
+    /// The program takes the oldest message of a stream that waits for it.
+    Take {
+        client: usize,
+    },
+    /// A peer that is none of ours says this of a stream, true or not.
+    Grant {
+        client: usize,
+        request: u64,
+        chunks: Option<bool>,
+        total: Option<u64>,
+    },
     Leave {
         client: usize,
     },
@@ -52,6 +63,10 @@ pub enum Step {
         count: usize,
     },
     Down {
+        client: usize,
+    },
+    /// What the router waits for next has left for a client's socket.
+    Left {
         client: usize,
     },
     // Something goes wrong.
@@ -130,6 +145,10 @@ pub enum Forged {
     Unknown,
     /// INTERRUPT for an invocation that is over.
     Interrupt,
+    /// CREDIT for its invocation of this number, be it over or not: a total that is smaller than the first.
+    Credit,
+    /// CREDIT without a total.
+    Void,
 }
 
 impl fmt::Display for Step {
@@ -153,6 +172,11 @@ impl fmt::Display for Step {
             Step::AnswerCancelMyself { client, invocation } => {
                 write!(f, "client {client}, invocation {invocation}: will answer a cancel itself")
             }
+            Step::Take { client } => write!(f, "client {client} takes a message"),
+            Step::Grant { client, request, chunks, total } => {
+                write!(f, "client {client} grants {total:?} to {request}, chunks: {chunks:?}")
+            }
+            Step::Left { client } => write!(f, "what was watched has left for client {client}"),
             Step::Leave { client } => write!(f, "client {client} leaves"),
             Step::Up { client, count: 1 } => write!(f, "the router reads from client {client}"),
             Step::Up { client, count } => write!(f, "the router reads {count} messages from client {client}"),

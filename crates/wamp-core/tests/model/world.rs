@@ -8,15 +8,17 @@ use std::rc::Rc;
 
 use foldhash::fast::FixedState;
 use wamp_core::Time;
-use wamp_core::router::{Closing, Event, Join, Realm};
+use wamp_core::router::{Closing, Event, Join, Realm, Watch};
 use wamp_core::session::{self, Session};
 use wamp_proto::message::HelloDetails;
 use wamp_proto::{Message, uri};
 
+use crate::account::{Windows, cost};
 use crate::client::Client;
 use crate::coverage::Coverage;
 use crate::dealer::{Dealer, Input};
 use crate::endpoint::Told;
+use crate::flow::octets;
 use crate::ledger::{Broken, Ledger};
 use crate::said::{Names, Procedure, Said, Tag, json, said};
 use crate::setup::Setup;
@@ -45,6 +47,14 @@ pub struct World {
     /// How many realm sessions each wire has seen closed.
     over: Vec<usize>,
     pub shut_down: bool,
+    /// What the router grants, and whether anybody counts that.
+    pub windows: Option<Windows>,
+    pub counts: bool,
+    /// CREDITs that the realm has said, and what it watches, since the last comparison; and what the message
+    /// of a stream cost that it has said.
+    pub credits: Vec<(usize, Said)>,
+    pub watched: Vec<(usize, Watch)>,
+    goes: u64,
     /// For each machine, the hash of all that ever went into it; the realm is the last.
     histories: Vec<(u64, u64)>,
     /// What crossed which end of which wire.
@@ -63,12 +73,22 @@ impl World {
             asked: Shared::new(Vec::new()),
             over: Vec::new(),
             shut_down: false,
+            windows: setup.windows,
+            counts: setup.counts(),
+            credits: Vec::new(),
+            watched: Vec::new(),
+            goes: 0,
             histories: vec![(0, 0); setup.clients.len() + 1],
             log: log.then(Vec::new),
         };
         for kind in &setup.clients {
             let mut session = kind.ours.then(|| {
-                let config = session::Config::new("realm1");
+                let mut config = session::Config::new("realm1");
+                config.credit = kind.windows.map(|windows| {
+                    let mut credit = session::Credit::new(kind.serializer);
+                    (credit.window, credit.max_window) = (windows.first, windows.max);
+                    credit
+                });
                 Session::new(world.now, config, 1)
             });
             let mut details = HelloDetails::default();
@@ -80,11 +100,20 @@ impl World {
             let key = world.realm.join(world.now, join).map_err(|(_, text)| text)?;
             world.dealer.join(kind.features);
             let (_, welcome) = world.realm.poll_transmit().ok_or("no WELCOME")?;
+            let knows = setup.windows.is_some() && kind.features.knows_credit();
+            if json(&welcome).contains("_progress_credit") != knows {
+                return Err(format!("18: {} to {kind:?}", json(&welcome)));
+            }
             if let Some(session) = &mut session {
                 session.handle_message(world.now, welcome);
                 while session.poll_event().is_some() {}
             }
-            world.clients.push(Shared::new(Client::new(*kind, key, session)));
+            world.clients.push(Shared::new(Client::new(
+                *kind,
+                key,
+                session,
+                setup.windows.map(|windows| windows.first),
+            )));
         }
         for (client, procedure) in &setup.offers {
             world.step(&Step::Register { client: *client, procedure: *procedure }, cover)?;
@@ -113,7 +142,7 @@ impl World {
     /// that watches timeouts after it.
     pub fn record(&mut self, machine: usize, input: impl Hash) {
         let timed = match self.clients.get(machine) {
-            Some(client) => client.watches_timeouts(),
+            Some(client) => client.watches_timeouts() || client.has_delayed(),
             None => self.realm.poll_timeout().is_some(),
         };
         let (a, b) = &mut self.histories[machine];
@@ -140,13 +169,16 @@ impl World {
     pub fn read(&mut self, from: usize, frames: Vec<Frame>, cover: &mut Coverage) -> Result<(), Broken> {
         let key = self.clients[from].key;
         let single = frames.len() == 1;
-        let mut leaving = None;
+        let (mut leaving, mut came) = (None, 0);
         let mut inputs = Vec::with_capacity(frames.len());
         for frame in frames {
             match frame {
                 Frame::Message(message) => {
                     self.note(|| format!("    client {from} ═▶ router  {}", json(&message)));
                     let said = said(&message, &self.names);
+                    if self.counts && said.costs() {
+                        came = cost(octets(&message, self.clients[from].kind.serializer)?);
+                    }
                     if let Said::Register { request, procedure } = said {
                         self.asked.push((from, request, procedure));
                     }
@@ -188,10 +220,11 @@ impl World {
             let invoked = |said: &Said| matches!(said, Said::Invocation { tag, .. } if *tag == wanted);
             written.iter().find(|(_, said)| invoked(said)).map(|(to, _)| *to)
         };
+        self.dealer.wire = (came, std::mem::take(&mut self.goes));
         for input in &inputs {
             self.dealer.handle(self.now, from, input, &chosen, cover);
         }
-        self.compare(written)
+        self.compare(written, cover)
     }
 
     /// The router's operator closes a session.
@@ -200,7 +233,7 @@ impl World {
         self.record(self.clients.len(), (client, "kick"));
         self.dealer.handle(self.now, client, &Input::Kick, &|_| None, cover);
         let written = self.written()?;
-        self.compare(written)
+        self.compare(written, cover)
     }
 
     /// The router does not read from a client for a while, or reads again.
@@ -228,7 +261,7 @@ impl World {
         self.record(self.clients.len(), "shutdown");
         self.dealer.shut_down(self.now, cover);
         let written = self.written()?;
-        self.compare(written)
+        self.compare(written, cover)
     }
 
     /// The router looks at the clock.
@@ -237,11 +270,11 @@ impl World {
         self.record(self.clients.len(), "time");
         self.dealer.handle_timeout(self.now, cover);
         let written = self.written()?;
-        self.compare(written)
+        self.compare(written, cover)
     }
 
     /// What the router has written, on the wires.
-    fn written(&mut self) -> Result<Vec<(usize, Said)>, Broken> {
+    pub fn written(&mut self) -> Result<Vec<(usize, Said)>, Broken> {
         let mut written = Vec::new();
         while let Some((key, message)) = self.realm.poll_transmit() {
             let to = self.clients.iter().position(|client| client.key == key).ok_or("a message to nobody")?;
@@ -254,6 +287,9 @@ impl World {
             }
             self.note(|| format!("    router ─▶ client {to}  {}", json(&message)));
             let said = said(&message, &self.names);
+            if self.counts && said.costs() {
+                self.goes = cost(octets(&message, self.clients[to].kind.serializer)?);
+            }
             message
                 .encode_head(self.clients[to].kind.serializer, &mut Vec::new())
                 .map_err(|error| format!("{said:?} to client {to} cannot be written: {error}"))?;
@@ -261,11 +297,19 @@ impl World {
             if self.clients[to].writable {
                 self.clients[to].down.push_back(Frame::Message(Rc::new(message)));
             }
-            written.push((to, said));
+            match said {
+                Said::Credit { .. } => self.credits.push((to, said)),
+                said => written.push((to, said)),
+            }
         }
         while let Some(event) = self.realm.poll_event() {
             let (session, closing) = match event {
                 Event::Closed { session, closing } => (session, closing),
+                Event::Watch { session, watch } => {
+                    let client = self.clients.iter().position(|client| client.key == session);
+                    self.watched.push((client.ok_or("nobody is watched")?, watch));
+                    continue;
+                }
                 Event::Released { session } => {
                     // Its last call to itself has ended, or the test has released it before.
                     let held = self.clients.iter().position(|client| client.key == session && client.held);
@@ -291,7 +335,7 @@ impl World {
     }
 
     /// Compares the realm with the model of it.
-    fn compare(&mut self, mut written: Vec<(usize, Said)>) -> Result<(), Broken> {
+    pub fn compare(&mut self, mut written: Vec<(usize, Said)>, cover: &mut Coverage) -> Result<(), Broken> {
         let mut expected = std::mem::take(&mut self.dealer.out);
         if std::mem::take(&mut self.dealer.unordered) {
             for client in 0..self.clients.len() {
@@ -320,46 +364,8 @@ impl World {
         if over != closed {
             return Err(format!("the sessions of {over:?} are over, where {closed:?} should be"));
         }
+        self.compare_credit(cover)?;
         self.check_tables()
-    }
-
-    /// No table of the realm holds what is not alive.
-    fn check_tables(&self) -> Result<(), Broken> {
-        let sizes = self.realm.sizes();
-        let deadlines = self.dealer.deadlines();
-        let found = (sizes.sessions, sizes.calls, sizes.registrations, sizes.deadlines);
-        let expected =
-            (self.dealer.sessions(), self.dealer.calls(), self.dealer.registrations(), deadlines.len());
-        if let Some(broken) = &self.dealer.broken {
-            return Err(broken.clone());
-        }
-        if found != expected {
-            return Err(format!(
-                "the realm holds {found:?} sessions, calls, registrations and deadlines, where {expected:?} are alive"
-            ));
-        }
-        let (found, expected) = (self.realm.poll_timeout(), deadlines.iter().min().copied());
-        if found != expected {
-            return Err(format!("the realm's next deadline is {found:?}, where it should be {expected:?}"));
-        }
-        let (stats, counts) = (self.realm.stats(), self.dealer.counts);
-        let found =
-            (stats.late, stats.unsolicited, stats.timeouts, stats.violations, stats.results, stats.chunks);
-        let expected = (
-            counts.late,
-            counts.unsolicited,
-            counts.timeouts,
-            counts.violations,
-            counts.results,
-            counts.chunks,
-        );
-        if found != expected {
-            return Err(format!(
-                "the realm counts {found:?} late, unsolicited, timeouts, violations, results and chunks, \
-                 where it should count {expected:?}"
-            ));
-        }
-        Ok(())
     }
 
     /// The next deadline of all machines.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wamp_core::Time;
 
-use super::{CANCELED, Call, Dealer, NewCall, Upload, end};
+use super::{CANCELED, Call, Dealer, Flow, NewCall, Upload, end};
 use crate::coverage::{Coverage, Phase, Role, Seen};
 use crate::said::{FAILED, Mode, OF_CALL, Said, Tag};
 
@@ -59,6 +59,12 @@ impl Dealer {
             callee,
             Said::Invocation { invocation, procedure, more, willing, timeout: forwarded, tag },
         ));
+        let (rule, wire) = (self.rules.credit, self.wire);
+        let results = Flow::new(rule.filter(|_| willing), its.callee_credit, features.caller_credit);
+        let mut chunked = Flow::new(rule.filter(|_| more), features.caller_credit, its.callee_credit);
+        if let Some(flow) = &mut chunked {
+            flow.pass(wire, cover);
+        }
         let timeout = (timeout > 0 && !forward).then(|| Duration::from_millis(timeout));
         self.calls.push(Call {
             caller: from,
@@ -77,6 +83,8 @@ impl Dealer {
             ended_by: None,
             restarted: false,
             chunks: 0,
+            results,
+            chunked,
         });
     }
 
@@ -100,6 +108,13 @@ impl Dealer {
         }
         if !more {
             call.upload = Upload::Finished;
+            let flow = call.chunked.take();
+            if flow.as_ref().is_some_and(|flow| flow.starved().is_some()) {
+                cover.hit(Seen::StarvedFinal);
+            }
+        }
+        if let Some(flow) = &mut call.chunked {
+            flow.pass(self.wire, cover);
         }
         call.chunks += 1;
         self.counts.chunks += 1;
@@ -134,7 +149,7 @@ impl Dealer {
         }
         let registered =
             self.registrations.iter().any(|r| r.callees.iter().any(|(callee, _)| *callee == from));
-        let held = self.peers[from].held(now);
+        let wire = self.wire;
         let call = self.calls.iter_mut().find(|call| call.callee == from && call.invocation == invocation);
         let call = call.expect("every invocation that was issued has its call");
         cover.cell(Role::Dealer, call.phase, call.willing, progress);
@@ -152,6 +167,10 @@ impl Dealer {
             (_, true) if !call.willing => self.counts.unsolicited += 1,
             (phase, true) => {
                 self.counts.results += 1;
+                let held = call.excused(&self.peers, now);
+                if let Some(flow) = &mut call.results {
+                    flow.pass(wire, cover);
+                }
                 // behaviour 36: only while it runs; the wait after a kill does not begin again.
                 if let (Phase::Running, Some(timeout)) = (phase, call.timeout) {
                     call.deadline = Some(now + timeout);
@@ -201,8 +220,9 @@ impl Dealer {
         mode: Option<Mode>,
         cover: &mut Coverage,
     ) {
-        let call = self.calls.iter_mut().find(|call| call.caller == from && call.request == request);
-        let Some(call) = call else { return cover.hit(Seen::ForeignCancel) };
+        let index = self.calls.iter().position(|call| call.caller == from && call.request == request);
+        let Some(index) = index else { return cover.hit(Seen::ForeignCancel) };
+        let call = &mut self.calls[index];
         if !call.phase.is_alive() {
             return match call.ended_by {
                 Some(Seen::EndTimeout) => cover.hit(Seen::CancelCrossedTimeout),
@@ -219,10 +239,8 @@ impl Dealer {
             (Phase::Canceling, Mode::Skip) => cover.hit(Seen::UpgradeSkip),
             _ => {}
         }
-        if mode != Mode::Skip {
-            let invocation = call.invocation;
-            self.out.push((call.callee, Said::Interrupt { invocation, mode, reason: CANCELED }));
-        }
+        self.tell_callee(index, mode, CANCELED);
+        let call = &mut self.calls[index];
         if mode == Mode::Kill {
             call.phase = Phase::Canceling;
             call.deadline = Some(now + self.rules.kill_wait);

@@ -1,55 +1,31 @@
 //! How calls end at the model of the dealer without an answer: timeouts, leaving, shutdown.
 
+use std::time::Duration;
+
 use wamp_core::Time;
 
-use super::{CALLER_GONE, CANCELED, Dealer, Leaving, Standing, end};
+use super::{CALLER_GONE, CANCELED, Call, Dealer, Flow, Leaving, Peer, Standing, end};
 use crate::coverage::{Coverage, Phase, Seen};
 use crate::said::{Mode, OF_CALL, Said};
 
 impl Dealer {
     pub fn handle_timeout(&mut self, now: Time, cover: &mut Coverage) {
         self.unordered = true;
-        for call in self.calls.iter_mut().filter(|call| call.phase.is_alive()) {
-            if call.deadline.is_none_or(|deadline| deadline > now) {
-                continue;
+        for index in 0..self.calls.len() {
+            let call = &self.calls[index];
+            let patience = self.rules.credit.map_or(Duration::ZERO, |credit| credit.patience);
+            let starved = call.flows().filter_map(|(_, flow)| Some((flow.starved()? + patience, true)));
+            let mut due: Vec<_> = starved.chain(call.deadline.map(|deadline| (deadline, false))).collect();
+            due.retain(|(deadline, _)| call.phase.is_alive() && *deadline <= now);
+            due.sort_unstable();
+            for (_, starved) in due {
+                if !self.calls[index].phase.is_alive() {
+                } else if starved {
+                    self.starve(index, cover);
+                } else {
+                    self.expire(now, index, cover);
+                }
             }
-            // behaviour 37: while the router does not read, its callee cannot be late.
-            let held = self.peers[call.callee].held(now);
-            let excused = held.saturating_sub(call.held);
-            if !excused.is_zero() {
-                cover.hit(Seen::TimeoutExcused);
-                (call.deadline, call.held) = (Some(now + excused), held);
-                continue;
-            }
-            let (since, before) = call.since;
-            let waited = now.since(since).saturating_sub(held.saturating_sub(before));
-            let allowed = match (call.phase, call.timeout) {
-                (Phase::Running, Some(timeout)) => timeout,
-                _ => self.rules.kill_wait,
-            };
-            if waited < allowed {
-                self.broken =
-                    Some(format!("37: a callee that could answer for {waited:?} only has timed out"));
-            }
-            let request = call.request;
-            if call.phase == Phase::Canceling {
-                // behaviour 27
-                end(call, Phase::Abandoned, Seen::EndKillTimeout, cover);
-                self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
-                continue;
-            }
-            // behaviour 38
-            let reason = "wamp.error.timeout";
-            if self.peers[call.callee].features.callee_canceling {
-                let (invocation, mode) = (call.invocation, Mode::KillNoWait);
-                self.out.push((call.callee, Said::Interrupt { invocation, mode, reason }));
-            }
-            if call.chunks > 0 {
-                cover.hit(Seen::TimeoutAfterChunk);
-            }
-            self.counts.timeouts += 1;
-            end(call, Phase::Abandoned, Seen::EndTimeout, cover);
-            self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: reason, tag: 0 }));
         }
         for peer in 0..self.peers.len() {
             if matches!(self.peers[peer].standing, Standing::Closing(until) if until <= now) {
@@ -57,6 +33,59 @@ impl Dealer {
                 self.gone(peer);
             }
         }
+    }
+
+    fn expire(&mut self, now: Time, index: usize, cover: &mut Coverage) {
+        let call = &mut self.calls[index];
+        // behaviour 37: while the router does not read, or the callee has no credit, it cannot be late.
+        let held = call.excused(&self.peers, now);
+        let excused = held.saturating_sub(call.held);
+        if !excused.is_zero() {
+            let dry = call.results.as_ref().is_some_and(|flow| !flow.spent(now).is_zero());
+            cover.hit(if dry { Seen::TimeoutWithoutCredit } else { Seen::TimeoutExcused });
+            // However short it is, it is not looked at all the time.
+            (call.deadline, call.held) = (Some(now + excused.max(Duration::from_millis(20))), held);
+            return;
+        }
+        let (since, before) = call.since;
+        let waited = now.since(since).saturating_sub(held.saturating_sub(before));
+        let allowed = match (call.phase, call.timeout) {
+            (Phase::Running, Some(timeout)) => timeout,
+            _ => self.rules.kill_wait,
+        };
+        if waited < allowed {
+            self.broken = Some(format!("37: a callee that could answer for {waited:?} only has timed out"));
+        }
+        let request = call.request;
+        if call.phase == Phase::Canceling {
+            // behaviour 27
+            self.tell_callee(index, Mode::Skip, CANCELED);
+            let call = &mut self.calls[index];
+            end(call, Phase::Abandoned, Seen::EndKillTimeout, cover);
+            self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
+            return;
+        }
+        // behaviour 38
+        let reason = "wamp.error.timeout";
+        self.tell_callee(index, Mode::KillNoWait, reason);
+        let call = &mut self.calls[index];
+        if call.chunks > 0 {
+            cover.hit(Seen::TimeoutAfterChunk);
+        }
+        self.counts.timeouts += 1;
+        end(call, Phase::Abandoned, Seen::EndTimeout, cover);
+        self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: reason, tag: 0 }));
+    }
+
+    /// The receiver of a stream of a call has granted nothing for too long.
+    fn starve(&mut self, index: usize, cover: &mut Coverage) {
+        let call = &self.calls[index];
+        let request = call.request;
+        self.tell_callee(index, Mode::KillNoWait, CANCELED);
+        let call = &mut self.calls[index];
+        self.counts.slow_consumers += 1;
+        end(call, Phase::Abandoned, Seen::EndStarved, cover);
+        self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
     }
 
     /// Every caller hears the end of its calls, and then everybody GOODBYE.
@@ -76,14 +105,18 @@ impl Dealer {
     // behaviour 41, behaviour 42, behaviour 47
     pub(super) fn dispose(&mut self, peer: usize, leaving: Leaving, cover: &mut Coverage) {
         self.unordered = true;
-        for call in self.calls.iter_mut().filter(|call| call.phase.is_alive()) {
+        for index in 0..self.calls.len() {
+            let call = &self.calls[index];
+            if !call.phase.is_alive() {
+                continue;
+            }
             if call.caller == peer {
                 if call.callee == peer {
                     cover.hit(Seen::SelfCallLeft);
-                } else if self.peers[call.callee].features.callee_canceling {
-                    let (invocation, mode) = (call.invocation, Mode::KillNoWait);
-                    self.out.push((call.callee, Said::Interrupt { invocation, mode, reason: CALLER_GONE }));
+                } else {
+                    self.tell_callee(index, Mode::KillNoWait, CALLER_GONE);
                 }
+                let call = &mut self.calls[index];
                 let by = match leaving {
                     Leaving::Goodbye => Seen::EndCallerGoodbye,
                     Leaving::Lost => Seen::EndCallerLost,
@@ -106,6 +139,7 @@ impl Dealer {
                 if leaving == Leaving::Goodbye {
                     cover.hit(Seen::GoodbyeOfCallee);
                 }
+                let call = &mut self.calls[index];
                 let request = call.request;
                 end(call, Phase::Over, by, cover);
                 self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
@@ -144,5 +178,29 @@ impl Dealer {
     pub(super) fn gone(&mut self, peer: usize) {
         self.peers[peer].standing = Standing::Gone;
         self.closed.push(peer);
+    }
+}
+
+impl Dealer {
+    /// Tells a callee of the end of a call, if it understands that; if not, it must not wait for credit.
+    pub(super) fn tell_callee(&mut self, index: usize, mode: Mode, reason: &'static str) {
+        let call = &self.calls[index];
+        if mode != Mode::Skip && self.peers[call.callee].features.callee_canceling {
+            let invocation = call.invocation;
+            self.out.push((call.callee, Said::Interrupt { invocation, mode, reason }));
+        } else if call.results.as_ref().is_some_and(Flow::counts_sender) {
+            self.let_go.push((call.callee, call.invocation));
+        }
+    }
+}
+
+impl Call {
+    /// How long its callee could not answer, in all: it was held, or had no credit.
+    pub(super) fn excused(&self, peers: &[Peer], now: Time) -> Duration {
+        let held = peers[self.callee].held(now);
+        match &self.results {
+            Some(flow) if self.phase == Phase::Running => held + flow.spent(now),
+            _ => held,
+        }
     }
 }

@@ -3,12 +3,18 @@
 //! must go to whom. It shares nothing with the crate under test.
 
 mod calls;
+mod credit;
 mod leaving;
 
 use std::time::Duration;
 
 use wamp_core::Time;
 
+pub use credit::Snapshot;
+
+use credit::Flow;
+
+use crate::account::Windows;
 use crate::coverage::{Coverage, Phase, Seen};
 use crate::ledger::Broken;
 use crate::said::{OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Said, Tag};
@@ -26,6 +32,22 @@ pub struct Features {
     pub callee_canceling: bool,
     pub callee_chunks: bool,
     pub callee_timeout: bool,
+    /// What it grants at once, in each of these roles.
+    pub caller_credit: Option<u64>,
+    pub callee_credit: Option<u64>,
+}
+
+impl Features {
+    pub fn knows_credit(&self) -> bool {
+        self.caller_credit.is_some() || self.callee_credit.is_some()
+    }
+}
+
+/// How far senders may go ahead, and how long a receiver may grant nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Credit {
+    pub windows: Windows,
+    pub patience: Duration,
 }
 
 /// How the realm is configured.
@@ -34,6 +56,7 @@ pub struct Rules {
     pub strict: bool,
     pub kill_wait: Duration,
     pub goodbye_wait: Duration,
+    pub credit: Option<Credit>,
 }
 
 /// What the session of a client is to the dealer.
@@ -100,6 +123,9 @@ struct Call {
     ended_by: Option<Seen>,
     restarted: bool,
     chunks: usize,
+    /// Its results and its chunks, where somebody counts them.
+    results: Option<Flow>,
+    chunked: Option<Flow>,
 }
 
 #[derive(Clone)]
@@ -118,6 +144,8 @@ pub struct Counts {
     pub violations: u64,
     pub results: u64,
     pub chunks: u64,
+    pub slow_consumers: u64,
+    pub void_credits: u64,
 }
 
 #[derive(Clone)]
@@ -135,6 +163,11 @@ pub struct Dealer {
     /// A rule that the model itself breaks.
     pub broken: Option<Broken>,
     pub counts: Counts,
+    /// Callees with invocations of calls that are over and of which they are not told: they get all the credit
+    /// that there is.
+    let_go: Vec<(usize, u64)>,
+    /// What the message that is handled cost, and what the one cost that went on.
+    pub wire: (u64, u64),
 }
 
 /// An input that is no message.
@@ -159,6 +192,8 @@ impl Dealer {
             unordered: false,
             broken: None,
             counts: Counts::default(),
+            let_go: Vec::new(),
+            wire: (0, 0),
         }
     }
 
@@ -205,11 +240,13 @@ impl Dealer {
 
     pub fn deadlines(&self) -> Vec<Time> {
         let calls = self.call_deadlines();
+        let patience = self.rules.credit.map_or(Duration::ZERO, |credit| credit.patience);
+        let starved = self.calls.iter().flat_map(Call::flows).filter_map(|(_, flow)| flow.starved());
         let peers = self.peers.iter().filter_map(|peer| match peer.standing {
             Standing::Closing(until) => Some(until),
             _ => None,
         });
-        calls.chain(peers).collect()
+        calls.chain(peers).chain(starved.map(|since| since + patience)).collect()
     }
 
     /// `chosen` tells, by the tag of a CALL, which of several callees got its INVOCATION: that choice is free.
@@ -271,6 +308,7 @@ impl Dealer {
             Said::Error { kind: OF_INVOCATION, request, error, tag } => {
                 self.answer(now, from, request, false, Some(error), tag, cover);
             }
+            Said::Credit { request, chunks, total } => self.credited(from, request, chunks, total, cover),
             Said::Goodbye { .. } => {
                 self.dispose(from, Leaving::Goodbye, cover);
                 self.out.push((from, Said::Goodbye { reason: "wamp.close.goodbye_and_out" }));
@@ -346,6 +384,7 @@ struct NewCall {
 fn end(call: &mut Call, phase: Phase, by: Seen, cover: &mut Coverage) {
     call.phase = phase;
     call.deadline = None;
+    (call.results, call.chunked) = (None, None);
     call.ended_by = Some(by);
     cover.hit(by);
 }

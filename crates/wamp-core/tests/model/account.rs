@@ -1,0 +1,157 @@
+//! Credit as each end of a hop can know it from the messages that cross that end, and from nothing else.
+//!
+//! A stream is named by the id that it has at that end: results by the call at the caller and by the invocation
+//! at the callee, chunks likewise.
+
+use wamp_core::Time;
+
+use crate::ledger::{Broken, hold};
+
+/// What a message of so many octets costs.
+pub fn cost(octets: usize) -> u64 {
+    octets as u64 + 64
+}
+
+/// One of the two streams of a call, at one end of a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stream {
+    pub chunks: bool,
+    pub id: u64,
+}
+
+impl Stream {
+    pub fn results(id: u64) -> Self {
+        Self { chunks: false, id }
+    }
+
+    pub fn chunks(id: u64) -> Self {
+        Self { chunks: true, id }
+    }
+
+    pub fn of_session(self) -> wamp_core::session::Stream {
+        let id = crate::said::id(self.id);
+        if self.chunks {
+            wamp_core::session::Stream::Chunks(id)
+        } else {
+            wamp_core::session::Stream::Results(id)
+        }
+    }
+}
+
+/// How far the senders to somebody may go ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// At first, and at most.
+    pub first: u64,
+    pub max: u64,
+}
+
+/// The sender's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purse {
+    total: u64,
+    spent: u64,
+}
+
+impl Purse {
+    pub fn new(total: u64) -> Self {
+        Self { total, spent: 0 }
+    }
+
+    pub fn may_send(&self) -> bool {
+        self.spent < self.total
+    }
+
+    pub fn left(&self) -> u64 {
+        self.total.saturating_sub(self.spent)
+    }
+
+    /// `true`: this has overdrawn it.
+    pub fn spend(&mut self, cost: u64) -> bool {
+        self.spent += cost;
+        self.spent > self.total
+    }
+
+    /// The greatest total counts. `true`: it wakes the sender.
+    pub fn raise(&mut self, total: u64) -> bool {
+        let waited = !self.may_send();
+        self.total = self.total.max(total);
+        waited && self.may_send()
+    }
+
+    /// Whether this would change anything.
+    pub fn is_raised(&self, total: u64) -> bool {
+        total > self.total
+    }
+}
+
+/// The receiver's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meter {
+    windows: Windows,
+    said: u64,
+    pub received: u64,
+    consumed: u64,
+    /// When it says what it has taken, even if that is not much.
+    pub delayed: Option<Time>,
+}
+
+impl Meter {
+    pub fn new(windows: Windows) -> Self {
+        Self { windows, said: windows.first, received: 0, consumed: 0, delayed: None }
+    }
+
+    pub fn receive(&mut self, cost: u64) {
+        self.received += cost;
+    }
+
+    pub fn consume(&mut self, cost: u64) {
+        self.consume_until(self.consumed + cost);
+    }
+
+    pub fn consume_until(&mut self, received: u64) {
+        self.consumed = self.consumed.max(received.min(self.received));
+    }
+
+    pub fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    /// The sender may send nothing that costs anything.
+    pub fn is_spent(&self) -> bool {
+        self.received >= self.said
+    }
+
+    /// A total is said: more than before, of use, and no more than it has room for.
+    pub fn say(&mut self, total: u64, ahead: Option<u64>) -> Result<(), Broken> {
+        hold!(total > self.said, "15: a total of {total} after {}", self.said);
+        hold!(total > self.received, "15: a total of {total}, of which {} is spent", self.received);
+        let room = self.consumed + self.windows.max;
+        hold!(total <= room, "16: a total of {total}, with room for {room}");
+        let ahead = ahead.map_or(u64::MAX, |ahead| self.received + ahead);
+        hold!(total <= ahead, "17: a total of {total}, where the receiver further on takes {ahead}");
+        self.said = total;
+        self.delayed = None;
+        Ok(())
+    }
+
+    /// Whether what it has said is more than its first window allows.
+    pub fn is_wider(&self) -> bool {
+        self.said > self.consumed + self.windows.first
+    }
+
+    /// The total that it can say with its first window at least.
+    pub fn room(&self) -> u64 {
+        self.consumed + self.windows.first
+    }
+
+    /// Whether it has anything to say, be it worth a message or not.
+    pub fn can_say(&self) -> bool {
+        self.room() > self.said.max(self.received)
+    }
+
+    /// Whether it must say it at once: half of the window is consumed.
+    pub fn must_say(&self) -> bool {
+        self.can_say() && self.consumed + self.windows.first.div_ceil(2) >= self.said.max(self.received)
+    }
+}

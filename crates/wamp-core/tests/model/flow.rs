@@ -1,0 +1,240 @@
+//! Credit in a world: what leaves for the sockets, and what the clients' ends count.
+
+use wamp_proto::{Message, Serializer, uri};
+
+use crate::account::{Meter, Purse, Stream, cost};
+use crate::client::{Client, End, Got, Made};
+use crate::coverage::{Coverage, Seen};
+use crate::endpoint::Told;
+use crate::ledger::{Broken, hold};
+use crate::said::{Mode, OF_CALL, Said, goodbye};
+use crate::step::Step;
+use crate::world::World;
+
+pub fn octets(message: &Message, serializer: Serializer) -> Result<usize, Broken> {
+    message.octets(serializer).map_err(|error| format!("{message:?} cannot be written: {error}"))
+}
+
+/// The stream that a client sends a message of.
+pub fn sent(said: &Said) -> Option<Stream> {
+    match *said {
+        Said::Call { request, more: true, .. } => Some(Stream::chunks(request)),
+        Said::Yield { invocation, progress: true, .. } => Some(Stream::results(invocation)),
+        _ => None,
+    }
+}
+
+impl World {
+    /// Whether both the router and a client know credit.
+    pub fn counts_credit(&self, client: usize) -> bool {
+        self.windows.is_some() && self.clients[client].kind.features.knows_credit()
+    }
+
+    /// What the router watches next has left for a client's socket.
+    pub fn left(&mut self, client: usize, cover: &mut Coverage) -> Result<bool, Broken> {
+        if self.clients[client].watches.is_empty() {
+            return Ok(false);
+        }
+        let Some((watch, seen)) = self.clients[client].watches.pop_front() else { return Ok(false) };
+        self.realm.handle_left(self.now, watch);
+        self.record(self.clients.len(), ("left", client));
+        if !self.dealer.left(&seen) {
+            cover.hit(Seen::CreditLeftLate);
+        }
+        let written = self.written()?;
+        if !self.credits.is_empty() {
+            cover.hit(Seen::CreditWokenByLeft);
+        }
+        self.compare(written, cover)?;
+        Ok(true)
+    }
+
+    /// Lets everything leave for the sockets, and every program take what waits for it.
+    pub fn take_all(&mut self, cover: &mut Coverage) -> Result<bool, Broken> {
+        let mut any = false;
+        for client in 0..self.clients.len() {
+            for _ in 0..self.clients[client].watches.len() {
+                any |= self.step(&Step::Left { client }, cover)?;
+            }
+            while self.step(&Step::Take { client }, cover)? {
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
+    /// Compares the CREDITs of the realm, and who waits for one, with the model.
+    pub fn compare_credit(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
+        for (to, said) in std::mem::take(&mut self.credits) {
+            let Said::Credit { request, chunks, total: Some(total) } = said else {
+                return Err(format!("15: {said:?} to client {to}"));
+            };
+            self.dealer.grants(to, request, chunks == Some(true), total, cover)?;
+        }
+        for (to, watch) in std::mem::take(&mut self.watched) {
+            let seen = self.dealer.snapshot(to);
+            hold!(self.dealer.waits_for(&seen), "19: the router watches client {to}, for which all has left");
+            self.clients[to].watches.push_back((watch, seen));
+        }
+        if self.counts {
+            let clients = &self.clients;
+            self.dealer.settle(self.now, &|client| !clients[client].watches.is_empty(), cover)?;
+        }
+        let (stats, counts, starved) = (self.realm.stats(), self.dealer.counts, self.dealer.starved());
+        let found = (self.realm.sizes().starved, stats.slow_consumers, stats.void_credits);
+        let expected = (starved, counts.slow_consumers, counts.void_credits);
+        if found != expected {
+            return Err(format!(
+                "20: the realm counts {found:?} starved, slow consumers and void CREDITs, where {expected:?} are right"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes note of which programs have nothing left to send with.
+    pub fn note_waiting(&mut self, client: usize, cover: &mut Coverage) {
+        if self.windows.is_none() || self.clients[client].kind.windows.is_none() {
+            return;
+        }
+        let its = &mut *self.clients[client];
+        let dry: Vec<Stream> = match &mut its.end {
+            End::Session(_, endpoint) => {
+                let mut outgoing = endpoint.outgoing();
+                outgoing.retain(|stream| !endpoint.may_send(*stream));
+                outgoing
+            }
+            End::Raw(raw) => {
+                raw.purses.iter().filter(|(_, purse)| !purse.may_send()).map(|(stream, _)| *stream).collect()
+            }
+        };
+        for stream in dry {
+            if its.waits(stream, true) {
+                cover.hit(Seen::CreditWaited);
+            }
+        }
+    }
+
+    /// What one of our sessions tells its program of credit, and of what costs some.
+    pub fn told_credit(&mut self, client: usize, found: &[Told]) {
+        let its = &mut self.clients[client];
+        for told in found {
+            match *told {
+                Told::Progress { call, cost, .. } if cost > 0 => {
+                    its.items.push_back((Stream::results(call), cost));
+                }
+                Told::Chunk { invocation, cost, .. } if cost > 0 => {
+                    its.items.push_back((Stream::chunks(invocation), cost));
+                }
+                Told::Credit { stream } => {
+                    its.waits(stream, false);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A peer that is none of ours has sent a message.
+    pub fn raw_sends(&mut self, client: usize, said: &Said, message: &Message, cover: &mut Coverage) {
+        let its = &mut *self.clients[client];
+        let (features, windows) = (its.kind.features, its.kind.windows);
+        let End::Raw(raw) = &mut its.end else { return };
+        let (Some(router), Some(windows)) = (raw.router, windows) else { return };
+        if let Said::Call { request, more, willing, .. } = *said
+            && features.caller_credit.is_some()
+        {
+            if willing {
+                raw.meters.entry(Stream::results(request)).or_insert(Meter::new(windows));
+            }
+            if more {
+                raw.purses.entry(Stream::chunks(request)).or_insert(Purse::new(router));
+            } else if raw.purses.remove(&Stream::chunks(request)).is_some_and(|purse| !purse.may_send()) {
+                cover.hit(Seen::CreditFreeChunk);
+            }
+        }
+        if let Some(purse) = sent(said).and_then(|stream| raw.purses.get_mut(&stream)) {
+            let octets = octets(message, its.kind.serializer).unwrap_or_default();
+            if purse.spend(cost(octets)) {
+                cover.hit(Seen::CreditOverdrawn);
+            }
+        }
+    }
+
+    /// A message has come to a peer that is none of ours, which costs so much if it costs anything.
+    pub fn raw_hears(&mut self, client: usize, said: &Said, cost: u64, cover: &mut Coverage) {
+        let its = &mut *self.clients[client];
+        let over = |calls: &mut Vec<Made>, request| {
+            calls.iter_mut().filter(|call| call.request == request).for_each(|call| call.over = true);
+        };
+        match *said {
+            Said::Registered { request } => its.learn(request),
+            Said::Invocation { invocation, willing, more, .. } => {
+                let new = its.invocations.iter().all(|got| got.invocation != invocation);
+                let credit = its.kind.features.callee_credit.and(its.kind.windows);
+                if let (true, Some(windows), End::Raw(raw)) = (new, credit, &mut its.end)
+                    && let Some(router) = raw.router
+                {
+                    if willing {
+                        raw.purses.insert(Stream::results(invocation), Purse::new(router));
+                    }
+                    if more {
+                        raw.meters.insert(Stream::chunks(invocation), Meter::new(windows));
+                    }
+                }
+                if new {
+                    its.invocations.push(Got { invocation, willing, over: false, waits: false });
+                }
+                if more {
+                    its.raw_gets(Stream::chunks(invocation), cost);
+                }
+            }
+            Said::Interrupt { invocation, mode: Mode::KillNoWait, .. } => {
+                let got = its.invocations.iter_mut().filter(|got| got.invocation == invocation);
+                got.for_each(|got| got.over = true);
+            }
+            Said::Result { request, progress: true, .. } => its.raw_gets(Stream::results(request), cost),
+            Said::Result { request, progress: false, .. } => over(&mut its.calls, request),
+            Said::Error { kind: OF_CALL, request, .. } => over(&mut its.calls, request),
+            Said::Credit { request, chunks, total: Some(total) } => {
+                let stream = Stream { chunks: chunks == Some(true), id: request };
+                let End::Raw(raw) = &mut its.end else { return };
+                if raw.purses.get_mut(&stream).is_some_and(|purse| purse.raise(total)) {
+                    cover.hit(Seen::CreditWoken);
+                    its.waits(stream, false);
+                }
+            }
+            Said::Abort { .. } => self.hang_up(client),
+            Said::Goodbye { .. } => {
+                let mute = its.kind.mute;
+                if let End::Raw(raw) = &mut its.end
+                    && !mute
+                    && !std::mem::replace(&mut raw.left, true)
+                {
+                    self.send(client, goodbye(uri::GOODBYE_AND_OUT), cover);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Client {
+    /// A message of a stream waits to be taken by a peer that is none of ours.
+    fn raw_gets(&mut self, stream: Stream, cost: u64) {
+        if let End::Raw(raw) = &mut self.end
+            && let Some(meter) = raw.meters.get_mut(&stream)
+        {
+            meter.receive(cost);
+            self.items.push_back((stream, cost));
+        }
+    }
+
+    /// Its program waits for credit from now on, or not any more. `true`: it did not, and vice versa.
+    pub fn waits(&mut self, stream: Stream, waits: bool) -> bool {
+        let of_call = |call: &&mut Made| stream.chunks && call.request == stream.id;
+        let of_invocation = |got: &&mut Got| !stream.chunks && got.invocation == stream.id;
+        let call = self.calls.iter_mut().find(of_call).map(|call| &mut call.waits);
+        let invocation = self.invocations.iter_mut().find(of_invocation).map(|got| &mut got.waits);
+        let before = call.or(invocation);
+        before.is_some_and(|before| std::mem::replace(before, waits) != waits)
+    }
+}
