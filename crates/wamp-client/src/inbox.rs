@@ -97,9 +97,15 @@ impl<T, E> Inbox<T, E> {
         Self { state: Mutex::new(state), other_way: Notify::new(), lends: AtomicBool::new(false) }
     }
 
-    /// Appends what `make` makes of a payload, unless that is too much.
-    pub(crate) fn push(&self, payload: Payload, make: impl FnOnce(Payload) -> T) -> Result<(), Full> {
-        self.push_counted(payload, 0, false, make).map(drop)
+    /// Appends what `make` makes of a payload, unless that is too much. The consumer is among those to be woken
+    /// up, which is for the caller to do: once for all that one read brought, and not under its lock.
+    pub(crate) fn push(
+        &self,
+        payload: Payload,
+        wakers: &mut Vec<Waker>,
+        make: impl FnOnce(Payload) -> T,
+    ) -> Result<(), Full> {
+        self.push_counted(payload, 0, false, wakers, make).map(drop)
     }
 
     /// The same, for an item that costs so much credit; one that its sender had the credit for is always
@@ -109,6 +115,7 @@ impl<T, E> Inbox<T, E> {
         payload: Payload,
         cost: u64,
         admitted: bool,
+        wakers: &mut Vec<Waker>,
         make: impl FnOnce(Payload) -> T,
     ) -> Result<u64, Full> {
         let mut state = self.lock();
@@ -127,7 +134,7 @@ impl<T, E> Inbox<T, E> {
         let payload = if waits { payload } else { to_keep(payload) };
         state.octets += octets;
         state.items.push_back(Item { item: make(payload), octets, cost });
-        wake(state);
+        wakers.extend(state.consumer.take());
         Ok(lent)
     }
 
@@ -228,9 +235,10 @@ mod tests {
 
     #[test]
     fn items_come_in_order_and_then_the_end_once() {
+        let wakers = &mut Vec::new();
         let inbox = Inbox::new(1000);
-        inbox.push(payload(10), |_| 1).unwrap();
-        inbox.push(payload(10), |_| 2).unwrap();
+        inbox.push(payload(10), wakers, |_| 1).unwrap();
+        inbox.push(payload(10), wakers, |_| 2).unwrap();
         inbox.finish("end");
         inbox.finish("another");
         assert_eq!(take(&inbox), Poll::Ready(Taken::Item(1, 0)));
@@ -241,20 +249,22 @@ mod tests {
 
     #[test]
     fn the_limit_counts_octets_and_what_was_taken_is_free_again() {
+        let wakers = &mut Vec::new();
         let inbox = Inbox::<_, ()>::new(2 * (100 + OVERHEAD));
-        inbox.push(payload(100), |_| 1).unwrap();
-        inbox.push(payload(100), |_| 2).unwrap();
-        assert_eq!(inbox.push(payload(10), |_| 3), Err(Full));
+        inbox.push(payload(100), wakers, |_| 1).unwrap();
+        inbox.push(payload(100), wakers, |_| 2).unwrap();
+        assert_eq!(inbox.push(payload(10), wakers, |_| 3), Err(Full));
         assert_eq!(take(&inbox), Poll::Ready(Taken::Item(1, 0)));
-        inbox.push(payload(100), |_| 3).unwrap();
-        inbox.push_counted(payload(100), 164, true, |_| 4).unwrap();
+        inbox.push(payload(100), wakers, |_| 3).unwrap();
+        inbox.push_counted(payload(100), 164, true, wakers, |_| 4).unwrap();
     }
 
     #[test]
     fn what_is_owed_is_given_back_when_it_is_much_or_when_it_is_long_ago() {
+        let wakers = &mut Vec::new();
         let inbox = Inbox::<_, ()>::new(1000);
         for i in 0..8 {
-            inbox.push_counted(payload(10), 1500, true, |_| i).unwrap();
+            inbox.push_counted(payload(10), 1500, true, wakers, |_| i).unwrap();
         }
         for i in 0..5 {
             assert_eq!(take(&inbox), Poll::Ready(Taken::Item(i, 0)));

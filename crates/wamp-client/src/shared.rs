@@ -5,6 +5,7 @@
 //! released. Nothing waits under the lock and no code of the application runs under it.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -202,6 +203,7 @@ impl Shared {
         if let Some((message, error)) = after.unwritable {
             tracing::error!(message, error, "a message cannot be written; the session ends");
         }
+        after.wakers.into_iter().for_each(Waker::wake);
         for (procedure, job) in after.jobs {
             procedure.run(self, job);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::Waker;
 
 use tokio::sync::oneshot;
 use wamp_core::session::{self, Closed, Joined, Publication, Session, Stream};
@@ -89,6 +90,8 @@ pub(crate) struct After {
     pub(crate) jobs: Vec<(Arc<Procedure>, Job)>,
     /// Handlers that nobody needs any more; what they hold is the application's.
     pub(crate) trash: Vec<Arc<Procedure>>,
+    /// Consumers for whom something has come.
+    pub(crate) wakers: Vec<Waker>,
     /// The session has just ended.
     pub(crate) closed: bool,
     /// A message that cannot be written, and why.
@@ -234,7 +237,8 @@ impl State {
         let end = match reply {
             Reply::Progress(payload) => {
                 let admitted = cost > 0 && !self.session.is_overdrawn(Stream::Results(call), cost);
-                match waiting.replies.push_counted(payload, cost, admitted, |payload| payload) {
+                let wakers = &mut self.after.wakers;
+                match waiting.replies.push_counted(payload, cost, admitted, wakers, |payload| payload) {
                     Ok(lent) => self.session.consume(now, Stream::Results(call), lent),
                     Err(Full) => {
                         waiting.replies.finish(Err(CallError::Lagged { limit: waiting.limit }));
@@ -285,7 +289,8 @@ impl State {
             return;
         };
         let ends_only = last && payload.is_empty();
-        let pushed = || upload.push_counted(payload, cost, false, |payload| payload);
+        let wakers = &mut self.after.wakers;
+        let pushed = || upload.push_counted(payload, cost, false, wakers, |payload| payload);
         if !ends_only && pushed().is_err() {
             upload.finish(Err(CancelReason::Canceled));
             let text = sentence(self.queue.serializer(), "the callee takes the chunks too slowly");
@@ -407,7 +412,7 @@ impl State {
                 gone = Some(feed.clone());
             }
             let event = |payload| Event { id: publication.publication, topic: topic.clone(), payload };
-            if feed.push(publication.payload.clone(), event).is_err() {
+            if feed.push(publication.payload.clone(), &mut self.after.wakers, event).is_err() {
                 self.events_dropped += 1;
             }
         }
