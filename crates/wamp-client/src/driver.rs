@@ -15,8 +15,8 @@ use crate::waiters::State;
 /// The greatest message before WELCOME.
 const BEFORE_WELCOME: usize = 64 << 10;
 
-/// Room for this many messages is kept between two reads.
-const IDLE_INPUTS: usize = 64;
+/// So many messages are read and then handled under one lock; the others that one read brought come after them.
+const AT_ONCE: usize = 64;
 
 /// How long after a failed write the reader may bring what the router said before.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -62,25 +62,34 @@ pub(crate) async fn read<R: ReadHalf>(shared: Arc<Shared>, mut half: R, max_mess
             () = shared.stop.notified() => return,
             read = half.read(&mut incoming) => read,
         };
-        inputs.extend(incoming.drain(..).filter_map(|item| input(item, shared.serializer(), &limits)));
         if let Err(error) = &read {
             tracing::debug!(%error, "nothing more can be read");
         }
-        let (before, after, open) = shared.with(|state, now| {
-            let before = state.session.stats();
-            for input in inputs.drain(..) {
-                handle(state, now, input, shared.max_send());
+        let (mut items, mut end, mut before) = (incoming.drain(..), read.err(), None);
+        let (after, open) = loop {
+            inputs.extend(
+                items.by_ref().take(AT_ONCE).filter_map(|item| input(item, shared.serializer(), &limits)),
+            );
+            let last = items.len() == 0;
+            let (after, open) = shared.with(|state, now| {
+                before.get_or_insert(state.session.stats());
+                for input in inputs.drain(..) {
+                    handle(state, now, input, shared.max_send());
+                }
+                if let Some(error) = end.take_if(|_| last) {
+                    handle_end(state, now, &error);
+                }
+                (state.session.stats(), state.session.is_open())
+            });
+            if last {
+                break (after, open);
             }
-            if let Err(error) = read {
-                handle_end(state, now, &error);
-            }
-            (before, state.session.stats(), state.session.is_open())
-        });
-        if after != before {
+        };
+        drop(items);
+        if before != Some(after) {
             let (late, unsolicited, unknown) = (after.late, after.unsolicited, after.unknown);
             tracing::debug!(late, unsolicited, unknown, "ignored what came too late, or unasked");
         }
-        inputs.shrink_to(IDLE_INPUTS);
         if open && !joined {
             joined = true;
             half.set_max_receive(max_message);
