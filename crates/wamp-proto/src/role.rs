@@ -250,7 +250,8 @@ impl Features {
 /// `Details.roles`: the roles of a peer, each with its features.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Roles {
-    roles: [Option<Features>; 6],
+    /// In a box, since a message would be five times as large with them.
+    roles: Box<[Option<Features>; 6]>,
     /// Keys that are no role known here.
     pub extra: Extra,
 }

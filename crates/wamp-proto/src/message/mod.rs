@@ -257,3 +257,14 @@ impl Message {
         Ok(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It is moved several times on its way.
+    #[test]
+    fn a_message_is_not_larger_than_it_has_to_be() {
+        assert!(size_of::<Message>() <= 280, "{}", size_of::<Message>());
+    }
+}
