@@ -28,12 +28,13 @@ const STALL_CHECKS: u32 = 8;
 
 /// Serves a connection, that stands since then, until its end.
 pub(crate) async fn serve<T: Transport>(router: Arc<Shared>, transport: T, peer: String, since: Instant) {
-    let serializer = transport.serializer();
+    let (serializer, name) = (transport.serializer(), transport.name());
     let max_message = transport.max_send().min(router.limits.message);
     let outbound = Arc::new(Outbound::new(serializer, &router.limits, router.budget.clone()));
     let (read, write) = transport.split();
     let writer = tokio::spawn(write_all(write, outbound.clone(), router.limits.stall, router.limits.give_up));
-    let mut link = Link { router, read, outbound, serializer, max_message, peer, pending: Vec::new() };
+    let (pings, pending) = (true, Vec::new());
+    let mut link = Link { router, read, outbound, serializer, max_message, name, pings, peer, pending };
     link.serve(since).await;
     link.outbound.close();
     if !link.outbound.is_dead() {
@@ -51,6 +52,10 @@ struct Link<R> {
     serializer: Serializer,
     /// The greatest message that goes out.
     max_message: usize,
+    /// What the transport is called.
+    name: &'static str,
+    /// The peer survives a PING.
+    pings: bool,
     /// For the log.
     peer: String,
     /// What has come and has not been handled yet.
@@ -122,10 +127,13 @@ impl<R: ReadHalf> Link<R> {
         }
     }
 
-    fn welcome(&self, hello: Hello) -> Result<(Arc<Realm>, SessionKey), (wamp_proto::Uri, String)> {
+    fn welcome(&mut self, hello: Hello) -> Result<(Arc<Realm>, SessionKey), (wamp_proto::Uri, String)> {
         let Some(realm) = self.router.realms.get(&hello.realm) else {
             return Err((uri::NO_SUCH_REALM, format!("there is no realm {:?}", hello.realm)));
         };
+        // Autobahn|Python takes a PING over RawSocket for the end of the connection.
+        let agent = hello.details.agent.as_deref().unwrap_or_default();
+        self.pings = self.name != "rawsocket" || !agent.starts_with("AutobahnPython");
         let join =
             Join { details: hello.details, serializer: self.serializer, max_message: self.max_message };
         let session = realm.join(&self.outbound, |machine, now| machine.join(now, join))?;
@@ -184,7 +192,7 @@ impl<R: ReadHalf> Link<R> {
                         let allowed = if pinged { limits.silence + limits.pong } else { limits.silence };
                         if heard.elapsed() < allowed {
                             silence.as_mut().reset(heard + allowed);
-                        } else if self.outbound.is_busy() {
+                        } else if self.outbound.is_busy() || !self.pings {
                             // A PING would wait behind what is being written; the writer watches over a peer
                             // that does not accept that.
                             (heard, pinged) = (Instant::now(), false);

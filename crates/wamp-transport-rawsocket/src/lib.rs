@@ -106,6 +106,10 @@ where
     type Read = Reader<R>;
     type Write = Writer<W>;
 
+    fn name(&self) -> &'static str {
+        "rawsocket"
+    }
+
     fn serializer(&self) -> Serializer {
         self.agreed.serializer
     }

@@ -120,6 +120,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for WebSocket
     type Read = Reader<S>;
     type Write = Writer<S>;
 
+    fn name(&self) -> &'static str {
+        "websocket"
+    }
+
     fn serializer(&self) -> Serializer {
         self.serializer
     }

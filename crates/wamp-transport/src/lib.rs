@@ -36,6 +36,11 @@ pub trait Transport: Send + 'static {
     /// The greatest message that the peer said it takes, in octets; `usize::MAX` where it said nothing.
     fn max_send(&self) -> usize;
 
+    /// What it is called, for the log and for what is known of peers that use it.
+    fn name(&self) -> &'static str {
+        "transport"
+    }
+
     /// The two halves, to be used by two tasks.
     fn split(self) -> (Self::Read, Self::Write);
 }

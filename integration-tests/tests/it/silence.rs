@@ -7,7 +7,7 @@ use wamp_proto::Serializer;
 use wamp_router::Router;
 use wamp_transport::Incoming;
 
-use crate::support::{Peer, Way, attach_joined, piped};
+use crate::support::{Peer, Way, attach_joined, piped, piped_as};
 
 const WAYS: [Way; 3] = [Way::Memory, Way::RawSocket, Way::WebSocket];
 
@@ -39,6 +39,18 @@ async fn after_30_s_of_silence_comes_a_ping_and_10_s_later_the_end() {
         };
         tokio::join!(ends, learns);
         assert_eq!(router.realm_stats("realm1").unwrap().1.registrations, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn autobahn_for_python_is_not_asked_over_rawsocket_where_it_takes_that_for_the_end() {
+    for (way, asked) in [(Way::RawSocket, false), (Way::Memory, true)] {
+        let router = Router::default();
+        let mut peer = piped_as(&router, way, Serializer::Json, 4096, "AutobahnPython/26.10").await;
+        assert_eq!(idle(&mut peer, 100).await.is_some(), asked, "{way:?}");
+        if !asked {
+            peer.register("com.myapp.longop").await;
+        }
     }
 }
 

@@ -95,8 +95,29 @@ pub async fn attach_joined(router: &Router, serializer: Serializer) -> Peer {
 /// Connects a peer that has joined over a pipe of so many octets each way, which nothing else buffers: what the
 /// peer does not read waits in the router.
 pub async fn piped(router: &Router, way: Way, serializer: Serializer, capacity: usize) -> Peer {
+    let mut peer = connected(router, way, serializer, capacity).await;
+    peer.join().await;
+    peer
+}
+
+/// The same, as a peer of this agent.
+pub async fn piped_as(
+    router: &Router,
+    way: Way,
+    serializer: Serializer,
+    capacity: usize,
+    agent: &str,
+) -> Peer {
+    let mut peer = connected(router, way, serializer, capacity).await;
+    let hello = HELLO.replace(r#"{"roles""#, &format!(r#"{{"agent":"{agent}","roles""#));
+    peer.say(&hello).await;
+    assert!(peer.hear().await.starts_with("[2,"));
+    peer
+}
+
+async fn connected(router: &Router, way: Way, serializer: Serializer, capacity: usize) -> Peer {
     let (ours, theirs) = tokio::io::duplex(capacity);
-    let mut peer = match way {
+    match way {
         Way::Memory => {
             let (ours, theirs) = memory::pair_with(serializer, capacity);
             router.attach(theirs);
@@ -118,9 +139,7 @@ pub async fn piped(router: &Router, way: Way, serializer: Serializer, capacity: 
             router.attach(theirs.unwrap());
             Peer::over(ours.unwrap())
         }
-    };
-    peer.join().await;
-    peer
+    }
 }
 
 /// A progressive call under way, to which nothing may happen.

@@ -265,6 +265,6 @@ mod tests {
     /// It is moved several times on its way.
     #[test]
     fn a_message_is_not_larger_than_it_has_to_be() {
-        assert!(size_of::<Message>() <= 280, "{}", size_of::<Message>());
+        assert!(size_of::<Message>() <= 336, "{}", size_of::<Message>());
     }
 }
