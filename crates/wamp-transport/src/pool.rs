@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use crate::batch::Batch;
 
 /// So many batches are kept for a thread, each with the memory that an empty batch may have.
-const KEPT: usize = 4;
+const KEPT: usize = 2;
 
 thread_local! {
     static BATCHES: RefCell<Vec<Batch>> = const { RefCell::new(Vec::new()) };

@@ -47,7 +47,7 @@ async fn autobahn_for_python_is_not_asked_over_rawsocket_where_it_takes_that_for
     for (way, asked) in [(Way::RawSocket, false), (Way::Memory, true)] {
         let router = Router::default();
         let mut peer = piped_as(&router, way, Serializer::Json, 4096, "AutobahnPython/26.10").await;
-        assert_eq!(idle(&mut peer, 100).await.is_some(), asked, "{way:?}");
+        assert_eq!(idle(&mut peer, 50).await.is_some(), asked, "{way:?}");
         if !asked {
             peer.register("com.myapp.longop").await;
         }
