@@ -52,10 +52,11 @@ impl Inner {
                         link.wake();
                     }
                 }
-                Event::Watch { session, watch } => {
-                    if links.get(&session).is_some_and(|link| !link.watch(watch)) {
-                        machine.handle_left(now, watch);
-                    }
+                // It has left already.
+                Event::Watch { session, watch }
+                    if links.get(&session).is_some_and(|link| !link.watch(watch)) =>
+                {
+                    machine.handle_left(now, watch);
                 }
                 _ => {}
             }
