@@ -10,6 +10,7 @@ mod call;
 mod config;
 mod dealer;
 mod disclosure;
+mod ending;
 mod features;
 mod flow;
 mod outbox;
