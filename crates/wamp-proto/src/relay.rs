@@ -26,15 +26,15 @@ use crate::serializer::{Format, MAX_DEPTH, Reader, Serializer};
 /// A YIELD with no other option than `progress`, read as far as a router has to know it.
 ///
 /// ```
-/// # use wamp_proto::{Limits, Serializer, relay::{PlainResult, PlainYield}};
+/// # use wamp_proto::{Limits, RequestId, Serializer, relay::PlainYield};
 /// # #[cfg(feature = "json")] {
 /// let frame = br#"[70,3,{"progress":true},["Y2010"]]"#;
 /// let plain = PlainYield::read(Serializer::Json, frame, &Limits::default()).unwrap();
 /// assert_eq!((plain.request.get(), plain.progress), (3, true));
 /// assert_eq!(&frame[plain.tail()], br#"["Y2010"]"#);
 ///
-/// let result = PlainResult { progress: true, ..plain.result(plain.request) };
-/// assert_eq!(result.head(Serializer::Json).as_ref(), br#"[50,3,{"progress":true},"#);
+/// let result = plain.result(RequestId::new(7).unwrap());
+/// assert_eq!(result.head(Serializer::Json).as_ref(), br#"[50,7,{"progress":true},"#);
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
