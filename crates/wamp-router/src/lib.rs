@@ -1,7 +1,7 @@
 //! A WAMP router to put into a program or a test.
 //!
 //! ```no_run
-//! # #[tokio::main]
+//! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let router = wamp_router::Router::builder().realm("realm1").build();
 //! let address = router.listen("127.0.0.1:8080").await?;
