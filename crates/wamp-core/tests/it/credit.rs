@@ -365,16 +365,22 @@ fn a_caller_that_has_canceled_grants_on_until_the_end() {
     }
 }
 
-#[test]
-fn our_caller_stops_sending_chunks_without_credit() {
+/// The same, with a call in chunks, whose caller speaks this.
+fn uploading(serializer: Serializer) -> (Net, Client, Client, RequestId, RequestId) {
     let mut net = Net::with(small_windows());
     let callee = net.join_counting(Serializer::Cbor, WINDOW, WINDOW);
-    let caller = net.join_counting(Serializer::MsgPack, WINDOW, WINDOW);
+    let caller = net.join_counting(serializer, WINDOW, WINDOW);
     net.register(callee, "com.myapp.up");
     let mut options = CallOptions::default();
     options.progress = Some(true);
     let call = net.call_with(caller, options, "com.myapp.up", Payload::empty());
     let invocation = net.invocations(callee)[0].request;
+    (net, callee, caller, call, invocation)
+}
+
+#[test]
+fn our_caller_stops_sending_chunks_without_credit() {
+    let (mut net, callee, caller, call, invocation) = uploading(Serializer::MsgPack);
     let now = net.now;
     let chunk = |net: &mut Net, last| {
         let sent =
@@ -509,14 +515,7 @@ fn after_the_final_chunk_nobody_waits_for_credit_and_nobody_grants_any() {
 
 #[test]
 fn our_callee_grants_nothing_after_the_final_chunk() {
-    let mut net = Net::with(small_windows());
-    let callee = net.join_counting(Serializer::Cbor, WINDOW, WINDOW);
-    let caller = net.join_counting(Serializer::Cbor, WINDOW, WINDOW);
-    net.register(callee, "com.myapp.up");
-    let mut options = CallOptions::default();
-    options.progress = Some(true);
-    let call = net.call_with(caller, options, "com.myapp.up", Payload::empty());
-    let invocation = net.invocations(callee)[0].request;
+    let (mut net, callee, caller, call, invocation) = uploading(Serializer::Cbor);
     let now = net.now;
     let payload = args(Serializer::Cbor, &"x".repeat(500));
     for last in [false, false, true] {
