@@ -12,6 +12,7 @@
 
 #[cfg(feature = "cbor")]
 mod cbor;
+mod ends;
 #[cfg(feature = "json")]
 mod json;
 #[cfg(feature = "msgpack")]
@@ -22,6 +23,8 @@ use std::ops::Range;
 use crate::id::RequestId;
 use crate::message::Limits;
 use crate::serializer::{Format, MAX_DEPTH, Reader, Serializer};
+
+pub use ends::{PlainProgress, PlainReply};
 
 /// A YIELD with no other option than `progress`, read as far as a router has to know it.
 ///
@@ -57,33 +60,9 @@ impl PlainYield {
     /// Where this finds a plain YIELD, [`Message::decode`](crate::Message::decode) finds the same one, with the
     /// same octets as its payload. It does not allocate.
     pub fn read(serializer: Serializer, frame: &[u8], limits: &Limits) -> Option<Self> {
-        let octets = u32::try_from(frame.len()).ok().filter(|_| frame.len() <= limits.message)?;
-        // What is left once the list that is the message has been entered; its dict needs one more.
-        let depth = limits.depth.min(MAX_DEPTH).checked_sub(1).filter(|depth| *depth > 0)?;
-        let (head, end): (Head, Tail) = match serializer {
-            #[cfg(feature = "json")]
-            Serializer::Json => {
-                let head = json::head(frame)?;
-                (head, json::tail(frame, head, depth)?)
-            }
-            #[cfg(feature = "msgpack")]
-            Serializer::MsgPack => {
-                let head = msgpack::head(frame)?;
-                (head, msgpack::tail(frame, head, depth)?)
-            }
-            #[cfg(feature = "cbor")]
-            Serializer::Cbor => {
-                let head = cbor::head(frame)?;
-                (head, cbor::tail(frame, head, depth)?)
-            }
-        };
-        Some(Self {
-            request: RequestId::new(head.request)?,
-            progress: head.progress,
-            elements: end.elements,
-            tail: (end.tail.start as u32, end.tail.end as u32),
-            octets,
-        })
+        let Parts { request, progress, elements, tail, octets, .. } =
+            Parts::read(serializer, Code::Yield, frame, limits)?;
+        Some(Self { request, progress, elements, tail, octets })
     }
 
     /// Where its payload stands in the frame; an empty range if there is none.
@@ -107,7 +86,7 @@ impl PlainYield {
     }
 }
 
-/// A RESULT with no other detail than `progress`, before its payload.
+/// A RESULT with no other detail than `progress`, before its payload: what a router makes of a YIELD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlainResult {
     /// The call.
@@ -121,14 +100,18 @@ impl PlainResult {
     /// The octets before the payload, the same as those of
     /// [`Message::encode_head`](crate::Message::encode_head). After the payload comes [`Serializer::end`].
     pub fn head(&self, serializer: Serializer) -> ResultHead {
+        self.head_of(Code::Result, serializer)
+    }
+
+    fn head_of(&self, code: Code, serializer: Serializer) -> ResultHead {
         let mut head = ResultHead { octets: [0; MAX_HEAD], len: 0 };
         match serializer {
             #[cfg(feature = "json")]
-            Serializer::Json => json::write(&mut head, self),
+            Serializer::Json => json::write(&mut head, code, self),
             #[cfg(feature = "msgpack")]
-            Serializer::MsgPack => msgpack::write(&mut head, self),
+            Serializer::MsgPack => msgpack::write(&mut head, code, self),
             #[cfg(feature = "cbor")]
-            Serializer::Cbor => cbor::write(&mut head, self),
+            Serializer::Cbor => cbor::write(&mut head, code, self),
         }
         head
     }
@@ -150,7 +133,7 @@ impl PlainResult {
 /// What the longest head takes: JSON's, with 16 digits of an id.
 const MAX_HEAD: usize = 40;
 
-/// The octets that go before the payload of a RESULT.
+/// The octets that go before the payload of a RESULT or a YIELD.
 #[derive(Clone, Copy, Debug)]
 pub struct ResultHead {
     octets: [u8; MAX_HEAD],
@@ -171,7 +154,58 @@ impl AsRef<[u8]> for ResultHead {
     }
 }
 
-/// What goes before the payload of a YIELD.
+/// Which message it is that is plain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Code {
+    Result = 50,
+    Yield = 70,
+}
+
+/// A plain frame, taken apart.
+struct Parts {
+    request: RequestId,
+    progress: bool,
+    elements: u8,
+    tail: (u32, u32),
+    /// Where in the frame the dict of keyword arguments begins, if it is there.
+    kwargs_at: u32,
+    octets: u32,
+}
+
+impl Parts {
+    fn read(serializer: Serializer, code: Code, frame: &[u8], limits: &Limits) -> Option<Self> {
+        let octets = u32::try_from(frame.len()).ok().filter(|_| frame.len() <= limits.message)?;
+        // What is left once the list that is the message has been entered; its dict needs one more.
+        let depth = limits.depth.min(MAX_DEPTH).checked_sub(1).filter(|depth| *depth > 0)?;
+        let (head, end): (Head, Tail) = match serializer {
+            #[cfg(feature = "json")]
+            Serializer::Json => {
+                let head = json::head(frame, code)?;
+                (head, json::tail(frame, head, depth)?)
+            }
+            #[cfg(feature = "msgpack")]
+            Serializer::MsgPack => {
+                let head = msgpack::head(frame, code)?;
+                (head, msgpack::tail(frame, head, depth)?)
+            }
+            #[cfg(feature = "cbor")]
+            Serializer::Cbor => {
+                let head = cbor::head(frame, code)?;
+                (head, cbor::tail(frame, head, depth)?)
+            }
+        };
+        Some(Self {
+            request: RequestId::new(head.request)?,
+            progress: head.progress,
+            elements: end.elements,
+            tail: (end.tail.start as u32, end.tail.end as u32),
+            kwargs_at: end.kwargs_at as u32,
+            octets,
+        })
+    }
+}
+
+/// What goes before the payload.
 #[derive(Clone, Copy)]
 struct Head {
     request: u64,
@@ -187,6 +221,8 @@ struct Head {
 struct Tail {
     elements: u8,
     tail: Range<usize>,
+    /// Where in the frame the second element begins, if it is there.
+    kwargs_at: usize,
 }
 
 /// A number of `N` octets.
@@ -208,11 +244,16 @@ fn counted_tail<F: Format>(
 ) -> Option<Tail> {
     let tail = frame.get(head.end..)?;
     let mut reader = F::reader(tail, depth).ok()?;
-    for fits in [is_list, is_dict].into_iter().take(head.elements.into()) {
+    let mut kwargs_at = 0;
+    for (index, fits) in [is_list, is_dict].into_iter().take(head.elements.into()).enumerate() {
         fits(*tail.get(reader.position())?).then_some(())?;
+        if index == 1 {
+            kwargs_at = head.end + reader.position();
+        }
         reader.skip().ok()?;
     }
-    (reader.position() == tail.len()).then_some(Tail { elements: head.elements, tail: head.end..frame.len() })
+    let is_all = reader.position() == tail.len();
+    is_all.then_some(Tail { elements: head.elements, tail: head.end..frame.len(), kwargs_at })
 }
 
 #[cfg(all(test, feature = "json", feature = "msgpack", feature = "cbor"))]

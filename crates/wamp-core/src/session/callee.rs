@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use wamp_proto::message::{self, CancelMode, RegisterOptions, RequestKind, YieldOptions};
+use wamp_proto::relay::PlainProgress;
 use wamp_proto::{Message, RegistrationId, RequestId, Uri};
 
 use super::streams::Incoming;
 use super::{Due, Event, Request, Session, Stream};
-use crate::credit::Sending;
+use crate::credit::{Sending, cost};
 use crate::deadlines::Deadline;
 use crate::map::{Map, map};
-use crate::progress::{Phase, Progress, Verdict};
+use crate::progress::{Phase, Progress, ReplyKind, Verdict};
 use crate::request_ids::{Sequence, Watermark};
 use crate::{Failure, Misuse, Reply, ReplyError, Time};
 
@@ -99,11 +100,45 @@ impl Session {
     /// caller did not ask for; [`ReplyError::NoCredit`] for progress that the dealer does not take for now. Then
     /// nothing was sent.
     pub fn reply(&mut self, now: Time, invocation: RequestId, reply: Reply) -> Result<(), ReplyError> {
+        self.admit_reply(now, invocation, reply.kind())?;
+        let request = invocation;
+        match reply {
+            Reply::Progress(payload) => {
+                let mut options = YieldOptions::default();
+                options.progress = Some(true);
+                let message = Message::from(message::Yield { request, options, payload });
+                self.charge_result(invocation, |session| session.price(&message));
+                self.send(message);
+            }
+            Reply::Result(payload) => {
+                self.send(message::Yield { request, options: YieldOptions::default(), payload });
+            }
+            Reply::Error(failure) => self.send(failure.answer(RequestKind::Invocation, request)),
+        }
+        Ok(())
+    }
+
+    /// Sends a progressive result, as [`reply`](Self::reply) does; only the YIELD is written by the driver, before
+    /// anything that [`poll_transmit`](Self::poll_transmit) gives from now on. The driver has polled before.
+    ///
+    /// # Errors
+    /// As [`reply`](Self::reply) has them. Then nothing is to be written.
+    pub fn progress(&mut self, now: Time, progress: &PlainProgress) -> Result<(), ReplyError> {
+        let invocation = progress.request();
+        self.admit_reply(now, invocation, ReplyKind::Progress)?;
+        let serializer = self.config.credit.map(|credit| credit.serializer);
+        let price = |_: &mut Self| serializer.map_or(0, |serializer| cost(progress.octets(serializer)));
+        self.charge_result(invocation, price);
+        Ok(())
+    }
+
+    /// Whether a reply of this kind may go out now. If so, it is about to.
+    fn admit_reply(&mut self, now: Time, invocation: RequestId, kind: ReplyKind) -> Result<(), ReplyError> {
         if !self.is_open() {
             return Err(ReplyError::Over);
         }
         let entry = self.callee.invocations.get_mut(&invocation).ok_or(ReplyError::Over)?;
-        match entry.progress.on_reply(reply.kind()) {
+        match entry.progress.on_reply(kind) {
             Verdict::Deliver => {}
             Verdict::Unsolicited => return Err(ReplyError::NotAsked),
             Verdict::Late => return Err(ReplyError::Over),
@@ -120,30 +155,16 @@ impl Session {
             }
             entry.deadline = Some(self.deadlines.set(now + timeout, Due::Invocation(invocation)));
         }
-        let request = invocation;
-        match reply {
-            Reply::Progress(payload) => {
-                let mut options = YieldOptions::default();
-                options.progress = Some(true);
-                let message = Message::from(message::Yield { request, options, payload });
-                self.charge_result(invocation, &message);
-                self.send(message);
-            }
-            Reply::Result(payload) => {
-                self.send(message::Yield { request, options: YieldOptions::default(), payload });
-            }
-            Reply::Error(failure) => self.send(failure.answer(RequestKind::Invocation, request)),
-        }
         Ok(())
     }
 
     /// Counts a progressive result that goes out. While there is no credit for another, the caller keeps this
     /// end waiting and not the other way round, so the timeout stands still.
-    fn charge_result(&mut self, invocation: RequestId, message: &Message) {
+    fn charge_result(&mut self, invocation: RequestId, price: impl FnOnce(&mut Self) -> u64) {
         if self.callee.results(invocation).is_none() {
             return;
         }
-        let price = self.price(message);
+        let price = price(self);
         let Some(entry) = self.callee.invocations.get_mut(&invocation) else { return };
         let Some(results) = &mut entry.results else { return };
         results.charge(price);

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use wamp_proto::message::{self, CallOptions, CancelMode, CancelOptions};
+use wamp_proto::relay::PlainReply;
 use wamp_proto::{Feature, Message, Payload, RequestId, Role, Uri};
 
 use super::streams::Incoming;
-use super::{Due, Event, Session, Stream};
+use super::{Due, Event, PlainVerdict, Session, State, Stream};
 use crate::credit::Sending;
 use crate::deadlines::Deadline;
 use crate::map::{Map, map};
-use crate::progress::{Phase, Progress, Verdict};
+use crate::progress::{Phase, Progress, ReplyKind, Verdict};
 use crate::{Failure, Misuse, Reply, Time};
 
 #[derive(Clone)]
@@ -192,38 +193,69 @@ impl Session {
         self.handle_reply(now, error.request, Reply::Error(error.into()), 0);
     }
 
+    /// A plain RESULT has come, of which the driver has the payload. Does with it what
+    /// [`handle_frame`](Self::handle_frame) does, only that what [`Event::Replied`] would say is said here. The driver
+    /// has polled before.
+    pub fn handle_plain(&mut self, now: Time, plain: &PlainReply) -> PlainVerdict {
+        if !matches!(self.state, State::Open | State::Leaving { .. }) {
+            return PlainVerdict::Unusual;
+        }
+        let kind = if plain.progress { ReplyKind::Progress } else { ReplyKind::Last };
+        match self.judge_reply(now, plain.request, kind, plain.octets()) {
+            Some(cost) => PlainVerdict::Deliver { cost },
+            None => PlainVerdict::Discard,
+        }
+    }
+
     fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply, octets: usize) {
+        if let Some(cost) = self.judge_reply(now, request, reply.kind(), octets) {
+            self.events.push_back(Event::Replied { call: request, reply, cost });
+        }
+    }
+
+    /// Whether a reply is to be delivered, and what it costs then. If not, that has been counted.
+    fn judge_reply(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        kind: ReplyKind,
+        octets: usize,
+    ) -> Option<u64> {
         let Some(call) = self.caller.calls.get_mut(&request) else {
             match self.ids.has_issued(request) {
                 true => self.stats.late += 1,
                 false => self.stats.unknown += 1,
             }
-            return;
+            return None;
         };
-        match call.progress.on_reply(reply.kind()) {
-            Verdict::Deliver => {
-                let mut cost = 0;
-                let phase = call.progress.phase();
-                if phase == Phase::Over {
-                    self.end_call(request);
-                } else if let Some(timeout) = call.timeout {
-                    if let Some(deadline) = call.deadline.take() {
-                        self.deadlines.clear(deadline);
-                    }
-                    call.deadline = Some(self.deadlines.set(now + timeout, Due::Call(request)));
-                }
-                if phase != Phase::Over {
-                    let stream = Stream::Results(request);
-                    cost = self.receive(stream, octets);
-                    if phase == Phase::Canceling {
-                        // Whoever has canceled need not take what still comes, and the end is behind it.
-                        self.consume(now, stream, std::mem::take(&mut cost));
-                    }
-                }
-                self.events.push_back(Event::Replied { call: request, reply, cost });
+        match call.progress.on_reply(kind) {
+            Verdict::Deliver => {}
+            Verdict::Unsolicited => {
+                self.stats.unsolicited += 1;
+                return None;
             }
-            Verdict::Unsolicited => self.stats.unsolicited += 1,
-            Verdict::Late => self.stats.late += 1,
+            Verdict::Late => {
+                self.stats.late += 1;
+                return None;
+            }
         }
+        let phase = call.progress.phase();
+        if phase == Phase::Over {
+            self.end_call(request);
+            return Some(0);
+        }
+        if let Some(timeout) = call.timeout {
+            if let Some(deadline) = call.deadline.take() {
+                self.deadlines.clear(deadline);
+            }
+            call.deadline = Some(self.deadlines.set(now + timeout, Due::Call(request)));
+        }
+        let stream = Stream::Results(request);
+        let mut cost = self.receive(stream, octets);
+        if phase == Phase::Canceling {
+            // Whoever has canceled need not take what still comes, and the end is behind it.
+            self.consume(now, stream, std::mem::take(&mut cost));
+        }
+        Some(cost)
     }
 }

@@ -184,3 +184,18 @@ impl fmt::Display for Closed {
         }
     }
 }
+
+/// What becomes of a plain RESULT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PlainVerdict {
+    /// It is the next reply to its call, the last one unless it is progressive.
+    Deliver {
+        /// What it costs of the credit of its stream, as [`Event::Replied`] says it.
+        cost: u64,
+    },
+    /// Nobody waits for it. It has been counted.
+    Discard,
+    /// The session has not begun, or is over: [`Session::handle_frame`](super::Session::handle_frame) decides.
+    Unusual,
+}

@@ -22,7 +22,7 @@ use wamp_proto::{
     ByteString, Feature, Message, RegistrationId, RequestId, Role, Roles, SubscriptionId, Uri, uri,
 };
 
-pub use event::{Closed, Event, Joined, Publication};
+pub use event::{Closed, Event, Joined, PlainVerdict, Publication};
 pub use join::Config;
 pub use streams::{Credit, Stream};
 

@@ -1,5 +1,7 @@
 //! The express lane against the general way: the same YIELD, the same realm, the same outcome.
 
+pub mod session;
+
 use wamp_core::Time;
 use wamp_core::router::{Realm, Relayed, SessionKey};
 use wamp_proto::relay::PlainYield;

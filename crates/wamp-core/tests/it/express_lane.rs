@@ -63,6 +63,7 @@ fn a_result_restarts_the_timeout_and_the_last_one_ends_the_call() {
     }
     net.reply(callee, invocation, Reply::Result(args(Serializer::MsgPack, &(3,))));
     assert_eq!(net.express - before, 7);
+    assert_eq!((net.express_sent, net.express_received), (6, 7), "and at both ends");
     assert_eq!((net.realm.sizes().calls, net.realm.sizes().deadlines), (0, 0));
 }
 

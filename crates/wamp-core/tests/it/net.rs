@@ -32,6 +32,9 @@ pub(crate) struct Net {
     pub(crate) watched: Vec<(SessionKey, Watch)>,
     /// How many messages would have taken the express lane.
     pub(crate) express: usize,
+    /// How many plain results would have gone out by it at a callee, and come in by it at a caller.
+    pub(crate) express_sent: usize,
+    pub(crate) express_received: usize,
 }
 
 /// Whether a message would take the express lane, with the same outcome.
@@ -55,6 +58,8 @@ impl Net {
             leaves: true,
             watched: Vec::new(),
             express: 0,
+            express_sent: 0,
+            express_received: 0,
         }
     }
 
@@ -215,7 +220,13 @@ impl Net {
     }
 
     pub(crate) fn reply(&mut self, client: Client, invocation: RequestId, reply: Reply) {
-        let now = self.now;
+        let (now, serializer) = (self.now, self.clients[client.0].2);
+        let session = self.session(client);
+        if let Reply::Progress(payload) = &reply {
+            let way = crate::express::session::progress(session, now, serializer, invocation, payload);
+            let sent = way.unwrap_or_else(|error| panic!("{error}"));
+            self.express_sent += usize::from(sent);
+        }
         self.session(client).reply(now, invocation, reply).unwrap();
         self.run();
     }
@@ -286,7 +297,11 @@ impl Net {
                 // What goes out must be writable as it is.
                 message.encode_head(*serializer, &mut Vec::new()).unwrap();
                 match end {
-                    End::Session(session) => session.handle_message(self.now, message),
+                    End::Session(session) => {
+                        let way = crate::express::session::receive(session, self.now, *serializer, &message);
+                        self.express_received += usize::from(way.unwrap_or_else(|error| panic!("{error}")));
+                        session.handle_message(self.now, message);
+                    }
                     End::Raw(received) => received.push(message),
                 }
             }

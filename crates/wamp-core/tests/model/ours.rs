@@ -1,6 +1,6 @@
 //! What a program does with one of our sessions, and with the model of it.
 
-use wamp_core::Time;
+use wamp_core::{Reply, Time};
 use wamp_proto::message::{Interrupt, InterruptOptions, RequestKind, Result as ResultMessage, ResultDetails};
 use wamp_proto::{Message, Payload, Serializer, uri};
 
@@ -88,7 +88,11 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
             {
                 return Ok(false);
             }
-            let found = session.reply(now, id(got.invocation), answer.reply(serializer, tag)).is_ok();
+            let reply = answer.reply(serializer, tag);
+            if let Reply::Progress(payload) = &reply {
+                crate::express::session::progress(session, now, serializer, id(got.invocation), payload)?;
+            }
+            let found = session.reply(now, id(got.invocation), reply).is_ok();
             same(step, found, endpoint.answer(now, got.invocation, answer, tag, cover))
         }
         Step::AnswerCancelMyself { invocation, .. } => {
@@ -127,6 +131,7 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
             };
             let heard = said(&message, &Names::new());
             let octets = message.octets(serializer).map_err(|error| error.to_string())?;
+            crate::express::session::receive(session, now, serializer, &message)?;
             session.handle_message(now, message);
             endpoint.hear(now, &heard, cost(octets), cover);
             Ok(true)

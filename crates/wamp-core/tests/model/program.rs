@@ -173,6 +173,7 @@ impl World {
         };
         match &mut its.end {
             End::Session(session, endpoint) => {
+                crate::express::session::receive(session, self.now, its.kind.serializer, &message)?;
                 session.handle_message(self.now, Rc::unwrap_or_clone(message));
                 endpoint.hear(self.now, &said, cost(costs), cover);
             }

@@ -3,8 +3,9 @@
 use super::*;
 use crate::serializer::cbor::Cbor;
 
-pub(super) fn head(frame: &[u8]) -> Option<Head> {
-    let (&[list @ 0x83..=0x85, 0x18, 70], rest) = frame.split_first_chunk()? else { return None };
+pub(super) fn head(frame: &[u8], code: Code) -> Option<Head> {
+    let (&[list @ 0x83..=0x85, 0x18, first], rest) = frame.split_first_chunk()? else { return None };
+    (first == code as u8).then_some(())?;
     let (request, len) = match *rest.first()? {
         small @ 0..24 => (small.into(), 1),
         24 => number::<1>(rest)?,
@@ -40,8 +41,8 @@ pub(super) fn len(result: &PlainResult) -> usize {
     3 + request + if result.progress { 11 } else { 1 }
 }
 
-pub(super) fn write(head: &mut ResultHead, result: &PlainResult) {
-    head.put(&[0x83 + result.elements, 0x18, 50]);
+pub(super) fn write(head: &mut ResultHead, code: Code, result: &PlainResult) {
+    head.put(&[0x83 + result.elements, 0x18, code as u8]);
     let request = result.request.get();
     if request < 24 {
         head.put(&[request as u8]);

@@ -6,8 +6,16 @@ use crate::serializer::json::Json;
 /// More digits than the greatest id has are not read.
 const DIGITS: usize = 16;
 
-pub(super) fn head(frame: &[u8]) -> Option<Head> {
-    let rest = frame.strip_prefix(b"[70,")?;
+/// How a message of this kind begins.
+fn begin(code: Code) -> &'static [u8; 4] {
+    match code {
+        Code::Result => b"[50,",
+        Code::Yield => b"[70,",
+    }
+}
+
+pub(super) fn head(frame: &[u8], code: Code) -> Option<Head> {
+    let rest = frame.strip_prefix(begin(code))?;
     let mut request = 0;
     let mut len = 0;
     while let Some(digit @ b'0'..=b'9') = rest.get(len) {
@@ -34,16 +42,17 @@ pub(super) fn head(frame: &[u8]) -> Option<Head> {
 pub(super) fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
     let rest = frame.get(head.end..)?;
     if rest == b"]" {
-        return Some(Tail { elements: 0, tail: 0..0 });
+        return Some(Tail { elements: 0, tail: 0..0, kwargs_at: 0 });
     }
     let args = head.end + 1;
     let args_end = args + value(rest.strip_prefix(b",")?, b'[', depth)?;
     let rest = &frame[args_end..];
     if rest == b"]" {
-        return Some(Tail { elements: 1, tail: args..args_end });
+        return Some(Tail { elements: 1, tail: args..args_end, kwargs_at: 0 });
     }
     let kwargs_end = args_end + 1 + value(rest.strip_prefix(b",")?, b'{', depth)?;
-    (&frame[kwargs_end..] == b"]").then_some(Tail { elements: 2, tail: args..kwargs_end })
+    let kwargs_at = args_end + 1;
+    (&frame[kwargs_end..] == b"]").then_some(Tail { elements: 2, tail: args..kwargs_end, kwargs_at })
 }
 
 /// How many octets the value takes that begins so.
@@ -63,8 +72,8 @@ pub(super) fn len(result: &PlainResult) -> usize {
     4 + digits(result.request) + details + usize::from(result.elements > 0)
 }
 
-pub(super) fn write(head: &mut ResultHead, result: &PlainResult) {
-    head.put(b"[50,");
+pub(super) fn write(head: &mut ResultHead, code: Code, result: &PlainResult) {
+    head.put(begin(code));
     let mut request = result.request.get();
     let len = digits(result.request);
     for digit in head.octets[head.len..head.len + len].iter_mut().rev() {

@@ -1,4 +1,4 @@
-//! The short way against the long one: [`PlainYield`] finds nothing that [`Message::decode`] does not.
+//! The short way against the long one: [`PlainYield`] and [`PlainReply`] find nothing that [`Message::decode`] does not.
 
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -7,6 +7,20 @@ use proptest::prelude::*;
 use super::*;
 use crate::message::{self, Message, ResultDetails, Yield, YieldOptions};
 use crate::{ArgsKwargs, MAX_ID, Payload};
+
+/// The same for a RESULT, as its caller reads it.
+fn agree_at_the_end(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
+    let Some(plain) = PlainReply::read(serializer, frame, limits) else { return false };
+    let decoded = Message::decode(serializer, &Bytes::copy_from_slice(frame), limits);
+    let Ok(Message::Result(long)) = decoded else { panic!("{serializer}: {frame:02x?}: {decoded:?}") };
+    let details = ResultDetails { progress: long.details.progress, ..Default::default() };
+    assert_eq!(long.details, details, "{serializer}: {frame:02x?}");
+    assert_eq!((plain.request, plain.progress), (long.request, long.details.is_progress()));
+    assert_eq!(plain.octets(), frame.len());
+    let octets = Bytes::copy_from_slice(&frame[plain.tail()]);
+    assert_eq!(plain.payload(serializer, octets), long.payload, "{serializer}: {frame:02x?}");
+    true
+}
 
 /// What is read the short way is what is read the long way. Says whether it was read the short way.
 fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
@@ -29,8 +43,31 @@ fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
     result.encode_head(serializer, &mut head).unwrap();
     let short = plain.result(request);
     assert_eq!(short.head(serializer).as_ref(), head, "{serializer}");
-    assert_eq!(short.octets(serializer, plain.tail().len()), result.encode(serializer).unwrap().len());
+    let frame = result.encode(serializer).unwrap();
+    assert_eq!(short.octets(serializer, plain.tail().len()), frame.len());
+    assert!(agree_at_the_end(serializer, &frame, &Limits::default()));
+
+    let Message::Result(message::Result { payload, .. }) = result else { unreachable!() };
+    let progress = PlainProgress::new(request, &payload);
+    let options = YieldOptions { progress: Some(true), ..Default::default() };
+    let long = Message::from(Yield { request, options, payload });
+    head.clear();
+    long.encode_head(serializer, &mut head).unwrap();
+    assert_eq!(progress.head(serializer).as_ref(), head, "{serializer}");
+    assert_eq!(progress.octets(serializer), long.encode(serializer).unwrap().len());
     true
+}
+
+/// The frame of a RESULT that differs from that of a YIELD in the number of the message only.
+fn as_result(serializer: Serializer, frame: &mut [u8]) {
+    let (at, code) = match serializer {
+        Serializer::Json => (1, b'5'),
+        Serializer::MsgPack => (1, 50),
+        Serializer::Cbor => (2, 50),
+    };
+    if let Some(octet) = frame.get_mut(at) {
+        *octet = code;
+    }
 }
 
 fn ids() -> impl Strategy<Value = RequestId> {
@@ -79,6 +116,9 @@ proptest! {
             let limits = Limits { depth, ..Limits::default() };
             let long = Message::decode(*serializer, &frame.clone().into(), &limits);
             prop_assert_eq!(agree(*serializer, &frame, &limits), long.is_ok());
+            let mut frame = frame;
+            as_result(*serializer, &mut frame);
+            prop_assert_eq!(agree_at_the_end(*serializer, &frame, &limits), long.is_ok());
         }
     }
 
@@ -100,8 +140,19 @@ proptest! {
                 }
             }
             agree(*serializer, &frame, &Limits::default());
+            as_result(*serializer, &mut frame);
+            agree_at_the_end(*serializer, &frame, &Limits::default());
         }
     }
+}
+
+/// Whether a YIELD in this spelling, and a RESULT in the same, is read the short way.
+fn spelled(serializer: Serializer, frame: &[u8], short: bool) {
+    assert_eq!(agree(serializer, frame, &Limits::default()), short, "{frame:02x?}");
+    let is_result = frame.starts_with(b"[50");
+    let mut frame = frame.to_vec();
+    as_result(serializer, &mut frame);
+    assert_eq!(agree_at_the_end(serializer, &frame, &Limits::default()), short || is_result, "{frame:02x?}");
 }
 
 /// Spelled as others do, some of them too unusual for the short way; never read differently.
@@ -132,7 +183,7 @@ fn other_spellings() {
         (r#"[50,1,{"progress":true}]"#, false),
         ("[70,1,{},[1]] ", false),
     ] {
-        assert_eq!(agree(Serializer::Json, frame.as_bytes(), &Limits::default()), short, "{frame}");
+        spelled(Serializer::Json, frame.as_bytes(), short);
     }
     assert!(!agree(Serializer::Json, b"[70,1,{},[\"\xff\"]]", &Limits::default()), "not UTF-8");
     for (frame, short) in [
@@ -150,7 +201,7 @@ fn other_spellings() {
         (b"\x96\x46\x01\x80\x90\x80\x01", false),
         (b"\x93\x46\x01\x81\xa8progress\xc0", false),
     ] {
-        assert_eq!(agree(Serializer::MsgPack, frame, &Limits::default()), short, "{frame:02x?}");
+        spelled(Serializer::MsgPack, frame, short);
     }
     for (frame, short) in [
         (&b"\x83\x18\x46\x01\xa0"[..], true),
@@ -161,6 +212,6 @@ fn other_spellings() {
         (b"\x84\x18\x46\x01\xa0\x81\xff", false),
         (b"\x84\x18\x46\x01\xa0\xf6", false),
     ] {
-        assert_eq!(agree(Serializer::Cbor, frame, &Limits::default()), short, "{frame:02x?}");
+        spelled(Serializer::Cbor, frame, short);
     }
 }

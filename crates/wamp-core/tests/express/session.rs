@@ -1,0 +1,90 @@
+//! The same for a client's end: plain results as it sends and receives them.
+
+use wamp_core::session::{Event, PlainVerdict, Session};
+use wamp_core::{Reply, Time};
+use wamp_proto::relay::{PlainProgress, PlainReply};
+use wamp_proto::{Limits, Message, Payload, RequestId, Serializer};
+
+/// Lets a message come both ways. Whether it took the express lane, which has come to the same; or how they differ.
+pub fn receive(
+    session: &Session,
+    now: Time,
+    serializer: Serializer,
+    message: &Message,
+) -> Result<bool, String> {
+    let frame = message.encode(serializer).map_err(|error| error.to_string())?;
+    let Some(plain) = PlainReply::read(serializer, &frame, &Limits::default()) else { return Ok(false) };
+    let (mut short, mut long) = both(session);
+    long.handle_frame(now, message.clone(), frame.len());
+    let mut told = Vec::new();
+    match short.handle_plain(now, &plain) {
+        PlainVerdict::Deliver { cost } => {
+            let payload = plain.payload(serializer, frame.slice(plain.tail()));
+            let reply = if plain.progress { Reply::Progress(payload) } else { Reply::Result(payload) };
+            told.push(Event::Replied { call: plain.request, reply, cost });
+        }
+        PlainVerdict::Discard => {}
+        PlainVerdict::Unusual => {
+            short.handle_frame(now, message.clone(), frame.len());
+            same(short, Vec::new(), Vec::new(), long)?;
+            return Ok(false);
+        }
+        other => return Err(format!("{other:?} is not known here")),
+    }
+    same(short, Vec::new(), told, long)?;
+    Ok(true)
+}
+
+/// Sends a progressive result both ways. Whether it was sent; or how they differ.
+pub fn progress(
+    session: &Session,
+    now: Time,
+    serializer: Serializer,
+    invocation: RequestId,
+    payload: &Payload,
+) -> Result<bool, String> {
+    let (mut short, mut long) = both(session);
+    let expected = long.reply(now, invocation, Reply::Progress(payload.clone()));
+    let plain = PlainProgress::new(invocation, payload);
+    let found = short.progress(now, &plain);
+    if found != expected {
+        return Err(format!("the express lane gives {found:?}, the general way {expected:?}"));
+    }
+    let mut sent = Vec::new();
+    if found.is_ok() {
+        let frame = [plain.head(serializer).as_ref(), payload_octets(payload), serializer.end()].concat();
+        let message = Message::decode(serializer, &frame.into(), &Limits::default());
+        sent.push(message.map_err(|error| error.to_string())?);
+    }
+    same(short, sent, Vec::new(), long)?;
+    Ok(found.is_ok())
+}
+
+/// The octets of arguments without keywords.
+fn payload_octets(payload: &Payload) -> &[u8] {
+    assert_eq!(payload.kwargs_octets(), b"");
+    payload.args_octets()
+}
+
+/// Two of it, that have nothing more to say about what was before.
+fn both(session: &Session) -> (Session, Session) {
+    let mut session = session.clone();
+    while session.poll_transmit().is_some() || session.poll_event().is_some() {}
+    (session.clone(), session)
+}
+
+/// Compares what the first has said, after what its driver has said for it, with what the second has said.
+fn same(
+    mut short: Session,
+    mut sent: Vec<Message>,
+    mut told: Vec<Event>,
+    mut long: Session,
+) -> Result<(), String> {
+    sent.extend(std::iter::from_fn(|| short.poll_transmit()));
+    told.extend(std::iter::from_fn(|| short.poll_event()));
+    let expected: Vec<_> = std::iter::from_fn(|| long.poll_transmit()).collect();
+    let events: Vec<_> = std::iter::from_fn(|| long.poll_event()).collect();
+    let of = |session: &Session| (session.stats(), session.in_flight(), session.poll_timeout());
+    let (found, wanted) = ((sent, told, of(&short)), (expected, events, of(&long)));
+    if found == wanted { Ok(()) } else { Err(format!("the express lane gives {found:?}, the general way {wanted:?}")) }
+}

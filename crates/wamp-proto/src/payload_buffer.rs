@@ -1,0 +1,131 @@
+//! Arguments that are written again and again, each time into the same memory.
+
+use std::marker::PhantomData;
+
+use serde::Serialize;
+
+use crate::error::EncodeError;
+use crate::payload::Payload;
+use crate::serializer::{Serializer, with_format};
+use crate::value::is_tuple;
+use crate::value::sent::{Draft, Sent};
+
+/// Arguments that are written again and again, each time into the same memory; by the table at [`Payload`].
+///
+/// ```
+/// # use wamp_proto::{Payload, PayloadBuffer, Serializer};
+/// # #[cfg(feature = "json")] {
+/// let mut buffer = PayloadBuffer::default();
+/// for year in 2010..2013 {
+///     buffer.write(Serializer::Json, &(year,))?;
+///     assert_eq!(buffer.octets(), format!("[{year}]").as_bytes());
+/// }
+/// assert_eq!(buffer.take(), Payload::new(Serializer::Json, &(2012,))?);
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Default)]
+pub struct PayloadBuffer {
+    out: Vec<u8>,
+    serializer: Option<Serializer>,
+    elements: u8,
+    kwargs_at: usize,
+}
+
+impl PayloadBuffer {
+    /// Writes the arguments that a value stands for, in the place of those before.
+    ///
+    /// # Errors
+    /// What the serializer has no way to write. Then no arguments are written.
+    pub fn write<T: Serialize + ?Sized>(
+        &mut self,
+        serializer: Serializer,
+        value: &T,
+    ) -> Result<(), EncodeError> {
+        let mut draft = Draft::new(serializer);
+        draft.out = std::mem::take(&mut self.out);
+        draft.out.clear();
+        let tuple = is_tuple::<T>();
+        let written: Result<(), EncodeError> = with_format!(serializer, F => {
+            value.serialize(Sent::<F> { draft: &mut draft, tuple, format: PhantomData })
+        });
+        if written.is_err() {
+            draft.out.clear();
+            (draft.elements, draft.kwargs_at) = (0, 0);
+        }
+        *self = Self {
+            out: draft.out,
+            serializer: (draft.elements > 0).then_some(draft.serializer),
+            elements: draft.elements,
+            kwargs_at: draft.kwargs_at,
+        };
+        written
+    }
+
+    /// The arguments, as they stand in a message.
+    pub fn octets(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// What they are written in: not what was asked for, where the value was a [`Payload`] in something else.
+    /// `None` for no arguments.
+    pub fn serializer(&self) -> Option<Serializer> {
+        self.serializer
+    }
+
+    /// The octets that it can hold before it takes more memory.
+    pub fn capacity(&self) -> usize {
+        self.out.capacity()
+    }
+
+    /// The arguments, and their memory with them.
+    pub fn take(&mut self) -> Payload {
+        let Self { out, serializer, elements, kwargs_at } = std::mem::take(self);
+        Payload::from_parts(serializer, elements, out.into(), kwargs_at).unwrap_or_default()
+    }
+
+    pub(crate) fn elements(&self) -> u8 {
+        self.elements
+    }
+}
+
+#[cfg(all(test, feature = "json", feature = "cbor"))]
+mod tests {
+    use super::*;
+    use crate::{ArgsKwargs, Kwargs, Value};
+
+    #[test]
+    fn what_is_written_is_what_a_payload_would_be() {
+        let mut buffer = PayloadBuffer::default();
+        for serializer in Serializer::ALL {
+            let mut check = |value: &dyn Fn(&mut PayloadBuffer) -> Payload| {
+                let payload = value(&mut buffer);
+                assert_eq!(buffer.octets(), &payload.tail()[..]);
+                assert_eq!((buffer.serializer(), buffer.elements()), (payload.serializer(), payload.elements()));
+                assert_eq!(buffer.take(), payload);
+                assert_eq!((buffer.octets(), buffer.elements()), (&b""[..], 0));
+            };
+            macro_rules! same {
+                ($($value:expr),* $(,)?) => {$(
+                    check(&|buffer| {
+                        buffer.write(*serializer, &$value).unwrap();
+                        Payload::new(*serializer, &$value).unwrap()
+                    });
+                )*};
+            }
+            let kwargs = std::collections::BTreeMap::from([("a", 1)]);
+            same!((), (1, "two"), Value((1, 2)), Kwargs(&kwargs), ArgsKwargs((1,), &kwargs), "text", None::<u8>);
+            same!(Payload::new(Serializer::Cbor, &(1,)).unwrap());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing_behind() {
+        let mut buffer = PayloadBuffer::default();
+        buffer.write(Serializer::Json, &(1,)).unwrap();
+        assert!(buffer.write(Serializer::Json, &("text", f64::NAN)).is_err());
+        assert_eq!((buffer.octets(), buffer.elements(), buffer.serializer()), (&b""[..], 0, None));
+        buffer.write(Serializer::Json, &(2,)).unwrap();
+        assert_eq!(buffer.octets(), b"[2]");
+    }
+}
