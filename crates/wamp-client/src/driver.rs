@@ -3,20 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 use wamp_core::Time;
-use wamp_proto::{Limits, Message, Serializer};
-use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, WriteHalf};
+use wamp_proto::Limits;
+use wamp_transport::{Batch, ReadError, ReadHalf, WriteHalf};
 
-use crate::shared::{GRACE, Next, Shared, drain};
+use crate::arrived::{Arrived, pieces};
+use crate::shared::{GRACE, Next, Shared};
 use crate::waiters::State;
 
 /// The greatest message before WELCOME.
 const BEFORE_WELCOME: usize = 64 << 10;
-
-/// So many messages are read and then handled under one lock; the others that one read brought come after them.
-const AT_ONCE: usize = 64;
 
 /// How long after a failed write the reader may bring what the router said before.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -39,15 +36,6 @@ impl Drop for Writer {
     }
 }
 
-/// Something that one read has brought.
-#[expect(clippy::large_enum_variant, reason = "nearly all are messages, and a box for each would cost more")]
-enum Input {
-    /// A message, and how long it was.
-    Message(Message, usize),
-    Garbage(String),
-    Ping(Bytes),
-}
-
 /// The task that reads.
 pub(crate) async fn read<R: ReadHalf>(shared: Arc<Shared>, mut half: R, max_message: usize) {
     let _reader = Reader(shared.clone());
@@ -55,27 +43,24 @@ pub(crate) async fn read<R: ReadHalf>(shared: Arc<Shared>, mut half: R, max_mess
     let mut limits = Limits::default();
     limits.message = max_message;
     let mut joined = false;
-    let (mut incoming, mut inputs) = (Vec::new(), Vec::new());
+    let mut incoming = Vec::new();
     loop {
         let read = tokio::select! {
             biased;
             () = shared.stop.notified() => return,
-            read = half.read(&mut incoming) => read,
+            read = half.read_runs(&mut incoming) => read,
         };
         if let Err(error) = &read {
             tracing::debug!(%error, "nothing more can be read");
         }
-        let (mut items, mut end, mut before) = (incoming.drain(..), read.err(), None);
+        let (mut end, mut before) = (read.err(), None);
+        let mut pieces = incoming.iter().flat_map(pieces).peekable();
         let (after, open) = loop {
-            inputs.extend(
-                items.by_ref().take(AT_ONCE).filter_map(|item| input(item, shared.serializer(), &limits)),
-            );
-            let last = items.len() == 0;
+            let arrived = Arrived::read(&mut pieces, shared.serializer(), &limits);
+            let last = pieces.peek().is_none();
             let (after, open) = shared.with(|state, now| {
                 before.get_or_insert(state.session.stats());
-                for input in inputs.drain(..) {
-                    handle(state, now, input, shared.max_send());
-                }
+                arrived.handle(state, now, &limits, shared.max_send());
                 if let Some(error) = end.take_if(|_| last) {
                     handle_end(state, now, &error);
                 }
@@ -85,7 +70,8 @@ pub(crate) async fn read<R: ReadHalf>(shared: Arc<Shared>, mut half: R, max_mess
                 break (after, open);
             }
         };
-        drop(items);
+        drop(pieces);
+        incoming.clear();
         if before != Some(after) {
             let (late, unsolicited, unknown) = (after.late, after.unsolicited, after.unknown);
             tracing::debug!(late, unsolicited, unknown, "ignored what came too late, or unasked");
@@ -94,29 +80,6 @@ pub(crate) async fn read<R: ReadHalf>(shared: Arc<Shared>, mut half: R, max_mess
             joined = true;
             half.set_max_receive(max_message);
         }
-    }
-}
-
-fn input(item: Incoming, serializer: Serializer, limits: &Limits) -> Option<Input> {
-    match item {
-        Incoming::Message(frame) => Some(match Message::decode(serializer, &frame, limits) {
-            Ok(message) => Input::Message(message, frame.len()),
-            Err(error) => Input::Garbage(error.to_string()),
-        }),
-        Incoming::Ping(payload) => Some(Input::Ping(payload)),
-        _ => None,
-    }
-}
-
-fn handle(state: &mut State, now: Time, input: Input, max_send: usize) {
-    match input {
-        Input::Message(message, octets) => {
-            state.session.handle_frame(now, message, octets);
-            // Each message's events before the next message, so that a slow consumer is found out in time.
-            while drain(state, now, max_send) {}
-        }
-        Input::Garbage(text) => state.session.handle_garbage(now, text),
-        Input::Ping(payload) => state.queue.pong(payload),
     }
 }
 

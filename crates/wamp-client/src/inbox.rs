@@ -18,11 +18,16 @@ use wamp_proto::Payload;
 const OVERHEAD: usize = 64;
 
 /// A payload shorter than this is copied when it is to wait, so that it does not keep a read buffer alive.
-const DETACHED_BELOW: usize = 4 * 1024;
+pub(crate) const DETACHED_BELOW: usize = 4 * 1024;
 
 /// A payload that will be kept for a while.
 pub(crate) fn to_keep(payload: Payload) -> Payload {
     if payload.len() < DETACHED_BELOW { payload.detached() } else { payload }
+}
+
+/// A payload that waits no longer than until its consumer has woken up, or for a while.
+pub(crate) fn for_now(payload: Payload, waits: bool) -> Payload {
+    if waits { payload } else { to_keep(payload) }
 }
 
 /// So much is owed at most before it is given back.
@@ -97,43 +102,42 @@ impl<T, E> Inbox<T, E> {
         Self { state: Mutex::new(state), other_way: Notify::new(), lends: AtomicBool::new(false) }
     }
 
-    /// Appends what `make` makes of a payload, unless that is too much. The consumer is among those to be woken
-    /// up, which is for the caller to do: once for all that one read brought, and not under its lock.
+    /// Appends what `make` makes, of so many octets, unless that is too much. `make` is told whether the consumer
+    /// waits for it right now. The consumer is among those to be woken up, which is for the caller to do: once for
+    /// all that one read brought, and not under its lock.
     pub(crate) fn push(
         &self,
-        payload: Payload,
+        octets: usize,
         wakers: &mut Vec<Waker>,
-        make: impl FnOnce(Payload) -> T,
+        make: impl FnOnce(bool) -> T,
     ) -> Result<(), Full> {
-        self.push_counted(payload, 0, false, wakers, make).map(drop)
+        self.push_counted(octets, 0, false, wakers, make).map(drop)
     }
 
     /// The same, for an item that costs so much credit; one that its sender had the credit for is always
     /// admitted. Says how much credit is to be given back now.
     pub(crate) fn push_counted(
         &self,
-        payload: Payload,
+        octets: usize,
         cost: u64,
         admitted: bool,
         wakers: &mut Vec<Waker>,
-        make: impl FnOnce(Payload) -> T,
+        make: impl FnOnce(bool) -> T,
     ) -> Result<u64, Full> {
         let mut state = self.lock();
         if state.over {
             return Ok(0);
         }
-        let octets = payload.len() + OVERHEAD;
+        let octets = octets + OVERHEAD;
         let fits = state.octets + octets <= state.limit;
         if !admitted && !fits {
             return Err(Full);
         }
         let lent = if fits && self.lends.load(Ordering::Relaxed) { cost } else { 0 };
         let cost = cost - lent;
-        // A consumer that waits right now takes the item at once.
         let waits = state.consumer.is_some() && state.items.is_empty();
-        let payload = if waits { payload } else { to_keep(payload) };
         state.octets += octets;
-        state.items.push_back(Item { item: make(payload), octets, cost });
+        state.items.push_back(Item { item: make(waits), octets, cost });
         wakers.extend(state.consumer.take());
         Ok(lent)
     }
@@ -219,15 +223,9 @@ fn wake<T, E>(mut state: MutexGuard<'_, State<T, E>>) {
     }
 }
 
-#[cfg(all(test, feature = "json"))]
+#[cfg(test)]
 mod tests {
-    use wamp_proto::Serializer;
-
     use super::*;
-
-    fn payload(octets: usize) -> Payload {
-        Payload::new(Serializer::Json, &"x".repeat(octets - 4)).unwrap()
-    }
 
     fn take<T, E>(inbox: &Inbox<T, E>) -> Poll<Taken<T, E>> {
         inbox.poll_take(&mut Context::from_waker(Waker::noop()))
@@ -237,8 +235,8 @@ mod tests {
     fn items_come_in_order_and_then_the_end_once() {
         let wakers = &mut Vec::new();
         let inbox = Inbox::new(1000);
-        inbox.push(payload(10), wakers, |_| 1).unwrap();
-        inbox.push(payload(10), wakers, |_| 2).unwrap();
+        inbox.push(10, wakers, |_| 1).unwrap();
+        inbox.push(10, wakers, |_| 2).unwrap();
         inbox.finish("end");
         inbox.finish("another");
         assert_eq!(take(&inbox), Poll::Ready(Taken::Item(1, 0)));
@@ -251,12 +249,12 @@ mod tests {
     fn the_limit_counts_octets_and_what_was_taken_is_free_again() {
         let wakers = &mut Vec::new();
         let inbox = Inbox::<_, ()>::new(2 * (100 + OVERHEAD));
-        inbox.push(payload(100), wakers, |_| 1).unwrap();
-        inbox.push(payload(100), wakers, |_| 2).unwrap();
-        assert_eq!(inbox.push(payload(10), wakers, |_| 3), Err(Full));
+        inbox.push(100, wakers, |_| 1).unwrap();
+        inbox.push(100, wakers, |_| 2).unwrap();
+        assert_eq!(inbox.push(10, wakers, |_| 3), Err(Full));
         assert_eq!(take(&inbox), Poll::Ready(Taken::Item(1, 0)));
-        inbox.push(payload(100), wakers, |_| 3).unwrap();
-        inbox.push_counted(payload(100), 164, true, wakers, |_| 4).unwrap();
+        inbox.push(100, wakers, |_| 3).unwrap();
+        inbox.push_counted(100, 164, true, wakers, |_| 4).unwrap();
     }
 
     #[test]
@@ -264,7 +262,7 @@ mod tests {
         let wakers = &mut Vec::new();
         let inbox = Inbox::<_, ()>::new(1000);
         for i in 0..8 {
-            inbox.push_counted(payload(10), 1500, true, wakers, |_| i).unwrap();
+            inbox.push_counted(10, 1500, true, wakers, |_| i).unwrap();
         }
         for i in 0..5 {
             assert_eq!(take(&inbox), Poll::Ready(Taken::Item(i, 0)));

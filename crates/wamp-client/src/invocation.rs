@@ -7,14 +7,19 @@ use serde::{Deserialize, Serialize};
 use wamp_core::session::Stream;
 use wamp_core::{ReplyError, Time};
 use wamp_proto::message::{self, Discloser};
-use wamp_proto::{EncodeError, Payload, PayloadError, RequestId, Serializer, SessionId, Uri};
+use wamp_proto::relay::PlainProgress;
+use wamp_proto::{EncodeError, Payload, PayloadBuffer, PayloadError, RequestId, Serializer, SessionId, Uri};
 
 use crate::chunks::{Chunks, Upload};
 use crate::ending::{CancelReason, Ending};
 use crate::error::{TooLarge, Unsent};
+use crate::scratch;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::waiters::State;
+
+/// A progressive result shorter than this is copied into the queue; a longer one stays where it is.
+const COPIED_BELOW: usize = 4 * 1024;
 
 /// A call to be answered.
 pub struct Invocation {
@@ -181,10 +186,41 @@ impl ProgressSender {
     /// # Errors
     /// The call is over, or the value cannot be sent.
     pub async fn send<T: Serialize>(&self, value: T) -> Result<(), SendError> {
-        let payload = Payload::new(self.shared.serializer(), &value);
+        let mut buffer = scratch::take();
+        let written = buffer.write(self.shared.serializer(), &value);
         // Not to be held while this waits.
         drop(value);
-        self.send_payload(payload?).await
+        let sent = match written {
+            Ok(()) => self.send_written(&mut buffer).await,
+            Err(error) => Err(error.into()),
+        };
+        scratch::give(buffer);
+        sent
+    }
+
+    /// Sends what is written there: if it is small and can go at once, without anything being made of it.
+    async fn send_written(&self, buffer: &mut PayloadBuffer) -> Result<(), SendError> {
+        let serializer = self.shared.serializer();
+        let is_foreign = buffer.serializer().is_some_and(|written| written != serializer);
+        if is_foreign || buffer.octets().len() >= COPIED_BELOW {
+            return self.send_payload(buffer.take()).await;
+        }
+        let head = PlainProgress::written(self.id, buffer);
+        let (octets, limit) = (head.octets(serializer), self.shared.max_send());
+        if octets > limit {
+            return Err(TooLarge { octets, limit }.into());
+        }
+        self.turn().await?;
+        match self.shared.express(|state, now| state.progress_written(now, &head, buffer)) {
+            Some(sent) => sent.map_err(|_| SendError::Over),
+            None => self.send_payload(buffer.take()).await,
+        }
+    }
+
+    /// A handler that never waits for anything else must let others run, on a single thread above all.
+    async fn turn(&self) -> Result<(), SendError> {
+        tokio::task::consume_budget().await;
+        if self.ending.is_over() { Err(SendError::Over) } else { Ok(()) }
     }
 
     /// Whether the call is over, so that there is nobody to send to.
@@ -195,11 +231,7 @@ impl ProgressSender {
     pub(crate) async fn send_payload(&self, payload: Payload) -> Result<(), SendError> {
         let payload = payload.transcode(self.shared.serializer())?;
         self.check(&payload)?;
-        // A handler that never waits for anything else must let others run, on a single thread above all.
-        tokio::task::consume_budget().await;
-        if self.ending.is_over() {
-            return Err(SendError::Over);
-        }
+        self.turn().await?;
         let mut waiting = Some(payload);
         // Without a future for each thing that may have to be waited for, if nothing has.
         let sent = match self.shared.if_room(|state, now| self.try_send(state, now, &mut waiting)) {

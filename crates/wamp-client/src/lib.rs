@@ -102,6 +102,7 @@
 //! `json`, `msgpack`, `cbor`: serializers; `ws`, `rawsocket`: transports. All are on by default and each can
 //! be had alone.
 
+mod arrived;
 mod body;
 mod call;
 mod chunks;
@@ -116,6 +117,7 @@ mod invocation;
 mod items;
 mod procedure;
 mod publish;
+mod scratch;
 mod serving;
 mod session;
 mod shared;

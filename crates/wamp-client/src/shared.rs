@@ -176,6 +176,25 @@ impl Shared {
         Time::after(self.start.elapsed())
     }
 
+    /// Does something that adds a message to the queue by itself, if there is room in it, and nothing that has
+    /// consequences for anybody here. It is given no chance where there is no room.
+    pub(crate) fn express<R>(&self, op: impl FnOnce(&mut State, Time) -> Option<R>) -> Option<R> {
+        let mut state = self.lock();
+        if state.full {
+            return None;
+        }
+        let deadline = state.session.poll_timeout();
+        let result = op(&mut state, self.now());
+        state.note_full();
+        let moved = state.session.poll_timeout() != deadline;
+        let wanted = state.wants_writer();
+        drop(state);
+        if wanted || moved {
+            self.writer.notify_one();
+        }
+        result
+    }
+
     fn settle<R>(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, State>,
@@ -186,10 +205,7 @@ impl Shared {
         let result = op(&mut state, now);
         while drain(&mut state, now, self.max_send) {}
         let moved = state.session.poll_timeout() != deadline;
-        let wanted = state.writer_idle && !state.queue.is_empty();
-        if wanted {
-            state.writer_idle = false;
-        }
+        let wanted = state.wants_writer();
         let after = std::mem::take(&mut state.after);
         drop(state);
 
@@ -224,15 +240,31 @@ pub(crate) fn drain(state: &mut State, now: Time, max_send: usize) -> bool {
             state.session.handle_closed(now);
         }
     }
-    if state.queue.octets() >= HIGH_WATER && state.closed.is_none() {
-        state.full = true;
-    }
+    state.note_full();
     match state.session.poll_event() {
         Some(event) => {
             state.handle_event(now, event);
             true
         }
         None => false,
+    }
+}
+
+impl State {
+    /// Takes note of a queue that has passed its high water.
+    fn note_full(&mut self) {
+        if self.queue.octets() >= HIGH_WATER && self.closed.is_none() {
+            self.full = true;
+        }
+    }
+
+    /// Whether the writer sleeps and there is something to write. From now on it does not sleep.
+    fn wants_writer(&mut self) -> bool {
+        let wanted = self.writer_idle && !self.queue.is_empty();
+        if wanted {
+            self.writer_idle = false;
+        }
+        wanted
     }
 }
 

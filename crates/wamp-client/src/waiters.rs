@@ -8,14 +8,15 @@ use tokio::sync::oneshot;
 use wamp_core::session::{self, Closed, Joined, Publication, Session, Stream};
 use wamp_core::{Failure, Misuse, Reply, ReplyError, Time};
 use wamp_proto::message::{self, CancelMode};
-use wamp_proto::{Payload, PublicationId, RegistrationId, RequestId, SubscriptionId, Uri, uri};
+use wamp_proto::relay::PlainProgress;
+use wamp_proto::{Payload, PayloadBuffer, PublicationId, RegistrationId, RequestId, SubscriptionId, Uri, uri};
 use wamp_transport::Queue;
 
 use crate::chunks::Upload;
 use crate::ending::{CancelReason, Ending};
 use crate::error::{CallError, RequestError, Unsent};
 use crate::failure::sentence;
-use crate::inbox::{Full, Inbox, to_keep};
+use crate::inbox::{Full, Inbox, for_now, to_keep};
 use crate::serving::{Job, Procedure};
 use crate::subscribe::Event;
 
@@ -145,6 +146,23 @@ impl State {
         Ok(())
     }
 
+    /// Sends a progressive result that is written there, unless there is no credit for it.
+    pub(crate) fn progress_written(
+        &mut self,
+        now: Time,
+        head: &PlainProgress,
+        payload: &PayloadBuffer,
+    ) -> Option<Result<(), ReplyError>> {
+        match self.session.progress(now, head) {
+            Ok(()) => {
+                self.queue.push_plain(&head.head(self.queue.serializer()), payload.octets());
+                Some(Ok(()))
+            }
+            Err(ReplyError::NoCredit) => None,
+            Err(over) => Some(Err(over)),
+        }
+    }
+
     /// Sends a progressive result.
     pub(crate) fn progress(
         &mut self,
@@ -233,26 +251,42 @@ impl State {
     }
 
     fn handle_reply(&mut self, now: Time, call: RequestId, reply: Reply, cost: u64) {
-        let Some(waiting) = self.calls.get(&call) else { return };
-        let end = match reply {
+        match reply {
             Reply::Progress(payload) => {
-                let admitted = cost > 0 && !self.session.is_overdrawn(Stream::Results(call), cost);
-                let wakers = &mut self.after.wakers;
-                match waiting.replies.push_counted(payload, cost, admitted, wakers, |payload| payload) {
-                    Ok(lent) => self.session.consume(now, Stream::Results(call), lent),
-                    Err(Full) => {
-                        waiting.replies.finish(Err(CallError::Lagged { limit: waiting.limit }));
-                        self.abandon(now, call);
-                    }
-                }
-                return;
+                let octets = payload.len();
+                self.handle_progress(now, call, octets, cost, |waits| for_now(payload, waits));
             }
-            Reply::Result(payload) => Ok(to_keep(payload)),
-            Reply::Error(failure) => Err(CallError::from_failure(failure)),
-            _ => return,
-        };
-        waiting.replies.finish(end);
-        self.calls.remove(&call);
+            Reply::Result(payload) => self.handle_last(call, Ok(payload)),
+            Reply::Error(failure) => self.handle_last(call, Err(failure)),
+            _ => {}
+        }
+    }
+
+    /// A progressive result has come, with a payload of so many octets.
+    pub(crate) fn handle_progress(
+        &mut self,
+        now: Time,
+        call: RequestId,
+        octets: usize,
+        cost: u64,
+        payload: impl FnOnce(bool) -> Payload,
+    ) {
+        let Some(waiting) = self.calls.get(&call) else { return };
+        let admitted = cost > 0 && !self.session.is_overdrawn(Stream::Results(call), cost);
+        match waiting.replies.push_counted(octets, cost, admitted, &mut self.after.wakers, payload) {
+            Ok(0) => {}
+            Ok(lent) => self.session.consume(now, Stream::Results(call), lent),
+            Err(Full) => {
+                waiting.replies.finish(Err(CallError::Lagged { limit: waiting.limit }));
+                self.abandon(now, call);
+            }
+        }
+    }
+
+    /// The last reply has come.
+    pub(crate) fn handle_last(&mut self, call: RequestId, reply: Result<Payload, Failure>) {
+        let Some(waiting) = self.calls.remove(&call) else { return };
+        waiting.replies.finish(reply.map(to_keep).map_err(CallError::from_failure));
     }
 
     fn handle_invoked(&mut self, now: Time, invocation: message::Invocation) {
@@ -290,7 +324,10 @@ impl State {
         };
         let ends_only = last && payload.is_empty();
         let wakers = &mut self.after.wakers;
-        let pushed = || upload.push_counted(payload, cost, false, wakers, |payload| payload);
+        let pushed = || {
+            let octets = payload.len();
+            upload.push_counted(octets, cost, false, wakers, |waits| for_now(payload, waits))
+        };
         if !ends_only && pushed().is_err() {
             upload.finish(Err(CancelReason::Canceled));
             let text = sentence(self.queue.serializer(), "the callee takes the chunks too slowly");
@@ -411,8 +448,10 @@ impl State {
             if feed.is_finished() {
                 gone = Some(feed.clone());
             }
-            let event = |payload| Event { id: publication.publication, topic: topic.clone(), payload };
-            if feed.push(publication.payload.clone(), &mut self.after.wakers, event).is_err() {
+            let payload = publication.payload.clone();
+            let (octets, id, topic) = (payload.len(), publication.publication, topic.clone());
+            let event = |waits| Event { id, topic, payload: for_now(payload, waits) };
+            if feed.push(octets, &mut self.after.wakers, event).is_err() {
                 self.events_dropped += 1;
             }
         }

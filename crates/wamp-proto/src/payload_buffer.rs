@@ -33,6 +33,11 @@ pub struct PayloadBuffer {
 }
 
 impl PayloadBuffer {
+    /// One that holds no memory and no arguments.
+    pub const fn new() -> Self {
+        Self { out: Vec::new(), serializer: None, elements: 0, kwargs_at: 0 }
+    }
+
     /// Writes the arguments that a value stands for, in the place of those before.
     ///
     /// # Errors

@@ -1,9 +1,11 @@
 //! What waits for a link's writer.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::mem;
 
 use bytes::Bytes;
+use wamp_proto::relay::ResultHead;
 use wamp_proto::{EncodeError, Message, Serializer};
 
 use crate::batch::{Batch, Control, PushError};
@@ -96,6 +98,15 @@ impl Queue {
     pub fn push_within(&mut self, message: &Message, limit: usize) -> Result<usize, PushError> {
         let serializer = self.serializer;
         self.add(|chunk| chunk.push_within(message, serializer, limit))
+    }
+
+    /// Appends a message of which this is the head and this the payload, and says how many octets it has; 0 when the
+    /// queue is closed, which takes nothing. The payload is copied, however long it is.
+    pub fn push_plain(&mut self, head: &ResultHead, payload: &[u8]) -> usize {
+        let serializer = self.serializer;
+        let pushed: Result<usize, Infallible> =
+            self.add(|chunk| Ok(chunk.push_plain(head, payload, serializer)));
+        pushed.unwrap_or_else(|never| match never {})
     }
 
     fn add<E>(&mut self, push: impl FnOnce(&mut Batch) -> Result<usize, E>) -> Result<usize, E> {

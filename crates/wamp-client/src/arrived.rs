@@ -1,0 +1,170 @@
+//! What one read brought, read outside of the session's lock and handled under it, a part at a time.
+//!
+//! Most of what comes in numbers are plain results. These are read and handled without a message being made of
+//! them, and the small ones of one call that come together are copied into one buffer of their own: what waits
+//! keeps no read buffer alive, and costs no allocation each.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use wamp_core::Time;
+use wamp_core::session::PlainVerdict;
+use wamp_proto::relay::PlainReply;
+use wamp_proto::{Limits, Message, RequestId, Serializer};
+use wamp_transport::Incoming;
+
+use crate::inbox::{DETACHED_BELOW, for_now};
+use crate::shared::drain;
+use crate::waiters::State;
+
+/// So many messages are read and then handled under one lock; the others that one read brought come after them.
+pub(crate) const AT_ONCE: usize = 64;
+
+/// A message or a PING as it stands in what has come.
+pub(crate) enum Piece<'a> {
+    Message(&'a Bytes, Range<usize>),
+    Ping(&'a Bytes),
+}
+
+/// The pieces of an item.
+pub(crate) fn pieces(item: &Incoming) -> impl Iterator<Item = Piece<'_>> {
+    let (one, run) = match item {
+        Incoming::Message(frame) => (Some(Piece::Message(frame, 0..frame.len())), None),
+        Incoming::Run(run) => {
+            (None, Some(run.messages().map(|range| Piece::Message(run.octets(), range))))
+        }
+        Incoming::Ping(payload) => (Some(Piece::Ping(payload)), None),
+        _ => (None, None),
+    };
+    one.into_iter().chain(run.into_iter().flatten())
+}
+
+/// A piece that has been read.
+enum Input<'a> {
+    Plain { plain: PlainReply, frame: &'a Bytes, start: usize, copy: Option<Copy> },
+    Other(Box<Message>, usize),
+    Garbage(String),
+    Ping(&'a Bytes),
+}
+
+/// Where a payload was copied to: which buffer, and where in it.
+struct Copy {
+    buffer: usize,
+    range: Range<usize>,
+}
+
+/// Pieces that have been read, up to [`AT_ONCE`].
+pub(crate) struct Arrived<'a> {
+    inputs: Vec<Input<'a>>,
+    copies: Copies,
+}
+
+/// Payloads that were copied, those of one call that stand together in one buffer.
+#[derive(Default)]
+struct Copies {
+    full: Vec<Bytes>,
+    filling: Vec<u8>,
+    /// The call whose payloads are in the buffer that is being filled.
+    of: Option<RequestId>,
+}
+
+impl Copies {
+    /// Copies a small payload.
+    fn add(&mut self, call: RequestId, payload: &[u8]) -> Copy {
+        if self.of != Some(call) || self.filling.len() + payload.len() > DETACHED_BELOW {
+            self.close();
+            self.of = Some(call);
+        }
+        let start = self.filling.len();
+        self.filling.extend_from_slice(payload);
+        Copy { buffer: self.full.len(), range: start..self.filling.len() }
+    }
+
+    fn close(&mut self) {
+        if self.of.take().is_some() {
+            self.full.push(Bytes::copy_from_slice(&self.filling));
+            self.filling.clear();
+        }
+    }
+
+    /// A payload that has been copied.
+    fn take(&mut self, copy: Copy) -> Bytes {
+        let buffer = &mut self.full[copy.buffer];
+        if copy.range == (0..buffer.len()) { std::mem::take(buffer) } else { buffer.slice(copy.range) }
+    }
+}
+
+impl<'a> Arrived<'a> {
+    /// Reads the next pieces.
+    pub(crate) fn read(
+        pieces: &mut impl Iterator<Item = Piece<'a>>,
+        serializer: Serializer,
+        limits: &Limits,
+    ) -> Self {
+        let (mut inputs, mut copies) = (Vec::new(), Copies::default());
+        for piece in pieces.take(AT_ONCE) {
+            let (frame, range) = match piece {
+                Piece::Message(frame, range) => (frame, range),
+                Piece::Ping(payload) => {
+                    inputs.push(Input::Ping(payload));
+                    continue;
+                }
+            };
+            if let Some(plain) = PlainReply::read(serializer, &frame[range.clone()], limits) {
+                let (start, tail) = (range.start, plain.tail());
+                let copy = (plain.progress && tail.len() < DETACHED_BELOW)
+                    .then(|| copies.add(plain.request, &frame[start + tail.start..start + tail.end]));
+                inputs.push(Input::Plain { plain, frame, start, copy });
+                continue;
+            }
+            let octets = range.len();
+            inputs.push(match Message::decode(serializer, &frame.slice(range), limits) {
+                Ok(message) => Input::Other(Box::new(message), octets),
+                Err(error) => Input::Garbage(error.to_string()),
+            });
+        }
+        copies.close();
+        Self { inputs, copies }
+    }
+
+    /// Handles them in their order, and after each what follows from it: a consumer that does not follow is found
+    /// out in time.
+    pub(crate) fn handle(mut self, state: &mut State, now: Time, limits: &Limits, max_send: usize) {
+        let serializer = state.queue.serializer();
+        for input in self.inputs {
+            match input {
+                Input::Plain { plain, frame, start, copy } => {
+                    let tail = plain.tail();
+                    match state.session.handle_plain(now, &plain) {
+                        PlainVerdict::Deliver { cost } if plain.progress => {
+                            let make = |waits| match copy {
+                                Some(copy) => plain.payload(serializer, self.copies.take(copy)),
+                                None => {
+                                    let octets = frame.slice(start + tail.start..start + tail.end);
+                                    for_now(plain.payload(serializer, octets), waits)
+                                }
+                            };
+                            state.handle_progress(now, plain.request, tail.len(), cost, make);
+                        }
+                        PlainVerdict::Deliver { .. } => {
+                            let octets = frame.slice(start + tail.start..start + tail.end);
+                            state.handle_last(plain.request, Ok(plain.payload(serializer, octets)));
+                        }
+                        PlainVerdict::Discard => {}
+                        _ => {
+                            let frame = frame.slice(start..start + plain.octets());
+                            match Message::decode(serializer, &frame, limits) {
+                                Ok(message) => state.session.handle_frame(now, message, plain.octets()),
+                                Err(error) => state.session.handle_garbage(now, error.to_string()),
+                            }
+                        }
+                    }
+                }
+                Input::Other(message, octets) => state.session.handle_frame(now, *message, octets),
+                Input::Garbage(text) => state.session.handle_garbage(now, text),
+                Input::Ping(payload) => state.queue.pong(payload.clone()),
+            }
+            while drain(state, now, max_send) {}
+        }
+    }
+}

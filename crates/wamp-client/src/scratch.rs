@@ -1,0 +1,25 @@
+//! Where values are written before it is known whether they can go: a buffer for each thread.
+
+use std::cell::Cell;
+
+use wamp_proto::PayloadBuffer;
+
+/// A buffer with more memory than this is not kept.
+const KEPT_CAPACITY: usize = 8 * 1024;
+
+thread_local! {
+    static BUFFER: Cell<PayloadBuffer> = const { Cell::new(PayloadBuffer::new()) };
+}
+
+/// A buffer, perhaps with memory. Nobody else has it until it is given back.
+pub(crate) fn take() -> PayloadBuffer {
+    // A thread that ends has none.
+    BUFFER.try_with(Cell::take).unwrap_or_default()
+}
+
+/// Gives a buffer back, on whichever thread.
+pub(crate) fn give(buffer: PayloadBuffer) {
+    if (1..=KEPT_CAPACITY).contains(&buffer.capacity()) {
+        let _ = BUFFER.try_with(|kept| kept.set(buffer));
+    }
+}
