@@ -30,9 +30,7 @@ pub(crate) enum Piece<'a> {
 pub(crate) fn pieces(item: &Incoming) -> impl Iterator<Item = Piece<'_>> {
     let (one, run) = match item {
         Incoming::Message(frame) => (Some(Piece::Message(frame, 0..frame.len())), None),
-        Incoming::Run(run) => {
-            (None, Some(run.messages().map(|range| Piece::Message(run.octets(), range))))
-        }
+        Incoming::Run(run) => (None, Some(run.messages().map(|range| Piece::Message(run.octets(), range)))),
         Incoming::Ping(payload) => (Some(Piece::Ping(payload)), None),
         _ => (None, None),
     };
@@ -89,6 +87,10 @@ impl Copies {
 
     /// A payload that has been copied.
     fn take(&mut self, copy: Copy) -> Bytes {
+        if copy.range.is_empty() {
+            return Bytes::new();
+        }
+        // The only one of a buffer that is not empty has it for itself.
         let buffer = &mut self.full[copy.buffer];
         if copy.range == (0..buffer.len()) { std::mem::take(buffer) } else { buffer.slice(copy.range) }
     }
@@ -166,5 +168,42 @@ impl<'a> Arrived<'a> {
             }
             while drain(state, now, max_send) {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(call: u64) -> RequestId {
+        RequestId::new(call).unwrap()
+    }
+
+    /// What is copied for these calls, and how many buffers that takes.
+    fn copied(payloads: &[(u64, &[u8])]) -> (Vec<Bytes>, usize) {
+        let mut copies = Copies::default();
+        let places: Vec<_> = payloads.iter().map(|(call, payload)| copies.add(id(*call), payload)).collect();
+        copies.close();
+        let buffers = copies.full.len();
+        (places.into_iter().map(|place| copies.take(place)).collect(), buffers)
+    }
+
+    #[test]
+    fn payloads_of_one_call_share_a_buffer_and_those_of_another_do_not() {
+        let (copies, buffers) =
+            copied(&[(1, b"[1]"), (1, b""), (1, b"[2]"), (2, b"[3]"), (1, b"[4]"), (3, b"")]);
+        assert_eq!(copies, [&b"[1]"[..], b"", b"[2]", b"[3]", b"[4]", b""]);
+        assert_eq!(buffers, 4);
+        assert_eq!(copied(&[(1, b"[1]"), (1, b"")]).0, [&b"[1]"[..], b""]);
+        assert_eq!(copied(&[(1, b""), (1, b"[1]")]).0, [&b""[..], b"[1]"]);
+        assert_eq!(copied(&[]), (vec![], 0));
+    }
+
+    #[test]
+    fn no_buffer_is_longer_than_what_is_copied_at_most() {
+        let long = vec![b'x'; DETACHED_BELOW / 2 - 1];
+        let (copies, buffers) = copied(&[(1, &long), (1, &long), (1, b"[]"), (1, b"[]")]);
+        assert_eq!(copies, [&long[..], &long, b"[]", b"[]"]);
+        assert_eq!(buffers, 2, "the third fills the first buffer");
     }
 }

@@ -9,7 +9,9 @@ use wamp_core::session::{self, Closed, Joined, Publication, Session, Stream};
 use wamp_core::{Failure, Misuse, Reply, ReplyError, Time};
 use wamp_proto::message::{self, CancelMode};
 use wamp_proto::relay::PlainProgress;
-use wamp_proto::{Payload, PayloadBuffer, PublicationId, RegistrationId, RequestId, SubscriptionId, Uri, uri};
+use wamp_proto::{
+    Payload, PayloadBuffer, PublicationId, RegistrationId, RequestId, SubscriptionId, Uri, uri,
+};
 use wamp_transport::Queue;
 
 use crate::chunks::Upload;

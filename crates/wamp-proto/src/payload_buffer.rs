@@ -106,7 +106,10 @@ mod tests {
             let mut check = |value: &dyn Fn(&mut PayloadBuffer) -> Payload| {
                 let payload = value(&mut buffer);
                 assert_eq!(buffer.octets(), &payload.tail()[..]);
-                assert_eq!((buffer.serializer(), buffer.elements()), (payload.serializer(), payload.elements()));
+                assert_eq!(
+                    (buffer.serializer(), buffer.elements()),
+                    (payload.serializer(), payload.elements())
+                );
                 assert_eq!(buffer.take(), payload);
                 assert_eq!((buffer.octets(), buffer.elements()), (&b""[..], 0));
             };
@@ -119,7 +122,15 @@ mod tests {
                 )*};
             }
             let kwargs = std::collections::BTreeMap::from([("a", 1)]);
-            same!((), (1, "two"), Value((1, 2)), Kwargs(&kwargs), ArgsKwargs((1,), &kwargs), "text", None::<u8>);
+            same!(
+                (),
+                (1, "two"),
+                Value((1, 2)),
+                Kwargs(&kwargs),
+                ArgsKwargs((1,), &kwargs),
+                "text",
+                None::<u8>
+            );
             same!(Payload::new(Serializer::Cbor, &(1,)).unwrap());
         }
     }

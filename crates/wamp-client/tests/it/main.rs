@@ -12,6 +12,7 @@ mod options;
 mod peer;
 mod procedures;
 mod pubsub;
+mod runs;
 mod stream_procedures;
 mod streams;
 mod whole;

@@ -214,13 +214,7 @@ impl Session {
     }
 
     /// Whether a reply is to be delivered, and what it costs then. If not, that has been counted.
-    fn judge_reply(
-        &mut self,
-        now: Time,
-        request: RequestId,
-        kind: ReplyKind,
-        octets: usize,
-    ) -> Option<u64> {
+    fn judge_reply(&mut self, now: Time, request: RequestId, kind: ReplyKind, octets: usize) -> Option<u64> {
         let Some(call) = self.caller.calls.get_mut(&request) else {
             match self.ids.has_issued(request) {
                 true => self.stats.late += 1,

@@ -86,5 +86,9 @@ fn same(
     let events: Vec<_> = std::iter::from_fn(|| long.poll_event()).collect();
     let of = |session: &Session| (session.stats(), session.in_flight(), session.poll_timeout());
     let (found, wanted) = ((sent, told, of(&short)), (expected, events, of(&long)));
-    if found == wanted { Ok(()) } else { Err(format!("the express lane gives {found:?}, the general way {wanted:?}")) }
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(format!("the express lane gives {found:?}, the general way {wanted:?}"))
+    }
 }

@@ -171,9 +171,10 @@ impl World {
         } else {
             0
         };
+        let serializer = its.kind.serializer;
         match &mut its.end {
             End::Session(session, endpoint) => {
-                crate::express::session::receive(session, self.now, its.kind.serializer, &message)?;
+                crate::express::session::receive(session, self.now, serializer, &message)?;
                 session.handle_message(self.now, Rc::unwrap_or_clone(message));
                 endpoint.hear(self.now, &said, cost(costs), cover);
             }
