@@ -176,20 +176,18 @@ impl Shared {
         Time::after(self.start.elapsed())
     }
 
-    /// Does something that adds a message to the queue by itself, if there is room in it, and nothing that has
-    /// consequences for anybody here. It is given no chance where there is no room.
+    /// Does something that adds a message to the queue by itself, if there is room in it. It gives the core nothing
+    /// to say, and no deadline that is sooner than those before; so nothing else follows from it.
     pub(crate) fn express<R>(&self, op: impl FnOnce(&mut State, Time) -> Option<R>) -> Option<R> {
         let mut state = self.lock();
         if state.full {
             return None;
         }
-        let deadline = state.session.poll_timeout();
         let result = op(&mut state, self.now());
         state.note_full();
-        let moved = state.session.poll_timeout() != deadline;
         let wanted = state.wants_writer();
         drop(state);
-        if wanted || moved {
+        if wanted {
             self.writer.notify_one();
         }
         result

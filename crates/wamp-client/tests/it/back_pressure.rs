@@ -40,6 +40,35 @@ async fn a_sender_waits_while_the_router_does_not_read_and_goes_on_when_it_does(
     peer.expect(json!([70, 1, {}])).await;
 }
 
+/// Small results take another way into the queue than large ones.
+#[tokio::test(start_paused = true)]
+async fn a_sender_of_small_results_waits_too() {
+    const LENGTH: usize = 1 << 10;
+    let (session, mut peer) = joined_over(1).await;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = sent.clone();
+    peer.register(session.register("a", move |call: Invocation| {
+        let count = count.clone();
+        async move {
+            let progress = call.progress().unwrap();
+            for i in 0..MANY * CHUNK / LENGTH {
+                progress.send((i, "x".repeat(LENGTH))).await?;
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(())
+        }
+    }))
+    .await;
+    peer.send(json!([68, 1, 7, {"receive_progress": true}])).await;
+    idle().await;
+    let held = sent.load(Ordering::Relaxed) * LENGTH / CHUNK;
+    assert!((15..20).contains(&held), "1 MiB in the queue, and what the connection holds: {held}");
+    for i in 0..MANY * CHUNK / LENGTH {
+        assert_eq!(peer.next().await[3][0], json!(i));
+    }
+    peer.expect(json!([70, 1, {}])).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn calls_and_publications_wait_for_room_and_their_turn_and_last_replies_do_not() {
     let (session, mut peer) = joined_over(1).await;
