@@ -9,6 +9,7 @@ mod credit;
 mod express;
 mod express_lane;
 mod join;
+mod matching;
 mod net;
 mod progressive_invocations;
 mod progressive_results;
