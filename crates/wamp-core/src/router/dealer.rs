@@ -85,10 +85,11 @@ impl Realm {
             forward_timeout: options.forward_timeout == Some(true) && session.announced.callee_timeout,
             disclose_caller: options.disclose_caller == Some(true),
         };
-        let Some(registration) = self.dealer.procedures.register(procedure, policy, invoke, callee) else {
+        let registered = self.dealer.procedures.register(procedure, policy, invoke, callee);
+        let Some((registration, key)) = registered else {
             return Err((uri::PROCEDURE_ALREADY_EXISTS, format!("{procedure:?} is registered already")));
         };
-        session.registrations.insert(registration, ());
+        session.registrations.insert(registration, key);
         self.out.send(from, message::Registered { request: register.request, registration });
         Ok(())
     }
@@ -99,11 +100,11 @@ impl Realm {
             return;
         }
         let Some(session) = self.sessions.get_mut(from) else { return };
-        if session.registrations.remove(&registration).is_none() {
+        let Some(key) = session.registrations.remove(&registration) else {
             let text = format!("this session has no registration {registration}");
             return self.refuse(from, RequestKind::Unregister, request, uri::NO_SUCH_REGISTRATION, &text);
-        }
-        self.dealer.procedures.remove(registration, from);
+        };
+        self.dealer.procedures.remove(key, from);
         self.out.send(from, message::Unregistered { request: Some(request), details: None });
     }
 
@@ -176,12 +177,10 @@ impl Realm {
             self.stats.unavailable += 1;
             return Err((uri::UNAVAILABLE, "the caller does not read what it is sent".to_owned()));
         }
-        let found = self.dealer.procedures.find(&procedure);
-        let Some((id, registration)) = found.and_then(|id| Some((id, self.dealer.procedures.get_mut(id)?)))
-        else {
+        let Some(registration) = self.dealer.procedures.find_mut(&procedure) else {
             return Err((uri::NO_SUCH_PROCEDURE, format!("no procedure {procedure:?} is registered")));
         };
-        let is_pattern = registration.policy != MatchPolicy::Exact;
+        let (id, is_pattern) = (registration.id, registration.policy != MatchPolicy::Exact);
         let callee = registration.take_turn(&mut self.rng, |callee| self.sessions.is_full(callee));
         let Some(Callee { session: key, forward_timeout, disclose_caller }) = callee else {
             self.stats.unavailable += 1;
@@ -495,9 +494,8 @@ impl Realm {
         let callee = match running.and_then(|key| self.dealer.calls.get(*key)) {
             Some(call) => call.callee,
             None => {
-                let registration = self.dealer.procedures.find(&call.procedure)?;
                 let is_full = |callee| self.sessions.is_full(callee);
-                self.dealer.procedures.get(registration)?.next(is_full)?.session
+                self.dealer.procedures.find(&call.procedure)?.next(is_full)?.session
             }
         };
         Some(self.sessions.get(callee)?.serializer)

@@ -76,7 +76,7 @@ impl Realm {
         }
         self.fail_invocations(key, "the callee is gone");
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let registrations: Vec<_> = session.registrations.drain().map(|(id, ())| id).collect();
+        let registrations: Vec<_> = session.registrations.drain().map(|(_, key)| key).collect();
         for registration in registrations {
             self.dealer.procedures.remove(registration, key);
         }

@@ -13,6 +13,7 @@ mod disclosure;
 mod ending;
 mod features;
 mod flow;
+mod index;
 mod outbox;
 mod pattern;
 mod procedures;

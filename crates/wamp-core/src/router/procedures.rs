@@ -5,23 +5,60 @@
 //! a prefix of it was, and through a tree of components where a wildcard matches: never by looking at
 //! registrations one by one.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use slab::Slab;
 use wamp_proto::message::{InvocationPolicy, MatchPolicy};
 use wamp_proto::{RegistrationId, Uri};
 
 use super::SessionKey;
+use super::index::Index;
 use super::pattern::{Prefixes, Wildcards};
-use crate::map::{Map, map};
+use crate::map::hashing;
 
-/// A procedure, and all that registered it.
+/// A procedure, and all that registered it. It fills a line of the cache: among many registrations that is what
+/// a call waits for.
 #[derive(Clone)]
+#[repr(align(64))]
 pub(super) struct Registration {
-    procedure: Uri,
-    pub(super) policy: MatchPolicy,
-    invoke: InvocationPolicy,
-    /// In the order in which they registered; never empty.
-    callees: Vec<Callee>,
+    procedure: Box<str>,
+    pub(super) id: RegistrationId,
+    callees: Callees,
     /// Whose turn it is.
     turn: usize,
+    pub(super) policy: MatchPolicy,
+    invoke: InvocationPolicy,
+}
+
+const _: () = assert!(size_of::<Option<Registration>>() == 64, "one line, in a slab too");
+
+/// Names a registration, as long as somebody has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RegistrationKey(usize);
+
+/// Those that registered a procedure, in the order in which they did; never empty.
+#[derive(Clone)]
+enum Callees {
+    One(Callee),
+    #[expect(clippy::box_collection, reason = "a registration is to fill one line of the cache")]
+    Many(Box<Vec<Callee>>),
+}
+
+impl Callees {
+    fn as_slice(&self) -> &[Callee] {
+        match self {
+            Self::One(callee) => std::slice::from_ref(callee),
+            Self::Many(callees) => callees,
+        }
+    }
+
+    fn push(&mut self, callee: Callee) {
+        match self {
+            Self::One(first) => *self = Self::Many(Box::new(vec![*first, callee])),
+            Self::Many(callees) => callees.push(callee),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -40,26 +77,29 @@ impl Registration {
         rng: &mut fastrand::Rng,
         is_full: impl Fn(SessionKey) -> bool,
     ) -> Option<Callee> {
+        let callees = self.callees.as_slice();
         let first = match self.invoke {
-            InvocationPolicy::Random => rng.usize(..self.callees.len()),
+            InvocationPolicy::Random => rng.usize(..callees.len()),
             _ => self.first()?,
         };
-        let index = self.in_turn(first).find(|index| !is_full(self.callees[*index].session))?;
+        let index = self.in_turn(first).find(|index| !is_full(callees[*index].session))?;
+        let callee = callees[index];
         if self.invoke == InvocationPolicy::RoundRobin {
             self.turn = index + 1;
         }
-        Some(self.callees[index])
+        Some(callee)
     }
 
     /// The callee that `take_turn` would give, as far as that can be known.
     pub(super) fn next(&self, is_full: impl Fn(SessionKey) -> bool) -> Option<Callee> {
-        let index = self.in_turn(self.first()?).find(|index| !is_full(self.callees[*index].session))?;
-        Some(self.callees[index])
+        let callees = self.callees.as_slice();
+        let index = self.in_turn(self.first()?).find(|index| !is_full(callees[*index].session))?;
+        Some(callees[index])
     }
 
     /// Who comes first if nobody is full; `None` if nobody can know.
     fn first(&self) -> Option<usize> {
-        let count = self.callees.len();
+        let count = self.callees.as_slice().len();
         match self.invoke {
             InvocationPolicy::RoundRobin => Some(self.turn % count),
             InvocationPolicy::Random => None,
@@ -70,7 +110,7 @@ impl Registration {
 
     /// All callees, beginning with this one.
     fn in_turn(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
-        let (count, backwards) = (self.callees.len(), self.invoke == InvocationPolicy::Last);
+        let (count, backwards) = (self.callees.as_slice().len(), self.invoke == InvocationPolicy::Last);
         (0..count).map(move |step| if backwards { first - step } else { (first + step) % count })
     }
 }
@@ -78,20 +118,22 @@ impl Registration {
 /// The registrations of a realm.
 #[derive(Clone)]
 pub(super) struct Procedures {
-    exact: Map<Uri, RegistrationId>,
+    registrations: Slab<Registration>,
+    exact: Index,
+    hashing: FixedState,
     prefixes: Prefixes,
     wildcards: Wildcards,
-    registrations: Map<RegistrationId, Registration>,
     next: u64,
 }
 
 impl Procedures {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            exact: map(seed),
+            registrations: Slab::new(),
+            exact: Index::new(seed),
+            hashing: hashing(seed),
             prefixes: Prefixes::new(seed),
             wildcards: Wildcards::new(seed),
-            registrations: map(seed),
             next: 1,
         }
     }
@@ -103,69 +145,75 @@ impl Procedures {
         policy: MatchPolicy,
         invoke: InvocationPolicy,
         callee: Callee,
-    ) -> Option<RegistrationId> {
+    ) -> Option<(RegistrationId, RegistrationKey)> {
+        let is_it = |entry: usize| *self.registrations[entry].procedure == **procedure;
         let known = match policy {
-            MatchPolicy::Prefix => self.prefixes.get(procedure),
+            MatchPolicy::Prefix => self.prefixes.get(procedure, is_it),
             MatchPolicy::Wildcard => self.wildcards.get(procedure),
-            _ => self.exact.get(procedure).copied(),
+            _ => self.exact.find(self.hashing.hash_one(&**procedure), is_it),
         };
-        if let Some(id) = known {
-            let registration = self.registrations.get_mut(&id)?;
+        if let Some(entry) = known {
+            let registration = &mut self.registrations[entry];
             let shared = registration.invoke == invoke && invoke != InvocationPolicy::Single;
-            if !shared || registration.callees.iter().any(|other| other.session == callee.session) {
+            let mut callees = registration.callees.as_slice().iter();
+            if !shared || callees.any(|other| other.session == callee.session) {
                 return None;
             }
             registration.callees.push(callee);
-            return Some(id);
+            return Some((registration.id, RegistrationKey(entry)));
         }
         let id =
             RegistrationId::new(self.next).expect("2^53 registrations take longer than any router lives");
         self.next += 1;
-        let procedure = procedure.detached();
+        let (own, callees) = (procedure.as_str().into(), Callees::One(callee));
+        let registration = Registration { procedure: own, id, callees, turn: 0, policy, invoke };
+        let entry = self.registrations.insert(registration);
         match policy {
-            MatchPolicy::Prefix => self.prefixes.insert(procedure.clone(), id),
-            MatchPolicy::Wildcard => self.wildcards.insert(&procedure, id),
-            _ => {
-                self.exact.insert(procedure.clone(), id);
-            }
+            MatchPolicy::Prefix => self.prefixes.insert(procedure, entry),
+            MatchPolicy::Wildcard => self.wildcards.insert(procedure, entry),
+            _ => self.exact.insert(self.hashing.hash_one(&**procedure), entry),
         }
-        let registration = Registration { procedure, policy, invoke, callees: vec![callee], turn: 0 };
-        self.registrations.insert(id, registration);
-        Some(id)
+        Some((id, RegistrationKey(entry)))
     }
 
     /// The one registration that a call of this procedure goes to: exact before prefix before wildcard; the
     /// longest prefix; of wildcards the one with more components before each gap.
-    pub(super) fn find(&self, procedure: &Uri) -> Option<RegistrationId> {
-        let exact = self.exact.get(procedure).copied();
-        exact.or_else(|| self.prefixes.find(procedure)).or_else(|| self.wildcards.find(procedure))
+    pub(super) fn find(&self, procedure: &Uri) -> Option<&Registration> {
+        Some(&self.registrations[self.entry(procedure)?])
     }
 
-    pub(super) fn get(&self, id: RegistrationId) -> Option<&Registration> {
-        self.registrations.get(&id)
+    /// Like [`find`](Self::find).
+    pub(super) fn find_mut(&mut self, procedure: &Uri) -> Option<&mut Registration> {
+        let entry = self.entry(procedure)?;
+        Some(&mut self.registrations[entry])
     }
 
-    pub(super) fn get_mut(&mut self, id: RegistrationId) -> Option<&mut Registration> {
-        self.registrations.get_mut(&id)
+    fn entry(&self, procedure: &str) -> Option<usize> {
+        let is = |entry: usize, text: &[u8]| self.registrations[entry].procedure.as_bytes() == text;
+        let hash = self.hashing.hash_one(procedure);
+        let exact = self.exact.find(hash, |entry| is(entry, procedure.as_bytes()));
+        exact.or_else(|| self.prefixes.find(procedure, is)).or_else(|| self.wildcards.find(procedure))
     }
 
-    /// Takes a session out of a registration, which ends with its last one.
-    pub(super) fn remove(&mut self, id: RegistrationId, session: SessionKey) {
-        let Some(registration) = self.registrations.get_mut(&id) else { return };
-        if let Some(index) = registration.callees.iter().position(|callee| callee.session == session) {
-            registration.callees.remove(index);
-            // Whose turn it was, it still is.
-            registration.turn -= usize::from(index < registration.turn);
-        }
-        if registration.callees.is_empty() {
-            match registration.policy {
-                MatchPolicy::Prefix => self.prefixes.remove(&registration.procedure),
-                MatchPolicy::Wildcard => self.wildcards.remove(&registration.procedure),
-                _ => {
-                    self.exact.remove(&registration.procedure);
-                }
+    /// Takes a session out of a registration that it has, which ends with its last one.
+    pub(super) fn remove(&mut self, key: RegistrationKey, session: SessionKey) {
+        let RegistrationKey(entry) = key;
+        let Some(registration) = self.registrations.get_mut(entry) else { return };
+        if let Callees::Many(callees) = &mut registration.callees
+            && callees.len() > 1
+        {
+            if let Some(index) = callees.iter().position(|callee| callee.session == session) {
+                callees.remove(index);
+                // Whose turn it was, it still is.
+                registration.turn -= usize::from(index < registration.turn);
             }
-            self.registrations.remove(&id);
+            return;
+        }
+        let Registration { procedure, policy, .. } = self.registrations.remove(entry);
+        match policy {
+            MatchPolicy::Prefix => self.prefixes.remove(&procedure, entry),
+            MatchPolicy::Wildcard => self.wildcards.remove(&procedure),
+            _ => self.exact.remove(self.hashing.hash_one(&*procedure), entry),
         }
     }
 

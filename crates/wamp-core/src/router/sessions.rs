@@ -7,6 +7,7 @@ use wamp_proto::{ByteString, RegistrationId, RequestId, Serializer, SessionId, S
 
 use super::call::CallKey;
 use super::features::Announced;
+use super::procedures::RegistrationKey;
 use super::slow::Slow;
 use crate::Time;
 use crate::deadlines::Deadline;
@@ -51,7 +52,7 @@ pub(super) struct Session {
     pub(super) invocations: Map<RequestId, CallKey>,
     /// How many of them each caller has made.
     pub(super) callers: Map<SessionKey, usize>,
-    pub(super) registrations: Map<RegistrationId, ()>,
+    pub(super) registrations: Map<RegistrationId, RegistrationKey>,
     pub(super) subscriptions: Map<SubscriptionId, ()>,
 }
 
