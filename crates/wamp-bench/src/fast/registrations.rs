@@ -64,13 +64,19 @@ pub(super) async fn registrations(bench: &Bench<'_>, policy: Match) -> Result<Ro
     let (transport, serializer) = (options.transport(), options.serializer.unwrap_or(Serializer::MsgPack));
     let caller = target.join(transport, serializer).await?;
     let all = options.registrations.max(FEW);
-    let mut callees = vec![target.join(transport, serializer).await?];
-    register(&callees[0], policy, 0..FEW).await?;
+    // The ten are spread over as many links as all are: what goes by fewer links goes in larger batches.
+    let sessions = all.div_ceil(OF_ONE_SESSION).min(FEW);
+    let mut callees = Vec::new();
+    for _ in 0..sessions {
+        callees.push(target.join(transport, serializer).await?);
+    }
+    let part = |numbers: Range<usize>, session| numbers.skip(session).step_by(sessions);
+    for (session, callee) in callees.iter().enumerate() {
+        register(callee, policy, part(0..FEW, session)).await?;
+    }
     let few = measure(bench, &target, &caller, policy, FEW).await?;
-    for start in (FEW..all).step_by(OF_ONE_SESSION) {
-        let callee = target.join(transport, serializer).await?;
-        register(&callee, policy, start..all.min(start + OF_ONE_SESSION)).await?;
-        callees.push(callee);
+    for (session, callee) in callees.iter().enumerate() {
+        register(callee, policy, part(FEW..all, session)).await?;
     }
     let many = measure(bench, &target, &caller, policy, all).await?;
     let cost = |row: &Row| row.cpu.or(row.rate.map(|rate| 1.0 / rate));
@@ -78,7 +84,11 @@ pub(super) async fn registrations(bench: &Bench<'_>, policy: Match) -> Result<Ro
     Ok(Row { own: ratio.into_iter().collect(), ..many })
 }
 
-async fn register(callee: &Session, policy: Match, numbers: Range<usize>) -> Result<(), Failed> {
+async fn register(
+    callee: &Session,
+    policy: Match,
+    numbers: impl Iterator<Item = usize>,
+) -> Result<(), Failed> {
     stream::iter(numbers)
         .map(|number| async move {
             callee.register(policy.names(number).0, callee::echo).matching(policy.policy()).await.map(drop)
