@@ -291,17 +291,29 @@ pub(crate) trait Format {
     fn end_dict(out: &mut Vec<u8>, dict: Mark);
 }
 
-/// Brings the header of a list or dict in line with what was written after it.
+/// What the longest header of a list or dict takes: CBOR's, with a length of 64 bits.
+#[cfg(any(feature = "msgpack", feature = "cbor"))]
+const MAX_HEADER: usize = 9;
+
+/// Brings the header of a list or dict in line with what was written after it. Does not allocate, but for room.
 #[cfg(any(feature = "msgpack", feature = "cbor"))]
 fn mend(out: &mut Vec<u8>, mark: Mark, write: impl Fn(&mut Vec<u8>, usize)) {
     let announced = mark.announced.unwrap_or(0);
     if announced == mark.count {
         return;
     }
-    let mut header = Vec::with_capacity(9);
-    write(&mut header, announced);
-    let old = mark.start..mark.start + header.len();
-    header.clear();
-    write(&mut header, mark.count);
-    out.splice(old, header);
+    let end = out.len();
+    write(out, announced);
+    let old = mark.start..mark.start + out.len() - end;
+    out.truncate(end);
+    write(out, mark.count);
+    let mut header = [0; MAX_HEADER];
+    let header = &mut header[..out.len() - end];
+    header.copy_from_slice(&out[end..]);
+    out.truncate(end);
+    if old.len() == header.len() {
+        out[old].copy_from_slice(header);
+    } else {
+        out.splice(old, header.iter().copied());
+    }
 }

@@ -8,7 +8,7 @@ use super::json::Json;
 use super::msgpack::MsgPack;
 use super::transcode::transcode;
 use super::{Format, MAX_DEPTH, Reader, Token};
-use crate::error::Fault;
+use crate::error::{EncodeError, Fault};
 
 /// Passes over one value.
 fn skip<F: Format>(octets: &[u8]) -> Result<usize, Fault> {
@@ -78,6 +78,20 @@ proptest! {
         text in r#""([ -~é]|\\["\\/bfnrtux]|\\u(d[89a-f]|00)[0-9a-f]{2}){0,20}""#
     ) {
         json_agrees(&text);
+    }
+
+    #[test]
+    fn json_strings_are_written_as_serde_json_writes_them(
+        text in r#"[a-z]{0,40}([\x00-\x1f"\\/\x7fé€]{0,4}[ -~]{0,40}){0,4}"#
+    ) {
+        let mut written = b"before".to_vec();
+        match Json::text(&mut written, &text) {
+            Ok(()) => {
+                let wanted = serde_json::to_string(&text).unwrap();
+                assert_eq!(String::from_utf8(written).unwrap(), format!("before{wanted}"));
+            }
+            Err(error) => assert!(text.starts_with('\0') && error == EncodeError::NulText),
+        }
     }
 
     #[test]
