@@ -9,6 +9,8 @@
 //! [70, request, {"progress": true}, …payload…]      read
 //! [50, request, {"progress": true}, …payload…]      written
 //! ```
+//!
+//! For a caller with another serializer the payload is [rewritten](PlainYield::rewrite).
 
 #[cfg(feature = "cbor")]
 mod cbor;
@@ -20,9 +22,12 @@ mod msgpack;
 
 use std::ops::Range;
 
+use crate::error::{EncodeError, Fault};
 use crate::id::RequestId;
 use crate::message::Limits;
-use crate::serializer::{Format, MAX_DEPTH, Reader, Serializer};
+use crate::serializer::transcode::transcode;
+use crate::serializer::{Format, MAX_DEPTH, Reader, Serializer, with_format};
+use crate::value::READ_DEPTH;
 
 pub use ends::{PlainProgress, PlainReply};
 
@@ -80,6 +85,43 @@ impl PlainYield {
         self.octets as usize
     }
 
+    /// Appends its payload in another serializer and says how many octets that takes: those of
+    /// [`Payload::transcode`](crate::Payload::transcode). `frame` is what it was read from.
+    ///
+    /// ```
+    /// # use wamp_proto::{Limits, Serializer, relay::PlainYield};
+    /// # #[cfg(all(feature = "json", feature = "msgpack"))] {
+    /// let frame = b"\x95\x46\x03\x80\x91\x07\x81\xa1a\xc3";
+    /// let plain = PlainYield::read(Serializer::MsgPack, frame, &Limits::default()).unwrap();
+    /// let mut octets = Vec::new();
+    /// assert_eq!(plain.rewrite(frame, Serializer::MsgPack, Serializer::Json, &mut octets), Ok(14));
+    /// assert_eq!(octets, br#"[7],{"a":true}"#);
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Like [`Payload::transcode`](crate::Payload::transcode). Then nothing has been appended.
+    pub fn rewrite(
+        &self,
+        frame: &[u8],
+        from: Serializer,
+        to: Serializer,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, EncodeError> {
+        let start = out.len();
+        let tail = frame.get(self.tail()).ok_or(Fault::Truncated)?;
+        let rewritten = with_format!(from, From => with_format!(to, To => {
+            rewrite::<From, To>(tail, self.elements, (from.separator(), to.separator()), out)
+        }));
+        match rewritten {
+            Ok(()) => Ok(out.len() - start),
+            Err(error) => {
+                out.truncate(start);
+                Err(error)
+            }
+        }
+    }
+
     /// The result that it becomes for a caller who has made the call under this id.
     pub fn result(&self, request: RequestId) -> PlainResult {
         PlainResult { request, progress: self.progress, elements: self.elements }
@@ -127,6 +169,29 @@ impl PlainResult {
             Serializer::Cbor => cbor::len(self),
         };
         head + payload + serializer.end().len()
+    }
+}
+
+/// Rewrites so many values, between which stand separators.
+fn rewrite<From: Format, To: Format>(
+    mut rest: &[u8],
+    elements: u8,
+    separators: (&[u8], &[u8]),
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    for element in 0..elements {
+        if element > 0 {
+            rest = rest.strip_prefix(separators.0).ok_or(Fault::Truncated)?;
+            out.extend_from_slice(separators.1);
+        }
+        let mut reader = From::reader(rest, READ_DEPTH)?;
+        transcode::<_, To>(&mut reader, out)?;
+        rest = rest.get(reader.position()..).unwrap_or_default();
+    }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(Fault::Malformed { what: "something behind the end", at: 0 }.into())
     }
 }
 

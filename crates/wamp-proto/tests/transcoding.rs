@@ -12,7 +12,9 @@ use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tree::{Tree, received, trees};
-use wamp_proto::{ArgsKwargs, EncodeError, Payload, Serializer};
+use wamp_proto::message::{self, ResultDetails, Yield, YieldOptions};
+use wamp_proto::relay::PlainYield;
+use wamp_proto::{ArgsKwargs, EncodeError, Limits, Message, Payload, RequestId, Serializer};
 
 fn pairs() -> impl Iterator<Item = (Serializer, Serializer)> {
     Serializer::ALL.iter().flat_map(|&from| Serializer::ALL.iter().map(move |&to| (from, to)))
@@ -43,6 +45,56 @@ proptest! {
             prop_assert_eq!(&rewritten.args::<Vec<Tree>>().unwrap(), &args);
             prop_assert_eq!(rewritten.kwargs::<Tree>().unwrap(), Tree::Dict(kwargs.clone()));
             prop_assert_eq!(rewritten.transcode(from).unwrap(), payload);
+        }
+    }
+}
+
+/// A YIELD with these arguments, the result that it becomes with a payload rewritten on the express lane, and the
+/// one that it becomes with a payload rewritten the general way.
+fn results(
+    from: Serializer,
+    to: Serializer,
+    payload: &Payload,
+) -> (Result<Vec<u8>, EncodeError>, Result<Vec<u8>, EncodeError>) {
+    let mut options = YieldOptions::default();
+    options.progress = Some(true);
+    let request = RequestId::new(300).unwrap();
+    let frame = Message::from(Yield { request, options, payload: payload.clone() }).encode(from).unwrap();
+    let plain = PlainYield::read(from, &frame, &Limits::default()).unwrap();
+    let mut short = plain.result(request).head(to).as_ref().to_vec();
+    let head = short.len();
+    let rewritten = plain.rewrite(&frame, from, to, &mut short).map(|octets| {
+        assert_eq!(short.len(), head + octets);
+        short.extend_from_slice(to.end());
+        assert_eq!(short.len(), plain.result(request).octets(to, octets));
+        short
+    });
+    let mut details = ResultDetails::default();
+    details.progress = Some(true);
+    let long = payload.transcode(to).map(|payload| {
+        Message::from(message::Result { request, details, payload }).encode(to).unwrap().to_vec()
+    });
+    (rewritten, long)
+}
+
+proptest! {
+    #[test]
+    fn a_result_on_the_express_lane_is_the_one_on_the_general_way(
+        args in vec(trees(), 0..4),
+        kwargs in vec(("[a-z]{1,8}", trees()), 0..4),
+        both in any::<bool>(),
+        odd in proptest::option::of(prop_oneof![Just(Tree::Float(f64::NAN)), Just(Tree::Text("\0a".into()))]),
+    ) {
+        for (from, to) in pairs().filter(|(from, to)| from != to) {
+            let args: Vec<&Tree> = args.iter().chain(odd.iter().filter(|_| from != Serializer::Json)).collect();
+            let payload = match both {
+                true => Payload::new(from, &ArgsKwargs(&args, Tree::Dict(kwargs.clone()))),
+                false => Payload::new(from, &ArgsKwargs(&args, ())),
+            };
+            let (short, long) = results(from, to, &payload.unwrap());
+            prop_assert_eq!(&short, &long, "{} to {}", from, to);
+            let is_odd = odd.is_some() && from != Serializer::Json && to == Serializer::Json;
+            prop_assert_eq!(short.is_err(), is_odd);
         }
     }
 }

@@ -35,6 +35,14 @@ fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
     assert_eq!(plain.has_payload(), !long.payload.is_empty());
     assert_eq!(frame[plain.tail()], long.payload.tail()[..], "{serializer}: {frame:02x?}");
     assert_eq!(plain.octets(), frame.len());
+    for to in Serializer::ALL.iter().filter(|to| **to != serializer) {
+        let mut out = b"before".to_vec();
+        let found = plain.rewrite(frame, serializer, *to, &mut out);
+        let wanted = long.payload.transcode(*to);
+        let octets = wanted.as_ref().map_or(&[][..], |payload| payload.tail());
+        assert_eq!(out, [b"before", octets].concat(), "{serializer} to {to}: {frame:02x?}");
+        assert_eq!(found, wanted.map(|payload| payload.len()), "{serializer} to {to}: {frame:02x?}");
+    }
 
     let request = RequestId::new(MAX_ID + 1 - long.request.get()).unwrap();
     let details = ResultDetails { progress: plain.progress.then_some(true), ..Default::default() };
