@@ -254,20 +254,18 @@ impl Batch {
         octets
     }
 
-    /// Appends a message of which this is the head and this the payload, which is copied.
-    pub(crate) fn push_plain(&mut self, head: &ResultHead, payload: &[u8], serializer: Serializer) -> usize {
+    /// Appends a plain message, of which this is the head and this the payload, which is copied however long it is.
+    /// Says how many octets it has.
+    pub fn push_plain(&mut self, head: &ResultHead, serializer: Serializer, payload: &[u8]) -> usize {
         let (head, end) = (head.as_ref(), serializer.end());
         let octets = head.len() + payload.len() + end.len();
         self.reserve(HEAD + payload.len());
         let start = self.arena.len();
-        self.arena.extend_from_slice(&prefix(octets));
+        self.arena.extend_from_slice(&[0; PREFIX]);
         self.arena.extend_from_slice(head);
         self.arena.extend_from_slice(payload);
         self.arena.extend_from_slice(end);
-        if octets > MAX_24_BIT {
-            self.large.push_back(Large { start, after: self.arena.len(), payload: Bytes::new(), octets });
-        }
-        self.count(octets);
+        self.seal(start, self.arena.len(), Bytes::new());
         octets
     }
 

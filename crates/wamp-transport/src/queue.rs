@@ -105,7 +105,7 @@ impl Queue {
     pub fn push_plain(&mut self, head: &ResultHead, payload: &[u8]) -> usize {
         let serializer = self.serializer;
         let pushed: Result<usize, Infallible> =
-            self.add(|chunk| Ok(chunk.push_plain(head, payload, serializer)));
+            self.add(|chunk| Ok(chunk.push_plain(head, serializer, payload)));
         pushed.unwrap_or_else(|never| match never {})
     }
 

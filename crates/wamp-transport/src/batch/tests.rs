@@ -170,6 +170,28 @@ fn a_relayed_result_is_the_message_that_it_stands_for() {
 }
 
 #[test]
+fn a_rewritten_result_is_the_message_that_it_stands_for() {
+    use wamp_proto::relay::PlainYield;
+    for octets in [0, 100, COPIED_BELOW, 100_000] {
+        for filling in [0, 1, 50] {
+            let frame = b"\x94\x46\x07\x80\x90";
+            let plain = PlainYield::read(Serializer::MsgPack, frame, &Limits::default()).unwrap();
+            let payload = format!("[\"{}\"]", "x".repeat(octets));
+            let mut batch = batch_of(&vec![result(3); filling]);
+            let head = plain.result(plain.request).head(Serializer::Json);
+            let length = batch.push_plain(&head, Serializer::Json, payload.as_bytes());
+            let mut wanted = vec![result(3); filling];
+            wanted.push(result(octets));
+            assert_eq!(length, encoded(&wanted[filling]).len());
+            assert_eq!((batch.len(), batch.octets()), (filling + 1, batch_of(&wanted).octets()));
+            assert_eq!(batch.longest(), batch_of(&wanted).longest());
+            assert!(batch.large.is_empty());
+            assert_eq!(drain(&mut batch, 3, 1000), prefixed(&wanted));
+        }
+    }
+}
+
+#[test]
 fn a_batch_behind_another_is_one_batch() {
     let (first, second) = ([result(1), result(5000)], [result(2), result(70_000), result(3)]);
     for (first, second) in [(&first[..], &second[..]), (&[], &second[..]), (&first[..], &[])] {
