@@ -8,6 +8,7 @@ use wamp_proto::relay::PlainYield;
 use wamp_proto::{DecodeError, Limits, Message, Serializer};
 use wamp_transport::Incoming;
 
+use crate::ahead::{Ahead, Plain};
 use crate::express::Express;
 use crate::outbound::Outbound;
 use crate::realm::Realm;
@@ -22,8 +23,9 @@ pub(crate) struct Arrived<'a> {
     serializer: Serializer,
     limits: Limits,
     /// For each message up to the first that is none: a plain YIELD, or `None` for the next of the others.
-    plain: Vec<Option<PlainYield>>,
+    plain: Vec<Option<Plain>>,
     others: Vec<Result<(Message, Prepared), DecodeError>>,
+    ahead: Ahead,
 }
 
 impl<'a> Arrived<'a> {
@@ -37,12 +39,14 @@ impl<'a> Arrived<'a> {
     ) -> Self {
         let count = items.iter().map(|item| messages(item).count()).sum();
         let (mut plain, mut others) = (Vec::with_capacity(count), Vec::new());
+        let mut ahead = Ahead::new(session, serializer);
         for (frame, range) in items.iter().flat_map(messages) {
             let octets = range.len();
             let read = PlainYield::read(serializer, &frame[range.clone()], &limits)
                 .filter(|read| octets < TRANSCODE_OUTSIDE || realm.is_express(session, serializer, read));
-            plain.push(read);
-            if read.is_none() {
+            let is_other = read.is_none();
+            plain.push(read.map(|read| ahead.prepare(read, &frame[range.clone()])));
+            if is_other {
                 let decoded = Message::decode(serializer, &frame.slice(range), &limits);
                 let is_garbage = decoded.is_err();
                 others.push(decoded.map(|message| {
@@ -54,22 +58,26 @@ impl<'a> Arrived<'a> {
                 }
             }
         }
-        Self { items, serializer, limits, plain, others }
+        Self { items, serializer, limits, plain, others, ahead }
     }
 
     /// Handles them in their order. What comes after the end of the session is left alone: the item that begins
     /// with it, and where in the item.
-    pub(crate) fn handle(self, express: &mut Express<'_>, own: &Outbound) -> Option<(usize, usize)> {
-        let Self { items, serializer, limits, plain, others } = self;
-        let (mut plain, mut others) = (plain.into_iter(), others.into_iter());
+    pub(crate) fn handle(mut self, express: &mut Express<'_>, own: &Outbound) -> Option<(usize, usize)> {
+        let left = self.handle_all(express, own);
+        self.ahead.finish();
+        left
+    }
+
+    fn handle_all(&mut self, express: &mut Express<'_>, own: &Outbound) -> Option<(usize, usize)> {
+        let Self { items, serializer, limits, plain, others, ahead } = self;
+        let (mut plain, mut others) = (plain.iter(), others.drain(..));
         for (index, item) in items.iter().enumerate() {
             for (frame, range) in messages(item) {
-                let plain = plain.next().flatten();
-                if let Some(plain) = &plain {
-                    let _span = tracing::debug_span!("call", invocation = plain.request.get()).entered();
-                    let payload = plain.tail();
-                    let payload = range.start + payload.start..range.start + payload.end;
-                    if express.relay(serializer, plain, frame, payload) {
+                let plain = plain.next().and_then(Option::as_ref);
+                if let Some(plain) = plain {
+                    let _span = tracing::debug_span!("call", invocation = plain.read.request.get()).entered();
+                    if express.relay(*serializer, plain, (frame, range.clone()), ahead) {
                         continue;
                     }
                 }
@@ -78,7 +86,7 @@ impl<'a> Arrived<'a> {
                 }
                 let other = match plain {
                     Some(_) => {
-                        let decoded = Message::decode(serializer, &frame.slice(range.clone()), &limits);
+                        let decoded = Message::decode(*serializer, &frame.slice(range.clone()), limits);
                         Some(decoded.map(|message| (message, Prepared::sized(range.len()))))
                     }
                     None => others.next(),

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wamp_core::Time;
 use wamp_core::router::{Prepared, Realm as Machine, Relayed, SessionKey};
-use wamp_proto::relay::{PlainResult, PlainYield, ResultHead};
+use wamp_proto::relay::{PlainResult, ResultHead};
 use wamp_proto::{Message, Serializer};
 use wamp_transport::Batch;
 
+use crate::ahead::{Ahead, Plain};
 use crate::outbound::Outbound;
 use crate::realm::{Fed, transmit};
 
@@ -63,21 +64,35 @@ impl<'a> Express<'a> {
         self.machine.has(self.sender)
     }
 
-    /// Passes a plain YIELD on, whose payload is that part of a frame. `false`: it has to take the general way.
+    /// Passes a plain YIELD on, which is that part of a buffer. `false`: it has to take the general way.
     pub(crate) fn relay(
         &mut self,
         serializer: Serializer,
-        plain: &PlainYield,
-        frame: &Bytes,
-        payload: Range<usize>,
+        plain: &Plain,
+        (buffer, part): (&Bytes, Range<usize>),
+        ahead: &mut Ahead,
     ) -> bool {
-        match self.machine.relay(self.now, self.sender, serializer, plain) {
+        let mut rewritten = None;
+        let rewrite = |to| {
+            rewritten = ahead.payload(plain, &buffer[part.clone()], to);
+            rewritten.as_ref().map(Range::len)
+        };
+        match self.machine.relay(self.now, self.sender, serializer, &plain.read, rewrite) {
             Relayed::Result { to, serializer, result } => {
                 if let Some(lane) = self.lane(to, serializer, &result) {
                     if lane.head.0 != result {
                         lane.head = (result, result.head(serializer));
                     }
-                    lane.batch.push_result(&lane.head.1, serializer, frame, payload);
+                    match rewritten {
+                        Some(payload) => {
+                            lane.batch.push_plain(&lane.head.1, serializer, ahead.octets(payload));
+                        }
+                        None => {
+                            let payload = plain.read.tail();
+                            let payload = part.start + payload.start..part.start + payload.end;
+                            lane.batch.push_result(&lane.head.1, serializer, buffer, payload);
+                        }
+                    }
                     if lane.batch.length() >= LOAD {
                         let full = std::mem::replace(&mut lane.batch, lane.link.spare());
                         let (to, link) = (lane.to, lane.link);

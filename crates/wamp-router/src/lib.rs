@@ -17,6 +17,7 @@
 //! the protocol are in `wamp-core`; this crate moves messages between links and a realm's machine, and limits
 //! what they may hold.
 
+mod ahead;
 mod arrived;
 mod budget;
 mod config;

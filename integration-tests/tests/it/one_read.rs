@@ -114,3 +114,48 @@ async fn another_session_may_begin_in_the_read_that_ends_one() {
     one.say(r#"[48,2,{},"com.myapp.other"]"#).await;
     assert!(callee.text().await.starts_with("[68,1,"));
 }
+
+// behaviour 55
+#[tokio::test]
+async fn results_for_callers_with_other_serializers_keep_their_order_until_one_cannot_be_written() {
+    for serializer in [Serializer::MsgPack, Serializer::Cbor] {
+        let house = House::new().await;
+        let (mut callee, [mut one, mut two]) = calls(&house, serializer).await;
+        let mut three = house.join(Way::WebSocket, Serializer::Json).await;
+        three.say(r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#).await;
+        assert!(callee.text().await.starts_with("[68,3,"));
+        let results = [
+            (1, r#"[1,-1,1.5,null]"#),
+            (2, r#"["a"],{"k":[true]}"#),
+            (3, r#"["\u0000!!!"]"#),
+            (1, r#"["b\n",[]]"#),
+        ];
+        for _ in 0..3 {
+            let frames: Vec<_> = results
+                .iter()
+                .map(|(request, payload)| format!(r#"[70,{request},{{"progress":true}},{payload}]"#))
+                .collect();
+            callee.write(&frames.iter().flat_map(|text| frame(text)).collect::<Vec<_>>()).await;
+            one.expect(r#"[50,1,{"progress":true},[1,-1,1.5,null]]"#).await;
+            one.expect(r#"[50,1,{"progress":true},["b\n",[]]]"#).await;
+            two.expect(r#"[50,1,{"progress":true},["a"],{"k":[true]}]"#).await;
+            three.expect(r#"[50,1,{"progress":true},["\u0000!!!"]]"#).await;
+        }
+        // Bad base64 ends the call whose caller would have to read it, and nothing before or after is lost.
+        callee
+            .write(&frames(&[
+                r#"[70,1,{"progress":true},[2]]"#,
+                r#"[70,1,{"progress":true},["\u0000!!!"]]"#,
+                r#"[70,1,{"progress":true},["late"]]"#,
+                r#"[70,2,{"progress":true},[3]]"#,
+                "[70,2,{},[4]]",
+            ]))
+            .await;
+        one.expect(r#"[50,1,{"progress":true},[2]]"#).await;
+        assert!(one.hear().await.starts_with(r#"[8,48,1,{},"wamp.error.invalid_argument""#));
+        two.expect(r#"[50,1,{"progress":true},[3]]"#).await;
+        two.expect("[50,1,{},[4]]").await;
+        assert!(callee.text().await.starts_with("[69,1,"));
+        assert_eq!(house.router.realm_stats("realm1").unwrap().0.late, 1);
+    }
+}

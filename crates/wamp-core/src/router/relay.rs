@@ -16,12 +16,12 @@ use crate::progress::ReplyKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Relayed {
-    /// The same payload goes to the caller, behind this head, before anything that
+    /// The same payload goes to the caller, or what was made of it, behind this head, before anything that
     /// [`poll_transmit`](Realm::poll_transmit) gives from now on.
     Result {
         /// The caller.
         to: SessionKey,
-        /// What it speaks.
+        /// What it speaks. If that is another serializer, its payload is what was made of it.
         serializer: Serializer,
         /// What goes before the payload.
         result: PlainResult,
@@ -37,14 +37,19 @@ impl Realm {
     /// A plain YIELD has come from a session that speaks `serializer`. Does with it what
     /// [`handle_message`](Self::handle_message) does, or nothing at all; only the RESULT is written by the
     /// driver, which has polled before.
+    ///
+    /// If its payload has to be in another serializer, `rewrite` makes it and says how many octets it has; `None`
+    /// for what cannot be written in it, which is [`Relayed::Unusual`] then. It is asked before anything has
+    /// changed; what becomes of the YIELD is open until this returns.
     pub fn relay(
         &mut self,
         now: Time,
         from: SessionKey,
         serializer: Serializer,
         plain: &PlainYield,
+        rewrite: impl FnOnce(Serializer) -> Option<usize>,
     ) -> Relayed {
-        let Some(route) = self.route(from, serializer, plain) else { return Relayed::Unusual };
+        let Some(route) = self.route(from, serializer, plain, rewrite) else { return Relayed::Unusual };
         let Route { call, to, serializer, result, octets } = route;
         self.now = now;
         self.dealer.last_relayed = Some(call);
@@ -54,13 +59,19 @@ impl Realm {
         Relayed::Result { to, serializer, result }
     }
 
-    /// Whether [`relay`](Self::relay) would take this plain YIELD now.
+    /// Whether [`relay`](Self::relay) would take this plain YIELD now, with its payload as it is.
     pub fn is_express(&self, from: SessionKey, serializer: Serializer, plain: &PlainYield) -> bool {
-        self.route(from, serializer, plain).is_some()
+        self.route(from, serializer, plain, |_| None).is_some()
     }
 
-    /// Where a plain YIELD goes, if its payload is to go on as it is.
-    fn route(&self, from: SessionKey, serializer: Serializer, plain: &PlainYield) -> Option<Route> {
+    /// Where a plain YIELD goes, if it is one for the express lane.
+    fn route(
+        &self,
+        from: SessionKey,
+        serializer: Serializer,
+        plain: &PlainYield,
+        rewrite: impl FnOnce(Serializer) -> Option<usize>,
+    ) -> Option<Route> {
         let callee = self.sessions.get(from).filter(|callee| callee.phase == Phase::Open)?;
         let is_it = |call: &&Call| call.callee == from && call.invocation == plain.request;
         let last = self.dealer.last_relayed;
@@ -72,13 +83,15 @@ impl Realm {
             }
         };
         let caller = self.sessions.get(call.caller)?;
-        if plain.has_payload() && caller.serializer != serializer
-            || plain.progress && caller.announced.wants_explicit_arguments
-        {
+        if plain.progress && caller.announced.wants_explicit_arguments {
             return None;
         }
+        let payload = match plain.has_payload() && caller.serializer != serializer {
+            true => rewrite(caller.serializer)?,
+            false => plain.tail().len(),
+        };
         let result = plain.result(call.request);
-        let octets = result.octets(caller.serializer, plain.tail().len());
+        let octets = result.octets(caller.serializer, payload);
         if octets > caller.max_message {
             return None;
         }

@@ -21,12 +21,15 @@ pub fn compare(
     while short.poll_transmit().is_some() || short.poll_event().is_some() {}
     let mut long = short.clone();
     long.handle_message(now, from, message.clone());
-    let mut sent = Vec::new();
-    let relayed = short.relay(now, from, serializer, &plain);
+    let (mut sent, mut payload) = (Vec::new(), frame[plain.tail()].to_vec());
+    let relayed = short.relay(now, from, serializer, &plain, |to| {
+        payload.clear();
+        plain.rewrite(&frame, serializer, to, &mut payload).ok()
+    });
     match relayed {
         Relayed::Result { to, serializer, result } => {
             let mut octets = result.head(serializer).as_ref().to_vec();
-            octets.extend_from_slice(&frame[plain.tail()]);
+            octets.extend_from_slice(&payload);
             octets.extend_from_slice(serializer.end());
             let message = Message::decode(serializer, &octets.into(), &Limits::default());
             sent.push((to, message.map_err(|error| error.to_string())?));

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use wamp_core::router::{Config, Join, Realm, Relayed};
 use wamp_core::{Reply, Time};
-use wamp_proto::message::{CallOptions, HelloDetails, Millis};
+use wamp_proto::message::{CallOptions, HelloDetails, Millis, Yield, YieldOptions};
 use wamp_proto::relay::PlainYield;
-use wamp_proto::{Limits, Serializer};
+use wamp_proto::{Limits, Payload, RequestId, Serializer};
 
 use crate::net::{Net, all_roles, args};
 
@@ -33,8 +33,6 @@ fn what_goes_on_as_it_came_takes_it() {
     let one = |answer| express(Serializer::Json, 512, call, &[answer]);
     let all = [r#"[70,1,{"progress":true},[1]]"#, r#"[70,1,{"progress":true}]"#, "[70,1,{},[],{\"a\":1}]"];
     assert_eq!(express(Serializer::Json, 512, call, &all), 3);
-    // To another serializer goes as it came what has no payload.
-    assert_eq!(express(Serializer::Cbor, 512, call, &all), 1);
     assert_eq!(one(r#"[70,1,{"progress":true,"ppt_scheme":"x"},[1]]"#), 0);
     assert_eq!(one(r#"[70,2,{"progress":true},[1]]"#), 0, "there is no such invocation");
     let long = |x: usize| format!(r#"[70,1,{{"progress":true}},["{}"]]"#, "x".repeat(x));
@@ -44,10 +42,69 @@ fn what_goes_on_as_it_came_takes_it() {
 }
 
 #[test]
+fn what_another_serializer_can_say_takes_it() {
+    let call = r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#;
+    let all = [r#"[70,1,{"progress":true},[1]]"#, r#"[70,1,{"progress":true}]"#, "[70,1,{},[],{\"a\":1}]"];
+    for caller in [Serializer::MsgPack, Serializer::Cbor] {
+        assert_eq!(express(caller, 512, call, &all), 3);
+        let bad = r#"[70,1,{"progress":true},["\u0000!!!"]]"#;
+        assert_eq!(express(caller, 512, call, &[all[0], bad]), 1, "bad base64");
+    }
+    // What nobody asked for is dropped on the spot, whatever it is.
+    let call = r#"[48,1,{},"com.myapp.longop"]"#;
+    assert_eq!(express(Serializer::MsgPack, 512, call, &[all[0], all[1]]), 2);
+}
+
+/// A callee with MessagePack says these as progressive results to a caller with JSON, who takes so many octets:
+/// how many take the express lane, and what the two hear.
+fn rewritten(max_message: usize, answers: &[Payload]) -> (usize, Vec<String>, Vec<String>) {
+    let mut net = Net::new();
+    let callee = net.raw(Serializer::MsgPack, all_roles());
+    let caller = net.raw_with(Serializer::Json, all_roles(), max_message);
+    net.say(callee, r#"[64,1,{},"com.myapp.longop"]"#);
+    net.say(caller, r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#);
+    net.heard(callee);
+    for payload in answers {
+        let mut options = YieldOptions::default();
+        options.progress = Some(true);
+        let request = RequestId::new(1).unwrap();
+        net.tell(callee, Yield { request, options, payload: payload.clone() }.into());
+    }
+    (net.express, net.heard(callee), net.heard(caller))
+}
+
+#[test]
+fn what_cannot_be_rewritten_for_the_caller_ends_the_call_as_it_always_did() {
+    let one = args(Serializer::MsgPack, &(1,));
+    // Escapes and the longer head count: in MessagePack this is shorter than the caller takes.
+    let long = |x: usize| args(Serializer::MsgPack, &(format!("{}\n", "x".repeat(x)),));
+    let fits = 512 - r#"[50,1,{"progress":true},["\n"]]"#.len();
+    let (express, _, heard) = rewritten(512, &[one.clone(), long(fits)]);
+    assert_eq!((express, heard.len(), heard[1].len()), (2, 2, 512));
+    for (bad, error) in [
+        (args(Serializer::MsgPack, &(f64::NAN,)), "wamp.error.invalid_argument"),
+        (args(Serializer::MsgPack, &("\0text",)), "wamp.error.invalid_argument"),
+        (long(fits + 1), "wamp.error.payload_size_exceeded"),
+    ] {
+        let (express, callee, caller) = rewritten(512, &[one.clone(), bad, one.clone()]);
+        assert_eq!(express, 1, "{error}");
+        assert!(caller[1].starts_with(&format!(r#"[8,48,1,{{}},"{error}""#)), "{caller:?}");
+        assert_eq!((callee.len(), caller.len()), (1, 2));
+        assert!(callee[0].starts_with("[69,1,"), "{callee:?}");
+    }
+}
+
+#[test]
 fn a_result_restarts_the_timeout_and_the_last_one_ends_the_call() {
+    for caller in Serializer::ALL {
+        restarts_the_timeout(*caller);
+    }
+}
+
+fn restarts_the_timeout(caller: Serializer) {
     let mut net = Net::new();
     let callee = net.join(Serializer::MsgPack);
-    let caller = net.join(Serializer::MsgPack);
+    let caller = net.join(caller);
     net.register(callee, PROCEDURE);
     let mut options = CallOptions::default();
     options.receive_progress = Some(true);
@@ -87,7 +144,7 @@ fn a_caller_that_wants_explicit_arguments_does_not_get_its_results_by_it() {
     let before = realm.stats();
     let mut relay = |frame: &str| {
         let plain = PlainYield::read(Serializer::Json, frame.as_bytes(), &Limits::default()).unwrap();
-        realm.relay(Time::ORIGIN, callee, Serializer::Json, &plain)
+        realm.relay(Time::ORIGIN, callee, Serializer::Json, &plain, |_| None)
     };
     assert_eq!(relay(r#"[70,1,{"progress":true},[1]]"#), Relayed::Unusual);
     assert!(matches!(relay("[70,1,{},[1]]"), Relayed::Result { to, .. } if to == caller));

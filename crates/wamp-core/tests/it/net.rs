@@ -139,17 +139,20 @@ impl Net {
     /// Sends a message of a raw peer, as the specification writes it.
     pub(crate) fn say(&mut self, client: Client, json: &str) {
         let frame = bytes(json);
-        let message = Message::decode(Serializer::Json, &frame, &Limits::default());
-        let key = self.key(client);
-        match message {
-            Ok(message) => {
-                let serializer = self.clients[client.0].2;
-                let message = message.transcode(serializer).unwrap();
-                self.express += usize::from(express(&self.realm, self.now, key, serializer, &message));
-                self.realm.handle_message(self.now, key, message);
+        match Message::decode(Serializer::Json, &frame, &Limits::default()) {
+            Ok(message) => self.tell(client, message.transcode(self.clients[client.0].2).unwrap()),
+            Err(error) => {
+                self.realm.handle_garbage(self.now, self.key(client), &error.to_string());
+                self.run();
             }
-            Err(error) => self.realm.handle_garbage(self.now, key, &error.to_string()),
         }
+    }
+
+    /// Sends a message of a raw peer, in its serializer.
+    pub(crate) fn tell(&mut self, client: Client, message: Message) {
+        let (key, serializer) = (self.key(client), self.clients[client.0].2);
+        self.express += usize::from(express(&self.realm, self.now, key, serializer, &message));
+        self.realm.handle_message(self.now, key, message);
         self.run();
     }
 
