@@ -11,17 +11,17 @@ use wamp_proto::{Features, Message, Payload, RequestId, Role, Roles, Serializer,
 
 use crate::net::{Client, Net, all_roles, args, json};
 
-const WINDOW: u64 = 1000;
+pub(crate) const WINDOW: u64 = 1000;
 
 /// Every role and feature, and as caller and callee so much for each stream.
-fn counting(octets: u64) -> Roles {
+pub(crate) fn counting(octets: u64) -> Roles {
     [Role::Caller, Role::Callee].into_iter().fold(all_roles(), |roles, role| {
         let features = roles.get(role).unwrap().clone().with_credit(octets);
         roles.with(role, features)
     })
 }
 
-fn small_windows() -> router::Config {
+pub(crate) fn small_windows() -> router::Config {
     let mut credit = Credit::default();
     (credit.window, credit.max_window) = (WINDOW, WINDOW);
     let mut config = router::Config::new("realm1");

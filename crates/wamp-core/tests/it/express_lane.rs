@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
-use wamp_core::router::{Config, Join, Realm, Relayed};
+use wamp_core::credit::cost;
+use wamp_core::router::{Config, Event, Join, Realm, Relayed};
 use wamp_core::{Reply, Time};
 use wamp_proto::message::{CallOptions, HelloDetails, Millis, Yield, YieldOptions};
 use wamp_proto::relay::PlainYield;
 use wamp_proto::{Limits, Payload, RequestId, Serializer};
 
-use crate::net::{Net, all_roles, args};
+use crate::credit::{WINDOW, counting, small_windows};
+use crate::net::{Net, all_roles, args, json};
 
 const PROCEDURE: &str = "com.myapp.longop";
 
@@ -149,4 +151,44 @@ fn a_caller_that_wants_explicit_arguments_does_not_get_its_results_by_it() {
     assert_eq!(relay(r#"[70,1,{"progress":true},[1]]"#), Relayed::Unusual);
     assert!(matches!(relay("[70,1,{},[1]]"), Relayed::Result { to, .. } if to == caller));
     assert_eq!(realm.stats().results, before.results + 1);
+}
+
+#[test]
+fn credit_is_counted_in_the_octets_of_each_hop() {
+    let mut realm = Realm::new(small_windows(), 7);
+    let mut join = |serializer, window| {
+        let mut details = HelloDetails::default();
+        details.roles = counting(window);
+        realm.join(Time::ORIGIN, Join { details, serializer, max_message: 512 }).unwrap()
+    };
+    let (callee, caller) = (join(Serializer::Json, WINDOW), join(Serializer::MsgPack, WINDOW / 2));
+    let say = |realm: &mut Realm, from, json: String| {
+        let message = wamp_proto::Message::decode(Serializer::Json, &json.into(), &Limits::default());
+        realm.handle_message(Time::ORIGIN, from, message.unwrap());
+    };
+    say(&mut realm, callee, r#"[64,1,{},"com.myapp.longop"]"#.to_owned());
+    say(&mut realm, caller, r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#.to_owned());
+    while realm.poll_transmit().is_some() {}
+    let frame = br#"[70,1,{"progress":true},["234567"]]"#;
+    let plain = PlainYield::read(Serializer::Json, frame, &Limits::default()).unwrap();
+    let (mut came, mut went) = (0, 0);
+    for _ in 0..12 {
+        let mut octets = Vec::new();
+        let relayed = realm.relay(Time::ORIGIN, callee, Serializer::Json, &plain, |to| {
+            plain.rewrite(frame, Serializer::Json, to, &mut octets).ok()
+        });
+        let Relayed::Result { result, .. } = relayed else { panic!("{relayed:?}") };
+        came += cost(frame.len());
+        went += cost(result.head(Serializer::MsgPack).as_ref().len() + octets.len());
+        while let Some(event) = realm.poll_event() {
+            let Event::Watch { watch, .. } = event else { panic!("{event:?}") };
+            realm.handle_left(Time::ORIGIN, watch);
+        }
+    }
+    assert!(went > WINDOW / 2 && came > WINDOW && went < came);
+    assert_eq!(realm.poll_transmit(), None, "both have sent more than their receivers have granted");
+    // The callee gets so much more as the caller has given beyond what it was sent.
+    say(&mut realm, caller, format!("[256,1,{{}},{}]", went + 112));
+    let (to, message) = realm.poll_transmit().unwrap();
+    assert_eq!((to, json(&message)), (callee, format!("[256,1,{{}},{}]", came + 112)));
 }
