@@ -1,6 +1,9 @@
 //! Batches into a stream.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -53,13 +56,10 @@ impl<W> Writer<W> {
     }
 }
 
-impl<W: AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<W> {
-    async fn write(&mut self, batch: &mut Batch) -> Result<(), WriteError> {
-        if batch.longest() > self.max_send {
-            let what =
-                format!("a message of {} octets to a peer that takes {}", batch.longest(), self.max_send);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, what).into());
-        }
+impl<W: AsyncWrite + Unpin> Writer<W> {
+    /// Hands the whole batch to the stream. The slices live no longer than a call, for a link that waits would
+    /// hold them in its task.
+    fn poll_write(&mut self, cx: &mut Context<'_>, batch: &mut Batch) -> Poll<io::Result<()>> {
         loop {
             if !batch.in_message() {
                 self.stage(batch);
@@ -69,13 +69,24 @@ impl<W: AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<W> {
             let filled = usize::from(!self.controls.is_empty());
             let filled = filled + batch.slices(&mut slices[filled..]);
             if filled == 0 {
-                break;
+                return Poll::Ready(Ok(()));
             }
-            match self.stream.write_vectored(&slices[..filled]).await? {
-                0 => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..filled]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 octets => self.took(octets, batch),
             }
         }
+    }
+}
+
+impl<W: AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<W> {
+    async fn write(&mut self, batch: &mut Batch) -> Result<(), WriteError> {
+        if batch.longest() > self.max_send {
+            let what =
+                format!("a message of {} octets to a peer that takes {}", batch.longest(), self.max_send);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what).into());
+        }
+        poll_fn(|cx| self.poll_write(cx, batch)).await?;
         Ok(self.stream.flush().await?)
     }
 
