@@ -2,6 +2,7 @@
 
 use std::io;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -12,6 +13,9 @@ use crate::Unix;
 use crate::error::HandshakeError;
 use crate::handshake::{self, Agreed, ErrorCode};
 use crate::{Config, Joint, RawSocket, Tcp};
+
+/// The length of a client's request.
+const REQUEST: usize = 4;
 
 /// Answers the client at the other end of a stream. A client that is refused has been told why.
 ///
@@ -24,7 +28,7 @@ where
     accept_after(stream, &[], config).await
 }
 
-/// Like [`accept`], after somebody has read the first octets (at most 4) to find out what the client speaks.
+/// Like [`accept`], after somebody has read the first octets to find out what the client speaks.
 ///
 /// # Errors
 /// The client was refused, speaks something else, or is gone.
@@ -32,19 +36,31 @@ pub async fn accept_after<S>(mut stream: S, first: &[u8], config: &Config) -> Re
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let agreed = answer(&mut stream, first, config).await?;
-    Ok(RawSocket::joint(stream, agreed))
+    let (agreed, rest) = answer(&mut stream, first, config).await?;
+    Ok(RawSocket::joint(stream, rest, agreed))
 }
 
 /// Like [`accept`], over TCP.
 ///
 /// # Errors
 /// The client was refused, speaks something else, or is gone.
-pub async fn accept_tcp(mut stream: TcpStream, config: &Config) -> Result<Tcp, HandshakeError> {
+pub async fn accept_tcp(stream: TcpStream, config: &Config) -> Result<Tcp, HandshakeError> {
+    accept_tcp_after(stream, &[], config).await
+}
+
+/// Like [`accept_after`], over TCP.
+///
+/// # Errors
+/// The client was refused, speaks something else, or is gone.
+pub async fn accept_tcp_after(
+    mut stream: TcpStream,
+    first: &[u8],
+    config: &Config,
+) -> Result<Tcp, HandshakeError> {
     stream.set_nodelay(true)?;
-    let agreed = answer(&mut stream, &[], config).await?;
+    let (agreed, rest) = answer(&mut stream, first, config).await?;
     let (read, write) = stream.into_split();
-    Ok(RawSocket { read, write, agreed })
+    Ok(RawSocket { read, write, rest, agreed })
 }
 
 /// Like [`accept`], over a Unix socket.
@@ -52,10 +68,23 @@ pub async fn accept_tcp(mut stream: TcpStream, config: &Config) -> Result<Tcp, H
 /// # Errors
 /// The client was refused, speaks something else, or is gone.
 #[cfg(unix)]
-pub async fn accept_unix(mut stream: UnixStream, config: &Config) -> Result<Unix, HandshakeError> {
-    let agreed = answer(&mut stream, &[], config).await?;
+pub async fn accept_unix(stream: UnixStream, config: &Config) -> Result<Unix, HandshakeError> {
+    accept_unix_after(stream, &[], config).await
+}
+
+/// Like [`accept_after`], over a Unix socket.
+///
+/// # Errors
+/// The client was refused, speaks something else, or is gone.
+#[cfg(unix)]
+pub async fn accept_unix_after(
+    mut stream: UnixStream,
+    first: &[u8],
+    config: &Config,
+) -> Result<Unix, HandshakeError> {
+    let (agreed, rest) = answer(&mut stream, first, config).await?;
     let (read, write) = stream.into_split();
-    Ok(RawSocket { read, write, agreed })
+    Ok(RawSocket { read, write, rest, agreed })
 }
 
 /// Reads a client's request and refuses it, as with [`ErrorCode::ConnectionLimit`].
@@ -69,7 +98,7 @@ where
     refuse_after(stream, &[], code).await
 }
 
-/// Like [`refuse`], after somebody has read the first octets (at most 4) to find out what the client speaks.
+/// Like [`refuse`], after somebody has read the first octets to find out what the client speaks.
 ///
 /// # Errors
 /// The client speaks something else, or is gone.
@@ -86,11 +115,12 @@ where
     Ok(())
 }
 
+/// Settles the handshake; and what of the octets that have been read already came after the request.
 async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     first: &[u8],
     config: &Config,
-) -> Result<Agreed, HandshakeError> {
+) -> Result<(Agreed, BytesMut), HandshakeError> {
     let (answer, outcome) = handshake::read_request(read(stream, first).await?, config);
     if let Some(answer) = answer {
         stream.write_all(&answer).await?;
@@ -99,12 +129,13 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     if outcome.is_err() {
         stream.shutdown().await?;
     }
-    outcome
+    let rest = first.get(REQUEST..).unwrap_or_default();
+    Ok((outcome?, BytesMut::from(rest)))
 }
 
 /// Reads four octets, of which some have been read already.
-async fn read<S: AsyncRead + Unpin>(stream: &mut S, first: &[u8]) -> Result<[u8; 4], HandshakeError> {
-    let mut octets = [0; 4];
+async fn read<S: AsyncRead + Unpin>(stream: &mut S, first: &[u8]) -> Result<[u8; REQUEST], HandshakeError> {
+    let mut octets = [0; REQUEST];
     let known = first.len().min(octets.len());
     octets[..known].copy_from_slice(&first[..known]);
     stream.read_exact(&mut octets[known..]).await.map_err(eof)?;

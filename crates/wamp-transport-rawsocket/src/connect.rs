@@ -3,6 +3,7 @@
 #[cfg(unix)]
 use std::path::Path;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -29,7 +30,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let agreed = ask(&mut stream, serializer, config).await?;
-    Ok(RawSocket::joint(stream, agreed))
+    Ok(RawSocket::joint(stream, BytesMut::new(), agreed))
 }
 
 /// Connects over TCP, to an address like `127.0.0.1:8080` or `example.com:8080`.
@@ -46,7 +47,7 @@ pub async fn connect_tcp(
     stream.set_nodelay(true)?;
     let agreed = ask(&mut stream, serializer, config).await?;
     let (read, write) = stream.into_split();
-    Ok(RawSocket { read, write, agreed })
+    Ok(RawSocket { read, write, rest: BytesMut::new(), agreed })
 }
 
 /// Connects over the Unix socket at a path.
@@ -64,7 +65,7 @@ pub async fn connect_unix(
     let mut stream = UnixStream::connect(path).await.map_err(unreachable)?;
     let agreed = ask(&mut stream, serializer, config).await?;
     let (read, write) = stream.into_split();
-    Ok(RawSocket { read, write, agreed })
+    Ok(RawSocket { read, write, rest: BytesMut::new(), agreed })
 }
 
 async fn ask<S: AsyncRead + AsyncWrite + Unpin>(

@@ -37,11 +37,12 @@ pub mod handshake;
 mod read;
 mod write;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use wamp_proto::Serializer;
 use wamp_transport::Transport;
 
-pub use accept::{accept, accept_after, accept_tcp, refuse, refuse_after};
+pub use accept::{accept, accept_after, accept_tcp, accept_tcp_after, refuse, refuse_after};
 pub use connect::{connect, connect_tcp};
 pub use error::HandshakeError;
 pub use handshake::{Agreed, ErrorCode};
@@ -49,7 +50,9 @@ pub use read::Reader;
 pub use write::Writer;
 
 #[cfg(unix)]
-pub use {accept::accept_unix, connect::connect_unix};
+pub use accept::{accept_unix, accept_unix_after};
+#[cfg(unix)]
+pub use connect::connect_unix;
 
 /// The greatest message that RawSocket has a length for.
 pub const MAX_MESSAGE: usize = 1 << 24;
@@ -78,6 +81,8 @@ impl Default for Config {
 pub struct RawSocket<R, W> {
     read: R,
     write: W,
+    /// What has been read beyond the handshake.
+    rest: BytesMut,
     agreed: Agreed,
 }
 
@@ -92,9 +97,9 @@ pub type Tcp = RawSocket<tokio::net::tcp::OwnedReadHalf, tokio::net::tcp::OwnedW
 pub type Unix = RawSocket<tokio::net::unix::OwnedReadHalf, tokio::net::unix::OwnedWriteHalf>;
 
 impl<S: AsyncRead + AsyncWrite> Joint<S> {
-    fn joint(stream: S, agreed: Agreed) -> Self {
+    fn joint(stream: S, rest: BytesMut, agreed: Agreed) -> Self {
         let (read, write) = tokio::io::split(stream);
-        Self { read, write, agreed }
+        Self { read, write, rest, agreed }
     }
 }
 
@@ -119,6 +124,7 @@ where
     }
 
     fn split(self) -> (Reader<R>, Writer<W>) {
-        (Reader::new(self.read, self.agreed.max_receive), Writer::new(self.write, self.agreed.max_send))
+        let Self { read, write, rest, agreed } = self;
+        (Reader::new(read, rest, agreed.max_receive), Writer::new(write, agreed.max_send))
     }
 }

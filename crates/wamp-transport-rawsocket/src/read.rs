@@ -50,8 +50,9 @@ pub struct Reader<R> {
 }
 
 impl<R> Reader<R> {
-    pub(crate) fn new(stream: R, max_receive: usize) -> Self {
-        Self { stream, buffer: BytesMut::new(), piece: SMALL_READ, usual: None, max_receive }
+    /// Begins with what has been read already.
+    pub(crate) fn new(stream: R, buffer: BytesMut, max_receive: usize) -> Self {
+        Self { stream, buffer, piece: SMALL_READ, usual: None, max_receive }
     }
 
     /// The octets of the frame in front of the buffer, with its prefix, if that much is known and allowed.

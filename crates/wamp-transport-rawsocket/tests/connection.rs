@@ -10,7 +10,7 @@ use wamp_proto::Serializer;
 use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, WriteError, WriteHalf};
 use wamp_transport_rawsocket::{
     Config, ErrorCode, HandshakeError, Joint, Reader, Writer, accept, accept_after, accept_tcp, connect,
-    connect_tcp, refuse,
+    connect_tcp, handshake, refuse,
 };
 
 type Halves = (Reader<tokio::io::ReadHalf<DuplexStream>>, Writer<tokio::io::WriteHalf<DuplexStream>>);
@@ -287,6 +287,16 @@ async fn a_server_that_has_looked_at_the_first_octet_goes_on() {
         let (client, server) = tokio::join!(connect(ours, Serializer::Cbor, &config), server);
         assert_eq!(client.unwrap().serializer(), server.unwrap().serializer());
     }
+}
+
+#[tokio::test]
+async fn what_has_been_read_beyond_the_request_is_the_first_message() {
+    let (mut ours, theirs) = duplex(64);
+    let first = [&handshake::request(Serializer::Json, 1 << 24)[..], &[0, 0, 0, 3, b'[', b'1']].concat();
+    let server = accept_after(theirs, &first, &Config::default()).await.unwrap();
+    ours.write_all(b"]").await.unwrap();
+    drop(ours);
+    assert_eq!(read_all(&mut server.split().0).await.0, [message("[1]")]);
 }
 
 #[tokio::test]

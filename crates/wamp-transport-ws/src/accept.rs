@@ -55,8 +55,20 @@ where
 /// # Errors
 /// The client was refused, speaks something else, or is gone.
 pub async fn accept_tcp(stream: TcpStream, config: &Config) -> Result<WebSocket<TcpStream>, HandshakeError> {
+    accept_tcp_after(stream, &[], config).await
+}
+
+/// Like [`accept_after`], over TCP.
+///
+/// # Errors
+/// The client was refused, speaks something else, or is gone.
+pub async fn accept_tcp_after(
+    stream: TcpStream,
+    first: &[u8],
+    config: &Config,
+) -> Result<WebSocket<TcpStream>, HandshakeError> {
     stream.set_nodelay(true)?;
-    accept(stream, config).await
+    accept_after(stream, first, config).await
 }
 
 /// Reads a client's request and answers that there is no room for it now (HTTP 503), with a sentence that

@@ -6,7 +6,7 @@ use super::*;
 
 fn pair(buffer: usize) -> (DuplexStream, Reader<DuplexStream>) {
     let (write, read) = duplex(buffer);
-    (write, Reader::new(read, 1 << 24))
+    (write, Reader::new(read, BytesMut::new(), 1 << 24))
 }
 
 /// Polls a read once, with nobody to wake.
