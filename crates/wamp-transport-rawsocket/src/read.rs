@@ -47,12 +47,14 @@ pub struct Reader<R> {
     /// the next one is expected to be like it.
     usual: Option<usize>,
     max_receive: usize,
+    /// The stream has ended.
+    ended: bool,
 }
 
 impl<R> Reader<R> {
     /// Begins with what has been read already.
     pub(crate) fn new(stream: R, buffer: BytesMut, max_receive: usize) -> Self {
-        Self { stream, buffer, piece: SMALL_READ, usual: None, max_receive }
+        Self { stream, buffer, piece: SMALL_READ, usual: None, max_receive, ended: false }
     }
 
     /// The octets of the frame in front of the buffer, with its prefix, if that much is known and allowed.
@@ -195,6 +197,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             })
             .await?;
             self.adapt(room, came);
+            self.ended = came == 0;
             match came {
                 0 if self.buffer.is_empty() => return Err(ReadError::Closed),
                 0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
@@ -220,7 +223,11 @@ impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
 
     async fn discard(&mut self) {
         // Octets now, no frames: what stands in front may be one that cannot be read.
-        self.buffer = BytesMut::with_capacity(SMALL_READ);
+        self.buffer = BytesMut::new();
+        if self.ended {
+            return;
+        }
+        self.buffer.reserve(SMALL_READ);
         while matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {
             self.buffer.clear();
         }

@@ -46,12 +46,14 @@ pub struct Reader<S> {
     /// How it ended, after the messages before that.
     end: Option<ReadError>,
     ended: bool,
+    /// The stream itself has ended.
+    drained: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     pub(crate) fn new(stream: ReadSide<S>, shared: Arc<Shared<WriteSide<S>>>, assembler: Assembler) -> Self {
-        let (piece, more, answering, end, ended) = (SMALL_READ, false, false, None, false);
-        Self { stream, shared, assembler, piece, more, answering, end, ended }
+        let (piece, more, answering, end, ended, drained) = (SMALL_READ, false, false, None, false, false);
+        Self { stream, shared, assembler, piece, more, answering, end, ended, drained }
     }
 
     /// Takes one message and all that have come completely by then.
@@ -125,6 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
         if came == 0 {
             // Without a closing frame, but there is no point in telling the peer.
             self.shared.lock().closed = true;
+            self.drained = true;
             self.end(ReadError::Closed);
         }
         let full = came == room;
@@ -177,8 +180,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ReadHalf for Reader<S> 
     async fn discard(&mut self) {
         // Octets now, no frames: what stands in front may be one that cannot be read.
         self.assembler.clear();
-        // However it ends, it is over.
-        let _ = poll_fn(|cx| self.poll_discard(cx)).await;
+        if !self.drained {
+            // However it ends, it is over.
+            let _ = poll_fn(|cx| self.poll_discard(cx)).await;
+        }
     }
 }
 

@@ -1,6 +1,7 @@
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
 use super::*;
 
@@ -185,4 +186,22 @@ async fn frames_of_the_same_length_are_read_one_at_a_time() {
         all += poll(&mut reader).1.len();
         assert_eq!(reader.usual, None);
     }
+}
+
+/// A stream that ends once.
+struct Ends(usize);
+
+impl AsyncRead for Ends {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.0 += 1;
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_discarded_after_the_end() {
+    let mut reader = Reader::new(Ends(0), BytesMut::new(), 512);
+    assert!(matches!(reader.read(&mut Vec::new()).await, Err(ReadError::Closed)));
+    reader.discard().await;
+    assert_eq!(reader.stream.0, 1);
 }

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use bytes::{Bytes, BytesMut};
@@ -151,4 +152,40 @@ async fn a_close_is_answered_with_its_code_and_ends_everything() {
     let mut wire = Vec::new();
     client.read_to_end(&mut wire).await.unwrap();
     assert_eq!(wire, [0x88, 2, 0x03, 0xe9]);
+}
+
+/// A stream that ends, and counts how often it is asked.
+struct Ends(Arc<AtomicUsize>);
+
+impl AsyncRead for Ends {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Ends {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(octets.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_discarded_after_the_end() {
+    let asked = Arc::<AtomicUsize>::default();
+    let stream = Ends(asked.clone());
+    let config = Config::default();
+    let server = WebSocket::new(stream, BytesMut::new(), Role::Server, Serializer::Cbor, &config);
+    let mut read = server.split().0;
+    assert!(matches!(read.read(&mut Vec::new()).await, Err(ReadError::Closed)));
+    read.discard().await;
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
