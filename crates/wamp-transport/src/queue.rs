@@ -8,14 +8,14 @@ use bytes::Bytes;
 use wamp_proto::relay::ResultHead;
 use wamp_proto::{EncodeError, Message, Serializer};
 
-use crate::batch::{Batch, Control, PushError};
+use crate::batch::{Batch, COPIED_BELOW, Control, PushError};
 use crate::pool;
 
 /// A chunk that has reached this many octets gets no further message.
 const CHUNK: usize = 64 * 1024;
 
-/// What an idle link may hold on to.
-const IDLE_CAPACITY: usize = 4 * 1024;
+/// What an idle link may hold on to: enough for small messages, and not the memory of its WELCOME.
+const IDLE_CAPACITY: usize = 256;
 
 /// No more PINGs and PONGs than this wait; the oldest give way.
 const MAX_CONTROLS: usize = 16;
@@ -119,7 +119,7 @@ impl Queue {
                 let mut chunk = self.spare();
                 match push(&mut chunk) {
                     Ok(octets) => {
-                        self.chunks.push_back(chunk);
+                        self.push_chunk(chunk);
                         octets
                     }
                     Err(e) => {
@@ -152,10 +152,18 @@ impl Queue {
                 chunk.append(&mut batch);
                 self.keep(batch);
             }
-            None => self.chunks.push_back(batch),
+            None => self.push_chunk(batch),
         }
         self.waiting += octets;
         octets
+    }
+
+    fn push_chunk(&mut self, chunk: Batch) {
+        if self.chunks.capacity() == 0 {
+            // Most links never have two.
+            self.chunks.reserve_exact(1);
+        }
+        self.chunks.push_back(chunk);
     }
 
     fn keep(&mut self, batch: Batch) {
@@ -181,7 +189,7 @@ impl Queue {
             return;
         }
         // The slice of a read buffer would keep all of the buffer.
-        let payload = if payload.len() < IDLE_CAPACITY { Bytes::copy_from_slice(&payload) } else { payload };
+        let payload = if payload.len() < COPIED_BELOW { Bytes::copy_from_slice(&payload) } else { payload };
         self.control_octets += payload.len();
         self.controls.push_back(kind(payload));
         while self.controls.len() > MAX_CONTROLS

@@ -144,6 +144,10 @@ fn an_idle_queue_holds_no_chunk() {
     queue.push(&result(1, 10)).unwrap();
     drain(&mut queue);
     assert!(queue.spare.is_some(), "a small one is kept");
+    assert_eq!(queue.chunks.capacity(), 1, "there has never been more than one");
+    queue.push(&result(1, 1000)).unwrap();
+    drain(&mut queue);
+    assert!(queue.spare.is_none(), "and one that is not small is not");
     for request in 1..=300 {
         queue.push(&result(request, 1000)).unwrap();
     }
