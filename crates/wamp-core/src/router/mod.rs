@@ -22,6 +22,7 @@ mod relay;
 mod sessions;
 mod slow;
 mod topics;
+mod welcome;
 
 pub use accept::{Accept, AcceptEvent};
 pub use config::{Config, Credit, Disclosure, Limits};

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use wamp_proto::message::{self, CloseDetails, HelloDetails, RequestKind, WelcomeDetails};
-use wamp_proto::{ByteString, Message, RequestId, Serializer, SessionId, Uri, uri};
+use wamp_proto::{ByteString, Message, RequestId, Serializer, Uri, uri};
 
 use super::accept::abort;
 use super::broker::Broker;
@@ -15,6 +15,7 @@ use super::flow::{Stream, Watch};
 use super::outbox::{Outbox, Prepared, failure, sentence};
 use super::sessions::{Phase, Session, SessionKey, Sessions};
 use super::slow::Holding;
+use super::welcome::fitting;
 use crate::Time;
 use crate::auth;
 use crate::deadlines::Deadlines;
@@ -476,19 +477,4 @@ impl Realm {
             self.events.push_back(Event::Closed { session: key, closing });
         }
     }
-}
-
-/// What of WELCOME fits into so many octets. A client can do without all of it but the roles.
-fn fitting(full: WelcomeDetails, serializer: Serializer, max_message: usize) -> Option<WelcomeDetails> {
-    let fits = |details: &WelcomeDetails| {
-        let session = SessionId::new(wamp_proto::MAX_ID).expect("the longest of all ids");
-        let message = Message::from(message::Welcome { session, details: details.clone() });
-        message.encode(serializer).is_ok_and(|octets| octets.len() <= max_message)
-    };
-    if fits(&full) {
-        return Some(full);
-    }
-    let mut short = WelcomeDetails::default();
-    short.roles = full.roles;
-    fits(&short).then_some(short)
 }

@@ -1,0 +1,85 @@
+//! How long WELCOME may be.
+
+use wamp_proto::message::{Welcome, WelcomeDetails};
+use wamp_proto::{Message, Serializer, SessionId};
+
+/// More than WELCOME has beside its strings: ids, keys, roles and features.
+const BESIDE_STRINGS: usize = 2048;
+
+/// No serializer makes more octets of one octet of a string (JSON: `\u001f`).
+const ESCAPED: usize = 6;
+
+/// What of WELCOME, with no keys of its own, fits into so many octets. A client can do without all of it but the
+/// roles.
+pub(super) fn fitting(
+    full: WelcomeDetails,
+    serializer: Serializer,
+    max_message: usize,
+) -> Option<WelcomeDetails> {
+    // It need not be written to see that there is more than enough room.
+    if longest(&full) <= max_message || octets(&full, serializer)? <= max_message {
+        return Some(full);
+    }
+    let mut short = WelcomeDetails::default();
+    short.roles = full.roles;
+    (octets(&short, serializer)? <= max_message).then_some(short)
+}
+
+/// At least the length of WELCOME, in any serializer.
+fn longest(details: &WelcomeDetails) -> usize {
+    let WelcomeDetails { agent, realm, authid, authrole, authmethod, authprovider, .. } = details;
+    let strings = [agent, authid, authrole, authmethod, authprovider].into_iter().flatten();
+    let realm = realm.as_ref().map_or(0, |realm| realm.as_str().len());
+    BESIDE_STRINGS + ESCAPED * (realm + strings.map(|string| string.len()).sum::<usize>())
+}
+
+fn octets(details: &WelcomeDetails, serializer: Serializer) -> Option<usize> {
+    let session = SessionId::new(wamp_proto::MAX_ID).expect("the longest of all ids");
+    let message = Message::from(Welcome { session, details: details.clone() });
+    message.encode(serializer).ok().map(|octets| octets.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use wamp_proto::ByteString;
+
+    use super::*;
+    use crate::router::features::announced;
+
+    fn details(agent: &str) -> WelcomeDetails {
+        let mut details = WelcomeDetails::default();
+        details.roles = announced(Some(u64::MAX));
+        details.agent = Some(ByteString::from(agent));
+        details.realm = Some("realm1".into());
+        for string in [&mut details.authid, &mut details.authrole, &mut details.authprovider] {
+            *string = Some(ByteString::from(agent));
+        }
+        details
+    }
+
+    #[test]
+    fn nothing_is_longer_than_it_may_be() {
+        for agent in [String::new(), "x".repeat(1000), "\u{1f}".repeat(1000), "\u{20ac}".repeat(1000)] {
+            for &serializer in Serializer::ALL {
+                let details = details(&agent);
+                assert!(octets(&details, serializer).unwrap() < longest(&details), "{serializer} {agent:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_but_the_roles() {
+        for &serializer in Serializer::ALL {
+            let full = details("router");
+            let all = octets(&full, serializer).unwrap();
+            let fits = |octets| fitting(full.clone(), serializer, octets);
+            assert_eq!(fits(1 << 24), Some(full.clone()));
+            assert_eq!(fits(all), Some(full.clone()));
+            let short = fits(all - 1).unwrap();
+            assert_eq!((&short.roles, &short.agent), (&full.roles, &None));
+            let least = octets(&short, serializer).unwrap();
+            assert_eq!(fits(least), Some(short));
+            assert_eq!(fits(least - 1), None);
+        }
+    }
+}
