@@ -26,9 +26,11 @@ mod express;
 mod link;
 mod listen;
 mod outbound;
+mod peer;
 mod realm;
 mod router;
 mod stats;
+mod writer;
 
 pub use config::{Builder, Limits};
 pub use listen::{Address, ListenError};

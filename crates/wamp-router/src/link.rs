@@ -4,6 +4,7 @@
 //! out into the queues of the receiving links. Where one of these is full, it does not read on until there is
 //! room. Its writer is a task of its own.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,36 +14,45 @@ use wamp_core::Time;
 use wamp_core::router::{Accept, AcceptEvent, Closing, Join, SessionKey};
 use wamp_proto::message::Hello;
 use wamp_proto::{Limits as MessageLimits, Message, Serializer, uri};
-use wamp_transport::{Incoming, ReadError, ReadHalf, Transport, WriteHalf};
+use wamp_transport::{Incoming, ReadError, ReadHalf, Transport};
 
+use crate::Limits;
 use crate::arrived::{self, Arrived};
 use crate::outbound::Outbound;
+use crate::peer::Peer;
 use crate::realm::Realm;
 use crate::router::Shared;
+use crate::writer::Writer;
 
 /// How long a link is read on after ABORT, so that the ABORT arrives.
-const LINGER: Duration = Duration::from_secs(2);
-
-/// How often it is looked whether a link that is being written to still accepts anything, in each limit.
-const STALL_CHECKS: u32 = 8;
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves a connection, that stands since then, until its end.
-pub(crate) async fn serve<T: Transport>(router: Arc<Shared>, transport: T, peer: String, since: Instant) {
+pub(crate) fn serve<T: Transport>(
+    router: Arc<Shared>,
+    transport: T,
+    peer: Peer,
+    since: Instant,
+) -> impl Future<Output = ()> + Send {
     let (serializer, name) = (transport.serializer(), transport.name());
     let max_message = transport.max_send().min(router.limits.message);
     let outbound = Arc::new(Outbound::new(serializer, &router.limits, router.budget.clone()));
     let (read, write) = transport.split();
-    let writer = tokio::spawn(write_all(write, outbound.clone(), router.limits.stall, router.limits.give_up));
-    let (pings, pending) = (true, Vec::new());
+    let mut writer = Writer::new(write, outbound.clone());
+    let limits = router.clone();
+    let writer = tokio::spawn(async move { writer.run(&limits.limits).await });
+    let (pings, pending) = (true, Vec::with_capacity(1));
     let mut link = Link { router, read, outbound, serializer, max_message, name, pings, peer, pending };
-    link.serve(since).await;
-    link.outbound.close();
-    if !link.outbound.is_dead() {
-        // What the peer still sends must be read: a socket that is closed over it may drop our last words.
-        let _ = timeout(LINGER, link.read.discard()).await;
+    async move {
+        link.serve(since).await;
+        link.outbound.close();
+        if !link.outbound.is_dead() {
+            // What the peer still sends must be read: a socket that is closed over it may drop our last words.
+            let _ = Box::pin(timeout(LINGER, link.read.discard())).await;
+        }
+        // The writer ends by itself: its queue is closed, and it gives up a peer that accepts nothing.
+        let _ = writer.await;
     }
-    // The writer ends by itself: its queue is closed, and it gives up a peer that accepts nothing.
-    let _ = writer.await;
 }
 
 struct Link<R> {
@@ -56,8 +66,7 @@ struct Link<R> {
     name: &'static str,
     /// The peer survives a PING.
     pings: bool,
-    /// For the log.
-    peer: String,
+    peer: Peer,
     /// What has come and has not been handled yet.
     pending: Vec<Incoming>,
 }
@@ -65,9 +74,10 @@ struct Link<R> {
 impl<R: ReadHalf> Link<R> {
     async fn serve(&mut self, since: Instant) {
         let (mut first, mut since) = (true, since);
-        while let Some((realm, session)) = self.join(first, since).await {
+        // In a box, since it is large and a session lasts longer.
+        while let Some((realm, session)) = Box::pin(self.join(first, since)).await {
             let span =
-                tracing::info_span!("session", id = %session.id(), realm = %realm.name(), peer = self.peer);
+                tracing::info_span!("session", id = %session.id(), realm = %realm.name(), peer = %self.peer);
             let closing = self.session(&realm, session).instrument(span).await;
             if closing != Closing::Goodbye || self.router.is_closing() {
                 return;
@@ -81,8 +91,8 @@ impl<R: ReadHalf> Link<R> {
         self.read.set_max_receive(self.router.limits.message_before_welcome);
         let wait = self.router.limits.join;
         let mut accept = Accept::new(Time::ORIGIN, wait);
+        let mut closing = self.router.closing.subscribe();
         loop {
-            let mut closing = self.router.closing.subscribe();
             let item = tokio::select! {
                 item = timeout_at(start + wait, self.next()) => item,
                 _ = closing.wait_for(|closing| *closing) => {
@@ -156,10 +166,10 @@ impl<R: ReadHalf> Link<R> {
 
     async fn drive(&mut self, realm: &Realm, session: SessionKey) -> Closing {
         self.read.set_max_receive(self.router.limits.message);
-        let limits = self.router.limits;
+        let Limits { silence: quiet, pong, .. } = self.router.limits;
         let mut heard = Instant::now();
         let mut pinged = false;
-        let silence = tokio::time::sleep_until(heard + limits.silence);
+        let silence = tokio::time::sleep_until(heard + quiet);
         tokio::pin!(silence);
         loop {
             if let Some(closing) = self.outbound.take_fate() {
@@ -189,21 +199,21 @@ impl<R: ReadHalf> Link<R> {
                     },
                     () = self.outbound.changed() => continue,
                     () = &mut silence => {
-                        let allowed = if pinged { limits.silence + limits.pong } else { limits.silence };
+                        let allowed = if pinged { quiet + pong } else { quiet };
                         if heard.elapsed() < allowed {
                             silence.as_mut().reset(heard + allowed);
                         } else if self.outbound.is_busy() || !self.pings {
                             // A PING would wait behind what is being written; the writer watches over a peer
                             // that does not accept that.
                             (heard, pinged) = (Instant::now(), false);
-                            silence.as_mut().reset(heard + limits.silence);
+                            silence.as_mut().reset(heard + quiet);
                         } else if pinged {
                             tracing::info!("gave up a link that does not answer a PING");
                             self.outbound.kill();
                         } else {
                             pinged = true;
                             self.outbound.ping();
-                            silence.as_mut().reset(heard + limits.silence + limits.pong);
+                            silence.as_mut().reset(heard + quiet + pong);
                         }
                         continue;
                     }
@@ -216,7 +226,7 @@ impl<R: ReadHalf> Link<R> {
                 }
                 // What it has said meanwhile could not be heard.
                 (heard, pinged) = (Instant::now(), false);
-                silence.as_mut().reset(heard + limits.silence);
+                silence.as_mut().reset(heard + quiet);
             }
         }
     }
@@ -252,39 +262,5 @@ fn garbage(error: &ReadError) -> Option<String> {
     match error {
         ReadError::TooLarge { .. } | ReadError::Violation(_) => Some(error.to_string()),
         _ => None,
-    }
-}
-
-/// Writes what the queue has until it is closed. A peer that accepts nothing is stalled after a while, and
-/// given up after a longer one.
-async fn write_all<W: WriteHalf>(mut write: W, outbound: Arc<Outbound>, stall: Duration, give_up: Duration) {
-    let look = stall.min(give_up) / STALL_CHECKS;
-    while let Some(mut batch) = outbound.next().await {
-        let (mut accepted, mut since) = (write.accepted(), Instant::now());
-        loop {
-            tokio::select! {
-                result = timeout(look, write.write(&mut batch)) => match result {
-                    Ok(Ok(())) => break,
-                    Ok(Err(error)) => {
-                        tracing::debug!(%error, "nothing more can be written");
-                        return outbound.kill();
-                    }
-                    Err(_) if write.accepted() != accepted => {
-                        (accepted, since) = (write.accepted(), Instant::now());
-                    }
-                    Err(_) if since.elapsed() >= give_up => {
-                        tracing::info!("gave up a link that accepts nothing");
-                        return outbound.kill();
-                    }
-                    Err(_) if since.elapsed() >= stall => outbound.stall(),
-                    Err(_) => {}
-                },
-                () = outbound.killed() => return,
-            }
-        }
-        outbound.written(batch);
-    }
-    if !outbound.is_dead() {
-        let _ = timeout(LINGER, write.close()).await;
     }
 }

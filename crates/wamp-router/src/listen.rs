@@ -9,13 +9,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
+use wamp_transport::Transport;
 use wamp_transport_rawsocket as rawsocket;
 use wamp_transport_ws as ws;
 
 use crate::connections::{Admission, Place};
+use crate::link;
+use crate::peer::Peer;
 use crate::router::{Router, Shared};
 
 /// What RawSocket begins with, and HTTP never.
@@ -23,6 +27,9 @@ const RAWSOCKET: u8 = 0x7F;
 
 /// How long to wait when there is nothing left to accept a connection with.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
+
+/// So many octets are asked for at first: an HTTP request mostly.
+const FIRST_READ: usize = 1024;
 
 /// How long one too many may take to ask for what it is then refused.
 const REFUSAL: Duration = Duration::from_secs(2);
@@ -157,9 +164,7 @@ async fn accept_tcp(shared: Arc<Shared>, listener: TcpListener) {
                     }
                     Admission::Close => continue,
                 };
-                open(&shared, peer.to_string(), |shared, peer, since| {
-                    greet_tcp(shared, stream, peer, since, place)
-                });
+                open(&shared, Peer::Tcp(peer), place, greet_tcp(shared.clone(), stream));
             }
             Err(error) => not_accepted(&error).await,
         }
@@ -168,7 +173,7 @@ async fn accept_tcp(shared: Arc<Shared>, listener: TcpListener) {
 
 async fn accept_unix(shared: Arc<Shared>, listener: UnixListener, file: SocketFile) {
     let mut closing = shared.closing.subscribe();
-    let peer = file.0.display().to_string();
+    let path: Arc<Path> = file.0.as_path().into();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -184,9 +189,7 @@ async fn accept_unix(shared: Arc<Shared>, listener: UnixListener, file: SocketFi
                     }
                     Admission::Close => continue,
                 };
-                open(&shared, peer.clone(), |shared, peer, since| {
-                    greet_unix(shared, stream, peer, since, place)
-                });
+                open(&shared, Peer::Unix(path.clone()), place, greet_unix(shared.clone(), stream));
             }
             Err(error) => not_accepted(&error).await,
         }
@@ -233,62 +236,75 @@ async fn refuse_stream<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::
     Ok(())
 }
 
-/// Does the transport's handshake in a task of its own, for so long as it may take.
-fn open<F>(shared: &Arc<Shared>, peer: String, greet: impl FnOnce(Arc<Shared>, String, Instant) -> F)
-where
-    F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
-{
-    let counted = shared.count();
-    let wait = shared.limits.join;
+/// A connection after the handshake of its transport.
+enum Greeted<R, W> {
+    RawSocket(R),
+    WebSocket(W),
+}
+
+type Greeting<R, W> = Result<Greeted<R, W>, Box<dyn Error + Send + Sync>>;
+
+/// Serves a connection in a task of its own: first the transport's handshake, for so long as it may take.
+fn open<R: Transport, W: Transport>(
+    shared: &Arc<Shared>,
+    peer: Peer,
+    place: Place,
+    greet: impl Future<Output = Greeting<R, W>> + Send + 'static,
+) {
+    let (shared, counted) = (shared.clone(), shared.count());
     let since = Instant::now();
-    let greeting = greet(shared.clone(), peer.clone(), since);
+    // Each of them in a box, or the task would be as large as all of them.
+    let greeting = Box::pin(timeout_at(since + shared.limits.join, greet));
     tokio::spawn(async move {
-        match timeout_at(since + wait, greeting).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(peer, %error, "no handshake"),
-            Err(_) => tracing::debug!(peer, "no handshake in time"),
+        match greeting.await {
+            Ok(Ok(Greeted::RawSocket(transport))) => {
+                Box::pin(link::serve(shared, transport, peer, since)).await;
+            }
+            Ok(Ok(Greeted::WebSocket(transport))) => {
+                Box::pin(link::serve(shared, transport, peer, since)).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "no handshake"),
+            Err(_) => tracing::debug!(%peer, "no handshake in time"),
         }
-        drop(counted);
+        drop((place, counted));
     });
 }
 
 async fn greet_tcp(
     shared: Arc<Shared>,
-    stream: TcpStream,
-    peer: String,
-    since: Instant,
-    place: Place,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let mut first = [0];
-    if stream.peek(&mut first).await? == 0 {
-        return Err("closed before it said anything".into());
-    }
-    if first == [RAWSOCKET] {
-        let transport = rawsocket::accept_tcp(stream, &rawsocket_config(&shared)).await?;
-        shared.spawn(transport, peer, since, Some(place));
+    mut stream: TcpStream,
+) -> Greeting<rawsocket::Tcp, ws::WebSocket<TcpStream>> {
+    let first = first(&mut stream).await?;
+    if first[0] == RAWSOCKET {
+        let transport = rawsocket::accept_tcp_after(stream, &first, &rawsocket_config(&shared)).await?;
+        Ok(Greeted::RawSocket(transport))
     } else {
-        let transport = ws::accept_tcp(stream, &ws_config(&shared)).await?;
-        shared.spawn(transport, peer, since, Some(place));
+        let transport = ws::accept_tcp_after(stream, &first, &ws_config(&shared)).await?;
+        Ok(Greeted::WebSocket(transport))
     }
-    Ok(())
 }
 
 async fn greet_unix(
     shared: Arc<Shared>,
     mut stream: UnixStream,
-    peer: String,
-    since: Instant,
-    place: Place,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let first = stream.read_u8().await?;
-    if first == RAWSOCKET {
-        let transport = rawsocket::accept_after(stream, &[first], &rawsocket_config(&shared)).await?;
-        shared.spawn(transport, peer, since, Some(place));
+) -> Greeting<rawsocket::Unix, ws::WebSocket<UnixStream>> {
+    let first = first(&mut stream).await?;
+    if first[0] == RAWSOCKET {
+        let transport = rawsocket::accept_unix_after(stream, &first, &rawsocket_config(&shared)).await?;
+        Ok(Greeted::RawSocket(transport))
     } else {
-        let transport = ws::accept_after(stream, &[first], &ws_config(&shared)).await?;
-        shared.spawn(transport, peer, since, Some(place));
+        let transport = ws::accept_after(stream, &first, &ws_config(&shared)).await?;
+        Ok(Greeted::WebSocket(transport))
     }
-    Ok(())
+}
+
+/// What comes first: one octet or more.
+async fn first<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<BytesMut> {
+    let mut first = BytesMut::with_capacity(FIRST_READ);
+    match stream.read_buf(&mut first).await? {
+        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before it said anything")),
+        _ => Ok(first),
+    }
 }
 
 fn rawsocket_config(shared: &Shared) -> rawsocket::Config {

@@ -13,8 +13,9 @@ use wamp_transport::Transport;
 
 use crate::budget::Budget;
 use crate::config::{Builder, Limits};
-use crate::connections::{Connections, Place};
+use crate::connections::Connections;
 use crate::link;
+use crate::peer::Peer;
 use crate::realm::Realm;
 use crate::stats::RouterStats;
 
@@ -70,22 +71,6 @@ impl Shared {
         for realm in self.realms.values() {
             realm.with(|machine, now| machine.shut_down(now));
         }
-    }
-
-    /// Serves a connection that stands since then, in a task of its own.
-    pub(crate) fn spawn<T: Transport>(
-        self: &Arc<Self>,
-        transport: T,
-        peer: String,
-        since: Instant,
-        place: Option<Place>,
-    ) {
-        let counted = self.count();
-        let shared = self.clone();
-        tokio::spawn(async move {
-            link::serve(shared, transport, peer, since).await;
-            drop((place, counted));
-        });
     }
 
     /// Counts a link until the guard is dropped.
@@ -148,7 +133,12 @@ impl Router {
     /// Serves a connection that already stands, over any transport: the other end of an in-memory pair, or a
     /// transport of your own.
     pub fn attach<T: Transport>(&self, transport: T) {
-        self.shared().spawn(transport, "attached".to_owned(), Instant::now(), None);
+        let counted = self.shared().count();
+        let link = link::serve(self.shared().clone(), transport, Peer::Attached, Instant::now());
+        tokio::spawn(async move {
+            link.await;
+            drop(counted);
+        });
     }
 
     /// What has been counted in all realms, and how much there is now.

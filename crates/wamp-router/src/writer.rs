@@ -1,0 +1,81 @@
+//! The writer of a link: takes what its queue has and hands it to the connection.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::time::{Instant, timeout};
+use wamp_transport::{Batch, WriteError, WriteHalf};
+
+use crate::Limits;
+use crate::link::LINGER;
+use crate::outbound::Outbound;
+
+/// How often it is looked whether a link that is being written to still accepts anything, in each limit.
+const STALL_CHECKS: u32 = 8;
+
+/// The writer of a link.
+pub(crate) struct Writer<W> {
+    write: W,
+    outbound: Arc<Outbound>,
+}
+
+impl<W: WriteHalf> Writer<W> {
+    pub(crate) fn new(write: W, outbound: Arc<Outbound>) -> Self {
+        Self { write, outbound }
+    }
+
+    /// Writes what the queue has until it is closed, and then closes the connection. What takes long is in a box
+    /// of its own, for most links are idle.
+    pub(crate) async fn run(&mut self, limits: &Limits) {
+        while let Some(mut batch) = self.outbound.next().await {
+            let written = match at_once(self.write.write(&mut batch)).await {
+                Poll::Ready(written) => written.map_err(Some),
+                Poll::Pending => Box::pin(self.write_on(&mut batch, limits)).await,
+            };
+            if let Err(why) = written {
+                if let Some(error) = why {
+                    tracing::debug!(%error, "nothing more can be written");
+                }
+                return self.outbound.kill();
+            }
+            self.outbound.written(batch);
+        }
+        if !self.outbound.is_dead() {
+            let _ = Box::pin(timeout(LINGER, self.write.close())).await;
+        }
+    }
+
+    /// Goes on with a batch that the connection did not accept at once. A peer that accepts nothing is stalled
+    /// after a while, and given up after a longer one. Fails with what is wrong with the connection; with nothing
+    /// if it is given up.
+    async fn write_on(&mut self, batch: &mut Batch, limits: &Limits) -> Result<(), Option<WriteError>> {
+        let Self { write, outbound } = self;
+        let look = limits.stall.min(limits.give_up) / STALL_CHECKS;
+        let (mut accepted, mut since) = (write.accepted(), Instant::now());
+        loop {
+            tokio::select! {
+                result = timeout(look, write.write(batch)) => match result {
+                    Ok(written) => return written.map_err(Some),
+                    Err(_) if write.accepted() != accepted => {
+                        (accepted, since) = (write.accepted(), Instant::now());
+                    }
+                    Err(_) if since.elapsed() >= limits.give_up => {
+                        tracing::info!("gave up a link that accepts nothing");
+                        return Err(None);
+                    }
+                    Err(_) if since.elapsed() >= limits.stall => outbound.stall(),
+                    Err(_) => {}
+                },
+                () = outbound.killed() => return Err(None),
+            }
+        }
+    }
+}
+
+/// What comes out of a future that is polled once.
+async fn at_once<F: Future>(future: F) -> Poll<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
