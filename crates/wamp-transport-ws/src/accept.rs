@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tungstenite::error::{Error, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
-use tungstenite::handshake::server::{Request, create_response, write_response};
+use tungstenite::handshake::server::{Request, create_response};
 use tungstenite::http::{HeaderMap, HeaderValue, StatusCode, header};
 use wamp_proto::Serializer;
 
@@ -135,9 +135,20 @@ fn answer(head: &[u8], config: &Config) -> Result<(Vec<u8>, Serializer), (Status
     };
     let picked = HeaderValue::from_static(serializer.subprotocol());
     response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, picked);
-    let mut octets = Vec::new();
-    write_response(&mut octets, &response).map_err(bad)?;
-    Ok((octets, serializer))
+    Ok((switching(response.headers()), serializer))
+}
+
+/// The response that accepts, with these headers.
+fn switching(headers: &HeaderMap) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(256);
+    octets.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+    for (name, value) in headers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            octets.extend_from_slice(part);
+        }
+    }
+    octets.extend_from_slice(b"\r\n");
+    octets
 }
 
 /// The first subprotocol that the client offers and we speak.
