@@ -27,6 +27,9 @@ use crate::writer::Writer;
 /// How long a link is read on after ABORT, so that the ABORT arrives.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
+/// After so many octets other links have their turn, however much more there is to read.
+const TURN: usize = 512 << 10;
+
 /// Serves a connection, that stands since then, until its end.
 pub(crate) fn serve<T: Transport>(
     router: Arc<Shared>,
@@ -168,7 +171,7 @@ impl<R: ReadHalf> Link<R> {
         self.read.set_max_receive(self.router.limits.message);
         let Limits { silence: quiet, pong, .. } = self.router.limits;
         let mut heard = Instant::now();
-        let mut pinged = false;
+        let (mut pinged, mut served) = (false, 0);
         let silence = tokio::time::sleep_until(heard + quiet);
         tokio::pin!(silence);
         loop {
@@ -219,6 +222,7 @@ impl<R: ReadHalf> Link<R> {
                     }
                 }
             }
+            served += self.pending.iter().map(octets).sum::<usize>();
             if self.handle_pending(realm, session) {
                 // Its release wakes it up, and so does its end.
                 while realm.is_held(session) && !self.outbound.is_over() {
@@ -227,6 +231,10 @@ impl<R: ReadHalf> Link<R> {
                 // What it has said meanwhile could not be heard.
                 (heard, pinged) = (Instant::now(), false);
                 silence.as_mut().reset(heard + quiet);
+            }
+            if served >= TURN {
+                served = 0;
+                tokio::task::yield_now().await;
             }
         }
     }
@@ -254,6 +262,15 @@ impl<R: ReadHalf> Link<R> {
         limits.message = self.router.limits.message;
         limits.depth = self.router.limits.depth;
         limits
+    }
+}
+
+/// How much of the link an item has taken.
+fn octets(item: &Incoming) -> usize {
+    match item {
+        Incoming::Message(octets) | Incoming::Ping(octets) | Incoming::Pong(octets) => octets.len(),
+        Incoming::Run(run) => run.octets().len(),
+        _ => 0,
     }
 }
 

@@ -19,4 +19,5 @@ mod sizes;
 mod slow;
 mod stalled;
 mod support;
+mod turns;
 mod wire;
