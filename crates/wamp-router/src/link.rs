@@ -281,3 +281,28 @@ fn garbage(error: &ReadError) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::mem::size_of_val;
+
+    use wamp_transport::memory;
+
+    use super::*;
+    use crate::Router;
+
+    /// What a session costs while nothing happens is mostly this.
+    #[tokio::test]
+    async fn the_two_tasks_of_a_link_are_small() {
+        let router = Router::default();
+        let shared = router.shared();
+        let transport = memory::pair(Serializer::Json).0;
+        let outbound = Arc::new(Outbound::new(Serializer::Json, &shared.limits, shared.budget.clone()));
+        let (_, write) = memory::pair(Serializer::Json).0.split();
+        let mut writer = Writer::new(write, outbound);
+        let itself = size_of_val(&writer);
+        let writer = itself + size_of_val(&writer.run(&shared.limits));
+        let link = size_of_val(&serve(shared.clone(), transport, Peer::Attached, Instant::now()));
+        assert!(link <= 800 && writer <= 560, "{link} and {writer} octets");
+    }
+}

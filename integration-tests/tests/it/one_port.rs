@@ -30,6 +30,26 @@ async fn one_listener_serves_rawsocket_and_websocket_on_any_path() {
 
 // behaviour 52
 #[tokio::test]
+async fn who_does_not_wait_for_the_answer_to_the_handshake_joins_too() {
+    let house = House::new().await;
+    let rawsocket = [&HANDSHAKE[..], &frame(HELLO)].concat();
+    let websocket = [UPGRADE.as_bytes(), &ws_frame(0x81, HELLO.as_bytes())].concat();
+    let mut wire = Wire::connect(&house).await;
+    wire.write(&rawsocket).await;
+    assert_eq!(wire.read(4).await, HANDSHAKE);
+    assert!(wire.text().await.starts_with("[2,"));
+    let mut wire = Wire { stream: within(UnixStream::connect(&house.unix)).await.unwrap() };
+    wire.write(&rawsocket).await;
+    assert_eq!(wire.read(4).await, HANDSHAKE);
+    assert!(wire.text().await.starts_with("[2,"));
+    let mut wire = Wire::connect(&house).await;
+    wire.write(&websocket).await;
+    assert!(wire.response().await.starts_with("HTTP/1.1 101 "));
+    assert!(wire.ws_frame().await.1.starts_with(b"[2,"));
+}
+
+// behaviour 52
+#[tokio::test]
 async fn what_speaks_neither_is_refused_without_harm() {
     let house = House::new().await;
     let mut bystander = Bystander::new(&house.router).await;
