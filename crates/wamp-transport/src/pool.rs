@@ -1,34 +1,52 @@
-//! Empty batches that no queue needs at the moment, for their memory: a few for each thread.
+//! Empty batches that no queue needs at the moment, for their memory: a few for each thread, and a few more for
+//! those between whom batches go one way only, as from the threads that fill queues to those that empty them.
 //!
 //! An idle queue holds nothing; a busy one should not have to ask the allocator each time it wakes up.
 
 use std::cell::RefCell;
+use std::sync::Mutex;
 
 use crate::batch::Batch;
 
 /// So many batches are kept for a thread, each with the memory that an empty batch may have.
 const KEPT: usize = 2;
 
+/// So many more are kept for all threads together.
+const SHARED: usize = 4;
+
+/// Only batches with more memory than this are worth a lock.
+const LARGE: usize = 16 * 1024;
+
 thread_local! {
     static BATCHES: RefCell<Vec<Batch>> = const { RefCell::new(Vec::new()) };
 }
 
+static LARGE_BATCHES: Mutex<Vec<Batch>> = Mutex::new(Vec::new());
+
 /// An empty batch that has memory, if there is one.
 pub(crate) fn take() -> Option<Batch> {
-    BATCHES.try_with(|batches| batches.borrow_mut().pop()).ok().flatten()
+    let own = BATCHES.try_with(|batches| batches.borrow_mut().pop()).ok().flatten();
+    // Nobody waits for memory that he can have elsewhere.
+    own.or_else(|| LARGE_BATCHES.try_lock().ok()?.pop())
 }
 
 /// Keeps an empty batch, unless there are enough that have no less memory.
-pub(crate) fn give(batch: Batch) {
+pub(crate) fn give(mut batch: Batch) {
     // A thread that ends keeps nothing.
     let _ = BATCHES.try_with(|batches| {
         let mut batches = batches.borrow_mut();
         if batches.len() < KEPT && batch.capacity() > 0 {
-            batches.push(batch);
+            batches.push(std::mem::take(&mut batch));
         } else if let Some(small) = batches.iter_mut().find(|kept| kept.capacity() < batch.capacity()) {
-            *small = batch;
+            std::mem::swap(small, &mut batch);
         }
     });
+    if batch.capacity() > LARGE
+        && let Ok(mut batches) = LARGE_BATCHES.try_lock()
+        && batches.len() < SHARED
+    {
+        batches.push(batch);
+    }
 }
 
 #[cfg(test)]
@@ -49,5 +67,14 @@ mod tests {
         }
         let kept = [take(), take(), take()].map(|batch| batch.map_or(0, |batch| batch.capacity()));
         assert!(kept[..2].iter().all(|capacity| *capacity >= 2000) && kept[2] == 0, "{kept:?}");
+    }
+
+    #[test]
+    fn what_one_thread_has_too_much_of_another_can_have() {
+        let given = std::thread::spawn(|| (0..2 * (KEPT + SHARED)).for_each(|_| give(batch(20_000))));
+        given.join().unwrap();
+        // Tests that run beside this one take some, and give some.
+        let found = std::thread::spawn(|| (0..20).filter_map(|_| take()).count()).join().unwrap();
+        assert!((1..=SHARED).contains(&found), "{found}");
     }
 }
