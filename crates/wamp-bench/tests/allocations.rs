@@ -1,12 +1,14 @@
-//! A plain progressive result crosses the router without an allocation: read, judged by the realm, and written
-//! behind a new head, in another serializer too.
+//! A plain progressive result takes its whole way without an allocation: written and sent by its callee, read,
+//! judged by the realm and written behind a new head, in another serializer too, and read by its caller.
 
 use bytes::Bytes;
 use wamp_core::Time;
 use wamp_core::router::{Config, Join, Realm, Relayed, SessionKey};
-use wamp_proto::relay::PlainYield;
-use wamp_proto::{Limits, Message, Serializer};
-use wamp_transport::Batch;
+use wamp_core::session::{self, PlainVerdict, Session};
+use wamp_proto::message::CallOptions;
+use wamp_proto::relay::{PlainProgress, PlainReply, PlainYield};
+use wamp_proto::{Limits, Message, Payload, PayloadBuffer, RequestId, Serializer};
+use wamp_transport::{Batch, Queue};
 
 const HELLO: &str = r#"[1,"realm1",{"roles":{
     "caller":{"features":{"progressive_call_results":true}},
@@ -86,5 +88,69 @@ fn so_is_one_for_a_caller_with_another_serializer() {
         pass(&mut batch);
         let counted = allocation_counter::measure(|| pass(&mut batch));
         assert_eq!(counted.count_total, 0, "{from} to {to}: {counted:?}");
+    }
+}
+
+/// A session that has been welcomed.
+fn session(serializer: Serializer) -> Session {
+    let mut session = Session::new(Time::ORIGIN, session::Config::new("realm1"), 1);
+    let welcome = r#"[2,1,{"roles":{"dealer":{"features":{"progressive_call_results":true}},"broker":{}}}]"#;
+    session.handle_message(Time::ORIGIN, message(welcome, serializer));
+    session
+}
+
+fn said(session: &mut Session) {
+    while session.poll_transmit().is_some() || session.poll_event().is_some() {}
+}
+
+#[test]
+fn a_callee_writes_and_sends_one_without_an_allocation() {
+    for &serializer in Serializer::ALL {
+        let mut callee = session(serializer);
+        callee.register(Time::ORIGIN, Default::default(), "bench".into()).unwrap();
+        callee.handle_message(Time::ORIGIN, message("[65,1,7]", serializer));
+        callee.handle_message(Time::ORIGIN, message(r#"[68,1,7,{"receive_progress":true}]"#, serializer));
+        said(&mut callee);
+        let (request, mut buffer) = (RequestId::new(1).unwrap(), PayloadBuffer::default());
+        let (mut queue, mut chunk) = (Queue::new(serializer), 0);
+        let mut pass = |queue: &mut Queue| {
+            for _ in 0..RESULTS {
+                buffer.write(serializer, "0123456789abcdef").unwrap();
+                let head = PlainProgress::written(request, &buffer);
+                callee.progress(Time::ORIGIN, &head).unwrap();
+                queue.push_plain(&head.head(serializer), buffer.octets());
+            }
+            let batch = queue.pop().unwrap();
+            chunk += batch.len();
+            queue.recycle(batch);
+        };
+        pass(&mut queue);
+        let counted = allocation_counter::measure(|| pass(&mut queue));
+        assert_eq!((counted.count_total, chunk), (0, 2 * RESULTS), "{serializer}: {counted:?}");
+    }
+}
+
+#[test]
+fn a_caller_reads_one_without_an_allocation() {
+    for &serializer in Serializer::ALL {
+        let mut caller = session(serializer);
+        let mut options = CallOptions::default();
+        options.receive_progress = Some(true);
+        caller.call(Time::ORIGIN, options, "bench".into(), Payload::empty()).unwrap();
+        said(&mut caller);
+        let frame = message(r#"[50,1,{"progress":true},["0123456789abcdef"]]"#, serializer);
+        let frame = frame.encode(serializer).unwrap();
+        let mut pass = || {
+            for _ in 0..RESULTS {
+                let plain = PlainReply::read(serializer, &frame, &Limits::default()).expect("plain");
+                let verdict = caller.handle_plain(Time::ORIGIN, &plain);
+                assert_eq!(verdict, PlainVerdict::Deliver { cost: 0 });
+                let text = plain.payload(serializer, frame.slice(plain.tail()));
+                assert_eq!(text.decode::<&str>(), Ok("0123456789abcdef"));
+            }
+        };
+        pass();
+        let counted = allocation_counter::measure(&mut pass);
+        assert_eq!(counted.count_total, 0, "{serializer}: {counted:?}");
     }
 }
