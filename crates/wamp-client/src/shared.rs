@@ -89,10 +89,9 @@ impl Shared {
 
     /// The session is over and nothing more will be written.
     pub(crate) fn publish_end(self: &Arc<Self>) {
-        let closed = self.with(|state, now| {
-            state.session.handle_closed(now);
-            state.closed.as_ref().map(|(closed, _)| closed.clone())
-        });
+        // What follows from it, as the end being known, has happened only when this returns.
+        self.with(|state, now| state.session.handle_closed(now));
+        let closed = self.lock().closed.as_ref().map(|(closed, _)| closed.clone());
         self.closed.send_replace(closed);
     }
 

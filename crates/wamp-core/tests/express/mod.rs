@@ -2,6 +2,10 @@
 
 pub mod session;
 
+/// The models compare the two ways of a session each time in so many.
+#[allow(dead_code, reason = "the other tests compare always")]
+pub const COMPARED: u32 = 16;
+
 use wamp_core::Time;
 use wamp_core::router::{Realm, Relayed, SessionKey};
 use wamp_proto::relay::PlainYield;

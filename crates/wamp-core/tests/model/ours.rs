@@ -8,6 +8,7 @@ use crate::account::{Stream, cost};
 use crate::client::{Client, End, Got, Made};
 use crate::coverage::{Coverage, Phase, Seen};
 use crate::endpoint::Endpoint;
+use crate::express::{COMPARED, session as express};
 use crate::ledger::Broken;
 use crate::said::{self, Mode, Names, call_options, id, name, payload, said};
 use crate::setup::register_options;
@@ -89,8 +90,10 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
                 return Ok(false);
             }
             let reply = answer.reply(serializer, tag);
-            if let Reply::Progress(payload) = &reply {
-                crate::express::session::progress(session, now, serializer, id(got.invocation), payload)?;
+            if let Reply::Progress(payload) = &reply
+                && express::now_and_then(COMPARED)
+            {
+                express::progress(session, now, serializer, id(got.invocation), payload)?;
             }
             let found = session.reply(now, id(got.invocation), reply).is_ok();
             same(step, found, endpoint.answer(now, got.invocation, answer, tag, cover))
@@ -131,7 +134,9 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
             };
             let heard = said(&message, &Names::new());
             let octets = message.octets(serializer).map_err(|error| error.to_string())?;
-            crate::express::session::receive(session, now, serializer, &message)?;
+            if express::now_and_then(COMPARED) {
+                express::receive(session, now, serializer, &message)?;
+            }
             session.handle_message(now, message);
             endpoint.hear(now, &heard, cost(octets), cover);
             Ok(true)
