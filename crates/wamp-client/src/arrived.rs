@@ -1,8 +1,8 @@
 //! What one read brought, read outside of the session's lock and handled under it, a part at a time.
 //!
 //! Most of what comes in numbers are plain results. These are read and handled without a message being made of
-//! them, and the small ones of one call that come together are copied into one buffer of their own: what waits
-//! keeps no read buffer alive, and costs no allocation each.
+//! them, and the small ones of one call that come together are copied into one buffer of their own: what is
+//! small and waits keeps no read buffer alive, and costs no allocation of its own.
 
 use std::ops::Range;
 
@@ -39,14 +39,14 @@ pub(crate) fn pieces(item: &Incoming) -> impl Iterator<Item = Piece<'_>> {
 
 /// A piece that has been read.
 enum Input<'a> {
-    Plain { plain: PlainReply, frame: &'a Bytes, start: usize, copy: Option<Copy> },
+    Plain { plain: PlainReply, frame: &'a Bytes, start: usize, copy: Option<Place> },
     Other(Box<Message>, usize),
     Garbage(String),
     Ping(&'a Bytes),
 }
 
 /// Where a payload was copied to: which buffer, and where in it.
-struct Copy {
+struct Place {
     buffer: usize,
     range: Range<usize>,
 }
@@ -68,14 +68,14 @@ struct Copies {
 
 impl Copies {
     /// Copies a small payload.
-    fn add(&mut self, call: RequestId, payload: &[u8]) -> Copy {
+    fn add(&mut self, call: RequestId, payload: &[u8]) -> Place {
         if self.of != Some(call) || self.filling.len() + payload.len() > DETACHED_BELOW {
             self.close();
             self.of = Some(call);
         }
         let start = self.filling.len();
         self.filling.extend_from_slice(payload);
-        Copy { buffer: self.full.len(), range: start..self.filling.len() }
+        Place { buffer: self.full.len(), range: start..self.filling.len() }
     }
 
     fn close(&mut self) {
@@ -86,7 +86,7 @@ impl Copies {
     }
 
     /// A payload that has been copied.
-    fn take(&mut self, copy: Copy) -> Bytes {
+    fn take(&mut self, copy: Place) -> Bytes {
         if copy.range.is_empty() {
             return Bytes::new();
         }

@@ -25,7 +25,7 @@ pub(crate) fn to_keep(payload: Payload) -> Payload {
     if payload.len() < DETACHED_BELOW { payload.detached() } else { payload }
 }
 
-/// A payload that waits no longer than until its consumer has woken up, or for a while.
+/// A payload for a consumer that waits for it right now and takes it at once; else it will be kept for a while.
 pub(crate) fn for_now(payload: Payload, waits: bool) -> Payload {
     if waits { payload } else { to_keep(payload) }
 }

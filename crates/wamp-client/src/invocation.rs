@@ -9,6 +9,7 @@ use wamp_core::{ReplyError, Time};
 use wamp_proto::message::{self, Discloser};
 use wamp_proto::relay::PlainProgress;
 use wamp_proto::{EncodeError, Payload, PayloadBuffer, PayloadError, RequestId, Serializer, SessionId, Uri};
+use wamp_transport::COPIED_BELOW;
 
 use crate::chunks::{Chunks, Upload};
 use crate::ending::{CancelReason, Ending};
@@ -17,9 +18,6 @@ use crate::scratch;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::waiters::State;
-
-/// A progressive result shorter than this is copied into the queue; a longer one stays where it is.
-const COPIED_BELOW: usize = 4 * 1024;
 
 /// A call to be answered.
 pub struct Invocation {

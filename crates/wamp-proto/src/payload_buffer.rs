@@ -48,7 +48,8 @@ impl PayloadBuffer {
         value: &T,
     ) -> Result<(), EncodeError> {
         let mut draft = Draft::new(serializer);
-        draft.out = std::mem::take(&mut self.out);
+        // Until it is written there is nothing, even if the value panics.
+        draft.out = std::mem::take(self).out;
         draft.out.clear();
         let tuple = is_tuple::<T>();
         let written: Result<(), EncodeError> = with_format!(serializer, F => {

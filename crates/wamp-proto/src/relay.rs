@@ -1,4 +1,4 @@
-//! The way of a result through a router, as octets: a plain YIELD in, a plain RESULT out.
+//! The way of a result as octets: through a router, a plain YIELD in and a plain RESULT out, and at its two ends.
 //!
 //! Plain is a YIELD that says nothing but whether it is progressive. Of its frame [`PlainYield`] reads the
 //! head, and checks the payload for being well-formed in one pass; [`PlainResult`] is the head that goes before

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use wamp_proto::relay::ResultHead;
 use wamp_proto::{EncodeError, Message, Serializer};
 
-/// A payload shorter than this is copied behind its head; another stays where it is.
-pub(crate) const COPIED_BELOW: usize = 4 * 1024;
+/// A payload shorter than this, in octets, is copied behind its head; another stays where it is.
+pub const COPIED_BELOW: usize = 4 * 1024;
 
 /// An arena with more room than this is given back when the batch is cleared.
 const KEPT_CAPACITY: usize = 128 * 1024;

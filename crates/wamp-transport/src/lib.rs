@@ -18,7 +18,7 @@ use std::future::Future;
 use bytes::Bytes;
 use wamp_proto::Serializer;
 
-pub use batch::{Batch, Control, Outgoing, PushError};
+pub use batch::{Batch, COPIED_BELOW, Control, Outgoing, PushError};
 pub use error::{ReadError, WriteError};
 pub use queue::Queue;
 pub use run::Run;

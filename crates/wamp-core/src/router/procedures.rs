@@ -31,8 +31,6 @@ pub(super) struct Registration {
     invoke: InvocationPolicy,
 }
 
-const _: () = assert!(size_of::<Option<Registration>>() == 64, "one line, in a slab too");
-
 /// Names a registration, as long as somebody has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RegistrationKey(usize);
@@ -219,5 +217,15 @@ impl Procedures {
 
     pub(super) fn len(&self) -> usize {
         self.registrations.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_fills_one_line_in_a_slab_too() {
+        assert_eq!(size_of::<Option<Registration>>(), 64);
     }
 }

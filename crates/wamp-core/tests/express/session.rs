@@ -17,7 +17,7 @@ thread_local! {
 pub fn now_and_then(each: u32) -> bool {
     let asked = ASKED.get().wrapping_add(1);
     ASKED.set(asked);
-    asked % each == 0
+    asked.is_multiple_of(each)
 }
 
 /// Lets a message come both ways. Whether it took the express lane, which has come to the same; or how they differ.
