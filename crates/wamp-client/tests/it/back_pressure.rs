@@ -14,45 +14,26 @@ const MANY: usize = 40;
 
 #[tokio::test(start_paused = true)]
 async fn a_sender_waits_while_the_router_does_not_read_and_goes_on_when_it_does() {
-    let (session, mut peer) = joined_over(1).await;
-    let sent = Arc::new(AtomicUsize::new(0));
-    let count = sent.clone();
-    peer.register(session.register("a", move |call: Invocation| {
-        let count = count.clone();
-        async move {
-            let progress = call.progress().unwrap();
-            for i in 0..MANY {
-                progress.send((i, "x".repeat(CHUNK))).await?;
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        }
-    }))
-    .await;
-    peer.send(json!([68, 1, 7, {"receive_progress": true}])).await;
-    idle().await;
-    let held = sent.load(Ordering::Relaxed);
-    assert!((16..20).contains(&held), "1 MiB in the queue, and what the connection holds: {held}");
-    for i in 0..MANY {
-        let message = peer.next().await;
-        assert_eq!((&message[2], &message[3][0]), (&json!({"progress": true}), &json!(i)));
-    }
-    peer.expect(json!([70, 1, {}])).await;
+    a_sender_waits(CHUNK).await;
 }
 
 /// Small results take another way into the queue than large ones.
 #[tokio::test(start_paused = true)]
 async fn a_sender_of_small_results_waits_too() {
-    const LENGTH: usize = 1 << 10;
+    a_sender_waits(1 << 10).await;
+}
+
+/// A procedure sends results of this length to a router that does not read, and then does.
+async fn a_sender_waits(length: usize) {
     let (session, mut peer) = joined_over(1).await;
-    let sent = Arc::new(AtomicUsize::new(0));
+    let (sent, many) = (Arc::new(AtomicUsize::new(0)), MANY * CHUNK / length);
     let count = sent.clone();
     peer.register(session.register("a", move |call: Invocation| {
         let count = count.clone();
         async move {
             let progress = call.progress().unwrap();
-            for i in 0..MANY * CHUNK / LENGTH {
-                progress.send((i, "x".repeat(LENGTH))).await?;
+            for i in 0..many {
+                progress.send((i, "x".repeat(length))).await?;
                 count.fetch_add(1, Ordering::Relaxed);
             }
             Ok(())
@@ -61,10 +42,11 @@ async fn a_sender_of_small_results_waits_too() {
     .await;
     peer.send(json!([68, 1, 7, {"receive_progress": true}])).await;
     idle().await;
-    let held = sent.load(Ordering::Relaxed) * LENGTH / CHUNK;
+    let held = sent.load(Ordering::Relaxed) * length / CHUNK;
     assert!((15..20).contains(&held), "1 MiB in the queue, and what the connection holds: {held}");
-    for i in 0..MANY * CHUNK / LENGTH {
-        assert_eq!(peer.next().await[3][0], json!(i));
+    for i in 0..many {
+        let message = peer.next().await;
+        assert_eq!((&message[2], &message[3][0]), (&json!({"progress": true}), &json!(i)));
     }
     peer.expect(json!([70, 1, {}])).await;
 }
