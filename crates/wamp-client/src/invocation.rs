@@ -211,7 +211,8 @@ impl ProgressSender {
         self.turn().await?;
         match self.shared.express(|state, now| state.progress_written(now, &head, buffer)) {
             Some(sent) => sent.map_err(|_| SendError::Over),
-            None => self.send_payload(buffer.take()).await,
+            // What waits holds no more memory than it needs.
+            None => self.send_payload(buffer.take().detached()).await,
         }
     }
 
