@@ -1,7 +1,6 @@
 //! The arguments of a message, as the octets they stand in it.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -13,7 +12,7 @@ use crate::serializer::{Format, Reader, Serializer, Token, with_format};
 use crate::value::args::ArgsDe;
 use crate::value::kwargs::KwargsDe;
 use crate::value::read::{Nothing, Received};
-use crate::value::sent::{Draft, Sent};
+use crate::value::sent::Draft;
 use crate::value::{READ_DEPTH, is_tuple};
 
 /// Positional and keyword arguments, opaque: the octets of some [`Serializer`], a slice of the frame they
@@ -70,9 +69,7 @@ impl Payload {
     /// The arguments that a value stands for, by the table above.
     pub fn new<T: Serialize + ?Sized>(serializer: Serializer, value: &T) -> Result<Self, EncodeError> {
         let mut draft = Draft::new(serializer);
-        with_format!(serializer, F => {
-            value.serialize(Sent::<F> { draft: &mut draft, tuple: is_tuple::<T>(), format: PhantomData })?
-        });
+        draft.write(value)?;
         Ok(Self::from_draft(draft))
     }
 

@@ -1,14 +1,11 @@
 //! Arguments that are written again and again, each time into the same memory.
 
-use std::marker::PhantomData;
-
 use serde::Serialize;
 
 use crate::error::EncodeError;
 use crate::payload::Payload;
-use crate::serializer::{Serializer, with_format};
-use crate::value::is_tuple;
-use crate::value::sent::{Draft, Sent};
+use crate::serializer::Serializer;
+use crate::value::sent::Draft;
 
 /// Arguments that are written again and again, each time into the same memory; by the table at [`Payload`].
 ///
@@ -51,10 +48,7 @@ impl PayloadBuffer {
         // Until it is written there is nothing, even if the value panics.
         draft.out = std::mem::take(self).out;
         draft.out.clear();
-        let tuple = is_tuple::<T>();
-        let written: Result<(), EncodeError> = with_format!(serializer, F => {
-            value.serialize(Sent::<F> { draft: &mut draft, tuple, format: PhantomData })
-        });
+        let written = draft.write(value);
         if written.is_err() {
             draft.out.clear();
             (draft.elements, draft.kwargs_at) = (0, 0);

@@ -10,9 +10,9 @@ use serde::ser::{Serialize, SerializeTupleStruct, Serializer};
 
 use super::raw::{Binary, Capture, RawPayload};
 use super::ser::{Compound, Ser};
-use super::{ARGS_KWARGS, KWARGS, PAYLOAD};
+use super::{ARGS_KWARGS, KWARGS, PAYLOAD, is_tuple};
 use crate::error::{EncodeError, Fault};
-use crate::serializer::{Format, Mark, Reader, Token};
+use crate::serializer::{Format, Mark, Reader, Token, with_format};
 
 /// A payload being written.
 pub(crate) struct Draft {
@@ -25,6 +25,14 @@ pub(crate) struct Draft {
 impl Draft {
     pub(crate) fn new(serializer: crate::Serializer) -> Self {
         Draft { serializer, out: Vec::new(), elements: 0, kwargs_at: 0 }
+    }
+
+    /// Writes the arguments that a value stands for into `out`, which is empty.
+    pub(crate) fn write<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        let tuple = is_tuple::<T>();
+        with_format!(self.serializer, F => {
+            value.serialize(Sent::<F> { draft: self, tuple, format: PhantomData })
+        })
     }
 
     /// `out` holds a list of arguments; behind it a dict of keywords is next.
