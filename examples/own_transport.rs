@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use wamp_client::{Client, Failure, Invocation, Serializer};
 use wamp_router::Router;
 use wamp_transport::memory::{self, Memory};
-use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, WriteError, WriteHalf};
+use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, Unfinished, WriteError, WriteHalf};
 
 struct Counting {
     inner: Memory,
@@ -55,6 +55,14 @@ impl ReadHalf for CountingRead {
         self.inner.read(into).await?;
         self.messages.fetch_add(into.len() - before, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn received(&self) -> u64 {
+        self.inner.received()
+    }
+
+    fn unfinished(&self) -> Option<Unfinished> {
+        self.inner.unfinished()
     }
 }
 

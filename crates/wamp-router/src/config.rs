@@ -37,10 +37,14 @@ pub struct Limits {
     pub depth: usize,
     /// From the connection to WELCOME; 10 s by default.
     pub join: Duration,
-    /// Silence before a PING; 30 s by default.
+    /// Silence before a PING; 30 s by default. Every byte that comes is a sign of life, also in the middle of a
+    /// message.
     pub silence: Duration,
     /// Silence after that PING before the link is given up; 10 s by default.
     pub pong: Duration,
+    /// Bytes in a second that a message which has begun to arrive must go on at, on average over each
+    /// [`silence`](Self::silence), before the link is given up; 1 KiB by default.
+    pub message_rate: usize,
     /// A link whose outbound queue passes so many octets is full: it holds those that feed it, gets no new
     /// calls, and its events are dropped. 1 MiB by default, less if [`queued`](Self::queued) is shared by many.
     pub high_water: usize,
@@ -77,6 +81,7 @@ impl Default for Limits {
             join: Duration::from_secs(10),
             silence: Duration::from_secs(30),
             pong: Duration::from_secs(10),
+            message_rate: 1 << 10,
             high_water: 1 << 20,
             low_water: 768 << 10,
             queued: 64 << 20,

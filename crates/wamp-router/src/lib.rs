@@ -23,6 +23,7 @@ mod budget;
 mod config;
 mod connections;
 mod express;
+mod keepalive;
 mod link;
 mod listen;
 mod outbound;

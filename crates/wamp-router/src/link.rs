@@ -16,8 +16,8 @@ use wamp_proto::message::Hello;
 use wamp_proto::{Limits as MessageLimits, Message, Serializer, uri};
 use wamp_transport::{Incoming, ReadError, ReadHalf, Transport};
 
-use crate::Limits;
 use crate::arrived::{self, Arrived};
+use crate::keepalive::{Keepalive, Seen, Verdict};
 use crate::outbound::Outbound;
 use crate::peer::Peer;
 use crate::realm::Realm;
@@ -169,10 +169,10 @@ impl<R: ReadHalf> Link<R> {
 
     async fn drive(&mut self, realm: &Realm, session: SessionKey) -> Closing {
         self.read.set_max_receive(self.router.limits.message);
-        let Limits { silence: quiet, pong, .. } = self.router.limits;
-        let mut heard = Instant::now();
-        let (mut pinged, mut served) = (false, 0);
-        let silence = tokio::time::sleep_until(heard + quiet);
+        let mut served = 0;
+        let mut keepalive = Keepalive::new(&self.router.limits, Instant::now(), self.read.received());
+        keepalive.set_asks(self.pings);
+        let silence = tokio::time::sleep_until(keepalive.deadline());
         tokio::pin!(silence);
         loop {
             if let Some(closing) = self.outbound.take_fate() {
@@ -188,8 +188,8 @@ impl<R: ReadHalf> Link<R> {
                     biased;
                     read = self.read.read_runs(&mut self.pending) => match read {
                         Ok(()) => {
-                            heard = Instant::now();
-                            pinged = false;
+                            let has_message = self.pending.iter().any(is_message);
+                            keepalive.handle_read(Instant::now(), self.read.received(), has_message);
                         }
                         Err(error) => {
                             realm.with(|machine, now| match garbage(&error) {
@@ -202,22 +202,20 @@ impl<R: ReadHalf> Link<R> {
                     },
                     () = self.outbound.changed() => continue,
                     () = &mut silence => {
-                        let allowed = if pinged { quiet + pong } else { quiet };
-                        if heard.elapsed() < allowed {
-                            silence.as_mut().reset(heard + allowed);
-                        } else if self.outbound.is_busy() || !self.pings {
-                            // A PING would wait behind what is being written; the writer watches over a peer
-                            // that does not accept that.
-                            (heard, pinged) = (Instant::now(), false);
-                            silence.as_mut().reset(heard + quiet);
-                        } else if pinged {
-                            tracing::info!("gave up a link that does not answer a PING");
-                            self.outbound.kill();
-                        } else {
-                            pinged = true;
-                            self.outbound.ping();
-                            silence.as_mut().reset(heard + quiet + pong);
+                        let seen = Seen {
+                            received: self.read.received(),
+                            unfinished: self.read.unfinished(),
+                            is_writing: self.outbound.is_busy(),
+                        };
+                        match keepalive.handle_timeout(Instant::now(), seen) {
+                            Verdict::Wait => {}
+                            Verdict::Ping => self.outbound.ping(),
+                            Verdict::GiveUp(why) => {
+                                tracing::info!(why, "gave up a link");
+                                self.outbound.kill();
+                            }
                         }
+                        silence.as_mut().reset(keepalive.deadline());
                         continue;
                     }
                 }
@@ -229,8 +227,8 @@ impl<R: ReadHalf> Link<R> {
                     self.outbound.changed().await;
                 }
                 // What it has said meanwhile could not be heard.
-                (heard, pinged) = (Instant::now(), false);
-                silence.as_mut().reset(heard + quiet);
+                keepalive.handle_pause(Instant::now());
+                silence.as_mut().reset(keepalive.deadline());
             }
             if served >= TURN {
                 served = 0;
@@ -272,6 +270,10 @@ fn octets(item: &Incoming) -> usize {
         Incoming::Run(run) => run.octets().len(),
         _ => 0,
     }
+}
+
+fn is_message(item: &Incoming) -> bool {
+    matches!(item, Incoming::Message(_) | Incoming::Run(_))
 }
 
 /// What a peer is told about octets that are no messages; `None` if there is nobody to be told.

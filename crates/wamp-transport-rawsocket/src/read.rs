@@ -7,7 +7,7 @@ use std::pin::pin;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use wamp_transport::{Incoming, ReadError, ReadHalf, Run};
+use wamp_transport::{Incoming, ReadError, ReadHalf, Run, Unfinished};
 
 use crate::frame::{self, Kind, PREFIX};
 
@@ -47,6 +47,8 @@ pub struct Reader<R> {
     /// the next one is expected to be like it.
     usual: Option<usize>,
     max_receive: usize,
+    /// The bytes that the stream has brought.
+    received: u64,
     /// The stream has ended.
     ended: bool,
 }
@@ -54,7 +56,8 @@ pub struct Reader<R> {
 impl<R> Reader<R> {
     /// Begins with what has been read already.
     pub(crate) fn new(stream: R, buffer: BytesMut, max_receive: usize) -> Self {
-        Self { stream, buffer, piece: SMALL_READ, usual: None, max_receive, ended: false }
+        let received = buffer.len() as u64;
+        Self { stream, buffer, piece: SMALL_READ, usual: None, max_receive, received, ended: false }
     }
 
     /// The octets of the frame in front of the buffer, with its prefix, if that much is known and allowed.
@@ -196,6 +199,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 read
             })
             .await?;
+            self.received += came as u64;
             self.adapt(room, came);
             self.ended = came == 0;
             match came {
@@ -219,6 +223,16 @@ impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
 
     async fn read_runs(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
         self.fill(into, true).await
+    }
+
+    fn received(&self) -> u64 {
+        self.received
+    }
+
+    fn unfinished(&self) -> Option<Unfinished> {
+        let (bytes, memory) = (self.buffer.len(), self.buffer.capacity());
+        let total = self.front().ok().flatten().map_or(PREFIX, |(_, total)| total);
+        (bytes > 0).then_some(Unfinished { bytes, missing: total.saturating_sub(bytes), memory })
     }
 
     async fn discard(&mut self) {

@@ -11,7 +11,7 @@
 //! ```
 
 use bytes::{Buf, Bytes, BytesMut};
-use wamp_transport::ReadError;
+use wamp_transport::{ReadError, Unfinished};
 
 use crate::Role;
 use crate::close::{self, Fault};
@@ -172,6 +172,27 @@ impl Assembler {
             return Err(Fault::new(close::INVALID, "a text frame that is not UTF-8"));
         }
         Ok(Item::Message(message))
+    }
+
+    /// The message that is not whole yet.
+    pub(crate) fn unfinished(&self) -> Option<Unfinished> {
+        let memory = self.message.capacity() + self.buffer.capacity();
+        let bytes = self.message.len() + self.buffer.len();
+        if let Some(flowing) = self.flowing {
+            return Some(Unfinished {
+                bytes,
+                missing: flowing.left.saturating_sub(self.buffer.len()),
+                memory,
+            });
+        }
+        let missing = match Header::parse(&self.buffer) {
+            Ok(Some((header, begin))) => usize::try_from(header.length)
+                .unwrap_or(usize::MAX)
+                .saturating_add(begin)
+                .saturating_sub(self.buffer.len()),
+            _ => 1,
+        };
+        (bytes > 0 || self.in_message).then_some(Unfinished { bytes, missing, memory })
     }
 
     /// Holds no more than what has come.

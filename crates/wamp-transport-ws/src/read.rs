@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::BufMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use wamp_transport::{Incoming, ReadError, ReadHalf};
+use wamp_transport::{Incoming, ReadError, ReadHalf, Unfinished};
 
 use crate::assemble::{Assembler, Item};
 use crate::close::Fault;
@@ -46,6 +46,8 @@ pub struct Reader<S> {
     /// How it ended, after the messages before that.
     end: Option<ReadError>,
     ended: bool,
+    /// The bytes that the stream has brought.
+    received: u64,
     /// The stream itself has ended.
     drained: bool,
 }
@@ -53,7 +55,8 @@ pub struct Reader<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     pub(crate) fn new(stream: ReadSide<S>, shared: Arc<Shared<WriteSide<S>>>, assembler: Assembler) -> Self {
         let (piece, more, answering, end, ended, drained) = (SMALL_READ, false, false, None, false, false);
-        Self { stream, shared, assembler, piece, more, answering, end, ended, drained }
+        let received = assembler.buffer.len() as u64;
+        Self { stream, shared, assembler, piece, more, answering, end, ended, received, drained }
     }
 
     /// Takes one message and all that have come completely by then.
@@ -130,6 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
             self.drained = true;
             self.end(ReadError::Closed);
         }
+        self.received += came as u64;
         let full = came == room;
         // A call that has brought a large piece goes no further: its buffer is to be used again.
         self.more = full && self.piece < LARGE_READ;
@@ -175,6 +179,14 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ReadHalf for Reader<S> 
 
     async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
         poll_fn(|cx| self.poll(cx, into)).await
+    }
+
+    fn received(&self) -> u64 {
+        self.received
+    }
+
+    fn unfinished(&self) -> Option<Unfinished> {
+        self.assembler.unfinished()
     }
 
     async fn discard(&mut self) {

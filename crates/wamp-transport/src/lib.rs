@@ -60,6 +60,18 @@ pub trait ReadHalf: Send + 'static {
         self.read(into)
     }
 
+    /// How many bytes the connection has brought since its start, those of an unfinished message among them; also
+    /// while a [`read`](Self::read) has not returned. A driver that sees no change for long enough knows that the
+    /// peer says nothing. A transport that does not know says 0.
+    fn received(&self) -> u64 {
+        0
+    }
+
+    /// The message that has begun to arrive and is not whole yet, where there is one and the transport knows.
+    fn unfinished(&self) -> Option<Unfinished> {
+        None
+    }
+
     /// Throws away whatever still comes, whether or not reading has failed, until the peer closes the
     /// connection. A socket that is closed with something left to read may take back what was written last.
     fn discard(&mut self) -> impl Future<Output = ()> + Send {
@@ -70,6 +82,17 @@ pub trait ReadHalf: Send + 'static {
             }
         }
     }
+}
+
+/// A message that is arriving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// How many bytes of it have come.
+    pub bytes: usize,
+    /// How many are missing at least.
+    pub missing: usize,
+    /// The memory that it holds, in bytes.
+    pub memory: usize,
 }
 
 /// What a [`ReadHalf`] brings.

@@ -50,7 +50,7 @@ pub fn pair_with(serializer: Serializer, capacity: usize) -> (Memory, Memory) {
     let (forth, back) = (pipe(), pipe());
     let end = |read: &Pipe, write: &Pipe| Memory {
         serializer,
-        read: MemoryReader { pipe: read.clone(), max_receive: usize::MAX },
+        read: MemoryReader { pipe: read.clone(), max_receive: usize::MAX, received: 0 },
         write: MemoryWriter { pipe: write.clone(), accepted: 0 },
     };
     (end(&back, &forth), end(&forth, &back))
@@ -69,6 +69,7 @@ pub struct Memory {
 pub struct MemoryReader {
     pipe: Pipe,
     max_receive: usize,
+    received: u64,
 }
 
 /// The sending half of a [`Memory`].
@@ -107,6 +108,8 @@ impl ReadHalf for MemoryReader {
             let fits = |item: &Incoming| octets(item) <= self.max_receive;
             let good = state.items.iter().take_while(|item| fits(item)).count();
             if good > 0 {
+                self.received +=
+                    state.items[..good].iter().map(|item| (octets(item) + PREFIX) as u64).sum::<u64>();
                 into.extend(state.items.drain(..good));
                 state.octets = state.items.iter().map(|item| octets(item) + PREFIX).sum();
                 wake(&mut state.writer);
@@ -125,6 +128,10 @@ impl ReadHalf for MemoryReader {
             Poll::Pending
         })
         .await
+    }
+
+    fn received(&self) -> u64 {
+        self.received
     }
 }
 

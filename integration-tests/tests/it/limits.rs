@@ -8,6 +8,7 @@
 //! | `depth` | `hostile::bombs_do_not_go_off`, and the same |
 //! | `join` | `joining::without_hello_in_time_the_link_is_aborted`, `joining::a_transport_handshake_takes_no_longer_than_it_may` |
 //! | `silence`, `pong` | `silence::after_30_s_of_silence_comes_a_ping_and_10_s_later_the_end`, `silence_may_be_shorter_than_usual`, `stalled::a_held_callee_is_not_asked_whether_it_is_there` |
+//! | `message_rate` | `silence::an_upload_that_trickles_ends_its_link` |
 //! | `high_water`, `low_water` | `slow::a_caller_that_does_not_read_holds_its_callee_and_loses_nothing`, `slow::events_for_a_slow_subscriber_are_dropped_and_its_session_stays`, `stalled::a_call_goes_to_a_callee_that_reads` |
 //! | `queued` | `all_slow_links_together_have_no_more_than_the_router_allows` |
 //! | `queue` | `slow::a_queue_that_many_fill_at_once_has_an_end` |

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use tokio::io::{DuplexStream, duplex};
 use tokio::time::{Instant, sleep};
 use wamp_proto::Serializer;
 use wamp_router::Router;
 use wamp_transport::Incoming;
+use wamp_transport_rawsocket as rawsocket;
+use wamp_transport_ws as ws;
 
-use crate::support::{Peer, Way, attach_joined, piped, piped_as};
+use crate::support::{HELLO, Peer, Way, attach_joined, piped, piped_as};
+use crate::wire::{HANDSHAKE, UPGRADE, Wire, frame, ws_frame};
 
 const WAYS: [Way; 3] = [Way::Memory, Way::RawSocket, Way::WebSocket];
 
@@ -95,4 +99,100 @@ async fn a_websocket_that_is_not_even_read_is_given_up() {
     sleep(Duration::from_secs(2)).await;
     assert_eq!(router.realm_stats("realm1").unwrap().1.sessions, 0);
     peer.incoming().await.unwrap_err();
+}
+
+/// How a message of 1 MiB travels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Upload {
+    RawSocket,
+    OneFrame,
+    Fragments,
+}
+
+const UPLOADS: [Upload; 3] = [Upload::RawSocket, Upload::OneFrame, Upload::Fragments];
+
+/// A publisher that has joined, byte by byte.
+async fn publisher(router: &Router, upload: Upload) -> Wire<DuplexStream> {
+    let (ours, theirs) = duplex(4096);
+    let mut wire = Wire { stream: ours };
+    if upload == Upload::RawSocket {
+        wire.write(&HANDSHAKE).await;
+        router.attach(rawsocket::accept(theirs, &rawsocket::Config::default()).await.unwrap());
+        wire.read(4).await;
+        wire.write(&frame(HELLO)).await;
+        wire.text().await;
+    } else {
+        wire.write(UPGRADE.as_bytes()).await;
+        router.attach(ws::accept(theirs, &ws::Config::default()).await.unwrap());
+        wire.response().await;
+        wire.write(&ws_frame(0x81, HELLO.as_bytes())).await;
+        wire.ws_frame().await;
+    }
+    wire
+}
+
+/// A PUBLISH of 1 MiB with an acknowledgement.
+fn long_publish(upload: Upload) -> Vec<u8> {
+    let text = format!(r#"[16,1,{{"acknowledge":true}},"com.myapp.topic",["{}"]]"#, "x".repeat(1 << 20));
+    match upload {
+        Upload::RawSocket => frame(&text),
+        Upload::OneFrame => ws_frame(0x81, text.as_bytes()),
+        Upload::Fragments => {
+            let mut fragments = Vec::new();
+            for (index, part) in text.as_bytes().chunks(60_000).enumerate() {
+                fragments.extend(ws_frame(u8::from(index == 0), part));
+            }
+            fragments.extend(ws_frame(0x80, b""));
+            fragments
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_of_1_mib_over_100_kbit_per_s_arrives() {
+    for upload in UPLOADS {
+        let router = Router::default();
+        let mut wire = publisher(&router, upload).await;
+        let start = Instant::now();
+        for second in long_publish(upload).chunks(12_500) {
+            wire.write(second).await;
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert!(since(start) > 80);
+        // Nothing was asked in between.
+        let answer = match upload {
+            Upload::RawSocket => wire.text().await,
+            _ => String::from_utf8(wire.ws_frame().await.1).unwrap(),
+        };
+        assert!(answer.starts_with("[17,1,"), "{upload:?}: {answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_trickles_ends_its_link() {
+    for upload in UPLOADS {
+        let router = Router::default();
+        let mut wire = publisher(&router, upload).await;
+        let start = Instant::now();
+        let message = long_publish(upload);
+        let mut seconds = message.chunks(1000);
+        while router.stats().sessions == 1 {
+            wire.write(seconds.next().unwrap()).await;
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert!((60..65).contains(&since(start)), "{upload:?}: {} s", since(start));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_stops_ends_its_link_although_its_sender_pings() {
+    let router = Router::default();
+    let mut wire = publisher(&router, Upload::Fragments).await;
+    let start = Instant::now();
+    wire.write(&long_publish(Upload::Fragments)[..2 * 60_014]).await;
+    while router.stats().sessions == 1 {
+        wire.write(&ws_frame(0x8a, b"")).await;
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert!((60..65).contains(&since(start)), "{} s", since(start));
 }

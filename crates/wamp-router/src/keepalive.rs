@@ -1,0 +1,278 @@
+//! Signs of life: when a peer is asked whether it is still there, and when its link is given up.
+//!
+//! * Bytes that arrive are a sign of life, also those of a message that is not whole yet.
+//! * After [`silence`](crate::Limits::silence) without one the peer gets a PING; after
+//!   [`pong`](crate::Limits::pong) more without one the link is given up.
+//! * No PING is sent while something is being written: it would wait behind that, and the writer watches over a
+//!   peer that accepts nothing. Neither is a peer [asked](Keepalive::set_asks) that does not survive a PING.
+//! * A message that has begun to arrive must go on at [`message_rate`](crate::Limits::message_rate), on average
+//!   over each `silence`, or the link is given up. PINGs and PONGs in between do not count here: an unfinished
+//!   message holds memory, however lively its sender is.
+//! * While the router does not read from a link, nothing of this counts.
+//!
+//! No I/O and no clock: the link says when something came, and what its transport knows when the deadline passes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wamp_transport::Unfinished;
+
+use crate::Limits;
+
+/// What a link knows about its peer's signs of life.
+#[derive(Debug)]
+pub(crate) struct Keepalive {
+    silence: Duration,
+    pong: Duration,
+    rate: u64,
+    /// Whether the peer survives a PING.
+    asks: bool,
+    /// The last sign of life.
+    heard: Instant,
+    /// A PING has gone out since then.
+    pinged: bool,
+    /// The bytes that had come by then.
+    received: u64,
+    /// The message that is arriving, as it was a while ago.
+    message: Option<Message>,
+}
+
+/// How far a message had come at some time.
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    at: Instant,
+    bytes: usize,
+}
+
+/// What a link knows when the deadline of its [`Keepalive`] passes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    /// [`ReadHalf::received`](wamp_transport::ReadHalf::received).
+    pub(crate) received: u64,
+    /// [`ReadHalf::unfinished`](wamp_transport::ReadHalf::unfinished).
+    pub(crate) unfinished: Option<Unfinished>,
+    /// Something has not been written yet.
+    pub(crate) is_writing: bool,
+}
+
+/// What is to be done when the deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing, until the next deadline.
+    Wait,
+    /// Send a PING.
+    Ping,
+    /// Give up the link, for this reason.
+    GiveUp(&'static str),
+}
+
+impl Keepalive {
+    /// For a peer of which this many bytes have come until now.
+    pub(crate) fn new(limits: &Limits, now: Instant, received: u64) -> Self {
+        Self {
+            silence: limits.silence,
+            pong: limits.pong,
+            rate: limits.message_rate as u64,
+            asks: true,
+            heard: now,
+            pinged: false,
+            received,
+            message: None,
+        }
+    }
+
+    /// Sets whether the peer may be sent a PING.
+    pub(crate) fn set_asks(&mut self, asks: bool) {
+        self.asks = asks;
+    }
+
+    /// A read has brought something: whole messages, or PINGs and PONGs only.
+    pub(crate) fn handle_read(&mut self, now: Instant, received: u64, has_message: bool) {
+        (self.heard, self.pinged, self.received) = (now, false, received);
+        if has_message {
+            self.message = None;
+        }
+    }
+
+    /// The link was not read from until now.
+    pub(crate) fn handle_pause(&mut self, now: Instant) {
+        (self.heard, self.pinged, self.message) = (now, false, None);
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest.
+    pub(crate) fn deadline(&self) -> Instant {
+        let silent = self.heard + if self.pinged { self.silence + self.pong } else { self.silence };
+        self.message.map_or(silent, |message| silent.min(message.at + self.silence))
+    }
+
+    /// Time has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, seen: Seen) -> Verdict {
+        if seen.received != self.received {
+            // When exactly they came is not known.
+            (self.heard, self.pinged, self.received) = (now, false, seen.received);
+        }
+        if self.is_too_slow(now, seen.unfinished) {
+            return Verdict::GiveUp("a message arrives too slowly");
+        }
+        if now < self.heard + self.silence {
+            return Verdict::Wait;
+        }
+        if seen.is_writing || !self.asks {
+            (self.heard, self.pinged) = (now, false);
+            return Verdict::Wait;
+        }
+        if !self.pinged {
+            self.pinged = true;
+            return Verdict::Ping;
+        }
+        if now < self.heard + self.silence + self.pong {
+            return Verdict::Wait;
+        }
+        Verdict::GiveUp("a PING is not answered")
+    }
+
+    /// Whether the message that is arriving has not kept its rate, each time that this can be said.
+    fn is_too_slow(&mut self, now: Instant, unfinished: Option<Unfinished>) -> bool {
+        let Some(Unfinished { bytes, .. }) = unfinished else {
+            self.message = None;
+            return false;
+        };
+        let Some(message) = self.message else {
+            self.message = Some(Message { at: now, bytes });
+            return false;
+        };
+        let took = now - message.at;
+        if took < self.silence {
+            return false;
+        }
+        self.message = Some(Message { at: now, bytes });
+        let came = bytes.saturating_sub(message.bytes) as u128;
+        came * 1000 < u128::from(self.rate) * took.as_millis()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Seen = Seen { received: 0, unfinished: None, is_writing: false };
+
+    fn at(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    fn keepalive() -> (Keepalive, Instant) {
+        let start = Instant::now();
+        (Keepalive::new(&Limits::default(), start, 0), start)
+    }
+
+    /// What a transport says in the middle of a message, all of whose bytes are its.
+    fn amid(bytes: usize) -> Seen {
+        Seen {
+            received: bytes as u64,
+            unfinished: Some(Unfinished { bytes, missing: 1 << 20, memory: bytes }),
+            ..NOTHING
+        }
+    }
+
+    /// Calls `handle_timeout` at each deadline until that time; what came of it but waiting, and when.
+    fn run(
+        keepalive: &mut Keepalive,
+        start: Instant,
+        until: u64,
+        mut seen: impl FnMut(u64) -> Seen,
+    ) -> Vec<(u64, Verdict)> {
+        let mut all = Vec::new();
+        while keepalive.deadline() <= at(start, until) {
+            let now = keepalive.deadline();
+            let seconds = (now - start).as_secs();
+            match keepalive.handle_timeout(now, seen(seconds)) {
+                Verdict::Wait => {}
+                Verdict::Ping => all.push((seconds, Verdict::Ping)),
+                end => {
+                    all.push((seconds, end));
+                    break;
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn silence_is_followed_by_a_ping_and_that_by_the_end() {
+        let (mut keepalive, start) = keepalive();
+        let all = run(&mut keepalive, start, 100, |_| NOTHING);
+        assert_eq!(all, [(30, Verdict::Ping), (40, Verdict::GiveUp("a PING is not answered"))]);
+    }
+
+    #[test]
+    fn an_answer_is_a_sign_of_life() {
+        let (mut keepalive, start) = keepalive();
+        assert_eq!(run(&mut keepalive, start, 35, |_| NOTHING), [(30, Verdict::Ping)]);
+        keepalive.handle_read(at(start, 36), 8, false);
+        assert_eq!(keepalive.deadline(), at(start, 66));
+        let seen = Seen { received: 8, ..NOTHING };
+        assert_eq!(keepalive.handle_timeout(at(start, 40), seen), Verdict::Wait, "an early deadline");
+        assert_eq!(run(&mut keepalive, start, 70, |_| seen), [(66, Verdict::Ping)]);
+    }
+
+    #[test]
+    fn a_message_that_goes_on_keeps_its_link_however_long_it_takes() {
+        let (mut keepalive, start) = keepalive();
+        // 100 kbit/s, and just the rate that is asked for.
+        for rate in [12_500, 1024] {
+            assert_eq!(run(&mut keepalive, start, 3600, |seconds| amid(rate * seconds as usize)), []);
+        }
+    }
+
+    #[test]
+    fn a_message_that_trickles_ends_its_link() {
+        let (mut keepalive, start) = keepalive();
+        let all = run(&mut keepalive, start, 3600, |seconds| amid(1000 * seconds as usize));
+        assert_eq!(all, [(60, Verdict::GiveUp("a message arrives too slowly"))]);
+    }
+
+    #[test]
+    fn pings_between_its_fragments_do_not_keep_a_message_that_stands_still() {
+        let (mut keepalive, start) = keepalive();
+        let mut received = 5000;
+        keepalive.handle_timeout(at(start, 10), amid(5000));
+        for seconds in (10..40).step_by(5) {
+            received += 6;
+            keepalive.handle_read(at(start, seconds), received, false);
+        }
+        let seen = Seen { received, ..amid(5000) };
+        let verdict = keepalive.handle_timeout(at(start, 40), seen);
+        assert_eq!(verdict, Verdict::GiveUp("a message arrives too slowly"));
+    }
+
+    #[test]
+    fn messages_one_behind_the_other_are_not_taken_for_one() {
+        let (mut keepalive, start) = keepalive();
+        for seconds in 1..300 {
+            keepalive.handle_read(at(start, seconds), 100 * seconds, true);
+            let seen = Seen { received: 100 * seconds, ..amid(50) };
+            assert_eq!(keepalive.handle_timeout(at(start, seconds), seen), Verdict::Wait);
+        }
+    }
+
+    #[test]
+    fn what_is_not_read_from_is_not_judged() {
+        let (mut keepalive, start) = keepalive();
+        keepalive.handle_timeout(at(start, 20), amid(1000));
+        keepalive.handle_pause(at(start, 300));
+        assert_eq!(keepalive.handle_timeout(at(start, 301), amid(1000)), Verdict::Wait);
+        assert_eq!(keepalive.deadline(), at(start, 330));
+    }
+
+    #[test]
+    fn nothing_is_asked_of_a_link_that_is_written_to_or_does_not_survive_it() {
+        let (mut keepalive, start) = keepalive();
+        assert_eq!(run(&mut keepalive, start, 200, |_| Seen { is_writing: true, ..NOTHING }), []);
+        keepalive.set_asks(false);
+        assert_eq!(run(&mut keepalive, start, 400, |_| NOTHING), []);
+        // But a message has to go on all the same.
+        let all = run(&mut keepalive, start, 4000, |_| amid(1000));
+        assert!(matches!(all[..], [(_, Verdict::GiveUp("a message arrives too slowly"))]), "{all:?}");
+    }
+}
