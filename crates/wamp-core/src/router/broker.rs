@@ -124,13 +124,6 @@ impl Realm {
         }
     }
 
-    pub(super) fn dispose_subscriptions(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        for (subscription, ()) in session.subscriptions.drain() {
-            self.broker.topics.unsubscribe(subscription, key);
-        }
-    }
-
     pub(super) fn serializers_of_subscribers(&self, publish: &message::Publish) -> Vec<Serializer> {
         let mut serializers = Vec::new();
         if let Some((_, topic)) = self.broker.topics.find(&publish.topic) {

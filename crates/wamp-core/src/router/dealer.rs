@@ -53,7 +53,7 @@ impl Realm {
     }
 
     fn register(&mut self, from: SessionKey, register: &message::Register) -> Result<(), Refused> {
-        let Some(session) = self.sessions.get_mut(from) else { return Ok(()) };
+        let Some(session) = self.sessions.get(from) else { return Ok(()) };
         let message::Register { options, procedure, .. } = register;
         for key in ["match", "invoke"] {
             if options.extra.contains(key) {
@@ -85,11 +85,17 @@ impl Realm {
             forward_timeout: options.forward_timeout == Some(true) && session.announced.callee_timeout,
             disclose_caller: options.disclose_caller == Some(true),
         };
-        let registered = self.dealer.procedures.register(procedure, policy, invoke, callee);
+        let procedures = &mut self.dealer.procedures;
+        let mut registered = procedures.register(procedure, policy, invoke, callee);
+        if registered.is_none() && procedures.retain(procedure, policy, |key| self.sessions.has(key)) {
+            registered = procedures.register(procedure, policy, invoke, callee);
+        }
         let Some((registration, key)) = registered else {
             return Err((uri::PROCEDURE_ALREADY_EXISTS, format!("{procedure:?} is registered already")));
         };
-        session.registrations.insert(registration, key);
+        if let Some(session) = self.sessions.get_mut(from) {
+            session.registrations.insert(registration, key);
+        }
         self.out.send(from, message::Registered { request: register.request, registration });
         Ok(())
     }
@@ -177,16 +183,30 @@ impl Realm {
             self.stats.unavailable += 1;
             return Err((uri::UNAVAILABLE, "the caller does not read what it is sent".to_owned()));
         }
-        let Some(registration) = self.dealer.procedures.find_mut(&procedure) else {
-            return Err((uri::NO_SUCH_PROCEDURE, format!("no procedure {procedure:?} is registered")));
+        if self.is_shutting_down {
+            return Err((uri::UNAVAILABLE, "the router is shutting down".to_owned()));
+        }
+        let (id, is_pattern, callee, of_callee) = loop {
+            let Some(registration) = self.dealer.procedures.find_mut(&procedure) else {
+                return Err((uri::NO_SUCH_PROCEDURE, format!("no procedure {procedure:?} is registered")));
+            };
+            let (id, is_pattern) = (registration.id, registration.policy != MatchPolicy::Exact);
+            let of_callee = registration.take_turn(&mut self.rng, |callee| self.sessions.is_full(callee));
+            let Some(of_callee) = of_callee else {
+                self.stats.unavailable += 1;
+                return Err((
+                    uri::UNAVAILABLE,
+                    "the callee does not keep up with what it is sent".to_owned(),
+                ));
+            };
+            if let Some(callee) = self.sessions.get(of_callee.session) {
+                break (id, is_pattern, callee, of_callee);
+            }
+            // A session that has left, and whose registrations are still being removed.
+            let Some(key) = self.dealer.procedures.key(&procedure) else { continue };
+            self.dealer.procedures.remove(key, of_callee.session);
         };
-        let (id, is_pattern) = (registration.id, registration.policy != MatchPolicy::Exact);
-        let callee = registration.take_turn(&mut self.rng, |callee| self.sessions.is_full(callee));
-        let Some(Callee { session: key, forward_timeout, disclose_caller }) = callee else {
-            self.stats.unavailable += 1;
-            return Err((uri::UNAVAILABLE, "the callee does not keep up with what it is sent".to_owned()));
-        };
-        let Some(callee) = self.sessions.get(key) else { return Ok(()) };
+        let Callee { session: key, forward_timeout, disclose_caller } = of_callee;
         if callee.invocations.len() >= limits.invocations {
             return Err((uri::UNAVAILABLE, "the callee has too many calls under way".to_owned()));
         }

@@ -63,34 +63,6 @@ impl Realm {
         }
     }
 
-    /// A session is leaving: its calls, its invocations and its registrations end.
-    pub(super) fn dispose_calls(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let calls: Vec<CallKey> = session.calls.drain().map(|(_, call)| call).collect();
-        for call in calls {
-            // Nothing goes to a session that has left, even if it has called itself.
-            if self.dealer.calls.get(call).is_some_and(|call| call.callee != key) {
-                self.interrupt(call, CancelMode::KillNoWait, uri::CLOSE_REALM);
-            }
-            self.end(call);
-        }
-        self.fail_invocations(key, "the callee is gone");
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let registrations: Vec<_> = session.registrations.drain().map(|(_, key)| key).collect();
-        for registration in registrations {
-            self.dealer.procedures.remove(registration, key);
-        }
-    }
-
-    /// Ends all calls that a session is to answer, with an ERROR for their callers.
-    pub(super) fn fail_invocations(&mut self, key: SessionKey, text: &str) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let invocations: Vec<CallKey> = session.invocations.drain().map(|(_, call)| call).collect();
-        for call in invocations {
-            self.fail(call, uri::CANCELED, text);
-        }
-    }
-
     /// Ends a call with an ERROR for the caller.
     pub(super) fn fail(&mut self, key: CallKey, error: Uri, text: &str) {
         let Some(call) = self.end(key) else { return };
@@ -103,7 +75,8 @@ impl Realm {
     /// Tells the callee that its answer is not wanted any more, if it understands that.
     pub(super) fn interrupt(&mut self, key: CallKey, mode: CancelMode, reason: Uri) {
         let Some(call) = self.dealer.calls.get(key) else { return };
-        if self.sessions.get(call.callee).is_some_and(|callee| callee.announced.callee_canceling) {
+        let Some(callee) = self.sessions.get(call.callee) else { return };
+        if callee.announced.callee_canceling {
             let mut options = InterruptOptions::default();
             options.mode = Some(mode);
             options.reason = Some(reason);

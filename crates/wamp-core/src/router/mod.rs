@@ -9,6 +9,7 @@ mod broker;
 mod call;
 mod config;
 mod dealer;
+mod departure;
 mod disclosure;
 mod ending;
 mod features;

@@ -144,13 +144,7 @@ impl Procedures {
         invoke: InvocationPolicy,
         callee: Callee,
     ) -> Option<(RegistrationId, RegistrationKey)> {
-        let is_it = |entry: usize| *self.registrations[entry].procedure == **procedure;
-        let known = match policy {
-            MatchPolicy::Prefix => self.prefixes.get(procedure, is_it),
-            MatchPolicy::Wildcard => self.wildcards.get(procedure),
-            _ => self.exact.find(self.hashing.hash_one(&**procedure), is_it),
-        };
-        if let Some(entry) = known {
+        if let Some(entry) = self.registered(procedure, policy) {
             let registration = &mut self.registrations[entry];
             let shared = registration.invoke == invoke && invoke != InvocationPolicy::Single;
             let mut callees = registration.callees.as_slice().iter();
@@ -186,6 +180,38 @@ impl Procedures {
         Some(&mut self.registrations[entry])
     }
 
+    /// Names the registration that [`find`](Self::find) finds.
+    pub(super) fn key(&self, procedure: &Uri) -> Option<RegistrationKey> {
+        self.entry(procedure).map(RegistrationKey)
+    }
+
+    /// Takes those sessions out of a registration that are not in the realm any more. `true`: there was one.
+    pub(super) fn retain(
+        &mut self,
+        procedure: &Uri,
+        policy: MatchPolicy,
+        is_in_realm: impl Fn(SessionKey) -> bool,
+    ) -> bool {
+        let Some(entry) = self.registered(procedure, policy) else { return false };
+        let callees = self.registrations[entry].callees.as_slice().iter();
+        let gone: Vec<SessionKey> =
+            callees.map(|callee| callee.session).filter(|session| !is_in_realm(*session)).collect();
+        for session in &gone {
+            self.remove(RegistrationKey(entry), *session);
+        }
+        !gone.is_empty()
+    }
+
+    /// The entry of exactly this registration.
+    fn registered(&self, procedure: &Uri, policy: MatchPolicy) -> Option<usize> {
+        let is_it = |entry: usize| *self.registrations[entry].procedure == **procedure;
+        match policy {
+            MatchPolicy::Prefix => self.prefixes.get(procedure, is_it),
+            MatchPolicy::Wildcard => self.wildcards.get(procedure),
+            _ => self.exact.find(self.hashing.hash_one(&**procedure), is_it),
+        }
+    }
+
     fn entry(&self, procedure: &str) -> Option<usize> {
         let is = |entry: usize, text: &[u8]| self.registrations[entry].procedure.as_bytes() == text;
         let hash = self.hashing.hash_one(procedure);
@@ -197,14 +223,15 @@ impl Procedures {
     pub(super) fn remove(&mut self, key: RegistrationKey, session: SessionKey) {
         let RegistrationKey(entry) = key;
         let Some(registration) = self.registrations.get_mut(entry) else { return };
+        // A session that has left may have been taken out before, and another registration be in its place.
+        let callees = registration.callees.as_slice();
+        let Some(index) = callees.iter().position(|callee| callee.session == session) else { return };
         if let Callees::Many(callees) = &mut registration.callees
             && callees.len() > 1
         {
-            if let Some(index) = callees.iter().position(|callee| callee.session == session) {
-                callees.remove(index);
-                // Whose turn it was, it still is.
-                registration.turn -= usize::from(index < registration.turn);
-            }
+            callees.remove(index);
+            // Whose turn it was, it still is.
+            registration.turn -= usize::from(index < registration.turn);
             return;
         }
         let Registration { procedure, policy, .. } = self.registrations.remove(entry);

@@ -1,6 +1,6 @@
 //! A realm: its sessions, and the messages between them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use wamp_proto::message::{self, CloseDetails, HelloDetails, RequestKind, WelcomeDetails};
 use wamp_proto::{ByteString, Message, RequestId, Serializer, Uri, uri};
@@ -10,15 +10,16 @@ use super::broker::Broker;
 use super::call::CallKey;
 use super::config::Config;
 use super::dealer::Dealer;
+use super::departure::{Backlog, PORTION};
 use super::features::{self, Announced};
 use super::flow::{Stream, Watch};
 use super::outbox::{Outbox, Prepared, failure, sentence};
-use super::sessions::{Phase, Session, SessionKey, Sessions};
+use super::sessions::{Session, SessionKey, Sessions};
 use super::slow::Holding;
 use super::welcome::fitting;
 use crate::Time;
 use crate::auth;
-use crate::deadlines::Deadlines;
+use crate::deadlines::{Deadline, Deadlines};
 use crate::map::map;
 use crate::request_ids::{RequestIds, Sequence, Watermark};
 
@@ -143,6 +144,10 @@ pub struct Realm {
     pub(super) config: Config,
     pub(super) rng: fastrand::Rng,
     pub(super) sessions: Sessions,
+    /// Sessions that the router has said GOODBYE to, each with the deadline for its answer.
+    pub(super) closing: BTreeMap<SessionKey, Deadline>,
+    /// Work that is done in portions.
+    pub(super) backlog: Backlog,
     pub(super) dealer: Dealer,
     pub(super) broker: Broker,
     pub(super) deadlines: Deadlines<Due>,
@@ -155,7 +160,8 @@ pub struct Realm {
     /// When what is being handled has happened.
     pub(super) now: Time,
     seed: u64,
-    closing: bool,
+    /// No session may join any more.
+    pub(super) is_shutting_down: bool,
 }
 
 impl Realm {
@@ -165,6 +171,8 @@ impl Realm {
             config,
             rng: fastrand::Rng::with_seed(seed),
             sessions: Sessions::new(seed),
+            closing: BTreeMap::new(),
+            backlog: Backlog::default(),
             dealer: Dealer::new(seed),
             broker: Broker::new(seed),
             deadlines: Deadlines::new(),
@@ -175,7 +183,7 @@ impl Realm {
             holding: Holding::default(),
             now: Time::ORIGIN,
             seed,
-            closing: false,
+            is_shutting_down: false,
         }
     }
 
@@ -186,7 +194,7 @@ impl Realm {
 
     /// Whether this session is not over.
     pub fn has(&self, session: SessionKey) -> bool {
-        self.sessions.get(session).is_some()
+        self.sessions.get(session).is_some() || self.closing.contains_key(&session)
     }
 
     /// Lets a session in, with WELCOME.
@@ -194,7 +202,7 @@ impl Realm {
     /// # Errors
     /// The reason and the sentence of the ABORT that the link is to be refused with.
     pub fn join(&mut self, _now: Time, join: Join) -> Result<SessionKey, (Uri, String)> {
-        if self.closing {
+        if self.is_shutting_down {
             return Err((uri::SYSTEM_SHUTDOWN, "the router is shutting down".to_owned()));
         }
         let Join { details, serializer, max_message } = join;
@@ -227,7 +235,6 @@ impl Realm {
             announced,
             serializer,
             max_message,
-            phase: Phase::Open,
             slow: None,
             requests: Watermark::new(),
             invocation_ids: RequestIds::new(),
@@ -267,14 +274,12 @@ impl Realm {
     /// A message has come from a session, about which the driver knows something already.
     pub fn handle_prepared(&mut self, now: Time, from: SessionKey, message: Message, prepared: &Prepared) {
         self.now = now;
-        let Some(session) = self.sessions.get(from) else { return };
-        if let Phase::Closing(deadline) = session.phase {
+        let Some(session) = self.sessions.get(from) else {
             if matches!(message, Message::Goodbye(_) | Message::Abort(_)) {
-                self.deadlines.clear(deadline);
                 self.finish(from, Closing::Goodbye);
             }
             return;
-        }
+        };
         let octets = match prepared.octets() {
             Some(octets) => octets,
             None if session.announced.knows_credit() => message.octets(session.serializer).unwrap_or(0),
@@ -292,13 +297,11 @@ impl Realm {
             Message::Subscribe(subscribe) => self.handle_subscribe(from, subscribe),
             Message::Unsubscribe(unsubscribe) => self.handle_unsubscribe(from, unsubscribe),
             Message::Goodbye(_) => {
-                self.dispose(from);
                 let details = CloseDetails::default();
                 self.out.send(from, message::Goodbye { details, reason: uri::GOODBYE_AND_OUT });
                 self.finish(from, Closing::Goodbye);
             }
             Message::Abort(_) => {
-                self.dispose(from);
                 self.out.forget(from);
                 self.finish(from, Closing::Lost);
             }
@@ -315,7 +318,7 @@ impl Realm {
     /// Octets have come from a session that are no message: `text` says what is wrong with them.
     pub fn handle_garbage(&mut self, now: Time, from: SessionKey, text: &str) {
         self.now = now;
-        if self.sessions.get(from).is_some() {
+        if self.has(from) {
             self.violation(from, text);
         }
     }
@@ -323,17 +326,22 @@ impl Realm {
     /// The link of a session is gone.
     pub fn handle_closed(&mut self, now: Time, session: SessionKey) {
         self.now = now;
-        if self.sessions.get(session).is_some() {
-            self.dispose(session);
+        if self.has(session) {
             self.out.forget(session);
             self.finish(session, Closing::Lost);
         }
     }
 
-    /// Time has passed.
+    /// Time has passed. Does a bounded amount of work; what is left makes
+    /// [`poll_timeout`](Self::poll_timeout) return a time that has passed already.
     pub fn handle_timeout(&mut self, now: Time) {
         self.now = now;
-        while let Some(due) = self.deadlines.pop(now) {
+        let mut left = PORTION;
+        self.work_off(&mut left);
+        while left > 0
+            && let Some(due) = self.deadlines.pop(now)
+        {
+            left -= 1;
             match due {
                 Due::Call(call) => self.handle_call_deadline(now, call),
                 Due::Goodbye(session) => self.finish(session, Closing::Goodbye),
@@ -346,25 +354,16 @@ impl Realm {
     /// Ends a session with GOODBYE.
     pub fn close(&mut self, now: Time, session: SessionKey, reason: Uri, text: &str) {
         self.now = now;
-        self.dispose(session);
         self.say_goodbye(now, session, reason, text);
+        self.work_off(&mut { PORTION });
     }
 
-    /// Ends all sessions with GOODBYE, and lets nobody in any more.
+    /// Ends all sessions with GOODBYE, and lets nobody in any more. Of many sessions, the others follow in
+    /// [`handle_timeout`](Self::handle_timeout).
     pub fn shut_down(&mut self, now: Time) {
         self.now = now;
-        self.closing = true;
-        let text = "the router is shutting down";
-        let sessions = self.sessions.keys();
-        // Each call has a callee, and its caller is still here to be told.
-        for session in &sessions {
-            self.fail_invocations(*session, text);
-        }
-        for session in &sessions {
-            self.dispose(*session);
-        }
-        for session in sessions {
-            self.say_goodbye(now, session, uri::SYSTEM_SHUTDOWN, text);
+        if !std::mem::replace(&mut self.is_shutting_down, true) {
+            self.begin_shutdown();
         }
     }
 
@@ -375,7 +374,7 @@ impl Realm {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.deadlines.next()
+        if self.backlog.is_empty() { self.deadlines.next() } else { Some(self.now) }
     }
 
     /// The next event.
@@ -391,7 +390,7 @@ impl Realm {
     /// How much there is.
     pub fn sizes(&self) -> Sizes {
         Sizes {
-            sessions: self.sessions.len(),
+            sessions: self.sessions.len() + self.closing.len(),
             calls: self.dealer.calls.len(),
             registrations: self.dealer.procedures.len(),
             topics: self.broker.topics.len(),
@@ -445,36 +444,32 @@ impl Realm {
     /// Aborts a session that broke the protocol.
     pub(super) fn violation(&mut self, session: SessionKey, text: &str) {
         self.stats.violations += 1;
-        self.dispose(session);
         self.out.forget(session);
         self.out.send(session, abort(uri::PROTOCOL_VIOLATION, text));
         self.finish(session, Closing::Abort);
     }
 
-    /// Ends all that a session holds and all that waits for it.
-    fn dispose(&mut self, session: SessionKey) {
-        self.dispose_calls(session);
-        self.dispose_subscriptions(session);
-    }
-
-    fn say_goodbye(&mut self, now: Time, key: SessionKey, reason: Uri, text: &str) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.phase == Phase::Open {
-            session.phase =
-                Phase::Closing(self.deadlines.set(now + self.config.goodbye_timeout, Due::Goodbye(key)));
+    /// Says GOODBYE to a session, which takes part in nothing from now on.
+    pub(super) fn say_goodbye(&mut self, now: Time, key: SessionKey, reason: Uri, text: &str) {
+        if self.depart(key) {
+            let deadline = self.deadlines.set(now + self.config.goodbye_timeout, Due::Goodbye(key));
+            self.closing.insert(key, deadline);
             let mut details = CloseDetails::default();
             details.message = Some(ByteString::from(sentence(text)));
             self.out.send(key, message::Goodbye { details, reason });
         }
     }
 
+    /// A session is over.
     fn finish(&mut self, key: SessionKey, closing: Closing) {
-        self.forget_holds(key);
-        if let Some(session) = self.sessions.remove(key) {
-            if let Phase::Closing(deadline) = session.phase {
-                self.deadlines.clear(deadline);
-            }
+        let departed = self.depart(key);
+        let deadline = self.closing.remove(&key);
+        if let Some(deadline) = deadline {
+            self.deadlines.clear(deadline);
+        }
+        if departed || deadline.is_some() {
             self.events.push_back(Event::Closed { session: key, closing });
         }
+        self.work_off(&mut { PORTION });
     }
 }

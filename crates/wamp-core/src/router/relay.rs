@@ -8,7 +8,7 @@ use wamp_proto::relay::{PlainResult, PlainYield};
 
 use super::call::{Call, CallKey};
 use super::realm::Realm;
-use super::sessions::{Phase, SessionKey};
+use super::sessions::SessionKey;
 use crate::Time;
 use crate::progress::ReplyKind;
 
@@ -72,7 +72,7 @@ impl Realm {
         plain: &PlainYield,
         rewrite: impl FnOnce(Serializer) -> Option<usize>,
     ) -> Option<Route> {
-        let callee = self.sessions.get(from).filter(|callee| callee.phase == Phase::Open)?;
+        let callee = self.sessions.get(from)?;
         let is_it = |call: &&Call| call.callee == from && call.invocation == plain.request;
         let last = self.dealer.last_relayed;
         let (key, call) = match last.and_then(|key| Some((key, self.dealer.calls.get(key).filter(is_it)?))) {

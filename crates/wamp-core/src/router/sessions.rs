@@ -10,7 +10,6 @@ use super::features::Announced;
 use super::procedures::RegistrationKey;
 use super::slow::Slow;
 use crate::Time;
-use crate::deadlines::Deadline;
 use crate::map::{Map, map};
 use crate::request_ids::{RequestIds, Watermark};
 
@@ -37,7 +36,6 @@ pub(super) struct Session {
     pub(super) serializer: Serializer,
     /// The greatest message that its link takes.
     pub(super) max_message: usize,
-    pub(super) phase: Phase,
     /// What there is to remember if its link, or another, does not keep up.
     pub(super) slow: Option<Box<Slow>>,
     /// The requests that it makes.
@@ -63,13 +61,6 @@ impl Session {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Open,
-    /// The router has said GOODBYE and waits for the client's until the deadline.
-    Closing(Deadline),
-}
-
 #[derive(Clone)]
 pub(super) struct Sessions {
     slab: Slab<(SessionId, Session)>,
@@ -92,6 +83,10 @@ impl Sessions {
         let index = self.slab.insert((id, session));
         self.ids.insert(id, index);
         SessionKey { index, id }
+    }
+
+    pub(super) fn has(&self, key: SessionKey) -> bool {
+        self.get(key).is_some()
     }
 
     pub(super) fn get(&self, key: SessionKey) -> Option<&Session> {

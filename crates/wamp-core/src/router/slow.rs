@@ -216,10 +216,8 @@ impl Realm {
         // Each in the order in which they were made.
         calls[..made].sort_unstable_by_key(|(request, _)| *request);
         calls[made..].sort_unstable_by_key(|(invocation, _)| *invocation);
-        for (_, call) in calls {
-            self.end_slow(call);
-        }
         self.release_all_others(session);
+        self.end_all_slow(calls.into_iter().map(|(_, call)| call).collect());
     }
 
     /// The link of a session has held for longer than its share: otherwise this deadline would not have passed.

@@ -11,6 +11,7 @@ mod express_lane;
 mod join;
 mod matching;
 mod net;
+mod portions;
 mod progressive_invocations;
 mod progressive_results;
 mod registrations;

@@ -29,6 +29,8 @@ pub(crate) struct Net {
     pub(crate) closed: Vec<router::Event>,
     /// Whether what goes out has left at once. If not, it is in `watched` that somebody wants to know.
     pub(crate) leaves: bool,
+    /// Whether work that the realm puts off is done at once.
+    pub(crate) drains: bool,
     pub(crate) watched: Vec<(SessionKey, Watch)>,
     /// How many messages would have taken the express lane.
     pub(crate) express: usize,
@@ -56,6 +58,7 @@ impl Net {
             events: BTreeMap::new(),
             closed: Vec::new(),
             leaves: true,
+            drains: true,
             watched: Vec::new(),
             express: 0,
             express_sent: 0,
@@ -318,10 +321,23 @@ impl Net {
                     event => self.closed.push(event),
                 }
             }
-            if quiet {
+            let has_more = self.realm.poll_timeout().is_some_and(|at| at <= self.now);
+            if quiet && self.drains && has_more {
+                self.realm.handle_timeout(self.now);
+            } else if quiet {
                 return;
             }
         }
+    }
+
+    /// Has the realm do one portion of what it has put off. `false`: there was nothing.
+    pub(crate) fn portion(&mut self) -> bool {
+        let has_more = self.realm.poll_timeout().is_some_and(|at| at <= self.now);
+        if has_more {
+            self.realm.handle_timeout(self.now);
+        }
+        self.run();
+        has_more
     }
 }
 
