@@ -47,6 +47,7 @@ mod reply;
 mod request_ids;
 pub mod router;
 pub mod session;
+mod slots;
 mod time;
 
 pub use error::{Misuse, ReplyError};

@@ -36,6 +36,7 @@ mod id;
 pub mod message;
 mod payload;
 mod payload_buffer;
+mod quoted;
 pub mod relay;
 mod role;
 mod serializer;
@@ -50,6 +51,7 @@ pub use id::{MAX_ID, PublicationId, RegistrationId, RequestId, SessionId, Subscr
 pub use message::{Extra, Limits, Message};
 pub use payload::Payload;
 pub use payload_buffer::PayloadBuffer;
+pub use quoted::{Quoted, quoted};
 pub use role::{Feature, Features, Role, Roles};
 pub use serializer::{Serializer, UnknownSerializer};
 pub use uri::Uri;

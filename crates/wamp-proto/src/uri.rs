@@ -1,9 +1,12 @@
 //! URIs: what names a realm, procedure, topic or error (Basic Profile, *URIs*), and the predefined ones.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
 use bytestring::ByteString;
+
+use crate::quoted::quoted;
 
 /// A text where the specification wants a URI.
 ///
@@ -16,7 +19,7 @@ pub struct Uri(ByteString);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum UriRules {
-    /// No white space, no `#`, no empty component.
+    /// No white space, no control characters, no `#`, no empty component.
     #[default]
     Loose,
     /// Components of `a-z`, `0-9` and `_` only, none empty.
@@ -35,12 +38,35 @@ pub enum UriKind {
     Wildcard,
 }
 
+/// How large a URI may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UriLimits {
+    /// Its length in bytes; 1 KiB by default.
+    pub bytes: usize,
+    /// Its components; 64 by default.
+    pub components: usize,
+}
+
+impl Default for UriLimits {
+    fn default() -> Self {
+        Self { bytes: 1024, components: 64 }
+    }
+}
+
 /// Why a text is no URI.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{uri:?} is not a valid URI: {reason}")]
+#[error("{uri} is not a valid URI: {reason}")]
 pub struct InvalidUri {
+    /// The text, quoted.
     uri: String,
-    reason: &'static str,
+    reason: Cow<'static, str>,
+}
+
+impl InvalidUri {
+    fn new(uri: &str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { uri: quoted(uri).to_string(), reason: reason.into() }
+    }
 }
 
 impl Uri {
@@ -58,8 +84,25 @@ impl Uri {
     pub fn check(&self, rules: UriRules, kind: UriKind) -> Result<(), InvalidUri> {
         match fault(self, rules, kind) {
             None => Ok(()),
-            Some(reason) => Err(InvalidUri { uri: self.as_str().chars().take(200).collect(), reason }),
+            Some(reason) => Err(InvalidUri::new(self, reason)),
         }
+    }
+
+    /// Checks the size of the text, at a cost that the limits bound.
+    pub fn check_size(&self, limits: UriLimits) -> Result<(), InvalidUri> {
+        let UriLimits { bytes, components } = limits;
+        if self.len() > bytes {
+            return Err(InvalidUri::new(
+                self,
+                format!("it has {} bytes, at most {bytes} are allowed", self.len()),
+            ));
+        }
+        let dots = self.bytes().filter(|byte| *byte == b'.').count();
+        if dots >= components {
+            let reason = format!("it has {} components, at most {components} are allowed", dots + 1);
+            return Err(InvalidUri::new(self, reason));
+        }
+        Ok(())
     }
 
     /// Whether the first component is `wamp`, which the protocol keeps for itself.
@@ -86,8 +129,8 @@ fn fault(uri: &str, rules: UriRules, kind: UriKind) -> Option<&'static str> {
         }
         match rules {
             UriRules::Loose if component.contains('#') => return Some("it contains `#`"),
-            UriRules::Loose if component.contains(char::is_whitespace) => {
-                return Some("it contains white space");
+            UriRules::Loose if component.contains(is_blank) => {
+                return Some("it contains white space or a control character");
             }
             UriRules::Strict if !component.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_')) => {
                 return Some("a component has characters other than a-z, 0-9 and _");
@@ -96,6 +139,12 @@ fn fault(uri: &str, rules: UriRules, kind: UriKind) -> Option<&'static str> {
         }
     }
     None
+}
+
+/// White space in any of the dialects of regular expressions that peers check URIs with, and control characters,
+/// which some of these count as such.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || c == '\u{feff}'
 }
 
 impl Deref for Uri {
@@ -242,6 +291,9 @@ mod tests {
             ("com.my#app", false, false, false, false),
             ("com.my\tapp", false, false, false, false),
             ("com.\u{2003}x", false, false, false, false),
+            ("com.x\u{1c}", false, false, false, false),
+            ("\u{0}com.x", false, false, false, false),
+            ("com.\u{feff}x", false, false, false, false),
         ];
         for (uri, loose, strict, loose_wildcard, strict_wildcard) in table {
             let uri = Uri::from(uri);
@@ -250,6 +302,22 @@ mod tests {
             assert_eq!(uri.check(Loose, Wildcard).is_ok(), loose_wildcard, "{uri} loose wildcard");
             assert_eq!(uri.check(Strict, Wildcard).is_ok(), strict_wildcard, "{uri} strict wildcard");
         }
+    }
+
+    #[test]
+    fn a_uri_has_at_most_1024_bytes_and_64_components() {
+        let limits = UriLimits::default();
+        let size = |uri: String| Uri::from(uri).check_size(limits).map_err(|error| error.to_string());
+        assert_eq!(size("a".repeat(1024)), Ok(()));
+        assert_eq!(size("é".repeat(512)), Ok(()));
+        assert_eq!(size(["a"; 64].join(".")), Ok(()));
+        let long = size("é".repeat(513)).unwrap_err();
+        assert!(
+            long.ends_with("…\" is not a valid URI: it has 1026 bytes, at most 1024 are allowed"),
+            "{long}"
+        );
+        let many = size(".".repeat(64)).unwrap_err();
+        assert!(many.ends_with("it has 65 components, at most 64 are allowed"), "{many}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tracing::Instrument;
 use wamp_core::Time;
 use wamp_core::router::{Accept, AcceptEvent, Closing, Join, SessionKey};
 use wamp_proto::message::Hello;
-use wamp_proto::{Limits as MessageLimits, Message, Serializer, uri};
+use wamp_proto::{Limits as MessageLimits, Message, Serializer, quoted, uri};
 use wamp_transport::{Incoming, ReadError, ReadHalf, Transport};
 
 use crate::arrived::{self, Arrived};
@@ -142,7 +142,7 @@ impl<R: ReadHalf> Link<R> {
 
     fn welcome(&mut self, hello: Hello) -> Result<(Arc<Realm>, SessionKey), (wamp_proto::Uri, String)> {
         let Some(realm) = self.router.realms.get(&hello.realm) else {
-            return Err((uri::NO_SUCH_REALM, format!("there is no realm {:?}", hello.realm)));
+            return Err((uri::NO_SUCH_REALM, format!("there is no realm {}", quoted(&hello.realm))));
         };
         // Autobahn|Python takes a PING over RawSocket for the end of the connection.
         let agent = hello.details.agent.as_deref().unwrap_or_default();

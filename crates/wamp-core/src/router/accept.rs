@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wamp_proto::message::{Abort, CloseDetails, Hello};
+use wamp_proto::uri::UriLimits;
 use wamp_proto::{ByteString, Message, Payload, Uri, uri};
 
 use super::outbox::sentence;
@@ -47,10 +48,13 @@ impl Accept {
     /// A message has come.
     pub fn handle_message(&mut self, _now: Time, message: Message) {
         match (&self.state, message) {
-            (State::Waiting, Message::Hello(hello)) => {
-                self.state = State::Greeted;
-                self.event = Some(AcceptEvent::Hello(Box::new(hello)));
-            }
+            (State::Waiting, Message::Hello(hello)) => match hello.realm.check_size(UriLimits::default()) {
+                Ok(()) => {
+                    self.state = State::Greeted;
+                    self.event = Some(AcceptEvent::Hello(Box::new(hello)));
+                }
+                Err(error) => self.refuse(uri::INVALID_URI, &error.to_string()),
+            },
             (State::Waiting, Message::Abort(_)) => self.close(None),
             (State::Waiting, other) => {
                 self.refuse(uri::PROTOCOL_VIOLATION, &format!("{} before HELLO", other.name()));

@@ -2,12 +2,13 @@
 
 use wamp_proto::message::{self, EventDetails, MatchPolicy, RequestKind};
 use wamp_proto::uri::UriKind;
-use wamp_proto::{Message, PublicationId, Serializer, Uri, uri};
+use wamp_proto::{Message, PublicationId, Serializer, Uri, quoted, uri};
 
 use super::outbox::{Prepared, check};
 use super::realm::Realm;
-use super::sessions::SessionKey;
+use super::sessions::{SessionKey, table_bytes};
 use super::topics::Topics;
+use crate::map;
 
 #[derive(Clone)]
 pub(super) struct Broker {
@@ -43,16 +44,18 @@ impl Realm {
             let text = "this router has no pattern-based subscriptions";
             return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
         }
-        subscribe
-            .topic
-            .check(self.config.uri_rules, UriKind::Exact)
+        self.config
+            .check_uri(&subscribe.topic, UriKind::Exact)
             .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
         let limit = self.config.limits.subscriptions;
         if session.subscriptions.len() >= limit {
             return Err((uri::UNAVAILABLE, format!("a session may have {limit} subscriptions")));
         }
+        let table_bytes = session.check_table(&subscribe.topic, &self.config.limits)?;
         let subscription = self.broker.topics.subscribe(&subscribe.topic, from);
-        session.subscriptions.insert(subscription, ());
+        if session.subscriptions.insert(subscription, ()).is_none() {
+            session.table_bytes = table_bytes;
+        }
         self.out.send(from, message::Subscribed { request: subscribe.request, subscription });
         Ok(())
     }
@@ -63,10 +66,11 @@ impl Realm {
             return;
         }
         let Some(session) = self.sessions.get_mut(from) else { return };
-        if session.subscriptions.remove(&subscription).is_none() {
+        if map::remove(&mut session.subscriptions, &subscription).is_none() {
             let text = format!("this session has no subscription {subscription}");
             return self.refuse(from, RequestKind::Unsubscribe, request, uri::NO_SUCH_SUBSCRIPTION, &text);
         }
+        session.table_bytes -= table_bytes(self.broker.topics.topic(subscription));
         self.broker.topics.unsubscribe(subscription, from);
         self.out.send(from, message::Unsubscribed { request: Some(request), details: None });
     }
@@ -86,9 +90,11 @@ impl Realm {
             return self.violation(from, text);
         }
         let acknowledge = options.acknowledge == Some(true);
-        let wrong = match topic.check(self.config.uri_rules, UriKind::Exact) {
+        let wrong = match self.config.check_uri(&topic, UriKind::Exact) {
             Err(error) => Some(error.to_string()),
-            Ok(()) if topic.is_reserved() => Some(format!("{topic:?} is reserved: it begins with \"wamp\"")),
+            Ok(()) if topic.is_reserved() => {
+                Some(format!("{} is reserved: it begins with \"wamp\"", quoted(&topic)))
+            }
             Ok(()) => None,
         };
         if let Some(text) = wrong {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use slab::Slab;
 use wamp_proto::message::InvocationDetails;
 use wamp_proto::{RegistrationId, RequestId, Uri};
 
@@ -10,6 +9,7 @@ use super::SessionKey;
 use super::flow::Flow;
 use crate::deadlines::Deadline;
 use crate::progress::Progress;
+use crate::slots::Slots;
 
 /// Names a call. One that is over is not mistaken for a later one in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +53,13 @@ pub(super) struct Upload {
 
 #[derive(Clone)]
 pub(super) struct Calls {
-    slab: Slab<(u64, Call)>,
+    slab: Slots<(u64, Call)>,
     count: u64,
 }
 
 impl Calls {
     pub(super) fn new() -> Self {
-        Self { slab: Slab::new(), count: 0 }
+        Self { slab: Slots::new(), count: 0 }
     }
 
     pub(super) fn insert(&mut self, call: Call) -> CallKey {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wamp_proto::uri::UriRules;
+use wamp_proto::uri::{InvalidUri, UriKind, UriLimits, UriRules};
 use wamp_proto::{ByteString, Uri};
 
 /// How a realm is to be.
@@ -50,6 +50,12 @@ impl Config {
             goodbye_timeout: Duration::from_secs(5),
         }
     }
+
+    /// Checks the URI of a request.
+    pub(super) fn check_uri(&self, uri: &Uri, kind: UriKind) -> Result<(), InvalidUri> {
+        uri.check_size(self.limits.uri)?;
+        uri.check(self.uri_rules, kind)
+    }
 }
 
 /// How far the senders of progressive results and of chunks may go ahead of their receivers; see
@@ -85,7 +91,7 @@ pub enum Disclosure {
     Never,
 }
 
-/// What one session may take of a realm.
+/// What one session may take of a realm, and what it may send.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -101,6 +107,16 @@ pub struct Limits {
     pub registrations: usize,
     /// Its subscriptions; 65,536 by default.
     pub subscriptions: usize,
+    /// What its registrations and subscriptions may hold, in bytes; 16 MiB by default. Each counts the length of its URI
+    /// and 128.
+    pub table_bytes: usize,
+    /// The size of each URI that it sends: 1 KiB and 64 components by default. A request with a larger one is answered
+    /// with ERROR `wamp.error.invalid_uri`. A wildcard pattern never has more than 64 components.
+    pub uri: UriLimits,
+    /// How many shapes the wildcard patterns of the realm may have, for each number of components; 64 by default. Two
+    /// patterns have the same shape if they have the same number of components and gaps in the same places. A call
+    /// that no exact registration and no prefix matches costs a step for each shape.
+    pub wildcard_shapes: usize,
     /// For how long, in each [`holding_window`](Self::holding_window), its link may hold callees that others
     /// have called as well, since it does not keep up. Then its calls with them end. 2 s by default.
     pub holding: Duration,
@@ -117,6 +133,9 @@ impl Default for Limits {
             invocations_from_one_caller: 65_536 / 4,
             registrations: 65_536,
             subscriptions: 65_536,
+            table_bytes: 16 << 20,
+            uri: UriLimits::default(),
+            wildcard_shapes: 64,
             holding: Duration::from_secs(2),
             holding_window: Duration::from_secs(10),
         }

@@ -11,15 +11,17 @@ use wamp_proto::message::{
     ResultDetails,
 };
 use wamp_proto::uri::UriKind;
-use wamp_proto::{Message, RequestId, Serializer, Uri, uri};
+use wamp_proto::{Message, RequestId, Serializer, Uri, quoted, uri};
 
 use super::call::{Call, CallKey, Calls, Upload};
 use super::disclosure::disclose;
 use super::flow::{Flow, Stream};
 use super::outbox::{Prepared, Refusal, check};
-use super::procedures::{Callee, Procedures};
+use super::procedures::{Callee, NotRegistered, Procedures};
 use super::realm::Realm;
-use super::sessions::{Session, SessionKey};
+use super::sessions::{Session, SessionKey, table_bytes};
+use super::wildcards::{COMPONENTS, NoRoom};
+use crate::map;
 use crate::progress::{Phase, Progress, ReplyKind, Verdict};
 use crate::request_ids::Sequence;
 use crate::{Failure, Reply, Time};
@@ -70,31 +72,47 @@ impl Realm {
             MatchPolicy::Wildcard => UriKind::Wildcard,
             _ => UriKind::Exact,
         };
-        procedure
-            .check(self.config.uri_rules, kind)
-            .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+        self.config.check_uri(procedure, kind).map_err(|error| (uri::INVALID_URI, error.to_string()))?;
         if procedure.is_reserved() {
-            return Err((uri::INVALID_URI, format!("{procedure:?} is reserved: it begins with \"wamp\"")));
+            return Err((
+                uri::INVALID_URI,
+                format!("{} is reserved: it begins with \"wamp\"", quoted(procedure)),
+            ));
         }
         let limit = self.config.limits.registrations;
         if session.registrations.len() >= limit {
             return Err((uri::UNAVAILABLE, format!("a session may have {limit} registrations")));
         }
+        let table_bytes = session.check_table(procedure, &self.config.limits)?;
         let callee = Callee {
             session: from,
             forward_timeout: options.forward_timeout == Some(true) && session.announced.callee_timeout,
             disclose_caller: options.disclose_caller == Some(true),
         };
+        let shapes = self.config.limits.wildcard_shapes;
         let procedures = &mut self.dealer.procedures;
-        let mut registered = procedures.register(procedure, policy, invoke, callee);
-        if registered.is_none() && procedures.retain(procedure, policy, |key| self.sessions.has(key)) {
-            registered = procedures.register(procedure, policy, invoke, callee);
+        let mut registered = procedures.register(procedure, policy, invoke, callee, shapes);
+        if registered.is_err() && procedures.retain(procedure, policy, |key| self.sessions.has(key)) {
+            registered = procedures.register(procedure, policy, invoke, callee, shapes);
         }
-        let Some((registration, key)) = registered else {
-            return Err((uri::PROCEDURE_ALREADY_EXISTS, format!("{procedure:?} is registered already")));
-        };
+        let (registration, key) = registered.map_err(|reason| match reason {
+            NotRegistered::Exists => {
+                (uri::PROCEDURE_ALREADY_EXISTS, format!("{} is registered already", quoted(procedure)))
+            }
+            NotRegistered::NoRoom(NoRoom::Components) => {
+                (uri::INVALID_URI, format!("a wildcard pattern may have {COMPONENTS} components"))
+            }
+            NotRegistered::NoRoom(NoRoom::Shapes) => {
+                let text = format!(
+                    "the wildcard patterns with as many components have gaps in {shapes} combinations of places, \
+                     which are all that this realm takes"
+                );
+                (uri::UNAVAILABLE, text)
+            }
+        })?;
         if let Some(session) = self.sessions.get_mut(from) {
             session.registrations.insert(registration, key);
+            session.table_bytes = table_bytes;
         }
         self.out.send(from, message::Registered { request: register.request, registration });
         Ok(())
@@ -106,10 +124,11 @@ impl Realm {
             return;
         }
         let Some(session) = self.sessions.get_mut(from) else { return };
-        let Some(key) = session.registrations.remove(&registration) else {
+        let Some(key) = map::remove(&mut session.registrations, &registration) else {
             let text = format!("this session has no registration {registration}");
             return self.refuse(from, RequestKind::Unregister, request, uri::NO_SUCH_REGISTRATION, &text);
         };
+        session.table_bytes -= table_bytes(self.dealer.procedures.procedure(key));
         self.dealer.procedures.remove(key, from);
         self.out.send(from, message::Unregistered { request: Some(request), details: None });
     }
@@ -162,8 +181,8 @@ impl Realm {
     ) -> Result<(), Refused> {
         let message::Call { request, options, procedure, payload } = call;
         let Some(caller) = self.sessions.get(from) else { return Ok(()) };
-        procedure
-            .check(self.config.uri_rules, UriKind::Exact)
+        self.config
+            .check_uri(&procedure, UriKind::Exact)
             .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
         let timeout = timeout(&options)?;
         let willing = options.receive_progress == Some(true) && caller.announced.caller_progress;
@@ -188,7 +207,8 @@ impl Realm {
         }
         let (id, is_pattern, callee, of_callee) = loop {
             let Some(registration) = self.dealer.procedures.find_mut(&procedure) else {
-                return Err((uri::NO_SUCH_PROCEDURE, format!("no procedure {procedure:?} is registered")));
+                let text = format!("no procedure {} is registered", quoted(&procedure));
+                return Err((uri::NO_SUCH_PROCEDURE, text));
             };
             let (id, is_pattern) = (registration.id, registration.policy != MatchPolicy::Exact);
             let of_callee = registration.take_turn(&mut self.rng, |callee| self.sessions.is_full(callee));

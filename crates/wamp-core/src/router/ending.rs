@@ -11,6 +11,7 @@ use super::outbox::failure;
 use super::realm::{Due, Realm};
 use super::sessions::{SessionKey, Sessions};
 use crate::Time;
+use crate::map;
 use crate::progress::Phase;
 
 /// A timeout that stands still is looked at no more often than this, however short it is.
@@ -90,11 +91,11 @@ impl Realm {
     pub(super) fn end(&mut self, key: CallKey) -> Option<Call> {
         let call = self.dealer.calls.remove(key)?;
         if let Some(caller) = self.sessions.get_mut(call.caller) {
-            caller.calls.remove(&call.request);
+            map::remove(&mut caller.calls, &call.request);
             caller.progressive_calls -= usize::from(call.progress.is_willing() || call.upload.is_some());
         }
         if let Some(callee) = self.sessions.get_mut(call.callee) {
-            callee.invocations.remove(&call.invocation);
+            map::remove(&mut callee.invocations, &call.invocation);
         }
         self.unbind(call.caller, call.callee);
         if let Some(deadline) = call.deadline {

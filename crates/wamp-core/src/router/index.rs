@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::map::{Map, map};
+use crate::map::{Map, map, remove};
 
 /// Where the entries stand, by the hash of their texts.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ impl Index {
                 self.first.insert(hash, next);
             }
             None => {
-                self.first.remove(&hash);
+                remove(&mut self.first, &hash);
             }
         }
     }

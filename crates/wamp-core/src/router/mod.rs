@@ -16,7 +16,7 @@ mod features;
 mod flow;
 mod index;
 mod outbox;
-mod pattern;
+mod prefixes;
 mod procedures;
 mod realm;
 mod relay;
@@ -24,6 +24,7 @@ mod sessions;
 mod slow;
 mod topics;
 mod welcome;
+mod wildcards;
 
 pub use accept::{Accept, AcceptEvent};
 pub use config::{Config, Credit, Disclosure, Limits};

@@ -14,6 +14,9 @@ pub(super) struct Outbox {
     queue: VecDeque<(SessionKey, Message)>,
 }
 
+/// An empty outbox with room for so many messages keeps it.
+const KEPT: usize = 1024;
+
 impl Outbox {
     pub(super) fn new() -> Self {
         Self { queue: VecDeque::new() }
@@ -24,7 +27,11 @@ impl Outbox {
     }
 
     pub(super) fn pop(&mut self) -> Option<(SessionKey, Message)> {
-        self.queue.pop_front()
+        let next = self.queue.pop_front();
+        if self.queue.is_empty() && self.queue.capacity() > KEPT {
+            self.queue = VecDeque::new();
+        }
+        next
     }
 
     /// Takes back everything for a session whose link will not carry it any more.

@@ -2,20 +2,21 @@
 //! Registration*).
 //!
 //! A call finds its registration in O(1) where the URI was registered as it is, in the length of the URI where
-//! a prefix of it was, and through a tree of components where a wildcard matches: never by looking at
+//! a prefix of it was, and by one probe for each shape of the wildcards as long as it: never by looking at
 //! registrations one by one.
 
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
-use slab::Slab;
 use wamp_proto::message::{InvocationPolicy, MatchPolicy};
 use wamp_proto::{RegistrationId, Uri};
 
 use super::SessionKey;
 use super::index::Index;
-use super::pattern::{Prefixes, Wildcards};
+use super::prefixes::Prefixes;
+use super::wildcards::{NoRoom, Wildcards};
 use crate::map::hashing;
+use crate::slots::Slots;
 
 /// A procedure, and all that registered it. It fills a line of the cache: among many registrations that is what
 /// a call waits for.
@@ -34,6 +35,15 @@ pub(super) struct Registration {
 /// Names a registration, as long as somebody has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RegistrationKey(usize);
+
+/// Why a procedure was not registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotRegistered {
+    /// Somebody has registered it, and it is not to be shared, or not like this.
+    Exists,
+    /// There is no room for a pattern like this.
+    NoRoom(NoRoom),
+}
 
 /// Those that registered a procedure, in the order in which they did; never empty.
 #[derive(Clone)]
@@ -116,7 +126,7 @@ impl Registration {
 /// The registrations of a realm.
 #[derive(Clone)]
 pub(super) struct Procedures {
-    registrations: Slab<Registration>,
+    registrations: Slots<Registration>,
     exact: Index,
     hashing: FixedState,
     prefixes: Prefixes,
@@ -127,7 +137,7 @@ pub(super) struct Procedures {
 impl Procedures {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            registrations: Slab::new(),
+            registrations: Slots::new(),
             exact: Index::new(seed),
             hashing: hashing(seed),
             prefixes: Prefixes::new(seed),
@@ -136,23 +146,27 @@ impl Procedures {
         }
     }
 
-    /// Registers a procedure. `None`: somebody has, and it is not to be shared, or not like this.
+    /// Registers a procedure, where wildcards may have so many shapes.
     pub(super) fn register(
         &mut self,
         procedure: &Uri,
         policy: MatchPolicy,
         invoke: InvocationPolicy,
         callee: Callee,
-    ) -> Option<(RegistrationId, RegistrationKey)> {
+        shapes: usize,
+    ) -> Result<(RegistrationId, RegistrationKey), NotRegistered> {
+        if policy == MatchPolicy::Wildcard {
+            self.wildcards.check_room(procedure, shapes).map_err(NotRegistered::NoRoom)?;
+        }
         if let Some(entry) = self.registered(procedure, policy) {
             let registration = &mut self.registrations[entry];
             let shared = registration.invoke == invoke && invoke != InvocationPolicy::Single;
             let mut callees = registration.callees.as_slice().iter();
             if !shared || callees.any(|other| other.session == callee.session) {
-                return None;
+                return Err(NotRegistered::Exists);
             }
             registration.callees.push(callee);
-            return Some((registration.id, RegistrationKey(entry)));
+            return Ok((registration.id, RegistrationKey(entry)));
         }
         let id =
             RegistrationId::new(self.next).expect("2^53 registrations take longer than any router lives");
@@ -165,7 +179,7 @@ impl Procedures {
             MatchPolicy::Wildcard => self.wildcards.insert(procedure, entry),
             _ => self.exact.insert(self.hashing.hash_one(&**procedure), entry),
         }
-        Some((id, RegistrationKey(entry)))
+        Ok((id, RegistrationKey(entry)))
     }
 
     /// The one registration that a call of this procedure goes to: exact before prefix before wildcard; the
@@ -207,7 +221,9 @@ impl Procedures {
         let is_it = |entry: usize| *self.registrations[entry].procedure == **procedure;
         match policy {
             MatchPolicy::Prefix => self.prefixes.get(procedure, is_it),
-            MatchPolicy::Wildcard => self.wildcards.get(procedure),
+            MatchPolicy::Wildcard => {
+                self.wildcards.get(procedure, |entry| &self.registrations[entry].procedure)
+            }
             _ => self.exact.find(self.hashing.hash_one(&**procedure), is_it),
         }
     }
@@ -216,7 +232,14 @@ impl Procedures {
         let is = |entry: usize, text: &[u8]| self.registrations[entry].procedure.as_bytes() == text;
         let hash = self.hashing.hash_one(procedure);
         let exact = self.exact.find(hash, |entry| is(entry, procedure.as_bytes()));
-        exact.or_else(|| self.prefixes.find(procedure, is)).or_else(|| self.wildcards.find(procedure))
+        exact.or_else(|| self.prefixes.find(procedure, is)).or_else(|| {
+            self.wildcards.matching(procedure, |entry| &self.registrations[entry].procedure).next()
+        })
+    }
+
+    /// The procedure of a registration.
+    pub(super) fn procedure(&self, key: RegistrationKey) -> &str {
+        self.registrations.get(key.0).map_or("", |registration| &registration.procedure)
     }
 
     /// Takes a session out of a registration that it has, which ends with its last one.
@@ -237,7 +260,7 @@ impl Procedures {
         let Registration { procedure, policy, .. } = self.registrations.remove(entry);
         match policy {
             MatchPolicy::Prefix => self.prefixes.remove(&procedure, entry),
-            MatchPolicy::Wildcard => self.wildcards.remove(&procedure),
+            MatchPolicy::Wildcard => self.wildcards.remove(&procedure, entry),
             _ => self.exact.remove(self.hashing.hash_one(&*procedure), entry),
         }
     }

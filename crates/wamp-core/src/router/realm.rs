@@ -244,6 +244,7 @@ impl Realm {
             callers: map(self.seed),
             registrations: map(self.seed),
             subscriptions: map(self.seed),
+            table_bytes: 0,
         };
         let key = self.sessions.insert(&mut self.rng, session);
         self.out.send(key, message::Welcome { session: key.id(), details: welcome });

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use slab::Slab;
-use wamp_proto::{ByteString, RegistrationId, RequestId, Serializer, SessionId, SubscriptionId};
+use wamp_proto::{ByteString, RegistrationId, RequestId, Serializer, SessionId, SubscriptionId, Uri, uri};
 
 use super::call::CallKey;
+use super::config::Limits;
 use super::features::Announced;
 use super::procedures::RegistrationKey;
 use super::slow::Slow;
 use crate::Time;
-use crate::map::{Map, map};
+use crate::map::{self, Map, map};
 use crate::request_ids::{RequestIds, Watermark};
+use crate::slots::Slots;
 
 /// Names a session of a realm, from [`Realm::join`](super::Realm::join) until its end. A key that has been
 /// given to a later session is not mistaken for it.
@@ -52,24 +53,44 @@ pub(super) struct Session {
     pub(super) callers: Map<SessionKey, usize>,
     pub(super) registrations: Map<RegistrationId, RegistrationKey>,
     pub(super) subscriptions: Map<SubscriptionId, ()>,
+    /// What both hold, in bytes; see [`Limits::table_bytes`](super::Limits::table_bytes).
+    pub(super) table_bytes: usize,
 }
 
 impl Session {
+    /// What its tables will hold with one more registration or subscription for this URI.
+    ///
+    /// # Errors
+    /// The URI and the sentence of an ERROR, if that is more than it may.
+    pub(super) fn check_table(&self, uri: &str, limits: &Limits) -> Result<usize, (Uri, String)> {
+        let (bytes, limit) = (self.table_bytes + table_bytes(uri), limits.table_bytes);
+        if bytes > limit {
+            let text = format!("the registrations and subscriptions of a session may hold {limit} bytes");
+            return Err((uri::UNAVAILABLE, text));
+        }
+        Ok(bytes)
+    }
+
     /// How long the router has not read from it until now, in all.
     pub(super) fn held(&self, now: Time) -> Duration {
         self.slow.as_ref().map_or(Duration::ZERO, |slow| slow.held(now))
     }
 }
 
+/// What a registration or subscription of this URI counts, beside its text for its places in the tables.
+pub(super) fn table_bytes(uri: &str) -> usize {
+    uri.len() + 128
+}
+
 #[derive(Clone)]
 pub(super) struct Sessions {
-    slab: Slab<(SessionId, Session)>,
+    slab: Slots<(SessionId, Session)>,
     ids: Map<SessionId, usize>,
 }
 
 impl Sessions {
     pub(super) fn new(seed: u64) -> Self {
-        Self { slab: Slab::new(), ids: map(seed) }
+        Self { slab: Slots::new(), ids: map(seed) }
     }
 
     /// Adds a session under an id of the whole range that no other has.
@@ -99,7 +120,7 @@ impl Sessions {
 
     pub(super) fn remove(&mut self, key: SessionKey) -> Option<Session> {
         self.get(key)?;
-        self.ids.remove(&key.id);
+        map::remove(&mut self.ids, &key.id);
         Some(self.slab.remove(key.index).1)
     }
 

@@ -36,6 +36,7 @@ use super::realm::{Due, Event, Realm};
 use super::sessions::{Session, SessionKey, Sessions};
 use crate::Time;
 use crate::deadlines::Deadline;
+use crate::map;
 
 /// The argument of the ERROR that ends a call of somebody who does not keep up.
 pub(super) const SLOW_CONSUMER: &str = "slow consumer";
@@ -253,7 +254,7 @@ impl Realm {
         if *calls > 0 {
             return;
         }
-        its.callers.remove(&caller);
+        map::remove(&mut its.callers, &caller);
         if its.slow.is_none() {
             return;
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use wamp_proto::{SubscriptionId, Uri};
 
 use super::SessionKey;
-use crate::map::{Map, map};
+use crate::map::{self, Map, map};
 
 #[derive(Clone)]
 pub(super) struct Topic {
@@ -49,9 +49,14 @@ impl Topics {
         let Some(topic) = self.topics.get_mut(&id) else { return };
         topic.subscribers.remove(&subscriber);
         if topic.subscribers.is_empty() {
-            self.exact.remove(&topic.uri);
-            self.topics.remove(&id);
+            map::remove(&mut self.exact, &topic.uri);
+            map::remove(&mut self.topics, &id);
         }
+    }
+
+    /// The topic of a subscription.
+    pub(super) fn topic(&self, id: SubscriptionId) -> &str {
+        self.topics.get(&id).map_or("", |topic| topic.uri.as_str())
     }
 
     pub(super) fn find(&self, uri: &Uri) -> Option<(SubscriptionId, &Topic)> {

@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 
 use wamp_proto::message::{self, CloseDetails, RequestKind};
 use wamp_proto::{
-    ByteString, Feature, Message, RegistrationId, RequestId, Role, Roles, SubscriptionId, Uri, uri,
+    ByteString, Feature, Message, RegistrationId, RequestId, Role, Roles, SubscriptionId, Uri, quoted, uri,
 };
 
 pub use event::{Closed, Event, Joined, PlainVerdict, Publication};
@@ -243,7 +243,8 @@ impl Session {
             }
             Message::Abort(abort) => self.handle_abort(abort),
             Message::Challenge(challenge) => {
-                let text = format!("the authentication method {:?} is not known here", &*challenge.method);
+                let text =
+                    format!("the authentication method {} is not known here", quoted(&challenge.method));
                 self.abort(uri::NO_MATCHING_AUTH_METHOD, &text);
                 let message = Some(text.into());
                 self.close(Closed::Aborted { reason: uri::NO_MATCHING_AUTH_METHOD, message });

@@ -16,4 +16,6 @@ mod progressive_invocations;
 mod progressive_results;
 mod registrations;
 mod slow;
+mod tables;
+mod uris;
 mod violations;

@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use wamp_core::router::Config;
 use wamp_proto::Serializer;
 
 use crate::net::{Net, all_roles};
@@ -89,7 +90,9 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn a_call_goes_where_a_look_at_all_registrations_says(steps in vec(step(), 1..120)) {
-        let mut net = Net::new();
+        let mut config = Config::new("realm1");
+        config.limits.uri.bytes = 4096;
+        let mut net = Net::with(config);
         let callee = net.raw(Serializer::Json, all_roles());
         let caller = net.raw(Serializer::Json, all_roles());
         let (mut registered, mut ids) = (Vec::<Registered>::new(), 0);

@@ -1,0 +1,102 @@
+//! A slab that gives memory back.
+
+use slab::Slab;
+
+/// A slab of so many places keeps them.
+const KEPT: usize = 256;
+
+/// Values by the number of their place, in O(1).
+///
+/// After a peak the places behind the last value are freed. That is tried when most places are free, once in as many
+/// removals as there are values left.
+#[derive(Clone)]
+pub(crate) struct Slots<T> {
+    slab: Slab<T>,
+    /// Removals since unused places were looked for.
+    removed: usize,
+}
+
+impl<T> Slots<T> {
+    pub(crate) fn new() -> Self {
+        Self { slab: Slab::new(), removed: 0 }
+    }
+
+    pub(crate) fn insert(&mut self, value: T) -> usize {
+        self.slab.insert(value)
+    }
+
+    pub(crate) fn get(&self, place: usize) -> Option<&T> {
+        self.slab.get(place)
+    }
+
+    pub(crate) fn get_mut(&mut self, place: usize) -> Option<&mut T> {
+        self.slab.get_mut(place)
+    }
+
+    /// Takes the value out of a place that has one.
+    pub(crate) fn remove(&mut self, place: usize) -> T {
+        let value = self.slab.remove(place);
+        self.removed += 1;
+        let places = self.slab.capacity();
+        if places > KEPT && self.slab.len() < places / 4 && self.removed >= self.slab.len() {
+            self.removed = 0;
+            self.slab.shrink_to_fit();
+        }
+        value
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
+        self.slab.iter()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.slab.capacity()
+    }
+}
+
+impl<T> std::ops::Index<usize> for Slots<T> {
+    type Output = T;
+
+    fn index(&self, place: usize) -> &T {
+        &self.slab[place]
+    }
+}
+
+impl<T> std::ops::IndexMut<usize> for Slots<T> {
+    fn index_mut(&mut self, place: usize) -> &mut T {
+        &mut self.slab[place]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_of_a_peak_is_given_back() {
+        let mut slots = Slots::new();
+        let stays = slots.insert(0);
+        let peak: Vec<_> = (1..10_000).map(|value| slots.insert(value)).collect();
+        for (place, value) in peak.iter().zip(1..) {
+            assert_eq!(slots.remove(*place), value);
+        }
+        assert_eq!((slots[stays], slots.len()), (0, 1));
+        assert!(slots.capacity() <= KEPT, "{}", slots.capacity());
+    }
+
+    #[test]
+    fn a_value_behind_free_places_stays_in_its_own() {
+        let mut slots = Slots::new();
+        let peak: Vec<_> = (0..10_000).map(|value| slots.insert(value)).collect();
+        for place in &peak[..9_999] {
+            slots.remove(*place);
+        }
+        assert_eq!(slots[9_999], 9_999);
+        assert_eq!(slots.len(), 1);
+    }
+}

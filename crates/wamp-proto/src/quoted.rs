@@ -1,0 +1,74 @@
+//! Quoting a text of a peer in a sentence.
+
+use std::fmt::{self, Write};
+
+/// What is shown of a text, in bytes, with its escapes.
+const SHOWN: usize = 128;
+
+/// A text in quotation marks, escaped as Rust escapes strings, and cut after about 128 bytes.
+///
+/// A peer may send texts of many MiB. To show one costs the same however long it is, and nothing in it reaches
+/// a terminal unescaped.
+///
+/// ```
+/// use wamp_proto::quoted;
+///
+/// assert_eq!(quoted("com.my\napp").to_string(), r#""com.my\napp""#);
+/// assert_eq!(quoted(&"x".repeat(1 << 20)).to_string().len(), 128 + "\"…\"".len());
+/// ```
+pub fn quoted(text: &str) -> Quoted<'_> {
+    Quoted(text)
+}
+
+/// What [`quoted`] makes.
+#[derive(Clone, Copy)]
+pub struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        let mut shown = 0;
+        for c in self.0.chars() {
+            let escaped = c.escape_debug();
+            shown += escaped.clone().map(char::len_utf8).sum::<usize>();
+            if shown > SHOWN {
+                f.write_char('…')?;
+                break;
+            }
+            escaped.map(|c| f.write_char(c)).collect::<fmt::Result>()?;
+        }
+        f.write_char('"')
+    }
+}
+
+impl fmt::Debug for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_text_is_shown_whole_and_escaped() {
+        assert_eq!(quoted("").to_string(), r#""""#);
+        assert_eq!(quoted("a\"b\\\u{1b}[31m\u{200b}é").to_string(), r#""a\"b\\\u{1b}[31m\u{200b}é""#);
+        assert_eq!(quoted(&"x".repeat(SHOWN)).to_string(), format!("{:?}", "x".repeat(SHOWN)));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        for (character, shown) in [("x", 128), ("é", 64), ("\u{301}", 128 / 7), ("\u{200b}", 16), ("😀", 32)]
+        {
+            let text = quoted(&character.repeat(1000)).to_string();
+            let expected = format!("{:?}", character.repeat(shown));
+            // A combining mark is escaped only where it comes first.
+            if character != "\u{301}" {
+                assert_eq!(text, format!("{}…\"", &expected[..expected.len() - 1]), "{character:?}");
+            }
+            assert!(text.len() <= SHOWN + "\"…\"".len(), "{text}");
+        }
+    }
+}
