@@ -25,6 +25,14 @@ impl Reply {
             Reply::Result(_) | Reply::Error(_) => ReplyKind::Last,
         }
     }
+
+    /// Its arguments.
+    pub fn payload(&self) -> &Payload {
+        match self {
+            Reply::Progress(payload) | Reply::Result(payload) => payload,
+            Reply::Error(failure) => &failure.payload,
+        }
+    }
 }
 
 /// Why a request failed: a URI, and arguments that say more.

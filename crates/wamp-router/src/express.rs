@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wamp_core::Time;
-use wamp_core::router::{Prepared, Realm as Machine, Relayed, SessionKey};
+use wamp_core::router::{Feed, Prepared, Realm as Machine, Relayed, SessionKey};
 use wamp_proto::relay::{PlainResult, ResultHead};
 use wamp_proto::{Message, Serializer};
 use wamp_transport::Batch;
@@ -43,6 +43,8 @@ struct Lane<'a> {
     to: SessionKey,
     link: &'a Arc<Outbound>,
     batch: Batch,
+    /// How its receiver is fed: a stream if one progressive result is among them.
+    feed: Feed,
     /// The last result that went by it, and its head: the next one mostly has the same.
     head: (PlainResult, ResultHead),
 }
@@ -83,6 +85,9 @@ impl<'a> Express<'a> {
                     if lane.head.0 != result {
                         lane.head = (result, result.head(serializer));
                     }
+                    if result.progress {
+                        lane.feed = Feed::Stream;
+                    }
                     match rewritten {
                         Some(payload) => {
                             lane.batch.push_plain(&lane.head.1, serializer, ahead.octets(payload));
@@ -95,8 +100,8 @@ impl<'a> Express<'a> {
                     }
                     if lane.batch.length() >= LOAD {
                         let full = std::mem::replace(&mut lane.batch, lane.link.spare());
-                        let (to, link) = (lane.to, lane.link);
-                        self.append(to, link, full);
+                        let (to, link, feed) = (lane.to, lane.link, lane.feed);
+                        self.append(to, link, full, feed);
                     }
                 }
                 true
@@ -151,7 +156,7 @@ impl<'a> Express<'a> {
                         self.leave();
                     }
                     let head = (*result, result.head(serializer));
-                    self.lanes.push(Lane { to, link, batch: link.spare(), head });
+                    self.lanes.push(Lane { to, link, batch: link.spare(), feed: Feed::Last, head });
                     self.lanes.len() - 1
                 }
             };
@@ -161,13 +166,13 @@ impl<'a> Express<'a> {
 
     /// Puts what has been gathered into the queues.
     fn leave(&mut self) {
-        for Lane { to, link, batch, .. } in std::mem::take(&mut self.lanes) {
-            self.append(to, link, batch);
+        for Lane { to, link, batch, feed, .. } in std::mem::take(&mut self.lanes) {
+            self.append(to, link, batch, feed);
         }
     }
 
-    fn append(&mut self, to: SessionKey, link: &Arc<Outbound>, batch: Batch) {
+    fn append(&mut self, to: SessionKey, link: &Arc<Outbound>, batch: Batch, feed: Feed) {
         let pushed = link.append(batch);
-        self.fed.note(to, pushed, true);
+        self.fed.note(to, pushed, Some(feed));
     }
 }

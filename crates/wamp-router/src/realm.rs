@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wamp_core::Time;
-use wamp_core::router::{Config, Event, Realm as Machine, SessionKey, Sizes, Stats};
+use wamp_core::router::{Config, Event, Feed, Realm as Machine, SessionKey, Sizes, Stats};
 use wamp_proto::relay::PlainYield;
 use wamp_proto::{Message, Serializer, Uri};
 
@@ -66,8 +66,8 @@ impl Inner {
         }
         let mut held = false;
         if let Some(sender) = fed.sender {
-            for by in fed.full {
-                held |= machine.hold(now, sender, by);
+            for (by, feed) in fed.full {
+                held |= machine.hold(now, sender, by, feed);
             }
         }
         let next = machine.poll_timeout();
@@ -225,23 +225,29 @@ pub(crate) fn transmit(
         let Some(link) = links.get(&to) else { continue };
         match link.push(&message) {
             Pushed::Dropped => *events_dropped += 1,
-            pushed => fed.note(to, pushed, feeds(&message)),
+            pushed => fed.note(to, pushed, feed(&message)),
         }
     }
 }
 
-/// Whether a message is fed to its receiver by the other end of a call. What merely tells it of an end holds
-/// nobody, nor do events.
-fn feeds(message: &Message) -> bool {
-    matches!(message, Message::Result(_) | Message::Error(_) | Message::Invocation(_))
+/// How a message is fed to its receiver by the other end of a call. A message that merely tells it of an end
+/// holds nobody, nor do events.
+fn feed(message: &Message) -> Option<Feed> {
+    let more = match message {
+        Message::Result(result) => result.details.progress == Some(true),
+        Message::Invocation(invocation) => invocation.details.progress == Some(true),
+        Message::Error(_) => false,
+        _ => return None,
+    };
+    Some(if more { Feed::Stream } else { Feed::Last })
 }
 
 /// What a sender has filled with all that one read brought. The machine learns of it at the end: whoever has
 /// filled a link is kept waiting, and not refused what came in the same breath.
 pub(crate) struct Fed {
     sender: Option<SessionKey>,
-    /// Full links that it has fed.
-    full: Vec<SessionKey>,
+    /// Full links that it has fed, and how.
+    full: Vec<(SessionKey, Feed)>,
     newly_full: Vec<SessionKey>,
 }
 
@@ -257,13 +263,17 @@ impl Fed {
     }
 
     /// Takes note of what became of something that was put into the queue of a receiver.
-    pub(crate) fn note(&mut self, to: SessionKey, pushed: Pushed, feeds: bool) {
+    pub(crate) fn note(&mut self, to: SessionKey, pushed: Pushed, feed: Option<Feed>) {
         let Pushed::Full { newly } = pushed else { return };
         if newly {
             self.newly_full.push(to);
         }
-        if self.sender.is_some_and(|sender| sender == to || feeds) && !self.full.contains(&to) {
-            self.full.push(to);
+        let feed = feed.or_else(|| (self.sender == Some(to)).then_some(Feed::Stream));
+        let Some(feed) = feed.filter(|_| self.sender.is_some()) else { return };
+        match self.full.iter_mut().find(|(full, _)| *full == to) {
+            Some((_, known)) if feed == Feed::Stream => *known = feed,
+            Some(_) => {}
+            None => self.full.push((to, feed)),
         }
     }
 }

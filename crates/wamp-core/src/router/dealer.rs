@@ -20,6 +20,7 @@ use super::outbox::{Prepared, Refusal, check};
 use super::procedures::{Callee, NotRegistered, Procedures};
 use super::realm::Realm;
 use super::sessions::{Session, SessionKey, table_bytes};
+use super::slow::{SLOW_CONSUMER, SMALL_REPLY};
 use super::wildcards::{COMPONENTS, NoRoom};
 use crate::map;
 use crate::progress::{Phase, Progress, ReplyKind, Verdict};
@@ -432,7 +433,7 @@ impl Realm {
         prepared: &Prepared,
     ) {
         let kind = reply.kind();
-        let Some(progress) = self.judge_reply(key, kind) else { return };
+        let Some(progress) = self.judge_reply(key, kind, reply.payload().len()) else { return };
         let Some(call) = self.dealer.calls.get(key) else { return };
         match self.answer(call, reply, details, prepared) {
             Ok(answer) => {
@@ -452,12 +453,17 @@ impl Realm {
     }
 
     /// Judges an answer: how the call stands after it, if it is to be passed on; otherwise it is counted.
-    pub(super) fn judge_reply(&mut self, key: CallKey, kind: ReplyKind) -> Option<Progress> {
+    /// Its payload has so many octets.
+    pub(super) fn judge_reply(&mut self, key: CallKey, kind: ReplyKind, payload: usize) -> Option<Progress> {
         let call = self.dealer.calls.get(key)?;
         let mut progress = call.progress;
         match progress.on_reply(kind) {
-            Verdict::Deliver if kind == ReplyKind::Progress && self.sessions.is_stalled(call.caller) => {
+            Verdict::Deliver if self.sessions.is_stalled(call.caller) && kind == ReplyKind::Progress => {
                 self.end_slow(key);
+            }
+            Verdict::Deliver if self.sessions.is_stalled(call.caller) && payload > SMALL_REPLY => {
+                self.stats.slow_consumers += 1;
+                self.fail(key, uri::CANCELED, SLOW_CONSUMER);
             }
             Verdict::Deliver => return Some(progress),
             Verdict::Unsolicited => self.stats.unsolicited += 1,

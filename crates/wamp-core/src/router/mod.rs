@@ -33,3 +33,4 @@ pub use outbox::Prepared;
 pub use realm::{Closing, Event, Join, Realm, Sizes, Stats};
 pub use relay::Relayed;
 pub use sessions::SessionKey;
+pub use slow::Feed;

@@ -15,7 +15,7 @@ use super::features::{self, Announced};
 use super::flow::{Stream, Watch};
 use super::outbox::{Outbox, Prepared, failure, sentence};
 use super::sessions::{Session, SessionKey, Sessions};
-use super::slow::Holding;
+use super::slow::{Holding, Side};
 use super::welcome::fitting;
 use crate::Time;
 use crate::auth;
@@ -134,8 +134,8 @@ pub(super) enum Due {
     Goodbye(SessionKey),
     /// The receiver of a stream has granted nothing.
     Starved(CallKey, Stream),
-    /// A link has held others for longer than its share.
-    Share(SessionKey),
+    /// A session has held others, or was held, for longer than its share.
+    Share(SessionKey, Side),
 }
 
 /// A realm: sessions that may call each other and publish to each other.
@@ -347,7 +347,7 @@ impl Realm {
                 Due::Call(call) => self.handle_call_deadline(now, call),
                 Due::Goodbye(session) => self.finish(session, Closing::Goodbye),
                 Due::Starved(call, stream) => self.handle_starved(call, stream),
-                Due::Share(session) => self.handle_share(now, session),
+                Due::Share(session, side) => self.handle_share(now, session, side),
             }
         }
     }

@@ -54,7 +54,9 @@ impl Realm {
         self.now = now;
         self.dealer.last_relayed = Some(call);
         let kind = if plain.progress { ReplyKind::Progress } else { ReplyKind::Last };
-        let Some(progress) = self.judge_reply(call, kind) else { return Relayed::Dropped };
+        let Some(progress) = self.judge_reply(call, kind, plain.tail().len()) else {
+            return Relayed::Dropped;
+        };
         self.delivered(now, call, kind, progress, (plain.octets(), octets));
         Relayed::Result { to, serializer, result }
     }

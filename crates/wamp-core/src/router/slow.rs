@@ -20,10 +20,22 @@
 //! | a new CALL of another | goes to another callee, or `unavailable` | the same |
 //! | a new CALL of its own | goes on | `unavailable` |
 //! | a progressive result, a chunk | holds its sender | ends its call |
-//! | a last reply, a last chunk | holds its sender | holds nobody |
+//! | a last reply | holds its sender | holds nobody; ends its call if it is [long](SMALL_REPLY) |
+//! | a last chunk | holds its sender | holds nobody |
 //!
 //! A hold is over when there is room; when the last call between the two has ended, if it began with one under
 //! way; when the one that holds is stalled or gone.
+//!
+//! A hold is *contested* when somebody is harmed by it who is not its cause, or when it serves nothing:
+//!
+//! * the session that is held has calls of others to answer;
+//! * it has requests of its own that are not read ([`Realm::set_waiting`]);
+//! * it was fed last replies and whole calls only ([`Feed::Last`]): holding their sender holds nothing back.
+//!
+//! Contested holds last for 2 s in each 10 s ([`Limits::holding`](super::Limits::holding)), counted on both
+//! sides: for the session that holds, whoever it holds, and for the session that is held, whoever holds it. When
+//! the share of the first is used up it is stalled; when the share of the second is, all that hold it are, and
+//! any other that fills up is stalled at once. So nobody waits longer, however many take turns.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -41,6 +53,9 @@ use crate::map;
 /// The argument of the ERROR that ends a call of somebody who does not keep up.
 pub(super) const SLOW_CONSUMER: &str = "slow consumer";
 
+/// A last reply to a stalled session becomes an ERROR if its payload is longer than this, in bytes.
+pub(super) const SMALL_REPLY: usize = 1 << 10;
+
 /// What there is to remember about a session that has been slow, or has been held by one that was.
 #[derive(Clone, Default)]
 pub(super) struct Slow {
@@ -48,13 +63,14 @@ pub(super) struct Slow {
     stalled: bool,
     /// Whom its link holds.
     holds: BTreeMap<SessionKey, Hold>,
-    /// How many of them are callees that others have called too.
-    contested: usize,
-    share: Share,
-    /// When the share is used up if nothing changes.
-    deadline: Option<Deadline>,
+    /// Its contested holds.
+    as_holder: Usage,
     /// Whose links hold it.
     held_by: BTreeSet<SessionKey>,
+    /// The contested ones among these holds.
+    as_held: Usage,
+    /// It has requests of its own that are not read while it is held.
+    waits: bool,
     /// Since when it is held without a break.
     held_since: Option<Time>,
     /// How long it was held before that, in all.
@@ -65,8 +81,36 @@ pub(super) struct Slow {
 struct Hold {
     /// It ends with the last call between the two.
     bound: bool,
-    /// The one that is held has calls of others to answer.
+    /// It holds nothing back.
+    last: bool,
+    since: Time,
     contested: bool,
+}
+
+/// The contested holds of a session, on one side.
+#[derive(Clone, Default)]
+struct Usage {
+    /// How many there are.
+    contested: usize,
+    share: Share,
+    /// When the share is used up if nothing changes.
+    deadline: Option<Deadline>,
+}
+
+/// A side of a hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Holder,
+    Held,
+}
+
+/// What a session was fed by the one that is to be held for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// Parts of calls that go on: progressive results, chunks.
+    Stream,
+    /// Last replies, last chunks and whole calls only.
+    Last,
 }
 
 /// How much has been held in a realm, by all its sessions.
@@ -83,6 +127,13 @@ impl Slow {
     /// How long the router has not read from the session until now, in all.
     pub(super) fn held(&self, now: Time) -> Duration {
         self.held + self.held_since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    fn usage(&mut self, side: Side) -> &mut Usage {
+        match side {
+            Side::Holder => &mut self.as_holder,
+            Side::Held => &mut self.as_held,
+        }
     }
 }
 
@@ -130,11 +181,12 @@ impl Realm {
     /// From now on the driver does not read from a session, since what it sends has nowhere to go: it has
     /// filled the link of another, or its own. Until nobody holds it any more the timeouts of calls that it is
     /// to answer stand still. `false`: it is not to be held for this one.
-    pub fn hold(&mut self, now: Time, session: SessionKey, by: SessionKey) -> bool {
+    pub fn hold(&mut self, now: Time, session: SessionKey, by: SessionKey, feed: Feed) -> bool {
         self.now = now;
         let bound = self.is_bound(session, by);
-        let Some(held) = self.sessions.get_mut(session) else { return false };
-        let contested = session != by && held.is_called_by_others(by);
+        if self.sessions.get(session).is_none() {
+            return false;
+        }
         let Some(holder) = self.sessions.get_mut(by).map(Session::slow_mut) else { return false };
         if holder.stalled && session != by {
             return false;
@@ -142,7 +194,7 @@ impl Realm {
         if holder.holds.contains_key(&session) {
             return true;
         }
-        holder.holds.insert(session, Hold { bound, contested: false });
+        holder.holds.insert(session, Hold { bound, last: feed == Feed::Last, since: now, contested: false });
         let Some(held) = self.slow_or_new(session) else { return false };
         held.held_by.insert(by);
         if held.held_since.is_none() {
@@ -151,8 +203,20 @@ impl Realm {
             self.holding.since += now.since_origin();
             self.stats.holds += 1;
         }
-        self.set_contested(session, by, contested);
-        true
+        self.judge_hold(session, by);
+        if self.is_used_up(session) {
+            self.stall_holders(session);
+        }
+        self.slow_of(by).is_some_and(|slow| slow.holds.contains_key(&session))
+    }
+
+    /// A session that is held has requests of its own that the driver does not handle, until it is released.
+    pub fn set_waiting(&mut self, now: Time, session: SessionKey) {
+        self.now = now;
+        let Some(slow) = self.slow_of(session) else { return };
+        if slow.held_since.is_some() && !std::mem::replace(&mut slow.waits, true) {
+            self.judge(session);
+        }
     }
 
     /// A session does not hold another any more, which can be read from again if nobody else does.
@@ -221,11 +285,41 @@ impl Realm {
         self.end_all_slow(calls.into_iter().map(|(_, call)| call).collect());
     }
 
-    /// The link of a session has held for longer than its share: otherwise this deadline would not have passed.
-    pub(super) fn handle_share(&mut self, now: Time, session: SessionKey) {
+    /// The share of a session is used up: otherwise this deadline would not have passed.
+    pub(super) fn handle_share(&mut self, now: Time, session: SessionKey, side: Side) {
         let Some(slow) = self.slow_of(session) else { return };
-        slow.deadline = None;
-        self.stall(now, session);
+        slow.usage(side).deadline = None;
+        match side {
+            Side::Holder => self.stall(now, session),
+            Side::Held => self.stall_holders(session),
+        }
+    }
+
+    /// Whether a session has been held for so long that nobody may hold it any more to the harm of others.
+    fn is_used_up(&mut self, session: SessionKey) -> bool {
+        let limits = self.config.limits;
+        let now = self.now;
+        let Some(slow) = self.slow_of(session) else { return false };
+        let Usage { contested, share, .. } = &slow.as_held;
+        *contested > 0 && share.used(now, limits.holding_window) >= limits.holding
+    }
+
+    /// Stalls all whose holds of a session are contested, beginning with the longest. One that is not contested
+    /// any more when those before it have ended goes on.
+    fn stall_holders(&mut self, session: SessionKey) {
+        let now = self.now;
+        let Some(slow) = self.slow_of(session) else { return };
+        let mut holders = Vec::from_iter(slow.held_by.clone());
+        holders.sort_by_cached_key(|by| self.hold_of(session, *by).map(|hold| hold.since));
+        for by in holders {
+            if self.hold_of(session, by).is_some_and(|hold| hold.contested) {
+                self.stall(now, by);
+            }
+        }
+    }
+
+    fn hold_of(&self, session: SessionKey, by: SessionKey) -> Option<Hold> {
+        self.sessions.get(by)?.slow.as_ref()?.holds.get(&session).copied()
     }
 
     /// Ends a call since one of its ends does not keep up.
@@ -318,6 +412,7 @@ impl Realm {
             && let Some(since) = held.held_since.take()
         {
             held.held += now.since(since);
+            held.waits = false;
             self.holding.now -= 1;
             self.holding.since -= since.since_origin();
             self.holding.over += now.since(since);
@@ -325,51 +420,54 @@ impl Realm {
         }
     }
 
-    /// Looks again for whom a session that is held has calls of others to answer.
+    /// Looks again which of the holds of a session are contested.
     fn judge(&mut self, session: SessionKey) {
-        let Some(held) = self.sessions.get(session) else { return };
-        let Some(slow) = &held.slow else { return };
-        let judged: Vec<(SessionKey, bool)> =
-            slow.held_by.iter().map(|by| (*by, *by != session && held.is_called_by_others(*by))).collect();
-        for (by, contested) in judged {
-            self.set_contested(session, by, contested);
+        let Some(slow) = self.slow_of(session) else { return };
+        for by in slow.held_by.clone() {
+            self.judge_hold(session, by);
         }
     }
 
-    /// Takes note whether others wait for a callee that is held; as long as they do for any of its callees, the
-    /// one that holds uses up its share.
+    fn judge_hold(&mut self, session: SessionKey, by: SessionKey) {
+        let Some(held) = self.sessions.get(session) else { return };
+        let harms = held.is_called_by_others(by) || held.slow.as_ref().is_some_and(|slow| slow.waits);
+        let Some(hold) = self.hold_of(session, by) else { return };
+        let contested = session != by && (harms || hold.last);
+        self.set_contested(session, by, contested);
+    }
+
+    /// Takes note whether a hold is contested; as long as one is, both sides use up their shares.
     fn set_contested(&mut self, session: SessionKey, by: SessionKey, contested: bool) {
-        let (now, window) = (self.now, self.config.limits.holding_window);
-        let Some(slow) = self.slow_of(by) else { return };
-        let Some(hold) = slow.holds.get_mut(&session) else { return };
-        if std::mem::replace(&mut hold.contested, contested) == contested {
-            return;
+        let Some(hold) = self.slow_of(by).and_then(|slow| slow.holds.get_mut(&session)) else { return };
+        if std::mem::replace(&mut hold.contested, contested) != contested {
+            self.use_share(by, Side::Holder, contested);
+            self.use_share(session, Side::Held, contested);
         }
-        if contested {
-            slow.contested += 1;
-            if slow.contested == 1 {
-                slow.share.begin(now, window);
-                self.watch_share(by);
+    }
+
+    /// One more, or one less, of the holds of a session is contested.
+    fn use_share(&mut self, session: SessionKey, side: Side, more: bool) {
+        let (now, limits) = (self.now, self.config.limits);
+        let Some(slow) = self.slow_of(session) else { return };
+        let usage = slow.usage(side);
+        if more {
+            usage.contested += 1;
+            if usage.contested == 1 {
+                usage.share.begin(now, limits.holding_window);
+                let at = usage.share.used_up(now, limits.holding_window, limits.holding);
+                let deadline = at.map(|at| self.deadlines.set(at, Due::Share(session, side)));
+                if let Some(slow) = self.slow_of(session) {
+                    slow.usage(side).deadline = deadline;
+                }
             }
         } else {
-            slow.contested -= 1;
-            if slow.contested == 0 {
-                slow.share.end(now);
-                if let Some(deadline) = slow.deadline.take() {
+            usage.contested -= 1;
+            if usage.contested == 0 {
+                usage.share.end(now);
+                if let Some(deadline) = usage.deadline.take() {
                     self.deadlines.clear(deadline);
                 }
             }
-        }
-    }
-
-    fn watch_share(&mut self, by: SessionKey) {
-        let limits = self.config.limits;
-        let now = self.now;
-        let Some(slow) = self.slow_of(by) else { return };
-        let at = slow.share.used_up(now, limits.holding_window, limits.holding);
-        let deadline = at.map(|at| self.deadlines.set(at, Due::Share(by)));
-        if let Some(slow) = self.slow_of(by) {
-            slow.deadline = deadline;
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod broker;
 mod calls;
+mod contested;
 mod credit;
 #[path = "../express/mod.rs"]
 mod express;

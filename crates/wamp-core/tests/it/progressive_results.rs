@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use wamp_core::router::Feed;
 use wamp_core::{Failure, Reply, ReplyError};
 use wamp_proto::message::{CallOptions, CancelMode};
 use wamp_proto::{Payload, Serializer, uri};
@@ -226,7 +227,7 @@ fn a_timeout_stands_still_while_the_router_does_not_read_from_the_callee() {
     let key = net.key(callee);
     net.sleep(Duration::from_millis(40));
     let by = net.key(caller);
-    net.realm.hold(net.now, key, by);
+    net.realm.hold(net.now, key, by, Feed::Stream);
     for _ in 0..50 {
         net.sleep(Duration::from_millis(37));
     }

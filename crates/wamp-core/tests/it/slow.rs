@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wamp_core::router::{Config, Event};
+use wamp_core::router::{Config, Event, Feed};
 use wamp_proto::Serializer;
 
 use crate::net::{Client, Net, all_roles};
@@ -27,8 +27,12 @@ fn call(net: &mut Net, caller: Client, request: u64) {
 }
 
 fn hold(net: &mut Net, session: Client, by: Client) -> bool {
+    hold_for(net, session, by, Feed::Stream)
+}
+
+fn hold_for(net: &mut Net, session: Client, by: Client, feed: Feed) -> bool {
     let (session, by) = (net.key(session), net.key(by));
-    net.realm.hold(net.now, session, by)
+    net.realm.hold(net.now, session, by, feed)
 }
 
 fn is_held(net: &Net, session: Client) -> bool {

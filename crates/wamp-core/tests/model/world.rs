@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use foldhash::fast::FixedState;
 use wamp_core::Time;
-use wamp_core::router::{Closing, Event, Join, Realm, Watch};
+use wamp_core::router::{Closing, Event, Feed, Join, Realm, Watch};
 use wamp_core::session::{self, Session};
 use wamp_proto::message::HelloDetails;
 use wamp_proto::{Message, uri};
@@ -246,7 +246,7 @@ impl World {
         let key = its.key;
         if hold {
             // By itself, so that nobody else has to do with it.
-            self.realm.hold(self.now, key, key);
+            self.realm.hold(self.now, key, key, Feed::Stream);
         } else {
             self.realm.release(self.now, key, key);
         }
