@@ -52,7 +52,7 @@ fn a_progressive_result_is_passed_on_without_an_allocation() {
                 let plain = PlainYield::read(serializer, &frame, &limits).expect("plain");
                 let relayed = realm.relay(Time::ORIGIN, callee, serializer, &plain, |_| None);
                 let Relayed::Result { result, .. } = relayed else { panic!("{relayed:?}") };
-                batch.push_result(&result.head(serializer), serializer, &frame, plain.tail());
+                batch.push_result(&result.head(serializer), &frame, plain.tail());
             }
             assert_eq!(batch.len(), RESULTS);
             batch.clear();
@@ -80,7 +80,7 @@ fn so_is_one_for_a_caller_with_another_serializer() {
                 let relayed = realm.relay(Time::ORIGIN, callee, from, &plain, rewrite);
                 let Relayed::Result { result, serializer, .. } = relayed else { panic!("{relayed:?}") };
                 assert_eq!(serializer, to);
-                batch.push_plain(&result.head(to), to, &rewritten);
+                batch.push_plain(&result.head(to), &rewritten);
             }
             assert_eq!(batch.len(), RESULTS / 2);
             batch.clear();

@@ -238,6 +238,7 @@ async fn join<T: Transport>(
     config.join_timeout = timeout;
     let (serializer, max_send) = (transport.serializer(), transport.max_send());
     config.credit = Some(session::Credit::new(serializer));
+    config.answers_pings = true;
     // The seed decides about the order of tables that nobody sees.
     let core = session::Session::new(Time::ORIGIN, config, 0);
     let (waiter, joined) = oneshot::channel();

@@ -124,7 +124,7 @@ impl PlainYield {
 
     /// The result that it becomes for a caller who has made the call under this id.
     pub fn result(&self, request: RequestId) -> PlainResult {
-        PlainResult { request, progress: self.progress, elements: self.elements }
+        PlainResult { request, progress: self.progress, elements: self.elements, added: 0 }
     }
 }
 
@@ -135,18 +135,28 @@ pub struct PlainResult {
     pub request: RequestId,
     /// Whether more results follow.
     pub progress: bool,
+    /// The elements behind the details, with those that are added.
     elements: u8,
+    /// How many of these elements are empty and not part of the payload.
+    added: u8,
 }
 
 impl PlainResult {
-    /// The octets before the payload, the same as those of
-    /// [`Message::encode_head`](crate::Message::encode_head). After the payload comes [`Serializer::end`].
+    /// The same result with an explicit empty list and dict for arguments that the payload does not have. They
+    /// are part of [`ResultHead::end`].
+    #[must_use]
+    pub fn explicit(self) -> Self {
+        Self { elements: 2, added: self.added + (2 - self.elements), ..self }
+    }
+
+    /// The bytes before the payload, the same as those of
+    /// [`Message::encode_head`](crate::Message::encode_head). After the payload comes [`ResultHead::end`].
     pub fn head(&self, serializer: Serializer) -> ResultHead {
         self.head_of(Code::Result, serializer)
     }
 
     fn head_of(&self, code: Code, serializer: Serializer) -> ResultHead {
-        let mut head = ResultHead { octets: [0; MAX_HEAD], len: 0 };
+        let mut head = ResultHead { octets: [0; MAX_HEAD], len: 0, end: self.end(serializer) };
         match serializer {
             #[cfg(feature = "json")]
             Serializer::Json => json::write(&mut head, code, self),
@@ -168,7 +178,31 @@ impl PlainResult {
             #[cfg(feature = "cbor")]
             Serializer::Cbor => cbor::len(self),
         };
-        head + payload + serializer.end().len()
+        head + payload + self.end(serializer).len()
+    }
+
+    /// The bytes after the payload.
+    fn end(&self, serializer: Serializer) -> &'static [u8] {
+        match (self.added, serializer) {
+            #[cfg(feature = "json")]
+            (0, Serializer::Json) => b"]",
+            #[cfg(feature = "json")]
+            (1, Serializer::Json) => b",{}]",
+            #[cfg(feature = "json")]
+            (_, Serializer::Json) => b"[],{}]",
+            #[cfg(feature = "msgpack")]
+            (0, Serializer::MsgPack) => b"",
+            #[cfg(feature = "msgpack")]
+            (1, Serializer::MsgPack) => b"\x80",
+            #[cfg(feature = "msgpack")]
+            (_, Serializer::MsgPack) => b"\x90\x80",
+            #[cfg(feature = "cbor")]
+            (0, Serializer::Cbor) => b"",
+            #[cfg(feature = "cbor")]
+            (1, Serializer::Cbor) => b"\xa0",
+            #[cfg(feature = "cbor")]
+            (_, Serializer::Cbor) => b"\x80\xa0",
+        }
     }
 }
 
@@ -198,14 +232,20 @@ fn rewrite<From: Format, To: Format>(
 /// What the longest head takes: JSON's, with 16 digits of an id.
 const MAX_HEAD: usize = 40;
 
-/// The octets that go before the payload of a RESULT or a YIELD.
+/// The bytes that go before the payload of a RESULT or a YIELD, and those that go after it.
 #[derive(Clone, Copy, Debug)]
 pub struct ResultHead {
     octets: [u8; MAX_HEAD],
     len: usize,
+    end: &'static [u8],
 }
 
 impl ResultHead {
+    /// The bytes after the payload: the end of the message, and explicit empty arguments before it.
+    pub fn end(&self) -> &'static [u8] {
+        self.end
+    }
+
     #[inline]
     fn put<const N: usize>(&mut self, octets: &[u8; N]) {
         self.octets[self.len..self.len + N].copy_from_slice(octets);

@@ -85,10 +85,13 @@ pub enum Feature {
     SubscriptionMetaApi,
     /// `wamp.session.add_testament`.
     TestamentMetaApi,
+    /// An extension, for callers: progressive RESULTs may come without arguments. Towards a caller that does not
+    /// announce it, a router writes an empty list and an empty dict, since some clients fail without them.
+    BareResults,
 }
 
 impl Feature {
-    const ALL: [(Feature, &'static str); 20] = [
+    const ALL: [(Feature, &'static str); 21] = [
         (Feature::ProgressiveCallResults, "progressive_call_results"),
         (Feature::ProgressiveCallInvocations, "progressive_call_invocations"),
         (Feature::CallCanceling, "call_canceling"),
@@ -109,6 +112,7 @@ impl Feature {
         (Feature::RegistrationMetaApi, "registration_meta_api"),
         (Feature::SubscriptionMetaApi, "subscription_meta_api"),
         (Feature::TestamentMetaApi, "testament_meta_api"),
+        (Feature::BareResults, "_bare_results"),
     ];
 
     /// The feature's key in `Details.roles.<role>.features`.

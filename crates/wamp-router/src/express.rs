@@ -90,12 +90,12 @@ impl<'a> Express<'a> {
                     }
                     match rewritten {
                         Some(payload) => {
-                            lane.batch.push_plain(&lane.head.1, serializer, ahead.octets(payload));
+                            lane.batch.push_plain(&lane.head.1, ahead.octets(payload));
                         }
                         None => {
                             let payload = plain.read.tail();
                             let payload = part.start + payload.start..part.start + payload.end;
-                            lane.batch.push_result(&lane.head.1, serializer, buffer, payload);
+                            lane.batch.push_result(&lane.head.1, buffer, payload);
                         }
                     }
                     if lane.batch.length() >= LOAD {

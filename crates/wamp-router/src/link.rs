@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 use wamp_core::Time;
-use wamp_core::router::{Accept, AcceptEvent, Closing, Join, SessionKey};
+use wamp_core::router::{Accept, AcceptEvent, Closing, Join, Quirks, SessionKey};
 use wamp_proto::message::Hello;
 use wamp_proto::{Limits as MessageLimits, Message, Serializer, quoted, uri};
 use wamp_transport::{Incoming, ReadError, ReadHalf, Transport};
@@ -26,6 +26,9 @@ use crate::writer::Writer;
 
 /// How long a link is read on after ABORT, so that the ABORT arrives.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
+/// The transport that has PINGs which some clients fail on.
+const RAWSOCKET: &str = "rawsocket";
 
 /// After so many octets other links have their turn, however much more there is to read.
 const TURN: usize = 512 << 10;
@@ -44,8 +47,8 @@ pub(crate) fn serve<T: Transport>(
     let mut writer = Writer::new(write, outbound.clone());
     let limits = router.clone();
     let writer = tokio::spawn(async move { writer.run(&limits.limits).await });
-    let (pings, pending) = (true, Vec::with_capacity(1));
-    let mut link = Link { router, read, outbound, serializer, max_message, name, pings, peer, pending };
+    let (pings, pending) = (name != RAWSOCKET, Vec::with_capacity(1));
+    let mut link = Link { router, read, outbound, serializer, max_message, pings, peer, pending };
     async move {
         link.serve(since).await;
         link.outbound.close();
@@ -65,9 +68,7 @@ struct Link<R> {
     serializer: Serializer,
     /// The greatest message that goes out.
     max_message: usize,
-    /// What the transport is called.
-    name: &'static str,
-    /// The peer survives a PING.
+    /// The peer is known to answer a PING. Over RawSocket not all do.
     pings: bool,
     peer: Peer,
     /// What has come and has not been handled yet.
@@ -112,7 +113,10 @@ impl<R: ReadHalf> Link<R> {
                         Err(error) => accept.handle_garbage(now, &error.to_string()),
                     }
                 }
-                Ok(Ok(Incoming::Ping(payload))) => self.outbound.pong(payload),
+                Ok(Ok(Incoming::Ping(payload))) => {
+                    self.pings = true;
+                    self.outbound.pong(payload);
+                }
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => match garbage(&error) {
                     Some(text) => accept.handle_garbage(now, &text),
@@ -144,9 +148,7 @@ impl<R: ReadHalf> Link<R> {
         let Some(realm) = self.router.realms.get(&hello.realm) else {
             return Err((uri::NO_SUCH_REALM, format!("there is no realm {}", quoted(&hello.realm))));
         };
-        // Autobahn|Python takes a PING over RawSocket for the end of the connection.
-        let agent = hello.details.agent.as_deref().unwrap_or_default();
-        self.pings = self.name != "rawsocket" || !agent.starts_with("AutobahnPython");
+        self.pings |= Quirks::of(&hello.details).answers_pings;
         let join =
             Join { details: hello.details, serializer: self.serializer, max_message: self.max_message };
         let session = realm.join(&self.outbound, |machine, now| machine.join(now, join))?;
@@ -221,6 +223,10 @@ impl<R: ReadHalf> Link<R> {
                 }
             }
             served += self.pending.iter().map(octets).sum::<usize>();
+            if !self.pings && self.pending.iter().any(is_ping) {
+                self.pings = true;
+                keepalive.set_asks(true);
+            }
             if self.handle_pending(realm, session) {
                 // Its release wakes it up, and so does its end.
                 while realm.is_held(session) && !self.outbound.is_over() {
@@ -274,6 +280,11 @@ fn octets(item: &Incoming) -> usize {
 
 fn is_message(item: &Incoming) -> bool {
     matches!(item, Incoming::Message(_) | Incoming::Run(_))
+}
+
+/// A peer that sends one of these knows them.
+fn is_ping(item: &Incoming) -> bool {
+    matches!(item, Incoming::Ping(_) | Incoming::Pong(_))
 }
 
 /// What a peer is told about octets that are no messages; `None` if there is nobody to be told.

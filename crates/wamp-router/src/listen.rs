@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -17,6 +18,7 @@ use wamp_transport::Transport;
 use wamp_transport_rawsocket as rawsocket;
 use wamp_transport_ws as ws;
 
+use crate::Limits;
 use crate::connections::{Admission, Place};
 use crate::link;
 use crate::peer::Peer;
@@ -30,6 +32,9 @@ const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
 /// So many octets are asked for at first: an HTTP request mostly.
 const FIRST_READ: usize = 1024;
+
+/// How many probes without an answer end a TCP connection.
+const KEEPALIVE_PROBES: u32 = 3;
 
 /// How long one too many may take to ask for what it is then refused.
 const REFUSAL: Duration = Duration::from_secs(2);
@@ -276,12 +281,28 @@ async fn greet_tcp(
 ) -> Greeting<rawsocket::Tcp, ws::WebSocket<TcpStream>> {
     let first = first(&mut stream).await?;
     if first[0] == RAWSOCKET {
+        keep_alive(&stream, &shared.limits)?;
         let transport = rawsocket::accept_tcp_after(stream, &first, &rawsocket_config(&shared)).await?;
         Ok(Greeted::RawSocket(transport))
     } else {
         let transport = ws::accept_tcp_after(stream, &first, &ws_config(&shared)).await?;
         Ok(Greeted::WebSocket(transport))
     }
+}
+
+/// Has the operating system find out whether the peer is still there, since a RawSocket client may not answer a
+/// PING. A Unix socket needs none of this: its peer is on the same machine, and the kernel says when it is gone.
+fn keep_alive(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    // Whole seconds, and at least one, is what the options can say.
+    let interval = (limits.pong / KEEPALIVE_PROBES).max(Duration::from_secs(1));
+    let keepalive = TcpKeepalive::new().with_time(limits.silence.max(Duration::from_secs(1)));
+    #[cfg(not(target_os = "windows"))]
+    let keepalive = keepalive.with_interval(interval).with_retries(KEEPALIVE_PROBES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some((limits.silence + limits.pong).max(limits.give_up)))?;
+    Ok(())
 }
 
 async fn greet_unix(
@@ -318,4 +339,26 @@ fn ws_config(shared: &Shared) -> ws::Config {
     config.max_receive = shared.limits.message;
     config.max_send = shared.limits.websocket_message;
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_operating_system_watches_over_a_rawsocket_peer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let limits = Limits::default();
+        keep_alive(&stream, &limits).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), limits.silence);
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(limits.silence + limits.pong));
+        // What an option cannot say is rounded up, not refused.
+        let mut short = Limits::default();
+        (short.silence, short.pong) = (Duration::from_millis(1), Duration::ZERO);
+        keep_alive(&stream, &short).unwrap();
+    }
 }

@@ -233,11 +233,10 @@ impl Batch {
     pub fn push_result(
         &mut self,
         head: &ResultHead,
-        serializer: Serializer,
         frame: &Bytes,
         payload: Range<usize>,
     ) -> usize {
-        let (head, end) = (head.as_ref(), serializer.end());
+        let (head, end) = (head.as_ref(), head.end());
         let octets = head.len() + payload.len() + end.len();
         self.reserve(HEAD + if payload.len() < COPIED_BELOW { payload.len() } else { 0 });
         let start = self.arena.len();
@@ -256,8 +255,8 @@ impl Batch {
 
     /// Appends a plain message, of which this is the head and this the payload, which is copied however long it is.
     /// Says how many octets it has.
-    pub fn push_plain(&mut self, head: &ResultHead, serializer: Serializer, payload: &[u8]) -> usize {
-        let (head, end) = (head.as_ref(), serializer.end());
+    pub fn push_plain(&mut self, head: &ResultHead, payload: &[u8]) -> usize {
+        let (head, end) = (head.as_ref(), head.end());
         let octets = head.len() + payload.len() + end.len();
         self.reserve(HEAD + payload.len());
         let start = self.arena.len();

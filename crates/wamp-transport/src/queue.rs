@@ -103,9 +103,7 @@ impl Queue {
     /// Appends a message of which this is the head and this the payload, and says how many octets it has; 0 when the
     /// queue is closed, which takes nothing. The payload is copied, however long it is.
     pub fn push_plain(&mut self, head: &ResultHead, payload: &[u8]) -> usize {
-        let serializer = self.serializer;
-        let pushed: Result<usize, Infallible> =
-            self.add(|chunk| Ok(chunk.push_plain(head, serializer, payload)));
+        let pushed: Result<usize, Infallible> = self.add(|chunk| Ok(chunk.push_plain(head, payload)));
         pushed.unwrap_or_else(|never| match never {})
     }
 

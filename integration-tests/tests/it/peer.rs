@@ -12,8 +12,8 @@ use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, WriteError
 /// Whoever waits longer than this waits for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// HELLO with every role, and the features that a call needs.
-pub const HELLO: &str = r#"[1,"realm1",{"roles":{"caller":{"features":{"progressive_call_results":true,"call_canceling":true}},"callee":{"features":{"progressive_call_results":true,"call_canceling":true}},"publisher":{},"subscriber":{}}}]"#;
+/// HELLO with every role, the features that a call needs, and both extensions that say what a peer can bear.
+pub const HELLO: &str = r#"[1,"realm1",{"roles":{"caller":{"features":{"progressive_call_results":true,"call_canceling":true,"_bare_results":true}},"callee":{"features":{"progressive_call_results":true,"call_canceling":true}},"publisher":{},"subscriber":{}},"_ping":true}]"#;
 
 /// Fails a test that hangs.
 pub async fn within<T>(what: impl Future<Output = T>) -> T {

@@ -47,14 +47,27 @@ async fn after_30_s_of_silence_comes_a_ping_and_10_s_later_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn autobahn_for_python_is_not_asked_over_rawsocket_where_it_takes_that_for_the_end() {
+async fn over_rawsocket_only_a_peer_that_knows_pings_is_asked() {
+    let hello = HELLO.replace(r#","_ping":true"#, "");
+    assert_ne!(hello, HELLO);
     for (way, asked) in [(Way::RawSocket, false), (Way::Memory, true)] {
         let router = Router::default();
-        let mut peer = piped_as(&router, way, Serializer::Json, 4096, "AutobahnPython/26.10").await;
+        let mut peer = piped_as(&router, way, Serializer::Json, 4096, &hello).await;
         assert_eq!(idle(&mut peer, 50).await.is_some(), asked, "{way:?}");
-        if !asked {
-            peer.register("com.myapp.longop").await;
+    }
+    // Whoever sends a PING, or an unasked PONG, knows what it is.
+    for pings in [true, false] {
+        let router = Router::default();
+        let mut peer = piped_as(&router, Way::RawSocket, Serializer::Json, 4096, &hello).await;
+        assert_eq!(idle(&mut peer, 50).await, None);
+        if pings {
+            peer.ping(b"there?").await;
+            assert_eq!(idle(&mut peer, 1).await, Some(Incoming::Pong(b"there?"[..].into())));
+        } else {
+            peer.pong().await;
         }
+        let Some(Incoming::Ping(_)) = idle(&mut peer, 50).await else { panic!("no PING") };
+        peer.incoming().await.unwrap_err();
     }
 }
 

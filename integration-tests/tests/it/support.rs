@@ -100,17 +100,16 @@ pub async fn piped(router: &Router, way: Way, serializer: Serializer, capacity: 
     peer
 }
 
-/// The same, as a peer of this agent.
+/// The same, with another HELLO.
 pub async fn piped_as(
     router: &Router,
     way: Way,
     serializer: Serializer,
     capacity: usize,
-    agent: &str,
+    hello: &str,
 ) -> Peer {
     let mut peer = connected(router, way, serializer, capacity).await;
-    let hello = HELLO.replace(r#"{"roles""#, &format!(r#"{{"agent":"{agent}","roles""#));
-    peer.say(&hello).await;
+    peer.say(hello).await;
     assert!(peer.hear().await.starts_with("[2,"));
     peer
 }

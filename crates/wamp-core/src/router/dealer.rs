@@ -514,7 +514,7 @@ impl Realm {
         let message = match reply {
             Reply::Progress(payload) => {
                 let mut payload = prepared.payload(&payload, caller).map_err(refused)?;
-                if caller.announced.wants_explicit_arguments {
+                if caller.announced.quirks.explicit_arguments {
                     payload = payload.explicit(caller.serializer);
                 }
                 Message::from(message::Result { request, details, payload })

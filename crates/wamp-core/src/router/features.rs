@@ -1,6 +1,9 @@
 //! What the router announces in WELCOME, and what a client must have announced for it: one table.
 
+use wamp_proto::message::HelloDetails;
 use wamp_proto::{Feature, Features, Role, Roles};
+
+use super::quirks::Quirks;
 
 /// Each feature that the dealer and the broker have.
 const ANNOUNCED: &[(Role, Feature)] = &[
@@ -54,8 +57,8 @@ pub(super) struct Announced {
     pub(super) caller_ppt: bool,
     pub(super) callee_ppt: bool,
     pub(super) publisher_ppt: bool,
-    /// The client fails on a progressive RESULT without explicit arguments.
-    pub(super) wants_explicit_arguments: bool,
+    /// What the client needs beyond what it announces.
+    pub(super) quirks: Quirks,
 }
 
 impl Announced {
@@ -64,7 +67,8 @@ impl Announced {
         self.caller_credit.is_some() || self.callee_credit.is_some()
     }
 
-    pub(super) fn new(roles: &Roles, agent: Option<&str>) -> Self {
+    pub(super) fn new(details: &HelloDetails) -> Self {
+        let roles = &details.roles;
         Self {
             caller_progress: roles.has(Role::Caller, Feature::ProgressiveCallResults),
             caller_chunks: roles.has(Role::Caller, Feature::ProgressiveCallInvocations),
@@ -77,7 +81,7 @@ impl Announced {
             caller_ppt: roles.has(Role::Caller, Feature::PayloadPassthruMode),
             callee_ppt: roles.has(Role::Callee, Feature::PayloadPassthruMode),
             publisher_ppt: roles.has(Role::Publisher, Feature::PayloadPassthruMode),
-            wants_explicit_arguments: agent.is_some_and(|agent| agent.starts_with("AutobahnPython")),
+            quirks: Quirks::of(details),
         }
     }
 }

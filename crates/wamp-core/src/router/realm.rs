@@ -214,7 +214,7 @@ impl Realm {
             let text = "this realm takes the authentication method \"anonymous\" only";
             return Err((uri::NO_MATCHING_AUTH_METHOD, text.to_owned()));
         };
-        let announced = Announced::new(&details.roles, details.agent.as_deref());
+        let announced = Announced::new(&details);
         // Who does not know it shall not meet it.
         let credit = self.config.credit.filter(|_| announced.knows_credit());
         let mut welcome = WelcomeDetails::default();

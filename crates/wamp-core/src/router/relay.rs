@@ -23,7 +23,7 @@ pub enum Relayed {
         to: SessionKey,
         /// What it speaks. If that is another serializer, its payload is what was made of it.
         serializer: Serializer,
-        /// What goes before the payload.
+        /// What goes before the payload, and after it.
         result: PlainResult,
     },
     /// Nobody wants it any more, or ever did, or its caller does not keep up. It has been counted;
@@ -85,14 +85,14 @@ impl Realm {
             }
         };
         let caller = self.sessions.get(call.caller)?;
-        if plain.progress && caller.announced.wants_explicit_arguments {
-            return None;
-        }
         let payload = match plain.has_payload() && caller.serializer != serializer {
             true => rewrite(caller.serializer)?,
             false => plain.tail().len(),
         };
-        let result = plain.result(call.request);
+        let mut result = plain.result(call.request);
+        if plain.progress && caller.announced.quirks.explicit_arguments {
+            result = result.explicit();
+        }
         let octets = result.octets(caller.serializer, payload);
         if octets > caller.max_message {
             return None;

@@ -22,6 +22,8 @@ pub struct Config {
     pub credit: Option<Credit>,
     /// The identity it wants, if any.
     pub authid: Option<ByteString>,
+    /// Whether the driver answers PINGs of the transport, which the router is told then; `false` by default.
+    pub answers_pings: bool,
     /// How long the router may take to answer HELLO; 10 s by default.
     pub join_timeout: Duration,
     /// How long the router may take to answer GOODBYE; 5 s by default.
@@ -42,12 +44,13 @@ impl Config {
             realm: realm.into(),
             agent: ByteString::from_static(concat!("wamp-rs/", env!("CARGO_PKG_VERSION"))),
             roles: Roles::none()
-                .with(Role::Caller, caller)
+                .with(Role::Caller, caller.with(Feature::BareResults))
                 .with(Role::Callee, callee)
                 .with(Role::Publisher, Features::none().with(Feature::PublisherExclusion))
                 .with(Role::Subscriber, Features::none()),
             credit: None,
             authid: None,
+            answers_pings: false,
             join_timeout: Duration::from_secs(10),
             leave_timeout: Duration::from_secs(5),
         }
@@ -66,6 +69,7 @@ impl Config {
         details.agent = Some(self.agent.clone());
         details.authmethods = Some(vec![crate::auth::ANONYMOUS]);
         details.authid = self.authid.clone();
+        details.ping = self.answers_pings.then_some(true);
         Hello { realm: self.realm.clone(), details }
     }
 }

@@ -32,9 +32,8 @@ pub fn compare(
     });
     match relayed {
         Relayed::Result { to, serializer, result } => {
-            let mut octets = result.head(serializer).as_ref().to_vec();
-            octets.extend_from_slice(&payload);
-            octets.extend_from_slice(serializer.end());
+            let head = result.head(serializer);
+            let octets = [head.as_ref(), &payload, head.end()].concat();
             let message = Message::decode(serializer, &octets.into(), &Limits::default());
             sent.push((to, message.map_err(|error| error.to_string())?));
         }

@@ -134,36 +134,3 @@ fn each_limit_is_reached_and_answered() {
     net.say(a, r#"[48,6,{"receive_progress":true},"com.myapp.longop"]"#);
     assert!(net.heard(a).is_empty());
 }
-
-// The callee's peer is one that fails without explicit arguments: see the compatibility notes in the README.
-#[test]
-fn autobahn_python_gets_explicit_arguments_with_progress() {
-    use wamp_core::router::Join;
-    use wamp_proto::message::HelloDetails;
-    let mut net = Net::new();
-    let callee = net.raw(Serializer::Json, all_roles());
-    net.say(callee, r#"[64,1,{},"com.myapp.longop"]"#);
-    let mut details = HelloDetails::default();
-    details.roles = all_roles();
-    details.agent = Some("AutobahnPython/26.10.2".into());
-    let join = Join { details, serializer: Serializer::Json, max_message: 1 << 20 };
-    let caller = net.realm.join(net.now, join).unwrap();
-    let call = r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#;
-    let call = wamp_proto::Message::decode(Serializer::Json, &crate::net::bytes(call), &Default::default());
-    net.realm.handle_message(net.now, caller, call.unwrap());
-    let mut heard = Vec::new();
-    for answer in [r#"[70,1,{"progress":true}]"#, r#"[70,1,{"progress":true},[1]]"#, "[70,1,{}]"] {
-        let frame = crate::net::bytes(answer);
-        let answer = wamp_proto::Message::decode(Serializer::Json, &frame, &Default::default()).unwrap();
-        net.realm.handle_message(net.now, net.key(callee), answer);
-    }
-    while let Some((to, message)) = net.realm.poll_transmit() {
-        if to == caller {
-            heard.push(crate::net::json(&message));
-        }
-    }
-    assert_eq!(
-        heard[1..],
-        [r#"[50,1,{"progress":true},[],{}]"#, r#"[50,1,{"progress":true},[1],{}]"#, "[50,1,{}]"]
-    );
-}

@@ -8,7 +8,7 @@ use wamp_core::router::{Config, Event, Join, Realm, Relayed};
 use wamp_core::{Reply, Time};
 use wamp_proto::message::{CallOptions, HelloDetails, Millis, Yield, YieldOptions};
 use wamp_proto::relay::PlainYield;
-use wamp_proto::{Limits, Payload, RequestId, Serializer};
+use wamp_proto::{Feature, Features, Limits, Payload, RequestId, Role, Serializer};
 
 use crate::credit::{WINDOW, counting, small_windows};
 use crate::net::{Net, all_roles, args, json};
@@ -128,29 +128,59 @@ fn restarts_the_timeout(caller: Serializer) {
 
 /// Autobahn|Python fails on a progressive result without arguments.
 #[test]
-fn a_caller_that_wants_explicit_arguments_does_not_get_its_results_by_it() {
-    let mut realm = Realm::new(Config::new("realm1"), 7);
-    let mut join = |agent: Option<&str>| {
-        let mut details = HelloDetails::default();
-        (details.roles, details.agent) = (all_roles(), agent.map(Into::into));
-        let join = Join { details, serializer: Serializer::Json, max_message: 512 };
-        realm.join(Time::ORIGIN, join).unwrap()
-    };
-    let (callee, caller) = (join(None), join(Some("AutobahnPython-24.4.2")));
-    let say = |realm: &mut Realm, from, json: &'static str| {
-        let message = wamp_proto::Message::decode(Serializer::Json, &json.into(), &Limits::default());
-        realm.handle_message(Time::ORIGIN, from, message.unwrap());
-    };
-    say(&mut realm, callee, r#"[64,1,{},"com.myapp.longop"]"#);
-    say(&mut realm, caller, r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#);
-    let before = realm.stats();
-    let mut relay = |frame: &str| {
-        let plain = PlainYield::read(Serializer::Json, frame.as_bytes(), &Limits::default()).unwrap();
-        realm.relay(Time::ORIGIN, callee, Serializer::Json, &plain, |_| None)
-    };
-    assert_eq!(relay(r#"[70,1,{"progress":true},[1]]"#), Relayed::Unusual);
-    assert!(matches!(relay("[70,1,{},[1]]"), Relayed::Result { to, .. } if to == caller));
-    assert_eq!(realm.stats().results, before.results + 1);
+fn a_caller_that_may_need_explicit_arguments_gets_them_by_it() {
+    let payloads = [("", "[],{}"), (",[1]", "[1],{}"), (",[],{}", "[],{}"), (r#",[1],{"a":2}"#, r#"[1],{"a":2}"#)];
+    for caller_speaks in Serializer::ALL {
+        let mut realm = Realm::new(Config::new("realm1"), 7);
+        let mut join = |serializer| {
+            let mut details = HelloDetails::default();
+            let caller = Features::none().with(Feature::ProgressiveCallResults);
+            details.roles = all_roles().with(Role::Caller, caller);
+            realm.join(Time::ORIGIN, Join { details, serializer, max_message: 512 }).unwrap()
+        };
+        let (callee, caller) = (join(Serializer::Json), join(*caller_speaks));
+        let say = |realm: &mut Realm, from, json: &str| {
+            let message =
+                wamp_proto::Message::decode(Serializer::Json, &json.to_owned().into(), &Limits::default());
+            realm.handle_message(Time::ORIGIN, from, message.unwrap());
+        };
+        say(&mut realm, callee, r#"[64,1,{},"com.myapp.longop"]"#);
+        say(&mut realm, caller, r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#);
+        while realm.poll_transmit().is_some() {}
+        for (payload, expected) in payloads {
+            let frame = format!(r#"[70,1,{{"progress":true}}{payload}]"#);
+            let expected = format!(r#"[50,1,{{"progress":true}},{expected}]"#);
+            let plain = PlainYield::read(Serializer::Json, frame.as_bytes(), &Limits::default()).unwrap();
+            let mut octets = Vec::new();
+            let relayed = realm.relay(Time::ORIGIN, callee, Serializer::Json, &plain, |to| {
+                plain.rewrite(frame.as_bytes(), Serializer::Json, to, &mut octets).ok()
+            });
+            let Relayed::Result { to, serializer, result } = relayed else { panic!("{relayed:?}") };
+            assert_eq!((to, serializer), (caller, *caller_speaks));
+            if serializer == Serializer::Json {
+                octets = frame[plain.tail()].into();
+            }
+            let head = result.head(serializer);
+            let written = [head.as_ref(), &octets, head.end()].concat();
+            assert_eq!(written.len(), result.octets(serializer, octets.len()));
+            let by_it = wamp_proto::Message::decode(serializer, &written.into(), &Limits::default()).unwrap();
+            // And the general way comes to the same.
+            say(&mut realm, callee, &frame);
+            let (_, general) = realm.poll_transmit().unwrap();
+            for message in [by_it, general] {
+                let message = message.transcode(Serializer::Json).unwrap();
+                assert_eq!(json(&message), expected, "{caller_speaks}");
+            }
+        }
+        let frame = b"[70,1,{},[1]]";
+        let plain = PlainYield::read(Serializer::Json, frame, &Limits::default()).unwrap();
+        let mut octets = Vec::new();
+        let relayed = realm.relay(Time::ORIGIN, callee, Serializer::Json, &plain, |to| {
+            plain.rewrite(frame, Serializer::Json, to, &mut octets).ok()
+        });
+        let Relayed::Result { result, serializer, .. } = relayed else { panic!("{relayed:?}") };
+        assert_eq!(result.head(serializer).end(), serializer.end(), "the last result is as it came");
+    }
 }
 
 #[test]

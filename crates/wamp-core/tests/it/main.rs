@@ -15,6 +15,7 @@ mod net;
 mod portions;
 mod progressive_invocations;
 mod progressive_results;
+mod quirks;
 mod registrations;
 mod slow;
 mod tables;

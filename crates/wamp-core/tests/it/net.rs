@@ -359,7 +359,8 @@ pub(crate) fn all_roles() -> Roles {
     let caller = Features::none()
         .with(Feature::ProgressiveCallResults)
         .with(Feature::ProgressiveCallInvocations)
-        .with(Feature::PayloadPassthruMode);
+        .with(Feature::PayloadPassthruMode)
+        .with(Feature::BareResults);
     let callee = caller.clone().with(Feature::CallCanceling);
     basic_roles().with(Role::Caller, caller).with(Role::Callee, callee)
 }

@@ -20,6 +20,9 @@ options! {
         authid: Option<ByteString> = "authid",
         /// The role it wants.
         authrole: Option<ByteString> = "authrole",
+        /// An extension: the client answers a PING of the transport. Over RawSocket some clients fail on one, so a
+        /// router sends PINGs there only to a client that says this, or that has sent a PING or PONG.
+        ping: Option<bool> = "_ping",
     }
 }
 

@@ -40,7 +40,7 @@ impl PlainProgress {
     }
 
     fn of(request: RequestId, elements: u8, payload: usize) -> Self {
-        Self { head: PlainResult { request, progress: true, elements }, payload }
+        Self { head: PlainResult { request, progress: true, elements, added: 0 }, payload }
     }
 
     /// The invocation.
@@ -49,7 +49,7 @@ impl PlainProgress {
     }
 
     /// The octets before the payload, the same as those of
-    /// [`Message::encode_head`](crate::Message::encode_head). After the payload comes [`Serializer::end`].
+    /// [`Message::encode_head`](crate::Message::encode_head). After the payload comes [`ResultHead::end`].
     pub fn head(&self, serializer: Serializer) -> ResultHead {
         self.head.head_of(Code::Yield, serializer)
     }

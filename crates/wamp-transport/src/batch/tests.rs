@@ -158,7 +158,7 @@ fn a_relayed_result_is_the_message_that_it_stands_for() {
             let payload = plain.tail().start + 2..plain.tail().end + 2;
             let mut batch = batch_of(&vec![result(3); filling]);
             let head = plain.result(plain.request).head(Serializer::Json);
-            let length = batch.push_result(&head, Serializer::Json, &frame, payload);
+            let length = batch.push_result(&head, &frame, payload);
             let mut wanted = vec![result(3); filling];
             wanted.push(result(octets));
             assert_eq!(length, encoded(&wanted[filling]).len());
@@ -179,7 +179,7 @@ fn a_rewritten_result_is_the_message_that_it_stands_for() {
             let payload = format!("[\"{}\"]", "x".repeat(octets));
             let mut batch = batch_of(&vec![result(3); filling]);
             let head = plain.result(plain.request).head(Serializer::Json);
-            let length = batch.push_plain(&head, Serializer::Json, payload.as_bytes());
+            let length = batch.push_plain(&head, payload.as_bytes());
             let mut wanted = vec![result(3); filling];
             wanted.push(result(octets));
             assert_eq!(length, encoded(&wanted[filling]).len());

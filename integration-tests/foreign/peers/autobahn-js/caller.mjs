@@ -1,6 +1,9 @@
 // Autobahn|JS caller: calls with 3, prints each progressive result and the result (or the error).
 import { args } from "../arguments.mjs";
-import { connection } from "./connection.mjs";
+import { connect } from "./connection.mjs";
+
+const connection = connect({ max_retries: 0 });
+connection.onclose = () => process.exit();
 
 connection.onopen = async (session) => {
   const call = session.call(args.procedure, [3], {}, { receive_progress: true });

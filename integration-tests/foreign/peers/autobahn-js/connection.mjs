@@ -20,10 +20,6 @@ function transport() {
   return { type: "rawsocket", host: hostname, port: Number(port) };
 }
 
-export const connection = new Connection({
-  realm: args.realm,
-  transports: [transport()],
-  max_retries: 0,
-});
-
-connection.onclose = () => process.exit();
+export function connect(retries) {
+  return new Connection({ realm: args.realm, transports: [transport()], ...retries });
+}

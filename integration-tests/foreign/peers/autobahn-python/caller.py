@@ -10,6 +10,7 @@ from connection import ApplicationSession, arguments, run
 parser = arguments()
 # The library can cancel a call, but not choose a mode.
 parser.add_argument("--cancel", choices=["default"], help="cancel at the first progressive result")
+parser.add_argument("--details", action="store_true", help="take results with their details")
 args = parser.parse_args()
 succeeded = False
 
@@ -17,14 +18,18 @@ succeeded = False
 async def main(session: ApplicationSession) -> None:
     global succeeded
 
-    def on_progress(i: int) -> None:
-        print(f"Progress: {i}", flush=True)
+    def on_progress(result: object) -> None:
+        print(f"Progress: {value(result)}", flush=True)
         if args.cancel:
             call.cancel()
 
-    call = session.call(args.procedure, 3, options=CallOptions(on_progress=on_progress))
+    def value(result: object) -> object:
+        return result.results[0] if args.details else result
+
+    options = CallOptions(on_progress=on_progress, details=args.details)
+    call = session.call(args.procedure, 3, options=options)
     try:
-        print(f"Final: {await call}", flush=True)
+        print(f"Final: {value(await call)}", flush=True)
         succeeded = True
     except ApplicationError as error:
         print(f"Error: {error.error}", flush=True)

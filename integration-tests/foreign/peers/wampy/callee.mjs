@@ -1,6 +1,8 @@
 // wampy.js callee: answers n with progress 0..n-1, each followed by a nod (a line of stdin), then n.
 import { args, readNods } from "../arguments.mjs";
-import { session } from "./connection.mjs";
+import { connect } from "./connection.mjs";
+
+const session = await connect({ autoReconnect: false, onClose: () => process.exit() });
 
 const nod = readNods(() => session.disconnect());
 

@@ -1,6 +1,8 @@
 // wampy.js caller: calls with 3, prints each progressive result and the result (or the error).
 import { args } from "../arguments.mjs";
-import { session } from "./connection.mjs";
+import { connect } from "./connection.mjs";
+
+const session = await connect({ autoReconnect: false, onClose: () => process.exit() });
 
 const call = session.call(args.procedure, [3], { progress_callback: onProgress });
 const { reqId } = session.getOpStatus();

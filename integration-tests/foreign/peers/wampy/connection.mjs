@@ -9,12 +9,13 @@ const serializers = {
   cbor: () => new (require("wampy/CborSerializer.js").CborSerializer)(),
 };
 
-export const session = new Wampy(args.url, {
-  realm: args.realm,
-  ws: require("ws"),
-  serializer: serializers[args.serializer](),
-  autoReconnect: false,
-  onClose: () => process.exit(),
-});
-
-await session.connect();
+export async function connect(options) {
+  const session = new Wampy(args.url, {
+    realm: args.realm,
+    ws: require("ws"),
+    serializer: serializers[args.serializer](),
+    ...options,
+  });
+  await session.connect();
+  return session;
+}

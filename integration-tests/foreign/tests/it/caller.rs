@@ -16,20 +16,20 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Starts one that cancels its call at the first progressive result, if a mode is given.
+    /// Starts one. A foreign one may be given more arguments.
     pub async fn start(
         tools: &Tools,
         peer: Peer,
         url: &str,
         procedure: &str,
-        cancel: Option<&str>,
+        arguments: &[&str],
         log: &Log,
     ) -> Result<Self, String> {
         if peer.library != Library::Ours {
             let mut command = tools.peer(peer, "caller");
             command.args(["--url", url, "--realm", "realm1", "--procedure", procedure]);
             command.args(["--serializer", peer.serializer.name()]);
-            command.args(cancel.map(|mode| ["--cancel", mode]).into_iter().flatten());
+            command.args(arguments);
             let (process, lines) = Process::start("the caller", command, log)?;
             return Ok(Self { lines, process: Some(process) });
         }

@@ -7,6 +7,7 @@
 
 mod callee;
 mod caller;
+mod hellos;
 mod log;
 mod peer;
 mod plots;

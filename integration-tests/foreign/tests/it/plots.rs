@@ -1,12 +1,13 @@
 //! What happens in a row, and what must come of it.
 
+use tokio::time::sleep;
 use wamp_client::{CancelReason, Serializer};
 
 use crate::callee::Callee;
 use crate::caller::Caller;
 use crate::log::Log;
 use crate::peer::{Library, Peer, Transport};
-use crate::routers::Running;
+use crate::routers::{LONG_SILENCE, Running};
 use crate::rows::{Plot, Row};
 use crate::tap::Tap;
 use crate::tools::Tools;
@@ -25,7 +26,7 @@ const CANCELED: &str = "wamp.error.canceled";
 impl Stage<'_> {
     pub async fn play(&self, row: Row) -> Result<(), String> {
         match row.plot {
-            Plot::Streams => self.streams(row).await,
+            Plot::Streams | Plot::Idles | Plot::Details => self.streams(row).await,
             Plot::CallerCancels(mode) => self.caller_cancels(row, mode).await,
             Plot::CallerDies => self.caller_dies(row).await,
             Plot::CalleeDies | Plot::CalleeLeaves => self.callee_goes(row).await,
@@ -38,16 +39,22 @@ impl Stage<'_> {
 
     async fn caller(&self, peer: Peer) -> Result<Caller, String> {
         let url = self.router.url(peer.transport);
-        Caller::start(self.tools, peer, &url, self.procedure, None, self.log).await
+        Caller::start(self.tools, peer, &url, self.procedure, &[], self.log).await
     }
 
     /// behaviour 19: each progressive result arrives before the callee may send the next.
     async fn streams(&self, row: Row) -> Result<(), String> {
         let mut callee = self.callee(row.callee).await?;
-        let mut caller = self.caller(row.caller).await?;
+        let arguments: &[&str] = if matches!(row.plot, Plot::Details) { &["--details"] } else { &[] };
+        let url = self.router.url(row.caller.transport);
+        let mut caller =
+            Caller::start(self.tools, row.caller, &url, self.procedure, arguments, self.log).await?;
         for i in 0..3 {
             caller.lines.expect(&format!("Progress: {i}")).await?;
             caller.lines.expect_nothing_yet()?;
+            if matches!(row.plot, Plot::Idles) && i == 1 {
+                sleep(LONG_SILENCE).await;
+            }
             callee.nod().await?;
         }
         caller.lines.expect("Final: 3").await?;
@@ -66,7 +73,7 @@ impl Stage<'_> {
         let router = self.router.embedded().ok_or("only our own router can be tapped")?;
         let tap = Tap::open(router).await.map_err(|error| format!("no tap: {error}"))?;
         let mut caller =
-            Caller::start(self.tools, row.caller, &tap.url(), self.procedure, Some(mode), self.log).await?;
+            Caller::start(self.tools, row.caller, &tap.url(), self.procedure, &["--cancel", mode], self.log).await?;
         caller.lines.expect("Progress: 0").await?;
         let error = error_of(row.callee.library, mode);
         caller.lines.expect(&shown(row.caller.library, mode, error)).await?;

@@ -1,20 +1,29 @@
 //! The routers between the peers: ours in the test's process, ours as a program, and Crossbar.io.
 
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::process::Command;
-use wamp_router::{Address, Router};
+use wamp_router::{Address, Limits, Router};
 
 use crate::log::Log;
 use crate::peer::Transport;
 use crate::process::Process;
 use crate::tools::{Tools, here, in_python};
 
+/// How much silence an impatient router bears before it sends a PING, and after it.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Enough silence for an impatient router to give up a peer that does not answer a PING.
+pub const LONG_SILENCE: Duration = Duration::from_secs(4);
+
 #[derive(Clone, Copy, Debug)]
 pub enum Which {
     /// `wamp-router`, the library.
     Embedded,
+    /// The same, but it does not bear silence for long.
+    Impatient,
     /// `wamp-router`, the program.
     Program,
     Crossbar,
@@ -37,7 +46,8 @@ impl Running {
     pub async fn start(which: Which, tools: &Tools) -> Result<Self, String> {
         let log = Log::default();
         let (address, keeper) = match which {
-            Which::Embedded => embedded().await?,
+            Which::Embedded => embedded(Limits::default()).await?,
+            Which::Impatient => embedded(impatient()).await?,
             Which::Program => program(tools, &log).await?,
             Which::Crossbar => crossbar(&log).await?,
         };
@@ -79,8 +89,14 @@ impl Running {
     }
 }
 
-async fn embedded() -> Result<(SocketAddr, Keeper), String> {
-    let router = Router::builder().realm("realm1").build();
+fn impatient() -> Limits {
+    let mut limits = Limits::default();
+    (limits.silence, limits.pong) = (SILENCE, SILENCE);
+    limits
+}
+
+async fn embedded(limits: Limits) -> Result<(SocketAddr, Keeper), String> {
+    let router = Router::builder().realm("realm1").limits(limits).build();
     match router.listen("127.0.0.1:0").await {
         Ok(Address::Tcp(address)) => Ok((address, Keeper::Embedded(router))),
         Ok(address) => Err(format!("the router listens on {address}")),

@@ -123,6 +123,48 @@ pub const SECTIONS: &[Section] = &[
             "wampy/ws/json      -> ours/ws/cbor dies",
         ],
     },
+    Section {
+        title: "H: nobody says anything for longer than our router waits before it asks",
+        router: Which::Impatient,
+        rows: &[
+            "py/rs/json idles    -> py/rs/cbor",
+            "py/rs/msgpack idles -> ours/rs/msgpack",
+            "ours/rs/cbor idles  -> py/rs/msgpack",
+            "py/ws/json idles    -> py/ws/cbor",
+            "js/rs/json idles    -> js/rs/json",
+            "js/ws/msgpack idles -> wampy/ws/json",
+            "wampy/ws/cbor idles -> js/ws/json",
+        ],
+    },
+    Section {
+        title: "I: a caller that takes the details of results, our router",
+        router: Which::Embedded,
+        rows: &[
+            "py/ws/json details    -> ours/ws/json",
+            "py/ws/msgpack details -> ours/rs/msgpack",
+            "py/ws/cbor details    -> py/ws/json",
+            "py/rs/json details    -> ours/ws/cbor",
+            "py/rs/msgpack details -> js/ws/json",
+            "py/rs/cbor details    -> wampy/ws/cbor",
+        ],
+    },
+];
+
+/// Peers whose HELLO is recorded.
+pub const HELLOS: &[&str] = &[
+    "py/ws/json",
+    "py/ws/msgpack",
+    "py/ws/cbor",
+    "py/rs/json",
+    "py/rs/msgpack",
+    "py/rs/cbor",
+    "js/ws/json",
+    "js/ws/msgpack",
+    "js/ws/cbor",
+    "js/rs/json",
+    "wampy/ws/json",
+    "wampy/ws/msgpack",
+    "wampy/ws/cbor",
 ];
 
 /// A row that has been read.
@@ -138,6 +180,10 @@ pub struct Row {
 pub enum Plot {
     /// The call runs to its end.
     Streams,
+    /// The same, with a long silence in the middle.
+    Idles,
+    /// The same, and the caller takes results with their details.
+    Details,
     /// The caller cancels it in this mode.
     CallerCancels(&'static str),
     /// The caller's connection breaks: a program is killed.
@@ -156,6 +202,8 @@ impl Row {
         let plot = match (caller.next(), callee.next()) {
             (None, None) => Plot::Streams,
             (Some("cancels"), None) => Plot::CallerCancels(caller.next()?),
+            (Some("idles"), None) => Plot::Idles,
+            (Some("details"), None) => Plot::Details,
             (Some("dies"), None) => Plot::CallerDies,
             (None, Some("dies")) => Plot::CalleeDies,
             (None, Some("leaves")) => Plot::CalleeLeaves,

@@ -7,10 +7,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::hellos;
 use crate::log::Log;
 use crate::plots::Stage;
 use crate::routers::Running;
-use crate::rows::{Row, SECTIONS, Section};
+use crate::rows::{HELLOS, Row, SECTIONS, Section};
 use crate::tools::Tools;
 
 /// A row that takes longer hangs.
@@ -39,6 +40,11 @@ pub async fn sections(tools: Arc<Tools>, wanted: &[String]) -> Vec<Chapter> {
             let outcomes = run(section, rows, &tools).await;
             chapters.push(Chapter { title: section.title, outcomes });
         }
+    }
+    let wants = |row: &&str| wanted.is_empty() || wanted.iter().any(|word| "HELLO".contains(&**word) || row.contains(&**word));
+    let rows: Vec<&'static str> = HELLOS.iter().copied().filter(wants).collect();
+    if !rows.is_empty() {
+        chapters.push(hellos::chapter(&tools, rows).await);
     }
     chapters
 }

@@ -112,7 +112,7 @@ impl WriteHalf for Writer {
     }
 }
 
-fn in_json(serializer: Serializer, octets: Vec<u8>) -> String {
+pub fn in_json(serializer: Serializer, octets: Vec<u8>) -> String {
     let message = Message::decode(serializer, &octets.into(), &Limits::default());
     let message = message.map_err(|error| error.to_string());
     let json = message.and_then(|message| {
