@@ -12,6 +12,8 @@
 //! * A message longer than 64 KiB leaves in fragments, so that a PONG never waits behind a long message and
 //!   no buffer gets long. Fragments of the peer are put together.
 //! * A PING of the peer is answered inside, also while nobody writes; it never comes out of a read.
+//! * A closing frame of the peer ends the reading half. It is answered when the writing half is closed, after all
+//!   that is still to be written.
 //! * Memory is taken for octets that have come, not for a length that was announced.
 //!
 //! ```

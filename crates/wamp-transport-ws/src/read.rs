@@ -48,15 +48,31 @@ pub struct Reader<S> {
     ended: bool,
     /// The bytes that the stream has brought.
     received: u64,
+    /// The peer has sent a closing frame.
+    parted: bool,
     /// The stream itself has ended.
     drained: bool,
+    /// What comes is thrown away.
+    discarding: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     pub(crate) fn new(stream: ReadSide<S>, shared: Arc<Shared<WriteSide<S>>>, assembler: Assembler) -> Self {
-        let (piece, more, answering, end, ended, drained) = (SMALL_READ, false, false, None, false, false);
         let received = assembler.buffer.len() as u64;
-        Self { stream, shared, assembler, piece, more, answering, end, ended, received, drained }
+        Self {
+            stream,
+            shared,
+            assembler,
+            piece: SMALL_READ,
+            more: false,
+            answering: false,
+            end: None,
+            ended: false,
+            received,
+            parted: false,
+            drained: false,
+            discarding: false,
+        }
     }
 
     /// Takes one message and all that have come completely by then.
@@ -96,12 +112,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
                 }
                 Ok(Item::Missing(octets)) => return Some(octets),
                 Ok(Item::Close(code)) => {
-                    self.answering = true;
-                    self.shared.lock().close(code);
+                    // The writing half sends the answer when it is closed, after the answers to what came before.
+                    self.shared.lock().code = code;
+                    self.parted = true;
                     self.end(ReadError::Closed);
                 }
                 Err(Fault { code, error }) => {
-                    self.shared.lock().code = code;
+                    if !self.discarding {
+                        self.shared.lock().code = Some(code);
+                    }
                     self.end(error);
                 }
             }
@@ -128,8 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
             }
         };
         if came == 0 {
-            // Without a closing frame, but there is no point in telling the peer.
-            self.shared.lock().closed = true;
+            // Without a closing frame. The peer may still read the answers to what it has sent.
             self.drained = true;
             self.end(ReadError::Closed);
         }
@@ -145,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
         Poll::Ready(())
     }
 
-    /// Sends the answers to PING and CLOSE, as far as there is room for them.
+    /// Sends the answers to PING, as far as there is room for them.
     fn answer(&mut self, cx: &mut Context<'_>) {
         if self.answering {
             // If the connection is broken, whoever reads or writes next will see it.
@@ -158,13 +176,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
         self.assembler.clear();
     }
 
-    /// Throws away what comes.
+    /// Throws away what comes; after a closing frame only what has come already.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let mut octets = [0; DISCARDED];
             let mut octets = ReadBuf::new(&mut octets);
             match Pin::new(&mut self.stream).poll_read(cx, &mut octets) {
                 Poll::Ready(Ok(())) if !octets.filled().is_empty() => {}
+                Poll::Pending if self.parted => return Poll::Ready(Ok(())),
                 end => return end,
             }
         }
@@ -189,8 +208,15 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ReadHalf for Reader<S> 
         self.assembler.unfinished()
     }
 
+    /// Also ends with a closing frame of the peer: a server that has sent its own closes the connection at once
+    /// then (RFC 6455, 7.1.1).
     async fn discard(&mut self) {
-        // Octets now, no frames: what stands in front may be one that cannot be read.
+        self.discarding = true;
+        let mut came = Vec::new();
+        while !self.ended && self.read(&mut came).await.is_ok() {
+            came.clear();
+        }
+        // Bytes now, no frames: what stands in front may be one that cannot be read.
         self.assembler.clear();
         if !self.drained {
             // However it ends, it is over.

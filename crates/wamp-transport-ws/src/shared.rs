@@ -1,6 +1,6 @@
 //! What the two halves share: the outgoing side of the connection.
 //!
-//! The reader comes here only to answer a PING or a CLOSE, which has to be possible while nobody writes and
+//! The reader comes here only to answer a PING, which has to be possible while nobody writes and
 //! in the middle of a long message; so the writer's lock is hardly ever contended. Whoever has something
 //! staged sends all that is staged. A stream remembers one waker for writing, so both tasks stand behind it.
 
@@ -39,8 +39,8 @@ pub(crate) struct Out<W> {
     pub(crate) accepted: u64,
     /// Something was written and has not been flushed.
     dirty: bool,
-    /// What to say when closing.
-    pub(crate) code: u16,
+    /// What to say when closing; nothing, as the answer to a closing frame that says nothing.
+    pub(crate) code: Option<u16>,
     /// Nothing may be staged any more.
     pub(crate) closed: bool,
     /// Octets of answers to PINGs since nothing was staged.
@@ -79,7 +79,7 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
             stream,
             accepted: 0,
             dirty: false,
-            code: close::NORMAL,
+            code: Some(close::NORMAL),
             closed: false,
             answers: 0,
             unanswered: None,

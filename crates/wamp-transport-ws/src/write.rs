@@ -60,7 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<S> {
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut out = self.shared.enter(Task::Writer, cx.waker());
         let code = out.code;
-        out.close(Some(code));
+        out.close(code);
         // There is nobody to tell if the connection is broken already.
         let _ = ready!(out.poll_flush());
         out.poll_shutdown().map(|_| ())
@@ -102,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<S>
         self.shared.lock().accepted
     }
 
-    /// Sends the closing frame and says that nothing more comes. The peer's own closing frame is there for the
+    /// Sends the closing frame, or the answer to that of the peer, and says that nothing more comes. The peer's own closing frame is there for the
     /// reading half; go on reading until it says that the connection is closed, or for a while.
     async fn close(&mut self) {
         poll_fn(|cx| self.poll_close(cx)).await;

@@ -421,8 +421,12 @@ async fn both_ends_see_a_close() {
     let (came, end) = read_all(&mut sr).await;
     assert_eq!(came, [message("[1]")]);
     assert!(matches!(end, ReadError::Closed), "{end}");
-    assert!(matches!(sw.write(&mut batch(&[b"[2]"])).await, Err(WriteError::Closed)));
-    assert!(matches!(read_all(&mut cr).await.1, ReadError::Closed), "the other one's closing frame");
+    sw.write(&mut batch(&[b"[2]"])).await.unwrap();
+    sw.close().await;
+    assert!(matches!(sw.write(&mut batch(&[b"[3]"])).await, Err(WriteError::Closed)));
+    let (came, end) = read_all(&mut cr).await;
+    assert_eq!(came, [message("[2]")]);
+    assert!(matches!(end, ReadError::Closed), "the other one's closing frame");
     assert!(matches!(cw.write(&mut batch(&[b"[2]"])).await, Err(WriteError::Closed)));
 }
 

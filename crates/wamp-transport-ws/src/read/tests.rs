@@ -141,17 +141,39 @@ async fn of_too_many_pings_the_last_one_is_answered() {
 }
 
 #[tokio::test]
-async fn a_close_is_answered_with_its_code_and_ends_everything() {
+async fn a_close_is_answered_with_its_code_after_what_is_still_to_be_written() {
+    for (close, answer) in [
+        (&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9][..], &[0x88, 2, 0x03, 0xe9][..]),
+        (&[0x88, 0x80, 0, 0, 0, 0], &[0x88, 0]),
+    ] {
+        let (mut client, mut read, mut write) = pair(4096);
+        client.write_all(&[&[0x82, 0x81, 0, 0, 0, 0, 7][..], close].concat()).await.unwrap();
+        let mut came = Vec::new();
+        read.read(&mut came).await.unwrap();
+        assert_eq!(came, [Incoming::Message(b"\x07"[..].into())]);
+        assert!(matches!(read.read(&mut came).await, Err(ReadError::Closed)));
+        let mut batch = Batch::new();
+        batch.push_octets(b"\x01");
+        write.write(&mut batch).await.unwrap();
+        write.close().await;
+        // The peer waits for the end of the connection, and nothing else is waited for here.
+        assert!(poll(read.discard()).is_ready());
+        assert!(write.write(&mut batch).await.is_err(), "closed is closed");
+        drop((read, write));
+        let mut wire = Vec::new();
+        client.read_to_end(&mut wire).await.unwrap();
+        assert_eq!(wire, [&[0x82, 1, 1], answer].concat());
+    }
+}
+
+#[tokio::test]
+async fn the_rest_is_read_up_to_a_close_and_not_longer() {
     let (mut client, mut read, mut write) = pair(4096);
-    client.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9]).await.unwrap();
-    assert!(matches!(read.read(&mut Vec::new()).await, Err(ReadError::Closed)));
-    let mut batch = Batch::new();
-    batch.push_octets(b"\x01");
-    assert!(write.write(&mut batch).await.is_err());
+    client.write_all(&[0x82, 0x81, 0, 0, 0, 0, 7]).await.unwrap();
     write.close().await;
-    let mut wire = Vec::new();
-    client.read_to_end(&mut wire).await.unwrap();
-    assert_eq!(wire, [0x88, 2, 0x03, 0xe9]);
+    assert!(poll(read.discard()).is_pending(), "the peer has not answered");
+    client.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).await.unwrap();
+    assert!(poll(read.discard()).is_ready());
 }
 
 /// A stream that ends, and counts how often it is asked.
