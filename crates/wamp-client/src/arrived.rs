@@ -13,12 +13,15 @@ use wamp_proto::relay::PlainReply;
 use wamp_proto::{Limits, Message, RequestId, Serializer};
 use wamp_transport::Incoming;
 
-use crate::inbox::{DETACHED_BELOW, for_now};
+use crate::inbox::for_now;
 use crate::shared::drain;
 use crate::waiters::State;
 
 /// So many messages are read and then handled under one lock; the others that one read brought come after them.
 pub(crate) const AT_ONCE: usize = 64;
+
+/// The payload of a progressive result that is shorter than this is copied.
+const COPIED_BELOW: usize = 4 * 1024;
 
 /// A message or a PING as it stands in what has come.
 pub(crate) enum Piece<'a> {
@@ -69,7 +72,7 @@ struct Copies {
 impl Copies {
     /// Copies a small payload.
     fn add(&mut self, call: RequestId, payload: &[u8]) -> Place {
-        if self.of != Some(call) || self.filling.len() + payload.len() > DETACHED_BELOW {
+        if self.of != Some(call) || self.filling.len() + payload.len() > COPIED_BELOW {
             self.close();
             self.of = Some(call);
         }
@@ -114,7 +117,7 @@ impl<'a> Arrived<'a> {
             };
             if let Some(plain) = PlainReply::read(serializer, &frame[range.clone()], limits) {
                 let (start, tail) = (range.start, plain.tail());
-                let copy = (plain.progress && tail.len() < DETACHED_BELOW)
+                let copy = (plain.progress && tail.len() < COPIED_BELOW)
                     .then(|| copies.add(plain.request, &frame[start + tail.start..start + tail.end]));
                 inputs.push(Input::Plain { plain, frame, start, copy });
                 continue;
@@ -201,7 +204,7 @@ mod tests {
 
     #[test]
     fn no_buffer_is_longer_than_what_is_copied_at_most() {
-        let long = vec![b'x'; DETACHED_BELOW / 2 - 1];
+        let long = vec![b'x'; COPIED_BELOW / 2 - 1];
         let (copies, buffers) = copied(&[(1, &long), (1, &long), (1, b"[]"), (1, b"[]")]);
         assert_eq!(copies, [&long[..], &long, b"[]", b"[]"]);
         assert_eq!(buffers, 2, "the third fills the first buffer");

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wamp_core::Time;
+use wamp_core::session::Stats;
 use wamp_proto::Limits;
-use wamp_transport::{Batch, ReadError, ReadHalf, WriteHalf};
+use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, WriteHalf};
 
-use crate::arrived::{Arrived, pieces};
+use crate::arrived::{AT_ONCE, Arrived, pieces};
 use crate::shared::{GRACE, Next, Shared};
 use crate::waiters::State;
 
@@ -53,24 +54,21 @@ pub(crate) async fn read<R: ReadHalf>(shared: Arc<Shared>, mut half: R, max_mess
         if let Err(error) = &read {
             tracing::debug!(%error, "nothing more can be read");
         }
-        let (mut end, mut before) = (read.err(), None);
-        let mut pieces = incoming.iter().flat_map(pieces).peekable();
+        let (mut end, mut before, mut handled) = (read.err(), None, 0);
         let (after, open) = loop {
-            let arrived = Arrived::read(&mut pieces, shared.serializer(), &limits);
-            let last = pieces.peek().is_none();
-            let (after, open) = shared.with(|state, now| {
-                before.get_or_insert(state.session.stats());
-                arrived.handle(state, now, &limits, shared.max_send());
-                if let Some(error) = end.take_if(|_| last) {
-                    handle_end(state, now, &error);
+            let part = handle_part(&shared, &incoming, handled, &limits, &mut end, &mut before);
+            if part.must_wait {
+                tokio::select! {
+                    biased;
+                    () = shared.stop.notified() => return,
+                    () = shared.with_room(|_, _| ()) => {}
                 }
-                (state.session.stats(), state.session.is_open())
-            });
-            if last {
-                break (after, open);
             }
+            if part.is_last {
+                break (part.stats, part.is_open);
+            }
+            handled = part.handled;
         };
-        drop(pieces);
         incoming.clear();
         if before != Some(after) {
             let (late, unsolicited, unknown) = (after.late, after.unsolicited, after.unknown);
@@ -79,6 +77,46 @@ pub(crate) async fn read<R: ReadHalf>(shared: Arc<Shared>, mut half: R, max_mess
         if open && !joined {
             joined = true;
             half.set_max_receive(max_message);
+        }
+    }
+}
+
+/// What became of a part of what one read brought.
+struct Part {
+    /// So many pieces are handled now.
+    handled: usize,
+    is_last: bool,
+    stats: Stats,
+    is_open: bool,
+    /// Nothing more may be handled until there is room in the queue.
+    must_wait: bool,
+}
+
+/// Handles what comes after so many pieces, until that is all or the reader has to wait; then the end, if there is one.
+fn handle_part(
+    shared: &Arc<Shared>,
+    incoming: &[Incoming],
+    mut handled: usize,
+    limits: &Limits,
+    end: &mut Option<ReadError>,
+    before: &mut Option<Stats>,
+) -> Part {
+    let mut pieces = incoming.iter().flat_map(pieces).skip(handled).peekable();
+    loop {
+        let arrived = Arrived::read(&mut pieces, shared.serializer(), limits);
+        handled += AT_ONCE;
+        let is_last = pieces.peek().is_none();
+        let part = shared.with(|state, now| {
+            before.get_or_insert(state.session.stats());
+            arrived.handle(state, now, limits, shared.max_send());
+            if let Some(error) = end.take_if(|_| is_last) {
+                handle_end(state, now, &error);
+            }
+            let (stats, is_open) = (state.session.stats(), state.session.is_open());
+            Part { handled, is_last, stats, is_open, must_wait: state.is_overfull() }
+        });
+        if part.is_last || part.must_wait {
+            return part;
         }
     }
 }

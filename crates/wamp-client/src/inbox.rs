@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -13,21 +13,31 @@ use tokio::sync::Notify;
 use tokio::task::coop::poll_proceed;
 use tokio::time::Instant;
 use wamp_proto::Payload;
+use wamp_transport::COPIED_BELOW;
 
-/// What an item costs beyond its payload, so that empty ones are bounded too.
-const OVERHEAD: usize = 64;
+use crate::budget::{Budget, LIMIT_OF_CALLS};
 
-/// A payload shorter than this is copied when it is to wait, so that it does not keep a read buffer alive.
-pub(crate) const DETACHED_BELOW: usize = 4 * 1024;
+/// A queue with room for more items than this is given back when it is empty.
+const KEPT_ITEMS: usize = 256;
 
-/// A payload that will be kept for a while.
+/// Messages shorter than this share a read buffer with others (see `wamp_transport_rawsocket::Reader`).
+const READ_BUFFER: usize = 64 * 1024;
+
+/// A payload that will be kept for a while. One that is less than a quarter of the read buffer that it keeps alive is
+/// copied.
 pub(crate) fn to_keep(payload: Payload) -> Payload {
-    if payload.len() < DETACHED_BELOW { payload.detached() } else { payload }
+    if payload.len() < READ_BUFFER / 4 { payload.detached() } else { payload }
 }
 
 /// A payload for a consumer that waits for it right now and takes it at once; else it will be kept for a while.
 pub(crate) fn for_now(payload: Payload, waits: bool) -> Payload {
     if waits { payload } else { to_keep(payload) }
+}
+
+/// The last result of a call, which its program may keep for as long as it likes, also if it is there at once. A small
+/// one is copied in any case.
+pub(crate) fn last(payload: Payload, waits: bool) -> Payload {
+    if payload.len() < COPIED_BELOW { payload.detached() } else { for_now(payload, waits) }
 }
 
 /// So much is owed at most before it is given back.
@@ -43,6 +53,8 @@ pub(crate) struct Inbox<T, E> {
     pub(crate) other_way: Notify,
     /// What comes is given back at once, as far as the limit allows.
     lends: AtomicBool,
+    /// What all inboxes and other things like it hold together.
+    budget: Option<Arc<Budget>>,
 }
 
 /// While it lives, credit is given back for what comes, although it has not been taken.
@@ -87,6 +99,10 @@ pub(crate) enum Taken<T, E> {
 }
 
 impl<T, E> Inbox<T, E> {
+    /// What an item costs beyond its payload: its place in a queue that grows by doubling, and what the allocator
+    /// needs.
+    const OVERHEAD: usize = 2 * size_of::<Item<T>>() + 32;
+
     /// An empty one that holds this many octets at most.
     pub(crate) fn new(limit: usize) -> Self {
         let state = State {
@@ -99,7 +115,15 @@ impl<T, E> Inbox<T, E> {
             over: false,
             consumer: None,
         };
-        Self { state: Mutex::new(state), other_way: Notify::new(), lends: AtomicBool::new(false) }
+        let lends = AtomicBool::new(false);
+        Self { state: Mutex::new(state), other_way: Notify::new(), lends, budget: None }
+    }
+
+    /// One that is also bounded by what a session may hold for its peers.
+    pub(crate) fn within(budget: Arc<Budget>, limit: usize) -> Self {
+        let mut inbox = Self::new(limit);
+        inbox.budget = Some(budget);
+        inbox
     }
 
     /// Appends what `make` makes, of so many octets, unless that is too much. `make` is told whether the consumer
@@ -128,9 +152,10 @@ impl<T, E> Inbox<T, E> {
         if state.over {
             return Ok(0);
         }
-        let octets = octets + OVERHEAD;
+        let octets = octets + Self::OVERHEAD;
         let fits = state.octets + octets <= state.limit;
-        if !admitted && !fits {
+        let has_share = || self.budget.as_ref().is_none_or(|budget| budget.take(octets, LIMIT_OF_CALLS));
+        if (!admitted && !fits) || !has_share() {
             return Err(Full);
         }
         let lent = if fits && self.lends.load(Ordering::Relaxed) { cost } else { 0 };
@@ -159,10 +184,16 @@ impl<T, E> Inbox<T, E> {
 
     /// Appends the end, which is always admitted. A second one changes nothing.
     pub(crate) fn finish(&self, end: E) {
+        self.finish_with(|_| end);
+    }
+
+    /// The same. `end` is told whether the consumer waits for it right now.
+    pub(crate) fn finish_with(&self, end: impl FnOnce(bool) -> E) {
         let mut state = self.lock();
         if !state.over {
             state.over = true;
-            state.end = Some(end);
+            let waits = state.consumer.is_some() && state.items.is_empty();
+            state.end = Some(end(waits));
             wake(state);
             self.other_way.notify_waiters();
         }
@@ -180,6 +211,10 @@ impl<T, E> Inbox<T, E> {
         let mut state = self.lock();
         if let Some(Item { item, octets, cost }) = state.items.pop_front() {
             state.octets -= octets;
+            if state.items.is_empty() && state.items.capacity() > KEPT_ITEMS {
+                state.items = VecDeque::new();
+            }
+            self.give_back(octets);
             let owed = if cost > 0 { state.owe(cost) } else { 0 };
             turn.made_progress();
             return Poll::Ready(Taken::Item(item, owed));
@@ -195,9 +230,22 @@ impl<T, E> Inbox<T, E> {
         Poll::Pending
     }
 
+    fn give_back(&self, bytes: usize) {
+        if let Some(budget) = &self.budget {
+            budget.give(bytes);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<T, E>> {
         // Nothing in this file panics between two changes that belong together.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T, E> Drop for Inbox<T, E> {
+    fn drop(&mut self) {
+        let bytes = self.lock().octets;
+        self.give_back(bytes);
     }
 }
 
@@ -248,7 +296,7 @@ mod tests {
     #[test]
     fn the_limit_counts_octets_and_what_was_taken_is_free_again() {
         let wakers = &mut Vec::new();
-        let inbox = Inbox::<_, ()>::new(2 * (100 + OVERHEAD));
+        let inbox = Inbox::<i32, ()>::new(2 * (100 + Inbox::<i32, ()>::OVERHEAD));
         inbox.push(100, wakers, |_| 1).unwrap();
         inbox.push(100, wakers, |_| 2).unwrap();
         assert_eq!(inbox.push(10, wakers, |_| 3), Err(Full));

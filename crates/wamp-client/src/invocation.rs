@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use wamp_core::ReplyError;
 use wamp_core::session::Stream;
-use wamp_core::{ReplyError, Time};
 use wamp_proto::message::{self, Discloser};
 use wamp_proto::relay::PlainProgress;
 use wamp_proto::{EncodeError, Payload, PayloadBuffer, PayloadError, RequestId, Serializer, SessionId, Uri};
@@ -14,9 +14,10 @@ use wamp_transport::COPIED_BELOW;
 use crate::chunks::{Chunks, Upload};
 use crate::ending::{CancelReason, Ending};
 use crate::error::{TooLarge, Unsent};
+use crate::invocations::{Place, memory};
 use crate::scratch;
 use crate::session::Session;
-use crate::shared::Shared;
+use crate::shared::{Shared, Waits};
 use crate::waiters::State;
 
 /// A call to be answered.
@@ -233,41 +234,47 @@ impl ProgressSender {
         self.turn().await?;
         let mut waiting = Some(payload);
         // Without a future for each thing that may have to be waited for, if nothing has.
-        let sent = match self.shared.if_room(|state, now| self.try_send(state, now, &mut waiting)) {
+        let mut waits = Waits::new(&self.shared);
+        let place = &mut waits.place;
+        let sent = self.shared.if_room(|state, now| state.progress(now, self.id, &mut waiting, place));
+        let sent = match sent {
             Ok(Some(sent)) => sent,
             _ => tokio::select! {
                 biased;
                 () = self.ending.over() => Err(ReplyError::Over),
-                sent = self.send_as_soon_as_possible(waiting) => sent,
+                sent = self.send_as_soon_as_possible(waiting, &mut waits.place) => sent,
             },
         };
         sent.map_err(|_| SendError::Over)
     }
 
     /// Sends as soon as there is room in the queue and credit. Dropped before, it has not sent.
-    async fn send_as_soon_as_possible(&self, mut waiting: Option<Payload>) -> Result<(), ReplyError> {
+    async fn send_as_soon_as_possible(
+        &self,
+        mut waiting: Option<Payload>,
+        place: &mut Place,
+    ) -> Result<(), ReplyError> {
         loop {
             // Made before the look at the credit, so that it hears of every grant after that.
             let credit = self.ending.credit.notified();
-            let sent = self.shared.with_room(|state, now| self.try_send(state, now, &mut waiting));
-            if let Some(sent) = sent.await {
+            let try_now = |state: &mut State, now| state.progress(now, self.id, &mut waiting, place);
+            let tried = match self.shared.if_room(try_now) {
+                Ok(tried) => tried,
+                Err(_) => {
+                    let bytes = waiting.as_ref().map_or(0, memory);
+                    let wait = |state: &mut State, now| state.wait_in_place(now, self.id, bytes, place);
+                    if !self.shared.with(wait) {
+                        return Err(ReplyError::Over);
+                    }
+                    let send = |state: &mut State, now| state.progress(now, self.id, &mut waiting, place);
+                    self.shared.with_room(send).await
+                }
+            };
+            if let Some(sent) = tried {
                 return sent;
             }
             credit.await;
         }
-    }
-
-    /// Sends what waits, unless there is no credit.
-    fn try_send(
-        &self,
-        state: &mut State,
-        now: Time,
-        waiting: &mut Option<Payload>,
-    ) -> Option<Result<(), ReplyError>> {
-        if !state.session.may_send(Stream::Results(self.id)) {
-            return None;
-        }
-        Some(state.progress(now, self.id, waiting.take()?))
     }
 
     fn check(&self, payload: &Payload) -> Result<(), SendError> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use wamp_core::Failure as Error;
 use wamp_proto::{EncodeError, Payload, Serializer, Value, uri};
 
+use crate::budget::Share;
 use crate::failure::{Failure, sentence, unwritable};
 use crate::invocation::{Invocation, ProgressSender, SendError};
 use crate::procedure::write;
@@ -121,11 +122,12 @@ where
     let limit = invocation.shared.max_send().min(MAX_LIST);
     let ending = invocation.ending.clone();
     let progress = invocation.progress();
+    let share = Share::new(invocation.shared.budget());
     let stream = pin!(handler(invocation));
     let answering = async {
         match &progress {
             Some(progress) => one_by_one(stream, progress, serializer).await,
-            None => at_once(stream, serializer, limit).await,
+            None => at_once(stream, serializer, limit, share).await,
         }
     };
     tokio::select! {
@@ -168,6 +170,7 @@ async fn at_once<S, I>(
     mut stream: Pin<&mut S>,
     serializer: Serializer,
     limit: usize,
+    mut share: Share,
 ) -> Result<Payload, Error>
 where
     S: Stream<Item = Result<I, Failure>>,
@@ -180,10 +183,15 @@ where
         if item.is_last() {
             return item.payload(serializer).map_err(|error| unwritable(serializer, &error));
         }
-        octets += item.octets(serializer).map_err(|error| unwritable(serializer, &error))?;
+        let item_octets = item.octets(serializer).map_err(|error| unwritable(serializer, &error))?;
+        octets += item_octets;
         if octets > limit {
             let text = sentence(serializer, &format!("all items together have more than {limit} octets"));
             return Err(Error { error: uri::PAYLOAD_SIZE_EXCEEDED, payload: text });
+        }
+        if !share.grow(item_octets + size_of::<I>()) {
+            let text = sentence(serializer, "the callee has too many results that are not complete");
+            return Err(Error { error: uri::UNAVAILABLE, payload: text });
         }
         items.push(item);
         // A stream that is always ready must let others run.

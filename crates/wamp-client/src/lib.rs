@@ -104,6 +104,7 @@
 
 mod arrived;
 mod body;
+mod budget;
 mod call;
 mod chunks;
 mod connect;
@@ -114,6 +115,7 @@ mod error;
 mod failure;
 mod inbox;
 mod invocation;
+mod invocations;
 mod items;
 mod procedure;
 mod publish;

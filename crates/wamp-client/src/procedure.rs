@@ -48,9 +48,10 @@ impl Session {
         let start: Start = Box::new(move |invocation, running| {
             let handler = handler.clone();
             runtime.spawn(async move {
+                let Some(running) = running.begin().await else { return };
                 let serializer = invocation.serializer();
                 let outcome = encode(handler(invocation).await, serializer);
-                running.answer(outcome);
+                running.answer(outcome).await;
             });
         });
         Register::new(self.clone(), procedure.into(), start)
@@ -73,8 +74,9 @@ impl Session {
         let start: Start = Box::new(move |invocation, running| {
             let handler = handler.clone();
             runtime.spawn(async move {
+                let Some(running) = running.begin().await else { return };
                 let outcome = items::answer(&*handler, invocation).await;
-                running.answer(outcome);
+                running.answer(outcome).await;
             });
         });
         Register::new(self.clone(), procedure.into(), start)

@@ -13,7 +13,7 @@ use crate::ending::Ending;
 use crate::failure::sentence;
 use crate::inbox::to_keep;
 use crate::invocation::Invocation;
-use crate::shared::Shared;
+use crate::shared::{Shared, Waits};
 use crate::waiters::State;
 
 /// Starts a handler on a task of its own.
@@ -44,6 +44,8 @@ pub(crate) struct Job {
     payload: Payload,
     upload: Option<Arc<Upload>>,
     ending: Arc<Ending>,
+    /// Those behind it wait until it has begun.
+    delayed: bool,
 }
 
 impl Job {
@@ -61,7 +63,17 @@ impl Job {
             payload: to_keep(payload),
             upload,
             ending,
+            delayed: false,
         }
+    }
+
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    /// It is the first of those that wait for room before they begin.
+    pub(crate) fn delay(&mut self) {
+        self.delayed = true;
     }
 }
 
@@ -101,11 +113,13 @@ impl Procedure {
 
     /// Starts a handler.
     pub(crate) fn run(self: Arc<Self>, shared: &Arc<Shared>, job: Job) {
-        let Job { id, uri, willing, caller, payload, upload, ending } = job;
+        let Job { id, uri, willing, caller, payload, upload, ending, delayed } = job;
         let uri = uri.unwrap_or_else(|| self.uri.clone());
         let invocation =
             Invocation { shared: shared.clone(), id, uri, willing, caller, payload, upload, ending };
-        let running = Running { shared: shared.clone(), procedure: self.clone(), id, answered: false };
+        let ending = invocation.ending.clone();
+        let (shared, procedure) = (shared.clone(), self.clone());
+        let running = Running { shared, procedure, id, ending, delayed, answered: false };
         (self.start)(invocation, running);
     }
 }
@@ -120,15 +134,80 @@ pub(crate) struct Running {
     shared: Arc<Shared>,
     procedure: Arc<Procedure>,
     id: RequestId,
+    ending: Arc<Ending>,
+    /// Those behind it wait until it has begun.
+    delayed: bool,
     answered: bool,
 }
 
 impl Running {
-    /// The handler has ended with this result.
-    pub(crate) fn answer(mut self, outcome: Result<Payload, Failure>) {
-        let reply = self.sendable(outcome);
+    /// Waits until the handler may begin; gives nothing if the call has ended before.
+    pub(crate) async fn begin(mut self) -> Option<Self> {
+        if !self.shared.is_crowded() && !self.delayed {
+            return Some(self);
+        }
+        let may_begin = tokio::select! {
+            biased;
+            () = self.ending.over() => false,
+            () = self.shared.with_room(|_, _| ()) => true,
+        };
+        self.shared.with(|state, _| {
+            if !may_begin {
+                state.end(self.id, &self.procedure);
+            }
+            if self.delayed {
+                state.begin_next();
+            }
+        });
+        self.answered = !may_begin;
+        may_begin.then_some(self)
+    }
+
+    /// The handler has ended with this result, which goes out as soon as there is room for it.
+    pub(crate) async fn answer(mut self, outcome: Result<Payload, Failure>) {
+        let mut reply = Some(self.sendable(outcome));
+        let finish = |state: &mut State, now| reply.take().map(|reply| self.finish(state, now, reply));
+        if self.shared.if_room(finish).is_err()
+            && let Some(reply) = reply
+        {
+            self.answer_later(reply).await;
+        }
         self.answered = true;
-        self.shared.with(|state, now| self.finish(state, now, reply));
+    }
+
+    /// Waits for room, or for the end of the call. What waits holds no more memory than it needs, and is counted.
+    async fn answer_later(&self, reply: Reply) {
+        let (reply, bytes) = match reply {
+            Reply::Result(payload) => {
+                let bytes = payload.len();
+                (Reply::Result(payload.detached()), bytes)
+            }
+            Reply::Error(Failure { error, payload }) => {
+                let bytes = payload.len() + error.len();
+                (Reply::Error(Failure { error, payload: payload.detached() }), bytes)
+            }
+            // It would not be an answer.
+            other => (other, 0),
+        };
+        let (mut waits, mut reply) = (Waits::new(&self.shared), Some(reply));
+        let Waits { place, .. } = &mut waits;
+        let has_place = self.shared.with(|state, now| state.wait_in_place(now, self.id, bytes, place));
+        if has_place {
+            tokio::select! {
+                biased;
+                () = self.ending.over() => {}
+                () = self.shared.with_room(|state, now| {
+                    state.leave_place(place);
+                    if let Some(reply) = reply.take() {
+                        self.finish(state, now, reply);
+                    }
+                }) => {}
+            }
+        }
+        // The call is over, and this is not heard any more.
+        if let Some(reply) = reply {
+            self.shared.with(|state, now| self.finish(state, now, reply));
+        }
     }
 
     fn finish(&self, state: &mut State, now: Time, reply: Reply) {

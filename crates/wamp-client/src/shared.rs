@@ -4,6 +4,7 @@
 //! the core needs to say what is to be sent, which is written into the outbound queue before the lock is
 //! released. Nothing waits under the lock and no code of the application runs under it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -16,7 +17,9 @@ use wamp_core::session::{Closed, Joined};
 use wamp_proto::{Message, RequestId, Serializer, Uri};
 use wamp_transport::Batch;
 
+use crate::budget::Budget;
 use crate::error::{TooLarge, Unsent};
+use crate::invocations::Place;
 use crate::waiters::State;
 
 /// A queue with this many octets takes no more calls, publications and progressive results.
@@ -24,6 +27,10 @@ const HIGH_WATER: usize = 1 << 20;
 
 /// They go on when it has fallen to this.
 const LOW_WATER: usize = 768 << 10;
+
+/// The reader waits when a full queue has been given this many bytes more. It is what is left to a router that makes
+/// a callee refuse one call after the other and does not take the refusals.
+const MAX_SURPLUS: usize = 4 << 20;
 
 /// What a message may have beside its payload and its URI without being measured.
 const HEAD: usize = 512;
@@ -36,6 +43,7 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     serializer: Serializer,
     max_send: usize,
+    budget: Arc<Budget>,
     start: Instant,
     runtime: Handle,
     /// Something is to be written, or the deadlines have changed.
@@ -44,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) stop: Notify,
     /// There is room in the queue. Each waiter that it lets in lets in the next one.
     room: Notify,
+    /// The queue is full, or handlers wait for their turn to begin.
+    crowded: AtomicBool,
     closed: watch::Sender<Option<Closed>>,
     joined: OnceLock<Joined>,
 }
@@ -53,6 +63,7 @@ impl Shared {
     pub(crate) fn new(state: State, max_send: usize, start: Instant) -> Arc<Self> {
         Arc::new(Self {
             serializer: state.queue.serializer(),
+            budget: state.invocations.budget.clone(),
             state: Mutex::new(state),
             max_send,
             start,
@@ -60,6 +71,7 @@ impl Shared {
             writer: Notify::new(),
             stop: Notify::new(),
             room: Notify::new(),
+            crowded: AtomicBool::new(false),
             closed: watch::Sender::new(None),
             joined: OnceLock::new(),
         })
@@ -72,6 +84,11 @@ impl Shared {
     /// The greatest message that the router takes.
     pub(crate) fn max_send(&self) -> usize {
         self.max_send
+    }
+
+    /// What the session may hold for its peers.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     pub(crate) fn runtime(&self) -> &Handle {
@@ -136,6 +153,18 @@ impl Shared {
         }
     }
 
+    /// Whether a handler that is about to begin has to wait for room.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
+    }
+
+    fn note_crowded(&self, state: &State) {
+        let crowded = state.full || state.invocations.has_delayed();
+        if self.crowded.load(Ordering::Relaxed) != crowded {
+            self.crowded.store(crowded, Ordering::Relaxed);
+        }
+    }
+
     /// Lets in the next one of those that wait for room.
     fn let_in(&self) {
         if !self.lock().full {
@@ -184,6 +213,9 @@ impl Shared {
         }
         let result = op(&mut state, self.now());
         state.note_full();
+        if state.full {
+            self.note_crowded(&state);
+        }
         let wanted = state.wants_writer();
         drop(state);
         if wanted {
@@ -204,10 +236,13 @@ impl Shared {
         let moved = state.session.poll_timeout() != deadline;
         let wanted = state.wants_writer();
         let after = std::mem::take(&mut state.after);
+        self.note_crowded(&state);
         drop(state);
 
         if after.closed {
             self.stop.notify_one();
+        }
+        if after.freed {
             self.room.notify_waiters();
         }
         if wanted || moved || after.closed {
@@ -228,13 +263,17 @@ impl Shared {
 pub(crate) fn drain(state: &mut State, now: Time, max_send: usize) -> bool {
     while let Some(message) = state.session.poll_transmit() {
         let pushed = match &message {
-            Message::Abort(_) => state.queue.abort(&message).map(drop).map_err(|e| e.to_string()),
-            _ => state.queue.push_within(&message, max_send).map(drop).map_err(|e| e.to_string()),
+            Message::Abort(_) => state.queue.abort(&message).map_err(|e| e.to_string()),
+            _ => state.queue.push_within(&message, max_send).map_err(|e| e.to_string()),
         };
-        if let Err(error) = pushed {
-            // Everything with a payload or a URI of the application was measured before.
-            state.after.unwritable = Some((message.name(), error));
-            state.session.handle_closed(now);
+        match pushed {
+            Ok(octets) if state.full => state.surplus += octets,
+            Ok(_) => {}
+            Err(error) => {
+                // Everything with a payload or a URI of the application was measured before.
+                state.after.unwritable = Some((message.name(), error));
+                state.session.handle_closed(now);
+            }
         }
     }
     state.note_full();
@@ -250,9 +289,15 @@ pub(crate) fn drain(state: &mut State, now: Time, max_send: usize) -> bool {
 impl State {
     /// Takes note of a queue that has passed its high water.
     fn note_full(&mut self) {
-        if self.queue.octets() >= HIGH_WATER && self.closed.is_none() {
+        if self.queue.octets() >= HIGH_WATER && self.closed.is_none() && !self.session.is_leaving() {
             self.full = true;
         }
+    }
+
+    /// Whether the queue holds so much that it was given in spite of being full that nothing may be read that could
+    /// add to it.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.full && self.surplus > MAX_SURPLUS
     }
 
     /// Whether the writer sleeps and there is something to write. From now on it does not sleep.
@@ -262,6 +307,27 @@ impl State {
             self.writer_idle = false;
         }
         wanted
+    }
+}
+
+/// A result that waits for room or for credit, and is counted as long as it does.
+pub(crate) struct Waits<'a> {
+    shared: &'a Arc<Shared>,
+    pub(crate) place: Place,
+}
+
+impl<'a> Waits<'a> {
+    /// One that need not wait yet.
+    pub(crate) fn new(shared: &'a Arc<Shared>) -> Self {
+        Self { shared, place: Place::default() }
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if !self.place.is_empty() {
+            self.shared.with(|state, _| state.leave_place(&mut self.place));
+        }
     }
 }
 
@@ -322,7 +388,8 @@ impl Shared {
         let mut state = self.lock();
         state.queue.recycle(batch);
         if state.full && state.queue.octets() <= LOW_WATER {
-            state.full = false;
+            (state.full, state.surplus) = (false, 0);
+            self.note_crowded(&state);
             drop(state);
             self.room.notify_one();
         }

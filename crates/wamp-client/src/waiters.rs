@@ -6,30 +6,17 @@ use std::task::Waker;
 
 use tokio::sync::oneshot;
 use wamp_core::session::{self, Closed, Joined, Publication, Session, Stream};
-use wamp_core::{Failure, Misuse, Reply, ReplyError, Time};
-use wamp_proto::message::{self, CancelMode};
-use wamp_proto::relay::PlainProgress;
-use wamp_proto::{
-    Payload, PayloadBuffer, PublicationId, RegistrationId, RequestId, SubscriptionId, Uri, uri,
-};
+use wamp_core::{Failure, Misuse, Reply, Time};
+use wamp_proto::message::CancelMode;
+use wamp_proto::{Payload, PublicationId, RegistrationId, RequestId, SubscriptionId, Uri, uri};
 use wamp_transport::Queue;
 
-use crate::chunks::Upload;
-use crate::ending::{CancelReason, Ending};
+use crate::ending::CancelReason;
 use crate::error::{CallError, RequestError, Unsent};
-use crate::failure::sentence;
-use crate::inbox::{Full, Inbox, for_now, to_keep};
+use crate::inbox::{Full, Inbox, for_now, last};
+use crate::invocations::Invocations;
 use crate::serving::{Job, Procedure};
 use crate::subscribe::Event;
-
-/// Invocations under way; a further one is refused.
-const MAX_INVOCATIONS: usize = 65_536;
-
-/// Octets of the arguments of all invocations under way; what goes beyond is refused.
-const MAX_INVOCATION_OCTETS: usize = 256 << 20;
-
-/// Octets of chunks of one invocation that its handler has not taken yet; with more it is refused.
-const MAX_UPLOAD_OCTETS: usize = 64 << 20;
 
 /// The replies to one call: progressive results, then the last result or an error.
 pub(crate) type Replies = Inbox<Payload, Result<Payload, CallError>>;
@@ -55,6 +42,8 @@ pub(crate) struct State {
     pub(crate) queue: Queue,
     /// The queue has passed its high water and not yet fallen to its low water.
     pub(crate) full: bool,
+    /// Bytes that were added while it was full.
+    pub(crate) surplus: usize,
     /// The writer has found nothing to do.
     pub(crate) writer_idle: bool,
     pub(crate) calls: HashMap<RequestId, Waiting>,
@@ -62,9 +51,8 @@ pub(crate) struct State {
     pub(crate) joined: Option<oneshot::Sender<Result<Box<Joined>, Closed>>>,
     /// How the session ended, and when.
     pub(crate) closed: Option<(Closed, Time)>,
-    procedures: HashMap<RegistrationId, Arc<Procedure>>,
-    invocations: HashMap<RequestId, Invoked>,
-    invocation_octets: usize,
+    pub(crate) procedures: HashMap<RegistrationId, Arc<Procedure>>,
+    pub(crate) invocations: Invocations,
     feeds: HashMap<SubscriptionId, Vec<Arc<Feed>>>,
     pub(crate) discarded: u64,
     pub(crate) events_dropped: u64,
@@ -75,15 +63,6 @@ pub(crate) struct State {
 pub(crate) struct Waiting {
     pub(crate) replies: Arc<Replies>,
     pub(crate) limit: usize,
-}
-
-/// An invocation whose handler has not ended, perhaps not begun.
-struct Invoked {
-    ending: Arc<Ending>,
-    procedure: Arc<Procedure>,
-    octets: usize,
-    /// The chunks that come after the first, of a call in chunks.
-    upload: Option<Arc<Upload>>,
 }
 
 /// What is to be done when the lock has been released.
@@ -97,6 +76,8 @@ pub(crate) struct After {
     pub(crate) wakers: Vec<Waker>,
     /// The session has just ended.
     pub(crate) closed: bool,
+    /// Nothing waits for room in the queue any more.
+    pub(crate) freed: bool,
     /// A message that cannot be written, and why.
     pub(crate) unwritable: Option<(&'static str, String)>,
 }
@@ -111,14 +92,14 @@ impl State {
             session,
             queue,
             full: false,
+            surplus: 0,
             writer_idle: false,
             calls: HashMap::new(),
             requests: HashMap::new(),
             joined: Some(joined),
             closed: None,
             procedures: HashMap::new(),
-            invocations: HashMap::new(),
-            invocation_octets: 0,
+            invocations: Invocations::default(),
             feeds: HashMap::new(),
             discarded: 0,
             events_dropped: 0,
@@ -141,50 +122,13 @@ impl State {
         let _ = self.session.cancel(now, call, CancelMode::KillNoWait);
     }
 
-    /// Says GOODBYE. Handlers learn of it now, since they cannot answer any more.
+    /// Says GOODBYE. Handlers learn of it now, since they cannot answer any more, and nothing waits for room.
     pub(crate) fn leave(&mut self, now: Time) -> Result<(), Misuse> {
         self.session.leave(now, uri::CLOSE_REALM)?;
+        self.full = false;
+        self.after.freed = true;
         self.end_invocations();
         Ok(())
-    }
-
-    /// Sends a progressive result that is written there, unless there is no credit for it.
-    pub(crate) fn progress_written(
-        &mut self,
-        now: Time,
-        head: &PlainProgress,
-        payload: &PayloadBuffer,
-    ) -> Option<Result<(), ReplyError>> {
-        match self.session.progress(now, head) {
-            Ok(()) => {
-                self.queue.push_plain(&head.head(self.queue.serializer()), payload.octets());
-                Some(Ok(()))
-            }
-            Err(ReplyError::NoCredit) => None,
-            Err(over) => Some(Err(over)),
-        }
-    }
-
-    /// Sends a progressive result.
-    pub(crate) fn progress(
-        &mut self,
-        now: Time,
-        invocation: RequestId,
-        payload: Payload,
-    ) -> Result<(), ReplyError> {
-        self.session.reply(now, invocation, Reply::Progress(payload))
-    }
-
-    /// A handler has ended, with this as its answer.
-    pub(crate) fn finish(&mut self, now: Time, id: RequestId, procedure: &Arc<Procedure>, answer: Reply) {
-        if self.session.reply(now, id, answer).is_err() {
-            self.discarded += 1;
-        }
-        // Not the last handle of the procedure, which the handler holds.
-        drop(self.forget_invocation(id));
-        if let Some(job) = procedure.next() {
-            self.after.jobs.push((procedure.clone(), job));
-        }
     }
 
     /// What an event of the core means for those who wait.
@@ -238,11 +182,7 @@ impl State {
     /// A stream that goes out may go on.
     fn handle_credit(&mut self, stream: Stream) {
         match stream {
-            Stream::Results(invocation) => {
-                if let Some(invoked) = self.invocations.get(&invocation) {
-                    invoked.ending.credit.notify_waiters();
-                }
-            }
+            Stream::Results(invocation) => self.handle_credit_of_results(invocation),
             Stream::Chunks(call) => {
                 if let Some(waiting) = self.calls.get(&call) {
                     waiting.replies.other_way.notify_waiters();
@@ -288,104 +228,8 @@ impl State {
     /// The last reply has come.
     pub(crate) fn handle_last(&mut self, call: RequestId, reply: Result<Payload, Failure>) {
         let Some(waiting) = self.calls.remove(&call) else { return };
-        waiting.replies.finish(reply.map(to_keep).map_err(CallError::from_failure));
-    }
-
-    fn handle_invoked(&mut self, now: Time, invocation: message::Invocation) {
-        let id = invocation.request;
-        if !self.session.is_open() {
-            // It has crossed our GOODBYE, upon which the router answers for us.
-            return;
-        }
-        let Some(procedure) = self.procedures.get(&invocation.registration) else {
-            return self.refuse(now, id, Failure::new(uri::NO_SUCH_REGISTRATION));
-        };
-        let octets = invocation.payload.len();
-        if self.invocations.len() >= MAX_INVOCATIONS
-            || self.invocation_octets + octets > MAX_INVOCATION_OCTETS
-        {
-            let text = sentence(self.queue.serializer(), "the callee has too many invocations under way");
-            return self.refuse(now, id, Failure { error: uri::UNAVAILABLE, payload: text });
-        }
-        let procedure = procedure.clone();
-        let ending = Arc::new(Ending::default());
-        let in_chunks = invocation.details.progress == Some(true);
-        let upload = in_chunks.then(|| Arc::new(Inbox::new(MAX_UPLOAD_OCTETS)));
-        let invoked =
-            Invoked { ending: ending.clone(), procedure: procedure.clone(), octets, upload: upload.clone() };
-        self.invocation_octets += octets;
-        self.invocations.insert(id, invoked);
-        if let Some(job) = procedure.admit(Job::new(invocation, upload, ending)) {
-            self.after.jobs.push((procedure, job));
-        }
-    }
-
-    fn handle_chunk(&mut self, now: Time, id: RequestId, payload: Payload, last: bool, cost: u64) {
-        let Some(upload) = self.invocations.get(&id).and_then(|invoked| invoked.upload.as_ref()) else {
-            return;
-        };
-        let ends_only = last && payload.is_empty();
-        let wakers = &mut self.after.wakers;
-        let pushed = || {
-            let octets = payload.len();
-            upload.push_counted(octets, cost, false, wakers, |waits| for_now(payload, waits))
-        };
-        if !ends_only && pushed().is_err() {
-            upload.finish(Err(CancelReason::Canceled));
-            let text = sentence(self.queue.serializer(), "the callee takes the chunks too slowly");
-            self.refuse(now, id, Failure { error: uri::UNAVAILABLE, payload: text });
-            return self.handle_interrupted(id, CancelReason::Canceled);
-        }
-        if last {
-            upload.finish(Ok(()));
-        }
-    }
-
-    fn refuse(&mut self, now: Time, invocation: RequestId, failure: Failure) {
-        // `Over`: it is canceled already.
-        let _ = self.session.reply(now, invocation, Reply::Error(failure));
-    }
-
-    fn handle_interrupted(&mut self, id: RequestId, reason: CancelReason) {
-        let Some(invoked) = self.invocations.get(&id) else { return };
-        let over = !self.session.is_invoked(id);
-        invoked.ending.cancel(reason, over);
-        if let Some(upload) = &invoked.upload {
-            upload.finish(Err(reason));
-        }
-        // One that has not begun never will.
-        if over && invoked.procedure.withdraw(id) {
-            let procedure = self.forget_invocation(id);
-            self.after.trash.extend(procedure);
-        }
-    }
-
-    fn forget_invocation(&mut self, id: RequestId) -> Option<Arc<Procedure>> {
-        let invoked = self.invocations.remove(&id)?;
-        invoked.ending.answered();
-        if let Some(upload) = &invoked.upload {
-            upload.finish(Err(CancelReason::Canceled));
-        }
-        self.invocation_octets -= invoked.octets;
-        Some(invoked.procedure)
-    }
-
-    /// Nobody waits for any handler any more.
-    fn end_invocations(&mut self) {
-        let mut waiting = Vec::new();
-        for (id, invoked) in &self.invocations {
-            invoked.ending.cancel(CancelReason::Closing, true);
-            if let Some(upload) = &invoked.upload {
-                upload.finish(Err(CancelReason::Closing));
-            }
-            if invoked.procedure.withdraw(*id) {
-                waiting.push(*id);
-            }
-        }
-        for id in waiting {
-            let procedure = self.forget_invocation(id);
-            self.after.trash.extend(procedure);
-        }
+        let end = |waits| reply.map(|payload| last(payload, waits)).map_err(CallError::from_failure);
+        waiting.replies.finish_with(end);
     }
 
     fn handle_registered(&mut self, now: Time, request: RequestId, registration: RegistrationId) {
@@ -451,7 +295,8 @@ impl State {
                 gone = Some(feed.clone());
             }
             let payload = publication.payload.clone();
-            let (octets, id, topic) = (payload.len(), publication.publication, topic.clone());
+            let octets = payload.len() + topic.as_ref().map_or(0, |topic| topic.len());
+            let (id, topic) = (publication.publication, topic.clone());
             let event = |waits| Event { id, topic, payload: for_now(payload, waits) };
             if feed.push(octets, &mut self.after.wakers, event).is_err() {
                 self.events_dropped += 1;
@@ -508,5 +353,6 @@ impl State {
         }
         self.closed = Some((closed, now));
         self.after.closed = true;
+        self.after.freed = true;
     }
 }

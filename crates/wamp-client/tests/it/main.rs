@@ -8,6 +8,7 @@ mod chunks;
 mod closing;
 mod connecting;
 mod credit;
+mod evil_router;
 mod options;
 mod peer;
 mod procedures;

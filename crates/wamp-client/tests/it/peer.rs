@@ -103,6 +103,13 @@ impl Peer {
         self.write.write(&mut batch).await.unwrap();
     }
 
+    /// Sends a PING if the client reads it; it may wait for ever otherwise, which this does not.
+    pub(crate) async fn ping_owned(&mut self, octets: Vec<u8>) {
+        let mut batch = Batch::new();
+        batch.ping(octets.into());
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), self.write.write(&mut batch)).await;
+    }
+
     /// Answers the REGISTER that comes next, with the registration 7.
     pub(crate) async fn registered(&mut self) {
         let message = self.next().await;

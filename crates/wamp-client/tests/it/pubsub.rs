@@ -144,7 +144,7 @@ async fn a_slow_subscriber_misses_events_which_are_counted() {
             go.notified().await;
         }
     });
-    subscribe(&mut peer, subscription.buffer(1000)).await;
+    subscribe(&mut peer, subscription.buffer(5000)).await;
     peer.send(json!([36, 9, 1, {}, [0]])).await;
     assert_eq!(hear.recv().await.unwrap(), 0);
     let events: Vec<_> = (1..=100).map(|i| json!([36, 9, i, {}, [i]])).collect();

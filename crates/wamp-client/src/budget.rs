@@ -1,0 +1,72 @@
+//! The memory that peers can make a callee hold: counted in bytes, with one limit for each session.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes of calls that have come (the arguments of all invocations under way, chunks that have not been taken) and of
+/// results that cannot be sent yet.
+pub(crate) const LIMIT: usize = 240 << 20;
+
+/// Bytes of calls that have come. What goes beyond is refused, so that there is always room for results.
+pub(crate) const LIMIT_OF_CALLS: usize = 176 << 20;
+
+/// Bytes that a session holds for its peers.
+#[derive(Debug, Default)]
+pub(crate) struct Budget(AtomicUsize);
+
+impl Budget {
+    /// Counts so many bytes more, unless that would be more than `limit` in all.
+    pub(crate) fn take(&self, bytes: usize, limit: usize) -> bool {
+        let add = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= limit);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
+
+    /// Counts so many bytes less.
+    pub(crate) fn give(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Bytes of a budget that are given back when this is dropped.
+pub(crate) struct Share {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Share {
+    /// A share of nothing.
+    pub(crate) fn new(budget: &Arc<Budget>) -> Self {
+        Self { budget: budget.clone(), bytes: 0 }
+    }
+
+    /// Takes so many bytes more, unless there is no room for them.
+    pub(crate) fn grow(&mut self, bytes: usize) -> bool {
+        let grown = self.budget.take(bytes, LIMIT);
+        self.bytes += if grown { bytes } else { 0 };
+        grown
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.give(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_beyond_the_limit_is_not_counted_and_what_is_dropped_is_free_again() {
+        let budget = Arc::new(Budget::default());
+        assert!(budget.take(LIMIT_OF_CALLS, LIMIT_OF_CALLS));
+        assert!(!budget.take(1, LIMIT_OF_CALLS));
+        let mut share = Share::new(&budget);
+        assert!(share.grow(LIMIT - LIMIT_OF_CALLS));
+        assert!(!share.grow(1));
+        assert!(!share.grow(usize::MAX));
+        drop(share);
+        assert!(Share::new(&budget).grow(1));
+    }
+}

@@ -1,0 +1,341 @@
+//! The callee's tables: invocations under way, and what is held back while the router does not take what the callee
+//! sends.
+//!
+//! * A handler does not begin while the outbound queue is full. Its invocation waits in `delayed`, in order; the first
+//!   of them waits for room as everything else does that is to be sent.
+//! * A result that cannot be sent yet waits in the task of its handler, and is counted in the [`Budget`]. When the
+//!   budget is used up, the streams that have waited longest for credit end, with `wamp.error.unavailable`.
+//! * What is refused is answered at once, full or not; the reader stops when that becomes much (`driver`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use wamp_core::session::Stream;
+use wamp_core::{Failure, Reply, ReplyError, Time};
+use wamp_proto::message;
+use wamp_proto::relay::PlainProgress;
+use wamp_proto::{Payload, PayloadBuffer, RequestId, uri};
+use wamp_transport::COPIED_BELOW;
+
+use crate::budget::{Budget, LIMIT, LIMIT_OF_CALLS};
+use crate::chunks::Upload;
+use crate::ending::{CancelReason, Ending};
+use crate::failure::sentence;
+use crate::inbox::{Inbox, for_now};
+use crate::serving::{Job, Procedure};
+use crate::waiters::State;
+
+/// Invocations under way; a further one is refused.
+const MAX_INVOCATIONS: usize = 65_536;
+
+/// What an invocation costs of the budget beside its arguments.
+const INVOCATION: usize = 1024;
+
+/// What a result that waits costs of the budget beside its payload.
+const WAITING: usize = 256;
+
+/// Bytes of chunks of one invocation that its handler has not taken yet; with more it is refused.
+const MAX_UPLOAD_OCTETS: usize = 64 << 20;
+
+/// Invocations under way, and what they hold.
+#[derive(Default)]
+pub(crate) struct Invocations {
+    table: HashMap<RequestId, Invoked>,
+    /// Those whose handler has not begun because the queue was full.
+    delayed: BTreeMap<RequestId, (Arc<Procedure>, Job)>,
+    /// The first of them waits for room, on a task of its own.
+    one_begins: bool,
+    /// Streams with a result that waits for credit, the one that has waited longest first.
+    starved: BTreeMap<u64, (RequestId, usize)>,
+    starved_before: u64,
+    pub(crate) budget: Arc<Budget>,
+}
+
+/// An invocation whose handler has not ended, perhaps not begun.
+struct Invoked {
+    ending: Arc<Ending>,
+    procedure: Arc<Procedure>,
+    /// What it costs of the budget.
+    cost: usize,
+    /// The chunks that come after the first, of a call in chunks.
+    upload: Option<Arc<Upload>>,
+}
+
+/// A result that waits for room in the queue or for credit, as it is counted.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    cost: usize,
+    /// It waits for credit.
+    starved: Option<u64>,
+}
+
+impl Place {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cost == 0
+    }
+}
+
+impl Invocations {
+    /// Whether invocations wait for room before they begin.
+    pub(crate) fn has_delayed(&self) -> bool {
+        self.one_begins
+    }
+}
+
+impl State {
+    /// Sends a progressive result that is written there, unless there is no credit for it.
+    pub(crate) fn progress_written(
+        &mut self,
+        now: Time,
+        head: &PlainProgress,
+        payload: &PayloadBuffer,
+    ) -> Option<Result<(), ReplyError>> {
+        match self.session.progress(now, head) {
+            Ok(()) => {
+                self.queue.push_plain(&head.head(self.queue.serializer()), payload.octets());
+                Some(Ok(()))
+            }
+            Err(ReplyError::NoCredit) => None,
+            Err(over) => Some(Err(over)),
+        }
+    }
+
+    /// Sends a progressive result, unless there is no credit for it. Until then it has a place among those that wait.
+    pub(crate) fn progress(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        waiting: &mut Option<Payload>,
+        place: &mut Place,
+    ) -> Option<Result<(), ReplyError>> {
+        if self.session.may_send(Stream::Results(id)) {
+            self.leave_place(place);
+            return Some(self.session.reply(now, id, Reply::Progress(waiting.take()?)));
+        }
+        if !self.wait_in_place(now, id, waiting.as_ref().map_or(0, memory), place) {
+            return Some(Err(ReplyError::Over));
+        }
+        let seq = self.invocations.starved_before;
+        if place.starved.is_none() {
+            self.invocations.starved_before += 1;
+            self.invocations.starved.insert(seq, (id, place.cost));
+            place.starved = Some(seq);
+        }
+        None
+    }
+
+    /// Counts a result that has to wait. `false`: there is no room for it, and its call has ended.
+    pub(crate) fn wait_in_place(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        bytes: usize,
+        place: &mut Place,
+    ) -> bool {
+        if !place.is_empty() {
+            return true;
+        }
+        let cost = bytes + WAITING;
+        if !self.find_room(now, cost, LIMIT) {
+            self.give_up(now, id, "the callee has too many results that wait to be sent");
+            return false;
+        }
+        place.cost = cost;
+        true
+    }
+
+    /// Takes so much of the budget. A caller that takes nothing makes way for others.
+    fn find_room(&mut self, now: Time, cost: usize, limit: usize) -> bool {
+        while !self.invocations.budget.take(cost, limit) {
+            let Some((_, (longest, freed))) = self.invocations.starved.pop_first() else { return false };
+            self.invocations.budget.give(freed);
+            self.give_up(now, longest, "the caller has not taken results for too long");
+        }
+        true
+    }
+
+    /// A result does not wait any more.
+    pub(crate) fn leave_place(&mut self, place: &mut Place) {
+        let Place { cost, starved } = std::mem::take(place);
+        // It may have had to make way.
+        if starved.is_none_or(|seq| self.invocations.starved.remove(&seq).is_some()) {
+            self.invocations.budget.give(cost);
+        }
+    }
+
+    /// A handler has ended, with this as its answer.
+    pub(crate) fn finish(&mut self, now: Time, id: RequestId, procedure: &Arc<Procedure>, answer: Reply) {
+        if self.session.reply(now, id, answer).is_err() {
+            self.discarded += 1;
+        }
+        self.end(id, procedure);
+    }
+
+    /// A handler has ended, or will not begin.
+    pub(crate) fn end(&mut self, id: RequestId, procedure: &Arc<Procedure>) {
+        // Not the last handle of the procedure, which the handler holds.
+        drop(self.forget_invocation(id));
+        if let Some(job) = procedure.next() {
+            self.begin(procedure.clone(), job);
+        }
+    }
+
+    /// Lets a handler begin, after those that wait for room.
+    fn begin(&mut self, procedure: Arc<Procedure>, mut job: Job) {
+        if self.invocations.one_begins {
+            self.invocations.delayed.insert(job.id(), (procedure, job));
+            return;
+        }
+        if self.full {
+            self.invocations.one_begins = true;
+            job.delay();
+        }
+        self.after.jobs.push((procedure, job));
+    }
+
+    /// The first of the handlers that waited for room has begun, or never will: it is the turn of the next one.
+    pub(crate) fn begin_next(&mut self) {
+        self.invocations.one_begins = false;
+        if let Some((_, (procedure, mut job))) = self.invocations.delayed.pop_first() {
+            self.invocations.one_begins = true;
+            job.delay();
+            self.after.jobs.push((procedure, job));
+        }
+    }
+
+    pub(crate) fn handle_invoked(&mut self, now: Time, invocation: message::Invocation) {
+        let id = invocation.request;
+        if !self.session.is_open() {
+            // It has crossed our GOODBYE, upon which the router answers for us.
+            return;
+        }
+        let Some(procedure) = self.procedures.get(&invocation.registration).cloned() else {
+            return self.refuse(now, id, Failure::new(uri::NO_SUCH_REGISTRATION));
+        };
+        let cost = cost(&invocation);
+        if self.invocations.table.len() >= MAX_INVOCATIONS || !self.find_room(now, cost, LIMIT_OF_CALLS) {
+            let text = sentence(self.queue.serializer(), "the callee has too many invocations under way");
+            return self.refuse(now, id, Failure { error: uri::UNAVAILABLE, payload: text });
+        }
+        let ending = Arc::new(Ending::default());
+        let in_chunks = invocation.details.progress == Some(true);
+        let upload = in_chunks.then(|| {
+            let budget = self.invocations.budget.clone();
+            Arc::new(Inbox::within(budget, MAX_UPLOAD_OCTETS))
+        });
+        let invoked =
+            Invoked { ending: ending.clone(), procedure: procedure.clone(), cost, upload: upload.clone() };
+        self.invocations.table.insert(id, invoked);
+        if let Some(job) = procedure.admit(Job::new(invocation, upload, ending)) {
+            self.begin(procedure, job);
+        }
+    }
+
+    pub(crate) fn handle_chunk(&mut self, now: Time, id: RequestId, payload: Payload, last: bool, cost: u64) {
+        let Some(upload) = self.invocations.table.get(&id).and_then(|invoked| invoked.upload.as_ref()) else {
+            return;
+        };
+        let ends_only = last && payload.is_empty();
+        let wakers = &mut self.after.wakers;
+        let pushed = || {
+            let octets = payload.len();
+            upload.push_counted(octets, cost, false, wakers, |waits| for_now(payload, waits))
+        };
+        if !ends_only && pushed().is_err() {
+            upload.finish(Err(CancelReason::Canceled));
+            return self.give_up(now, id, "the callee takes the chunks too slowly");
+        }
+        if last {
+            upload.finish(Ok(()));
+        }
+    }
+
+    fn refuse(&mut self, now: Time, invocation: RequestId, failure: Failure) {
+        // `Over`: it is canceled already.
+        let _ = self.session.reply(now, invocation, Reply::Error(failure));
+    }
+
+    /// Ends a call whose handler is at work.
+    fn give_up(&mut self, now: Time, id: RequestId, text: &str) {
+        let text = sentence(self.queue.serializer(), text);
+        self.refuse(now, id, Failure { error: uri::UNAVAILABLE, payload: text });
+        self.handle_interrupted(id, CancelReason::Canceled);
+    }
+
+    pub(crate) fn handle_interrupted(&mut self, id: RequestId, reason: CancelReason) {
+        let Some(invoked) = self.invocations.table.get(&id) else { return };
+        let over = !self.session.is_invoked(id);
+        invoked.ending.cancel(reason, over);
+        if let Some(upload) = &invoked.upload {
+            upload.finish(Err(reason));
+        }
+        // One that has not begun never will.
+        if over {
+            self.withdraw(id);
+        }
+    }
+
+    /// Takes back an invocation whose handler has not begun.
+    fn withdraw(&mut self, id: RequestId) {
+        let Some(invoked) = self.invocations.table.get(&id) else { return };
+        let procedure = invoked.procedure.clone();
+        if procedure.withdraw(id) {
+            self.forget_invocation(id);
+        } else if self.invocations.delayed.remove(&id).is_some() {
+            self.end(id, &procedure);
+        }
+        // It may be the last handle of the procedure.
+        self.after.trash.push(procedure);
+    }
+
+    fn forget_invocation(&mut self, id: RequestId) -> Option<Arc<Procedure>> {
+        let invoked = self.invocations.table.remove(&id)?;
+        invoked.ending.answered();
+        if let Some(upload) = &invoked.upload {
+            upload.finish(Err(CancelReason::Canceled));
+        }
+        self.invocations.budget.give(invoked.cost);
+        Some(invoked.procedure)
+    }
+
+    /// A stream that goes out may go on.
+    pub(crate) fn handle_credit_of_results(&mut self, invocation: RequestId) {
+        if let Some(invoked) = self.invocations.table.get(&invocation) {
+            invoked.ending.credit.notify_waiters();
+        }
+    }
+
+    /// The session ends: no handler's answer can be sent any more.
+    pub(crate) fn end_invocations(&mut self) {
+        for invoked in self.invocations.table.values() {
+            invoked.ending.cancel(CancelReason::Closing, true);
+            if let Some(upload) = &invoked.upload {
+                upload.finish(Err(CancelReason::Closing));
+            }
+        }
+        let delayed = std::mem::take(&mut self.invocations.delayed);
+        let waiting = self.invocations.table.iter().filter(|(id, invoked)| invoked.procedure.withdraw(**id));
+        let waiting: Vec<RequestId> = waiting.map(|(id, _)| *id).chain(delayed.into_keys()).collect();
+        for id in waiting {
+            let procedure = self.forget_invocation(id);
+            self.after.trash.extend(procedure);
+        }
+    }
+}
+
+/// What a progressive result that waits holds at most. One that is not small lies in the buffer that it was written
+/// into, which has grown by doubling.
+pub(crate) fn memory(payload: &Payload) -> usize {
+    if payload.len() < COPIED_BELOW { payload.len() } else { 2 * payload.len() }
+}
+
+/// What an invocation costs of the budget.
+fn cost(invocation: &message::Invocation) -> usize {
+    let details = &invocation.details;
+    let uri = details.procedure.as_ref().map_or(0, |uri| uri.len());
+    let peer = details.peer.as_deref().map_or(0, |peer| {
+        let len = |text: &Option<wamp_proto::ByteString>| text.as_ref().map_or(0, |text| text.len());
+        len(&peer.caller_authid) + len(&peer.caller_authrole)
+    });
+    invocation.payload.len() + uri + peer + INVOCATION
+}
