@@ -235,11 +235,34 @@ fn what_it_cannot_do_is_an_error_that_names_the_cause() {
 }
 
 #[test]
+fn it_takes_any_request_id_unless_it_is_told_to_be_strict() {
+    const CALL: &str = r#"[48,8513655549993351,{},"com.myapp.nothing"]"#;
+    let program = Program::start(&["--listen", "127.0.0.1:0"]);
+    let mut client = tcp(&program.address()).join(HELLO);
+    client.say(CALL);
+    let heard = client.hear();
+    assert!(heard.starts_with(r#"[8,48,8513655549993351,{},"wamp.error.no_such_procedure""#), "{heard}");
+    let program = Program::start(&["--listen", "127.0.0.1:0", "--strict-request-ids"]);
+    let mut client = tcp(&program.address()).join(HELLO);
+    client.say(CALL);
+    let heard = client.hear();
+    assert!(heard.starts_with("[3,") && heard.contains("where 1 comes next"), "{heard}");
+}
+
+#[test]
 fn it_explains_itself() {
     let output = refused(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
     let help = String::from_utf8(output.stdout).unwrap();
-    for word in ["--listen", "--realm", "--allow-anonymous-on-public", "--log", "127.0.0.1:8080", "realm1"] {
+    for word in [
+        "--listen",
+        "--realm",
+        "--allow-anonymous-on-public",
+        "--strict-request-ids",
+        "--log",
+        "127.0.0.1:8080",
+        "realm1",
+    ] {
         assert!(help.contains(word), "{word}: {help}");
     }
     assert_eq!(refused(&["--nonsense"]).status.code(), Some(2));

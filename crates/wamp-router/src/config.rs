@@ -22,6 +22,7 @@ pub struct Builder {
     pub(crate) session_limits: SessionLimits,
     /// What was said about credit, if anything was.
     credit: Option<Option<Credit>>,
+    strict_request_ids: bool,
     pub(crate) anonymous_on_public: bool,
 }
 
@@ -131,6 +132,13 @@ impl Builder {
         self
     }
 
+    /// Wants the request ids of every session to be 1, 2, 3, and so on, in realms that are added by their name alone;
+    /// see [`router::Config::strict_request_ids`].
+    pub fn strict_request_ids(mut self, strict: bool) -> Self {
+        self.strict_request_ids = strict;
+        self
+    }
+
     /// Lets [`Router::listen`] take addresses that other machines can reach, although everybody there may join.
     pub fn allow_anonymous_on_public(mut self, allow: bool) -> Self {
         self.anonymous_on_public = allow;
@@ -144,6 +152,7 @@ impl Builder {
         }
         for realm in self.realms.iter_mut().filter(|realm| self.plain.contains(&realm.name)) {
             realm.limits = self.session_limits;
+            realm.strict_request_ids = self.strict_request_ids;
             if let Some(credit) = self.credit {
                 realm.credit = credit;
             }

@@ -27,6 +27,11 @@ struct Options {
     #[arg(long)]
     allow_anonymous_on_public: bool,
 
+    /// Abort a session whose request ids are not 1, 2, 3, and so on. By default only callers that make calls in chunks
+    /// (progressive_call_invocations) have to number their requests like this; others may use any id not in use.
+    #[arg(long)]
+    strict_request_ids: bool,
+
     /// What to log to standard error: error, warn, info, debug, trace, or a filter as wamp_router=debug.
     #[arg(long, value_name = "FILTER", default_value = "warn")]
     log: String,
@@ -50,7 +55,9 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     // The handlers stand before anybody can know that the router does.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
 
-    let builder = Router::builder().allow_anonymous_on_public(options.allow_anonymous_on_public);
+    let builder = Router::builder()
+        .allow_anonymous_on_public(options.allow_anonymous_on_public)
+        .strict_request_ids(options.strict_request_ids);
     let router = options.realm.into_iter().fold(builder, wamp_router::Builder::realm).build();
     for address in &options.listen {
         let address = router.listen(address).await?;

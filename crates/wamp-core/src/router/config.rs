@@ -21,9 +21,13 @@ pub struct Config {
     /// specification wants. By default `receive_progress` is forwarded to every callee, since many stream
     /// without announcing all of it.
     pub strict_features: bool,
-    /// Takes request ids that are not sequential, for old clients that draw them. By default they are a
-    /// violation.
-    pub lenient_request_ids: bool,
+    /// Wants the request ids of every session to be 1, 2, 3, and so on, as the specification says.
+    ///
+    /// By default that is enforced for callers that announce `progressive_call_invocations` only: a chunk that comes
+    /// late must not be taken for a new call. Every other session may use any id from 1 to 2^53 that none of its
+    /// calls under way has, since clients that draw their ids, or do not begin at 1 after a reconnect, are in use.
+    /// A request id that is not allowed is a violation of the protocol either way.
+    pub strict_request_ids: bool,
     /// Whether callees learn who calls.
     pub disclosure: Disclosure,
     /// How long a callee may take to answer a `kill`; 30 s by default.
@@ -43,7 +47,7 @@ impl Config {
             uri_rules: UriRules::default(),
             limits: Limits::default(),
             strict_features: false,
-            lenient_request_ids: false,
+            strict_request_ids: false,
             disclosure: Disclosure::default(),
             kill_timeout: Duration::from_secs(30),
             credit: Some(Credit::default()),

@@ -150,14 +150,7 @@ impl Realm {
             Sequence::Seen if announced.caller_chunks => {
                 return self.handle_chunk(now, from, call, octets, prepared);
             }
-            Sequence::Seen => {
-                let text = format!("CALL with the request id {request}, which was used before");
-                return self.violation(from, &text);
-            }
-            Sequence::Gap { expected } => {
-                let text = format!("CALL with the request id {request}, where {expected} comes next");
-                return self.violation(from, &text);
-            }
+            wrong => return self.wrong_id(from, "CALL", request, wrong),
         }
         if call.options.progress == Some(true) && !announced.caller_chunks {
             let text = "CALL with progress by a caller that did not announce progressive_call_invocations";

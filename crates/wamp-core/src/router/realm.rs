@@ -215,6 +215,8 @@ impl Realm {
             return Err((uri::NO_MATCHING_AUTH_METHOD, text.to_owned()));
         };
         let announced = Announced::new(&details);
+        // With chunks correctness rests on it: one that comes late is told from a new call by its id.
+        let is_sequential = self.config.strict_request_ids || announced.caller_chunks;
         // Who does not know it shall not meet it.
         let credit = self.config.credit.filter(|_| announced.knows_credit());
         let mut welcome = WelcomeDetails::default();
@@ -236,7 +238,7 @@ impl Realm {
             serializer,
             max_message,
             slow: None,
-            requests: Watermark::new(),
+            requests: is_sequential.then(Watermark::new),
             invocation_ids: RequestIds::new(),
             calls: map(self.seed),
             progressive_calls: 0,
@@ -404,27 +406,34 @@ impl Realm {
     /// Judges the id of a request. `false`: it was a violation, and the session is over.
     pub(super) fn is_next(&mut self, from: SessionKey, name: &str, request: RequestId) -> bool {
         match self.sequence(from, request) {
-            Sequence::Next => return true,
-            Sequence::Seen => {
-                let text = format!("{name} with the request id {request}, which was used before");
-                self.violation(from, &text);
-            }
-            Sequence::Gap { expected } => {
-                let text = format!("{name} with the request id {request}, where {expected} comes next");
-                self.violation(from, &text);
+            Sequence::Next => true,
+            wrong => {
+                self.wrong_id(from, name, request, wrong);
+                false
             }
         }
-        false
+    }
+
+    /// Aborts a session for the id of a request.
+    pub(super) fn wrong_id(&mut self, from: SessionKey, name: &str, request: RequestId, wrong: Sequence) {
+        let why = match wrong {
+            Sequence::Gap { expected } => format!("where {expected} comes next"),
+            _ if self.sessions.get(from).is_some_and(|session| session.requests.is_some()) => {
+                "which was used before".to_owned()
+            }
+            _ => "which a call under way has".to_owned(),
+        };
+        self.violation(from, &format!("{name} with the request id {request}, {why}"));
     }
 
     /// How the id of a request stands to those before it; the next one counts as used from now on.
     pub(super) fn sequence(&mut self, from: SessionKey, request: RequestId) -> Sequence {
-        let lenient = self.config.lenient_request_ids;
-        match self.sessions.get_mut(from) {
-            Some(session) if lenient && session.calls.contains_key(&request) => Sequence::Seen,
-            Some(_) if lenient => Sequence::Next,
-            Some(session) => session.requests.check(request),
-            None => Sequence::Seen,
+        let Some(session) = self.sessions.get_mut(from) else { return Sequence::Seen };
+        match &mut session.requests {
+            Some(requests) => requests.check(request),
+            // All other requests are answered at once.
+            None if session.calls.contains_key(&request) => Sequence::Seen,
+            None => Sequence::Next,
         }
     }
 

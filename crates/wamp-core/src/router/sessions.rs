@@ -39,8 +39,8 @@ pub(super) struct Session {
     pub(super) max_message: usize,
     /// What there is to remember if its link, or another, does not keep up.
     pub(super) slow: Option<Box<Slow>>,
-    /// The requests that it makes.
-    pub(super) requests: Watermark,
+    /// The requests that it makes; `None` if they may have any id.
+    pub(super) requests: Option<Watermark>,
     /// The invocations that it gets.
     pub(super) invocation_ids: RequestIds,
     /// Calls that it has made.

@@ -17,6 +17,7 @@ mod progressive_invocations;
 mod progressive_results;
 mod quirks;
 mod registrations;
+mod request_ids;
 mod slow;
 mod tables;
 mod uris;

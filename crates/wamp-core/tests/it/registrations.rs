@@ -209,22 +209,6 @@ fn strict_features_follow_the_letter() {
     }
 }
 
-#[test]
-fn lenient_request_ids_may_be_any() {
-    let mut config = Config::new("realm1");
-    config.lenient_request_ids = true;
-    let mut net = Net::with(config);
-    let client = net.raw(Serializer::Json, all_roles());
-    net.say(client, r#"[64,77133,{},"com.myapp.longop"]"#);
-    net.say(client, r#"[48,5,{"progress":true},"com.myapp.longop"]"#);
-    net.say(client, r#"[48,5,{},"com.myapp.longop"]"#);
-    net.say(client, r#"[32,3,{},"com.myapp.topic"]"#);
-    assert_eq!(
-        net.heard(client),
-        ["[65,77133,1]", r#"[68,1,1,{"progress":true}]"#, "[68,1,1,{}]", "[33,3,1]"]
-    );
-}
-
 // behaviour 39
 #[test]
 fn a_timeout_is_watched_by_the_dealer_or_by_the_callee() {

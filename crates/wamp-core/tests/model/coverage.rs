@@ -125,6 +125,8 @@ seen! {
     StarvedInTime = "credit: a receiver grants again before 5 minutes are over",
     StarvedFinal = "credit: a final chunk of a caller that waits for credit",
     TimeoutWithoutCredit = "race: a timeout while the callee has no credit",
+    IdUsedAgain = "ids: a request with the id of a call that has ended",
+    IdInUse = "ids: a request with the id of a call under way",
     TwoWays = "race: progress before the last chunk",
 }
 

@@ -47,8 +47,13 @@ impl Two {
         let caller = Kind { rogue: true, ..Kind::raw(features) };
         features.callee_canceling = canceling;
         let callee = Kind { rogue: true, ..Kind::raw(features) };
-        let setup =
-            Setup { clients: vec![caller, callee], offers: vec![(CALLEE, 0)], strict: false, windows: None };
+        let setup = Setup {
+            clients: vec![caller, callee],
+            offers: vec![(CALLEE, 0)],
+            strict: false,
+            strict_ids: false,
+            windows: None,
+        };
         let mut cover = Coverage::new();
         let world = World::new(&setup, true, &mut cover).unwrap();
         let mut two = Self { world, cover };

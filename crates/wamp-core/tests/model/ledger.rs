@@ -95,8 +95,11 @@ impl Ledger {
         Self { clients: kinds.iter().map(client).collect(), calls: Vec::new() }
     }
 
+    /// A call that a client has made; of several with the same id the first that has not ended.
     fn call(&mut self, caller: usize, request: u64) -> Option<&mut Call> {
-        self.calls.iter_mut().find(|call| call.caller == caller && call.request == request)
+        let mut calls = self.calls.iter_mut().filter(|call| (call.caller, call.request) == (caller, request));
+        let first = calls.next()?;
+        if first.ended { calls.find(|call| !call.ended).or(Some(first)) } else { Some(first) }
     }
 
     fn served(&mut self, callee: usize, invocation: u64) -> Option<&mut Call> {
@@ -109,10 +112,11 @@ impl Ledger {
 
     /// A client puts a message on its wire.
     pub fn sent(&mut self, client: usize, said: &Said) {
+        let in_chunks = self.clients[client].kind.features.caller_chunks;
         match *said {
             Said::Call { request, more, willing, tag, .. } => match self.call(client, request) {
-                Some(call) => call.chunks.push((tag, more)),
-                None => {
+                Some(call) if in_chunks => call.chunks.push((tag, more)),
+                _ => {
                     let willing = willing && self.clients[client].kind.features.caller_progress;
                     self.calls.push(Call {
                         caller: client,

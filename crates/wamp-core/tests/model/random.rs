@@ -10,7 +10,7 @@ use crate::coverage::Coverage;
 use crate::ledger::Broken;
 use crate::report;
 use crate::said::{Answer, Mode};
-use crate::setup::{Kind, Setup};
+use crate::setup::{Kind, Numbering, Setup};
 use crate::step::{Forged, Step, Wrong};
 use crate::world::World;
 
@@ -35,11 +35,13 @@ fn setup(rng: &mut Rng) -> Setup {
     let counts = rng.u8(..5) < 2;
     let callers = rng.usize(1..=4);
     let callees = rng.usize(1..=3);
+    let strict_ids = rng.u8(..8) == 0;
     let mut clients = Vec::new();
     for _ in 0..callers + callees {
         let mut kind = match rng.u8(..10) {
             0..6 => Kind::ours(),
             6..8 => Kind::raw(Kind::ALL_FEATURES),
+            8 => Kind::numbering(Numbering::Counting),
             _ => {
                 let mut features = Kind::ALL_FEATURES;
                 features.caller_progress = rng.bool();
@@ -51,10 +53,13 @@ fn setup(rng: &mut Rng) -> Setup {
                 Kind::raw(features)
             }
         };
+        if !kind.ours && !kind.features.caller_chunks && !strict_ids {
+            kind.numbering = pick(rng, &[Numbering::Counting, Numbering::Drawn, Numbering::Reusing]);
+        }
         kind.rogue = !kind.ours && rng.u8(..3) == 0;
         kind.mute = !kind.ours && rng.u8(..4) == 0;
         kind.serializer = pick(rng, Serializer::ALL);
-        if counts && rng.u8(..4) > 0 {
+        if counts && kind.numbering != Numbering::Reusing && rng.u8(..4) > 0 {
             let Windows { first, max } = windows(rng);
             kind = kind.counting(first, max);
             if !kind.ours && rng.u8(..4) == 0 {
@@ -85,6 +90,7 @@ fn setup(rng: &mut Rng) -> Setup {
         clients,
         offers,
         strict: rng.u8(..8) == 0,
+        strict_ids,
         windows: (counts && rng.u8(..16) > 0).then(|| windows(rng)),
     }
 }
@@ -270,8 +276,9 @@ pub fn fail(name: &str, mut setup: Setup, steps: Vec<Step>, broken: &Broken) -> 
         kinds += &format!("client {index}: {kind:?}\n");
     }
     panic!(
-        "{name}: {broken}\n\nA minimal sequence, in which {again}\n\n{kinds}strict_features: {}, windows: {:?}\n\n{}\n\n{steps:?}",
+        "{name}: {broken}\n\nA minimal sequence, in which {again}\n\n{kinds}strict_features: {}, strict_request_ids: {}, windows: {:?}\n\n{}\n\n{steps:?}",
         setup.strict,
+        setup.strict_ids,
         setup.windows,
         log.join("\n"),
     );

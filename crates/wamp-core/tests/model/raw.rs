@@ -6,7 +6,7 @@ use wamp_proto::{Message, Payload, uri};
 use crate::account::Stream;
 use crate::client::{Client, End, Made};
 use crate::said::{self, Answer, Mode, Procedure, abort, call_options, goodbye, payload};
-use crate::setup::register_options;
+use crate::setup::{Numbering, register_options};
 use crate::step::{Step, Wrong};
 
 /// A program of a peer that is none of ours acts: what it sends, where `None` is garbage.
@@ -16,25 +16,36 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
     }
     let (serializer, rogue) = (its.kind.serializer, its.kind.rogue);
     let End::Raw(raw) = &mut its.end else { return None };
-    let mut request = || {
+    let (calls, registering) = (&its.calls, &its.registering);
+    let mut next_request = || {
+        let count = raw.next_request;
         raw.next_request += 1;
-        raw.next_request - 1
+        let is_used = |id: &u64| {
+            let called = calls.iter().any(|call| call.request == *id && !call.over);
+            called || registering.iter().any(|(request, _)| request == id)
+        };
+        match its.kind.numbering {
+            Numbering::Counting => count,
+            // The factor is odd, so none comes twice.
+            Numbering::Drawn => count.wrapping_mul(0x9e37_79b9_7f4a_7c15) % wamp_proto::MAX_ID + 1,
+            Numbering::Reusing => (1..).find(|id| !is_used(id)).unwrap_or(count),
+        }
     };
     let message = match *step {
         Step::Register { procedure, .. } => {
-            let request = request();
+            let request = next_request();
             its.registering.push((request, procedure));
             said::register(request, register_options(procedure), procedure)
         }
         Step::Unregister { procedure, .. } => {
             let registration = its.registrations.remove(&procedure)?;
-            said::unregister(request(), registration)
+            said::unregister(next_request(), registration)
         }
         Step::Call { procedure, willing, more, timeout, .. } => {
             if more && !its.kind.features.caller_chunks {
                 return None;
             }
-            let request = request();
+            let request = next_request();
             its.calls.push(Made { request, procedure, uploading: more, over: false, waits: false });
             said::call(request, call_options(more, willing, timeout), procedure, payload(serializer, tag))
         }

@@ -44,6 +44,18 @@ pub struct Kind {
     pub serializer: Serializer,
     /// How much it grants, if it knows credit.
     pub windows: Option<Windows>,
+    pub numbering: Numbering,
+}
+
+/// How a peer that is none of ours numbers its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbering {
+    /// 1, 2, 3, …
+    Counting,
+    /// Anything, each once.
+    Drawn,
+    /// The first number that none of its calls has, as far as it knows.
+    Reusing,
 }
 
 impl Kind {
@@ -60,11 +72,25 @@ impl Kind {
 
     pub fn ours() -> Self {
         let features = Self::ALL_FEATURES;
-        Kind { ours: true, features, rogue: false, mute: false, serializer: Serializer::Json, windows: None }
+        Kind {
+            ours: true,
+            features,
+            rogue: false,
+            mute: false,
+            serializer: Serializer::Json,
+            windows: None,
+            numbering: Numbering::Counting,
+        }
     }
 
     pub fn raw(features: Features) -> Self {
         Kind { ours: false, features, ..Self::ours() }
+    }
+
+    /// A peer that makes no calls in chunks, and numbers its requests like this.
+    pub fn numbering(numbering: Numbering) -> Self {
+        let features = Features { caller_chunks: false, ..Self::ALL_FEATURES };
+        Kind { numbering, ..Self::raw(features) }
     }
 
     /// The same, but it knows credit, as a caller and as a callee.
@@ -105,6 +131,8 @@ pub struct Setup {
     pub clients: Vec<Kind>,
     pub offers: Vec<(usize, Procedure)>,
     pub strict: bool,
+    /// The realm wants every session to count its requests.
+    pub strict_ids: bool,
     /// How much the router grants, if it does.
     pub windows: Option<Windows>,
 }
@@ -114,7 +142,7 @@ impl Setup {
         let (kill_wait, goodbye_wait) = (Duration::from_secs(30), Duration::from_secs(5));
         let patience = Duration::from_secs(300);
         let credit = self.windows.map(|windows| Credit { windows, patience });
-        Rules { strict: self.strict, kill_wait, goodbye_wait, credit }
+        Rules { strict: self.strict, strict_ids: self.strict_ids, kill_wait, goodbye_wait, credit }
     }
 
     /// Whether credit is counted anywhere.
@@ -126,6 +154,7 @@ impl Setup {
         let rules = self.rules();
         let mut config = router::Config::new("realm1");
         config.strict_features = rules.strict;
+        config.strict_request_ids = rules.strict_ids;
         config.kill_timeout = rules.kill_wait;
         config.goodbye_timeout = rules.goodbye_wait;
         config.credit = rules.credit.map(|rule| {

@@ -41,7 +41,13 @@ fn counting(first: u64) -> Kind {
 
 /// A caller and a callee.
 fn two(caller: Kind, callee: Kind, router: Windows) -> Setup {
-    Setup { clients: vec![caller, callee], offers: vec![(1, 0)], strict: false, windows: Some(router) }
+    Setup {
+        clients: vec![caller, callee],
+        offers: vec![(1, 0)],
+        strict: false,
+        strict_ids: false,
+        windows: Some(router),
+    }
 }
 
 fn fixed(first: u64) -> Windows {
@@ -157,6 +163,7 @@ fn two_calls_share_no_credit() {
         clients: vec![counting(100), counting(100), counting(100)],
         offers: vec![(C, 0)],
         strict: false,
+        strict_ids: false,
         windows: Some(router),
     };
     let scripts = vec![vec![call(A)], vec![call(B)], vec![]];
@@ -169,6 +176,7 @@ fn a_session_that_calls_itself_comes_to_an_end() {
         clients: vec![kind],
         offers: vec![(A, 0)],
         strict: false,
+        strict_ids: false,
         windows: Some(fixed(100)),
     };
     // (Equal ids of calls and invocations need more calls than this; the random worlds have them.)
@@ -188,6 +196,7 @@ fn who_reads_nothing_loses_the_call_and_nothing_else() {
         clients: vec![counting(100), Kind::ours(), counting(100)],
         offers: vec![(C, 0)],
         strict: false,
+        strict_ids: false,
         windows: Some(fixed(100)),
     };
     let scripts = vec![vec![call(A)], vec![call(B)], vec![]];

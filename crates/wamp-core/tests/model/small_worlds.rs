@@ -4,7 +4,7 @@
 
 use crate::exhaustive::{Small, compare_reduced, explore_all};
 use crate::said::{Answer, Mode};
-use crate::setup::{Kind, Setup};
+use crate::setup::{Kind, Numbering, Setup};
 use crate::step::Step;
 
 const A: usize = 0;
@@ -35,6 +35,7 @@ fn three(callee: Kind, procedure: u8) -> Setup {
         clients: vec![Kind::ours(), Kind::ours(), callee],
         offers: vec![(C, procedure)],
         strict: false,
+        strict_ids: false,
         windows: None,
     }
 }
@@ -214,6 +215,7 @@ fn a_call_in_chunks_to_one_of_two_callees() {
         clients: vec![Kind::ours(), Kind::ours(), Kind::ours(), Kind::ours()],
         offers: vec![(C, 1), (D, 1)],
         strict: false,
+        strict_ids: false,
         windows: None,
     };
     let mut worlds = Vec::new();
@@ -237,6 +239,7 @@ fn a_session_that_calls_itself() {
         clients: vec![Kind::ours(), Kind::ours()],
         offers: vec![(A, 0)],
         strict: false,
+        strict_ids: false,
         windows: None,
     };
     let mut worlds = Vec::new();
@@ -263,6 +266,7 @@ fn the_router_shuts_down() {
         clients: vec![Kind::ours(), Kind::ours()],
         offers: vec![(1, 0)],
         strict: false,
+        strict_ids: false,
         windows: None,
     };
     for modes in CANCELS {
@@ -290,4 +294,25 @@ fn what_is_left_out_leads_nowhere_else() {
     compare_reduced(&calls(Kind::ours(), &[], Some(Step::Leave { client: B }), [0, 0]));
     compare_reduced(&calls(Kind::ours(), &[], Some(Step::Cut { client: C }), [0, 0]));
     compare_reduced(&calls(Kind::ours(), &[], Some(Step::Shutdown), [0, 0]));
+}
+
+#[test]
+fn a_caller_that_uses_its_ids_again() {
+    let mut worlds = Vec::new();
+    for (modes, timeout) in
+        [(&[][..], 100), (&[Mode::Skip], 0), (&[Mode::Kill], 0), (&[Mode::KillNoWait], 100)]
+    {
+        for leaves in [None, Some(Step::Leave { client: 1 })] {
+            let mut caller = vec![call(A, 0, timeout)];
+            caller.extend(modes.iter().map(|mode| cancel(*mode)));
+            caller.push(call(A, 0, 0));
+            let clients = vec![Kind::numbering(Numbering::Reusing), Kind::ours()];
+            let offers = vec![(1, 0)];
+            let setup = Setup { clients, offers, strict: false, strict_ids: false, windows: None };
+            let scripts = vec![caller, leaves.into_iter().collect()];
+            let name = format!("cancel {modes:?}, leaves {leaves:?}, timeout {timeout}");
+            worlds.push(Small { name, setup, scripts, answers: TWO.to_vec(), reads: true });
+        }
+    }
+    explore_all("ids used again", worlds);
 }

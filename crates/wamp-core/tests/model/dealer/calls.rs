@@ -15,7 +15,7 @@ impl Dealer {
         if request < self.peers[from].next_request && features.caller_chunks {
             return self.chunk(call, cover);
         }
-        if !self.in_sequence(from, request, cover) {
+        if !self.takes_id(from, request, cover) {
             return;
         }
         // behaviour 14
@@ -220,7 +220,7 @@ impl Dealer {
         mode: Option<Mode>,
         cover: &mut Coverage,
     ) {
-        let index = self.calls.iter().position(|call| call.caller == from && call.request == request);
+        let index = self.calls.iter().rposition(|call| call.caller == from && call.request == request);
         let Some(index) = index else { return cover.hit(Seen::ForeignCancel) };
         let call = &mut self.calls[index];
         if !call.phase.is_alive() {

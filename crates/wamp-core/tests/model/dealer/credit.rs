@@ -178,7 +178,7 @@ impl Dealer {
             cover.hit(Seen::CreditLetGo);
             return Ok(());
         }
-        let call = self.calls.iter_mut().find(|call| match chunks {
+        let call = self.calls.iter_mut().rfind(|call| match chunks {
             true => (call.caller, call.request) == (to, request),
             false => (call.callee, call.invocation) == (to, request),
         });

@@ -54,6 +54,8 @@ pub struct Credit {
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     pub strict: bool,
+    /// Every session has to count its requests.
+    pub strict_ids: bool,
     pub kill_wait: Duration,
     pub goodbye_wait: Duration,
     pub credit: Option<Credit>,
@@ -288,12 +290,12 @@ impl Dealer {
     ) {
         match *said {
             Said::Register { request, procedure } => {
-                if self.in_sequence(from, request, cover) {
+                if self.takes_id(from, request, cover) {
                     self.register(from, request, procedure);
                 }
             }
             Said::Unregister { request, procedure } => {
-                if self.in_sequence(from, request, cover) {
+                if self.takes_id(from, request, cover) {
                     self.unregister(from, request, procedure);
                 }
             }
@@ -324,15 +326,26 @@ impl Dealer {
     }
 
     // behaviour 2
-    fn in_sequence(&mut self, from: usize, request: u64, cover: &mut Coverage) -> bool {
+    fn takes_id(&mut self, from: usize, request: u64, cover: &mut Coverage) -> bool {
+        let mut calls = self.calls.iter().filter(|call| (call.caller, call.request) == (from, request));
         let peer = &mut self.peers[from];
-        let next = peer.next_request == request;
-        if next {
-            peer.next_request += 1;
+        let takes = if self.rules.strict_ids || peer.features.caller_chunks {
+            let next = peer.next_request == request;
+            peer.next_request += u64::from(next);
+            next
         } else {
+            let is_used = calls.clone().any(|call| call.phase.is_alive());
+            if is_used {
+                cover.hit(Seen::IdInUse);
+            } else if calls.next().is_some() {
+                cover.hit(Seen::IdUsedAgain);
+            }
+            !is_used
+        };
+        if !takes {
             self.violation(from, cover);
         }
-        next
+        takes
     }
 
     fn register(&mut self, from: usize, request: u64, procedure: Procedure) {
