@@ -230,12 +230,7 @@ impl Batch {
     }
 
     /// Appends a plain RESULT, whose payload is that part of a frame, and says how many octets it has.
-    pub fn push_result(
-        &mut self,
-        head: &ResultHead,
-        frame: &Bytes,
-        payload: Range<usize>,
-    ) -> usize {
+    pub fn push_result(&mut self, head: &ResultHead, frame: &Bytes, payload: Range<usize>) -> usize {
         let (head, end) = (head.as_ref(), head.end());
         let octets = head.len() + payload.len() + end.len();
         self.reserve(HEAD + if payload.len() < COPIED_BELOW { payload.len() } else { 0 });

@@ -8,6 +8,7 @@
 
 mod batch;
 mod error;
+pub mod keepalive;
 pub mod memory;
 mod pool;
 mod queue;

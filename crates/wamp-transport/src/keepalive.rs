@@ -1,0 +1,301 @@
+//! Signs of life: when a peer is asked whether it is still there, and when its connection is given up.
+//!
+//! * Bytes that arrive are a sign of life, also those of a message that is not whole yet.
+//! * After [`silence`](Config::silence) without one the peer gets a PING; after [`pong`](Config::pong) more without one
+//!   the connection is given up.
+//! * No PING is sent while something is being written: it would wait behind that, and a driver watches over a
+//!   peer that accepts nothing. Neither is a peer [asked](Keepalive::set_asks) that is not known to answer a PING.
+//! * A message that has begun to arrive must go on at [`rate`](Config::rate), on average over each `silence`, or the
+//!   connection is given up. PINGs and PONGs in between do not count here: an unfinished message holds memory, however
+//!   lively its sender is.
+//! * While a driver does not read from a connection, nothing of this counts.
+//!
+//! No I/O and no clock: the driver says when something came, and what its transport knows when the deadline passes.
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//! use wamp_transport::keepalive::{Config, Keepalive, Seen, Verdict};
+//!
+//! let start = Instant::now();
+//! let mut keepalive = Keepalive::new(Config::default(), start, 0);
+//! assert_eq!(keepalive.deadline(), start + Duration::from_secs(30));
+//! assert_eq!(keepalive.handle_timeout(keepalive.deadline(), Seen::default()), Verdict::Ping);
+//! let verdict = keepalive.handle_timeout(keepalive.deadline(), Seen::default());
+//! assert_eq!(verdict, Verdict::GiveUp("a PING is not answered"));
+//! ```
+
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use crate::Unfinished;
+
+/// How long a peer may be silent.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// How long it may be silent before it gets a PING; 30 s by default.
+    pub silence: Duration,
+    /// How long after the PING it may be silent; 10 s by default.
+    pub pong: Duration,
+    /// Bytes of an unfinished message that must come in a second; 1 KiB by default.
+    pub rate: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { silence: Duration::from_secs(30), pong: Duration::from_secs(10), rate: 1024 }
+    }
+}
+
+/// What a driver knows about its peer's signs of life; `I` is its clock's type for a moment.
+#[derive(Debug)]
+pub struct Keepalive<I> {
+    config: Config,
+    /// Whether the peer is known to answer a PING.
+    asks: bool,
+    /// The last sign of life.
+    heard: I,
+    /// A PING has gone out since then.
+    pinged: bool,
+    /// The bytes that had come by then.
+    received: u64,
+    /// The message that is arriving, as it was a while ago.
+    message: Option<Message<I>>,
+}
+
+/// How far a message had come at some time.
+#[derive(Clone, Copy, Debug)]
+struct Message<I> {
+    at: I,
+    bytes: usize,
+}
+
+/// What a driver knows when the deadline of its [`Keepalive`] passes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// [`ReadHalf::received`](crate::ReadHalf::received).
+    pub received: u64,
+    /// [`ReadHalf::unfinished`](crate::ReadHalf::unfinished).
+    pub unfinished: Option<Unfinished>,
+    /// Something has not been written yet.
+    pub is_writing: bool,
+}
+
+/// What is to be done when the deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing, until the next deadline.
+    Wait,
+    /// Send a PING.
+    Ping,
+    /// Give up the connection, for this reason.
+    GiveUp(&'static str),
+}
+
+impl<I> Keepalive<I>
+where
+    I: Copy + Ord + Add<Duration, Output = I> + Sub<I, Output = Duration>,
+{
+    /// For a peer of which this many bytes have come until now.
+    pub fn new(config: impl Into<Config>, now: I, received: u64) -> Self {
+        Self { config: config.into(), asks: true, heard: now, pinged: false, received, message: None }
+    }
+
+    /// Sets whether the peer is known to answer a PING, which is so by default.
+    pub fn set_asks(&mut self, asks: bool) {
+        self.asks = asks;
+    }
+
+    /// A read has brought something: whole messages, or PINGs and PONGs only.
+    pub fn handle_read(&mut self, now: I, received: u64, has_message: bool) {
+        (self.heard, self.pinged, self.received) = (now, false, received);
+        if has_message {
+            self.message = None;
+        }
+    }
+
+    /// The connection was not read from until now.
+    pub fn handle_pause(&mut self, now: I) {
+        (self.heard, self.pinged, self.message) = (now, false, None);
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest.
+    pub fn deadline(&self) -> I {
+        let silent = self.heard
+            + if self.pinged { self.config.silence + self.config.pong } else { self.config.silence };
+        self.message.map_or(silent, |message| silent.min(message.at + self.config.silence))
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: I, seen: Seen) -> Verdict {
+        if seen.received != self.received {
+            // When exactly they came is not known.
+            (self.heard, self.pinged, self.received) = (now, false, seen.received);
+        }
+        if self.is_too_slow(now, seen.unfinished) {
+            return Verdict::GiveUp("a message arrives too slowly");
+        }
+        if now < self.heard + self.config.silence {
+            return Verdict::Wait;
+        }
+        if seen.is_writing || !self.asks {
+            (self.heard, self.pinged) = (now, false);
+            return Verdict::Wait;
+        }
+        if !self.pinged {
+            self.pinged = true;
+            return Verdict::Ping;
+        }
+        if now < self.heard + self.config.silence + self.config.pong {
+            return Verdict::Wait;
+        }
+        Verdict::GiveUp("a PING is not answered")
+    }
+
+    /// Whether the message that is arriving has not kept its rate, each time that this can be said.
+    fn is_too_slow(&mut self, now: I, unfinished: Option<Unfinished>) -> bool {
+        let Some(Unfinished { bytes, .. }) = unfinished else {
+            self.message = None;
+            return false;
+        };
+        let Some(message) = self.message else {
+            self.message = Some(Message { at: now, bytes });
+            return false;
+        };
+        let took = now - message.at;
+        if took < self.config.silence {
+            return false;
+        }
+        self.message = Some(Message { at: now, bytes });
+        let came = bytes.saturating_sub(message.bytes) as u128;
+        came * 1000 < self.config.rate as u128 * took.as_millis()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    const NOTHING: Seen = Seen { received: 0, unfinished: None, is_writing: false };
+
+    fn at(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    fn keepalive() -> (Keepalive<Instant>, Instant) {
+        let start = Instant::now();
+        (Keepalive::new(Config::default(), start, 0), start)
+    }
+
+    /// What a transport says in the middle of a message, all of whose bytes are its.
+    fn amid(bytes: usize) -> Seen {
+        Seen {
+            received: bytes as u64,
+            unfinished: Some(Unfinished { bytes, missing: 1 << 20, memory: bytes }),
+            ..NOTHING
+        }
+    }
+
+    /// Calls `handle_timeout` at each deadline until that time; what came of it but waiting, and when.
+    fn run(
+        keepalive: &mut Keepalive<Instant>,
+        start: Instant,
+        until: u64,
+        mut seen: impl FnMut(u64) -> Seen,
+    ) -> Vec<(u64, Verdict)> {
+        let mut all = Vec::new();
+        while keepalive.deadline() <= at(start, until) {
+            let now = keepalive.deadline();
+            let seconds = (now - start).as_secs();
+            match keepalive.handle_timeout(now, seen(seconds)) {
+                Verdict::Wait => {}
+                Verdict::Ping => all.push((seconds, Verdict::Ping)),
+                end => {
+                    all.push((seconds, end));
+                    break;
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn silence_is_followed_by_a_ping_and_that_by_the_end() {
+        let (mut keepalive, start) = keepalive();
+        let all = run(&mut keepalive, start, 100, |_| NOTHING);
+        assert_eq!(all, [(30, Verdict::Ping), (40, Verdict::GiveUp("a PING is not answered"))]);
+    }
+
+    #[test]
+    fn an_answer_is_a_sign_of_life() {
+        let (mut keepalive, start) = keepalive();
+        assert_eq!(run(&mut keepalive, start, 35, |_| NOTHING), [(30, Verdict::Ping)]);
+        keepalive.handle_read(at(start, 36), 8, false);
+        assert_eq!(keepalive.deadline(), at(start, 66));
+        let seen = Seen { received: 8, ..NOTHING };
+        assert_eq!(keepalive.handle_timeout(at(start, 40), seen), Verdict::Wait, "an early deadline");
+        assert_eq!(run(&mut keepalive, start, 70, |_| seen), [(66, Verdict::Ping)]);
+    }
+
+    #[test]
+    fn a_message_that_goes_on_keeps_its_link_however_long_it_takes() {
+        let (mut keepalive, start) = keepalive();
+        // 100 kbit/s, and just the rate that is asked for.
+        for rate in [12_500, 1024] {
+            assert_eq!(run(&mut keepalive, start, 3600, |seconds| amid(rate * seconds as usize)), []);
+        }
+    }
+
+    #[test]
+    fn a_message_that_trickles_ends_its_link() {
+        let (mut keepalive, start) = keepalive();
+        let all = run(&mut keepalive, start, 3600, |seconds| amid(1000 * seconds as usize));
+        assert_eq!(all, [(60, Verdict::GiveUp("a message arrives too slowly"))]);
+    }
+
+    #[test]
+    fn pings_between_its_fragments_do_not_keep_a_message_that_stands_still() {
+        let (mut keepalive, start) = keepalive();
+        let mut received = 5000;
+        keepalive.handle_timeout(at(start, 10), amid(5000));
+        for seconds in (10..40).step_by(5) {
+            received += 6;
+            keepalive.handle_read(at(start, seconds), received, false);
+        }
+        let seen = Seen { received, ..amid(5000) };
+        let verdict = keepalive.handle_timeout(at(start, 40), seen);
+        assert_eq!(verdict, Verdict::GiveUp("a message arrives too slowly"));
+    }
+
+    #[test]
+    fn messages_one_behind_the_other_are_not_taken_for_one() {
+        let (mut keepalive, start) = keepalive();
+        for seconds in 1..300 {
+            keepalive.handle_read(at(start, seconds), 100 * seconds, true);
+            let seen = Seen { received: 100 * seconds, ..amid(50) };
+            assert_eq!(keepalive.handle_timeout(at(start, seconds), seen), Verdict::Wait);
+        }
+    }
+
+    #[test]
+    fn what_is_not_read_from_is_not_judged() {
+        let (mut keepalive, start) = keepalive();
+        keepalive.handle_timeout(at(start, 20), amid(1000));
+        keepalive.handle_pause(at(start, 300));
+        assert_eq!(keepalive.handle_timeout(at(start, 301), amid(1000)), Verdict::Wait);
+        assert_eq!(keepalive.deadline(), at(start, 330));
+    }
+
+    #[test]
+    fn nothing_is_asked_of_a_link_that_is_written_to_or_does_not_survive_it() {
+        let (mut keepalive, start) = keepalive();
+        assert_eq!(run(&mut keepalive, start, 200, |_| Seen { is_writing: true, ..NOTHING }), []);
+        keepalive.set_asks(false);
+        assert_eq!(run(&mut keepalive, start, 400, |_| NOTHING), []);
+        // But a message has to go on all the same.
+        let all = run(&mut keepalive, start, 4000, |_| amid(1000));
+        assert!(matches!(all[..], [(_, Verdict::GiveUp("a message arrives too slowly"))]), "{all:?}");
+    }
+}
