@@ -28,6 +28,10 @@ pub struct RouterStats {
     pub events: u64,
     /// Events that did not: they did not fit, or the subscriber did not keep up; in messages.
     pub events_dropped: u64,
+    /// Publications that were refused, acknowledged or not, in messages.
+    pub publications_refused: u64,
+    /// ERRORs of callees whose URI was none, and whose callers got another, in messages.
+    pub invalid_error_uris: u64,
     /// Sessions that were aborted for breaking the protocol.
     pub violations: u64,
     /// Connections that were refused since there were too many.
@@ -69,6 +73,8 @@ impl RouterStats {
         self.unavailable += stats.unavailable;
         self.events += stats.events;
         self.events_dropped += stats.events_dropped;
+        self.publications_refused += stats.publications_refused;
+        self.invalid_error_uris += stats.invalid_error_uris;
         self.violations += stats.violations;
         self.holds += stats.holds;
         self.void_credits += stats.void_credits;

@@ -1,6 +1,6 @@
 //! The broker: subscriptions, and publications on their way to the subscribers.
 
-use wamp_proto::message::{self, EventDetails, MatchPolicy, RequestKind};
+use wamp_proto::message::{self, EventDetails, MatchPolicy, PublishOptions, Receivers, RequestKind};
 use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, PublicationId, Serializer, Uri, quoted, uri};
 
@@ -90,16 +90,10 @@ impl Realm {
             return self.violation(from, text);
         }
         let acknowledge = options.acknowledge == Some(true);
-        let wrong = match self.config.check_uri(&topic, UriKind::Exact) {
-            Err(error) => Some(error.to_string()),
-            Ok(()) if topic.is_reserved() => {
-                Some(format!("{} is reserved: it begins with \"wamp\"", quoted(&topic)))
-            }
-            Ok(()) => None,
-        };
-        if let Some(text) = wrong {
+        if let Err((error, text)) = self.check_publication(&topic, &options) {
+            self.stats.publications_refused += 1;
             if acknowledge {
-                self.refuse(from, RequestKind::Publish, request, uri::INVALID_URI, &text);
+                self.refuse(from, RequestKind::Publish, request, error, &text);
             }
             return;
         }
@@ -128,6 +122,23 @@ impl Realm {
         if acknowledge {
             self.out.send(from, message::Published { request, publication });
         }
+    }
+
+    /// Whether there is anything against a publication.
+    ///
+    /// Options that say who receives it are refused as long as this broker does not have them: an event that is meant
+    /// for some sessions never goes to all.
+    fn check_publication(&self, topic: &Uri, options: &PublishOptions) -> Result<(), (Uri, String)> {
+        let invalid = |text| (uri::INVALID_URI, text);
+        self.config.check_uri(topic, UriKind::Exact).map_err(|error| invalid(error.to_string()))?;
+        if topic.is_reserved() {
+            return Err(invalid(format!("{} is reserved: it begins with \"wamp\"", quoted(topic))));
+        }
+        if options.receivers.as_ref().is_some_and(|receivers| **receivers != Receivers::default()) {
+            let text = "this router does not have the options \"eligible\" and \"exclude\" of PUBLISH";
+            return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
+        }
+        Ok(())
     }
 
     pub(super) fn serializers_of_subscribers(&self, publish: &message::Publish) -> Vec<Serializer> {

@@ -13,7 +13,7 @@ pub struct Config {
     pub name: Uri,
     /// What the router calls itself.
     pub agent: ByteString,
-    /// How URIs are judged.
+    /// How the URIs of requests are judged. Those of errors are always judged loosely.
     pub uri_rules: UriRules,
     /// What one session may take.
     pub limits: Limits,

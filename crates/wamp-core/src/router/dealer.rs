@@ -10,13 +10,13 @@ use wamp_proto::message::{
     self, CallOptions, CancelMode, InvocationDetails, InvocationPolicy, MatchPolicy, RequestKind,
     ResultDetails,
 };
-use wamp_proto::uri::UriKind;
+use wamp_proto::uri::{UriKind, UriLimits, UriRules};
 use wamp_proto::{Message, RequestId, Serializer, Uri, quoted, uri};
 
 use super::call::{Call, CallKey, Calls, Upload};
 use super::disclosure::disclose;
 use super::flow::{Flow, Stream};
-use super::outbox::{Prepared, Refusal, check};
+use super::outbox::{Prepared, Refusal, check, failure, sentence};
 use super::procedures::{Callee, NotRegistered, Procedures};
 use super::realm::Realm;
 use super::sessions::{Session, SessionKey, table_bytes};
@@ -398,7 +398,19 @@ impl Realm {
         let Some(key) = self.invoked(from, "ERROR", error.request) else { return };
         let mut details = ResultDetails::default();
         details.ppt = error.details.ppt.clone();
-        self.reply(now, key, Reply::Error(error.into()), details, 0, prepared);
+        let mut failure = Failure::from(error);
+        if let Some(text) = check_error(&failure.error, self.config.limits.uri) {
+            self.stats.invalid_error_uris += 1;
+            failure.error = uri::RUNTIME_ERROR;
+            // A text can be written in every serializer.
+            let _ = details.extra.insert("message", sentence(&text));
+            if let Some(callee) =
+                self.sessions.get(from).filter(|_| failure.payload.is_empty() && details.ppt.is_none())
+            {
+                failure = self::failure(failure.error, &text, callee);
+            }
+        }
+        self.reply(now, key, Reply::Error(failure), details, 0, prepared);
     }
 
     /// The call that an answer of a callee is for. Without one the answer is late, or a violation.
@@ -520,7 +532,7 @@ impl Realm {
                 let error = if error == uri::CANCELLED { uri::CANCELED } else { error };
                 let payload = prepared.payload(&payload, caller).map_err(refused)?;
                 let mut answer = Failure { error, payload }.answer(RequestKind::Call, request);
-                answer.details.ppt = details.ppt;
+                (answer.details.ppt, answer.details.extra) = (details.ppt, details.extra);
                 Message::from(answer)
             }
         };
@@ -560,6 +572,17 @@ fn measure(message: &Message, to: &Session, flow: Option<&Flow>) -> usize {
 
 fn refused(refusal: Refusal) -> Refused {
     (refusal.error, refusal.text)
+}
+
+/// What is wrong with the error URI of a callee, if anything is.
+///
+/// Callers take an ERROR whose URI is none for a violation of the protocol and end their session, though they have
+/// done nothing wrong. They get `wamp.error.runtime_error` instead, with a sentence that quotes the original, as
+/// `Details.message`, and as the argument of an ERROR that has none. Arguments that the callee sent stay as they are.
+/// The rules are the loose ones in every realm: they are what callers check.
+fn check_error(error: &Uri, limits: UriLimits) -> Option<String> {
+    let wrong = error.check_size(limits).and_then(|()| error.check(UriRules::Loose, UriKind::Exact)).err()?;
+    Some(format!("the callee failed with an error whose URI is none: {wrong}"))
 }
 
 /// The timeout of a call, or what is wrong with it.

@@ -93,6 +93,11 @@ pub struct Stats {
     pub events: u64,
     /// Events that could not be written for a subscriber, or were too big for it.
     pub events_dropped: u64,
+    /// Publications that were refused, acknowledged or not: to a topic that is none, or with an option that this router
+    /// does not have and without which the event would go to others than the publisher wants.
+    pub publications_refused: u64,
+    /// ERRORs of callees whose URI was none; their callers got another.
+    pub invalid_error_uris: u64,
     /// Sessions that were aborted for breaking the protocol.
     pub violations: u64,
     /// CREDITs with a total that is none.

@@ -129,7 +129,8 @@ fn restarts_the_timeout(caller: Serializer) {
 /// Autobahn|Python fails on a progressive result without arguments.
 #[test]
 fn a_caller_that_may_need_explicit_arguments_gets_them_by_it() {
-    let payloads = [("", "[],{}"), (",[1]", "[1],{}"), (",[],{}", "[],{}"), (r#",[1],{"a":2}"#, r#"[1],{"a":2}"#)];
+    let payloads =
+        [("", "[],{}"), (",[1]", "[1],{}"), (",[],{}", "[],{}"), (r#",[1],{"a":2}"#, r#"[1],{"a":2}"#)];
     for caller_speaks in Serializer::ALL {
         let mut realm = Realm::new(Config::new("realm1"), 7);
         let mut join = |serializer| {

@@ -6,6 +6,7 @@ mod broker;
 mod calls;
 mod contested;
 mod credit;
+mod error_uris;
 #[path = "../express/mod.rs"]
 mod express;
 mod express_lane;

@@ -1,8 +1,8 @@
 //! What is known about foreign clients rests on the HELLOs that they really send.
 
+use wamp_core::Time;
 use wamp_core::router::Quirks;
 use wamp_core::session::{Config, Session};
-use wamp_core::Time;
 use wamp_proto::message::{Hello, HelloDetails};
 use wamp_proto::{Limits, Message, Serializer};
 

@@ -73,7 +73,8 @@ impl Stage<'_> {
         let router = self.router.embedded().ok_or("only our own router can be tapped")?;
         let tap = Tap::open(router).await.map_err(|error| format!("no tap: {error}"))?;
         let mut caller =
-            Caller::start(self.tools, row.caller, &tap.url(), self.procedure, &["--cancel", mode], self.log).await?;
+            Caller::start(self.tools, row.caller, &tap.url(), self.procedure, &["--cancel", mode], self.log)
+                .await?;
         caller.lines.expect("Progress: 0").await?;
         let error = error_of(row.callee.library, mode);
         caller.lines.expect(&shown(row.caller.library, mode, error)).await?;

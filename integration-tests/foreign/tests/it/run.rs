@@ -41,7 +41,9 @@ pub async fn sections(tools: Arc<Tools>, wanted: &[String]) -> Vec<Chapter> {
             chapters.push(Chapter { title: section.title, outcomes });
         }
     }
-    let wants = |row: &&str| wanted.is_empty() || wanted.iter().any(|word| "HELLO".contains(&**word) || row.contains(&**word));
+    let wants = |row: &&str| {
+        wanted.is_empty() || wanted.iter().any(|word| "HELLO".contains(&**word) || row.contains(&**word))
+    };
     let rows: Vec<&'static str> = HELLOS.iter().copied().filter(wants).collect();
     if !rows.is_empty() {
         chapters.push(hellos::chapter(&tools, rows).await);
