@@ -1,9 +1,10 @@
-//! What one read brought, on its way into the realm: read outside of the realm's lock, handled under it.
+//! The messages of one socket read: decoded before the realm's lock is taken, handled under it in one turn or several.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
-use wamp_core::router::{Prepared, SessionKey};
+use wamp_core::router::{Prepared, Realm as Machine, SessionKey};
 use wamp_proto::relay::PlainYield;
 use wamp_proto::{DecodeError, Limits, Message, Serializer};
 use wamp_transport::Incoming;
@@ -11,105 +12,227 @@ use wamp_transport::Incoming;
 use crate::ahead::{Ahead, Plain};
 use crate::express::Express;
 use crate::outbound::Outbound;
+use crate::pending::Pending;
 use crate::realm::Realm;
 
-/// A message of so many octets is looked at closer before the realm is locked, so that its payload is not
+/// A message of this many bytes is looked at closer before the realm is locked, so that its payload is not
 /// transcoded under the lock.
 const TRANSCODE_OUTSIDE: usize = 4 * 1024;
 
-/// Items that have come, and what they were read as.
-pub(crate) struct Arrived<'a> {
-    items: &'a [Incoming],
+/// How many messages are expected at first in a read that is no run.
+const FEW: usize = 16;
+
+static NO_BYTES: Bytes = Bytes::new();
+
+/// Items that a read brought, and the messages in them.
+pub(crate) struct Arrived {
+    pending: Pending,
     serializer: Serializer,
     limits: Limits,
-    /// For each message up to the first that is none: a plain YIELD, or `None` for the next of the others.
-    plain: Vec<Option<Plain>>,
-    others: Vec<Result<(Message, Prepared), DecodeError>>,
-    ahead: Ahead,
+    entries: Vec<Entry>,
+    /// The entries that are neither plain YIELDs nor PINGs, by their index; in order.
+    others: VecDeque<(usize, Decoded)>,
+    /// The next entry to handle.
+    next: usize,
+    /// Where the first message stands that was not decoded, since the session is over before it.
+    end: Option<(usize, usize)>,
+    ahead: Option<Ahead>,
+    session: SessionKey,
 }
 
-impl<'a> Arrived<'a> {
-    /// Reads messages of a session.
+type Decoded = Result<(Message, Prepared), DecodeError>;
+
+/// A message, or a PING, and where it stands.
+struct Entry {
+    item: u32,
+    range: Range<u32>,
+    kind: Kind,
+}
+
+enum Kind {
+    Plain(Plain),
+    Other,
+    Ping,
+}
+
+/// What became of the messages of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handled {
+    /// All are handled, or the session is over. What comes after its end is [left alone](Arrived::into_rest).
+    All,
+    /// The turn is used up, and there are more.
+    Part,
+}
+
+impl Arrived {
+    /// Reads messages of a session, up to the first that can end it.
     pub(crate) fn decode(
-        items: &'a [Incoming],
+        pending: Pending,
         serializer: Serializer,
         limits: Limits,
-        realm: &Realm,
         session: SessionKey,
     ) -> Self {
-        let count = items.iter().map(|item| messages(item).count()).sum();
-        let (mut plain, mut others) = (Vec::with_capacity(count), Vec::new());
-        let mut ahead = Ahead::new(session, serializer);
-        for (frame, range) in items.iter().flat_map(messages) {
-            let octets = range.len();
-            let read = PlainYield::read(serializer, &frame[range.clone()], &limits)
-                .filter(|read| octets < TRANSCODE_OUTSIDE || realm.is_express(session, serializer, read));
-            let is_other = read.is_none();
-            plain.push(read.map(|read| ahead.prepare(read, &frame[range.clone()])));
-            if is_other {
-                let decoded = Message::decode(serializer, &frame.slice(range), &limits);
-                let is_garbage = decoded.is_err();
-                others.push(decoded.map(|message| {
-                    let prepared = prepare(realm, session, &message, octets);
-                    (message, prepared)
-                }));
-                if is_garbage {
-                    break;
-                }
-            }
-        }
-        Self { items, serializer, limits, plain, others, ahead }
+        let count = match pending.items() {
+            [Incoming::Run(run)] => run.messages().count(),
+            items => items.len().min(FEW),
+        };
+        let ahead = Some(Ahead::new(session, serializer));
+        let (entries, others) = (Vec::with_capacity(count), VecDeque::new());
+        let mut arrived =
+            Self { pending, serializer, limits, entries, others, next: 0, end: None, ahead, session };
+        arrived.read();
+        arrived
     }
 
-    /// Handles them in their order. What comes after the end of the session is left alone: the item that begins
-    /// with it, and where in the item.
-    pub(crate) fn handle(mut self, express: &mut Express<'_>, own: &Outbound) -> Option<(usize, usize)> {
-        let left = self.handle_all(express, own);
-        self.ahead.finish();
-        left
-    }
-
-    fn handle_all(&mut self, express: &mut Express<'_>, own: &Outbound) -> Option<(usize, usize)> {
-        let Self { items, serializer, limits, plain, others, ahead } = self;
-        let (mut plain, mut others) = (plain.iter(), others.drain(..));
-        for (index, item) in items.iter().enumerate() {
+    fn read(&mut self) {
+        let Self { pending, serializer, limits, entries, others, ahead, end, .. } = self;
+        let Some(ahead) = ahead else { return };
+        let mut is_over = false;
+        for (index, item) in pending.items().iter().enumerate() {
+            let item_index = index as u32;
             for (frame, range) in messages(item) {
-                let plain = plain.next().and_then(Option::as_ref);
-                if let Some(plain) = plain {
-                    let _span = tracing::debug_span!("call", invocation = plain.read.request.get()).entered();
-                    if express.relay(*serializer, plain, (frame, range.clone()), ahead) {
-                        continue;
-                    }
+                if is_over {
+                    *end = Some((index, range.start));
+                    return;
                 }
-                if !express.is_open() {
-                    return Some((index, range.start));
-                }
-                let other = match plain {
-                    Some(_) => {
+                let part = &frame[range.clone()];
+                let kind = match PlainYield::read(*serializer, part, limits) {
+                    Some(read) => Kind::Plain(ahead.prepare(read, part)),
+                    None => {
                         let decoded = Message::decode(*serializer, &frame.slice(range.clone()), limits);
-                        Some(decoded.map(|message| (message, Prepared::sized(range.len()))))
+                        is_over = ends_session(&decoded);
+                        let decoded = decoded.map(|message| (message, Prepared::sized(range.len())));
+                        others.push_back((entries.len(), decoded));
+                        Kind::Other
                     }
-                    None => others.next(),
                 };
-                match other {
-                    Some(Ok((message, prepared))) => {
-                        let _span = call_span(&message).entered();
-                        express.handle(message, &prepared);
-                    }
-                    Some(Err(error)) => express.handle_garbage(&error.to_string()),
-                    // There was garbage before it, and the session is over.
-                    None => return Some((index, range.start)),
-                }
+                let range = range.start as u32..range.end as u32;
+                entries.push(Entry { item: item_index, range, kind });
             }
-            if let Incoming::Ping(payload) = item {
-                if !express.is_open() {
-                    return Some((index, 0));
-                }
-                own.pong(payload.clone());
+            if let Incoming::Ping(_) = item {
+                entries.push(Entry { item: item_index, range: 0..0, kind: Kind::Ping });
             }
         }
-        None
     }
+
+    /// Whether there is something to [prepare](Self::prepare).
+    pub(crate) fn has_long(&self) -> bool {
+        self.entries.iter().any(|entry| entry.range.len() >= TRANSCODE_OUTSIDE)
+    }
+
+    /// Rewrites the payloads of long messages for receivers with another serializer.
+    pub(crate) async fn prepare(&mut self, realm: &Realm) {
+        let mut rewrites = realm.with(|machine, _| self.rewrites(machine)).await;
+        // From behind, so that what is inserted moves nothing that is still to be found.
+        while let Some((index, serializers)) = rewrites.pop() {
+            let place = self.others.partition_point(|(entry, _)| *entry < index);
+            if let Kind::Plain(_) = self.entries[index].kind {
+                let (frame, range) = self.message(index);
+                let octets = range.len();
+                let decoded = Message::decode(self.serializer, &frame.slice(range), &self.limits);
+                let decoded = decoded.map(|message| (message, Prepared::sized(octets)));
+                self.others.insert(place, (index, decoded));
+                self.entries[index].kind = Kind::Other;
+            }
+            if let Some((_, Ok((message, prepared)))) = self.others.get_mut(place) {
+                let sized = std::mem::take(prepared);
+                *prepared = sized.transcoded(message.payload(), &serializers);
+            }
+        }
+    }
+
+    /// The long messages that cannot go as they are, and the serializers of their receivers; in order.
+    fn rewrites(&self, machine: &Machine) -> Vec<(usize, Vec<Serializer>)> {
+        let mut others = self.others.iter().peekable();
+        let mut rewrites = Vec::new();
+        for (index, entry) in self.entries.iter().enumerate() {
+            let other = others.next_if(|(other, _)| *other == index);
+            if entry.range.len() < TRANSCODE_OUTSIDE {
+                continue;
+            }
+            match (&entry.kind, other) {
+                (Kind::Plain(plain), _)
+                    if !machine.is_express(self.session, self.serializer, &plain.read) =>
+                {
+                    let to = machine.serializer_of_caller(self.session, plain.read.request);
+                    let to = to.filter(|serializer| *serializer != self.serializer);
+                    rewrites.push((index, to.into_iter().collect()));
+                }
+                (_, Some((_, Ok((message, _))))) if message.payload().len() >= TRANSCODE_OUTSIDE => {
+                    rewrites.push((index, machine.transcodings(self.session, message)));
+                }
+                _ => {}
+            }
+        }
+        rewrites
+    }
+
+    /// Handles messages in their order, until the turn is used up.
+    pub(crate) fn handle(&mut self, express: &mut Express<'_>, own: &Outbound) -> Handled {
+        let Some(mut ahead) = self.ahead.take() else { return Handled::All };
+        while self.next < self.entries.len() && express.is_open() {
+            if express.is_used_up() {
+                self.ahead = Some(ahead);
+                return Handled::Part;
+            }
+            self.handle_next(express, own, &mut ahead);
+            self.next += 1;
+        }
+        ahead.finish();
+        Handled::All
+    }
+
+    fn handle_next(&mut self, express: &mut Express<'_>, own: &Outbound, ahead: &mut Ahead) {
+        let (frame, range) = self.message(self.next);
+        match &self.entries[self.next].kind {
+            Kind::Plain(plain) => {
+                let _span = tracing::debug_span!("call", invocation = plain.read.request.get()).entered();
+                if express.relay(self.serializer, plain, (frame, range.clone()), ahead) {
+                    return;
+                }
+                let octets = range.len();
+                match Message::decode(self.serializer, &frame.slice(range), &self.limits) {
+                    Ok(message) => express.handle(message, &Prepared::sized(octets)),
+                    Err(error) => express.handle_garbage(&error.to_string()),
+                }
+            }
+            Kind::Other => match self.others.pop_front() {
+                Some((_, Ok((message, prepared)))) => {
+                    let _span = call_span(&message).entered();
+                    express.handle(message, &prepared);
+                }
+                Some((_, Err(error))) => express.handle_garbage(&error.to_string()),
+                None => {}
+            },
+            Kind::Ping => own.pong(frame.clone()),
+        }
+    }
+
+    /// The buffer that an entry stands in, and where.
+    fn message(&self, index: usize) -> (&Bytes, Range<usize>) {
+        let Entry { item, range, .. } = &self.entries[index];
+        let range = range.start as usize..range.end as usize;
+        match &self.pending.items()[*item as usize] {
+            Incoming::Run(run) => (run.octets(), range),
+            Incoming::Message(frame) | Incoming::Ping(frame) | Incoming::Pong(frame) => (frame, range),
+            _ => (&NO_BYTES, range),
+        }
+    }
+
+    /// What has not been handled, since the session is over before it.
+    pub(crate) fn into_rest(self) -> Pending {
+        let Self { mut pending, entries, next, end, .. } = self;
+        match entries.get(next).map(|entry| (entry.item as usize, entry.range.start as usize)).or(end) {
+            Some((item, start)) => pending.skip_to(item, start),
+            None => pending.clear(),
+        }
+        pending
+    }
+}
+
+/// Whether no message of the same session comes after this one.
+fn ends_session(decoded: &Result<Message, DecodeError>) -> bool {
+    matches!(decoded, Err(_) | Ok(Message::Goodbye(_) | Message::Abort(_)))
 }
 
 /// The messages in an item: a buffer, and where in it each stands.
@@ -120,30 +243,6 @@ fn messages(item: &Incoming) -> impl Iterator<Item = (&Bytes, Range<usize>)> {
         _ => (None, None),
     };
     whole.into_iter().chain(run.into_iter().flatten())
-}
-
-/// Takes away what has been handled; what is left begins with the message that stands there, and has no runs.
-pub(crate) fn leave(items: &mut Vec<Incoming>, left: Option<(usize, usize)>) {
-    let Some((index, start)) = left else { return items.clear() };
-    let rest = items.split_off(index);
-    items.clear();
-    for (index, item) in rest.into_iter().enumerate() {
-        match item {
-            Incoming::Run(run) => {
-                let left = run.messages().filter(|range| index > 0 || range.start >= start);
-                items.extend(left.map(|range| Incoming::Message(run.octets().slice(range))));
-            }
-            item => items.push(item),
-        }
-    }
-}
-
-fn prepare(realm: &Realm, session: SessionKey, message: &Message, octets: usize) -> Prepared {
-    let (payload, prepared) = (message.payload(), Prepared::sized(octets));
-    if payload.len() < TRANSCODE_OUTSIDE {
-        return prepared;
-    }
-    prepared.transcoded(payload, &realm.transcodings(session, message))
 }
 
 /// The span of what belongs to a call; never with its payload.

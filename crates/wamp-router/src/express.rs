@@ -25,6 +25,16 @@ const LANES: usize = 32;
 /// A batch of so many octets does not wait for more.
 const LOAD: usize = 64 * 1024;
 
+/// How much one turn may do: so many plain results, or messages put into the queues of others, and so on. It is
+/// about half a millisecond.
+const TURN: usize = 4096;
+
+/// What a message costs that is no plain result.
+const MESSAGE: usize = 8;
+
+/// What it costs to put a message into the queue of its receiver.
+const PUSH: usize = 4;
+
 /// The realm's machine while it handles what has come from a session.
 pub(crate) struct Express<'a> {
     machine: &'a mut Machine,
@@ -36,6 +46,8 @@ pub(crate) struct Express<'a> {
     /// The lane that was used last.
     last: usize,
     fed: Fed,
+    /// How much has been done.
+    cost: usize,
 }
 
 /// Results for one receiver.
@@ -58,12 +70,17 @@ impl<'a> Express<'a> {
         sender: SessionKey,
     ) -> Self {
         let fed = Fed::by(sender);
-        Self { machine, links, events_dropped, now, sender, lanes: Vec::new(), last: 0, fed }
+        Self { machine, links, events_dropped, now, sender, lanes: Vec::new(), last: 0, fed, cost: 0 }
     }
 
     /// Whether the session that all this comes from is not over.
     pub(crate) fn is_open(&self) -> bool {
         self.machine.has(self.sender)
+    }
+
+    /// Whether others should have their turn before more is handled.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.cost >= TURN
     }
 
     /// Passes a plain YIELD on, which is that part of a buffer. `false`: it has to take the general way.
@@ -74,6 +91,7 @@ impl<'a> Express<'a> {
         (buffer, part): (&Bytes, Range<usize>),
         ahead: &mut Ahead,
     ) -> bool {
+        self.cost += 1;
         let mut rewritten = None;
         let rewrite = |to| {
             rewritten = ahead.payload(plain, &buffer[part.clone()], to);
@@ -117,6 +135,7 @@ impl<'a> Express<'a> {
     /// Handles a message the general way.
     pub(crate) fn handle(&mut self, message: Message, prepared: &Prepared) {
         self.leave();
+        self.cost += MESSAGE;
         self.machine.handle_prepared(self.now, self.sender, message, prepared);
         self.transmit();
     }
@@ -137,7 +156,7 @@ impl<'a> Express<'a> {
     /// What the machine has to say leaves, after what has been gathered.
     fn transmit(&mut self) {
         self.leave();
-        transmit(self.machine, self.links, &mut self.fed, self.events_dropped);
+        self.cost += PUSH * transmit(self.machine, self.links, &mut self.fed, self.events_dropped);
     }
 
     /// The lane to a receiver, if that has a link.

@@ -4,22 +4,25 @@
 //! out into the queues of the receiving links. Where one of these is full, it does not read on until there is
 //! room. Its writer is a task of its own.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 use wamp_core::Time;
-use wamp_core::router::{Accept, AcceptEvent, Closing, Join, Quirks, SessionKey};
+use wamp_core::router::{Accept, AcceptEvent, Closing, Join, Quirks, Realm as Machine, SessionKey};
 use wamp_proto::message::Hello;
 use wamp_proto::{Limits as MessageLimits, Message, Serializer, quoted, uri};
 use wamp_transport::{Incoming, ReadError, ReadHalf, Transport};
 
-use crate::arrived::{self, Arrived};
+use crate::arrived::{Arrived, Handled};
+use crate::express::Express;
 use crate::keepalive::{Keepalive, Seen, Verdict};
 use crate::outbound::Outbound;
 use crate::peer::Peer;
+use crate::pending::Pending;
 use crate::realm::Realm;
 use crate::router::Shared;
 use crate::writer::Writer;
@@ -30,8 +33,17 @@ pub(crate) const LINGER: Duration = Duration::from_secs(2);
 /// The transport that has PINGs which some clients fail on.
 const RAWSOCKET: &str = "rawsocket";
 
-/// After so many octets other links have their turn, however much more there is to read.
-const TURN: usize = 512 << 10;
+/// After this time other links have their turn, however much more there is to read.
+const TURN: Duration = Duration::from_millis(1);
+
+/// After this many bytes as well.
+const TURN_BYTES: usize = 512 << 10;
+
+/// A message or PING counts this many bytes more than it has.
+const ITEM: usize = 64;
+
+/// How many PINGs may come before HELLO.
+const PINGS_BEFORE_HELLO: usize = 16;
 
 /// Serves a connection, that stands since then, until its end.
 pub(crate) fn serve<T: Transport>(
@@ -47,8 +59,8 @@ pub(crate) fn serve<T: Transport>(
     let mut writer = Writer::new(write, outbound.clone());
     let limits = router.clone();
     let writer = tokio::spawn(async move { writer.run(&limits.limits).await });
-    let (pings, pending) = (name != RAWSOCKET, Vec::with_capacity(1));
-    let mut link = Link { router, read, outbound, serializer, max_message, pings, peer, pending };
+    let (pings, pending, turn) = (name != RAWSOCKET, Pending::default(), Turn::new());
+    let mut link = Link { router, read, outbound, serializer, max_message, pings, peer, pending, turn };
     async move {
         link.serve(since).await;
         link.outbound.close();
@@ -72,7 +84,33 @@ struct Link<R> {
     pings: bool,
     peer: Peer,
     /// What has come and has not been handled yet.
-    pending: Vec<Incoming>,
+    pending: Pending,
+    turn: Turn,
+}
+
+/// The time in which a link does not let others have theirs.
+struct Turn {
+    since: Instant,
+    bytes: usize,
+}
+
+impl Turn {
+    fn new() -> Self {
+        Self { since: Instant::now(), bytes: 0 }
+    }
+
+    /// Others have had their turn until now.
+    fn begin(&mut self, now: Instant) {
+        *self = Self { since: now, bytes: 0 };
+    }
+
+    /// Lets others have theirs if this one was long enough.
+    async fn check(&mut self) {
+        if self.bytes >= TURN_BYTES || self.since.elapsed() >= TURN {
+            tokio::task::yield_now().await;
+            self.begin(Instant::now());
+        }
+    }
 }
 
 impl<R: ReadHalf> Link<R> {
@@ -96,7 +134,9 @@ impl<R: ReadHalf> Link<R> {
         let wait = self.router.limits.join;
         let mut accept = Accept::new(Time::ORIGIN, wait);
         let mut closing = self.router.closing.subscribe();
+        let mut pings = 0;
         loop {
+            self.turn.check().await;
             let item = tokio::select! {
                 item = timeout_at(start + wait, self.next()) => item,
                 _ = closing.wait_for(|closing| *closing) => {
@@ -113,7 +153,11 @@ impl<R: ReadHalf> Link<R> {
                         Err(error) => accept.handle_garbage(now, &error.to_string()),
                     }
                 }
+                Ok(Ok(Incoming::Ping(_))) if pings == PINGS_BEFORE_HELLO => {
+                    accept.refuse(uri::PROTOCOL_VIOLATION, "too many PINGs before HELLO");
+                }
                 Ok(Ok(Incoming::Ping(payload))) => {
+                    pings += 1;
                     self.pings = true;
                     self.outbound.pong(payload);
                 }
@@ -128,7 +172,7 @@ impl<R: ReadHalf> Link<R> {
             }
             match accept.poll_event() {
                 None => {}
-                Some(AcceptEvent::Hello(hello)) => match self.welcome(*hello) {
+                Some(AcceptEvent::Hello(hello)) => match self.welcome(*hello).await {
                     Ok(joined) => return Some(joined),
                     Err((reason, text)) => {
                         accept.refuse(reason, &text);
@@ -144,14 +188,14 @@ impl<R: ReadHalf> Link<R> {
         }
     }
 
-    fn welcome(&mut self, hello: Hello) -> Result<(Arc<Realm>, SessionKey), (wamp_proto::Uri, String)> {
+    async fn welcome(&mut self, hello: Hello) -> Result<(Arc<Realm>, SessionKey), (wamp_proto::Uri, String)> {
         let Some(realm) = self.router.realms.get(&hello.realm) else {
             return Err((uri::NO_SUCH_REALM, format!("there is no realm {}", quoted(&hello.realm))));
         };
         self.pings |= Quirks::of(&hello.details).answers_pings;
         let join =
             Join { details: hello.details, serializer: self.serializer, max_message: self.max_message };
-        let session = realm.join(&self.outbound, |machine, now| machine.join(now, join))?;
+        let session = realm.join(&self.outbound, |machine, now| machine.join(now, join)).await?;
         Ok((realm.clone(), session))
     }
 
@@ -171,7 +215,6 @@ impl<R: ReadHalf> Link<R> {
 
     async fn drive(&mut self, realm: &Realm, session: SessionKey) -> Closing {
         self.read.set_max_receive(self.router.limits.message);
-        let mut served = 0;
         let mut keepalive = Keepalive::new(&self.router.limits, Instant::now(), self.read.received());
         keepalive.set_asks(self.pings);
         let silence = tokio::time::sleep_until(keepalive.deadline());
@@ -182,27 +225,38 @@ impl<R: ReadHalf> Link<R> {
             }
             if self.outbound.is_dead() {
                 tracing::info!("gave up a link that does not accept what it is sent");
-                realm.with(|machine, now| machine.handle_closed(now, session));
+                Box::pin(realm.with(|machine, now| machine.handle_closed(now, session))).await;
                 continue;
             }
             if self.pending.is_empty() {
+                let mut waited = false;
                 tokio::select! {
                     biased;
-                    read = self.read.read_runs(&mut self.pending) => match read {
+                    read = self.read.read_runs(self.pending.buffer()) => match read {
                         Ok(()) => {
-                            let has_message = self.pending.iter().any(is_message);
-                            keepalive.handle_read(Instant::now(), self.read.received(), has_message);
+                            let now = Instant::now();
+                            let has_message = self.pending.items().iter().any(is_message);
+                            keepalive.handle_read(now, self.read.received(), has_message);
+                            if waited {
+                                self.turn.begin(now);
+                            }
                         }
                         Err(error) => {
-                            realm.with(|machine, now| match garbage(&error) {
+                            let garbage = garbage(&error);
+                            let act = |machine: &mut Machine, now| match garbage {
                                 Some(text) => machine.handle_garbage(now, session, &text),
                                 None => machine.handle_closed(now, session),
-                            });
+                            };
+                            Box::pin(realm.with(act)).await;
                             tracing::debug!(%error, "nothing more to read");
                             continue;
                         }
                     },
-                    () = self.outbound.changed() => continue,
+                    // Polled only if there is nothing to read.
+                    () = async {
+                        waited = true;
+                        self.outbound.changed().await;
+                    } => continue,
                     () = &mut silence => {
                         let seen = Seen {
                             received: self.read.received(),
@@ -222,43 +276,62 @@ impl<R: ReadHalf> Link<R> {
                     }
                 }
             }
-            served += self.pending.iter().map(octets).sum::<usize>();
-            if !self.pings && self.pending.iter().any(is_ping) {
+            if !self.pings && self.pending.items().iter().any(is_ping) {
                 self.pings = true;
                 keepalive.set_asks(true);
             }
-            if self.handle_pending(realm, session) {
-                // Its release wakes it up, and so does its end.
-                while realm.is_held(session) && !self.outbound.is_over() {
-                    self.outbound.changed().await;
-                }
+            self.turn.bytes += self.pending.items().iter().map(bytes).sum::<usize>();
+            // In a box, since a link that waits for something to read is to be small.
+            if Box::pin(self.handle_pending(realm, session)).await {
                 // What it has said meanwhile could not be heard.
                 keepalive.handle_pause(Instant::now());
                 silence.as_mut().reset(keepalive.deadline());
             }
-            if served >= TURN {
-                served = 0;
-                tokio::task::yield_now().await;
-            }
+            self.turn.check().await;
         }
     }
 
-    /// Handles all that has come, under one lock. What comes after the end of the session is left alone. Says
-    /// whether the session is held for it.
-    fn handle_pending(&mut self, realm: &Realm, session: SessionKey) -> bool {
-        let limits = self.message_limits();
-        let arrived = Arrived::decode(&self.pending, self.serializer, limits, realm, session);
-        let (left, held) = realm.with_express(session, |express| arrived.handle(express, &self.outbound));
-        arrived::leave(&mut self.pending, left);
-        held
+    /// Handles all that has come, in one turn at the realm or several. What comes after the end of the session
+    /// is left alone. Says whether the session was held in between.
+    async fn handle_pending(&mut self, realm: &Realm, session: SessionKey) -> bool {
+        let pending = std::mem::take(&mut self.pending);
+        let mut arrived = Arrived::decode(pending, self.serializer, self.message_limits(), session);
+        if arrived.has_long() {
+            Box::pin(arrived.prepare(realm)).await;
+        }
+        let mut paused = false;
+        loop {
+            let handle = |express: &mut Express<'_>| arrived.handle(express, &self.outbound);
+            let (handled, held) = realm.with_express(session, handle).await;
+            if held {
+                paused = true;
+                // Its release wakes it up, and so does its end.
+                while realm.is_held(session).await && !self.outbound.is_over() {
+                    self.outbound.changed().await;
+                }
+            }
+            if handled == Handled::All {
+                break;
+            }
+            self.turn.check().await;
+        }
+        self.pending = arrived.into_rest();
+        paused
     }
 
     /// The next item of a link that has no session.
     async fn next(&mut self) -> Result<Incoming, ReadError> {
-        if self.pending.is_empty() {
-            self.read.read(&mut self.pending).await?;
+        loop {
+            if let Some(item) = self.pending.pop() {
+                self.turn.bytes += bytes(&item);
+                return Ok(item);
+            }
+            let mut waited = false;
+            noting(self.read.read(self.pending.buffer()), &mut waited).await?;
+            if waited {
+                self.turn.begin(Instant::now());
+            }
         }
-        Ok(self.pending.remove(0))
     }
 
     fn message_limits(&self) -> MessageLimits {
@@ -269,10 +342,21 @@ impl<R: ReadHalf> Link<R> {
     }
 }
 
-/// How much of the link an item has taken.
-fn octets(item: &Incoming) -> usize {
-    match item {
-        Incoming::Message(octets) | Incoming::Ping(octets) | Incoming::Pong(octets) => octets.len(),
+/// Does what a future does, and notes whether it had to wait.
+async fn noting<F: Future>(future: F, waited: &mut bool) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let polled = future.as_mut().poll(cx);
+        *waited |= polled.is_pending();
+        polled
+    })
+    .await
+}
+
+/// What an item counts.
+fn bytes(item: &Incoming) -> usize {
+    ITEM + match item {
+        Incoming::Message(bytes) | Incoming::Ping(bytes) | Incoming::Pong(bytes) => bytes.len(),
         Incoming::Run(run) => run.octets().len(),
         _ => 0,
     }
@@ -316,6 +400,6 @@ mod tests {
         let itself = size_of_val(&writer);
         let writer = itself + size_of_val(&writer.run(&shared.limits));
         let link = size_of_val(&serve(shared.clone(), transport, Peer::Attached, Instant::now()));
-        assert!(link <= 800 && writer <= 560, "{link} and {writer} octets");
+        assert!(link <= 832 && writer <= 560, "{link} and {writer} octets");
     }
 }

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
-use wamp_core::router::{Closing, SessionKey, Watch};
+use wamp_core::router::{Closing, Realm as Machine, SessionKey, Watch};
 use wamp_proto::{Message, Serializer};
 use wamp_transport::{Batch, Queue};
 
@@ -92,6 +92,12 @@ pub(crate) enum Pushed {
     },
     /// It was dropped: an event for a link that does not keep up.
     Dropped,
+}
+
+/// What the realm wants to know after something was written.
+pub(crate) struct Written {
+    may_have_room: bool,
+    left: Vec<Watch>,
 }
 
 impl Outbound {
@@ -250,9 +256,9 @@ impl Outbound {
     }
 
     /// The peer accepts nothing.
-    pub(crate) fn stall(&self) {
+    pub(crate) async fn stall(&self) {
         if let Some((realm, session)) = self.session() {
-            realm.with(|machine, now| machine.stall(now, session));
+            realm.with(|machine, now| machine.stall(now, session)).await;
         }
     }
 
@@ -275,33 +281,35 @@ impl Outbound {
         }
     }
 
-    /// Takes a written batch back, and tells the realm what it wants to know: that there is room again, and what
-    /// has left.
-    pub(crate) fn written(&self, batch: Batch) {
-        let (may_have_room, left) = {
-            let mut waiting = self.waiting();
-            let before = waiting.queue.octets();
-            waiting.queue.recycle(batch);
-            let octets = waiting.queue.octets();
-            waiting.left += (before - octets) as u64;
-            self.budget.report(&mut waiting.part, octets);
-            // As long as more waits than should there is a next time.
-            let is_full = self.budget.is_full(&waiting.part, octets);
-            let left = if is_full { Vec::new() } else { waiting.take_watches() };
-            (waiting.full && self.budget.has_room(octets), left)
-        };
-        if !may_have_room && left.is_empty() {
-            return;
-        }
+    /// Takes a written batch back. What the realm wants to know after that, if anything, is
+    /// [reported](Self::report) next.
+    pub(crate) fn written(&self, batch: Batch) -> Option<Written> {
+        let mut waiting = self.waiting();
+        let before = waiting.queue.octets();
+        waiting.queue.recycle(batch);
+        let octets = waiting.queue.octets();
+        waiting.left += (before - octets) as u64;
+        self.budget.report(&mut waiting.part, octets);
+        // As long as more waits than should there is a next time.
+        let is_full = self.budget.is_full(&waiting.part, octets);
+        let left = if is_full { Vec::new() } else { waiting.take_watches() };
+        let may_have_room = waiting.full && self.budget.has_room(octets);
+        (may_have_room || !left.is_empty()).then_some(Written { may_have_room, left })
+    }
+
+    /// Tells the realm that there is room again, and what has left.
+    pub(crate) async fn report(&self, written: Written) {
+        let Written { may_have_room, left } = written;
         let Some((realm, session)) = self.session() else { return };
-        realm.with(|machine, now| {
+        let act = |machine: &mut Machine, now| {
             if may_have_room && self.take_room() {
                 machine.set_room(now, session);
             }
             for watch in left {
                 machine.handle_left(now, watch);
             }
-        });
+        };
+        realm.with(act).await;
     }
 
     /// The realm wants to know when all has left that is in the queue now. `false`: it has left already.

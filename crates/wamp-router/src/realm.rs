@@ -1,17 +1,17 @@
 //! A realm among its links: the machine of `wamp-core` behind a lock, and a task for its deadlines.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wamp_core::Time;
 use wamp_core::router::{Config, Event, Feed, Realm as Machine, SessionKey, Sizes, Stats};
-use wamp_proto::relay::PlainYield;
-use wamp_proto::{Message, Serializer, Uri};
+use wamp_proto::{Message, Uri};
 
 use crate::express::Express;
+use crate::lock::FairLock;
 use crate::outbound::{Outbound, Pushed};
 
 /// A realm that links share.
@@ -19,7 +19,7 @@ use crate::outbound::{Outbound, Pushed};
 pub(crate) struct Realm {
     name: Uri,
     start: Instant,
-    inner: Mutex<Inner>,
+    inner: FairLock<Inner>,
     /// The earliest deadline may have changed.
     deadline: Notify,
 }
@@ -71,10 +71,11 @@ impl Inner {
             }
         }
         let next = machine.poll_timeout();
-        if next != *armed {
+        let has_ended = machine.has_ended();
+        if next != *armed || has_ended {
             let sooner = next.is_some_and(|next| armed.is_none_or(|armed| next < armed));
             *armed = next;
-            if sooner {
+            if sooner || has_ended {
                 deadline.notify_one();
             }
         }
@@ -93,7 +94,7 @@ impl Realm {
         Self {
             name: config.name.clone(),
             start: Instant::now(),
-            inner: Mutex::new(Inner {
+            inner: FairLock::new(Inner {
                 machine: Machine::new(config, seed),
                 links: HashMap::new(),
                 armed: None,
@@ -111,18 +112,25 @@ impl Realm {
         Time::after(self.start.elapsed())
     }
 
-    /// Does something with the machine, under the lock, and puts what comes out into the queues of its
+    /// Does something with the machine when it is this task's turn, and puts what comes out into the queues of its
     /// receivers. Returns what `act` does.
-    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> T {
+    pub(crate) async fn with<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> T {
+        let _turn = self.inner.turn().await;
+        self.with_at_once(act)
+    }
+
+    /// Like [`with`](Self::with), out of turn: for code that is no task.
+    pub(crate) fn with_at_once<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> T {
         self.with_links(|machine, now, _| act(machine, now))
     }
 
     /// Lets a session in and ties it to its link.
-    pub(crate) fn join(
+    pub(crate) async fn join(
         self: &Arc<Self>,
         link: &Arc<Outbound>,
         act: impl FnOnce(&mut Machine, Time) -> Result<SessionKey, (Uri, String)>,
     ) -> Result<SessionKey, (Uri, String)> {
+        let _turn = self.inner.turn().await;
         self.with_links(|machine, now, links| {
             let key = act(machine, now)?;
             links.insert(key, link.clone());
@@ -138,8 +146,7 @@ impl Realm {
         act: impl FnOnce(&mut Machine, Time, &mut HashMap<SessionKey, Arc<Outbound>>) -> T,
     ) -> T {
         let now = self.now();
-        // A panic of the machine would be a defect of ours; the other sessions go on.
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.value();
         let Inner { machine, links, .. } = &mut *inner;
         let result = act(machine, now, links);
         inner.settle(now, Fed::nobody(), &self.deadline);
@@ -148,13 +155,14 @@ impl Realm {
 
     /// Like [`with`](Self::with), for what has come from a session, with the [express lane](Express) for plain
     /// results. If it has filled a link, the session is held from this moment on; whether it is comes second.
-    pub(crate) fn with_express<T>(
+    pub(crate) async fn with_express<T>(
         &self,
         sender: SessionKey,
         act: impl FnOnce(&mut Express<'_>) -> T,
     ) -> (T, bool) {
+        let _turn = self.inner.turn().await;
         let now = self.now();
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.value();
         let Inner { machine, links, events_dropped, .. } = &mut *inner;
         let mut express = Express::new(machine, links, events_dropped, now, sender);
         let result = act(&mut express);
@@ -164,24 +172,13 @@ impl Realm {
     }
 
     /// Whether a session is not to be read from. When that ends its link is woken up.
-    pub(crate) fn is_held(&self, session: SessionKey) -> bool {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).machine.is_held(session)
-    }
-
-    /// The serializers that a message from this session will be rewritten in.
-    pub(crate) fn transcodings(&self, from: SessionKey, message: &Message) -> Vec<Serializer> {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.machine.transcodings(from, message)
-    }
-
-    /// Whether a plain YIELD from this session can be passed on as it is.
-    pub(crate) fn is_express(&self, from: SessionKey, serializer: Serializer, plain: &PlainYield) -> bool {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.machine.is_express(from, serializer, plain)
+    pub(crate) async fn is_held(&self, session: SessionKey) -> bool {
+        let _turn = self.inner.turn().await;
+        self.inner.value().machine.is_held(session)
     }
 
     pub(crate) fn stats(&self) -> (Stats, Sizes) {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = self.inner.value();
         let mut stats = inner.machine.stats();
         stats.events -= inner.events_dropped;
         stats.events_dropped += inner.events_dropped;
@@ -191,21 +188,27 @@ impl Realm {
     /// For how long sessions have been held.
     pub(crate) fn held_time(&self) -> Duration {
         let now = self.now();
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).machine.held_time(now)
+        self.inner.value().machine.held_time(now)
     }
 
-    /// Calls the machine when its deadlines pass, for ever.
+    /// Calls the machine when its deadlines pass, until the realm has been shut down and all sessions have ended.
     pub(crate) async fn watch_deadlines(self: Arc<Self>) {
         loop {
-            let armed = self.inner.lock().unwrap_or_else(PoisonError::into_inner).armed;
+            let (armed, has_ended) = {
+                let inner = self.inner.value();
+                (inner.armed, inner.machine.has_ended())
+            };
             match armed {
+                _ if has_ended => return,
                 None => self.deadline.notified().await,
+                Some(at) if at <= self.now() => {
+                    self.with(|machine, now| machine.handle_timeout(now)).await;
+                    // There may be much more to do, and there are others.
+                    tokio::task::yield_now().await;
+                }
                 Some(at) => {
-                    let at = self.start + at.since_origin();
                     tokio::select! {
-                        () = tokio::time::sleep_until(at) => {
-                            self.with(|machine, now| machine.handle_timeout(now));
-                        }
+                        () = tokio::time::sleep_until(self.start + at.since_origin()) => {}
                         () = self.deadline.notified() => {}
                     }
                 }
@@ -214,20 +217,23 @@ impl Realm {
     }
 }
 
-/// Puts what a machine has to say into the queues of its receivers.
+/// Puts what a machine has to say into the queues of its receivers, and says how many messages that were.
 pub(crate) fn transmit(
     machine: &mut Machine,
     links: &HashMap<SessionKey, Arc<Outbound>>,
     fed: &mut Fed,
     events_dropped: &mut u64,
-) {
+) -> usize {
+    let mut count = 0;
     while let Some((to, message)) = machine.poll_transmit() {
+        count += 1;
         let Some(link) = links.get(&to) else { continue };
         match link.push(&message) {
             Pushed::Dropped => *events_dropped += 1,
             pushed => fed.note(to, pushed, feed(&message)),
         }
     }
+    count
 }
 
 /// How a message is fed to its receiver by the other end of a call. A message that merely tells it of an end

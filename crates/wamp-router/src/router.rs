@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use wamp_core::router::{Sizes, Stats};
 use wamp_proto::Uri;
@@ -30,15 +29,11 @@ pub struct Router {
 #[derive(Debug)]
 struct Handle {
     shared: Arc<Shared>,
-    deadlines: Vec<AbortHandle>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.close();
-        for task in &self.deadlines {
-            task.abort();
-        }
     }
 }
 
@@ -69,7 +64,7 @@ impl Shared {
             return;
         }
         for realm in self.realms.values() {
-            realm.with(|machine, now| machine.shut_down(now));
+            realm.with_at_once(|machine, now| machine.shut_down(now));
         }
     }
 
@@ -109,10 +104,9 @@ impl Router {
             .into_iter()
             .map(|realm| (realm.name.clone(), Arc::new(Realm::new(realm, fastrand::u64(..)))))
             .collect();
-        let deadlines = realms
-            .values()
-            .map(|realm| tokio::spawn(realm.clone().watch_deadlines()).abort_handle())
-            .collect();
+        for realm in realms.values() {
+            tokio::spawn(realm.clone().watch_deadlines());
+        }
         let shared = Arc::new(Shared {
             realms,
             budget: Arc::new(Budget::new(&config.limits)),
@@ -123,7 +117,7 @@ impl Router {
             links: AtomicUsize::new(0),
             idle: Notify::new(),
         });
-        Self { handle: Arc::new(Handle { shared, deadlines }) }
+        Self { handle: Arc::new(Handle { shared }) }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

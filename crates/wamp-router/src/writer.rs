@@ -40,7 +40,9 @@ impl<W: WriteHalf> Writer<W> {
                 }
                 return self.outbound.kill();
             }
-            self.outbound.written(batch);
+            if let Some(written) = self.outbound.written(batch) {
+                Box::pin(self.outbound.report(written)).await;
+            }
         }
         if !self.outbound.is_dead() {
             let _ = Box::pin(timeout(LINGER, self.write.close())).await;
@@ -65,7 +67,7 @@ impl<W: WriteHalf> Writer<W> {
                         tracing::info!("gave up a link that accepts nothing");
                         return Err(None);
                     }
-                    Err(_) if since.elapsed() >= limits.stall => outbound.stall(),
+                    Err(_) if since.elapsed() >= limits.stall => outbound.stall().await,
                     Err(_) => {}
                 },
                 () = outbound.killed() => return Err(None),

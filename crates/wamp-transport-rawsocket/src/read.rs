@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
+use std::task::Poll;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -19,6 +20,9 @@ const LARGE_READ: usize = 64 * 1024;
 
 /// A frame of this length is too long for the next one to be expected like it.
 const USUAL: usize = 4 * LARGE_READ;
+
+/// After this many bytes of an unfinished frame, other tasks have their turn.
+const TURN: usize = 4 * LARGE_READ;
 
 /// No more frames than this come out of one call.
 const MAX_FRAMES: usize = 2048;
@@ -185,7 +189,12 @@ struct Missing {
 impl<R: AsyncRead + Unpin> Reader<R> {
     /// Reads until something is complete.
     async fn fill(&mut self, into: &mut Vec<Incoming>, runs: bool) -> Result<(), ReadError> {
+        let mut since_turn = 0;
         while let Some(missing) = self.cut(into, runs)? {
+            if since_turn >= TURN {
+                since_turn = 0;
+                others_first().await;
+            }
             let room = self.room(missing);
             let came = poll_fn(|cx| {
                 if self.buffer.is_empty() && room == LARGE_READ {
@@ -200,6 +209,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             })
             .await?;
             self.received += came as u64;
+            since_turn += came;
             self.adapt(room, came);
             self.ended = came == 0;
             match came {
@@ -210,6 +220,19 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
         Ok(())
     }
+}
+
+/// Lets other tasks have their turn.
+async fn others_first() {
+    let mut is_over = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut is_over, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {

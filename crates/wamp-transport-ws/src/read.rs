@@ -24,6 +24,9 @@ const SMALL_READ: usize = 4 * 1024;
 /// A read asks for this much after reads that brought all they had asked for.
 const LARGE_READ: usize = 64 * 1024;
 
+/// After this many reads without a whole message, other tasks have their turn.
+const READS: usize = 4;
+
 /// What nobody wants is read in pieces of this size.
 const DISCARDED: usize = 4 * 1024;
 
@@ -78,15 +81,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     /// Takes one message and all that have come completely by then.
     fn poll(&mut self, cx: &mut Context<'_>, into: &mut Vec<Incoming>) -> Poll<Result<(), ReadError>> {
         let before = into.len();
-        let mut pending = false;
+        let (mut pending, mut reads) = (false, 0);
         while let Some(missing) = self.cut(into, before + MAX_MESSAGES) {
             if into.len() > before && !self.more {
                 break;
+            }
+            if reads == READS {
+                // PINGs, or fragments, and no end of them: other tasks have their turn.
+                self.answer(cx);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             if self.poll_fill(cx, missing).is_pending() {
                 pending = into.len() == before;
                 break;
             }
+            reads += 1;
         }
         self.answer(cx);
         if pending {

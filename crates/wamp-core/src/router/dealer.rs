@@ -552,11 +552,8 @@ impl Realm {
         Some(self.sessions.get(callee)?.serializer)
     }
 
-    pub(super) fn serializer_of_caller(
-        &self,
-        callee: SessionKey,
-        invocation: RequestId,
-    ) -> Option<Serializer> {
+    /// The serializer of the caller that a reply of this callee goes to; `None` if the call is over.
+    pub fn serializer_of_caller(&self, callee: SessionKey, invocation: RequestId) -> Option<Serializer> {
         let key = self.sessions.get(callee)?.invocations.get(&invocation)?;
         Some(self.sessions.get(self.dealer.calls.get(*key)?.caller)?.serializer)
     }

@@ -94,6 +94,11 @@ impl Realm {
         self.work_off(&mut { PORTION });
     }
 
+    /// Whether the realm has been shut down and all its sessions have ended.
+    pub fn has_ended(&self) -> bool {
+        self.is_shutting_down && self.backlog.is_empty() && self.sizes().sessions == 0
+    }
+
     /// Handles up to `left` entries, and subtracts their number.
     pub(super) fn work_off(&mut self, left: &mut usize) {
         while *left > 0
