@@ -130,9 +130,13 @@ impl<R: ReadHalf> Link<R> {
 
     /// Until WELCOME, counted from `start`; `None` if it does not come to that.
     async fn join(&mut self, first: bool, start: Instant) -> Option<(Arc<Realm>, SessionKey)> {
-        self.read.set_max_receive(self.router.limits.message_before_welcome);
-        let wait = self.router.limits.join;
-        let mut accept = Accept::new(Time::ORIGIN, wait);
+        let crate::Limits { join: wait, message, message_before_welcome, .. } = self.router.limits;
+        let (mut accept, max_receive) = match first {
+            true => (Accept::new(Time::ORIGIN, wait), message_before_welcome),
+            // What belongs to the session before may still come.
+            false => (Accept::again(Time::ORIGIN, wait), message),
+        };
+        self.read.set_max_receive(max_receive);
         let mut closing = self.router.closing.subscribe();
         let mut pings = 0;
         loop {
@@ -162,12 +166,10 @@ impl<R: ReadHalf> Link<R> {
                     self.outbound.pong(payload);
                 }
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) => match garbage(&error) {
+                Ok(Err(error)) => match garbage(&error).filter(|_| first) {
                     Some(text) => accept.handle_garbage(now, &text),
                     None => return None,
                 },
-                // After a GOODBYE nothing more is owed.
-                Err(_) if !first => return None,
                 Err(_) => accept.handle_timeout(Time::after(wait)),
             }
             match accept.poll_event() {

@@ -54,6 +54,54 @@ async fn a_second_session_on_the_same_connection_begins_anew() {
 }
 
 #[tokio::test]
+async fn answers_of_handlers_that_were_at_work_at_goodbye_are_ignored() {
+    // More than a peer may send before its first WELCOME.
+    let large = format!(r#"[70,2,{{}},["{}"]]"#, "x".repeat(100 << 10));
+    let house = House::new().await;
+    let bystander = Bystander::new(&house.router).await;
+    for way in WAYS {
+        for serializer in SERIALIZERS {
+            for in_one_write in [false, true] {
+                let mut peer = house.join(way, serializer).await;
+                peer.register("com.myapp.at.work").await;
+                let mut caller = house.join(way, serializer).await;
+                for call in 1..=2 {
+                    caller.say(&format!(r#"[48,{call},{{}},"com.myapp.at.work"]"#)).await;
+                    peer.message().await;
+                }
+                let said = [
+                    r#"[6,{},"wamp.close.close_realm"]"#,
+                    "[70,1,{},[1]]",
+                    &large,
+                    r#"[8,68,1,{},"com.myapp.error"]"#,
+                    r#"[48,9,{},"com.myapp.late"]"#,
+                    HELLO,
+                    r#"[48,1,{},"com.myapp.nobody"]"#,
+                ];
+                if in_one_write {
+                    peer.say_all(&said).await;
+                } else {
+                    for message in said {
+                        peer.say(message).await;
+                    }
+                }
+                peer.expect(r#"[6,{},"wamp.close.goodbye_and_out"]"#).await;
+                assert!(matches!(peer.message().await, Message::Welcome(_)));
+                assert!(peer.hear().await.contains("wamp.error.no_such_procedure"));
+                for call in 1..=2 {
+                    let heard = caller.hear().await;
+                    assert!(
+                        heard.starts_with("[8,48,") && heard.contains("wamp.error.canceled"),
+                        "{call}: {heard}"
+                    );
+                }
+            }
+        }
+    }
+    bystander.finish().await;
+}
+
+#[tokio::test]
 async fn a_ping_behind_goodbye_is_answered_once() {
     let house = House::new().await;
     let mut wire = Wire::connect(&house).await;

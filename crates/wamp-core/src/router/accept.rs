@@ -11,11 +11,15 @@ use crate::Time;
 
 /// A link that has not joined a realm yet.
 ///
-/// The first message must be HELLO. The driver then looks for the realm and has
+/// The first message must be HELLO. After a session that has ended with GOODBYE another HELLO may follow; until then
+/// messages that belong to the ended session may still come, as the answer of a handler that was at work, and are
+/// ignored. The driver then looks for the realm and has
 /// [`Realm::join`](super::Realm::join) answer it, or refuses it here.
 #[derive(Debug)]
 pub struct Accept {
     until: Time,
+    /// There was a session on this link before.
+    is_again: bool,
     state: State,
     transmit: Option<Message>,
     event: Option<AcceptEvent>,
@@ -42,11 +46,16 @@ pub enum AcceptEvent {
 impl Accept {
     /// A new link, that may take this long for its HELLO.
     pub fn new(now: Time, timeout: Duration) -> Self {
-        Self { until: now + timeout, state: State::Waiting, transmit: None, event: None }
+        Self { until: now + timeout, is_again: false, state: State::Waiting, transmit: None, event: None }
+    }
+
+    /// A link whose session has ended with GOODBYE, that may take this long for another HELLO.
+    pub fn again(now: Time, timeout: Duration) -> Self {
+        Self { is_again: true, ..Self::new(now, timeout) }
     }
 
     /// A message has come.
-    pub fn handle_message(&mut self, _now: Time, message: Message) {
+    pub fn handle_message(&mut self, now: Time, message: Message) {
         match (&self.state, message) {
             (State::Waiting, Message::Hello(hello)) => match hello.realm.check_size(UriLimits::default()) {
                 Ok(()) => {
@@ -56,6 +65,8 @@ impl Accept {
                 Err(error) => self.refuse(uri::INVALID_URI, &error.to_string()),
             },
             (State::Waiting, Message::Abort(_)) => self.close(None),
+            // However much of it comes, there is an end.
+            (State::Waiting, _) if self.is_again => self.handle_timeout(now),
             (State::Waiting, other) => {
                 self.refuse(uri::PROTOCOL_VIOLATION, &format!("{} before HELLO", other.name()));
             }
@@ -64,13 +75,22 @@ impl Accept {
     }
 
     /// Octets have come that are no message: `text` says what is wrong with them.
-    pub fn handle_garbage(&mut self, _now: Time, text: &str) {
-        self.refuse(uri::PROTOCOL_VIOLATION, text);
+    pub fn handle_garbage(&mut self, now: Time, text: &str) {
+        match self.is_again {
+            true => self.handle_timeout(now),
+            false => self.refuse(uri::PROTOCOL_VIOLATION, text),
+        }
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
-        if self.state == State::Waiting && self.until <= now {
+        if self.state != State::Waiting || now < self.until {
+            return;
+        }
+        if self.is_again {
+            // After a GOODBYE nothing more is owed.
+            self.close(None);
+        } else {
             self.refuse(uri::PROTOCOL_VIOLATION, "no HELLO in time");
         }
     }

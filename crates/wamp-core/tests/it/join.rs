@@ -61,6 +61,46 @@ fn octets_that_are_no_message_and_silence_are_answered_too() {
     assert_eq!(accept.poll_timeout(), None);
 }
 
+#[test]
+fn after_goodbye_all_is_ignored_until_hello_or_the_end() {
+    const MESSAGES: [&str; 8] = [
+        "[70,1,{},[1]]",
+        r#"[8,68,1,{},"com.myapp.error"]"#,
+        r#"[6,{},"wamp.close.goodbye_and_out"]"#,
+        r#"[48,3,{},"com.myapp.longop"]"#,
+        r#"[16,4,{},"com.myapp.topic"]"#,
+        "[49,1,{}]",
+        "[337,1]",
+        "[256,1,{},100]",
+    ];
+    let wait = Duration::from_secs(10);
+    let late = Time::after(wait);
+    for said in MESSAGES {
+        let mut accept = Accept::again(Time::ORIGIN, wait);
+        accept.handle_message(Time::ORIGIN, message(said));
+        accept.handle_garbage(Time::ORIGIN, "expected list, found string");
+        assert!(accept.poll_event().is_none() && accept.poll_transmit().is_none(), "{said}");
+        accept.handle_message(Time::ORIGIN, message(r#"[1,"realm1",{"roles":{"caller":{}}}]"#));
+        assert!(matches!(accept.poll_event(), Some(AcceptEvent::Hello(_))), "{said}");
+        // Whoever goes on like this is not listened to for ever.
+        for garbage in [false, true] {
+            let mut accept = Accept::again(Time::ORIGIN, wait);
+            match garbage {
+                false => accept.handle_message(late, message(said)),
+                true => accept.handle_garbage(late, "expected list, found string"),
+            }
+            assert!(matches!(accept.poll_event(), Some(AcceptEvent::Closed)), "{said}");
+            assert!(accept.poll_transmit().is_none(), "{said}");
+        }
+    }
+    let mut accept = Accept::again(Time::ORIGIN, wait);
+    accept.handle_timeout(late);
+    assert!(matches!(accept.poll_event(), Some(AcceptEvent::Closed)) && accept.poll_transmit().is_none());
+    let mut accept = Accept::again(Time::ORIGIN, wait);
+    accept.handle_message(Time::ORIGIN, message(r#"[3,{},"wamp.error.canceled"]"#));
+    assert!(matches!(accept.poll_event(), Some(AcceptEvent::Closed)) && accept.poll_transmit().is_none());
+}
+
 fn join(details: &str) -> Result<(), (wamp_proto::Uri, String)> {
     let Message::Hello(Hello { details, .. }) = message(&format!(r#"[1,"realm1",{details}]"#)) else {
         panic!("not a HELLO");
