@@ -34,9 +34,12 @@ impl Program {
         Self::spawn(command)
     }
 
-    fn spawn(mut command: Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    fn spawn(command: Command) -> Self {
+        Self::spawn_with(command, Stdio::null())
+    }
+
+    fn spawn_with(mut command: Command, stderr: Stdio) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (send, lines) = channel();
         thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
@@ -250,6 +253,37 @@ fn it_takes_any_request_id_unless_it_is_told_to_be_strict() {
 }
 
 #[test]
+fn its_log_has_no_terminal_escapes_where_there_is_no_terminal() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wamp-router"));
+    command.args(["--listen", "127.0.0.1:0", "--log", "info"]);
+    let mut program = Program::spawn_with(command, Stdio::piped());
+    let address = program.address();
+    let mut client = tcp(&address).join(HELLO);
+    client.say("[1000]");
+    let _ = client.0.read_to_end(&mut Vec::new());
+    // What a peer says is not obeyed by a terminal that shows the log.
+    let mut client = tcp(&address);
+    client.say(r#"[1,"\u001b[2J\u0007\u009bred",{"roles":{"caller":{}}}]"#);
+    let _ = client.0.read_to_end(&mut Vec::new());
+    // And for a browser that does not speak WebSocket.
+    let mut http = TcpStream::connect(&address).unwrap();
+    http.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let _ = http.read_to_end(&mut Vec::new());
+    program.signal("TERM");
+    let mut log = Vec::new();
+    program.child.stderr.take().unwrap().read_to_end(&mut log).unwrap();
+    let log = String::from_utf8(log).unwrap();
+    // The reason of each refusal is there, with the peer.
+    for reason in ["wamp.error.protocol_violation", "wamp.error.no_such_realm", "wamp.2.json"] {
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(reason)).collect();
+        assert!(lines.len() == 1 && lines[0].contains("WARN") && lines[0].contains("peer=127.0.0.1:"), "{log}");
+    }
+    let escapes: Vec<char> = log.chars().filter(|c| c.is_control() && *c != '\n').collect();
+    assert!(escapes.is_empty(), "{escapes:?} in {log}");
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
 fn it_explains_itself() {
     let output = refused(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
@@ -259,6 +293,7 @@ fn it_explains_itself() {
         "--realm",
         "--allow-anonymous-on-public",
         "--strict-request-ids",
+        "--shutdown",
         "--log",
         "127.0.0.1:8080",
         "realm1",

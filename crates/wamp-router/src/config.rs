@@ -24,6 +24,20 @@ pub struct Builder {
     credit: Option<Option<Credit>>,
     strict_request_ids: bool,
     pub(crate) anonymous_on_public: bool,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// How clients are told that the router shuts down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Shutdown {
+    /// GOODBYE `wamp.close.system_shutdown` for all, as the specification wants.
+    #[default]
+    Goodbye,
+    /// For a router that will be back: the same, but for clients to which a GOODBYE is final, whatever its reason.
+    /// Autobahn|JS and wampy.js do not connect again after one. They get the WebSocket status code 1001 ("going
+    /// away") without GOODBYE, and so does a WebSocket client that has not joined yet.
+    Restart,
 }
 
 /// What a link may take of the router, and how long it may take for it.
@@ -142,6 +156,12 @@ impl Builder {
     /// Lets [`Router::listen`] take addresses that other machines can reach, although everybody there may join.
     pub fn allow_anonymous_on_public(mut self, allow: bool) -> Self {
         self.anonymous_on_public = allow;
+        self
+    }
+
+    /// Sets how clients are told that the router shuts down.
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.shutdown = shutdown;
         self
     }
 

@@ -31,11 +31,12 @@ mod outbound;
 mod peer;
 mod pending;
 mod realm;
+mod refusals;
 mod router;
 mod stats;
 mod writer;
 
-pub use config::{Builder, Limits};
+pub use config::{Builder, Limits, Shutdown};
 pub use listen::{Address, ListenError};
 pub use router::Router;
 pub use stats::RouterStats;

@@ -14,10 +14,11 @@ use tracing::Instrument;
 use wamp_core::Time;
 use wamp_core::router::{Accept, AcceptEvent, Closing, Join, Quirks, Realm as Machine, SessionKey};
 use wamp_proto::message::Hello;
-use wamp_proto::{Limits as MessageLimits, Message, Serializer, quoted, uri};
+use wamp_proto::{Limits as MessageLimits, Message, Serializer, Uri, quoted, uri};
 use wamp_transport::{Incoming, ReadError, ReadHalf, Transport};
 
 use crate::arrived::{Arrived, Handled};
+use crate::config::Shutdown;
 use crate::express::Express;
 use crate::keepalive::{Keepalive, Seen, Verdict};
 use crate::outbound::Outbound;
@@ -32,6 +33,9 @@ pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// The transport that has PINGs which some clients fail on.
 const RAWSOCKET: &str = "rawsocket";
+
+/// The transport that can say why it closes.
+const WEBSOCKET: &str = "websocket";
 
 /// After this time other links have their turn, however much more there is to read.
 const TURN: Duration = Duration::from_millis(1);
@@ -60,9 +64,25 @@ pub(crate) fn serve<T: Transport>(
     let limits = router.clone();
     let writer = tokio::spawn(async move { writer.run(&limits.limits).await });
     let (pings, pending, turn) = (name != RAWSOCKET, Pending::default(), Turn::new());
-    let mut link = Link { router, read, outbound, serializer, max_message, pings, peer, pending, turn };
+    let closes_for_restart = name == WEBSOCKET && router.shutdown == Shutdown::Restart;
+    let mut link = Link {
+        router,
+        read,
+        outbound,
+        serializer,
+        max_message,
+        closes_for_restart,
+        pings,
+        peer,
+        pending,
+        turn,
+    };
     async move {
         link.serve(since).await;
+        if let Some(abort) = link.outbound.take_abort() {
+            let text = abort.details.message.as_deref().unwrap_or_default();
+            link.router.refusals.abort(&link.peer, abort.reason.as_str(), text);
+        }
         link.outbound.close();
         if !link.outbound.is_dead() {
             // What the peer still sends must be read: a socket that is closed over it may drop our last words.
@@ -80,6 +100,8 @@ struct Link<R> {
     serializer: Serializer,
     /// The greatest message that goes out.
     max_message: usize,
+    /// At a shutdown, the transport itself can tell the peer to come back.
+    closes_for_restart: bool,
     /// The peer is known to answer a PING. Over RawSocket not all do.
     pings: bool,
     peer: Peer,
@@ -121,6 +143,9 @@ impl<R: ReadHalf> Link<R> {
             let span =
                 tracing::info_span!("session", id = %session.id(), realm = %realm.name(), peer = %self.peer);
             let closing = self.session(&realm, session).instrument(span).await;
+            if closing == Closing::Restart {
+                self.outbound.set_going_away();
+            }
             if closing != Closing::Goodbye || self.router.is_closing() {
                 return;
             }
@@ -144,8 +169,7 @@ impl<R: ReadHalf> Link<R> {
             let item = tokio::select! {
                 item = timeout_at(start + wait, self.next()) => item,
                 _ = closing.wait_for(|closing| *closing) => {
-                    accept.refuse(uri::SYSTEM_SHUTDOWN, "the router is shutting down");
-                    self.transmit(&mut accept);
+                    self.refuse(&mut accept, uri::SYSTEM_SHUTDOWN, "the router is shutting down");
                     return None;
                 }
             };
@@ -177,8 +201,7 @@ impl<R: ReadHalf> Link<R> {
                 Some(AcceptEvent::Hello(hello)) => match self.welcome(*hello).await {
                     Ok(joined) => return Some(joined),
                     Err((reason, text)) => {
-                        accept.refuse(reason, &text);
-                        self.transmit(&mut accept);
+                        self.refuse(&mut accept, reason, &text);
                         return None;
                     }
                 },
@@ -190,15 +213,34 @@ impl<R: ReadHalf> Link<R> {
         }
     }
 
-    async fn welcome(&mut self, hello: Hello) -> Result<(Arc<Realm>, SessionKey), (wamp_proto::Uri, String)> {
+    async fn welcome(&mut self, hello: Hello) -> Result<(Arc<Realm>, SessionKey), (Uri, String)> {
         let Some(realm) = self.router.realms.get(&hello.realm) else {
             return Err((uri::NO_SUCH_REALM, format!("there is no realm {}", quoted(&hello.realm))));
         };
-        self.pings |= Quirks::of(&hello.details).answers_pings;
+        let quirks = Quirks::of(&hello.details);
+        self.pings |= quirks.answers_pings;
+        let without_goodbye = self.closes_for_restart && quirks.goodbye_is_final;
         let join =
             Join { details: hello.details, serializer: self.serializer, max_message: self.max_message };
-        let session = realm.join(&self.outbound, |machine, now| machine.join(now, join)).await?;
+        let join = |machine: &mut Machine, now| {
+            let session = machine.join(now, join)?;
+            if without_goodbye {
+                machine.set_without_goodbye(session);
+            }
+            Ok(session)
+        };
+        let session = realm.join(&self.outbound, join).await?;
         Ok((realm.clone(), session))
+    }
+
+    /// Refuses a link that has not joined. A client may take ABORT for final like GOODBYE, and its HELLO, which would
+    /// show that, may not have come: so a router that will be back says nothing but that.
+    fn refuse(&self, accept: &mut Accept, reason: Uri, text: &str) {
+        if self.closes_for_restart && reason == uri::SYSTEM_SHUTDOWN {
+            return self.outbound.set_going_away();
+        }
+        accept.refuse(reason, text);
+        self.transmit(accept);
     }
 
     fn transmit(&self, accept: &mut Accept) {

@@ -268,8 +268,8 @@ fn open<R: Transport, W: Transport>(
             Ok(Ok(Greeted::WebSocket(transport))) => {
                 Box::pin(link::serve(shared, transport, peer, since)).await;
             }
-            Ok(Err(error)) => tracing::debug!(%peer, %error, "no handshake"),
-            Err(_) => tracing::debug!(%peer, "no handshake in time"),
+            Ok(Err(error)) => shared.refusals.handshake(&peer, &error.to_string()),
+            Err(_) => shared.refusals.handshake(&peer, "no handshake in time"),
         }
         drop((place, counted));
     });

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use bytes::Bytes;
 use tokio::sync::Notify;
 use wamp_core::router::{Closing, Realm as Machine, SessionKey, Watch};
+use wamp_proto::message::Abort;
 use wamp_proto::{Message, Serializer};
 use wamp_transport::{Batch, Queue};
 
@@ -45,6 +46,8 @@ pub(crate) struct Outbound {
     /// A writer that is in the middle of writing waits here for the end of the link.
     killed: Notify,
     dead: AtomicBool,
+    /// The peer is to be told that the router will be back.
+    going_away: AtomicBool,
     budget: Arc<Budget>,
     limit: usize,
 }
@@ -59,11 +62,13 @@ struct Waiting {
     left: u64,
     /// What the realm is told of when it has left, by where in the queue that is; in order.
     watches: VecDeque<(u64, Watch)>,
+    /// The ABORT that the peer was sent.
+    aborted: Option<Box<Abort>>,
 }
 
 impl Waiting {
     fn new(queue: Queue) -> Self {
-        Self { queue, full: false, part: Part::default(), left: 0, watches: VecDeque::new() }
+        Self { queue, full: false, part: Part::default(), left: 0, watches: VecDeque::new(), aborted: None }
     }
 
     /// What of that has left.
@@ -111,6 +116,7 @@ impl Outbound {
             fate: Mutex::new(None),
             killed: Notify::new(),
             dead: AtomicBool::new(false),
+            going_away: AtomicBool::new(false),
             budget,
             limit: limits.queue,
         }
@@ -141,12 +147,15 @@ impl Outbound {
     /// Adds a message. It is known to be writable and small enough; the realm has checked that.
     pub(crate) fn push(&self, message: &Message) -> Pushed {
         let mut waiting = self.waiting();
-        let Waiting { queue, part, .. } = &mut *waiting;
+        let Waiting { queue, part, aborted, .. } = &mut *waiting;
         if matches!(message, Message::Event(_)) && self.budget.is_full(part, queue.octets()) {
             return Pushed::Dropped;
         }
         let pushed = match message {
-            Message::Abort(_) => queue.abort(message),
+            Message::Abort(abort) => {
+                *aborted = Some(Box::new(abort.clone()));
+                queue.abort(message)
+            }
             _ => queue.push(message),
         };
         if let Err(error) = pushed {
@@ -193,10 +202,24 @@ impl Outbound {
         self.ready.notify_one();
     }
 
+    /// The ABORT that the peer was sent, for the log.
+    pub(crate) fn take_abort(&self) -> Option<Box<Abort>> {
+        self.waiting().aborted.take()
+    }
+
     /// Nothing more will be pushed: the writer writes what there is and closes.
     pub(crate) fn close(&self) {
         self.waiting().queue.close();
         self.ready.notify_one();
+    }
+
+    /// When the connection is closed, the peer is told that the router will be back.
+    pub(crate) fn set_going_away(&self) {
+        self.going_away.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_going_away(&self) -> bool {
+        self.going_away.load(Ordering::Acquire)
     }
 
     /// The link is given up at once.

@@ -11,11 +11,12 @@ use wamp_proto::Uri;
 use wamp_transport::Transport;
 
 use crate::budget::Budget;
-use crate::config::{Builder, Limits};
+use crate::config::{Builder, Limits, Shutdown};
 use crate::connections::Connections;
 use crate::link;
 use crate::peer::Peer;
 use crate::realm::Realm;
+use crate::refusals::Refusals;
 use crate::stats::RouterStats;
 
 /// A WAMP router. Cheap to clone; when the last clone is dropped, its links are closed.
@@ -45,7 +46,9 @@ pub(crate) struct Shared {
     /// What is queued for all links.
     pub(crate) budget: Arc<Budget>,
     pub(crate) connections: Arc<Connections>,
+    pub(crate) refusals: Arc<Refusals>,
     pub(crate) anonymous_on_public: bool,
+    pub(crate) shutdown: Shutdown,
     /// Set when the router shuts down.
     pub(crate) closing: watch::Sender<bool>,
     links: AtomicUsize,
@@ -111,8 +114,10 @@ impl Router {
             realms,
             budget: Arc::new(Budget::new(&config.limits)),
             connections: Arc::new(Connections::new(config.limits.connections)),
+            refusals: Arc::default(),
             limits: config.limits,
             anonymous_on_public: config.anonymous_on_public,
+            shutdown: config.shutdown,
             closing: watch::Sender::new(false),
             links: AtomicUsize::new(0),
             idle: Notify::new(),
@@ -164,7 +169,7 @@ impl Router {
         self.shared().realms.get(realm).map(|realm| realm.stats())
     }
 
-    /// Ends all sessions with GOODBYE `wamp.close.system_shutdown`, closes all listeners, and waits until the
+    /// Ends all sessions with GOODBYE `wamp.close.system_shutdown` (or as [`Shutdown`] says), closes all listeners, and waits until the
     /// links have ended, at most as long as [`Limits::shutdown`].
     pub async fn shut_down(&self) {
         let shared = self.shared();

@@ -45,6 +45,9 @@ impl<W: WriteHalf> Writer<W> {
             }
         }
         if !self.outbound.is_dead() {
+            if self.outbound.is_going_away() {
+                self.write.set_going_away();
+            }
             let _ = Box::pin(timeout(LINGER, self.write.close())).await;
         }
     }

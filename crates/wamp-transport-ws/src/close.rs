@@ -4,6 +4,8 @@ use wamp_transport::ReadError;
 
 /// Nothing is wrong.
 pub(crate) const NORMAL: u16 = 1000;
+/// This end goes away, as a server that is restarted.
+pub(crate) const GOING_AWAY: u16 = 1001;
 /// What came is no WebSocket.
 pub(crate) const PROTOCOL: u16 = 1002;
 /// Text where there should be binary messages, or the reverse.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 use wamp_transport::{Batch, Control, WriteError, WriteHalf};
 
+use crate::close;
 use crate::frame::Opcode;
 use crate::halves::WriteSide;
 use crate::shared::{Shared, Task};
@@ -100,6 +101,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<S>
 
     fn accepted(&self) -> u64 {
         self.shared.lock().accepted
+    }
+
+    fn set_going_away(&mut self) {
+        self.shared.lock().code = Some(close::GOING_AWAY);
     }
 
     /// Sends the closing frame, or the answer to that of the peer, and says that nothing more comes. The peer's own closing frame is there for the

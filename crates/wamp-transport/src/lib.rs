@@ -120,6 +120,9 @@ pub trait WriteHalf: Send + 'static {
     /// enough knows that the peer does not read.
     fn accepted(&self) -> u64;
 
+    /// Has [`close`](Self::close) tell the peer that this end will be back, where the transport has a way to say so.
+    fn set_going_away(&mut self) {}
+
     /// Ends the connection in the transport's own polite way, after everything that was written.
     fn close(&mut self) -> impl Future<Output = ()> + Send;
 }

@@ -2,8 +2,9 @@
 
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Duration, Instant};
+use wamp_router::{Router, Shutdown};
 
-use crate::support::{HELLO, House};
+use crate::support::{HELLO, House, within};
 use crate::wire::{Wire, frame, ws_frame};
 
 const CALL: &str = r#"[48,1,{},"com.myapp.nobody"]"#;
@@ -84,4 +85,57 @@ async fn a_client_that_answers_our_close_is_not_waited_for_any_longer() {
     wire.write(&ws_frame(0x88, &close)).await;
     assert_eq!(wire.rest().await, b"");
     assert!(start.elapsed() < LINGER);
+}
+
+/// HELLOs as these clients send them.
+const AUTOBAHN_PYTHON: &str = include_str!("../../../crates/wamp-core/tests/hellos/autobahn-python.json");
+const AUTOBAHN_JS: &str = include_str!("../../../crates/wamp-core/tests/hellos/autobahn-js.json");
+const WAMPY: &str = include_str!("../../../crates/wamp-core/tests/hellos/wampy.json");
+
+fn recorded(file: &str) -> &str {
+    let (_, hello) = file.split_once("\"hello\": ").unwrap();
+    hello.trim_end().strip_suffix('}').unwrap()
+}
+
+#[tokio::test]
+async fn a_router_that_will_be_back_closes_without_goodbye_where_that_would_be_final() {
+    let goodbye = r#"[6,{"message":"the router is shutting down"},"wamp.close.system_shutdown"]"#;
+    for shutdown in [Shutdown::Goodbye, Shutdown::Restart] {
+        let router = Router::builder().shutdown(shutdown).build();
+        let house = House::with(router).await;
+        let restarts = shutdown == Shutdown::Restart;
+        let mut clients = Vec::new();
+        for (file, is_final) in [(AUTOBAHN_JS, true), (WAMPY, true), (AUTOBAHN_PYTHON, false)] {
+            let mut wire = Wire::connect(&house).await;
+            wire.join_ws(recorded(file)).await;
+            clients.push((wire, is_final && restarts));
+        }
+        // RawSocket has no way to say it.
+        let mut rawsocket = Wire::connect(&house).await;
+        rawsocket.join_rawsocket(recorded(AUTOBAHN_JS)).await;
+        // Neither has one of these joined.
+        let mut early = Wire::connect(&house).await;
+        early.write(crate::wire::UPGRADE.as_bytes()).await;
+        early.response().await;
+        let hears = async {
+            for (wire, closes) in &mut clients {
+                if !*closes {
+                    assert_eq!(wire.ws_frame().await, (0x81, goodbye.as_bytes().to_vec()));
+                    wire.write(&ws_frame(0x81, br#"[6,{},"wamp.close.goodbye_and_out"]"#)).await;
+                }
+                let code: u16 = if *closes { 1001 } else { 1000 };
+                assert_eq!(wire.ws_frame().await, (0x88, code.to_be_bytes().to_vec()), "{shutdown:?}");
+                wire.write(&ws_frame(0x88, &code.to_be_bytes())).await;
+                assert_eq!(wire.rest().await, b"");
+            }
+            assert_eq!(rawsocket.text().await, goodbye);
+            if !restarts {
+                assert!(early.ws_frame().await.1.starts_with(b"[3,"));
+            }
+            let code: u16 = if restarts { 1001 } else { 1000 };
+            assert_eq!(early.ws_frame().await, (0x88, code.to_be_bytes().to_vec()));
+            drop((rawsocket, early));
+        };
+        within(async { tokio::join!(house.router.shut_down(), hears) }).await;
+    }
 }

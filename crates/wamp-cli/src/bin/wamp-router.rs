@@ -1,17 +1,17 @@
 //! The program `wamp-router`: a WAMP router for clients in any language.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-use wamp_router::Router;
+use wamp_router::{Router, Shutdown};
 
 /// A WAMP router: RawSocket and WebSocket (JSON, MessagePack, CBOR) on one port.
 ///
 /// With no options it listens on 127.0.0.1:8080 and has the realm realm1, open to anonymous sessions.
-/// It ends on SIGTERM and Ctrl-C, after it has said GOODBYE to all sessions.
+/// It ends on SIGTERM and Ctrl-C, after it has told all clients.
 #[derive(Parser)]
 #[command(name = "wamp-router", version)]
 struct Options {
@@ -32,9 +32,29 @@ struct Options {
     #[arg(long)]
     strict_request_ids: bool,
 
+    /// How clients are told that the router ends: GOODBYE for all, or, for a router that will be back, WebSocket
+    /// close code 1001 for those that never connect again after a GOODBYE (Autobahn|JS, wampy.js).
+    #[arg(long, value_name = "KIND", default_value = "restart")]
+    shutdown: Ending,
+
     /// What to log to standard error: error, warn, info, debug, trace, or a filter as wamp_router=debug.
     #[arg(long, value_name = "FILTER", default_value = "warn")]
     log: String,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Ending {
+    Goodbye,
+    Restart,
+}
+
+impl From<Ending> for Shutdown {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Goodbye => Shutdown::Goodbye,
+            Ending::Restart => Shutdown::Restart,
+        }
+    }
 }
 
 #[tokio::main]
@@ -51,13 +71,17 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let filter =
         EnvFilter::try_new(&options.log).map_err(|error| format!("--log {:?}: {error}", options.log))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // Colours are for eyes: a file, a journal and NO_COLOR (no-color.org) get none.
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colours = std::io::stderr().is_terminal() && !no_color;
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     // The handlers stand before anybody can know that the router does.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
 
     let builder = Router::builder()
         .allow_anonymous_on_public(options.allow_anonymous_on_public)
-        .strict_request_ids(options.strict_request_ids);
+        .strict_request_ids(options.strict_request_ids)
+        .shutdown(options.shutdown.into());
     let router = options.realm.into_iter().fold(builder, wamp_router::Builder::realm).build();
     for address in &options.listen {
         let address = router.listen(address).await?;

@@ -20,7 +20,7 @@ use wamp_proto::{SubscriptionId, uri};
 
 use super::call::CallKey;
 use super::procedures::RegistrationKey;
-use super::realm::Realm;
+use super::realm::{Closing, Event, Realm};
 use super::sessions::SessionKey;
 
 /// How many entries of the tables one input of the realm handles at most: about half a millisecond.
@@ -48,7 +48,7 @@ enum Task {
     EndSlow(Vec<CallKey>),
     /// Tells the callers of all sessions that their calls end, before any of them hears GOODBYE.
     FailInvocations { sessions: Vec<SessionKey>, calls: Vec<CallKey> },
-    /// Says GOODBYE to sessions, the last of the list first.
+    /// Says GOODBYE to sessions that take it, and ends the others, the last of the list first.
     Close(Vec<SessionKey>),
 }
 
@@ -132,6 +132,11 @@ impl Realm {
             }
             Task::Close(sessions) => {
                 let Some(session) = sessions.pop() else { return false };
+                if self.sessions.get(session).is_some_and(|session| session.without_goodbye) {
+                    self.depart(session);
+                    self.events.push_back(Event::Closed { session, closing: Closing::Restart });
+                    return true;
+                }
                 self.say_goodbye(self.now, session, uri::SYSTEM_SHUTDOWN, SHUTTING_DOWN);
                 true
             }

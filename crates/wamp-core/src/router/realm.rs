@@ -71,6 +71,9 @@ pub enum Closing {
     Abort,
     /// The link has gone before.
     Lost,
+    /// The router shuts down and nothing has been said about it: send what is queued, and close in a way that tells
+    /// the client to come back. See [`Realm::set_without_goodbye`].
+    Restart,
 }
 
 /// What a realm has counted since its start.
@@ -240,6 +243,7 @@ impl Realm {
             authid: identity.authid,
             authrole: identity.authrole,
             announced,
+            without_goodbye: false,
             serializer,
             max_message,
             slow: None,
@@ -364,6 +368,14 @@ impl Realm {
         self.now = now;
         self.say_goodbye(now, session, reason, text);
         self.work_off(&mut { PORTION });
+    }
+
+    /// Makes a shutdown end this session with [`Closing::Restart`] instead of GOODBYE, for a client to which GOODBYE
+    /// is final: see [`Quirks::goodbye_is_final`](super::Quirks::goodbye_is_final).
+    pub fn set_without_goodbye(&mut self, session: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.without_goodbye = true;
+        }
     }
 
     /// Ends all sessions with GOODBYE, and lets nobody in any more. Of many sessions, the others follow in

@@ -34,6 +34,8 @@ pub(super) struct Session {
     pub(super) authid: ByteString,
     pub(super) authrole: ByteString,
     pub(super) announced: Announced,
+    /// See [`Realm::set_without_goodbye`](super::Realm::set_without_goodbye).
+    pub(super) without_goodbye: bool,
     pub(super) serializer: Serializer,
     /// The greatest message that its link takes.
     pub(super) max_message: usize,

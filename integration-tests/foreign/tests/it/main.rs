@@ -13,6 +13,7 @@ mod peer;
 mod plots;
 mod process;
 mod report;
+mod returning;
 mod routers;
 mod rows;
 mod run;

@@ -44,11 +44,16 @@ enum Keeper {
 
 impl Running {
     pub async fn start(which: Which, tools: &Tools) -> Result<Self, String> {
+        Self::start_with(which, tools, &[]).await
+    }
+
+    /// Starts it; if it is our program, with these arguments.
+    pub async fn start_with(which: Which, tools: &Tools, arguments: &[&str]) -> Result<Self, String> {
         let log = Log::default();
         let (address, keeper) = match which {
             Which::Embedded => embedded(Limits::default()).await?,
             Which::Impatient => embedded(impatient()).await?,
-            Which::Program => program(tools, &log).await?,
+            Which::Program => program(tools, arguments, &log).await?,
             Which::Crossbar => crossbar(&log).await?,
         };
         Ok(Self { address, keeper, log })
@@ -59,6 +64,10 @@ impl Running {
             Transport::WebSocket => format!("ws://{}/ws", self.address),
             Transport::RawSocket => format!("rs://{}", self.address),
         }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The router itself, if it is in this process.
@@ -104,9 +113,16 @@ async fn embedded(limits: Limits) -> Result<(SocketAddr, Keeper), String> {
     }
 }
 
-async fn program(tools: &Tools, log: &Log) -> Result<(SocketAddr, Keeper), String> {
+async fn program(
+    tools: &Tools,
+    arguments: &[&str],
+    log: &Log,
+) -> Result<(SocketAddr, Keeper), String> {
     let mut command = until_eof();
-    command.arg(&tools.wamp_router).args(["--listen", "127.0.0.1:0"]);
+    command.arg(&tools.wamp_router).args(arguments);
+    if !arguments.contains(&"--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
     let (process, mut lines) = Process::start("wamp-router", command, log)?;
     let line = lines.next().await?.ok_or("wamp-router has ended and said nothing")?;
     let address = line.rsplit_once("rs://").and_then(|(_, address)| address.parse().ok());

@@ -167,6 +167,20 @@ pub const HELLOS: &[&str] = &[
     "wampy/ws/cbor",
 ];
 
+/// Clients, and what becomes of them when the router is restarted.
+pub const RETURNS: &[&str] = &[
+    "js/ws/json comes back",
+    "js/ws/msgpack comes back",
+    "js/ws/cbor comes back",
+    "wampy/ws/json comes back",
+    "wampy/ws/msgpack comes back",
+    "wampy/ws/cbor comes back",
+    "py/ws/json comes back",
+    "py/rs/msgpack comes back",
+    "py/ws/cbor comes back after goodbye",
+    "js/ws/json stays away after goodbye",
+];
+
 /// A row that has been read.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {

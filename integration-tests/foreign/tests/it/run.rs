@@ -8,10 +8,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::hellos;
+use crate::returning;
 use crate::log::Log;
 use crate::plots::Stage;
 use crate::routers::Running;
-use crate::rows::{HELLOS, Row, SECTIONS, Section};
+use crate::rows::{HELLOS, RETURNS, Row, SECTIONS, Section};
 use crate::tools::Tools;
 
 /// A row that takes longer hangs.
@@ -42,11 +43,16 @@ pub async fn sections(tools: Arc<Tools>, wanted: &[String]) -> Vec<Chapter> {
         }
     }
     let wants = |row: &&str| {
-        wanted.is_empty() || wanted.iter().any(|word| "HELLO".contains(&**word) || row.contains(&**word))
+        wanted.is_empty() || wanted.iter().any(|word| word == "HELLO" || row.contains(&**word))
     };
     let rows: Vec<&'static str> = HELLOS.iter().copied().filter(wants).collect();
     if !rows.is_empty() {
         chapters.push(hellos::chapter(&tools, rows).await);
+    }
+    let is_wanted = |row: &&str| wanted.is_empty() || wanted.iter().any(|word| row.contains(&**word));
+    let rows: Vec<&'static str> = RETURNS.iter().copied().filter(is_wanted).collect();
+    if !rows.is_empty() {
+        chapters.push(returning::chapter(&tools, rows).await);
     }
     chapters
 }
@@ -111,6 +117,6 @@ async fn play(text: &'static str, procedure: &str, tools: &Tools, router: &Runni
     Outcome { row: text, took: started.elapsed(), result }
 }
 
-fn with_log(why: String, log: &Log) -> String {
+pub fn with_log(why: String, log: &Log) -> String {
     std::iter::once(why).chain(log.lines()).collect::<Vec<_>>().join("\n")
 }

@@ -1,0 +1,119 @@
+//! Refusals in the log: why a peer was sent away, where an operator looks for it.
+//!
+//! Each is written once, with the peer and the reason, at level `warn`. A peer can provoke them, so there is a
+//! limit for the whole router; what goes beyond it is counted, and the next line that is written says how many.
+
+use std::fmt::{self, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::peer::Peer;
+
+/// No more lines than this are written in each [`WINDOW`].
+const LINES: u32 = 20;
+
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// No more characters than this of a text are written.
+const MAX_TEXT: usize = 512;
+
+/// The refusals of a router.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When the window began in which so many lines were written.
+    since: Option<Instant>,
+    lines: u32,
+    /// What has not been written since the last line.
+    omitted: u64,
+}
+
+impl State {
+    /// Whether a line may be written now; and how many were not before it.
+    fn admit(&mut self, now: Instant) -> Option<u64> {
+        if self.since.is_none_or(|since| now - since >= WINDOW) {
+            (self.since, self.lines) = (Some(now), 0);
+        }
+        if self.lines == LINES {
+            self.omitted += 1;
+            return None;
+        }
+        self.lines += 1;
+        Some(std::mem::take(&mut self.omitted))
+    }
+}
+
+impl Refusals {
+    /// A session, or a link that wanted to join, is ended with ABORT.
+    pub(crate) fn abort(&self, peer: &Peer, reason: &str, text: &str) {
+        if self.admit() {
+            tracing::warn!(%peer, reason = %Printable(reason), "sent ABORT: {}", Printable(text));
+        }
+    }
+
+    /// A connection is refused in the handshake of its transport.
+    pub(crate) fn handshake(&self, peer: &Peer, why: &str) {
+        if self.admit() {
+            tracing::warn!(%peer, "no connection: {}", Printable(why));
+        }
+    }
+
+    fn admit(&self) -> bool {
+        // Nothing that is done under it panics.
+        let admitted = self.state.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
+        if let Some(omitted @ 1..) = admitted {
+            tracing::warn!("{omitted} more refusals were not logged");
+        }
+        admitted.is_some()
+    }
+}
+
+/// A text, perhaps of a peer, without what a terminal would obey.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars().take(MAX_TEXT) {
+            // Control characters, and those that change the direction of what follows.
+            let is_obeyed = character.is_control()
+                || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            if is_obeyed {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_a_peer_is_shown_and_not_obeyed() {
+        let text = Printable("a\u{1b}[2J\r\n\u{9b}\u{202e}\u{e9}\"b").to_string();
+        assert_eq!(text, "a\\u{1b}[2J\\r\\n\\u{9b}\\u{202e}\u{e9}\"b");
+        assert_eq!(Printable(&"x".repeat(10_000)).to_string().len(), MAX_TEXT);
+    }
+
+    #[test]
+    fn so_many_lines_in_a_window_and_then_a_number() {
+        let (mut state, now) = (State::default(), Instant::now());
+        for _ in 0..LINES {
+            assert_eq!(state.admit(now), Some(0));
+        }
+        for _ in 0..3 {
+            assert_eq!(state.admit(now), None);
+        }
+        assert_eq!(state.admit(now + WINDOW), Some(3));
+        assert_eq!(state.admit(now + WINDOW), Some(0));
+    }
+}
