@@ -21,6 +21,7 @@ pub use error::{ConnectError, ConnectErrorKind};
 use crate::driver;
 use crate::session::Session;
 use crate::shared::Shared;
+use crate::silence::{Keepalive, Watch};
 use crate::waiters::State;
 
 type Opening = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send>>;
@@ -79,6 +80,7 @@ struct Settings {
     serializer: Option<Serializer>,
     max_message: usize,
     timeout: Duration,
+    keepalive: Option<Keepalive>,
 }
 
 impl Default for Settings {
@@ -88,6 +90,7 @@ impl Default for Settings {
             serializer: None,
             max_message: 16 << 20,
             timeout: Duration::from_secs(10),
+            keepalive: Some(Keepalive::default()),
         }
     }
 }
@@ -121,6 +124,12 @@ impl Connect {
     /// The identity that this client wants.
     pub fn authid(mut self, authid: impl Into<ByteString>) -> Self {
         self.settings.config.authid = Some(authid.into());
+        self
+    }
+
+    /// How the session finds out that its router is gone without a word; `None`: it waits for ever.
+    pub fn keepalive(mut self, keepalive: impl Into<Option<Keepalive>>) -> Self {
+        self.settings.keepalive = keepalive.into();
         self
     }
 
@@ -206,6 +215,7 @@ fn rawsocket(
 ) -> Result<(Serializer, wamp_transport_rawsocket::Config), ConnectError> {
     let mut config = wamp_transport_rawsocket::Config::default();
     config.max_receive = settings.max_message;
+    config.probe = settings.keepalive.map(|keepalive| (keepalive.silence, keepalive.answer));
     // MessagePack, where it is built in.
     match settings.serializer.or_else(|| Serializer::ALL.first().copied()) {
         Some(serializer) => Ok((serializer, config)),
@@ -234,9 +244,9 @@ async fn join<T: Transport>(
     settings: Settings,
     url: Option<String>,
 ) -> Result<Session, ConnectError> {
-    let Settings { mut config, max_message, timeout, .. } = settings;
+    let Settings { mut config, max_message, timeout, keepalive, .. } = settings;
     config.join_timeout = timeout;
-    let (serializer, max_send) = (transport.serializer(), transport.max_send());
+    let (serializer, max_send, name) = (transport.serializer(), transport.max_send(), transport.name());
     config.credit = Some(session::Credit::new(serializer));
     config.answers_pings = true;
     // The seed decides about the order of tables that nobody sees.
@@ -245,8 +255,9 @@ async fn join<T: Transport>(
     let state = State::new(core, Queue::new(serializer), waiter);
     let shared = Shared::new(state, max_send, Instant::now());
     let (read, write) = transport.split();
-    shared.runtime().spawn(driver::read(Arc::clone(&shared), read, max_message));
-    shared.runtime().spawn(driver::write(Arc::clone(&shared), write));
+    let watch = Watch::new(keepalive, name);
+    shared.runtime().spawn(driver::read(Arc::clone(&shared), read, max_message, watch));
+    shared.runtime().spawn(driver::write(Arc::clone(&shared), write, keepalive.map(|it| it.write)));
     // From here on dropping the future ends the session.
     let session = Session::new(&shared);
     shared.with(|_, _| ());

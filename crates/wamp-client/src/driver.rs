@@ -1,6 +1,9 @@
 //! What drives a session: the task that reads and the task that writes.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,6 +14,7 @@ use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, WriteHalf};
 
 use crate::arrived::{AT_ONCE, Arrived, pieces};
 use crate::shared::{GRACE, Next, Shared};
+use crate::silence::Watch;
 use crate::waiters::State;
 
 /// The greatest message before WELCOME.
@@ -18,6 +22,13 @@ const BEFORE_WELCOME: usize = 64 << 10;
 
 /// How long after a failed write the reader may bring what the router said before.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether a connection that is being written to accepts anything, in the time after which it is
+/// given up.
+const LOOKS: u32 = 8;
+
+/// It is not looked more often than this.
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 
 /// Ends the session when its reader ends, also when the runtime takes it down.
 struct Reader(Arc<Shared>);
@@ -38,7 +49,12 @@ impl Drop for Writer {
 }
 
 /// The task that reads.
-pub(crate) async fn read<R: ReadHalf>(shared: Arc<Shared>, mut half: R, max_message: usize) {
+pub(crate) async fn read<R: ReadHalf>(
+    shared: Arc<Shared>,
+    mut half: R,
+    max_message: usize,
+    mut watch: Watch,
+) {
     let _reader = Reader(shared.clone());
     half.set_max_receive(max_message.min(BEFORE_WELCOME));
     let mut limits = Limits::default();
@@ -50,7 +66,15 @@ pub(crate) async fn read<R: ReadHalf>(shared: Arc<Shared>, mut half: R, max_mess
             biased;
             () = shared.stop.notified() => return,
             read = half.read_runs(&mut incoming) => read,
+            () = watch.deadline() => {
+                if let Some(why) = watch.handle_timeout(&half, &shared) {
+                    tracing::debug!(why, "the router is given up");
+                    shared.with(|state, now| state.session.handle_silence(now, why));
+                }
+                continue;
+            }
         };
+        watch.handle_read(&half, &shared, &incoming);
         if let Err(error) = &read {
             tracing::debug!(%error, "nothing more can be read");
         }
@@ -63,6 +87,7 @@ pub(crate) async fn read<R: ReadHalf>(shared: Arc<Shared>, mut half: R, max_mess
                     () = shared.stop.notified() => return,
                     () = shared.with_room(|_, _| ()) => {}
                 }
+                watch.handle_pause();
             }
             if part.is_last {
                 break (part.stats, part.is_open);
@@ -77,6 +102,7 @@ pub(crate) async fn read<R: ReadHalf>(shared: Arc<Shared>, mut half: R, max_mess
         if open && !joined {
             joined = true;
             half.set_max_receive(max_message);
+            shared.with(|state, _| watch.begin(&half, &state.session));
         }
     }
 }
@@ -130,8 +156,9 @@ fn handle_end(state: &mut State, now: Time, error: &ReadError) {
     }
 }
 
-/// The task that writes. It also keeps the deadlines, and closes the connection in the end.
-pub(crate) async fn write<W: WriteHalf>(shared: Arc<Shared>, mut half: W) {
+/// The task that writes. It also keeps the deadlines, and closes the connection in the end. One that accepts nothing
+/// for as long as `patience` says is given up.
+pub(crate) async fn write<W: WriteHalf>(shared: Arc<Shared>, mut half: W, patience: Option<Duration>) {
     let _writer = Writer(shared.clone());
     loop {
         match shared.next() {
@@ -143,7 +170,7 @@ pub(crate) async fn write<W: WriteHalf>(shared: Arc<Shared>, mut half: W) {
                 }
             }
             Next::Write(mut batch) => {
-                let written = write_batch(&shared, &mut half, &mut batch).await;
+                let written = write_batch(&shared, &mut half, &mut batch, patience).await;
                 shared.written(batch);
                 if !written {
                     // The reader may still find out why.
@@ -154,30 +181,90 @@ pub(crate) async fn write<W: WriteHalf>(shared: Arc<Shared>, mut half: W) {
             }
         }
     }
-    // Bounded, since a peer that does not read may never let it end.
-    let _ = tokio::time::timeout(GRACE, half.close()).await;
+    if !shared.is_given_up() {
+        // Bounded, since a peer that does not read may never let it end.
+        let _ = tokio::time::timeout(GRACE, half.close()).await;
+    }
 }
 
 /// Writes a batch while the deadlines go on. `false`: it cannot be written.
-async fn write_batch<W: WriteHalf>(shared: &Arc<Shared>, half: &mut W, batch: &mut Batch) -> bool {
+async fn write_batch<W: WriteHalf>(
+    shared: &Arc<Shared>,
+    half: &mut W,
+    batch: &mut Batch,
+    patience: Option<Duration>,
+) -> bool {
+    // Most are accepted at once.
+    let mut result = at_once(half.write(batch)).await;
+    let mut stall = patience.map(|patience| Stall::new(half.accepted(), patience));
     loop {
+        if let Poll::Ready(result) = result {
+            if let Err(error) = &result {
+                tracing::debug!(%error, "nothing more can be written");
+            }
+            return result.is_ok();
+        }
         let deadline = shared.deadline();
-        tokio::select! {
+        let look = stall.as_ref().map(|stall| stall.next_look);
+        result = tokio::select! {
             biased;
-            result = half.write(batch) => {
-                if let Err(error) = &result {
-                    tracing::debug!(%error, "nothing more can be written");
-                }
-                return result.is_ok();
-            }
-            () = shared.writer.notified() => {}
-            () = until(deadline) => {
-                if !shared.handle_deadline() {
-                    return false;
-                }
-            }
+            result = half.write(batch) => Poll::Ready(result),
+            () = shared.writer.notified() => Poll::Pending,
+            () = until(earlier(deadline, look)) => Poll::Pending,
+        };
+        if result.is_ready() {
+            continue;
+        }
+        let now = Instant::now();
+        if let Some(stall) = &mut stall
+            && stall.has_lasted(now, half.accepted(), shared)
+        {
+            let text = format!("it has taken nothing for {} s", stall.patience.as_secs_f64());
+            shared.with(|state, now| state.session.handle_silence(now, text));
+        }
+        let is_due = deadline.is_some_and(|deadline| deadline <= now);
+        if shared.is_given_up() || (is_due && !shared.handle_deadline()) {
+            return false;
         }
     }
+}
+
+/// A write that the connection does not accept at once.
+struct Stall {
+    accepted: u64,
+    since: Instant,
+    patience: Duration,
+    next_look: Instant,
+}
+
+impl Stall {
+    fn new(accepted: u64, patience: Duration) -> Self {
+        let since = Instant::now();
+        Self { accepted, since, patience, next_look: since + patience / LOOKS }
+    }
+
+    /// Looks whether something has been accepted, now and then. Says whether nothing has for too long.
+    fn has_lasted(&mut self, now: Instant, accepted: u64, shared: &Shared) -> bool {
+        if now < self.next_look {
+            return false;
+        }
+        self.next_look = now + (self.patience / LOOKS).max(SHORTEST_LOOK);
+        if accepted != self.accepted {
+            (self.accepted, self.since) = (accepted, now);
+            shared.note_moved();
+        }
+        now >= self.since + self.patience
+    }
+}
+
+/// What comes out of a future that is polled once.
+async fn at_once<F: Future>(future: F) -> Poll<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 async fn until(deadline: Option<Instant>) {

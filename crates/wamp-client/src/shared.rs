@@ -4,11 +4,12 @@
 //! the core needs to say what is to be sent, which is written into the outbound queue before the lock is
 //! released. Nothing waits under the lock and no code of the application runs under it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     room: Notify,
     /// The queue is full, or handlers wait for their turn to begin.
     crowded: AtomicBool,
+    /// How often the connection has gone on after it had not accepted what was written.
+    moved: AtomicU64,
     closed: watch::Sender<Option<Closed>>,
     joined: OnceLock<Joined>,
 }
@@ -72,6 +75,7 @@ impl Shared {
             stop: Notify::new(),
             room: Notify::new(),
             crowded: AtomicBool::new(false),
+            moved: AtomicU64::new(0),
             closed: watch::Sender::new(None),
             joined: OnceLock::new(),
         })
@@ -341,6 +345,9 @@ pub(crate) enum Next {
 impl Shared {
     pub(crate) fn next(&self) -> Next {
         let mut state = self.lock();
+        if matches!(state.closed, Some((Closed::Silent(_), _))) {
+            return Next::End;
+        }
         match state.queue.pop() {
             Some(batch) => Next::Write(batch),
             None if state.queue.is_closed() => Next::End,
@@ -374,6 +381,30 @@ impl Shared {
                 true
             }
         })
+    }
+
+    /// Asks the router for a sign of life.
+    pub(crate) fn ping(&self) {
+        let mut state = self.lock();
+        state.queue.ping(Bytes::new());
+        state.writer_idle = false;
+        drop(state);
+        self.writer.notify_one();
+    }
+
+    /// The connection goes on.
+    pub(crate) fn note_moved(&self) {
+        self.moved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often [`note_moved`](Self::note_moved) was said.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection was given up, so that nothing more is to be written.
+    pub(crate) fn is_given_up(&self) -> bool {
+        matches!(self.lock().closed, Some((Closed::Silent(_), _)))
     }
 
     /// Waits until the session is over.

@@ -1,9 +1,12 @@
 //! The client's side of the handshake, on a stream.
 
+use std::io;
 #[cfg(unix)]
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::BytesMut;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -16,6 +19,9 @@ use crate::accept::eof;
 use crate::error::HandshakeError;
 use crate::handshake::{self, Agreed};
 use crate::{Config, Joint, RawSocket, Tcp};
+
+/// How many probes without an answer end a TCP connection.
+const PROBES: u32 = 3;
 
 /// Asks the server at the other end of a stream for a connection with this serializer.
 ///
@@ -45,9 +51,26 @@ pub async fn connect_tcp(
     let unreachable = |source| HandshakeError::Connect { address: address.to_owned(), source };
     let mut stream = TcpStream::connect(address).await.map_err(unreachable)?;
     stream.set_nodelay(true)?;
+    if let Some((silence, answer)) = config.probe {
+        probe(&stream, silence, answer)?;
+    }
     let agreed = ask(&mut stream, serializer, config).await?;
     let (read, write) = stream.into_split();
     Ok(RawSocket { read, write, rest: BytesMut::new(), agreed })
+}
+
+/// Has the operating system find out whether the server is still there.
+fn probe(stream: &TcpStream, silence: Duration, answer: Duration) -> io::Result<()> {
+    // Whole seconds, and at least one, is what the options can say.
+    let least = Duration::from_secs(1);
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(silence.max(least));
+    #[cfg(not(target_os = "windows"))]
+    let keepalive = keepalive.with_interval((answer / PROBES).max(least)).with_retries(PROBES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some((silence + answer).max(least)))?;
+    Ok(())
 }
 
 /// Connects over the Unix socket at a path.

@@ -37,6 +37,8 @@ pub mod handshake;
 mod read;
 mod write;
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use wamp_proto::Serializer;
@@ -68,11 +70,15 @@ pub struct Config {
     pub min_send: usize,
     /// The serializers that a server speaks. Default: all.
     pub serializers: Vec<Serializer>,
+    /// After how much silence the operating system probes a TCP connection that [`connect_tcp`] has made, and how
+    /// long it waits for an answer: for servers that do not survive a PING. Default: never.
+    pub probe: Option<(Duration, Duration)>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_receive: MAX_MESSAGE, min_send: 512, serializers: Serializer::ALL.to_vec() }
+        let serializers = Serializer::ALL.to_vec();
+        Self { max_receive: MAX_MESSAGE, min_send: 512, serializers, probe: None }
     }
 }
 

@@ -14,6 +14,7 @@ mod peer;
 mod procedures;
 mod pubsub;
 mod runs;
+mod silence;
 mod stream_procedures;
 mod streams;
 mod whole;

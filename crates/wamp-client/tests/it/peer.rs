@@ -103,6 +103,12 @@ impl Peer {
         self.write.write(&mut batch).await.unwrap();
     }
 
+    pub(crate) async fn pong(&mut self) {
+        let mut batch = Batch::new();
+        batch.pong(Default::default());
+        self.write.write(&mut batch).await.unwrap();
+    }
+
     /// Sends a PING if the client reads it; it may wait for ever otherwise, which this does not.
     pub(crate) async fn ping_owned(&mut self, octets: Vec<u8>) {
         let mut batch = Batch::new();

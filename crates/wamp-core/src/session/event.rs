@@ -164,6 +164,8 @@ pub enum Closed {
     Violation(String),
     /// The connection was lost.
     Lost,
+    /// The router gave no sign of life for too long, and the connection was given up.
+    Silent(String),
     /// The router did not answer HELLO in time.
     JoinTimeout,
 }
@@ -180,6 +182,7 @@ impl fmt::Display for Closed {
             Closed::Aborted { reason, message } => said(f, "aborted", reason, message),
             Closed::Violation(text) => write!(f, "the router broke the protocol: {text}"),
             Closed::Lost => f.write_str("the connection was lost"),
+            Closed::Silent(text) => write!(f, "the router gives no sign of life: {text}"),
             Closed::JoinTimeout => f.write_str("the router did not answer HELLO in time"),
         }
     }

@@ -151,6 +151,15 @@ impl Session {
         self.close(closed);
     }
 
+    /// The router gives no sign of life, and the driver has given up the connection; `text` says more.
+    pub fn handle_silence(&mut self, _now: Time, text: String) {
+        match self.state {
+            State::Closed => {}
+            State::Leaving { .. } => self.close(Closed::Left),
+            State::Joining { .. } | State::Open => self.close(Closed::Silent(text)),
+        }
+    }
+
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
         match self.state {
@@ -221,6 +230,11 @@ impl Session {
     /// Whether the session is over.
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed
+    }
+
+    /// What the router announced in WELCOME.
+    pub fn router(&self) -> &Roles {
+        &self.router
     }
 
     /// Calls and invocations under way.
