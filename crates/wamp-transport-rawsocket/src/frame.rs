@@ -13,6 +13,10 @@ use crate::MAX_MESSAGE;
 
 pub(crate) const PREFIX: usize = 4;
 
+/// What a PING or a PONG may carry, in bytes. The specification sets no limit; a PING has to be kept until it is
+/// answered, so this is one.
+pub(crate) const MAX_CONTROL: usize = 4 * 1024;
+
 /// `TTT`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

@@ -10,7 +10,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use wamp_transport::{Incoming, ReadError, ReadHalf, Run, Unfinished};
 
-use crate::frame::{self, Kind, PREFIX};
+use crate::frame::{self, Kind, MAX_CONTROL, PREFIX};
 
 /// A read asks for this much at first, and after reads that brought little.
 const SMALL_READ: usize = 4 * 1024;
@@ -68,6 +68,10 @@ impl<R> Reader<R> {
     fn front(&self) -> Result<Option<(Kind, usize)>, ReadError> {
         let Some(&prefix) = self.buffer.first_chunk::<PREFIX>() else { return Ok(None) };
         let (kind, length) = frame::parse(prefix)?;
+        if kind != Kind::Message && length > MAX_CONTROL {
+            let what = format!("a {kind:?} of {length} bytes, with a limit of {MAX_CONTROL}");
+            return Err(ReadError::Violation(what));
+        }
         if length > self.max_receive {
             return Err(ReadError::TooLarge { length, limit: self.max_receive });
         }

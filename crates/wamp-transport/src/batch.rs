@@ -17,17 +17,21 @@ use bytes::Bytes;
 use wamp_proto::relay::ResultHead;
 use wamp_proto::{EncodeError, Message, Serializer};
 
-/// A payload shorter than this, in octets, is copied behind its head; another stays where it is.
-pub const COPIED_BELOW: usize = 4 * 1024;
+/// A payload shorter than this, in bytes, is copied behind its head; another stays where it is. It is a quarter of
+/// the [buffer](READ_BUFFER) that a slice of a message may keep alive.
+pub const COPIED_BELOW: usize = READ_BUFFER / 4;
+
+/// Transports read into buffers of up to this many bytes, except for messages that are longer.
+const READ_BUFFER: usize = 64 * 1024;
 
 /// An arena with more room than this is given back when the batch is cleared.
 const KEPT_CAPACITY: usize = 128 * 1024;
 
-/// An arena that is no longer small grows to this at once: a full chunk, and one message that is copied.
-const FULL: usize = 72 * 1024;
+/// An arena of more than this many bytes grows to [`FULL`], a smaller one to the next power of two.
+const LARGE: usize = 64 * 1024;
 
-/// An arena of up to this many octets is small.
-const SMALL: usize = 4 * 1024;
+/// A full chunk, and one message that is copied.
+const FULL: usize = LARGE + COPIED_BELOW + 1024;
 
 /// What a head takes, without its URI.
 const HEAD: usize = 64;
@@ -75,6 +79,8 @@ pub struct Batch {
     octets: usize,
     /// All that was ever pushed since the batch was cleared.
     weight: usize,
+    /// The memory that the payloads outside of the arena keep alive at most, gone or not.
+    pinned: usize,
     longest: usize,
 }
 
@@ -241,7 +247,9 @@ impl Batch {
             self.arena.extend_from_slice(&frame[payload]);
         } else {
             let after = self.arena.len();
-            self.large.push_back(Large { start, after, payload: frame.slice(payload), octets });
+            let payload = frame.slice(payload);
+            self.pinned += pinned(&payload);
+            self.large.push_back(Large { start, after, payload, octets });
         }
         self.arena.extend_from_slice(end);
         self.count(octets);
@@ -277,6 +285,7 @@ impl Batch {
         self.len += other.len;
         self.octets += other.octets;
         self.weight += other.weight;
+        self.pinned += other.pinned;
         self.longest = self.longest.max(other.longest);
         other.clear();
     }
@@ -292,8 +301,9 @@ impl Batch {
     /// Makes room in the arena.
     fn reserve(&mut self, octets: usize) {
         let needed = self.arena.len() + octets;
-        if needed > self.arena.capacity() && (SMALL..=FULL).contains(&needed) {
-            self.arena.reserve_exact(FULL - self.arena.len());
+        if needed > self.arena.capacity() && needed <= FULL {
+            let goal = if needed <= LARGE { needed.next_power_of_two() } else { FULL };
+            self.arena.reserve_exact(goal - self.arena.len());
         }
     }
 
@@ -302,6 +312,7 @@ impl Batch {
         let octets = self.arena.len() - start - PREFIX + payload.len();
         self.arena[start..start + PREFIX].copy_from_slice(&prefix(octets));
         if !payload.is_empty() || octets > MAX_24_BIT {
+            self.pinned += pinned(&payload);
             self.large.push_back(Large { start, after, payload, octets });
         }
         self.count(octets);
@@ -466,6 +477,11 @@ impl Batch {
         self.arena.capacity()
     }
 
+    /// The memory that the batch holds at most, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.arena.capacity() + self.pinned
+    }
+
     /// The octets of all messages since the batch was cleared, gone or not.
     pub(crate) fn weight(&self) -> usize {
         self.weight
@@ -484,6 +500,11 @@ impl Batch {
         let prefix = &self.arena[self.start..self.start + PREFIX];
         prefix.iter().fold(0, |length, &octet| length << 8 | usize::from(octet))
     }
+}
+
+/// The memory that a payload keeps alive at most.
+fn pinned(payload: &Bytes) -> usize {
+    if payload.is_empty() { 0 } else { payload.len().max(READ_BUFFER) }
 }
 
 /// What goes before a message: RawSocket's 25th bit says that it is longer than the others can; what is longer

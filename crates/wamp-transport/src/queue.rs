@@ -8,7 +8,7 @@ use bytes::Bytes;
 use wamp_proto::relay::ResultHead;
 use wamp_proto::{EncodeError, Message, Serializer};
 
-use crate::batch::{Batch, COPIED_BELOW, Control, PushError};
+use crate::batch::{Batch, Control, PushError};
 use crate::pool;
 
 /// A chunk that has reached this many octets gets no further message.
@@ -20,8 +20,8 @@ const IDLE_CAPACITY: usize = 256;
 /// No more PINGs and PONGs than this wait; the oldest give way.
 const MAX_CONTROLS: usize = 16;
 
-/// No more octets than this wait in PINGs and PONGs, except for one alone.
-const MAX_CONTROL_OCTETS: usize = 64 * 1024;
+/// A longer PING or PONG is cut. No transport of ours lets one in.
+const MAX_CONTROL: usize = 4 * 1024;
 
 /// What waits for a link's writer: one FIFO of messages, counted in octets of the receiver's serialization.
 ///
@@ -59,6 +59,9 @@ pub struct Queue {
     waiting: usize,
     /// Octets of the batches that the writer has.
     taken: usize,
+    /// The memory of the chunks, and of the batches that the writer has.
+    waiting_memory: usize,
+    taken_memory: usize,
     closed: bool,
 }
 
@@ -73,6 +76,8 @@ impl Queue {
             spare: None,
             waiting: 0,
             taken: 0,
+            waiting_memory: 0,
+            taken_memory: 0,
             closed: false,
         }
     }
@@ -112,7 +117,12 @@ impl Queue {
             return Ok(0);
         }
         let octets = match self.chunks.back_mut().filter(|chunk| chunk.octets() < CHUNK) {
-            Some(chunk) => push(chunk)?,
+            Some(chunk) => {
+                let before = chunk.memory();
+                let pushed = push(chunk);
+                self.waiting_memory += chunk.memory() - before;
+                pushed?
+            }
             None => {
                 let mut chunk = self.spare();
                 match push(&mut chunk) {
@@ -147,7 +157,9 @@ impl Queue {
         }
         match self.chunks.back_mut().filter(|chunk| chunk.length() + batch.length() <= CHUNK) {
             Some(chunk) => {
+                let before = chunk.memory();
                 chunk.append(&mut batch);
+                self.waiting_memory += chunk.memory() - before;
                 self.keep(batch);
             }
             None => self.push_chunk(batch),
@@ -161,6 +173,7 @@ impl Queue {
             // Most links never have two.
             self.chunks.reserve_exact(1);
         }
+        self.waiting_memory += chunk.memory();
         self.chunks.push_back(chunk);
     }
 
@@ -187,12 +200,10 @@ impl Queue {
             return;
         }
         // The slice of a read buffer would keep all of the buffer.
-        let payload = if payload.len() < COPIED_BELOW { Bytes::copy_from_slice(&payload) } else { payload };
+        let payload = Bytes::copy_from_slice(&payload[..payload.len().min(MAX_CONTROL)]);
         self.control_octets += payload.len();
         self.controls.push_back(kind(payload));
-        while self.controls.len() > MAX_CONTROLS
-            || (self.controls.len() > 1 && self.control_octets > MAX_CONTROL_OCTETS)
-        {
+        while self.controls.len() > MAX_CONTROLS {
             let oldest = self.controls.pop_front();
             self.control_octets -= oldest.map_or(0, |control| control.payload().len());
         }
@@ -207,7 +218,7 @@ impl Queue {
         self.chunks.clear();
         self.controls.clear();
         self.control_octets = 0;
-        self.waiting = 0;
+        (self.waiting, self.waiting_memory) = (0, 0);
         self.closed = false;
         let pushed = self.push(message);
         self.closed = true;
@@ -230,6 +241,13 @@ impl Queue {
         self.waiting + self.taken
     }
 
+    /// The memory that the queue holds at most, in bytes: of what [`octets`](Self::octets) counts, of PINGs and
+    /// PONGs, and of a batch that is kept for later.
+    pub fn memory(&self) -> usize {
+        let spare = self.spare.as_ref().map_or(0, Batch::capacity);
+        self.waiting_memory + self.taken_memory + self.control_octets + spare
+    }
+
     /// Whether there is nothing for a writer to take.
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty() && self.controls.is_empty()
@@ -243,7 +261,14 @@ impl Queue {
             }
             return None;
         }
-        let mut batch = self.chunks.pop_front().or_else(|| self.spare.take()).unwrap_or_default();
+        let mut batch = match self.chunks.pop_front() {
+            Some(chunk) => {
+                self.waiting_memory -= chunk.memory();
+                chunk
+            }
+            None => self.spare.take().unwrap_or_default(),
+        };
+        self.taken_memory += batch.memory();
         for control in mem::take(&mut self.controls) {
             match control {
                 Control::Ping(payload) => batch.ping(payload),
@@ -259,6 +284,7 @@ impl Queue {
     /// Takes back a batch from [`pop`](Self::pop). What was in it is written, or will never be.
     pub fn recycle(&mut self, mut batch: Batch) {
         self.taken = self.taken.saturating_sub(batch.weight());
+        self.taken_memory = self.taken_memory.saturating_sub(batch.memory());
         batch.clear();
         self.keep(batch);
     }

@@ -205,3 +205,20 @@ async fn nothing_is_discarded_after_the_end() {
     reader.discard().await;
     assert_eq!(reader.stream.0, 1);
 }
+
+#[tokio::test]
+async fn a_ping_is_short() {
+    for kind in [Kind::Ping, Kind::Pong] {
+        for (length, expected) in [(MAX_CONTROL, true), (MAX_CONTROL + 1, false)] {
+            let mut octets = frame::prefix(kind, length).unwrap().to_vec();
+            octets.resize(PREFIX + length, 0);
+            let mut came = Vec::new();
+            let read = Reader::new(&octets[..], BytesMut::new(), usize::MAX).fill(&mut came, false).await;
+            assert_eq!(read.is_ok(), expected, "{read:?}");
+        }
+    }
+    let read = frame::prefix(Kind::Ping, 1 << 24).unwrap();
+    let error = Reader::new(&read[..], BytesMut::new(), usize::MAX).fill(&mut Vec::new(), false).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("a Ping of 16777216 bytes, with a limit of 4096"), "{error}");
+}

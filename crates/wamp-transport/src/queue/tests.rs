@@ -99,9 +99,38 @@ fn a_flood_of_pings_leaves_a_bounded_number_of_the_newest_answers() {
     for _ in 0..1000 {
         queue.pong(vec![0; 30_000].into());
     }
-    assert_eq!((queue.controls.len(), queue.control_octets), (2, 60_000));
-    queue.pong(vec![0; 1 << 24].into());
-    assert_eq!((queue.controls.len(), queue.control_octets), (1, 1 << 24), "one alone may be long");
+    assert_eq!((queue.controls.len(), queue.memory()), (MAX_CONTROLS, MAX_CONTROLS * MAX_CONTROL));
+}
+
+#[test]
+fn the_memory_of_a_queue_is_near_its_octets_and_nothing_is_left_of_it() {
+    for octets in [10, 300, 3000, 15_000, 17_000, 70_000, 1 << 20] {
+        let mut queue = Queue::new(Serializer::Json);
+        // Chunks and a spare with the memory that the pool of this thread had for them.
+        let pooled = 3 * 82 * 1024;
+        let (mut most, mut sum) = (0, 0);
+        for request in 1..=100 {
+            queue.push(&result(request, octets)).unwrap();
+            queue.append(batch(&[result(request, octets)]));
+            sum = queue.octets();
+            let factor = if (16 << 10..64 << 10).contains(&octets) { 5 } else { 2 };
+            assert!(queue.memory() <= factor * sum + pooled, "{} for {sum} of {octets}", queue.memory());
+            assert!(queue.memory() >= sum);
+            most = most.max(queue.memory());
+        }
+        let taken = queue.pop().unwrap();
+        assert!(queue.memory() <= most && queue.memory() + 65_536 + octets >= sum);
+        queue.recycle(taken);
+        drain(&mut queue);
+        assert!(queue.memory() <= IDLE_CAPACITY);
+        queue.push(&result(1, octets)).unwrap();
+        let taken = queue.pop().unwrap();
+        queue.push(&result(2, octets)).unwrap();
+        queue.abort(&abort()).unwrap();
+        queue.recycle(taken);
+        drain(&mut queue);
+        assert!(queue.memory() <= IDLE_CAPACITY);
+    }
 }
 
 #[test]
