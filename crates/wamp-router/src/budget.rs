@@ -1,13 +1,23 @@
-//! The octets that are queued in the whole router, and how much of them a link may have.
+//! The memory that peers can make the router hold, and how much of it a link may have.
 //!
-//! A link that has no more than [`LEAST`] queued costs nothing and takes no share. The others are *active*:
-//! each may have the same part of the limit, at most its high water, and together they may not have more than
-//! the limit. So one slow link has all that a link may have; a thousand have little each, and whoever comes
-//! when everything is taken still has [`LEAST`].
+//! Two kinds are counted: what is queued for the peers that are to read it, and messages that are
+//! [being received](crate::receiving). Together they have [`Limits::memory`].
+//!
+//! Of the first kind, a link that has no more than [`LEAST`] queued costs nothing and takes no share. The others are
+//! *active*: each may have the same part of three quarters of the limit, at most its high water. So one slow link has
+//! all that a link may have; a thousand have little each, and a link that comes when everything is taken still has
+//! [`LEAST`]. A quarter is left for messages on their way in.
+//!
+//! These bounds say when a link is full. What is added to a full link all the same, a last reply above all, may take
+//! more than the limit; then [the largest gives way](crate::relief).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::sync::Notify;
+
 use crate::Limits;
+use crate::receiving::Waiters;
+use crate::relief::Holders;
 
 /// A link that has no more queued than this is never full.
 const LEAST: usize = 16 << 10;
@@ -15,31 +25,65 @@ const LEAST: usize = 16 << 10;
 /// A link reports what it has queued when it differs by so much, not with every message.
 const STEP: usize = 4 << 10;
 
-/// What the links of a router have queued, in octets.
+/// What the links of a router hold, in bytes.
 ///
 /// The numbers are independent of each other and only decide who waits, so no order is needed among them.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    /// The bytes of what is queued, and the memory that it takes.
     queued: AtomicUsize,
+    queued_memory: AtomicUsize,
+    /// The memory of messages that are being received.
+    receiving: AtomicUsize,
     active: AtomicUsize,
     limit: usize,
+    /// The most that is held while every link keeps to its bounds.
+    most: usize,
     high_water: usize,
     low_water: usize,
+    /// Links that are not read from, for want of memory.
+    pub(crate) waiters: Waiters,
+    /// All links.
+    pub(crate) holders: Holders,
+    /// There is more than the limit, or a link waits.
+    pub(crate) pressed: Notify,
 }
 
 /// What a link has reported.
 #[derive(Debug, Default)]
-pub(crate) struct Part(usize);
+pub(crate) struct Part {
+    bytes: usize,
+    memory: usize,
+}
+
+impl Part {
+    /// The memory that the link holds for its peer.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
+    }
+}
 
 impl Budget {
     pub(crate) fn new(limits: &Limits) -> Self {
+        let message = limits.message;
         Self {
             queued: AtomicUsize::new(0),
+            queued_memory: AtomicUsize::new(0),
+            receiving: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
-            limit: limits.queued,
+            limit: limits.memory,
+            most: limits.memory + (limits.memory / 4).max(message + message / 8),
             high_water: limits.high_water,
             low_water: limits.low_water,
+            waiters: Waiters::default(),
+            holders: Holders::default(),
+            pressed: Notify::new(),
         }
+    }
+
+    /// [`Limits::memory`].
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
     }
 
     /// What is queued, up to a few KiB for each link.
@@ -47,17 +91,55 @@ impl Budget {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// Takes note of what a link has queued now.
-    pub(crate) fn report(&self, part: &mut Part, octets: usize) {
-        if octets == part.0 || octets != 0 && octets.abs_diff(part.0) < STEP {
-            return;
+    /// The memory that this takes.
+    pub(crate) fn queued_memory(&self) -> usize {
+        self.queued_memory.load(Ordering::Relaxed)
+    }
+
+    /// The memory of messages that are being received.
+    pub(crate) fn receiving(&self) -> usize {
+        self.receiving.load(Ordering::Relaxed)
+    }
+
+    /// What is held in all.
+    pub(crate) fn held(&self) -> usize {
+        self.queued_memory() + self.receiving()
+    }
+
+    /// Whether there is room for so many bytes more.
+    pub(crate) fn has_memory(&self, more: usize) -> bool {
+        self.held().saturating_add(more) <= self.limit
+    }
+
+    /// Whether more is held than the bounds of all links together allow.
+    pub(crate) fn is_exceeded(&self) -> bool {
+        self.held() > self.most
+    }
+
+    /// A message that is being received takes other memory now.
+    pub(crate) fn receive(&self, before: usize, now: usize) {
+        self.receiving.fetch_add(now, Ordering::Relaxed);
+        self.receiving.fetch_sub(before, Ordering::Relaxed);
+    }
+
+    /// Takes note of what a link has queued now: so many bytes, which take so much memory.
+    pub(crate) fn report(&self, part: &mut Part, bytes: usize, memory: usize) {
+        let is_near = bytes.abs_diff(part.bytes) < STEP && memory.abs_diff(part.memory) < STEP;
+        let is_at_an_end = bytes == 0 && part.bytes != 0;
+        if !is_near || is_at_an_end {
+            self.report_exactly(part, bytes, memory);
         }
-        if octets > part.0 {
-            self.queued.fetch_add(octets - part.0, Ordering::Relaxed);
+    }
+
+    /// The same, however little it differs from what is known.
+    pub(crate) fn report_exactly(&self, part: &mut Part, bytes: usize, memory: usize) {
+        let before = std::mem::replace(part, Part { bytes, memory });
+        if bytes >= before.bytes {
+            self.queued.fetch_add(bytes - before.bytes, Ordering::Relaxed);
         } else {
-            self.queued.fetch_sub(part.0 - octets, Ordering::Relaxed);
+            self.queued.fetch_sub(before.bytes - bytes, Ordering::Relaxed);
         }
-        match (self.is_active(part.0), self.is_active(octets)) {
+        match (self.is_active(before.bytes), self.is_active(bytes)) {
             (false, true) => {
                 self.active.fetch_add(1, Ordering::Relaxed);
             }
@@ -66,33 +148,48 @@ impl Budget {
             }
             _ => {}
         }
-        part.0 = octets;
+        if memory >= before.memory {
+            self.queued_memory.fetch_add(memory - before.memory, Ordering::Relaxed);
+            if self.is_exceeded() {
+                self.pressed.notify_one();
+            }
+        } else {
+            self.queued_memory.fetch_sub(before.memory - memory, Ordering::Relaxed);
+            self.waiters.wake(self);
+        }
     }
 
-    /// Whether a link with so many octets is above its high water.
-    pub(crate) fn is_full(&self, part: &Part, octets: usize) -> bool {
-        // The queued octets of others need not be looked at for a link that has next to none.
-        if octets < self.least() {
+    /// Whether a link with so many bytes is above its high water.
+    pub(crate) fn is_full(&self, part: &Part, bytes: usize) -> bool {
+        // What others have queued need not be looked at for a link that has next to nothing.
+        if bytes < self.least() {
             return false;
         }
-        let left = self.limit.saturating_sub(self.queued()).saturating_add(part.0);
-        octets >= self.share().min(left).max(self.least())
+        bytes >= self.share() || part.memory >= self.fair() || self.queued_memory() >= self.for_queues()
     }
 
-    /// Whether a link with so many octets is below its low water.
-    pub(crate) fn has_room(&self, octets: usize) -> bool {
+    /// Whether a link with so many bytes is below its low water.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
         // As far below its share as it is for a link that is alone.
         let low = self.share() as u64 * self.low_water as u64 / (self.high_water as u64).max(1);
-        (octets as u64) < low.max(1)
+        (bytes as u64) < low.max(1)
     }
 
     fn share(&self) -> usize {
-        let fair = self.limit / self.active.load(Ordering::Relaxed).max(1);
-        fair.min(self.high_water).max(self.least())
+        self.fair().min(self.high_water).max(self.least())
     }
 
-    fn is_active(&self, octets: usize) -> bool {
-        octets > self.least()
+    /// What each active link has if all have the same.
+    fn fair(&self) -> usize {
+        (self.for_queues() / self.active.load(Ordering::Relaxed).max(1)).max(self.least())
+    }
+
+    fn for_queues(&self) -> usize {
+        self.limit - self.limit / 4
+    }
+
+    fn is_active(&self, bytes: usize) -> bool {
+        bytes > self.least()
     }
 
     fn least(&self) -> usize {
@@ -107,18 +204,18 @@ mod tests {
     const MIB: usize = 1 << 20;
 
     fn budget(limit: usize) -> Budget {
-        let limits = Limits { queued: limit, ..Limits::default() };
+        let limits = Limits { memory: limit, ..Limits::default() };
         Budget::new(&limits)
     }
 
     /// Fills a link until it is full, and says how much it took.
     fn fill(budget: &Budget, part: &mut Part) -> usize {
-        let mut octets = part.0;
-        while !budget.is_full(part, octets) {
-            octets += 1000;
-            budget.report(part, octets);
+        let mut bytes = part.bytes;
+        while !budget.is_full(part, bytes) {
+            bytes += 1000;
+            budget.report(part, bytes, bytes);
         }
-        octets
+        bytes
     }
 
     #[test]
@@ -129,8 +226,8 @@ mod tests {
         assert!((MIB..MIB + 1000).contains(&fill(&budget, &mut part)));
         assert!(!budget.has_room(768 << 10));
         assert!(budget.has_room((768 << 10) - 1));
-        budget.report(&mut part, 0);
-        assert_eq!((budget.queued(), budget.active.into_inner()), (0, 0));
+        budget.report(&mut part, 0, 0);
+        assert_eq!((budget.queued(), budget.held(), budget.active.into_inner()), (0, 0, 0));
     }
 
     #[test]
@@ -140,27 +237,42 @@ mod tests {
         let taken: Vec<usize> = parts.iter_mut().map(|part| fill(&budget, part)).collect();
         assert!(taken[0] >= MIB && taken[999] >= LEAST);
         assert!(taken[999] < LEAST + STEP + 1000);
-        assert!(budget.queued() < 64 * MIB + 1000 * (LEAST + STEP), "{}", budget.queued());
+        assert!(budget.held() < 48 * MIB + 1000 * (LEAST + STEP), "{}", budget.held());
+        assert!(!budget.is_exceeded());
         // All at once, they all have the same.
         for part in &mut parts {
-            budget.report(part, 0);
+            budget.report(part, 0, 0);
         }
         let mut full = 0;
-        let mut octets = 0;
+        let mut bytes = 0;
         while full < 1000 {
-            octets += 5000;
+            bytes += 5000;
             full = 0;
             for part in &mut parts {
-                if budget.is_full(part, part.0) {
+                if budget.is_full(part, part.bytes) {
                     full += 1;
                 } else {
-                    budget.report(part, octets);
+                    budget.report(part, bytes, bytes);
                 }
             }
         }
-        assert!((60_000..=75_000).contains(&octets), "{octets}");
-        assert!(budget.queued() <= 66 * MIB, "{}", budget.queued());
-        assert!(!budget.has_room(52 << 10) && budget.has_room(45 << 10));
+        assert!((48_000..=60_000).contains(&bytes), "{bytes}");
+        assert!(budget.held() <= 52 * MIB, "{}", budget.held());
+        assert!(!budget.has_room(40 << 10) && budget.has_room(35 << 10));
+    }
+
+    #[test]
+    fn memory_that_is_not_full_of_messages_counts() {
+        let budget = budget(64 * MIB);
+        let mut parts: Vec<Part> = (0..100).map(|_| Part::default()).collect();
+        for part in &mut parts {
+            let mut bytes = 0;
+            while !budget.is_full(part, bytes) {
+                bytes += 1000;
+                budget.report(part, bytes, 4 * bytes);
+            }
+        }
+        assert!(budget.held() < 49 * MIB + 100 * 4 * (LEAST + STEP), "{}", budget.held());
     }
 
     #[test]
@@ -168,7 +280,7 @@ mod tests {
         let budget = budget(4 * MIB);
         let mut idle: Vec<Part> = (0..100).map(|_| Part::default()).collect();
         for part in &mut idle {
-            budget.report(part, LEAST);
+            budget.report(part, LEAST, LEAST);
         }
         let mut part = Part::default();
         assert!(fill(&budget, &mut part) >= MIB);
@@ -177,13 +289,15 @@ mod tests {
     #[test]
     fn what_is_small_is_not_reported_and_nothing_is_left_behind() {
         let (budget, mut part) = (budget(MIB), Part::default());
-        budget.report(&mut part, STEP - 1);
-        assert_eq!(budget.queued(), 0);
-        budget.report(&mut part, STEP);
+        budget.report(&mut part, STEP - 1, STEP - 1);
+        assert_eq!((budget.queued(), budget.held()), (0, 0));
+        budget.report(&mut part, STEP, 2 * STEP);
+        assert_eq!((budget.queued(), budget.held()), (STEP, 2 * STEP));
+        budget.report(&mut part, 1, 2 * STEP);
         assert_eq!(budget.queued(), STEP);
-        budget.report(&mut part, 1);
-        assert_eq!(budget.queued(), STEP);
-        budget.report(&mut part, 0);
-        assert_eq!(budget.queued(), 0);
+        budget.report(&mut part, 0, 256);
+        assert_eq!((budget.queued(), budget.held()), (0, 256));
+        budget.report(&mut part, 0, STEP + 256);
+        assert_eq!(budget.held(), STEP + 256);
     }
 }

@@ -61,14 +61,19 @@ pub struct Limits {
     /// [`silence`](Self::silence), before the link is given up; 1 KiB by default.
     pub message_rate: usize,
     /// A link whose outbound queue passes so many octets is full: it holds those that feed it, gets no new
-    /// calls, and its events are dropped. 1 MiB by default, less if [`queued`](Self::queued) is shared by many.
+    /// calls, and its events are dropped. 1 MiB by default, less if [`memory`](Self::memory) is shared by many.
     pub high_water: usize,
     /// It lets them go again below so many octets; 768 KiB by default. Where there is less than the high water
     /// for a link, this is less in the same proportion.
     pub low_water: usize,
-    /// Octets in the outbound queues of all links together; 64 MiB by default. The links that have more than
-    /// 16 KiB queued share it equally, and each may have 16 KiB in any case.
-    pub queued: usize,
+    /// Bytes of memory that peers can make the router hold, in all links together: what waits for them, and
+    /// messages that are not whole yet. 64 MiB by default.
+    ///
+    /// Three quarters of it are for outbound queues. The links that have more than 16 KiB queued share these equally,
+    /// and each may have 16 KiB in any case. When the whole is used up, unfinished messages go on one at a time, the
+    /// nearest to its end first. What exceeds it all the same, by more than a message, is taken from the links that
+    /// hold most: they are given up.
+    pub memory: usize,
     /// A link whose outbound queue passes so many octets is dropped; 64 MiB by default.
     pub queue: usize,
     /// A link that holds others and accepts nothing for so long is stalled: its calls with them end, with
@@ -99,7 +104,7 @@ impl Default for Limits {
             message_rate: 1 << 10,
             high_water: 1 << 20,
             low_water: 768 << 10,
-            queued: 64 << 20,
+            memory: 64 << 20,
             queue: 64 << 20,
             stall: Duration::from_secs(5),
             give_up: Duration::from_secs(30),

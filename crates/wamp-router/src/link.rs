@@ -15,7 +15,7 @@ use wamp_core::Time;
 use wamp_core::router::{Accept, AcceptEvent, Closing, Join, Quirks, Realm as Machine, SessionKey};
 use wamp_proto::message::Hello;
 use wamp_proto::{Limits as MessageLimits, Message, Serializer, Uri, quoted, uri};
-use wamp_transport::{Incoming, ReadError, ReadHalf, Transport};
+use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, Transport};
 
 use crate::arrived::{Arrived, Handled};
 use crate::config::Shutdown;
@@ -59,7 +59,9 @@ pub(crate) fn serve<T: Transport>(
     let (serializer, name) = (transport.serializer(), transport.name());
     let max_message = transport.max_send().min(router.limits.message);
     let outbound = Arc::new(Outbound::new(serializer, &router.limits, router.budget.clone()));
-    let (read, write) = transport.split();
+    router.budget.holders.add(outbound.receiving().id(), &outbound);
+    let (mut read, write) = transport.split();
+    read.set_allowance(outbound.receiving().clone());
     let mut writer = Writer::new(write, outbound.clone());
     let limits = router.clone();
     let writer = tokio::spawn(async move { writer.run(&limits.limits).await });
@@ -88,6 +90,7 @@ pub(crate) fn serve<T: Transport>(
             // What the peer still sends must be read: a socket that is closed over it may drop our last words.
             let _ = Box::pin(timeout(LINGER, link.read.discard())).await;
         }
+        link.outbound.receiving().release();
         // The writer ends by itself: its queue is closed, and it gives up a peer that accepts nothing.
         let _ = writer.await;
     }
@@ -307,7 +310,11 @@ impl<R: ReadHalf> Link<R> {
                             unfinished: self.read.unfinished(),
                             is_writing: self.outbound.is_busy(),
                         };
-                        match keepalive.handle_timeout(Instant::now(), seen) {
+                        let now = Instant::now();
+                        if self.outbound.receiving().is_waiting() {
+                            keepalive.handle_pause(now);
+                        }
+                        match keepalive.handle_timeout(now, seen) {
                             Verdict::Wait => {}
                             Verdict::Ping => self.outbound.ping(),
                             Verdict::GiveUp(why) => {

@@ -26,11 +26,12 @@ use tokio::sync::Notify;
 use wamp_core::router::{Closing, Realm as Machine, SessionKey, Watch};
 use wamp_proto::message::Abort;
 use wamp_proto::{Message, Serializer};
-use wamp_transport::{Batch, Queue};
+use wamp_transport::{Allowance, Batch, Queue};
 
 use crate::Limits;
 use crate::budget::{Budget, Part};
 use crate::realm::Realm;
+use crate::receiving::Receiving;
 
 /// The outbound side of a link, shared by everybody who sends to it, its writer and its reader.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub(crate) struct Outbound {
     /// The peer is to be told that the router will be back.
     going_away: AtomicBool,
     budget: Arc<Budget>,
+    /// The unfinished message that the link is receiving.
+    receiving: Arc<Receiving>,
     limit: usize,
 }
 
@@ -117,6 +120,7 @@ impl Outbound {
             killed: Notify::new(),
             dead: AtomicBool::new(false),
             going_away: AtomicBool::new(false),
+            receiving: Arc::new(Receiving::new(budget.clone())),
             budget,
             limit: limits.queue,
         }
@@ -181,9 +185,12 @@ impl Outbound {
     fn filled(&self, mut waiting: MutexGuard<'_, Waiting>) -> Pushed {
         let Waiting { queue, full, part, .. } = &mut *waiting;
         let octets = queue.octets();
-        self.budget.report(part, octets);
+        self.budget.report(part, octets, queue.memory());
         let is_full = self.budget.is_full(part, octets);
         let newly = is_full && !std::mem::replace(full, *full || is_full);
+        if newly {
+            self.budget.report_exactly(part, octets, queue.memory());
+        }
         drop(waiting);
         self.ready.notify_one();
         if octets > self.limit {
@@ -229,6 +236,27 @@ impl Outbound {
         self.ready.notify_one();
         self.killed.notify_one();
         self.changed.notify_one();
+    }
+
+    /// The unfinished message that the link is receiving.
+    pub(crate) fn receiving(&self) -> &Arc<Receiving> {
+        &self.receiving
+    }
+
+    /// The memory that the link holds in all.
+    pub(crate) fn memory(&self) -> usize {
+        self.waiting().part.memory() + self.receiving.memory()
+    }
+
+    /// The link is given up for its memory, which does not count any more: its two tasks are about to end.
+    pub(crate) fn give_way(&self) {
+        {
+            let mut waiting = self.waiting();
+            waiting.queue.clear();
+            self.budget.report(&mut waiting.part, 0, 0);
+        }
+        self.receiving.release();
+        self.kill();
     }
 
     /// Waits until the link is given up.
@@ -312,7 +340,8 @@ impl Outbound {
         waiting.queue.recycle(batch);
         let octets = waiting.queue.octets();
         waiting.left += (before - octets) as u64;
-        self.budget.report(&mut waiting.part, octets);
+        let memory = waiting.queue.memory();
+        self.budget.report(&mut waiting.part, octets, memory);
         // As long as more waits than should there is a next time.
         let is_full = self.budget.is_full(&waiting.part, octets);
         let left = if is_full { Vec::new() } else { waiting.take_watches() };
@@ -351,6 +380,7 @@ impl Outbound {
 impl Drop for Outbound {
     fn drop(&mut self) {
         let waiting = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.budget.report(&mut waiting.part, 0);
+        self.budget.report(&mut waiting.part, 0, 0);
+        self.budget.holders.remove(self.receiving.id());
     }
 }

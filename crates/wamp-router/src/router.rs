@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use wamp_core::router::{Sizes, Stats};
 use wamp_proto::Uri;
@@ -17,7 +18,8 @@ use crate::link;
 use crate::peer::Peer;
 use crate::realm::Realm;
 use crate::refusals::Refusals;
-use crate::stats::RouterStats;
+use crate::relief;
+use crate::stats::{Memory, RouterStats};
 
 /// A WAMP router. Cheap to clone; when the last clone is dropped, its links are closed.
 ///
@@ -30,11 +32,14 @@ pub struct Router {
 #[derive(Debug)]
 struct Handle {
     shared: Arc<Shared>,
+    /// The task that looks after memory.
+    relief: AbortHandle,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.close();
+        self.relief.abort();
     }
 }
 
@@ -110,9 +115,11 @@ impl Router {
         for realm in realms.values() {
             tokio::spawn(realm.clone().watch_deadlines());
         }
+        let budget = Arc::new(Budget::new(&config.limits));
+        let relief = tokio::spawn(relief::watch(budget.clone(), config.limits)).abort_handle();
         let shared = Arc::new(Shared {
             realms,
-            budget: Arc::new(Budget::new(&config.limits)),
+            budget,
             connections: Arc::new(Connections::new(config.limits.connections)),
             refusals: Arc::default(),
             limits: config.limits,
@@ -122,7 +129,7 @@ impl Router {
             links: AtomicUsize::new(0),
             idle: Notify::new(),
         });
-        Self { handle: Arc::new(Handle { shared }) }
+        Self { handle: Arc::new(Handle { shared, relief }) }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -160,7 +167,11 @@ impl Router {
             sum.add(stats, sizes, realm.held_time());
         }
         (sum.connections, sum.refusals) = (shared.connections.now(), shared.connections.refused());
-        sum.octets_queued = shared.budget.queued();
+        let budget = &shared.budget;
+        sum.octets_queued = budget.queued();
+        sum.memory =
+            Memory { limit: budget.limit(), queued: budget.queued_memory(), receiving: budget.receiving() };
+        sum.gave_way = budget.holders.given_up();
         sum
     }
 

@@ -48,6 +48,10 @@ pub struct RouterStats {
     pub held: usize,
     /// What waits for all links now, in octets of their serializers; up to 4 KiB of each link are not counted.
     pub octets_queued: usize,
+    /// The memory that is held for peers now, in bytes, by kind.
+    pub memory: Memory,
+    /// Links that were given up since more memory was held than [`Limits::memory`](crate::Limits::memory).
+    pub gave_way: u64,
     /// Sessions now.
     pub sessions: usize,
     /// Calls under way now.
@@ -58,6 +62,18 @@ pub struct RouterStats {
     pub topics: usize,
     /// Connections that were accepted and have not ended; not those that were attached.
     pub connections: usize,
+}
+
+/// The memory that a router holds for its peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Memory {
+    /// How much it may be: [`Limits::memory`](crate::Limits::memory).
+    pub limit: usize,
+    /// Messages that wait for peers to read them; up to 4 KiB of each link are not counted.
+    pub queued: usize,
+    /// Messages that are not whole yet; up to 8 KiB of each link are not counted.
+    pub receiving: usize,
 }
 
 impl RouterStats {

@@ -4,11 +4,12 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use wamp_transport::{Incoming, ReadError, ReadHalf, Run, Unfinished};
+use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, Run, UNCOUNTED, Unfinished};
 
 use crate::frame::{self, Kind, MAX_CONTROL, PREFIX};
 
@@ -53,6 +54,9 @@ pub struct Reader<R> {
     max_receive: usize,
     /// The bytes that the stream has brought.
     received: u64,
+    /// Whoever decides about memory, if there is one, and whether it counts an unfinished frame.
+    allowance: Option<Arc<dyn Allowance>>,
+    counted: bool,
     /// The stream has ended.
     ended: bool,
 }
@@ -61,7 +65,8 @@ impl<R> Reader<R> {
     /// Begins with what has been read already.
     pub(crate) fn new(stream: R, buffer: BytesMut, max_receive: usize) -> Self {
         let received = buffer.len() as u64;
-        Self { stream, buffer, piece: SMALL_READ, usual: None, max_receive, received, ended: false }
+        let (piece, usual, allowance, counted, ended) = (SMALL_READ, None, None, false, false);
+        Self { stream, buffer, piece, usual, max_receive, received, allowance, counted, ended }
     }
 
     /// The octets of the frame in front of the buffer, with its prefix, if that much is known and allowed.
@@ -151,6 +156,32 @@ impl<R> Reader<R> {
         }
     }
 
+    /// How much to ask for next, as far as that is allowed.
+    fn poll_room(&mut self, cx: &mut Context<'_>, missing: Missing) -> Poll<usize> {
+        let room = self.room(missing);
+        let Some(allowance) = &self.allowance else { return Poll::Ready(room) };
+        let bytes = self.buffer.len();
+        if bytes > UNCOUNTED {
+            let memory = self.buffer.capacity().max(bytes + room);
+            self.counted = true;
+            let message = Unfinished { bytes, missing: missing.octets, memory: self.buffer.capacity() };
+            ready!(allowance.poll_grow(cx, message, memory));
+        } else if room > SMALL_READ && allowance.is_scarce() {
+            return Poll::Ready(SMALL_READ);
+        }
+        Poll::Ready(room)
+    }
+
+    /// Nothing of an unfinished frame is there that would count.
+    fn release(&mut self) {
+        if self.counted && self.buffer.len() <= UNCOUNTED {
+            self.counted = false;
+            if let Some(allowance) = &self.allowance {
+                allowance.release();
+            }
+        }
+    }
+
     /// Holds no more than what has come.
     fn rest(&mut self) {
         if self.buffer.is_empty() {
@@ -159,7 +190,7 @@ impl<R> Reader<R> {
                 // A thread that ends keeps nothing.
                 let _ = KEPT.try_with(|kept| kept.set(Some(buffer)));
             }
-        } else if self.buffer.len() < SMALL_READ {
+        } else if self.buffer.len() <= UNCOUNTED {
             self.buffer = BytesMut::from(&self.buffer[..]);
         }
     }
@@ -199,8 +230,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 since_turn = 0;
                 others_first().await;
             }
-            let room = self.room(missing);
-            let came = poll_fn(|cx| {
+            let (came, room) = poll_fn(|cx| {
+                let room = ready!(self.poll_room(cx, missing));
                 if self.buffer.is_empty() && room == LARGE_READ {
                     self.take();
                 }
@@ -208,8 +239,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 let read = pin!(self.stream.read_buf(&mut (&mut self.buffer).limit(room))).poll(cx);
                 if read.is_pending() {
                     self.rest();
+                    self.release();
                 }
-                read
+                read.map_ok(|came| (came, room))
             })
             .await?;
             self.received += came as u64;
@@ -222,6 +254,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 _ => {}
             }
         }
+        self.release();
         Ok(())
     }
 }
@@ -256,6 +289,10 @@ impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
         self.received
     }
 
+    fn set_allowance(&mut self, allowance: Arc<dyn Allowance>) {
+        self.allowance = Some(allowance);
+    }
+
     fn unfinished(&self) -> Option<Unfinished> {
         let (bytes, memory) = (self.buffer.len(), self.buffer.capacity());
         let total = self.front().ok().flatten().map_or(PREFIX, |(_, total)| total);
@@ -265,6 +302,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
     async fn discard(&mut self) {
         // Octets now, no frames: what stands in front may be one that cannot be read.
         self.buffer = BytesMut::new();
+        self.release();
         if self.ended {
             return;
         }

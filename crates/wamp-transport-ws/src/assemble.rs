@@ -11,7 +11,7 @@
 //! ```
 
 use bytes::{Buf, Bytes, BytesMut};
-use wamp_transport::{ReadError, Unfinished};
+use wamp_transport::{ReadError, UNCOUNTED, Unfinished};
 
 use crate::Role;
 use crate::close::{self, Fault};
@@ -19,9 +19,6 @@ use crate::frame::{Header, Mask, Opcode, apply_mask};
 
 /// A longer frame is not waited for in the buffer.
 const MAX_WHOLE: usize = 64 * 1024;
-
-/// What of an unfinished frame is not worth the buffer that it came in.
-const SMALL_REST: usize = 4 * 1024;
 
 /// Turns what came into messages.
 #[derive(Debug)]
@@ -178,10 +175,14 @@ impl Assembler {
     pub(crate) fn unfinished(&self) -> Option<Unfinished> {
         let memory = self.message.capacity() + self.buffer.capacity();
         let bytes = self.message.len() + self.buffer.len();
-        if let Some(flowing) = self.flowing {
+        if let Some(Flowing { fin: true, left, .. }) = self.flowing {
+            return Some(Unfinished { bytes, missing: left.saturating_sub(self.buffer.len()), memory });
+        }
+        if self.in_message {
+            // More fragments follow, and how many is not known.
             return Some(Unfinished {
                 bytes,
-                missing: flowing.left.saturating_sub(self.buffer.len()),
+                missing: self.max_receive.saturating_sub(bytes).max(1),
                 memory,
             });
         }
@@ -192,14 +193,23 @@ impl Assembler {
                 .saturating_sub(self.buffer.len()),
             _ => 1,
         };
-        (bytes > 0 || self.in_message).then_some(Unfinished { bytes, missing, memory })
+        (bytes > 0).then_some(Unfinished { bytes, missing, memory })
+    }
+
+    /// The memory of the unfinished message once so many more bytes have come.
+    pub(crate) fn memory_with(&self, room: usize) -> usize {
+        let message = self.message.len() + self.buffer.len() + room;
+        let capacity = self.message.capacity();
+        // It doubles where it does not fit.
+        let grown = if message > capacity { message.max(2 * self.message.len()) } else { capacity };
+        grown + self.buffer.capacity().max(self.buffer.len() + room)
     }
 
     /// Holds no more than what has come.
     pub(crate) fn rest(&mut self) {
         if self.buffer.is_empty() {
             self.buffer = BytesMut::new();
-        } else if self.buffer.len() < SMALL_REST {
+        } else if self.buffer.len() <= UNCOUNTED {
             self.buffer = BytesMut::from(&self.buffer[..]);
         }
     }
@@ -207,6 +217,7 @@ impl Assembler {
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         (self.buffer, self.message, self.flowing) = (BytesMut::new(), Vec::new(), None);
+        self.in_message = false;
     }
 }
 

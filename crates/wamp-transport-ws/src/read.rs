@@ -4,11 +4,11 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use wamp_transport::{Incoming, ReadError, ReadHalf, Unfinished};
+use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, UNCOUNTED, Unfinished};
 
 use crate::assemble::{Assembler, Item};
 use crate::close::Fault;
@@ -53,6 +53,9 @@ pub struct Reader<S> {
     received: u64,
     /// The peer has sent a closing frame.
     parted: bool,
+    /// Whoever decides about memory, if there is one, and whether it counts an unfinished message.
+    allowance: Option<Arc<dyn Allowance>>,
+    counted: bool,
     /// The stream itself has ended.
     drained: bool,
     /// What comes is thrown away.
@@ -72,6 +75,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
             end: None,
             ended: false,
             received,
+            allowance: None,
+            counted: false,
             parted: false,
             drained: false,
             discarding: false,
@@ -101,8 +106,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
         self.answer(cx);
         if pending {
             self.assembler.rest();
+            self.release();
             return Poll::Pending;
         }
+        self.release();
         if into.len() > before {
             return Poll::Ready(Ok(()));
         }
@@ -142,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     fn poll_fill(&mut self, cx: &mut Context<'_>, missing: usize) -> Poll<()> {
         // With what is there already no more than a piece, so that the same buffer will do again.
         let room = self.piece.saturating_sub(self.assembler.buffer.len()).max(SMALL_READ);
-        let room = room.max(missing.min(LARGE_READ));
+        let room = ready!(self.poll_room(cx, room.max(missing.min(LARGE_READ))));
         self.assembler.buffer.reserve(room);
         let mut buffer = (&mut self.assembler.buffer).limit(room);
         let came = match pin!(self.stream.read_buf(&mut buffer)).poll(cx) {
@@ -173,6 +180,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
         Poll::Ready(())
     }
 
+    /// How much to read, as far as that is allowed: so much is wanted.
+    fn poll_room(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<usize> {
+        let Some(allowance) = &self.allowance else { return Poll::Ready(room) };
+        match self.assembler.unfinished().filter(|message| message.bytes > UNCOUNTED) {
+            Some(message) => {
+                self.counted = true;
+                ready!(allowance.poll_grow(cx, message, self.assembler.memory_with(room)));
+            }
+            None if room > SMALL_READ && allowance.is_scarce() => return Poll::Ready(SMALL_READ),
+            None => {}
+        }
+        Poll::Ready(room)
+    }
+
+    /// Nothing of an unfinished message is there that would count.
+    fn release(&mut self) {
+        if self.counted && self.assembler.unfinished().is_none_or(|message| message.bytes <= UNCOUNTED) {
+            self.counted = false;
+            if let Some(allowance) = &self.allowance {
+                allowance.release();
+            }
+        }
+    }
+
     /// Sends the answers to PING, as far as there is room for them.
     fn answer(&mut self, cx: &mut Context<'_>) {
         if self.answering {
@@ -184,6 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     fn end(&mut self, error: ReadError) {
         (self.ended, self.end) = (true, Some(error));
         self.assembler.clear();
+        self.release();
     }
 
     /// Throws away what comes; after a closing frame only what has come already.
@@ -208,6 +240,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ReadHalf for Reader<S> 
 
     async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
         poll_fn(|cx| self.poll(cx, into)).await
+    }
+
+    fn set_allowance(&mut self, allowance: Arc<dyn Allowance>) {
+        self.allowance = Some(allowance);
     }
 
     fn received(&self) -> u64 {

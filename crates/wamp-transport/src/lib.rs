@@ -14,7 +14,10 @@ mod pool;
 mod queue;
 mod run;
 
+use std::fmt::Debug;
 use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use wamp_proto::Serializer;
@@ -73,6 +76,12 @@ pub trait ReadHalf: Send + 'static {
         None
     }
 
+    /// From now on asks this before memory is taken for an unfinished message. A transport that does not ask takes
+    /// what it needs.
+    fn set_allowance(&mut self, allowance: Arc<dyn Allowance>) {
+        let _ = allowance;
+    }
+
     /// Throws away whatever still comes, whether or not reading has failed, until the peer closes the
     /// connection. A socket that is closed with something left to read may take back what was written last.
     fn discard(&mut self) -> impl Future<Output = ()> + Send {
@@ -95,6 +104,25 @@ pub struct Unfinished {
     /// The memory that it holds, in bytes.
     pub memory: usize,
 }
+
+/// Decides how much memory a [`ReadHalf`] may take for its unfinished message.
+///
+/// Up to [`UNCOUNTED`] bytes need no permission. Before it reads more of a message of which it has more than that,
+/// a transport polls [`poll_grow`](Self::poll_grow); when it has no such message any more, it says so by
+/// [`release`](Self::release).
+pub trait Allowance: Send + Sync + Debug {
+    /// Waits until the message may take so many bytes of memory in all.
+    fn poll_grow(&self, cx: &mut Context<'_>, message: Unfinished, memory: usize) -> Poll<()>;
+
+    /// The message is whole, or will never be.
+    fn release(&self);
+
+    /// Memory is scarce: buffers should be no larger than they have to be.
+    fn is_scarce(&self) -> bool;
+}
+
+/// So many bytes of an unfinished message may be kept without asking an [`Allowance`].
+pub const UNCOUNTED: usize = 8 * 1024;
 
 /// What a [`ReadHalf`] brings.
 #[derive(Clone, Debug, PartialEq, Eq)]

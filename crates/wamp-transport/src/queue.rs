@@ -215,14 +215,21 @@ impl Queue {
     /// # Errors
     /// What the serializer has no way to write. The queue is empty and closed all the same.
     pub fn abort(&mut self, message: &Message) -> Result<usize, EncodeError> {
-        self.chunks.clear();
-        self.controls.clear();
-        self.control_octets = 0;
-        (self.waiting, self.waiting_memory) = (0, 0);
+        self.clear();
         self.closed = false;
         let pushed = self.push(message);
         self.closed = true;
         pushed
+    }
+
+    /// Drops all that waits and closes the queue. The writer still has what it has taken.
+    pub fn clear(&mut self) {
+        self.chunks.clear();
+        self.controls.clear();
+        self.control_octets = 0;
+        (self.waiting, self.waiting_memory) = (0, 0);
+        self.spare = None;
+        self.closed = true;
     }
 
     /// Takes nothing more. What waits is still there for the writer.

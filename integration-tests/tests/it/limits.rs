@@ -10,7 +10,7 @@
 //! | `silence`, `pong` | `silence::after_30_s_of_silence_comes_a_ping_and_10_s_later_the_end`, `silence_may_be_shorter_than_usual`, `stalled::a_held_callee_is_not_asked_whether_it_is_there` |
 //! | `message_rate` | `silence::an_upload_that_trickles_ends_its_link` |
 //! | `high_water`, `low_water` | `slow::a_caller_that_does_not_read_holds_its_callee_and_loses_nothing`, `slow::events_for_a_slow_subscriber_are_dropped_and_its_session_stays`, `stalled::a_call_goes_to_a_callee_that_reads` |
-//! | `queued` | `all_slow_links_together_have_no_more_than_the_router_allows` |
+//! | `memory` | `all_slow_links_together_have_no_more_than_the_router_allows`, module `memory` |
 //! | `queue` | `slow::a_queue_that_many_fill_at_once_has_an_end` |
 //! | `stall` | `stalled::a_caller_that_holds_its_callee_and_accepts_nothing_loses_its_call_after_5_s` |
 //! | `give_up` | `slow::a_link_that_never_reads_is_dropped_and_its_callee_interrupted` |
@@ -232,7 +232,7 @@ async fn all_slow_links_together_have_no_more_than_the_router_allows() {
     const QUEUED: usize = 512 << 10;
     const HIGH: usize = 256 << 10;
     let mut limits = Limits::default();
-    limits.queued = QUEUED;
+    limits.memory = QUEUED;
     limits.high_water = HIGH;
     limits.low_water = HIGH / 4 * 3;
     limits.stall = Duration::from_secs(1 << 20);

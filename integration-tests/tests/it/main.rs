@@ -9,6 +9,7 @@ mod joining;
 mod limits;
 mod longop;
 mod many;
+mod memory;
 mod one_port;
 mod one_read;
 mod payloads;

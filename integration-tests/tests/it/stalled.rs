@@ -379,7 +379,7 @@ async fn no_wake_up_is_lost_when_links_fill_and_drain_at_once() {
     let mut limits = Limits::default();
     limits.high_water = 4 << 10;
     limits.low_water = 3 << 10;
-    limits.queued = 64 << 10;
+    limits.memory = 64 << 10;
     // An end of a call would be a way out.
     limits.stall = 1000 * SECOND;
     limits.give_up = 1000 * SECOND;
