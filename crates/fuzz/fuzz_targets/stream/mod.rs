@@ -1,0 +1,110 @@
+//! A stream that gives what it has in pieces, and takes what it is given.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use wamp_transport::{Incoming, ReadHalf, Transport};
+
+/// How much comes at a time.
+#[derive(Clone, Copy, Debug)]
+pub enum Pieces {
+    /// All of it.
+    All,
+    /// So many bytes.
+    Of(usize),
+    /// 1, 2, … 7 bytes, then 1 again.
+    Growing,
+}
+
+pub struct Stream {
+    input: Vec<u8>,
+    at: usize,
+    pieces: Pieces,
+    /// What is put in front of the input when this has been written: the answer to a handshake.
+    answer: Option<fn(&[u8]) -> Option<Vec<u8>>>,
+    written: Vec<u8>,
+}
+
+impl Stream {
+    pub fn new(input: &[u8], pieces: Pieces) -> Self {
+        Self { input: input.to_vec(), at: 0, pieces, answer: None, written: Vec::new() }
+    }
+
+    #[allow(dead_code, reason = "for the target `websocket`")]
+    /// Gives nothing until `answer` has made something of what was written.
+    pub fn answering(mut self, answer: fn(&[u8]) -> Option<Vec<u8>>) -> Self {
+        self.answer = Some(answer);
+        self
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.answer.is_some() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let piece = match this.pieces {
+            Pieces::All => usize::MAX,
+            Pieces::Of(bytes) => bytes,
+            Pieces::Growing => this.at % 7 + 1,
+        };
+        let len = piece.min(into.remaining()).min(this.input.len() - this.at);
+        into.put_slice(&this.input[this.at..this.at + len]);
+        this.at += len;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if let Some(answer) = this.answer {
+            this.written.extend(bytes);
+            if let Some(answer) = answer(&this.written) {
+                this.input.splice(0..0, answer);
+                this.answer = None;
+            }
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Runs a future on this thread.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    thread_local! {
+        static RUNTIME: tokio::runtime::Runtime =
+            tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    }
+    RUNTIME.with(|runtime| runtime.block_on(future))
+}
+
+/// All that a transport reads until it fails, and how it fails. Runs are taken apart.
+pub async fn read_all<T: Transport>(transport: T, runs: bool) -> (Vec<Incoming>, String) {
+    let (mut read, _write) = transport.split();
+    let mut came = Vec::new();
+    let error = loop {
+        let read = if runs { read.read_runs(&mut came).await } else { read.read(&mut came).await };
+        if let Err(error) = read {
+            break error.to_string();
+        }
+    };
+    let taken_apart = came.into_iter().flat_map(|item| match item {
+        Incoming::Run(run) => {
+            run.messages().map(|range| Incoming::Message(run.octets().slice(range))).collect::<Vec<_>>()
+        }
+        item => vec![item],
+    });
+    (taken_apart.collect(), error)
+}
