@@ -1,0 +1,120 @@
+//! What an attack costs a bystander, measured against a control: the same attack on another router, on the same processors.
+
+use std::any::Any;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::bystander::{Bystander, Waits};
+use crate::case::{Outcome, is_long};
+use crate::process::{Router, be_nice};
+use crate::wire::SENT;
+
+/// So many attackers at a time.
+const ATTACKERS: usize = 4;
+
+/// The p99 of the bystander may be so many times that of the control, and the longest wait so many times.
+const P99: u32 = 5;
+const LONGEST: u32 = 10;
+
+/// A control below these is taken for these: a scheduler alone makes such differences.
+const LEAST_P99: Duration = Duration::from_millis(4);
+const LEAST_LONGEST: Duration = Duration::from_millis(10);
+
+/// One of so many attempts has to be good, since other programs run on the machine too; `HOSTILE_ATTEMPTS` says otherwise.
+const ATTEMPTS: usize = 3;
+
+/// Who sends less has not attacked.
+const LEAST_SENT: u64 = 1000;
+
+/// Something that attackers hold while they attack.
+pub type Keep = Box<dyn Any>;
+
+/// An attack that goes on for a while.
+pub struct Flood {
+    /// Makes the scene on the router of this port, before the attack: subscribers, callees.
+    pub scene: fn(u16) -> io::Result<Keep>,
+    /// Attacks the router of this port until then. It is called again if it ends earlier. Which attacker it is comes third.
+    pub attack: fn(u16, Instant, usize) -> io::Result<()>,
+    pub attackers: usize,
+    /// How long the attack takes.
+    pub time: Duration,
+}
+
+impl Flood {
+    pub fn new(attack: fn(u16, Instant, usize) -> io::Result<()>) -> Self {
+        let time = Duration::from_millis(if is_long() { 6000 } else { 900 });
+        Self { scene: |_| Ok(Box::new(())), attack, attackers: ATTACKERS, time }
+    }
+
+    pub fn scene(mut self, scene: fn(u16) -> io::Result<Keep>) -> Self {
+        self.scene = scene;
+        self
+    }
+
+    /// One attacker, and time enough for one blow.
+    pub fn once(mut self) -> Self {
+        self.attackers = 1;
+        self
+    }
+
+    pub fn run(self) -> Outcome {
+        let mut outcome = Err(String::new());
+        let attempts = std::env::var("HOSTILE_ATTEMPTS").ok().and_then(|attempts| attempts.parse().ok());
+        for _ in 0..attempts.unwrap_or(ATTEMPTS) {
+            let control = self.measure(true)?;
+            let waits = self.measure(false)?;
+            outcome = judge(control, waits);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// The waits of a bystander of the router that is attacked, or of another one.
+    fn measure(&self, control: bool) -> Result<Waits, String> {
+        let attempt = || -> io::Result<(Router, Option<Router>, Keep)> {
+            let attacked = Router::start()?;
+            let other = if control { Some(Router::start()?) } else { None };
+            let keep = (self.scene)(attacked.port)?;
+            Ok((attacked, other, keep))
+        };
+        let (attacked, other, keep) = attempt().map_err(|error| format!("no scene: {error}"))?;
+        let bystander = Bystander::start(other.as_ref().unwrap_or(&attacked).url());
+        let sent = SENT.load(Ordering::Relaxed);
+        let until = Instant::now() + self.time;
+        std::thread::scope(|scope| {
+            for attacker in 0..self.attackers {
+                let port = attacked.port;
+                scope.spawn(move || {
+                    be_nice();
+                    while Instant::now() < until {
+                        if (self.attack)(port, until, attacker).is_err() {
+                            std::thread::sleep(Duration::from_millis(10));
+                        }
+                    }
+                });
+            }
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        let sent = SENT.load(Ordering::Relaxed) - sent;
+        let waits = bystander.finish();
+        drop((keep, attacked, other));
+        match sent {
+            0..LEAST_SENT => Err(format!("the attackers could send no more than {sent} bytes")),
+            _ => waits,
+        }
+    }
+}
+
+fn judge(control: Waits, waits: Waits) -> Outcome {
+    let text = format!("{waits}; control {control}");
+    let p99 = control.p99.max(LEAST_P99) * P99;
+    let longest = control.longest.max(LEAST_LONGEST) * LONGEST;
+    match (waits.p99 <= p99, waits.longest <= longest) {
+        (true, true) => Ok(text),
+        (false, _) => Err(format!("the bystander's p99 is above {p99:?}: {text}")),
+        (_, false) => Err(format!("the bystander's longest wait is above {longest:?}: {text}")),
+    }
+}
