@@ -1,12 +1,14 @@
 //! Our router, callers and callees with those of Autobahn|Python, Autobahn|JS, wampy.js and Crossbar.io.
 //!
 //! `cargo test -p wamp-foreign-tests [-- part of a row …]` installs the foreign software if need be, runs the
-//! rows of `rows.rs` and prints them as a table. A tool that is missing is a failure.
+//! rows of `rows.rs` and the cases of `conformance.rs` and prints them as a table. A tool that is missing is a failure.
 
 #![allow(unreachable_pub, reason = "what the modules share is public among them")]
 
+mod bare;
 mod callee;
 mod caller;
+mod conformance;
 mod hellos;
 mod log;
 mod peer;
@@ -32,5 +34,7 @@ async fn main() -> ExitCode {
         Ok(tools) => tools,
         Err(why) => return report::could_not_start(&why),
     };
-    report::print(&run::sections(tools, &wanted).await, started)
+    let mut chapters = run::sections(tools, &wanted).await;
+    chapters.extend(conformance::chapter(&wanted).await);
+    report::print(&chapters, started)
 }

@@ -27,8 +27,13 @@ impl Lines {
 
     /// The next line; `None` after the last one.
     pub async fn next(&mut self) -> Result<Option<String>, String> {
+        self.next_within(PATIENCE).await
+    }
+
+    /// The same with another patience.
+    pub async fn next_within(&mut self, patience: Duration) -> Result<Option<String>, String> {
         let silence = |_| format!("{} says nothing", self.whose);
-        timeout(PATIENCE, self.lines.recv()).await.map_err(silence)
+        timeout(patience, self.lines.recv()).await.map_err(silence)
     }
 
     /// The next line is this one.
