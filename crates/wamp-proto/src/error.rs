@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::message::Head;
+use crate::uri::{self, Uri};
+
 /// What is wrong with octets, before anybody knows which message they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -10,6 +13,8 @@ pub(crate) enum Fault {
     Truncated,
     /// Octets that the format does not allow, and where.
     Malformed { what: &'static str, at: usize },
+    /// A value of a type that WAMP does not have, and where.
+    Foreign { what: &'static str, at: usize },
     /// More lists and dicts inside each other than the limit.
     TooDeep,
     /// A value of another kind than the place wants.
@@ -17,7 +22,9 @@ pub(crate) enum Fault {
     /// The list ended before this element.
     Missing { expected: Cow<'static, str> },
     /// A key of a dict and what is wrong with its value.
-    Key { key: &'static str, fault: Box<Fault> },
+    Key { key: Cow<'static, str>, fault: Box<Fault> },
+    /// A HELLO where the session has been opened already; it has not been read.
+    Opened,
 }
 
 impl Fault {
@@ -33,8 +40,40 @@ impl Fault {
         Fault::TooDeep
     }
 
+    /// A frame that is no text from there on, in a format that is text.
+    #[cold]
+    pub(crate) fn not_utf8(at: usize) -> Self {
+        Fault::Malformed { what: "text is not UTF-8", at }
+    }
+
+    /// The fault of a frame that has been read up to there only, where it is no text any more.
+    pub(crate) fn at_cut(self, cut: Option<usize>) -> Self {
+        match (self, cut) {
+            (Fault::Truncated, Some(at)) => Self::not_utf8(at),
+            (fault, _) => fault,
+        }
+    }
+
+    /// A dict key that is no string.
+    #[cold]
+    pub(crate) fn key(at: usize) -> Self {
+        Fault::Malformed { what: "a dict key that is no string", at }
+    }
+
     pub(crate) fn expected(expected: &'static str, found: &'static str) -> Self {
         Fault::Expected { expected: expected.into(), found: found.into() }
+    }
+}
+
+/// A key in an error is no longer than this, in bytes.
+const KEY: usize = 64;
+
+impl Fault {
+    /// A fault in the value of a key.
+    #[cold]
+    pub(crate) fn within(self, key: &str) -> Self {
+        let end = (0..=KEY.min(key.len())).rev().find(|end| key.is_char_boundary(*end)).unwrap_or(0);
+        Fault::Key { key: key[..end].to_owned().into(), fault: Box::new(self) }
     }
 }
 
@@ -43,9 +82,11 @@ impl fmt::Display for Fault {
         match self {
             Fault::Truncated => f.write_str("ends in the middle of a value"),
             Fault::Malformed { what, at } => write!(f, "{what} at octet {at}"),
+            Fault::Foreign { what, at } => write!(f, "{what}, which WAMP has not, at octet {at}"),
             Fault::TooDeep => f.write_str("nested deeper than the limit"),
             Fault::Expected { expected, found } => write!(f, "expected {expected}, found {found}"),
             Fault::Missing { expected } => write!(f, "missing: expected {expected}"),
+            Fault::Opened => f.write_str("HELLO after the session was established"),
             Fault::Key { key, fault } => write!(f, "key {key:?}: {fault}"),
         }
     }
@@ -57,9 +98,57 @@ pub struct DecodeError {
     pub(crate) message: Option<&'static str>,
     pub(crate) element: Option<(usize, &'static str)>,
     pub(crate) fault: Fault,
+    /// The fault is in the value of an option, or in the payload.
+    pub(crate) concerns_request: bool,
+    pub(crate) head: Option<Box<Head>>,
 }
 
 impl DecodeError {
+    /// One that concerns the link.
+    pub(crate) fn new(
+        message: Option<&'static str>,
+        element: Option<(usize, &'static str)>,
+        fault: Fault,
+    ) -> Self {
+        // The key of an option is known, so the dict is one and only this value is faulty.
+        let concerns_request = matches!(fault, Fault::Key { .. });
+        Self { message, element, fault, concerns_request, head: None }
+    }
+
+    /// One in the payload.
+    pub(crate) fn in_payload(message: &'static str, element: (usize, &'static str), fault: Fault) -> Self {
+        Self { concerns_request: true, ..Self::new(Some(message), Some(element), fault) }
+    }
+
+    /// Where the fault is in the value of an option or in the payload, so that it concerns one request only: which
+    /// one. The session may go on. `None`: a message of its kind, or at this place, ends the session.
+    ///
+    /// ```
+    /// # use wamp_proto::{Limits, Message, Serializer, message::Head};
+    /// # #[cfg(feature = "json")] {
+    /// let frame = br#"[70,3,{},[{"mean":NaN}]]"#.as_slice().into();
+    /// let error = Message::decode(Serializer::Json, &frame, &Limits::default()).unwrap_err();
+    /// assert!(matches!(error.head(), Some(Head::Yield { request, .. }) if request.get() == 3));
+    /// # }
+    /// ```
+    pub fn head(&self) -> Option<&Head> {
+        self.head.as_deref()
+    }
+
+    /// What the request of [`head`](Self::head) is refused with: `wamp.error.feature_not_supported` for binary in
+    /// the place of arguments, which is how older clients send what they have encrypted, and else
+    /// `wamp.error.invalid_argument`.
+    pub fn reason(&self) -> Uri {
+        match &self.fault {
+            Fault::Expected { expected, found }
+                if self.concerns_request && expected == "list" && found == "binary" =>
+            {
+                uri::FEATURE_NOT_SUPPORTED
+            }
+            _ => uri::INVALID_ARGUMENT,
+        }
+    }
+
     /// The message whose code was read, as `CALL`; `None` where it did not come to that.
     pub fn message(&self) -> Option<&'static str> {
         self.message
@@ -80,7 +169,11 @@ impl fmt::Display for DecodeError {
             }
             f.write_str(": ")?;
         }
-        write!(f, "{}", self.fault)
+        write!(f, "{}", self.fault)?;
+        if self.reason() == uri::FEATURE_NOT_SUPPORTED {
+            f.write_str("; payload transparency (enc_algo) is not supported")?;
+        }
+        Ok(())
     }
 }
 

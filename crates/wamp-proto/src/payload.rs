@@ -47,6 +47,22 @@ use crate::value::{READ_DEPTH, is_tuple};
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # What a payload may hold
+///
+/// A payload is passed on as it came, so what [`Message::decode`](crate::Message::decode) lets in has to be such
+/// that every reader survives it. It checks in one pass, however deep:
+///
+/// * It is well-formed, and not nested deeper than [`Limits::depth`](crate::Limits::depth).
+/// * Text is UTF-8. Keys of dicts are text.
+/// * Integers have at most 300 digits. Beyond 64 bits JSON has their digits and CBOR a bignum; towards MessagePack,
+///   which has none, transcoding fails. No integer becomes a float on its way.
+/// * JSON: text that begins with U+0000 is base64, with padding. Every number is within the range of floats; NaN
+///   and infinities are none. Escapes are whole characters.
+/// * MessagePack: no extension types, timestamps included.
+/// * CBOR: of the simple values only booleans, null and `undefined`, which is null elsewhere. Of the tags only those
+///   for dates, big numbers, URIs, UUIDs and arrays of numbers, each before what it is for; elsewhere its content
+///   stands alone, and decimals (4, 5) cannot be written. Short floats and indefinite lengths are fine.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Payload {
     /// `None` only where there are no octets.
@@ -132,8 +148,8 @@ impl Payload {
 
     /// The same arguments in another format, rewritten token by token. In the same format a cheap clone.
     ///
-    /// Fails where JSON cannot say it (NaN, infinities, a text that begins with U+0000), and for what nobody
-    /// had looked at until now, as a string that is not UTF-8.
+    /// Fails where the other format cannot say it: JSON has no NaN, no infinities, no text that begins with U+0000;
+    /// MessagePack has no integers beyond 64 bits; only CBOR has decimals.
     pub fn transcode(&self, to: Serializer) -> Result<Self, EncodeError> {
         let from = match self.serializer {
             Some(from) if from != to => from,

@@ -1,7 +1,7 @@
 //! The way of a result as octets: through a router, a plain YIELD in and a plain RESULT out, and at its two ends.
 //!
 //! Plain is a YIELD that says nothing but whether it is progressive. Of its frame [`PlainYield`] reads the
-//! head, and checks the payload for being well-formed in one pass; [`PlainResult`] is the head that goes before
+//! head, and checks the payload in one pass, as [`Payload`](crate::Payload) says; [`PlainResult`] is the head that goes before
 //! the same payload on its way to the caller. Both know the octets of a head by heart. What looks otherwise is
 //! left to [`Message::decode`](crate::Message::decode), which alone judges what is wrong with a frame.
 //!
@@ -355,7 +355,7 @@ fn counted_tail<F: Format>(
         if index == 1 {
             kwargs_at = head.end + reader.position();
         }
-        reader.skip().ok()?;
+        reader.check().ok()?;
     }
     let is_all = reader.position() == tail.len();
     is_all.then_some(Tail { elements: head.elements, tail: head.end..frame.len(), kwargs_at })

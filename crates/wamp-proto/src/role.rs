@@ -217,7 +217,7 @@ impl Features {
             if &*source.key()? != "features" {
                 extra.keep();
                 source.reader.skip()?;
-            } else if matches!(source.peek()?, Token::Dict(_)) {
+            } else if matches!(source.peek(), Ok(Token::Dict(_))) {
                 features.read_flags(source)?;
             } else {
                 source.reader.skip()?;

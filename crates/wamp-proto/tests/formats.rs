@@ -79,7 +79,9 @@ proptest! {
             let read = payload.args::<Vec<Tree>>();
             for &to in Serializer::ALL {
                 let rewritten = payload.transcode(to);
-                if to != serializer && to != Serializer::Json {
+                // A tree has no integers beyond 64 bits; CBOR has.
+                let is_big = read.as_ref().is_err_and(|error| error.to_string().contains("beyond 64 bits"));
+                if to != serializer && to != Serializer::Json && !(is_big && to == Serializer::Cbor) {
                     prop_assert_eq!(read.is_ok(), rewritten.is_ok());
                 }
             }

@@ -69,6 +69,8 @@ fn each_violation_has_its_sentence() {
         ),
         // behaviour 60
         (&["[99]"], "expected code of a message, found 99"),
+        (&[r#"[48,3,{},"a",[],{},7]"#], "CALL: expected the end of the message, found another element"),
+        (&[r#"[32,3,{},"a",7]"#], "SUBSCRIBE: expected the end of the message, found another element"),
         (&["[]"], "missing: expected the code of a message"),
         (&["{}"], "expected list, found dict"),
         (&[r#"["CALL"]"#], "expected code of a message, found string"),
@@ -154,12 +156,12 @@ fn a_cancel_that_names_nothing_changes_nothing_and_a_mode_nobody_knows_is_killno
 
 // behaviour 60
 #[test]
-fn elements_and_options_that_nobody_knows_are_tolerated() {
+fn options_that_are_unknown_are_tolerated() {
     let mut net = Net::new();
     let callee = net.raw(Serializer::Json, all_roles());
     let caller = net.raw(Serializer::Json, all_roles());
-    net.say(callee, r#"[64,1,{"x":{"y":[1,2]}},"com.myapp.longop","extra",[1]]"#);
-    net.say(caller, r#"[48,1,{"_x":1},"com.myapp.longop",[],{},"extra"]"#);
+    net.say(callee, r#"[64,1,{"x":{"y":[1,2]}},"com.myapp.longop"]"#);
+    net.say(caller, r#"[48,1,{"_x":1},"com.myapp.longop",[],{}]"#);
     assert_eq!(net.heard(callee)[1], "[68,1,1,{},[],{}]");
 }
 

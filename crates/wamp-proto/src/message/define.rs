@@ -77,8 +77,9 @@ macro_rules! options {
                         Some(true) => {}
                         Some(false) => extra.keep(),
                         None => {
-                            source.reader.skip()?;
-                            extra.keep();
+                            if source.unknown(&key)? {
+                                extra.keep();
+                            }
                         }
                     }
                     extra.next();
@@ -183,10 +184,8 @@ macro_rules! message {
                 source: &mut $crate::message::wire::Source<'de, R>,
                 list: &mut $crate::serializer::Open,
             ) -> std::result::Result<Self, $crate::error::DecodeError> {
-                let error = |number, name, fault| $crate::error::DecodeError {
-                    message: Some($word),
-                    element: Some((number, name)),
-                    fault,
+                let error = |number, name, fault| {
+                    $crate::error::DecodeError::new(Some($word), Some((number, name)), fault)
                 };
                 let mut number = 1;
                 $(
@@ -206,9 +205,7 @@ macro_rules! message {
                         .map_err(|fault| error(number + 1, $oelement, fault))?;
                 )?
                 $(
-                    let $payload = source
-                        .payload(list)
-                        .map_err(|(more, name, fault)| error(number + 1 + more, name, fault))?;
+                    let $payload = source.payload(list).map_err(|fault| fault.of($word, number + 1))?;
                 )?
                 Ok(Self { $($field,)* $($optional,)? $($payload,)? })
             }

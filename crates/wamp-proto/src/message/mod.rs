@@ -1,13 +1,14 @@
 //! The 25 messages of WAMP and one extension as typed structs, and [`Message`], which is any of them.
 //!
 //! A struct's fields are the elements of the message in their order; options and details are structs with
-//! the keys of the specification, and keep other keys as they came. Elements that follow the last known one
-//! are dropped. A new message is a struct made with `message!` and a row in the table below.
+//! the keys of the specification, and keep other keys as they came. No element follows the last known one, and
+//! a list in options has at most 1,024 elements. A new message is a struct made with `message!` and a row in the table below.
 
 mod credit;
 mod define;
 pub(crate) mod extra;
 mod failure;
+mod head;
 mod options;
 mod pubsub;
 mod rpc;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 pub use credit::{Credit, CreditOptions, Total};
 pub use extra::Extra;
 pub use failure::{Error, ErrorDetails, RequestKind};
+pub use head::Head;
 pub use options::{CancelMode, Discloser, InvocationPolicy, MatchPolicy, Millis, Ppt, Receivers};
 pub use pubsub::{
     Event, EventDetails, EventReceived, Publish, PublishOptions, Published, Subscribe, SubscribeOptions,
@@ -48,11 +50,13 @@ pub struct Limits {
     /// Lists and dicts inside each other, the message itself being the first; 64 by default, and at most 128,
     /// since reading goes that deep into the stack.
     pub depth: usize,
+    /// Whether a HELLO is read. Where the session is open already it need not be, and is an error by itself.
+    pub hello: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message: 16 << 20, depth: 64 }
+        Self { message: 16 << 20, depth: 64, hello: true }
     }
 }
 
@@ -97,8 +101,9 @@ macro_rules! messages {
             fn read<'de, R: Reader<'de>>(
                 source: &mut Source<'de, R>,
             ) -> std::result::Result<Self, DecodeError> {
-                let nameless = |fault| DecodeError { message: None, element: None, fault };
-                let code_fault = |fault| DecodeError { message: None, element: Some((1, "Type")), fault };
+                let cut = source.cut;
+                let nameless = |fault: Fault| DecodeError::new(None, None, fault.at_cut(cut));
+                let code_fault = |fault: Fault| DecodeError::new(None, Some((1, "Type")), fault.at_cut(cut));
                 let mut list = match source.reader.value().map_err(nameless)? {
                     Token::List(open) => open,
                     other => return Err(nameless(Fault::expected("list", other.kind()))),
@@ -108,7 +113,11 @@ macro_rules! messages {
                 }
                 let code = wire::read_integer(source, "code of a message").map_err(code_fault)?;
                 let message: Self = match code {
-                    $($name::CODE => $name::read(source, &mut list)?.into(),)*
+                    Hello::CODE if !source.hello => return Err(nameless(Fault::Opened)),
+                    $($name::CODE => match $name::read(source, &mut list) {
+                        Ok(message) => message.into(),
+                        Err(error) => return Err(head::add(error, source)),
+                    },)*
                     _ => {
                         let fault = Fault::Expected {
                             expected: "code of a message".into(),
@@ -117,11 +126,14 @@ macro_rules! messages {
                         return Err(code_fault(fault));
                     }
                 };
-                let named = |fault| DecodeError { message: Some(message.name()), element: None, fault };
-                while source.advance(&mut list).map_err(named)? {
-                    source.reader.skip().map_err(named)?;
+                let named = |fault: Fault| DecodeError::new(Some(message.name()), None, fault.at_cut(cut));
+                if source.advance(&mut list).map_err(named)? {
+                    return Err(named(Fault::expected("the end of the message", "another element")));
                 }
                 source.reader.finish().map_err(named)?;
+                if cut.is_some() {
+                    return Err(named(Fault::Truncated));
+                }
                 Ok(message)
             }
         }
@@ -168,25 +180,27 @@ messages! {
 
 impl Message {
     /// Reads a whole message. Options and URI are read, the payload is checked for being well-formed and
-    /// stays a slice of `frame`.
+    /// stays a slice of `frame`. An option whose value is of a type that WAMP does not have, as a MessagePack
+    /// extension, counts as absent.
     ///
     /// # Errors
-    /// [`DecodeError`] names the message and the element. To a peer it is `wamp.error.protocol_violation`
-    /// (Basic Profile, *Protocol Errors*).
+    /// [`DecodeError`] names the message and the element. Where it has a [`head`](DecodeError::head), that request
+    /// fails; else it is `wamp.error.protocol_violation` to the peer (Basic Profile, *Protocol Errors*).
     pub fn decode(
         serializer: Serializer,
         frame: &Bytes,
         limits: &Limits,
     ) -> std::result::Result<Self, DecodeError> {
-        let nameless = |fault| DecodeError { message: None, element: None, fault };
+        let nameless = |fault| DecodeError::new(None, None, fault);
         if frame.len() > limits.message {
             let found = format!("{}", frame.len());
             let expected = format!("at most {} octets", limits.message);
             return Err(nameless(Fault::Expected { expected: expected.into(), found: found.into() }));
         }
         with_format!(serializer, F => {
-            let reader = F::reader(frame, limits.depth).map_err(nameless)?;
-            Self::read(&mut Source { frame, serializer, reader })
+            let (reader, cut) = F::reader_of_prefix(frame, limits.depth).map_err(nameless)?;
+            let begin = reader.clone();
+            Self::read(&mut Source { frame, serializer, reader, begin, cut, hello: limits.hello })
         })
     }
 

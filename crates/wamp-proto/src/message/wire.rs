@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::error::{EncodeError, Fault};
+use crate::error::{DecodeError, EncodeError, Fault};
 use crate::id::{PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
 use crate::payload::Payload;
 use crate::serializer::{Format, Mark, Open, Reader, Serializer, Token};
@@ -16,6 +16,34 @@ pub(crate) struct Source<'de, R> {
     pub(crate) frame: &'de Bytes,
     pub(crate) serializer: Serializer,
     pub(crate) reader: R,
+    /// Where it stood before the first value.
+    pub(crate) begin: R,
+    /// Where the frame ends to be text, in a format that is.
+    pub(crate) cut: Option<usize>,
+    /// Whether a HELLO is read.
+    pub(crate) hello: bool,
+}
+
+/// A fault of the payload, or behind the head of a message that may have one.
+pub(crate) struct PayloadFault {
+    /// The element, counted from Arguments.
+    index: usize,
+    fault: Fault,
+    /// The list that is the message is faulty, and not what is in it.
+    of_list: bool,
+}
+
+impl PayloadFault {
+    /// In this message, whose Arguments are this element.
+    #[cold]
+    pub(crate) fn of(self, message: &'static str, first: usize) -> DecodeError {
+        let element = (first + self.index, if self.index == 0 { "Arguments" } else { "ArgumentsKw" });
+        if self.of_list {
+            DecodeError::new(Some(message), Some(element), self.fault)
+        } else {
+            DecodeError::in_payload(message, element, self.fault)
+        }
+    }
 }
 
 impl<'de, R: Reader<'de>> Source<'de, R> {
@@ -44,7 +72,7 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
 
     /// Reads a boolean, or passes over what is none.
     pub(crate) fn try_bool(&mut self) -> Result<Option<bool>, Fault> {
-        if let Token::Bool(value) = self.peek()? {
+        if let Ok(Token::Bool(value)) = self.peek() {
             self.reader.value()?;
             return Ok(Some(value));
         }
@@ -62,13 +90,45 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
             }
             Err(Fault::Expected { .. }) if T::LENIENT => {
                 self.reader = before;
-                self.reader.skip()?;
-                Ok(false)
+                self.pass(key).map(|()| false)
             }
-            Err(fault @ (Fault::Expected { .. } | Fault::Key { .. })) => {
-                Err(Fault::Key { key, fault: Box::new(fault) })
+            Err(fault) => {
+                self.reader = before;
+                self.amiss(fault, key).map(|()| true)
             }
-            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Passes over the value of an unknown key. `false`: it is none that can be kept.
+    pub(crate) fn unknown(&mut self, key: &str) -> Result<bool, Fault> {
+        let before = self.reader.clone();
+        match self.reader.check() {
+            Ok(()) => Ok(true),
+            Err(Fault::Truncated) => Err(Fault::Truncated),
+            Err(fault) => {
+                self.reader = before;
+                // What cannot be used is not missed, if only the next key can be found.
+                self.reader.skip().map_err(|_| fault.within(key)).map(|()| false)
+            }
+        }
+    }
+
+    /// Passes over the value of a key, whatever it is.
+    fn pass(&mut self, key: &str) -> Result<(), Fault> {
+        self.reader.skip().map_err(|fault| match fault {
+            Fault::Truncated => fault,
+            fault => fault.within(key),
+        })
+    }
+
+    /// What is to be done about the value of a key that cannot be read. One of a type that WAMP does not have is
+    /// passed over, and counts as absent: so some encoders write what their program has not set.
+    #[cold]
+    fn amiss(&mut self, fault: Fault, key: &str) -> Result<(), Fault> {
+        match fault {
+            Fault::Foreign { .. } if matches!(self.peek(), Err(Fault::Foreign { .. })) => self.pass(key),
+            Fault::Truncated => Err(fault),
+            fault => Err(fault.within(key)),
         }
     }
 
@@ -82,10 +142,10 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
         }
     }
 
-    /// The octets of the next value, which is passed over.
+    /// The octets of the next value, which is checked.
     fn octets(&mut self) -> Result<std::ops::Range<usize>, Fault> {
         let mut start = self.reader.position();
-        self.reader.skip()?;
+        self.reader.check()?;
         let end = self.reader.position();
         if self.serializer.is_text() {
             start += self.frame[start..end].iter().take_while(|octet| octet.is_ascii_whitespace()).count();
@@ -107,18 +167,10 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
         Ok(more)
     }
 
-    /// The rest of a message: Arguments, ArgumentsKw, and elements that nobody knows, which are dropped.
-    pub(crate) fn payload(&mut self, list: &mut Open) -> Result<Payload, (usize, &'static str, Fault)> {
-        const ARGS: &str = "Arguments";
-        const KWARGS: &str = "ArgumentsKw";
-        let args = match self.part(list, "list", |t| matches!(t, Token::List(_))) {
-            Ok(args) => args,
-            Err(fault) => return Err((0, ARGS, fault)),
-        };
-        let kwargs = match self.part(list, "dict", |t| matches!(t, Token::Dict(_))) {
-            Ok(kwargs) => kwargs,
-            Err(fault) => return Err((1, KWARGS, fault)),
-        };
+    /// The rest of a message: Arguments and ArgumentsKw.
+    pub(crate) fn payload(&mut self, list: &mut Open) -> Result<Payload, PayloadFault> {
+        let args = self.part(list, 0, "list", |t| matches!(t, Token::List(_)))?;
+        let kwargs = self.part(list, 1, "dict", |t| matches!(t, Token::Dict(_)))?;
         Ok(match (args, kwargs) {
             (None, None) => Payload::empty(),
             (Some(args), kwargs) => Payload::from_frame(self.serializer, self.frame, args, kwargs),
@@ -142,20 +194,19 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
     fn part(
         &mut self,
         list: &mut Open,
+        index: usize,
         expected: &'static str,
         fits: fn(&Token<'_>) -> bool,
-    ) -> Result<Option<std::ops::Range<usize>>, Fault> {
-        if !self.advance(list)? {
+    ) -> Result<Option<std::ops::Range<usize>>, PayloadFault> {
+        if !self.advance(list).map_err(|fault| PayloadFault { index, fault, of_list: true })? {
             return Ok(None);
         }
-        match self.peek()? {
-            token if fits(&token) => Ok(Some(self.octets()?)),
-            Token::Null => {
-                self.reader.skip()?;
-                Ok(None)
-            }
+        let part = self.peek().and_then(|token| match token {
+            token if fits(&token) => self.octets().map(Some),
+            Token::Null => self.reader.skip().map(|()| None),
             other => Err(Fault::expected(expected, other.kind())),
-        }
+        });
+        part.map_err(|fault| PayloadFault { index, fault, of_list: false })
     }
 }
 
@@ -235,6 +286,7 @@ pub(crate) fn read_integer<'de, R: Reader<'de>>(
         }
         Token::Float(_) => Err(Fault::expected(expected, "float")),
         Token::Signed(_) => Err(Fault::expected(expected, "negative integer")),
+        Token::Big(_) => Err(Fault::expected(expected, "integer out of range")),
         other => Err(Fault::expected(expected, other.kind())),
     }
 }
@@ -313,6 +365,9 @@ impl Wire for Uri {
     }
 }
 
+/// A list in options has at most so many elements. Most of them are longer in memory than in a message.
+const MAX_LIST: usize = 1024;
+
 impl<T: Wire> Wire for Vec<T> {
     fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
         let mut list = match source.reader.value()? {
@@ -321,6 +376,9 @@ impl<T: Wire> Wire for Vec<T> {
         };
         let mut items = Vec::new();
         while source.reader.element(&mut list)? {
+            if items.len() == MAX_LIST {
+                return Err(Fault::expected("list of at most 1024 elements", "a longer one"));
+            }
             items.push(T::read(source)?);
         }
         Ok(items)

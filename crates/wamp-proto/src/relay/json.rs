@@ -59,7 +59,7 @@ pub(super) fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
 fn value(octets: &[u8], first: u8, depth: usize) -> Option<usize> {
     octets.first().filter(|octet| **octet == first)?;
     let mut reader = Json::reader(octets, depth).ok()?;
-    reader.skip().ok()?;
+    reader.check().ok()?;
     Some(reader.position())
 }
 

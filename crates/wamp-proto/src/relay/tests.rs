@@ -223,3 +223,125 @@ fn other_spellings() {
         spelled(Serializer::Cbor, frame, short);
     }
 }
+
+/// What would kill the reader of a result, in a payload that is otherwise in order.
+fn poison(serializer: Serializer) -> &'static [&'static [u8]] {
+    match serializer {
+        Serializer::Json => &[
+            b"NaN",
+            br#""\ud83d""#,
+            br#""\u0000no base64""#,
+            br#"{"\u0000AQID":1}"#,
+            b"1e400",
+            b"\"\xe8\"",
+            &[b'9'; 5000],
+            &[b'['; 64],
+        ],
+        Serializer::MsgPack => &[
+            b"\xa1\xe8",
+            b"\xd9\x01\xe8",
+            b"\x81\x01\x02",
+            b"\x81\x90\x02",
+            b"\xd4\x05\x2a",
+            b"\xc7\x05\xff12345",
+            b"\xc1",
+            &[0x91; 64],
+        ],
+        Serializer::Cbor => &[
+            b"\x61\xe8",
+            b"\x7f\x61\xe8\xff",
+            b"\xa1\x01\x02",
+            b"\xc0\x61x",
+            b"\xc2\x61a",
+            b"\xd8\x1d\x05",
+            b"\xf8\xff",
+            &[0x81; 64],
+        ],
+    }
+}
+
+/// Neither way lets it in, wherever it stands; both name the call.
+#[test]
+fn poison_takes_neither_way() {
+    for serializer in Serializer::ALL {
+        let (head, open, close): (&[u8], &[&[u8]], &[u8]) = match serializer {
+            Serializer::Json => {
+                (b"[70,3,{\"progress\":true},", &[b"[", b"[1,{\"a\":[", b"[],{\"a\":"], b"]}]")
+            }
+            Serializer::MsgPack => (
+                b"\x94\x46\x03\x81\xa8progress\xc3",
+                &[b"\x91", b"\x92\x01\x81\xa1a\x91", b"\x90\x81\xa1a"],
+                b"",
+            ),
+            Serializer::Cbor => (
+                b"\x84\x18\x46\x03\xa1\x68progress\xf5",
+                &[b"\x81", b"\x82\x01\xa1\x61a\x81", b"\x80\xa1\x61a"],
+                b"",
+            ),
+        };
+        for poison in poison(*serializer) {
+            for (index, open) in open.iter().enumerate() {
+                let closing: &[u8] = match (serializer, index) {
+                    (Serializer::Json, 0) => b"]",
+                    (Serializer::Json, 1) => close,
+                    (Serializer::Json, _) => b"}",
+                    _ => b"",
+                };
+                let mut frame = [head, *open, *poison, closing, serializer.end()].concat();
+                // The third has keywords, and so one element more.
+                if index == 2 && *serializer != Serializer::Json {
+                    frame[0] += 1;
+                }
+                let error =
+                    Message::decode(*serializer, &frame.clone().into(), &Limits::default()).unwrap_err();
+                let wanted =
+                    message::Head::Yield { request: RequestId::new(3).unwrap(), progress: Some(true) };
+                assert_eq!(error.head(), Some(&wanted), "{serializer}: {frame:02x?}: {error}");
+                assert!(!agree(*serializer, &frame, &Limits::default()), "{serializer}: {frame:02x?}");
+                as_result(*serializer, &mut frame);
+                assert!(!agree_at_the_end(*serializer, &frame, &Limits::default()));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// What the border lets in can be rewritten, what is then there is let in too, and all comes back as it was.
+    #[test]
+    fn what_is_let_in_survives_the_way_there_and_back(
+        octets in vec(prop_oneof![
+            Just(0x9f_u8), Just(0xbf), Just(0xff), Just(0x5f), Just(0x7f), Just(0xc2), Just(0xc3), Just(0x3b),
+            Just(0x82), Just(0xa1), Just(0xc0), Just(0xc1), Just(0xc4), Just(0xd8), Just(0x41), Just(0x61),
+            Just(0xf9), Just(0xd9), Just(0xdc), Just(0xc7), Just(0xfb), Just(0xcb), any::<u8>(), 0_u8..4,
+        ], 0..24),
+        text in r#"(\[|\]|\{"a":|\}|,|[0-9]{1,40}|-[0-9]{18,22}|1e[0-9]{3}|"\\u0000[A-Za-z/+=]{0,5}"|"é\\n"|null){0,8}"#,
+    ) {
+        for serializer in Serializer::ALL {
+            let frame = match serializer {
+                Serializer::Json => format!("[50,1,{{}},[{text}]]").into_bytes(),
+                Serializer::MsgPack => [b"\x94\x32\x01\x80\x91", &octets[..]].concat(),
+                Serializer::Cbor => [b"\x84\x18\x32\x01\xa0\x81", &octets[..]].concat(),
+            };
+            let Ok(message) = Message::decode(*serializer, &frame.into(), &Limits::default()) else { continue };
+            for to in Serializer::ALL.iter().filter(|to| *to != serializer) {
+                let there = match message.encode(*to) {
+                    Ok(there) => there,
+                    Err(error) => {
+                        let known = ["NaN", "an infinity", "U+0000", "64 bits", "only CBOR has"];
+                        let error = error.to_string();
+                        prop_assert!(known.iter().any(|known| error.contains(known)), "{}: {}", to, error);
+                        continue;
+                    }
+                };
+                let read = Message::decode(*to, &there, &Limits::default());
+                prop_assert!(read.is_ok(), "{} to {}: {:?}: {:02x?}", serializer, to, read, there);
+                let back = read.unwrap().encode(*serializer).unwrap();
+                let again = Message::decode(*serializer, &back, &Limits::default());
+                prop_assert!(again.is_ok(), "{} to {} and back: {:?}", serializer, to, again);
+                prop_assert_eq!(again.unwrap().encode(*to).unwrap(), there);
+            }
+        }
+    }
+}

@@ -1,9 +1,14 @@
 //! CBOR (RFC 8949). Shortest heads are written; everything well-formed is read, as far as WAMP has values
-//! for it: indefinite lengths, tags (passed over, but for integers of tag 2 and 3), short floats.
+//! for it: indefinite lengths, short floats, tags. Of these tags 2 and 3 are integers, 4 and 5 are numbers that
+//! no other format has, and the others that are known are passed over.
+
+mod check;
+mod tag;
 
 use std::borrow::Cow;
 
-use super::{Format, MAX_DEPTH, Mark, Open, Reader, Token, mend};
+use super::big::Big;
+use super::{Format, MAX_DEPTH, Mark, Open, Reader, Token, mend, utf8};
 use crate::error::{EncodeError, Fault};
 
 const UNSIGNED: u8 = 0;
@@ -74,6 +79,19 @@ impl Format for Cbor {
     fn float(out: &mut Vec<u8>, value: f64) -> Result<(), EncodeError> {
         out.push(FLOAT64);
         out.extend_from_slice(&value.to_be_bytes());
+        Ok(())
+    }
+
+    fn big(out: &mut Vec<u8>, value: &Big) -> Result<(), EncodeError> {
+        let bytes = value.to_bytes();
+        match <[u8; 8]>::try_from(bytes.as_slice()) {
+            // Below zero CBOR's own integers reach further than 64 bits with a sign.
+            Ok(argument) if value.is_negative() => write_head(out, NEGATIVE, u64::from_be_bytes(argument)),
+            _ => {
+                write_head(out, TAG, if value.is_negative() { tag::NEGATIVE } else { tag::POSITIVE });
+                Self::binary(out, &bytes);
+            }
+        }
         Ok(())
     }
 
@@ -153,12 +171,20 @@ impl<'de> Reader<'de> for CborReader<'de> {
     fn value(&mut self) -> Result<Token<'de>, Fault> {
         let start = self.at;
         let (tag, head) = self.untagged_head()?;
-        if let Some(tag @ (2 | 3)) = tag {
-            return self.bignum(tag, head, start);
+        match tag {
+            Some(tag @ (tag::POSITIVE | tag::NEGATIVE)) => return self.bignum(tag, head, start),
+            Some(tag::DECIMAL | tag::BIGFLOAT) => {
+                return Err(Fault::Malformed {
+                    what: "a decimal or big float, which only CBOR has",
+                    at: start,
+                });
+            }
+            Some(tag) if !tag::is_known(tag) => return Err(foreign_tag(start)),
+            _ => {}
         }
         Ok(match head.major {
             UNSIGNED => Token::Unsigned(head.argument),
-            NEGATIVE => negative(head.argument, start)?,
+            NEGATIVE => negative(head.argument),
             BINARY => Token::Binary(self.binary(head)?),
             TEXT => Token::Text(self.text(head, start)?),
             LIST => Token::List(self.open(head)?),
@@ -171,7 +197,7 @@ impl<'de> Reader<'de> for CborReader<'de> {
                 25 => Token::Float(half(head.argument as u16)),
                 26 => Token::Float(f32::from_bits(head.argument as u32).into()),
                 27 => Token::Float(f64::from_bits(head.argument)),
-                _ => return Err(Fault::Malformed { what: "a simple value, which WAMP has not", at: start }),
+                _ => return Err(foreign_simple(start)),
             },
         })
     }
@@ -192,6 +218,10 @@ impl<'de> Reader<'de> for CborReader<'de> {
 
     fn skip(&mut self) -> Result<(), Fault> {
         self.skip_values(1, self.depth)
+    }
+
+    fn check(&mut self) -> Result<(), Fault> {
+        self.check_values::<false>(1, self.depth)
     }
 
     fn finish(&mut self) -> Result<(), Fault> {
@@ -289,16 +319,12 @@ impl<'de> CborReader<'de> {
     }
 
     fn text(&mut self, head: Head, at: usize) -> Result<Cow<'de, str>, Fault> {
-        let utf8 = |octets| {
-            std::str::from_utf8(octets)
-                .map_err(|_| Fault::Malformed { what: "a string that is not UTF-8", at })
-        };
         if head.info != INDEFINITE {
-            return utf8(self.take(head.argument)?).map(Cow::Borrowed);
+            return utf8::text(self.take(head.argument)?, at).map(Cow::Borrowed);
         }
         let mut all = String::new();
         while let Some(chunk) = self.chunk(TEXT)? {
-            all.push_str(utf8(chunk)?);
+            all.push_str(utf8::text(chunk, at)?);
         }
         Ok(Cow::Owned(all))
     }
@@ -307,15 +333,10 @@ impl<'de> CborReader<'de> {
         if head.major != BINARY {
             return Err(Fault::Malformed { what: "a big number that is not binary", at });
         }
-        let octets = self.binary(head)?;
-        let mut value = 0_u64;
-        for octet in octets.iter() {
-            if value >> 56 != 0 {
-                return Err(Fault::Malformed { what: "an integer beyond 64 bits", at });
-            }
-            value = value << 8 | u64::from(*octet);
-        }
-        if tag == 2 { Ok(Token::Unsigned(value)) } else { negative(value, at) }
+        let bytes = self.binary(head)?;
+        let big = if tag == tag::POSITIVE { Big::from_bytes(false, &bytes) } else { Big::below_zero(&bytes) };
+        let big = big.ok_or(Fault::Malformed { what: "an integer of too many bytes", at })?;
+        Ok(big.narrow().unwrap_or(Token::Big(big)))
     }
 
     /// Recurses, at most as deep as the reader's limit. Every value takes an octet, so a declared length
@@ -348,11 +369,21 @@ impl<'de> CborReader<'de> {
 }
 
 /// -1 - `argument`.
-fn negative(argument: u64, at: usize) -> Result<Token<'static>, Fault> {
+fn negative(argument: u64) -> Token<'static> {
     match i64::try_from(argument) {
-        Ok(argument) => Ok(Token::Signed(!argument)),
-        Err(_) => Err(Fault::Malformed { what: "an integer beyond 64 bits", at }),
+        Ok(argument) => Token::Signed(!argument),
+        Err(_) => Big::below_zero(&argument.to_be_bytes()).map_or(Token::Null, Token::Big),
     }
+}
+
+#[cold]
+fn foreign_simple(at: usize) -> Fault {
+    Fault::Foreign { what: "a simple value", at }
+}
+
+#[cold]
+fn foreign_tag(at: usize) -> Fault {
+    Fault::Foreign { what: "a value with a tag of another kind", at }
 }
 
 /// A float of 16 bits: 1 of sign, 5 of exponent, 10 of fraction.

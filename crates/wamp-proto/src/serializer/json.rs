@@ -2,6 +2,8 @@
 //!
 //! The walk is ours; `serde_json` writes numbers, `base64` the binary.
 
+mod check;
+
 use std::borrow::Cow;
 use std::io::Write;
 use std::ops::Range;
@@ -10,7 +12,8 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::{Format, MAX_DEPTH, Mark, Open, Reader, Token};
+use super::big::Big;
+use super::{Format, MAX_DEPTH, Mark, Open, Reader, Token, utf8};
 use crate::error::{EncodeError, Fault};
 
 /// Padding is written, and not asked for.
@@ -30,11 +33,17 @@ impl Format for Json {
     type Reader<'de> = JsonReader<'de>;
 
     fn reader(octets: &[u8], depth: usize) -> Result<JsonReader<'_>, Fault> {
-        let text = std::str::from_utf8(octets)
-            .map_err(|error| Fault::Malformed { what: "text is not UTF-8", at: error.valid_up_to() })?;
+        match Self::reader_of_prefix(octets, depth)? {
+            (reader, None) => Ok(reader),
+            (_, Some(at)) => Err(Fault::not_utf8(at)),
+        }
+    }
+
+    fn reader_of_prefix(octets: &[u8], depth: usize) -> Result<(JsonReader<'_>, Option<usize>), Fault> {
+        let (text, is_all) = utf8::prefix(octets);
         let mut reader = JsonReader { text, at: 0, depth: depth.min(MAX_DEPTH) };
         reader.space();
-        Ok(reader)
+        Ok((reader, (!is_all).then_some(text.len())))
     }
 
     fn null(out: &mut Vec<u8>) {
@@ -61,6 +70,11 @@ impl Format for Json {
             return Err(EncodeError::NotFinite("an infinity"));
         }
         serde_json::to_writer(out, &value).expect(INFALLIBLE);
+        Ok(())
+    }
+
+    fn big(out: &mut Vec<u8>, value: &Big) -> Result<(), EncodeError> {
+        write!(out, "{value}").expect(INFALLIBLE);
         Ok(())
     }
 
@@ -202,7 +216,11 @@ impl<'de> Reader<'de> for JsonReader<'de> {
     }
 
     fn skip(&mut self) -> Result<(), Fault> {
-        self.skip_within(self.depth)
+        self.skip_within::<false>(self.depth)
+    }
+
+    fn check(&mut self) -> Result<(), Fault> {
+        self.skip_within::<true>(self.depth)
     }
 
     fn finish(&mut self) -> Result<(), Fault> {
@@ -277,10 +295,12 @@ impl<'de> JsonReader<'de> {
         Ok(true)
     }
 
-    /// Recurses, at most as deep as the reader's limit.
-    fn skip_within(&mut self, depth: usize) -> Result<(), Fault> {
+    /// [`Reader::skip`], or [`Reader::check`]. Recurses, at most as deep as the reader's limit.
+    fn skip_within<const CHECK: bool>(&mut self, depth: usize) -> Result<(), Fault> {
         let (dict, close) = match self.peek()? {
+            b'"' if CHECK => return self.check_string(),
             b'"' => return self.scan_string().map(drop),
+            b'-' | b'0'..=b'9' if CHECK => return self.check_number(),
             b'-' | b'0'..=b'9' => return self.scan_number().map(drop),
             b't' => return self.word("true"),
             b'f' => return self.word("false"),
@@ -301,10 +321,14 @@ impl<'de> JsonReader<'de> {
                 if self.peek()? != b'"' {
                     return Err(self.malformed("a key that is no string"));
                 }
-                self.scan_string()?;
+                if CHECK {
+                    self.check_key()?;
+                } else {
+                    self.scan_string()?;
+                }
                 self.colon()?;
             }
-            self.skip_within(depth)?;
+            self.skip_within::<CHECK>(depth)?;
             self.space();
             if self.peek()? == close {
                 self.at += 1;
@@ -334,6 +358,8 @@ impl<'de> JsonReader<'de> {
                     }
                 }
             }
+            let big = Big::from_digits(text).map(Token::Big);
+            return big.ok_or(Fault::Malformed { what: "an integer of too many digits", at: start });
         }
         match text.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(Token::Float(value)),

@@ -6,6 +6,7 @@
 //! `Reader` pulls tokens out of octets and `Format` appends tokens to octets. Messages, the serde
 //! glue in `value` and transcoding are written once against these two.
 
+pub(crate) mod big;
 #[cfg(feature = "cbor")]
 pub(crate) mod cbor;
 #[cfg(feature = "json")]
@@ -15,12 +16,14 @@ pub(crate) mod msgpack;
 #[cfg(all(test, feature = "json", feature = "msgpack", feature = "cbor"))]
 mod tests;
 pub(crate) mod transcode;
+mod utf8;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{EncodeError, Fault};
+use big::Big;
 
 /// Readers and writers recurse, so nesting ends here whatever limit somebody configures.
 pub(crate) const MAX_DEPTH: usize = 128;
@@ -155,6 +158,8 @@ pub(crate) enum Token<'de> {
     Unsigned(u64),
     /// Always below zero.
     Signed(i64),
+    /// An integer that does not fit into 64 bits.
+    Big(Big),
     Float(f64),
     Text(Cow<'de, str>),
     Binary(Cow<'de, [u8]>),
@@ -169,6 +174,7 @@ impl Token<'_> {
             Token::Null => "null",
             Token::Bool(_) => "boolean",
             Token::Unsigned(_) | Token::Signed(_) => "integer",
+            Token::Big(_) => "integer beyond 64 bits",
             Token::Float(_) => "float",
             Token::Text(_) => "string",
             Token::Binary(_) => "binary",
@@ -185,6 +191,7 @@ impl<'de> Token<'de> {
             Token::Text(text) => Ok(text),
             Token::Unsigned(value) => Ok(value.to_string().into()),
             Token::Signed(value) => Ok(value.to_string().into()),
+            Token::Big(value) => Ok(value.to_string().into()),
             Token::Bool(value) => Ok(if value { "true" } else { "false" }.into()),
             other => Err(Fault::expected("string as dict key", other.kind())),
         }
@@ -243,6 +250,11 @@ pub(crate) trait Reader<'de>: Sized + Clone {
     /// in JSON, but not in the strings of the binary formats. Does not allocate.
     fn skip(&mut self) -> Result<(), Fault>;
 
+    /// Passes over one value like [`skip`](Self::skip), and checks that it is one that every reader of this
+    /// format survives: the border that payloads pass. The rules are in the docs of [`crate::Payload`]. Allocates only
+    /// for base64 with escapes.
+    fn check(&mut self) -> Result<(), Fault>;
+
     /// Checks that nothing follows.
     fn finish(&mut self) -> Result<(), Fault>;
 }
@@ -267,12 +279,20 @@ pub(crate) trait Format {
     /// Reads `octets`, entering at most `depth` nested lists and dicts.
     fn reader(octets: &[u8], depth: usize) -> Result<Self::Reader<'_>, Fault>;
 
+    /// Reads `octets` as far as they can be read at all, and says where that ends if it is not everywhere. Only JSON
+    /// is checked as a whole: a frame of it that is no text somewhere still has a head.
+    fn reader_of_prefix(octets: &[u8], depth: usize) -> Result<(Self::Reader<'_>, Option<usize>), Fault> {
+        Ok((Self::reader(octets, depth)?, None))
+    }
+
     fn null(out: &mut Vec<u8>);
     fn bool(out: &mut Vec<u8>, value: bool);
     fn unsigned(out: &mut Vec<u8>, value: u64);
     fn signed(out: &mut Vec<u8>, value: i64);
     /// Fails in JSON for NaN and infinities.
     fn float(out: &mut Vec<u8>, value: f64) -> Result<(), EncodeError>;
+    /// Fails in MessagePack, which has no integers beyond 64 bits.
+    fn big(out: &mut Vec<u8>, value: &Big) -> Result<(), EncodeError>;
     /// Fails in JSON for a text that begins with U+0000, which would read back as binary.
     fn text(out: &mut Vec<u8>, value: &str) -> Result<(), EncodeError>;
     fn binary(out: &mut Vec<u8>, value: &[u8]);

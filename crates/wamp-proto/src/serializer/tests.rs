@@ -1,5 +1,7 @@
 //! The readers and writers against each other; against other crates' in `tests/formats.rs`.
 
+mod border;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -24,14 +26,39 @@ fn walk<F: Format>(octets: &[u8]) -> Result<usize, String> {
     Ok(reader.position())
 }
 
+/// Checks one value as a payload's.
+fn check<F: Format>(octets: &[u8]) -> Result<usize, Fault> {
+    let mut reader = F::reader(octets, 64)?;
+    reader.check()?;
+    Ok(reader.position())
+}
+
+/// Whatever passes the border is well-formed, and can be rewritten in every format that has a way to write it.
+fn check_agrees_with_walk<F: Format>(octets: &[u8]) {
+    let Ok(checked) = check::<F>(octets) else { return };
+    assert_eq!(skip::<F>(octets), Ok(checked), "{octets:02x?}");
+    match walk::<F>(octets) {
+        Ok(walked) => assert_eq!(walked, checked, "{octets:02x?}"),
+        Err(error) => assert!(error.contains("which only CBOR has"), "{error} in {octets:02x?}"),
+    }
+    for depth in [0, 1, 2] {
+        let (mut checking, mut skipping) =
+            (F::reader(octets, depth).unwrap(), F::reader(octets, depth).unwrap());
+        assert_eq!(checking.check().is_ok(), skipping.skip().is_ok(), "{octets:02x?}");
+    }
+}
+
 /// Whatever can be read can be passed over and ends at the same octet; what can be passed over can be read,
 /// but for contents that WAMP has no values for.
 fn skip_agrees_with_walk<F: Format>(octets: &[u8]) {
-    const CONTENTS: [&str; 8] = [
+    check_agrees_with_walk::<F>(octets);
+    const CONTENTS: [&str; 10] = [
         "not UTF-8",
         "extension type",
         "simple value, which",
-        "beyond 64 bits",
+        "tag of another kind",
+        "which only CBOR has",
+        "integer of too many",
         "beyond all floats",
         "big number",
         "base64",
@@ -62,6 +89,7 @@ proptest! {
         octets in vec(prop_oneof![
             Just(0x9f), Just(0xbf), Just(0xff), Just(0x5f), Just(0x7f), Just(0xc2), Just(0x82), Just(0xa1),
             Just(0x41), Just(0x61), Just(0xf9), Just(0xd9), Just(0xdc), Just(0xc7), any::<u8>(), 0_u8..4,
+            Just(0xc0), Just(0xc1), Just(0xc3), Just(0xc4), Just(0xd8), Just(0x40), Just(37), Just(70),
         ], 0..24)
     ) {
         skip_agrees_with_walk::<MsgPack>(&octets);
@@ -114,6 +142,10 @@ fn json_agrees(text: &str) {
         (Ok(Token::Text(ours)), serde_json::Value::String(theirs)) => assert_eq!(ours, theirs),
         (Ok(Token::Unsigned(ours)), theirs) => assert_eq!(Some(ours), theirs.as_u64()),
         (Ok(Token::Signed(ours)), theirs) => assert_eq!(Some(ours), theirs.as_i64()),
+        (Ok(Token::Big(ours)), theirs) => {
+            assert!(theirs.is_f64());
+            assert_eq!(ours.to_string(), text.trim());
+        }
         (Ok(Token::Float(ours)), theirs) => {
             assert!(theirs.is_f64());
             assert_eq!(ours.to_bits(), text.trim().parse::<f64>().unwrap().to_bits());
@@ -280,15 +312,32 @@ fn cbor_values_of_other_encoders() {
     assert_eq!(one::<Cbor>(b"\xc2\x42\x01\x00"), Ok(Token::Unsigned(256)));
     assert_eq!(one::<Cbor>(b"\xc3\x42\x01\x00"), Ok(Token::Signed(-257)));
     assert_eq!(one::<Cbor>(b"\x3b\x7f\xff\xff\xff\xff\xff\xff\xff"), Ok(Token::Signed(i64::MIN)));
-    for refused in [
-        b"\x3b\x80\x00\x00\x00\x00\x00\x00\x00".as_slice(), // below i64::MIN
-        b"\xc2\x49\x01\x00\x00\x00\x00\x00\x00\x00\x00",    // 2^64
-        b"\xf0",                                            // simple(16)
-        b"\xf8\xff",                                        // simple(255)
-        b"\xc2\x01",                                        // a bignum that is no binary
-        b"\x61\xff",                                        // no UTF-8
+    for (big, digits) in [
+        (b"\x3b\x80\x00\x00\x00\x00\x00\x00\x00".as_slice(), "-9223372036854775809"),
+        (b"\x3b\xff\xff\xff\xff\xff\xff\xff\xff", "-18446744073709551616"),
+        (b"\xc2\x49\x01\x00\x00\x00\x00\x00\x00\x00\x00", "18446744073709551616"),
+        (b"\xc3\x49\x01\x00\x00\x00\x00\x00\x00\x00\x00", "-18446744073709551617"),
     ] {
-        assert!(matches!(one::<Cbor>(refused), Err(Fault::Malformed { .. })), "{refused:02x?}");
+        let Ok(Token::Big(value)) = one::<Cbor>(big) else { panic!("{digits}") };
+        assert_eq!(value.to_string(), digits);
+        let (mut cbor, mut json) = (Vec::new(), Vec::new());
+        Cbor::big(&mut cbor, &value).unwrap();
+        Json::big(&mut json, &value).unwrap();
+        assert_eq!((cbor.as_slice(), json.as_slice()), (big, digits.as_bytes()));
+        assert_eq!(one::<Json>(&json), Ok(Token::Big(value.clone())));
+        let refused = MsgPack::big(&mut Vec::new(), &value);
+        assert_eq!(refused, Err(EncodeError::Integer(digits.to_owned())));
+    }
+    for refused in [
+        b"\xf0".as_slice(),  // simple(16)
+        b"\xf8\xff",         // simple(255)
+        b"\xc2\x01",         // a bignum that is no binary
+        b"\xd9\x01\x02\x80", // a set
+        b"\xc4\x82\x01\x02", // a decimal
+        b"\x61\xff",         // no UTF-8
+    ] {
+        let fault = one::<Cbor>(refused);
+        assert!(matches!(fault, Err(Fault::Malformed { .. } | Fault::Foreign { .. })), "{refused:02x?}");
         assert_eq!(skip::<Cbor>(refused), Ok(refused.len()), "{refused:02x?}");
     }
     for malformed in [
@@ -314,7 +363,8 @@ fn msgpack_values_of_other_encoders() {
     assert_eq!(one::<MsgPack>(b"\xff"), Ok(Token::Signed(-1)));
     assert_eq!(one::<MsgPack>(b"\xd9\x01a"), Ok(Token::Text("a".into())));
     for refused in [b"\xd4\x01\x02".as_slice(), b"\xd6\xff\0\0\0\0", b"\xc7\x02\x01\x00\x00", b"\xa1\xff"] {
-        assert!(matches!(one::<MsgPack>(refused), Err(Fault::Malformed { .. })), "{refused:02x?}");
+        let fault = one::<MsgPack>(refused);
+        assert!(matches!(fault, Err(Fault::Malformed { .. } | Fault::Foreign { .. })), "{refused:02x?}");
         assert_eq!(skip::<MsgPack>(refused), Ok(refused.len()), "{refused:02x?}");
     }
     assert!(matches!(skip::<MsgPack>(b"\xc1"), Err(Fault::Malformed { .. })));

@@ -13,6 +13,7 @@ pub(crate) fn transcode<'de, R: Reader<'de>, F: Format>(
         Token::Bool(value) => F::bool(out, value),
         Token::Unsigned(value) => F::unsigned(out, value),
         Token::Signed(value) => F::signed(out, value),
+        Token::Big(value) => F::big(out, &value)?,
         Token::Float(value) => F::float(out, value)?,
         Token::Text(value) => F::text(out, &value)?,
         Token::Binary(value) => F::binary(out, &value),

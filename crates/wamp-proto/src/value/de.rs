@@ -11,6 +11,7 @@ use serde::forward_to_deserialize_any;
 use super::key::{Key, UnitOnly};
 use super::{ARGS_KWARGS, PAYLOAD};
 use crate::error::PayloadError;
+use crate::serializer::big::Big;
 use crate::serializer::{MAX_DEPTH, Open, Reader, Token};
 
 /// How deep what is read may be nested. An application's payloads have been checked against its limits when
@@ -27,6 +28,7 @@ impl<'a, 'de, R: Reader<'de>> De<'a, R> {
             Token::Bool(value) => visitor.visit_bool(value),
             Token::Unsigned(value) => visitor.visit_u64(value),
             Token::Signed(value) => visitor.visit_i64(value),
+            Token::Big(value) => wide(&value, visitor),
             Token::Float(value) => visitor.visit_f64(value),
             Token::Text(Cow::Borrowed(value)) => visitor.visit_borrowed_str(value),
             Token::Text(Cow::Owned(value)) => visitor.visit_string(value),
@@ -58,6 +60,27 @@ impl<'a, 'de, R: Reader<'de>> De<'a, R> {
                     visitor.visit_u64(value as u64)
                 }
             }
+            // Serde's own words for it would be about 128 bits.
+            Token::Big(_) => Err(de::Error::invalid_value(Unexpected::Unsigned(u64::MAX), &visitor)),
+            token => self.visit(token, visitor),
+        }
+    }
+
+    fn wide_integer<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PayloadError> {
+        let before = self.0.clone();
+        match self.0.value()? {
+            Token::Big(value) => wide(&value, visitor),
+            _ => {
+                *self.0 = before;
+                self.integer(visitor)
+            }
+        }
+    }
+
+    /// An integer of any length has a nearest float.
+    fn float<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PayloadError> {
+        match self.0.value()? {
+            Token::Big(value) => visitor.visit_f64(value.to_float()),
             token => self.visit(token, visitor),
         }
     }
@@ -79,12 +102,26 @@ impl<'a, 'de, R: Reader<'de>> De<'a, R> {
     }
 }
 
+/// An integer beyond 64 bits, for those that take 128.
+fn wide<'de, V: Visitor<'de>>(value: &Big, visitor: V) -> Result<V::Value, PayloadError> {
+    let magnitude = value.magnitude().and_then(|magnitude| match value.is_negative() {
+        false => Some(Ok(magnitude)),
+        true => 0_i128.checked_sub_unsigned(magnitude).map(Err),
+    });
+    match magnitude {
+        Some(Ok(value)) => visitor.visit_u128(value),
+        Some(Err(value)) => visitor.visit_i128(value),
+        None => Err(de::Error::invalid_value(Unexpected::Unsigned(u64::MAX), &visitor)),
+    }
+}
+
 fn unexpected<'a>(token: &'a Token<'_>) -> Unexpected<'a> {
     match token {
         Token::Null => Unexpected::Unit,
         Token::Bool(value) => Unexpected::Bool(*value),
         Token::Unsigned(value) => Unexpected::Unsigned(*value),
         Token::Signed(value) => Unexpected::Signed(*value),
+        Token::Big(_) => Unexpected::Unsigned(u64::MAX),
         Token::Float(value) => Unexpected::Float(*value),
         Token::Text(value) => Unexpected::Str(value),
         Token::Binary(value) => Unexpected::Bytes(value),
@@ -111,8 +148,10 @@ impl<'de, R: Reader<'de>> Deserializer<'de> for De<'_, R> {
 
     forward! {
         integer:
-            deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-            deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128;
+            deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+            deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64;
+        wide_integer: deserialize_i128 deserialize_u128;
+        float: deserialize_f32 deserialize_f64;
         string: deserialize_str deserialize_string deserialize_char;
         list: deserialize_seq;
     }
@@ -202,7 +241,7 @@ impl<'de, R: Reader<'de>> Deserializer<'de> for De<'_, R> {
     }
 
     forward_to_deserialize_any! {
-        bool f32 f64 bytes byte_buf unit unit_struct map identifier
+        bool bytes byte_buf unit unit_struct map identifier
     }
 }
 

@@ -117,6 +117,8 @@ fn kind(unexpected: Unexpected<'_>) -> &'static str {
         Unexpected::NewtypeVariant | Unexpected::TupleVariant | Unexpected::StructVariant => {
             "variant with a value"
         }
+        // In serde's own words, of a visitor that takes no 128 bits.
+        Unexpected::Other(text) if text.starts_with("integer") => "integer beyond 64 bits",
         Unexpected::Other(_) => "another kind of value",
     }
 }

@@ -57,6 +57,10 @@ impl<'de> Reader<'de> for Nothing {
         match *self {}
     }
 
+    fn check(&mut self) -> Result<(), Fault> {
+        match *self {}
+    }
+
     fn finish(&mut self) -> Result<(), Fault> {
         match *self {}
     }

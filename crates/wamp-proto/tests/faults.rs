@@ -1,0 +1,268 @@
+//! Messages with a fault: which faults concern one request only, and how much of the message is known then.
+
+#![cfg(all(feature = "json", feature = "msgpack", feature = "cbor"))]
+
+use bytes::Bytes;
+use wamp_proto::message::{Head, RequestKind};
+use wamp_proto::{DecodeError, Limits, Message, RequestId, Serializer, SubscriptionId, uri};
+
+fn decode(serializer: Serializer, frame: &[u8]) -> Result<Message, DecodeError> {
+    Message::decode(serializer, &Bytes::copy_from_slice(frame), &Limits::default())
+}
+
+fn json(frame: &str) -> DecodeError {
+    decode(Serializer::Json, frame.as_bytes()).expect_err(frame)
+}
+
+fn id(id: u64) -> RequestId {
+    RequestId::new(id).unwrap()
+}
+
+/// Every message with a payload, up to its arguments, and its head.
+fn with_payload() -> Vec<(&'static str, Option<Head>)> {
+    let request = id(7);
+    vec![
+        (r#"[48,7,{},"a""#, Some(Head::Call { request })),
+        (r#"[16,7,{},"a""#, Some(Head::Publish { request, acknowledge: false })),
+        (r#"[16,7,{"x":[],"acknowledge":true},"a""#, Some(Head::Publish { request, acknowledge: true })),
+        (r#"[70,7,{}"#, Some(Head::Yield { request, progress: Some(false) })),
+        (r#"[70,7,{"progress":true}"#, Some(Head::Yield { request, progress: Some(true) })),
+        (
+            r#"[8,68,7,{},"a.b""#,
+            Some(Head::Error { kind: RequestKind::Invocation, request, error: Some("a.b".into()) }),
+        ),
+        (r#"[50,7,{"progress":true}"#, Some(Head::Result { request, progress: Some(true) })),
+        (r#"[36,9,7,{}"#, Some(Head::Event { subscription: SubscriptionId::new(9).unwrap() })),
+        (r#"[68,7,9,{}"#, Some(Head::Invocation { request })),
+        // It ends the session anyway.
+        (r#"[3,{},"a""#, None),
+    ]
+}
+
+#[test]
+fn a_fault_in_the_payload_concerns_the_request() {
+    for (begin, head) in with_payload() {
+        for payload in [
+            r#"[{"mean":NaN}]"#,
+            r#"["\ud83d"]"#,
+            r#"["\u0000no base64"]"#,
+            r#"[],{"\u0000":1}"#,
+            r#"[1e400]"#,
+            &format!("[{}]", "9".repeat(5000)),
+            &format!("{}{}", "[".repeat(64), "]".repeat(64)),
+            &format!(r#"[],{{"a":{}{}}}"#, "[".repeat(64), "]".repeat(64)),
+            "[1,[2",
+            "7",
+            "{}",
+            "[],[]",
+        ] {
+            let error = json(&format!("{begin},{payload}]"));
+            assert_eq!(error.head(), head.as_ref(), "{begin},{payload}]: {error}");
+            assert_eq!(error.reason(), uri::INVALID_ARGUMENT);
+        }
+    }
+}
+
+/// Latin-1, as it comes over RawSocket. The rest of the frame is not looked at.
+#[test]
+fn json_that_is_no_text_somewhere_in_the_payload_has_a_head() {
+    for (begin, head) in with_payload() {
+        let frame = [begin.as_bytes(), b",[\"st\xe8r\"]]"].concat();
+        let error = decode(Serializer::Json, &frame).unwrap_err();
+        assert_eq!(error.head(), head.as_ref(), "{error}");
+        assert!(error.to_string().contains("text is not UTF-8 at octet"), "{error}");
+    }
+    for frame in [&b"[48,1,{},\"\xe8\"]"[..], b"[48,1,{},\"a\"]\xe8", b"\xe8"] {
+        let error = decode(Serializer::Json, frame).unwrap_err();
+        assert_eq!(error.head(), None);
+        assert!(error.to_string().contains("not UTF-8"), "{error}");
+    }
+}
+
+#[test]
+fn binary_formats_have_the_same_heads() {
+    for serializer in [Serializer::MsgPack, Serializer::Cbor] {
+        for (begin, head) in with_payload() {
+            let message = decode(Serializer::Json, format!(r#"{begin},["!"]]"#).as_bytes()).unwrap();
+            let frame = message.encode(serializer).unwrap().to_vec();
+            let at = frame.len() - 1;
+            let mut spoilt = frame.clone();
+            spoilt[at] = 0xff;
+            assert_eq!(decode(serializer, &spoilt).unwrap_err().head(), head.as_ref());
+            let mut cut = frame.clone();
+            cut.truncate(at);
+            assert_eq!(decode(serializer, &cut).unwrap_err().head(), head.as_ref());
+        }
+    }
+}
+
+#[test]
+fn a_wrong_value_of_an_option_concerns_the_request() {
+    let request = id(7);
+    let deep = format!(r#"[48,7,{{"x":{}{}}},"a"]"#, "[".repeat(100), "]".repeat(100));
+    let error = Some("a.b".into());
+    for (frame, head) in [
+        (r#"[48,7,{"receive_progress":"yes"},"a"]"#, Head::Call { request }),
+        (r#"[48,7,{"x":NaN},"a"]"#, Head::Call { request }),
+        (r#"[48,7,{"timeout":NaN},"a"]"#, Head::Call { request }),
+        (&deep, Head::Call { request }),
+        (r#"[64,7,{"disclose_caller":1},"a"]"#, Head::Register { request }),
+        (r#"[32,7,{"get_retained":1},"a"]"#, Head::Subscribe { request }),
+        (r#"[16,7,{"exclude_me":1,"acknowledge":true},"a"]"#, Head::Publish { request, acknowledge: true }),
+        (r#"[16,7,{"acknowledge":true,"x":NaN},"a"]"#, Head::Publish { request, acknowledge: true }),
+        (r#"[16,7,{"acknowledge":1},"a"]"#, Head::Publish { request, acknowledge: true }),
+        (r#"[16,7,{"exclude":["a"]},"a"]"#, Head::Publish { request, acknowledge: false }),
+        (r#"[49,7,{"mode":NaN}]"#, Head::Cancel { request }),
+        (r#"[69,7,{"reason":1}]"#, Head::Interrupt { request }),
+        (r#"[70,7,{"progress":1}]"#, Head::Yield { request, progress: Some(true) }),
+        (r#"[70,7,{"ppt_scheme":1}]"#, Head::Yield { request, progress: Some(false) }),
+        (r#"[8,68,7,{"ppt_scheme":1},"a.b"]"#, Head::Error { kind: RequestKind::Invocation, request, error }),
+        (r#"[256,7,{"chunks":1},5]"#, Head::Credit { request }),
+    ] {
+        let error = json(frame);
+        assert_eq!(error.head(), Some(&head), "{frame}: {error}");
+    }
+    // Whether that publisher waits for an answer is not known.
+    assert_eq!(json(r#"[16,7,{"x":NaN,"acknowledge":true},"a"]"#).head(), None);
+    // A key that is as long as the message is not repeated in full.
+    let long = json(&format!(r#"[48,7,{{"{}":NaN}},"a"]"#, "é".repeat(100_000)));
+    assert!(long.to_string().len() < 250, "{long}");
+}
+
+#[test]
+fn a_fault_of_the_message_itself_concerns_the_link() {
+    for frame in [
+        "[48,0,{},\"a\"]",
+        "[48,1,null,\"a\"]",
+        "[48,1,{},null]",
+        "[48,1,{},",
+        "[48,1,{\"a\":",
+        "[48,1,{1:2},\"a\"]",
+        "[48,1,{},\"a\"",
+        "[48,1,{},\"a\"]]",
+        "[8,50,1,{},\"a\",[NaN]]",
+        "[1,\"r\",{\"authid\":7}]",
+        "[6,{\"message\":7},\"a\"]",
+    ] {
+        assert_eq!(json(frame).head(), None, "{frame}");
+    }
+}
+
+#[test]
+fn no_message_has_more_elements_than_it_has() {
+    for frame in [
+        r#"[1,"r",{},1]"#,
+        r#"[2,1,{},1]"#,
+        r#"[3,{},"a",[],{},1]"#,
+        r#"[6,{},"a",1]"#,
+        r#"[8,68,7,{},"a",[],{},1]"#,
+        r#"[16,7,{},"a",[],{},1]"#,
+        r#"[17,7,7,1]"#,
+        r#"[32,7,{},"a",1]"#,
+        r#"[33,7,7,1]"#,
+        r#"[34,7,7,1]"#,
+        r#"[35,7,{},1]"#,
+        r#"[36,7,7,{},[],{},1]"#,
+        r#"[48,7,{},"a",[],{},1]"#,
+        r#"[48,7,{},"a",[],{},null]"#,
+        r#"[49,7,{},1]"#,
+        r#"[50,7,{},[],{},1]"#,
+        r#"[64,7,{},"a",1]"#,
+        r#"[65,7,7,1]"#,
+        r#"[66,7,7,1]"#,
+        r#"[67,7,{},1]"#,
+        r#"[68,7,7,{},[],{},1]"#,
+        r#"[69,7,{},1]"#,
+        r#"[70,7,{},[],{},1]"#,
+        r#"[256,7,{},1,1]"#,
+    ] {
+        let error = json(frame);
+        assert!(
+            error.to_string().ends_with("expected the end of the message, found another element"),
+            "{error}"
+        );
+        assert_eq!(error.head(), None);
+        assert!(error.message().is_some());
+    }
+}
+
+/// wampy.js writes so what its program has not set; msgpackr's `undefined`.
+#[test]
+fn an_option_of_a_type_that_wamp_does_not_have_counts_as_absent() {
+    // [32, 1, {match: undefined, get_retained: undefined}, "a"]
+    let frame = b"\x94\x20\x01\x82\xa5match\xd4\0\0\xacget_retained\xd4\0\0\xa1a";
+    let Message::Subscribe(subscribe) = decode(Serializer::MsgPack, frame).unwrap() else { panic!() };
+    assert_eq!((subscribe.options.policy, subscribe.options.get_retained), (None, None));
+    assert!(subscribe.options.extra.is_empty());
+
+    // [48, 1, {timeout: undefined, _x: undefined, receive_progress: true}, "a"]
+    for (serializer, frame) in [
+        (
+            Serializer::MsgPack,
+            &b"\x94\x30\x01\x83\xa7timeout\xd4\0\0\xa2_x\xd4\0\0\xb0receive_progress\xc3\xa1a"[..],
+        ),
+        (Serializer::Cbor, b"\x84\x18\x30\x01\xa3\x67timeout\xf7\x62_x\xe0\x70receive_progress\xf5\x61a"),
+        (
+            Serializer::Cbor,
+            b"\x84\x18\x30\x01\xa3\x67timeout\xd8\x1d\x05\x62_x\xd8\x1d\x05\x70receive_progress\xf5\x61a",
+        ),
+    ] {
+        let Message::Call(call) = decode(serializer, frame).unwrap() else { panic!("{serializer}") };
+        assert_eq!((call.options.timeout, call.options.receive_progress), (None, Some(true)));
+        assert!(call.options.extra.keys().is_empty(), "{serializer}: {:?}", call.options.extra);
+    }
+    // [16, 1, {exclude: [undefined]}, "a"]: it is a list, and not of ids.
+    let error = decode(Serializer::MsgPack, b"\x94\x10\x01\x81\xa7exclude\x91\xd4\0\0\xa1a").unwrap_err();
+    assert!(error.head().is_some());
+    // Features that nobody can read are not announced.
+    let frame = b"\x93\x01\xa1r\x81\xa5roles\x82\xa6caller\x81\xa8features\xd4\0\0\xa6callee\x81\xa8features\x81\xaccall_timeout\xd4\0\0";
+    let Message::Hello(hello) = decode(Serializer::MsgPack, frame).unwrap() else { panic!() };
+    assert!(!hello.details.roles.is_empty());
+}
+
+/// So Autobahn sends what it has encrypted, by the older "payload transparency".
+#[test]
+fn binary_in_the_place_of_arguments_is_refused_as_a_feature() {
+    let frame = b"\x95\x30\x01\x81\xa8enc_algo\xa9cryptobox\xa1a\xc4\x03\x01\x02\x03";
+    let error = decode(Serializer::MsgPack, frame).unwrap_err();
+    assert_eq!(error.head(), Some(&Head::Call { request: id(1) }));
+    assert_eq!(error.reason(), uri::FEATURE_NOT_SUPPORTED);
+    assert!(error.to_string().contains("expected list, found binary; payload transparency"), "{error}");
+    let frame = br#"[70,1,{"enc_algo":"cryptobox"},"\u0000AQID"]"#;
+    assert_eq!(decode(Serializer::Json, frame).unwrap_err().reason(), uri::FEATURE_NOT_SUPPORTED);
+    let whole = decode(Serializer::MsgPack, b"\xc4\x03\x01\x02\x03").unwrap_err();
+    assert_eq!((whole.head(), whole.reason()), (None, uri::INVALID_ARGUMENT));
+}
+
+#[test]
+fn a_list_in_options_has_a_bound() {
+    for key in
+        ["exclude", "exclude_authid", "exclude_authrole", "eligible", "eligible_authid", "eligible_authrole"]
+    {
+        let item =
+            if key.ends_with("id") && key != "exclude" || key.ends_with("role") { "\"\"" } else { "1" };
+        for (count, fits) in [(1024, true), (1025, false)] {
+            let list = vec![item; count].join(",");
+            let frame = format!(r#"[16,7,{{"{key}":[{list}]}},"a"]"#);
+            let decoded = decode(Serializer::Json, frame.as_bytes());
+            assert_eq!(decoded.is_ok(), fits, "{key}, {count}");
+            if let Err(error) = decoded {
+                assert!(error.head().is_some() && error.to_string().contains("at most 1024"), "{error}");
+            }
+        }
+    }
+    let list = vec!["\"\""; 1025].join(",");
+    assert_eq!(json(&format!(r#"[1,"r",{{"roles":{{}},"authmethods":[{list}]}}]"#)).head(), None);
+}
+
+#[test]
+fn a_hello_is_not_read_where_the_session_is_open() {
+    let mut limits = Limits::default();
+    limits.hello = false;
+    let read = |frame: &'static [u8]| Message::decode(Serializer::Json, &Bytes::from_static(frame), &limits);
+    let error = read(br#"[1,"realm1",{"roles":{"caller":{}}}]"#).unwrap_err();
+    assert_eq!(error.to_string(), "HELLO after the session was established");
+    assert_eq!(error.head(), None);
+    assert_eq!(read(b"[1,").unwrap_err(), error, "there is nothing to be said of the rest");
+    assert!(read(br#"[48,1,{},"a"]"#).is_ok());
+}
