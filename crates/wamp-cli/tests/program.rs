@@ -276,7 +276,10 @@ fn its_log_has_no_terminal_escapes_where_there_is_no_terminal() {
     // The reason of each refusal is there, with the peer.
     for reason in ["wamp.error.protocol_violation", "wamp.error.no_such_realm", "wamp.2.json"] {
         let lines: Vec<&str> = log.lines().filter(|line| line.contains(reason)).collect();
-        assert!(lines.len() == 1 && lines[0].contains("WARN") && lines[0].contains("peer=127.0.0.1:"), "{log}");
+        assert!(
+            lines.len() == 1 && lines[0].contains("WARN") && lines[0].contains("peer=127.0.0.1:"),
+            "{log}"
+        );
     }
     let escapes: Vec<char> = log.chars().filter(|c| c.is_control() && *c != '\n').collect();
     assert!(escapes.is_empty(), "{escapes:?} in {log}");

@@ -219,6 +219,18 @@ impl Arrived {
         }
     }
 
+    /// Whether a request is among those that are not handled yet. A CALL is none, since it may be a chunk.
+    pub(crate) fn has_request(&self) -> bool {
+        let feeds = |decoded: &Decoded| {
+            let message = decoded.as_ref().map(|(message, _)| message);
+            matches!(
+                message,
+                Ok(Message::Yield(_) | Message::Error(_) | Message::Call(_) | Message::Credit(_))
+            )
+        };
+        self.others.iter().any(|(index, decoded)| *index >= self.next && !feeds(decoded))
+    }
+
     /// What has not been handled, since the session is over before it.
     pub(crate) fn into_rest(self) -> Pending {
         let Self { mut pending, entries, next, end, .. } = self;
@@ -236,7 +248,7 @@ fn ends_session(decoded: &Result<Message, DecodeError>) -> bool {
 }
 
 /// The messages in an item: a buffer, and where in it each stands.
-fn messages(item: &Incoming) -> impl Iterator<Item = (&Bytes, Range<usize>)> {
+pub(crate) fn messages(item: &Incoming) -> impl Iterator<Item = (&Bytes, Range<usize>)> {
     let (whole, run) = match item {
         Incoming::Message(frame) => (Some((frame, 0..frame.len())), None),
         Incoming::Run(run) => (None, Some(run.messages().map(move |range| (run.octets(), range)))),

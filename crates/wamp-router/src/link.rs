@@ -20,6 +20,7 @@ use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, Transport};
 use crate::arrived::{Arrived, Handled};
 use crate::config::Shutdown;
 use crate::express::Express;
+use crate::held::Held;
 use crate::keepalive::{Keepalive, Seen, Verdict};
 use crate::outbound::Outbound;
 use crate::peer::Peer;
@@ -77,6 +78,7 @@ pub(crate) fn serve<T: Transport>(
         pings,
         peer,
         pending,
+        failed: None,
         turn,
     };
     async move {
@@ -110,6 +112,8 @@ struct Link<R> {
     peer: Peer,
     /// What has come and has not been handled yet.
     pending: Pending,
+    /// How reading has failed behind that.
+    failed: Option<ReadError>,
     turn: Turn,
 }
 
@@ -276,6 +280,10 @@ impl<R: ReadHalf> Link<R> {
                 continue;
             }
             if self.pending.is_empty() {
+                if let Some(error) = self.failed.take() {
+                    Box::pin(self.handle_failure(realm, session, &error)).await;
+                    continue;
+                }
                 let mut waited = false;
                 tokio::select! {
                     biased;
@@ -289,13 +297,7 @@ impl<R: ReadHalf> Link<R> {
                             }
                         }
                         Err(error) => {
-                            let garbage = garbage(&error);
-                            let act = |machine: &mut Machine, now| match garbage {
-                                Some(text) => machine.handle_garbage(now, session, &text),
-                                None => machine.handle_closed(now, session),
-                            };
-                            Box::pin(realm.with(act)).await;
-                            tracing::debug!(%error, "nothing more to read");
+                            Box::pin(self.handle_failure(realm, session, &error)).await;
                             continue;
                         }
                     },
@@ -342,11 +344,23 @@ impl<R: ReadHalf> Link<R> {
         }
     }
 
+    /// Nothing more can be read.
+    async fn handle_failure(&mut self, realm: &Realm, session: SessionKey, error: &ReadError) {
+        let garbage = garbage(error);
+        let act = |machine: &mut Machine, now| match garbage {
+            Some(text) => machine.handle_garbage(now, session, &text),
+            None => machine.handle_closed(now, session),
+        };
+        realm.with(act).await;
+        tracing::debug!(%error, "nothing more to read");
+    }
+
     /// Handles all that has come, in one turn at the realm or several. What comes after the end of the session
     /// is left alone. Says whether the session was held in between.
     async fn handle_pending(&mut self, realm: &Realm, session: SessionKey) -> bool {
         let pending = std::mem::take(&mut self.pending);
-        let mut arrived = Arrived::decode(pending, self.serializer, self.message_limits(), session);
+        let limits = self.message_limits();
+        let mut arrived = Arrived::decode(pending, self.serializer, limits, session);
         if arrived.has_long() {
             Box::pin(arrived.prepare(realm)).await;
         }
@@ -356,17 +370,20 @@ impl<R: ReadHalf> Link<R> {
             let (handled, held) = realm.with_express(session, handle).await;
             if held {
                 paused = true;
-                // Its release wakes it up, and so does its end.
-                while realm.is_held(session).await && !self.outbound.is_over() {
-                    self.outbound.changed().await;
-                }
+                let asks = arrived.has_request();
+                let Self { outbound, read, serializer, pending, failed, .. } = self;
+                let (serializer, budget) = (*serializer, &self.router.budget);
+                let held =
+                    Held { realm, session, outbound, read, serializer, limits, pending, failed, budget };
+                Box::pin(held.released(asks)).await;
             }
             if handled == Handled::All {
                 break;
             }
             self.turn.check().await;
         }
-        self.pending = arrived.into_rest();
+        let ahead = std::mem::replace(&mut self.pending, arrived.into_rest());
+        self.pending.append(ahead);
         paused
     }
 

@@ -23,6 +23,20 @@ impl Pending {
         &self.items[self.first..]
     }
 
+    pub(crate) fn items_mut(&mut self) -> &mut [Incoming] {
+        &mut self.items[self.first..]
+    }
+
+    /// Appends what has come behind it.
+    pub(crate) fn append(&mut self, other: Pending) {
+        let Pending { mut items, first } = other;
+        if self.is_empty() {
+            *self = Pending { items, first };
+        } else {
+            self.items.extend(items.drain(first..));
+        }
+    }
+
     /// Where a transport appends what comes.
     pub(crate) fn buffer(&mut self) -> &mut Vec<Incoming> {
         if self.is_empty() {

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod ends;
+mod held;
 mod hostile;
 mod joining;
 mod limits;

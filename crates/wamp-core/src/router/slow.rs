@@ -233,6 +233,11 @@ impl Realm {
             .is_some_and(|slow| slow.held_since.is_some())
     }
 
+    /// Whether a session has a call under way that it made by this request.
+    pub fn is_calling(&self, session: SessionKey, request: RequestId) -> bool {
+        self.sessions.get(session).is_some_and(|session| session.calls.contains_key(&request))
+    }
+
     /// Whether two sessions have a call under way with each other.
     pub fn is_bound(&self, session: SessionKey, other: SessionKey) -> bool {
         let calls = |caller, callee| {

@@ -113,11 +113,7 @@ async fn embedded(limits: Limits) -> Result<(SocketAddr, Keeper), String> {
     }
 }
 
-async fn program(
-    tools: &Tools,
-    arguments: &[&str],
-    log: &Log,
-) -> Result<(SocketAddr, Keeper), String> {
+async fn program(tools: &Tools, arguments: &[&str], log: &Log) -> Result<(SocketAddr, Keeper), String> {
     let mut command = until_eof();
     command.arg(&tools.wamp_router).args(arguments);
     if !arguments.contains(&"--listen") {

@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::hellos;
-use crate::returning;
 use crate::log::Log;
 use crate::plots::Stage;
+use crate::returning;
 use crate::routers::Running;
 use crate::rows::{HELLOS, RETURNS, Row, SECTIONS, Section};
 use crate::tools::Tools;
@@ -42,9 +42,8 @@ pub async fn sections(tools: Arc<Tools>, wanted: &[String]) -> Vec<Chapter> {
             chapters.push(Chapter { title: section.title, outcomes });
         }
     }
-    let wants = |row: &&str| {
-        wanted.is_empty() || wanted.iter().any(|word| word == "HELLO" || row.contains(&**word))
-    };
+    let wants =
+        |row: &&str| wanted.is_empty() || wanted.iter().any(|word| word == "HELLO" || row.contains(&**word));
     let rows: Vec<&'static str> = HELLOS.iter().copied().filter(wants).collect();
     if !rows.is_empty() {
         chapters.push(hellos::chapter(&tools, rows).await);

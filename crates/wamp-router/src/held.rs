@@ -1,0 +1,200 @@
+//! A glance at the messages of a session that is held.
+//!
+//! A held session is not read from: the messages that it feeds to the full link of another have nowhere to go. It may
+//! have something to say to others, too: a SUBSCRIBE, a call of its own, a PING. That can be seen only by reading, so
+//! after a moment a little is read ahead and kept. PINGs are answered at once; of a request the
+//! [realm is told](Machine::set_waiting), which ends the hold when its share is used up. All else stays in its order.
+
+use std::time::Duration;
+
+use wamp_core::router::{Realm as Machine, SessionKey};
+use wamp_proto::{Limits, Message, Serializer};
+use wamp_transport::{Incoming, ReadError, ReadHalf};
+
+use crate::arrived::messages;
+use crate::budget::Budget;
+use crate::outbound::Outbound;
+use crate::pending::Pending;
+use crate::realm::Realm;
+
+/// Most holds are over after this time.
+const MOMENT: Duration = Duration::from_millis(200);
+
+/// No more than this is read ahead, in bytes, and one read.
+const AHEAD: usize = 64 << 10;
+
+/// A link whose session is held.
+pub(crate) struct Held<'a, R> {
+    pub(crate) realm: &'a Realm,
+    pub(crate) session: SessionKey,
+    pub(crate) outbound: &'a Outbound,
+    pub(crate) read: &'a mut R,
+    pub(crate) serializer: Serializer,
+    pub(crate) limits: Limits,
+    /// What is read ahead.
+    pub(crate) pending: &'a mut Pending,
+    /// How reading ahead has failed.
+    pub(crate) failed: &'a mut Option<ReadError>,
+    pub(crate) budget: &'a Budget,
+}
+
+/// Memory for what is read ahead, counted as long as this lives.
+struct Counted<'a>(&'a Budget, usize);
+
+impl Counted<'_> {
+    fn set(&mut self, bytes: usize) {
+        self.0.receive(std::mem::replace(&mut self.1, bytes), bytes);
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+impl<R: ReadHalf> Held<'_, R> {
+    /// Waits until the session is released or over. `asks`: it is known to have a request already.
+    pub(crate) async fn released(mut self, asks: bool) {
+        let (mut looks, mut told, mut seen) = (false, false, 0);
+        let mut counted = Counted(self.budget, 0);
+        let moment = tokio::time::sleep(MOMENT);
+        tokio::pin!(moment);
+        while self.realm.is_held(self.session).await && !self.outbound.is_over() {
+            if looks && asks && !told {
+                told = true;
+                self.tell().await;
+                continue;
+            }
+            let reads =
+                looks && !told && counted.1 < AHEAD && self.failed.is_none() && self.budget.has_memory(AHEAD);
+            tokio::select! {
+                () = self.outbound.changed() => {}
+                () = &mut moment, if !looks => looks = true,
+                read = self.read.read_runs(self.pending.buffer()), if reads => {
+                    if let Err(error) = read {
+                        *self.failed = Some(error);
+                        continue;
+                    }
+                    let asks = self.look(&mut seen).await;
+                    counted.set(self.pending.items().iter().map(bytes).sum());
+                    if asks {
+                        told = true;
+                        self.tell().await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn tell(&mut self) {
+        let session = self.session;
+        self.realm.with(|machine, now| machine.set_waiting(now, session)).await;
+    }
+
+    /// Looks at what was not `seen` yet: answers PINGs, and says whether there is a request.
+    async fn look(&mut self, seen: &mut usize) -> bool {
+        let mut calls = Vec::new();
+        let mut asks = false;
+        for item in &mut self.pending.items_mut()[*seen..] {
+            *seen += 1;
+            if let Incoming::Ping(payload) = item {
+                self.outbound.pong(std::mem::take(payload));
+                *item = Incoming::Pong(bytes::Bytes::new());
+                continue;
+            }
+            for (frame, range) in messages(item) {
+                match code(self.serializer, &frame[range.clone()]) {
+                    Some(YIELD | ERROR | CREDIT | EVENT_RECEIVED) => {}
+                    Some(CALL) => calls.push(frame.slice(range)),
+                    _ => asks = true,
+                }
+            }
+        }
+        if asks || calls.is_empty() {
+            return asks;
+        }
+        // A chunk of a call under way is no request.
+        let requests: Vec<_> = calls
+            .iter()
+            .map(|frame| match Message::decode(self.serializer, frame, &self.limits) {
+                Ok(Message::Call(call)) => Some(call.request),
+                _ => None,
+            })
+            .collect();
+        let session = self.session;
+        let is_new = |machine: &Machine, request| !machine.is_calling(session, request);
+        self.realm
+            .with(|machine, _| {
+                requests.into_iter().any(|request| request.is_none_or(|request| is_new(machine, request)))
+            })
+            .await
+    }
+}
+
+fn bytes(item: &Incoming) -> usize {
+    match item {
+        Incoming::Message(bytes) | Incoming::Ping(bytes) | Incoming::Pong(bytes) => bytes.len(),
+        Incoming::Run(run) => run.octets().len(),
+        _ => 0,
+    }
+}
+
+const ERROR: u16 = 8;
+const CALL: u16 = 48;
+const YIELD: u16 = 70;
+const CREDIT: u16 = 256;
+const EVENT_RECEIVED: u16 = 337;
+
+/// The code of a message, if it begins as a message does.
+fn code(serializer: Serializer, frame: &[u8]) -> Option<u16> {
+    if serializer == Serializer::Json {
+        let rest = frame.trim_ascii_start().strip_prefix(b"[")?.trim_ascii_start();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        return std::str::from_utf8(&rest[..digits]).ok()?.parse().ok();
+    }
+    // A list of a few elements, and an integer as both formats write it; only its heads differ.
+    let (one, two): (u8, u8) = if serializer == Serializer::MsgPack { (0xcc, 0xcd) } else { (0x18, 0x19) };
+    let small = if serializer == Serializer::MsgPack { 0x80 } else { 0x18 };
+    match *frame {
+        [_, head, high, low, ..] if head == two => Some(u16::from_be_bytes([high, low])),
+        [_, head, code, ..] if head == one => Some(u16::from(code)),
+        [_, code, ..] if code < small => Some(u16::from(code)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+
+    #[test]
+    fn the_code_of_a_message_is_where_it_is_looked_for() {
+        let json = [
+            r#"[70,1,{}]"#,
+            r#"[8,68,1,{},"com.myapp.error"]"#,
+            r#"[48,1,{},"com.myapp.procedure",[1]]"#,
+            r#"[32,1,{},"com.myapp.topic"]"#,
+            r#"[6,{},"wamp.close.close_realm"]"#,
+        ];
+        for (json, expected) in json.iter().zip([YIELD, ERROR, CALL, 32, 6]) {
+            let message = Message::decode(
+                Serializer::Json,
+                &bytes::Bytes::from_static(json.as_bytes()),
+                &Limits::default(),
+            )
+            .unwrap();
+            assert_eq!(code(Serializer::Json, format!(" [ {}", &json[1..]).as_bytes()), Some(expected));
+            for serializer in Serializer::ALL.iter().copied() {
+                let frame = message.encode(serializer).unwrap_or_else(|_| panic!("{json}"));
+                assert_eq!(code(serializer, &frame), Some(expected), "{serializer}");
+            }
+        }
+        assert_eq!(code(Serializer::MsgPack, &[0x95, 0xcd, 1, 0, 0]), Some(CREDIT));
+        assert_eq!(code(Serializer::Cbor, &[0x85, 0x19, 1, 0, 0]), Some(CREDIT));
+        for serializer in Serializer::ALL.iter().copied() {
+            assert_eq!(code(serializer, b""), None);
+        }
+    }
+}
