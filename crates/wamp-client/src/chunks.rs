@@ -89,6 +89,6 @@ pub enum ChunkError {
     #[error("the chunk does not fit: {0}")]
     Decode(#[from] PayloadError),
     /// The call was canceled before its last chunk came.
-    #[error("the call was canceled: {0:?}")]
+    #[error("the call was canceled: {0}")]
     Canceled(CancelReason),
 }

@@ -250,9 +250,13 @@ async fn join<T: Transport>(
     config.credit = Some(session::Credit::new(serializer));
     config.answers_pings = true;
     // The seed decides about the order of tables that nobody sees.
-    let core = session::Session::new(Time::ORIGIN, config, 0);
+    let mut core = session::Session::new(Time::ORIGIN, config, 0);
+    let mut queue = Queue::new(serializer);
+    if let Some(hello) = core.poll_transmit() {
+        queue.push_within(&hello, max_send).map_err(|error| ConnectError::unsent(url.as_deref(), error))?;
+    }
     let (waiter, joined) = oneshot::channel();
-    let state = State::new(core, Queue::new(serializer), waiter);
+    let state = State::new(core, queue, waiter);
     let shared = Shared::new(state, max_send, Instant::now());
     let (read, write) = transport.split();
     let watch = Watch::new(keepalive, name);

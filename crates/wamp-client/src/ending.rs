@@ -1,5 +1,6 @@
 //! How a handler learns that nobody waits for it any more.
 
+use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,6 +19,17 @@ pub enum CancelReason {
     Timeout,
     /// The session is ending.
     Closing,
+}
+
+impl fmt::Display for CancelReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CancelReason::Canceled => "its caller does not want it any more",
+            CancelReason::CallerGone => "its caller is gone",
+            CancelReason::Timeout => "it took longer than its timeout",
+            CancelReason::Closing => "the session is ending",
+        })
+    }
 }
 
 impl CancelReason {

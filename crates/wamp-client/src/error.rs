@@ -1,11 +1,10 @@
 //! How a call fails, and how other requests do: whose fault it is, with the URI as the peer sent it.
 
-use std::fmt;
-
-use serde::Deserialize;
 use wamp_core::session::Closed;
 use wamp_core::{Failure, Misuse};
 use wamp_proto::{EncodeError, Payload, PayloadError, Uri, uri};
+
+use crate::said::Said;
 
 /// Why a call has no result.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -36,7 +35,7 @@ pub enum CallError {
         payload: Payload,
     },
     /// More progressive results came than the call's buffer holds; the call was canceled.
-    #[error("progressive results came faster than they were taken, and the buffer of {limit} octets is full")]
+    #[error("progressive results came faster than they were taken, and the buffer of {limit} bytes is full")]
     Lagged {
         /// The buffer, in octets.
         limit: usize,
@@ -150,7 +149,7 @@ impl RequestError {
 
 /// A message longer than the peer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a message of {octets} octets, where the router takes {limit}")]
+#[error("a message of {octets} bytes, where the router takes {limit}")]
 #[non_exhaustive]
 pub struct TooLarge {
     /// The length of the message.
@@ -192,37 +191,5 @@ impl From<Unsent> for RequestError {
             Unsent::Misuse(Misuse::Unknown) => RequestError::Gone,
             Unsent::Misuse(_) => RequestError::Disconnected(Closed::Left),
         }
-    }
-}
-
-/// An error's URI and the first thing said about it, if that is a text.
-struct Said<'a>(&'a Uri, &'a Payload);
-
-impl fmt::Display for Said<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let first = self.1.args::<Vec<Text>>().ok().and_then(|args| args.into_iter().next());
-        match first {
-            Some(Text(Some(text))) => write!(f, ": {text}"),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// A text, or anything else.
-struct Text(Option<String>);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Any {
-            Text(String),
-            Other(serde::de::IgnoredAny),
-        }
-        Any::deserialize(deserializer).map(|any| match any {
-            Any::Text(text) => Text(Some(text)),
-            Any::Other(_) => Text(None),
-        })
     }
 }

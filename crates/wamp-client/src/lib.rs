@@ -119,6 +119,7 @@ mod invocations;
 mod items;
 mod procedure;
 mod publish;
+mod said;
 mod scratch;
 mod serving;
 mod session;

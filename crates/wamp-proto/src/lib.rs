@@ -51,7 +51,7 @@ pub use id::{MAX_ID, PublicationId, RegistrationId, RequestId, SessionId, Subscr
 pub use message::{Extra, Limits, Message};
 pub use payload::Payload;
 pub use payload_buffer::PayloadBuffer;
-pub use quoted::{Quoted, quoted};
+pub use quoted::{Quoted, Shown, quoted, shown};
 pub use role::{Feature, Features, Role, Roles};
 pub use serializer::{Serializer, UnknownSerializer};
 pub use uri::Uri;

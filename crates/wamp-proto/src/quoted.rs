@@ -1,4 +1,4 @@
-//! Quoting a text of a peer in a sentence.
+//! Showing a text of a peer in a sentence.
 
 use std::fmt::{self, Write};
 
@@ -47,9 +47,51 @@ impl fmt::Debug for Quoted<'_> {
     }
 }
 
+/// A text without quotation marks, cut after about so many bytes. What is not printable is escaped.
+///
+/// ```
+/// use wamp_proto::shown;
+///
+/// assert_eq!(shown("it's \u{1b}[31mred", 100).to_string(), r"it's \u{1b}[31mred");
+/// assert_eq!(shown("too long", 3).to_string(), "too…");
+/// ```
+pub fn shown(text: &str, bytes: usize) -> Shown<'_> {
+    Shown(text, bytes)
+}
+
+/// What [`shown`] makes.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a>(&'a str, usize);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cut = self.1.min(self.0.len());
+        while !self.0.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        for part in self.0[..cut].split_inclusive(QUOTES) {
+            let body = part.trim_end_matches(QUOTES);
+            write!(f, "{}{}", body.escape_debug(), &part[body.len()..])?;
+        }
+        if cut < self.0.len() { f.write_char('…') } else { Ok(()) }
+    }
+}
+
+/// What a quotation escapes though it is printable.
+const QUOTES: [char; 3] = ['"', '\'', '\\'];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_without_quotation_marks_keeps_what_is_printable() {
+        let text = "\"it's\" a \\ हिन्दी é";
+        assert_eq!(shown(text, 1000).to_string(), text);
+        assert_eq!(shown("a\nb\u{1b}\u{200b}", 1000).to_string(), r"a\nb\u{1b}\u{200b}");
+        assert_eq!(shown("ééé", 5).to_string(), "éé…");
+        assert_eq!(shown("ééé", 6).to_string(), "ééé");
+    }
 
     #[test]
     fn a_short_text_is_shown_whole_and_escaped() {

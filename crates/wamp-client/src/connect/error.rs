@@ -4,6 +4,7 @@ use std::fmt;
 
 use wamp_core::session::Closed;
 use wamp_proto::Uri;
+use wamp_transport::PushError;
 
 /// Why there is no session: the URL, the cause, and a word for its kind.
 ///
@@ -27,7 +28,7 @@ pub enum ConnectErrorKind {
     Tls,
     /// Nobody answers there.
     Connect,
-    /// The other end refuses the transport's handshake, or speaks something else.
+    /// The other end refuses the transport's handshake, speaks something else, or takes no message as long as HELLO.
     Handshake,
     /// The other end picked no serializer of ours.
     Subprotocol,
@@ -83,6 +84,19 @@ impl ConnectError {
 
     pub(super) fn timeout(url: &str, cause: &str) -> Self {
         Self::new(url, ConnectErrorKind::Timeout, cause)
+    }
+
+    /// HELLO cannot be sent.
+    pub(super) fn unsent(url: Option<&str>, error: PushError) -> Self {
+        let cause = match error {
+            PushError::TooLarge { octets, limit } => {
+                format!(
+                    "HELLO has {octets} bytes and does not fit into the {limit} bytes that the router takes"
+                )
+            }
+            error => format!("HELLO cannot be written: {error}"),
+        };
+        Self { url: url.map(str::to_owned), kind: ConnectErrorKind::Handshake, cause, uri: None }
     }
 
     pub(super) fn from_closed(url: Option<&str>, closed: Closed) -> Self {

@@ -124,3 +124,13 @@ async fn what_goes_wrong_over_sockets_has_a_kind() {
         assert!(error.to_string().starts_with(&url), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_hello_that_does_not_fit_is_not_sent() {
+    // MessagePack, and at most 512 bytes.
+    let port = server(Some(&[0x7F, 0x02, 0, 0])).await;
+    let error = connect(format!("rs://127.0.0.1:{port}")).authid("x".repeat(600)).await.unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::Handshake);
+    let text = error.to_string();
+    assert!(text.contains("HELLO has ") && text.contains("the 512 bytes that the router takes"), "{text}");
+}

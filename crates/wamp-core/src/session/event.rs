@@ -5,6 +5,7 @@ use std::fmt;
 use wamp_proto::message::{self, CancelMode, EventDetails};
 use wamp_proto::{
     ByteString, Payload, PublicationId, RegistrationId, RequestId, Roles, SessionId, SubscriptionId, Uri,
+    shown,
 };
 
 use super::Stream;
@@ -170,11 +171,17 @@ pub enum Closed {
     JoinTimeout,
 }
 
+/// What is shown of a text of the router, in bytes.
+const SHOWN: usize = 512;
+
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = |f: &mut fmt::Formatter<'_>, verb, reason, message: &Option<ByteString>| match message {
-            Some(message) => write!(f, "the router {verb} it with {reason}: {message}"),
-            None => write!(f, "the router {verb} it with {reason}"),
+        let said = |f: &mut fmt::Formatter<'_>, verb, reason: &Uri, message: &Option<ByteString>| {
+            write!(f, "the router {verb} it with {}", shown(reason, SHOWN))?;
+            match message {
+                Some(message) => write!(f, ": {}", shown(message, SHOWN)),
+                None => Ok(()),
+            }
         };
         match self {
             Closed::Left => f.write_str("this end left"),
