@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wamp_core::router::Relayed;
+use wamp_core::router::{Feed, Relayed};
 use wamp_proto::relay::PlainYield;
 use wamp_proto::{Limits, Message, Uri};
 
@@ -200,15 +200,17 @@ impl World {
 
     fn flow(&mut self, number: usize, other: usize, what: u8) {
         let (Some(key), Some(by)) = (self.peers[number].key, self.peers[other].key) else { return };
-        match what % 6 {
+        let feed = if what & 128 > 0 { Feed::Last } else { Feed::Stream };
+        match what % 7 {
             0 => self.realm.set_full(self.now, key),
-            1 => drop(self.realm.hold(self.now, key, by)),
+            1 => drop(self.realm.hold(self.now, key, by, feed)),
             2 => self.realm.set_room(self.now, key),
             3 => self.realm.release(self.now, key, by),
             4 => self.realm.stall(self.now, key),
+            5 => self.realm.set_waiting(self.now, key),
             _ => {
                 self.realm.set_full(self.now, by);
-                self.realm.hold(self.now, key, by);
+                self.realm.hold(self.now, key, by, feed);
             }
         }
     }
