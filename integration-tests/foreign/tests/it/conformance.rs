@@ -48,7 +48,7 @@ pub async fn chapter(wanted: &[String]) -> Option<Chapter> {
         };
         outcomes.push(Outcome { row, took: started.elapsed(), result });
     }
-    (!outcomes.is_empty()).then_some(Chapter { title: "H: WebSocket conformance (kosoku)", outcomes })
+    (!outcomes.is_empty()).then_some(Chapter { title: "K: WebSocket conformance (kosoku)", outcomes })
 }
 
 /// The verdicts on a case: on its messages, and on its end.

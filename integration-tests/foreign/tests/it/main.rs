@@ -1,7 +1,8 @@
 //! Our router, callers and callees with those of Autobahn|Python, Autobahn|JS, wampy.js and Crossbar.io.
 //!
 //! `cargo test -p wamp-foreign-tests [-- part of a row …]` installs the foreign software if need be, runs the
-//! rows of `rows.rs` and the cases of `conformance.rs` and prints them as a table. A tool that is missing is a failure.
+//! rows of `rows.rs`, the payloads of `poison.rs` and the cases of `conformance.rs` and prints them as a table. A tool that is
+//! missing is a failure.
 
 #![allow(unreachable_pub, reason = "what the modules share is public among them")]
 
@@ -13,6 +14,7 @@ mod hellos;
 mod log;
 mod peer;
 mod plots;
+mod poison;
 mod process;
 mod report;
 mod returning;
@@ -34,7 +36,8 @@ async fn main() -> ExitCode {
         Ok(tools) => tools,
         Err(why) => return report::could_not_start(&why),
     };
-    let mut chapters = run::sections(tools, &wanted).await;
+    let mut chapters = run::sections(tools.clone(), &wanted).await;
+    chapters.extend(poison::chapter(&tools, &wanted).await);
     chapters.extend(conformance::chapter(&wanted).await);
     report::print(&chapters, started)
 }
