@@ -30,12 +30,14 @@ use case::{Case, Outcome, When, is_long};
 const STILL_FAILING: &[&str] = &[
     "connections/",
     "floods/",
-    "holders/",
-    "memory of clients/",
-    "memory/",
+    "memory/40 unfinished",
+    "memory/200 unfinished",
+    "memory/unfinished fragments",
+    "memory/lists of 16 million",
+    "memory/a list of 16 million",
+    "memory/long topics",
     "one batch/",
     "poison/",
-    "signs of life/a client",
     "tables/",
 ];
 

@@ -70,7 +70,7 @@ fn measure(attack: fn(u16) -> io::Result<Held>) -> Outcome {
 }
 
 /// How long an attacker waits for a router that does not take what it is sent.
-const BLOCKED: Duration = Duration::from_millis(300);
+const BLOCKED: Duration = Duration::from_millis(150);
 
 /// Sends this and returns whether the router took it. A router that does not read on is no failure of the attack.
 fn offer(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<bool> {
