@@ -5,6 +5,7 @@
 mod error;
 
 use std::future::{Future, IntoFuture};
+use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -249,8 +250,9 @@ async fn join<T: Transport>(
     let (serializer, max_send, name) = (transport.serializer(), transport.max_send(), transport.name());
     config.credit = Some(session::Credit::new(serializer));
     config.answers_pings = true;
-    // The seed decides about the order of tables that nobody sees.
-    let mut core = session::Session::new(Time::ORIGIN, config, 0);
+    // No router can guess which ids collide in the tables.
+    let seed = RandomState::new().hash_one(());
+    let mut core = session::Session::new(Time::ORIGIN, config, seed);
     let mut queue = Queue::new(serializer);
     if let Some(hello) = core.poll_transmit() {
         queue.push_within(&hello, max_send).map_err(|error| ConnectError::unsent(url.as_deref(), error))?;

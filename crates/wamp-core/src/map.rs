@@ -2,20 +2,49 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::OnceLock;
 
-use foldhash::fast::FixedState;
+use foldhash::SharedSeed;
+use foldhash::fast::SeedableRandomState;
 
-pub(crate) type Map<K, V> = HashMap<K, V, FixedState>;
+pub(crate) type Map<K, V> = HashMap<K, V, Hashing>;
 
-/// An empty map. The seed decides about the order of its entries and about which keys collide, so a router
-/// draws it where nobody can guess it.
-pub(crate) fn map<K, V>(seed: u64) -> Map<K, V> {
+/// What a map hashes with.
+pub(crate) type Hashing = SeedableRandomState;
+
+/// The seed of a map. It decides about the order of its entries and about which keys collide, so a router draws it
+/// where nobody can guess it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HashSeed {
+    own: u64,
+    /// The constants of the hash function.
+    shared: &'static SharedSeed,
+}
+
+impl HashSeed {
+    /// A seed, with constants of the hash function that the first such seed of a process decides about for all.
+    pub(crate) fn new(own: u64, shared: u64) -> Self {
+        static SHARED: OnceLock<SharedSeed> = OnceLock::new();
+        Self { own, shared: SHARED.get_or_init(|| SharedSeed::from_u64(shared)) }
+    }
+}
+
+/// A seed with the constants that anybody can read in the source of the hash function.
+impl From<u64> for HashSeed {
+    fn from(own: u64) -> Self {
+        Self { own, shared: SharedSeed::global_fixed() }
+    }
+}
+
+/// An empty map.
+pub(crate) fn map<K, V>(seed: impl Into<HashSeed>) -> Map<K, V> {
     Map::with_hasher(hashing(seed))
 }
 
 /// What the maps of this seed hash with.
-pub(crate) fn hashing(seed: u64) -> FixedState {
-    FixedState::with_seed(seed)
+pub(crate) fn hashing(seed: impl Into<HashSeed>) -> Hashing {
+    let HashSeed { own, shared } = seed.into();
+    SeedableRandomState::with_seed(own, shared)
 }
 
 /// A map with room for so many entries keeps it.

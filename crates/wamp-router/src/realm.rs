@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wamp_core::Time;
-use wamp_core::router::{Config, Event, Feed, Realm as Machine, SessionKey, Sizes, Stats};
+use wamp_core::router::{Config, Event, Feed, Realm as Machine, Seeds, SessionKey, Sizes, Stats};
 use wamp_proto::{Message, Uri};
 
 use crate::express::Express;
@@ -90,12 +90,12 @@ impl std::fmt::Debug for Inner {
 }
 
 impl Realm {
-    pub(crate) fn new(config: Config, seed: u64) -> Self {
+    pub(crate) fn new(config: Config, seeds: Seeds) -> Self {
         Self {
             name: config.name.clone(),
             start: Instant::now(),
             inner: FairLock::new(Inner {
-                machine: Machine::new(config, seed),
+                machine: Machine::new(config, seeds),
                 links: HashMap::new(),
                 armed: None,
                 events_dropped: 0,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use wamp_core::router::{Sizes, Stats};
+use wamp_core::router::{Seeds, Sizes, Stats};
 use wamp_proto::Uri;
 use wamp_transport::Transport;
 
@@ -41,6 +41,13 @@ impl Drop for Handle {
         self.shared.close();
         self.relief.abort();
     }
+}
+
+/// Seeds for a realm, from the system.
+fn seeds() -> Seeds {
+    let mut random = [0; 48];
+    getrandom::fill(&mut random).expect("a system without random numbers is none to run a router on");
+    Seeds::new(random)
 }
 
 /// What links and listeners need of a router; it does not keep the router alive.
@@ -110,7 +117,7 @@ impl Router {
         let realms: HashMap<Uri, Arc<Realm>> = config
             .realms
             .into_iter()
-            .map(|realm| (realm.name.clone(), Arc::new(Realm::new(realm, fastrand::u64(..)))))
+            .map(|realm| (realm.name.clone(), Arc::new(Realm::new(realm, seeds()))))
             .collect();
         for realm in realms.values() {
             tokio::spawn(realm.clone().watch_deadlines());

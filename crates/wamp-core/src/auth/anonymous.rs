@@ -8,14 +8,14 @@ use super::Identity;
 /// The method's name in `authmethods`.
 pub const ANONYMOUS: ByteString = ByteString::from_static("anonymous");
 
-/// The identity of an anonymous session; `None` if the client offers methods and this is not among them.
-pub(crate) fn anonymous(details: &HelloDetails, rng: &mut fastrand::Rng) -> Option<Identity> {
+/// The identity of an anonymous session, by a number that nobody can guess; `None` if the client offers methods and this is not among them.
+pub(crate) fn anonymous(details: &HelloDetails, chance: u64) -> Option<Identity> {
     let offered = details.authmethods.as_deref().unwrap_or_default();
     if !offered.is_empty() && !offered.contains(&ANONYMOUS) {
         return None;
     }
     Some(Identity {
-        authid: format!("anonymous-{:013x}", rng.u64(..1 << 52)).into(),
+        authid: format!("anonymous-{:013x}", chance).into(),
         authrole: ANONYMOUS,
         authmethod: ANONYMOUS,
         authprovider: ByteString::from_static("static"),

@@ -8,7 +8,7 @@ use super::outbox::{Prepared, check};
 use super::realm::Realm;
 use super::sessions::{SessionKey, table_bytes};
 use super::topics::Topics;
-use crate::map;
+use crate::map::{self, HashSeed};
 
 #[derive(Clone)]
 pub(super) struct Broker {
@@ -16,7 +16,7 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self { topics: Topics::new(seed) }
     }
 }
@@ -97,8 +97,7 @@ impl Realm {
             }
             return;
         }
-        let publication =
-            PublicationId::new(self.rng.u64(1..=wamp_proto::MAX_ID)).expect("drawn from the range of ids");
+        let publication = PublicationId::new(self.chance.id()).expect("drawn from the range of ids");
         if let Some((subscription, found)) = self.broker.topics.find(&topic) {
             let exclude_me = options.exclude_me != Some(false);
             for to in found.subscribers.iter().copied().filter(|to| !(exclude_me && *to == from)) {

@@ -111,8 +111,8 @@ pub struct Limits {
     pub registrations: usize,
     /// Its subscriptions; 65,536 by default.
     pub subscriptions: usize,
-    /// What its registrations and subscriptions may hold, in bytes; 16 MiB by default. Each counts the length of its URI
-    /// and 128.
+    /// What its registrations and subscriptions may hold, in bytes; 32 MiB by default. Each counts the length of its URI
+    /// and 256.
     pub table_bytes: usize,
     /// The size of each URI that it sends: 1 KiB and 64 components by default. A request with a larger one is answered
     /// with ERROR `wamp.error.invalid_uri`. A wildcard pattern never has more than 64 components.
@@ -137,7 +137,7 @@ impl Default for Limits {
             invocations_from_one_caller: 65_536 / 4,
             registrations: 65_536,
             subscriptions: 65_536,
-            table_bytes: 16 << 20,
+            table_bytes: 32 << 20,
             uri: UriLimits::default(),
             wildcard_shapes: 64,
             holding: Duration::from_secs(2),

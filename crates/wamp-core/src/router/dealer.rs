@@ -22,7 +22,7 @@ use super::realm::Realm;
 use super::sessions::{Session, SessionKey, table_bytes};
 use super::slow::{SLOW_CONSUMER, SMALL_REPLY};
 use super::wildcards::{COMPONENTS, NoRoom};
-use crate::map;
+use crate::map::{self, HashSeed};
 use crate::progress::{Phase, Progress, ReplyKind, Verdict};
 use crate::request_ids::Sequence;
 use crate::{Failure, Reply, Time};
@@ -36,7 +36,7 @@ pub(super) struct Dealer {
 }
 
 impl Dealer {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self { procedures: Procedures::new(seed), calls: Calls::new(), last_relayed: None }
     }
 }
@@ -205,7 +205,7 @@ impl Realm {
                 return Err((uri::NO_SUCH_PROCEDURE, text));
             };
             let (id, is_pattern) = (registration.id, registration.policy != MatchPolicy::Exact);
-            let of_callee = registration.take_turn(&mut self.rng, |callee| self.sessions.is_full(callee));
+            let of_callee = registration.take_turn(&mut self.chance, |callee| self.sessions.is_full(callee));
             let Some(of_callee) = of_callee else {
                 self.stats.unavailable += 1;
                 return Err((

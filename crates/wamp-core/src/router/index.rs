@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::map::{Map, map, remove};
+use crate::map::{HashSeed, Map, map, remove};
 
 /// Where the entries stand, by the hash of their texts.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self { first: map(seed), further: BTreeSet::new() }
     }
 
@@ -73,7 +73,7 @@ mod tests {
     fn entries_with_the_same_hash_are_told_apart() {
         let all = [3, 1, 4, 2];
         for gone in 0..1_u32 << all.len() {
-            let mut index = Index::new(1);
+            let mut index = Index::new(1.into());
             for entry in all {
                 index.insert(7, entry);
                 index.insert(8, entry + 10);

@@ -7,6 +7,7 @@
 mod accept;
 mod broker;
 mod call;
+mod chance;
 mod config;
 mod dealer;
 mod departure;
@@ -28,6 +29,7 @@ mod welcome;
 mod wildcards;
 
 pub use accept::{Accept, AcceptEvent};
+pub use chance::Seeds;
 pub use config::{Config, Credit, Disclosure, Limits};
 pub use flow::Watch;
 pub use outbox::Prepared;

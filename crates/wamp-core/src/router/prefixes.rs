@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
-use foldhash::fast::FixedState;
-
 use super::index::Index;
-use crate::map::hashing;
+use crate::map::{HashSeed, Hashing, hashing};
 
 /// Octets of a URI that are hashed in one step.
 const STEP: usize = 8;
@@ -19,13 +17,13 @@ const STEPS: usize = 32;
 #[derive(Clone)]
 pub(super) struct Prefixes {
     index: Index,
-    hashing: FixedState,
+    hashing: Hashing,
     /// How many prefixes have this many octets.
     lengths: BTreeMap<usize, usize>,
 }
 
 impl Prefixes {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self { index: Index::new(seed), hashing: hashing(seed), lengths: BTreeMap::new() }
     }
 
@@ -97,7 +95,7 @@ mod tests {
 
     /// Prefixes, and the texts that stand in their entries.
     fn prefixes(texts: &'static [&'static str]) -> (Prefixes, impl Fn(usize, &[u8]) -> bool) {
-        let mut prefixes = Prefixes::new(1);
+        let mut prefixes = Prefixes::new(1.into());
         for (entry, text) in texts.iter().enumerate() {
             prefixes.insert(text, entry);
         }
@@ -141,7 +139,7 @@ mod tests {
         const LENGTHS: usize = 1024;
         let texts: Vec<String> =
             (0..LENGTHS).flat_map(|n| ["y", "z"].map(|end| "x".repeat(n) + end)).collect();
-        let mut prefixes = Prefixes::new(1);
+        let mut prefixes = Prefixes::new(1.into());
         for (entry, text) in texts.iter().enumerate() {
             prefixes.insert(text, entry);
         }

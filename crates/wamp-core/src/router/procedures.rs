@@ -7,15 +7,15 @@
 
 use std::hash::BuildHasher;
 
-use foldhash::fast::FixedState;
 use wamp_proto::message::{InvocationPolicy, MatchPolicy};
 use wamp_proto::{RegistrationId, Uri};
 
 use super::SessionKey;
+use super::chance::Chance;
 use super::index::Index;
 use super::prefixes::Prefixes;
 use super::wildcards::{NoRoom, Wildcards};
-use crate::map::hashing;
+use crate::map::{HashSeed, Hashing, hashing};
 use crate::slots::Slots;
 
 /// A procedure, and all that registered it. It fills a line of the cache: among many registrations that is what
@@ -82,12 +82,12 @@ impl Registration {
     /// The callee whose turn it is, and takes the turn. Those that are full are left out; `None` if all are.
     pub(super) fn take_turn(
         &mut self,
-        rng: &mut fastrand::Rng,
+        chance: &mut Chance,
         is_full: impl Fn(SessionKey) -> bool,
     ) -> Option<Callee> {
         let callees = self.callees.as_slice();
         let first = match self.invoke {
-            InvocationPolicy::Random => rng.usize(..callees.len()),
+            InvocationPolicy::Random => chance.below(callees.len()),
             _ => self.first()?,
         };
         let index = self.in_turn(first).find(|index| !is_full(callees[*index].session))?;
@@ -128,14 +128,14 @@ impl Registration {
 pub(super) struct Procedures {
     registrations: Slots<Registration>,
     exact: Index,
-    hashing: FixedState,
+    hashing: Hashing,
     prefixes: Prefixes,
     wildcards: Wildcards,
     next: u64,
 }
 
 impl Procedures {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self {
             registrations: Slots::new(),
             exact: Index::new(seed),

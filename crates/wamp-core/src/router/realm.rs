@@ -8,6 +8,7 @@ use wamp_proto::{ByteString, Message, RequestId, Serializer, Uri, uri};
 use super::accept::abort;
 use super::broker::Broker;
 use super::call::CallKey;
+use super::chance::{Chance, Seeds};
 use super::config::Config;
 use super::dealer::Dealer;
 use super::departure::{Backlog, PORTION};
@@ -20,7 +21,7 @@ use super::welcome::fitting;
 use crate::Time;
 use crate::auth;
 use crate::deadlines::{Deadline, Deadlines};
-use crate::map::map;
+use crate::map::{HashSeed, map};
 use crate::request_ids::{RequestIds, Sequence, Watermark};
 
 /// Who wants to join, and over what.
@@ -150,7 +151,7 @@ pub(super) enum Due {
 #[derive(Clone)]
 pub struct Realm {
     pub(super) config: Config,
-    pub(super) rng: fastrand::Rng,
+    pub(super) chance: Chance,
     pub(super) sessions: Sessions,
     /// Sessions that the router has said GOODBYE to, each with the deadline for its answer.
     pub(super) closing: BTreeMap<SessionKey, Deadline>,
@@ -167,17 +168,19 @@ pub struct Realm {
     pub(super) holding: Holding,
     /// When what is being handled has happened.
     pub(super) now: Time,
-    seed: u64,
+    seed: HashSeed,
     /// No session may join any more.
     pub(super) is_shutting_down: bool,
 }
 
 impl Realm {
-    /// An empty realm. The ids of sessions and publications, and the order of its tables, come from the seed.
-    pub fn new(config: Config, seed: u64) -> Self {
+    /// An empty realm. The ids of sessions and publications, and the order of its tables, come from the seeds.
+    pub fn new(config: Config, seeds: impl Into<Seeds>) -> Self {
+        let seeds = seeds.into();
+        let seed = seeds.hashing;
         Self {
             config,
-            rng: fastrand::Rng::with_seed(seed),
+            chance: seeds.chance(),
             sessions: Sessions::new(seed),
             closing: BTreeMap::new(),
             backlog: Backlog::default(),
@@ -218,7 +221,7 @@ impl Realm {
             let text = "HELLO.Details.roles must have at least one of caller, callee, publisher, subscriber";
             return Err((uri::NO_SUCH_ROLE, text.to_owned()));
         }
-        let Some(identity) = auth::anonymous(&details, &mut self.rng) else {
+        let Some(identity) = auth::anonymous(&details, self.chance.id()) else {
             let text = "this realm takes the authentication method \"anonymous\" only";
             return Err((uri::NO_MATCHING_AUTH_METHOD, text.to_owned()));
         };
@@ -257,7 +260,7 @@ impl Realm {
             subscriptions: map(self.seed),
             table_bytes: 0,
         };
-        let key = self.sessions.insert(&mut self.rng, session);
+        let key = self.sessions.insert(&mut self.chance, session);
         self.out.send(key, message::Welcome { session: key.id(), details: welcome });
         Ok(key)
     }

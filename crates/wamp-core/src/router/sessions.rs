@@ -5,12 +5,13 @@ use std::time::Duration;
 use wamp_proto::{ByteString, RegistrationId, RequestId, Serializer, SessionId, SubscriptionId, Uri, uri};
 
 use super::call::CallKey;
+use super::chance::Chance;
 use super::config::Limits;
 use super::features::Announced;
 use super::procedures::RegistrationKey;
 use super::slow::Slow;
 use crate::Time;
-use crate::map::{self, Map, map};
+use crate::map::{self, HashSeed, Map, map};
 use crate::request_ids::{RequestIds, Watermark};
 use crate::slots::Slots;
 
@@ -81,7 +82,7 @@ impl Session {
 
 /// What a registration or subscription of this URI counts, beside its text for its places in the tables.
 pub(super) fn table_bytes(uri: &str) -> usize {
-    uri.len() + 128
+    uri.len() + 256
 }
 
 #[derive(Clone)]
@@ -91,14 +92,14 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self { slab: Slots::new(), ids: map(seed) }
     }
 
     /// Adds a session under an id of the whole range that no other has.
-    pub(super) fn insert(&mut self, rng: &mut fastrand::Rng, session: Session) -> SessionKey {
+    pub(super) fn insert(&mut self, chance: &mut Chance, session: Session) -> SessionKey {
         let id = loop {
-            let id = SessionId::new(rng.u64(1..=wamp_proto::MAX_ID)).expect("drawn from the range of ids");
+            let id = SessionId::new(chance.id()).expect("drawn from the range of ids");
             if !self.ids.contains_key(&id) {
                 break id;
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use wamp_proto::{SubscriptionId, Uri};
 
 use super::SessionKey;
-use crate::map::{self, Map, map};
+use crate::map::{self, HashSeed, Map, map};
 
 #[derive(Clone)]
 pub(super) struct Topic {
@@ -22,7 +22,7 @@ pub(super) struct Topics {
 }
 
 impl Topics {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self { exact: map(seed), topics: map(seed), next: 1 }
     }
 

@@ -6,10 +6,8 @@
 
 use std::hash::BuildHasher;
 
-use foldhash::fast::FixedState;
-
 use super::index::Index;
-use crate::map::hashing;
+use crate::map::{HashSeed, Hashing, hashing};
 
 /// A pattern has no more components than this, since its gaps are bits of a word.
 pub(super) const COMPONENTS: usize = u64::BITS as usize;
@@ -21,7 +19,7 @@ pub(super) struct Wildcards {
     shapes: Vec<Vec<Shape>>,
     /// The patterns, by the hash of their shape and of their components that are no gaps.
     index: Index,
-    hashing: FixedState,
+    hashing: Hashing,
 }
 
 #[derive(Clone)]
@@ -68,7 +66,7 @@ pub(super) enum NoRoom {
 }
 
 impl Wildcards {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self { shapes: Vec::new(), index: Index::new(seed), hashing: hashing(seed) }
     }
 
@@ -184,7 +182,7 @@ mod tests {
     use super::*;
 
     fn all(patterns: &[&str]) -> Wildcards {
-        let mut wildcards = Wildcards::new(1);
+        let mut wildcards = Wildcards::new(1.into());
         for (entry, pattern) in patterns.iter().enumerate() {
             assert_eq!(wildcards.check_room(pattern, 64), Ok(()));
             wildcards.insert(pattern, entry);

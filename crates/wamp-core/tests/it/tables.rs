@@ -50,7 +50,7 @@ fn a_session_holds_a_limited_number_of_bytes_in_registrations_and_subscriptions(
     config.limits.table_bytes = 1500;
     let mut net = Net::with(config);
     let client = net.raw(Serializer::Json, all_roles());
-    let uri = "x".repeat(372);
+    let uri = "x".repeat(244);
     let refused = |heard: Vec<String>| {
         assert_eq!(heard.len(), 1);
         let is = heard[0].contains("wamp.error.unavailable") && heard[0].contains("1500 bytes");
