@@ -16,6 +16,7 @@ mod one_read;
 mod payloads;
 mod peer;
 mod ping;
+mod rotating;
 mod shutdown;
 mod silence;
 mod sizes;
