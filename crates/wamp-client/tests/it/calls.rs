@@ -133,7 +133,7 @@ async fn errors_say_whose_fault_it_is_and_keep_the_uri() {
     };
     let error = failed("com.myapp.error", json!(["no such thing", 1])).await;
     assert!(matches!(error, CallError::Application { .. }), "{error}");
-    assert_eq!(error.to_string(), "com.myapp.error: no such thing");
+    assert_eq!(error.to_string(), "com.myapp.error: no such thing, 1");
     assert_eq!(error.uri().unwrap(), &"com.myapp.error");
     assert_eq!(error.payload().unwrap().args::<(String, u8)>().unwrap().1, 1);
     let error = failed("com.myapp.error", json!([{"code": 1}])).await;
@@ -215,7 +215,7 @@ async fn what_the_router_does_not_take_is_not_sent() {
     let error = session.call("a").arg(format!("{fits}x")).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the arguments cannot be sent: a message of 1025 octets, where the router takes 1024"
+        "the arguments cannot be sent: a message of 1025 bytes, where the router takes 1024"
     );
     let call = tokio::spawn(session.call("a").arg(&fits).into_future());
     peer.expect(json!([48, 1, {}, "a", [fits]])).await;

@@ -124,7 +124,7 @@ fn a_reader_stops_while_refusals_fill_its_queue() {
 
 #[test]
 fn so_it_does_while_canceled_invocations_fill_it() {
-    const CALLS: usize = 160_000;
+    const CALLS: usize = 250_000;
     let most = most_memory(async {
         let (_session, mut peer) = big_callee().await;
         // So that none of the others begins.
