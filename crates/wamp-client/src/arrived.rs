@@ -10,7 +10,7 @@ use bytes::Bytes;
 use wamp_core::Time;
 use wamp_core::session::PlainVerdict;
 use wamp_proto::relay::PlainReply;
-use wamp_proto::{Limits, Message, RequestId, Serializer};
+use wamp_proto::{DecodeError, Limits, Message, RequestId, Serializer};
 use wamp_transport::Incoming;
 
 use crate::inbox::for_now;
@@ -44,7 +44,7 @@ pub(crate) fn pieces(item: &Incoming) -> impl Iterator<Item = Piece<'_>> {
 enum Input<'a> {
     Plain { plain: PlainReply, frame: &'a Bytes, start: usize, copy: Option<Place> },
     Other(Box<Message>, usize),
-    Garbage(String),
+    Faulty(Box<DecodeError>, usize),
     Ping(&'a Bytes),
 }
 
@@ -125,7 +125,7 @@ impl<'a> Arrived<'a> {
             let octets = range.len();
             inputs.push(match Message::decode(serializer, &frame.slice(range), limits) {
                 Ok(message) => Input::Other(Box::new(message), octets),
-                Err(error) => Input::Garbage(error.to_string()),
+                Err(error) => Input::Faulty(Box::new(error), octets),
             });
         }
         copies.close();
@@ -160,13 +160,15 @@ impl<'a> Arrived<'a> {
                             let frame = frame.slice(start..start + plain.octets());
                             match Message::decode(serializer, &frame, limits) {
                                 Ok(message) => state.session.handle_frame(now, message, plain.octets()),
-                                Err(error) => state.session.handle_garbage(now, error.to_string()),
+                                Err(error) => {
+                                    state.session.handle_faulty(now, serializer, &error, plain.octets())
+                                }
                             }
                         }
                     }
                 }
                 Input::Other(message, octets) => state.session.handle_frame(now, *message, octets),
-                Input::Garbage(text) => state.session.handle_garbage(now, text),
+                Input::Faulty(error, octets) => state.session.handle_faulty(now, serializer, &error, octets),
                 Input::Ping(payload) => state.queue.pong(payload.clone()),
             }
             while drain(state, now, max_send) {}

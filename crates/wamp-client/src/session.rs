@@ -113,7 +113,7 @@ impl Session {
                 unsolicited: ignored.unsolicited,
                 unknown: ignored.unknown,
                 discarded: state.discarded,
-                events_dropped: state.events_dropped,
+                events_dropped: state.events_dropped + ignored.faulty_events,
             }
         })
     }
@@ -137,6 +137,6 @@ pub struct Stats {
     pub unknown: u64,
     /// Answers of handlers that nobody waited for any more.
     pub discarded: u64,
-    /// Events that a slow subscriber has missed.
+    /// Events that a slow subscriber has missed, or that could not be read.
     pub events_dropped: u64,
 }

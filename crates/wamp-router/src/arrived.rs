@@ -193,7 +193,7 @@ impl Arrived {
                 let octets = range.len();
                 match Message::decode(self.serializer, &frame.slice(range), &self.limits) {
                     Ok(message) => express.handle(message, &Prepared::sized(octets)),
-                    Err(error) => express.handle_garbage(&error.to_string()),
+                    Err(error) => express.handle_faulty(&error),
                 }
             }
             Kind::Other => match self.others.pop_front() {
@@ -201,7 +201,7 @@ impl Arrived {
                     let _span = call_span(&message).entered();
                     express.handle(message, &prepared);
                 }
-                Some((_, Err(error))) => express.handle_garbage(&error.to_string()),
+                Some((_, Err(error))) => express.handle_faulty(&error),
                 None => {}
             },
             Kind::Ping => own.pong(frame.clone()),
@@ -244,7 +244,10 @@ impl Arrived {
 
 /// Whether no message of the same session comes after this one.
 fn ends_session(decoded: &Result<Message, DecodeError>) -> bool {
-    matches!(decoded, Err(_) | Ok(Message::Goodbye(_) | Message::Abort(_)))
+    match decoded {
+        Ok(message) => matches!(message, Message::Goodbye(_) | Message::Abort(_)),
+        Err(error) => error.head().is_none(),
+    }
 }
 
 /// The messages in an item: a buffer, and where in it each stands.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use wamp_core::Time;
 use wamp_core::router::{Feed, Prepared, Realm as Machine, Relayed, SessionKey};
 use wamp_proto::relay::{PlainResult, ResultHead};
-use wamp_proto::{Message, Serializer};
+use wamp_proto::{DecodeError, Message, Serializer};
 use wamp_transport::Batch;
 
 use crate::ahead::{Ahead, Plain};
@@ -140,10 +140,12 @@ impl<'a> Express<'a> {
         self.transmit();
     }
 
-    /// Handles octets that are no message.
-    pub(crate) fn handle_garbage(&mut self, text: &str) {
+    /// Handles a message that could not be read, or not in full.
+    pub(crate) fn handle_faulty(&mut self, error: &DecodeError) {
         self.leave();
-        self.machine.handle_garbage(self.now, self.sender, text);
+        self.cost += MESSAGE;
+        tracing::debug!(%error, "a message with a fault");
+        self.machine.handle_faulty(self.now, self.sender, error);
         self.transmit();
     }
 

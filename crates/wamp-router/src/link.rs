@@ -359,7 +359,8 @@ impl<R: ReadHalf> Link<R> {
     /// is left alone. Says whether the session was held in between.
     async fn handle_pending(&mut self, realm: &Realm, session: SessionKey) -> bool {
         let pending = std::mem::take(&mut self.pending);
-        let limits = self.message_limits();
+        let mut limits = self.message_limits();
+        limits.hello = false;
         let mut arrived = Arrived::decode(pending, self.serializer, limits, session);
         if arrived.has_long() {
             Box::pin(arrived.prepare(realm)).await;

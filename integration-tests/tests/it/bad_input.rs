@@ -47,11 +47,9 @@ const AFTER_WELCOME: &[(&str, &str)] = &[
     (r#"[48,9007199254740993,{},"a"]"#, "CALL, element 2 (Request): expected integer between 1 and 2^53"),
     (r#"[48,1,null,"a"]"#, "CALL, element 3 (Options): expected dict, found null"),
     (r#"[48,1,{},null]"#, "CALL, element 4 (Procedure): expected URI, found null"),
-    (r#"[48,1,{},"a",{}]"#, "CALL, element 5 (Arguments): expected list, found dict"),
-    (r#"[48,1,{},"a",[],[]]"#, "CALL, element 6 (ArgumentsKw): expected dict, found list"),
+    (r#"[48,1,{},"a",[],{},7]"#, "CALL: expected the end of the message, found another element"),
     (r#"[68,1,1,{}]"#, "INVOCATION, which a client does not send now"),
     (r#"[70,1,{}]"#, "YIELD for the invocation 1, which never was"),
-    (r#"[48,2,{},"a"]"#, "CALL with the request id 2, where 1 comes next"),
 ];
 
 #[tokio::test]
@@ -227,6 +225,16 @@ async fn requests_that_cannot_be_are_refused_and_the_session_lives() {
                 (
                     r#"[48,10,{"timeout":-1},"com.myapp.taken"]"#,
                     RequestKind::Call,
+                    "wamp.error.invalid_argument",
+                ),
+                (r#"[48,11,{},"a",{}]"#, RequestKind::Call, "wamp.error.invalid_argument"),
+                (r#"[48,12,{},"a",[],[]]"#, RequestKind::Call, "wamp.error.invalid_argument"),
+                (r#"[48,13,{"disclose_me":1},"a"]"#, RequestKind::Call, "wamp.error.invalid_argument"),
+                (r#"[64,14,{"disclose_caller":1},"a"]"#, RequestKind::Register, "wamp.error.invalid_argument"),
+                (r#"[32,15,{"get_retained":1},"a"]"#, RequestKind::Subscribe, "wamp.error.invalid_argument"),
+                (
+                    r#"[16,16,{"acknowledge":true,"exclude":1},"a"]"#,
+                    RequestKind::Publish,
                     "wamp.error.invalid_argument",
                 ),
             ];

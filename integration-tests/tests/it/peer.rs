@@ -173,7 +173,10 @@ impl Peer {
 
     /// Hears ABORT, and then that the connection is closed in an orderly way. Gives the reason and the sentence.
     pub async fn aborted(&mut self) -> (String, String) {
-        let Message::Abort(abort) = self.message().await else { panic!("no ABORT") };
+        let abort = match self.message().await {
+            Message::Abort(abort) => abort,
+            other => panic!("no ABORT, but {other:?}"),
+        };
         self.closed().await;
         (abort.reason.to_string(), abort.details.message.unwrap_or_default().to_string())
     }

@@ -414,7 +414,7 @@ impl Realm {
     }
 
     /// The call that an answer of a callee is for. Without one the answer is late, or a violation.
-    fn invoked(&mut self, from: SessionKey, name: &str, invocation: RequestId) -> Option<CallKey> {
+    pub(super) fn invoked(&mut self, from: SessionKey, name: &str, invocation: RequestId) -> Option<CallKey> {
         let session = self.sessions.get(from)?;
         let call = session.invocations.get(&invocation).copied();
         if call.is_none() {

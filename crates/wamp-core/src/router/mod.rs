@@ -13,6 +13,7 @@ mod dealer;
 mod departure;
 mod disclosure;
 mod ending;
+mod faults;
 mod features;
 mod flow;
 mod index;

@@ -97,7 +97,8 @@ pub struct Stats {
     pub events: u64,
     /// Events that could not be written for a subscriber, or were too big for it.
     pub events_dropped: u64,
-    /// Publications that were refused, acknowledged or not: to a topic that is none, or with an option that this router
+    /// Publications that were refused, acknowledged or not: to a topic that is none, with a payload that its readers
+    /// would not survive, or with an option that this router
     /// does not have and without which the event would go to others than the publisher wants.
     pub publications_refused: u64,
     /// ERRORs of callees whose URI was none; their callers got another.
@@ -330,7 +331,8 @@ impl Realm {
         }
     }
 
-    /// Octets have come from a session that are no message: `text` says what is wrong with them.
+    /// Octets have come from a session that are no message of its serializer, as a frame that is too long: `text` says
+    /// what is wrong with them. See [`handle_faulty`](Self::handle_faulty) for what a decoder has found.
     pub fn handle_garbage(&mut self, now: Time, from: SessionKey, text: &str) {
         self.now = now;
         if self.has(from) {

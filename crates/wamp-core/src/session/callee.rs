@@ -226,6 +226,19 @@ impl Session {
         }
     }
 
+    /// Whether more chunks of an invocation are to come.
+    pub(super) fn is_uploading(&self, invocation: RequestId) -> bool {
+        self.callee.invocations.get(&invocation).is_some_and(|entry| entry.uploading)
+    }
+
+    /// Takes note of the id of an invocation. `false`: it is over, and that has been counted.
+    pub(super) fn is_new_invocation(&mut self, invocation: RequestId) -> bool {
+        let is_new = self.callee.seen.check(invocation) != Sequence::Seen;
+        // Otherwise it is a chunk that the dealer sent before it knew that the invocation is over.
+        self.stats.late += u64::from(!is_new);
+        is_new
+    }
+
     pub(super) fn handle_invocation(&mut self, now: Time, invocation: message::Invocation, octets: usize) {
         let request = invocation.request;
         let more = invocation.details.progress == Some(true);
@@ -242,9 +255,7 @@ impl Session {
             let chunk = Event::Chunk { invocation: request, payload, last: !more, cost };
             return self.events.push_back(chunk);
         }
-        if let Sequence::Seen = self.callee.seen.check(request) {
-            // A chunk that the dealer sent before it knew that the invocation is over.
-            self.stats.late += 1;
+        if !self.is_new_invocation(request) {
             return;
         }
         if !self.callee.registrations.contains_key(&invocation.registration) {
@@ -285,7 +296,7 @@ impl Session {
         self.events.push_back(Event::Interrupted { invocation, mode: CancelMode::KillNoWait, reason });
     }
 
-    fn end_invocation(&mut self, invocation: RequestId) {
+    pub(super) fn end_invocation(&mut self, invocation: RequestId) {
         let Some(entry) = self.callee.invocations.remove(&invocation) else { return };
         if let Some(deadline) = entry.deadline {
             self.deadlines.clear(deadline);

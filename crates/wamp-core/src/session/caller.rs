@@ -146,13 +146,13 @@ impl Session {
     pub fn cancel(&mut self, _now: Time, call: RequestId, mode: CancelMode) -> Result<(), Misuse> {
         let progress = &mut self.caller.calls.get_mut(&call).ok_or(Misuse::Unknown)?.progress;
         if progress.on_cancel(mode) {
-            self.give_up(call, mode, wamp_proto::uri::CANCELED);
+            self.give_up(call, mode, Failure::new(wamp_proto::uri::CANCELED));
         }
         Ok(())
     }
 
     /// Tells the router of a cancel, and ends the call here unless the callee is to end it.
-    fn give_up(&mut self, call: RequestId, mode: CancelMode, error: Uri) {
+    fn give_up(&mut self, call: RequestId, mode: CancelMode, failure: Failure) {
         let router_cancels = self.router_has(Role::Dealer, Feature::CallCanceling);
         if router_cancels {
             let mut options = CancelOptions::default();
@@ -161,7 +161,7 @@ impl Session {
         }
         if mode != CancelMode::Kill || !router_cancels {
             self.end_call(call);
-            let reply = Reply::Error(Failure::new(error));
+            let reply = Reply::Error(failure);
             self.events.push_back(Event::Replied { call, reply, cost: 0 });
         }
     }
@@ -178,7 +178,7 @@ impl Session {
         let Some(call) = self.caller.calls.get_mut(&request) else { return };
         call.deadline = None;
         call.progress.abandon();
-        self.give_up(request, CancelMode::KillNoWait, wamp_proto::uri::TIMEOUT);
+        self.give_up(request, CancelMode::KillNoWait, Failure::new(wamp_proto::uri::TIMEOUT));
     }
 
     pub(super) fn handle_result(&mut self, now: Time, result: message::Result, octets: usize) {
@@ -187,6 +187,28 @@ impl Session {
             false => Reply::Result(result.payload),
         };
         self.handle_reply(now, result.request, reply, octets);
+    }
+
+    /// A result has come that cannot be read: its call fails.
+    pub(super) fn handle_faulty_result(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        kind: ReplyKind,
+        octets: usize,
+        failure: Failure,
+    ) {
+        if self.judge_reply(now, request, kind, octets).is_none() {
+            return;
+        }
+        if kind == ReplyKind::Last {
+            let reply = Reply::Error(failure);
+            return self.events.push_back(Event::Replied { call: request, reply, cost: 0 });
+        }
+        if let Some(call) = self.caller.calls.get_mut(&request) {
+            call.progress.abandon();
+            self.give_up(request, CancelMode::KillNoWait, failure);
+        }
     }
 
     pub(super) fn handle_call_error(&mut self, now: Time, error: message::Error) {

@@ -10,6 +10,7 @@
 mod callee;
 mod caller;
 mod event;
+mod faults;
 mod join;
 mod publisher;
 mod streams;
@@ -93,6 +94,8 @@ pub struct Stats {
     pub unsolicited: u64,
     /// Answers to requests that were never made, and events of unknown subscriptions.
     pub unknown: u64,
+    /// Events that could not be read.
+    pub faulty_events: u64,
 }
 
 impl Session {
@@ -134,7 +137,8 @@ impl Session {
         }
     }
 
-    /// Octets have come that are no message: `text` says what is wrong with them.
+    /// Octets have come that are no message, as a frame that is too long: `text` says what is wrong with them. See
+    /// [`handle_faulty`](Self::handle_faulty) for what a decoder has found.
     pub fn handle_garbage(&mut self, _now: Time, text: String) {
         if self.state != State::Closed {
             self.violation(text);

@@ -20,6 +20,10 @@ impl Subscriber {
     pub(super) fn clear(&mut self) {
         self.subscriptions.clear();
     }
+
+    pub(super) fn is_subscribed(&self, subscription: SubscriptionId) -> bool {
+        self.subscriptions.contains_key(&subscription)
+    }
 }
 
 impl Session {

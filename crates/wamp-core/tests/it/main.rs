@@ -10,6 +10,7 @@ mod error_uris;
 #[path = "../express/mod.rs"]
 mod express;
 mod express_lane;
+mod faults;
 mod join;
 mod matching;
 mod net;

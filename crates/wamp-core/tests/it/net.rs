@@ -145,7 +145,7 @@ impl Net {
         match Message::decode(Serializer::Json, &frame, &Limits::default()) {
             Ok(message) => self.tell(client, message.transcode(self.clients[client.0].2).unwrap()),
             Err(error) => {
-                self.realm.handle_garbage(self.now, self.key(client), &error.to_string());
+                self.realm.handle_faulty(self.now, self.key(client), &error);
                 self.run();
             }
         }
