@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use wamp_core::router::{Prepared, Realm as Machine, SessionKey};
 use wamp_proto::relay::PlainYield;
-use wamp_proto::{DecodeError, Limits, Message, Serializer};
+use wamp_proto::{DecodeError, Limits, Message, Serializer, quoted};
 use wamp_transport::Incoming;
 
 use crate::ahead::{Ahead, Plain};
@@ -264,7 +264,7 @@ pub(crate) fn messages(item: &Incoming) -> impl Iterator<Item = (&Bytes, Range<u
 fn call_span(message: &Message) -> tracing::Span {
     match message {
         Message::Call(call) => {
-            tracing::debug_span!("call", request = call.request.get(), procedure = call.procedure.as_str())
+            tracing::debug_span!("call", request = call.request.get(), procedure = %quoted(&call.procedure))
         }
         Message::Cancel(cancel) => tracing::debug_span!("call", request = cancel.request.get()),
         Message::Yield(result) => tracing::debug_span!("call", invocation = result.request.get()),
