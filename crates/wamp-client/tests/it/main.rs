@@ -9,6 +9,7 @@ mod closing;
 mod connecting;
 mod credit;
 mod evil_router;
+mod faulty;
 mod options;
 mod peer;
 mod procedures;
