@@ -4,7 +4,6 @@
 //! batch for each receiver, and each batch goes into its receiver's queue at once. All else takes the general
 //! way, and nothing overtakes: before it is handled, what has been gathered leaves.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,8 +15,10 @@ use wamp_proto::{DecodeError, Message, Serializer};
 use wamp_transport::Batch;
 
 use crate::ahead::{Ahead, Plain};
+use crate::links::Links;
 use crate::outbound::Outbound;
 use crate::realm::{Fed, transmit};
+use crate::wakes::Wakes;
 
 /// Results are gathered for so many receivers at once.
 const LANES: usize = 32;
@@ -33,13 +34,14 @@ const TURN: usize = 4096;
 const MESSAGE: usize = 8;
 
 /// What it costs to put a message into the queue of its receiver.
-const PUSH: usize = 4;
+const PUSH: usize = 2;
 
 /// The realm's machine while it handles what has come from a session.
 pub(crate) struct Express<'a> {
     machine: &'a mut Machine,
-    links: &'a HashMap<SessionKey, Arc<Outbound>>,
+    links: &'a Links,
     events_dropped: &'a mut u64,
+    wakes: &'a mut Wakes,
     now: Time,
     sender: SessionKey,
     lanes: Vec<Lane<'a>>,
@@ -64,13 +66,15 @@ struct Lane<'a> {
 impl<'a> Express<'a> {
     pub(crate) fn new(
         machine: &'a mut Machine,
-        links: &'a HashMap<SessionKey, Arc<Outbound>>,
+        links: &'a Links,
         events_dropped: &'a mut u64,
+        wakes: &'a mut Wakes,
         now: Time,
         sender: SessionKey,
     ) -> Self {
         let fed = Fed::by(sender);
-        Self { machine, links, events_dropped, now, sender, lanes: Vec::new(), last: 0, fed, cost: 0 }
+        let lanes = Vec::new();
+        Self { machine, links, events_dropped, wakes, now, sender, lanes, last: 0, fed, cost: 0 }
     }
 
     /// Whether the session that all this comes from is not over.
@@ -158,7 +162,8 @@ impl<'a> Express<'a> {
     /// What the machine has to say leaves, after what has been gathered.
     fn transmit(&mut self) {
         self.leave();
-        self.cost += PUSH * transmit(self.machine, self.links, &mut self.fed, self.events_dropped);
+        self.cost +=
+            PUSH * transmit(self.machine, self.links, &mut self.fed, self.events_dropped, self.wakes);
     }
 
     /// The lane to a receiver, if that has a link.
@@ -172,7 +177,7 @@ impl<'a> Express<'a> {
             self.last = match self.lanes.iter().position(|lane| lane.to == to) {
                 Some(known) => known,
                 None => {
-                    let link = self.links.get(&to)?;
+                    let link = self.links.get(to)?;
                     if self.lanes.len() == LANES {
                         self.leave();
                     }

@@ -26,6 +26,7 @@ mod express;
 mod held;
 mod keepalive;
 mod link;
+mod links;
 mod listen;
 mod lock;
 mod outbound;
@@ -37,6 +38,7 @@ mod refusals;
 mod relief;
 mod router;
 mod stats;
+mod wakes;
 mod writer;
 
 pub use config::{Builder, Limits, Shutdown};

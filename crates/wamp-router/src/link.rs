@@ -27,6 +27,7 @@ use crate::peer::Peer;
 use crate::pending::Pending;
 use crate::realm::Realm;
 use crate::router::Shared;
+use crate::wakes::Wakes;
 use crate::writer::Writer;
 
 /// How long a link is read on after ABORT, so that the ABORT arrives.
@@ -365,10 +366,13 @@ impl<R: ReadHalf> Link<R> {
         if arrived.has_long() {
             Box::pin(arrived.prepare(realm)).await;
         }
-        let mut paused = false;
+        let (mut paused, mut wakes) = (false, Wakes::default());
         loop {
             let handle = |express: &mut Express<'_>| arrived.handle(express, &self.outbound);
-            let (handled, held) = realm.with_express(session, handle).await;
+            let (handled, held) = realm.with_express(session, &mut wakes, handle).await;
+            if held || handled == Handled::All || wakes.is_due() {
+                wakes.flush().await;
+            }
             if held {
                 paused = true;
                 let asks = arrived.has_request();

@@ -32,6 +32,7 @@ use crate::Limits;
 use crate::budget::{Budget, Part};
 use crate::realm::Realm;
 use crate::receiving::Receiving;
+use crate::wakes::Wakes;
 
 /// The outbound side of a link, shared by everybody who sends to it, its writer and its reader.
 #[derive(Debug)]
@@ -49,6 +50,9 @@ pub(crate) struct Outbound {
     dead: AtomicBool,
     /// The peer is to be told that the router will be back.
     going_away: AtomicBool,
+    /// Its writer is among those that are woken up later.
+    wakes_later: AtomicBool,
+    serializer: Serializer,
     budget: Arc<Budget>,
     /// The unfinished message that the link is receiving.
     receiving: Arc<Receiving>,
@@ -120,10 +124,17 @@ impl Outbound {
             killed: Notify::new(),
             dead: AtomicBool::new(false),
             going_away: AtomicBool::new(false),
+            wakes_later: AtomicBool::new(false),
+            serializer,
             receiving: Arc::new(Receiving::new(budget.clone())),
             budget,
             limit: limits.queue,
         }
+    }
+
+    /// What its messages are written in.
+    pub(crate) fn serializer(&self) -> Serializer {
+        self.serializer
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -169,6 +180,31 @@ impl Outbound {
         self.filled(waiting)
     }
 
+    /// Adds an event that is written already, unless the link does not keep up. Its writer is woken up later,
+    /// with all that are to be then, or at once if the link is full.
+    pub(crate) fn push_event(self: &Arc<Self>, event: &[u8], wakes: &mut Wakes) -> Pushed {
+        let mut waiting = self.waiting();
+        let Waiting { queue, part, .. } = &mut *waiting;
+        if self.budget.is_full(part, queue.octets()) {
+            return Pushed::Dropped;
+        }
+        queue.push_octets(event);
+        let pushed = self.count(waiting);
+        if pushed != Pushed::Queued {
+            self.ready.notify_one();
+        } else if !self.wakes_later.swap(true, Ordering::AcqRel) {
+            wakes.add(self);
+        }
+        pushed
+    }
+
+    /// Has the writer look for the events that were added.
+    pub(crate) fn wake_writer(&self) {
+        // In this order: an event that is added in between is seen by the writer, or has it woken up again.
+        self.wakes_later.store(false, Ordering::Release);
+        self.ready.notify_one();
+    }
+
     /// An empty batch, to be filled and then [appended](Self::append).
     pub(crate) fn spare(&self) -> Batch {
         self.waiting().queue.spare()
@@ -182,7 +218,14 @@ impl Outbound {
     }
 
     /// Wakes the writer, and says whether more waits now than should.
-    fn filled(&self, mut waiting: MutexGuard<'_, Waiting>) -> Pushed {
+    fn filled(&self, waiting: MutexGuard<'_, Waiting>) -> Pushed {
+        let pushed = self.count(waiting);
+        self.ready.notify_one();
+        pushed
+    }
+
+    /// Says whether more waits now than should.
+    fn count(&self, mut waiting: MutexGuard<'_, Waiting>) -> Pushed {
         let Waiting { queue, full, part, .. } = &mut *waiting;
         let octets = queue.octets();
         self.budget.report(part, octets, queue.memory());
@@ -192,7 +235,6 @@ impl Outbound {
             self.budget.report_exactly(part, octets, queue.memory());
         }
         drop(waiting);
-        self.ready.notify_one();
         if octets > self.limit {
             self.kill();
         }

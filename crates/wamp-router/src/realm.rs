@@ -1,6 +1,5 @@
 //! A realm among its links: the machine of `wamp-core` behind a lock, and a task for its deadlines.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,13 @@ use tokio::time::Instant;
 use wamp_core::Time;
 use wamp_core::router::{Config, Event, Feed, Realm as Machine, Seeds, SessionKey, Sizes, Stats};
 use wamp_proto::{Message, Uri};
+use wamp_transport::COPIED_BELOW;
 
 use crate::express::Express;
+use crate::links::Links;
 use crate::lock::FairLock;
 use crate::outbound::{Outbound, Pushed};
+use crate::wakes::Wakes;
 
 /// A realm that links share.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ pub(crate) struct Realm {
 
 struct Inner {
     machine: Machine,
-    links: HashMap<SessionKey, Arc<Outbound>>,
+    links: Links,
     /// What the deadline task waits for.
     armed: Option<Time>,
     events_dropped: u64,
@@ -38,23 +40,23 @@ impl Inner {
     fn settle(&mut self, now: Time, mut fed: Fed, deadline: &Notify) -> bool {
         let Inner { machine, links, armed, events_dropped } = self;
         loop {
-            transmit(machine, links, &mut fed, events_dropped);
+            transmit(machine, links, &mut fed, events_dropped, &mut Wakes::default());
             let Some(event) = machine.poll_event() else { break };
             match event {
                 Event::Closed { session, closing } => {
-                    if let Some(link) = links.remove(&session) {
+                    if let Some(link) = links.remove(session) {
                         link.untie();
                         link.set_fate(closing);
                     }
                 }
                 Event::Released { session } => {
-                    if let Some(link) = links.get(&session) {
+                    if let Some(link) = links.get(session) {
                         link.wake();
                     }
                 }
                 // It has left already.
                 Event::Watch { session, watch }
-                    if links.get(&session).is_some_and(|link| !link.watch(watch)) =>
+                    if links.get(session).is_some_and(|link| !link.watch(watch)) =>
                 {
                     machine.handle_left(now, watch);
                 }
@@ -96,7 +98,7 @@ impl Realm {
             start: Instant::now(),
             inner: FairLock::new(Inner {
                 machine: Machine::new(config, seeds),
-                links: HashMap::new(),
+                links: Links::default(),
                 armed: None,
                 events_dropped: 0,
             }),
@@ -141,10 +143,7 @@ impl Realm {
         })
     }
 
-    fn with_links<T>(
-        &self,
-        act: impl FnOnce(&mut Machine, Time, &mut HashMap<SessionKey, Arc<Outbound>>) -> T,
-    ) -> T {
+    fn with_links<T>(&self, act: impl FnOnce(&mut Machine, Time, &mut Links) -> T) -> T {
         let now = self.now();
         let mut inner = self.inner.value();
         let Inner { machine, links, .. } = &mut *inner;
@@ -158,13 +157,14 @@ impl Realm {
     pub(crate) async fn with_express<T>(
         &self,
         sender: SessionKey,
+        wakes: &mut Wakes,
         act: impl FnOnce(&mut Express<'_>) -> T,
     ) -> (T, bool) {
         let _turn = self.inner.turn().await;
         let now = self.now();
         let mut inner = self.inner.value();
         let Inner { machine, links, events_dropped, .. } = &mut *inner;
-        let mut express = Express::new(machine, links, events_dropped, now, sender);
+        let mut express = Express::new(machine, links, events_dropped, wakes, now, sender);
         let result = act(&mut express);
         let fed = express.finish();
         let held = inner.settle(now, fed, &self.deadline);
@@ -220,17 +220,33 @@ impl Realm {
 /// Puts what a machine has to say into the queues of its receivers, and says how many messages that were.
 pub(crate) fn transmit(
     machine: &mut Machine,
-    links: &HashMap<SessionKey, Arc<Outbound>>,
+    links: &Links,
     fed: &mut Fed,
     events_dropped: &mut u64,
+    wakes: &mut Wakes,
 ) -> usize {
     let mut count = 0;
-    while let Some((to, message)) = machine.poll_transmit() {
-        count += 1;
-        let Some(link) = links.get(&to) else { continue };
-        match link.push(&message) {
+    while let Some((receivers, message)) = machine.poll_transmit_to_all() {
+        count += receivers.len();
+        let feed = feed(&message);
+        let mut note = |to, pushed| match pushed {
             Pushed::Dropped => *events_dropped += 1,
-            pushed => fed.note(to, pushed, feed(&message)),
+            pushed => fed.note(to, pushed, feed),
+        };
+        if receivers.len() > 1
+            && message.payload().len() < COPIED_BELOW
+            && let Some(link) = receivers.iter().find_map(|to| links.get(*to))
+            && let Ok(event) = message.encode(link.serializer())
+        {
+            for to in receivers.iter() {
+                let Some(link) = links.get(*to) else { continue };
+                note(*to, link.push_event(&event, wakes));
+            }
+            continue;
+        }
+        for to in receivers.iter() {
+            let Some(link) = links.get(*to) else { continue };
+            note(*to, link.push(&message));
         }
     }
     count

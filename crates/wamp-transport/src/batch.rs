@@ -292,6 +292,7 @@ impl Batch {
 
     /// Appends a message that is already written.
     pub fn push_octets(&mut self, message: &[u8]) {
+        self.reserve(PREFIX + message.len());
         let start = self.arena.len();
         self.arena.extend_from_slice(&[0; PREFIX]);
         self.arena.extend_from_slice(message);

@@ -112,6 +112,16 @@ impl Queue {
         pushed.unwrap_or_else(|never| match never {})
     }
 
+    /// Appends a message that is written already, and says how many bytes it has; 0 when the queue is closed, which
+    /// takes nothing.
+    pub fn push_octets(&mut self, message: &[u8]) -> usize {
+        let pushed: Result<usize, Infallible> = self.add(|chunk| {
+            chunk.push_octets(message);
+            Ok(message.len())
+        });
+        pushed.unwrap_or_else(|never| match never {})
+    }
+
     fn add<E>(&mut self, push: impl FnOnce(&mut Batch) -> Result<usize, E>) -> Result<usize, E> {
         if self.closed {
             return Ok(0);

@@ -10,6 +10,14 @@ use super::sessions::{SessionKey, table_bytes};
 use super::topics::Topics;
 use crate::map::{self, HashSeed};
 
+/// The subscribers of a publication that speak the same serializer.
+struct Group {
+    serializer: Serializer,
+    /// `None` if it cannot be written in it.
+    event: Option<Message>,
+    receivers: Vec<SessionKey>,
+}
+
 #[derive(Clone)]
 pub(super) struct Broker {
     pub(super) topics: Topics,
@@ -100,21 +108,36 @@ impl Realm {
         let publication = PublicationId::new(self.chance.id()).expect("drawn from the range of ids");
         if let Some((subscription, found)) = self.broker.topics.find(&topic) {
             let exclude_me = options.exclude_me != Some(false);
-            for to in found.subscribers.iter().copied().filter(|to| !(exclude_me && *to == from)) {
+            let receivers = found.subscribers.iter().filter(|to| !(exclude_me && **to == from));
+            let mut groups: Vec<Group> = Vec::new();
+            for to in receivers.copied() {
                 let Some(session) = self.sessions.get(to) else { continue };
-                let mut details = EventDetails::default();
-                details.ppt = options.ppt.clone();
-                let event = prepared.payload(&payload, session).and_then(|payload| {
-                    let event = message::Event { subscription, publication, details, payload };
-                    let event = Message::from(event);
-                    check(&event, session).map(|()| event)
-                });
-                match event {
-                    Ok(event) => {
-                        self.stats.events += 1;
-                        self.out.send(to, event);
+                let known = groups.iter_mut().position(|group| group.serializer == session.serializer);
+                let group = match known {
+                    Some(index) => &mut groups[index],
+                    None => {
+                        let mut details = EventDetails::default();
+                        details.ppt = options.ppt.clone();
+                        // Once for all subscribers with this serializer.
+                        let payload = prepared.payload(&payload, session);
+                        let event = payload.map(|payload| {
+                            Message::from(message::Event { subscription, publication, details, payload })
+                        });
+                        let (serializer, receivers) = (session.serializer, Vec::new());
+                        groups.push(Group { serializer, event: event.ok(), receivers });
+                        let last = groups.len() - 1;
+                        &mut groups[last]
                     }
-                    Err(_) => self.stats.events_dropped += 1,
+                };
+                match &group.event {
+                    Some(event) if check(event, session).is_ok() => group.receivers.push(to),
+                    _ => self.stats.events_dropped += 1,
+                }
+            }
+            for Group { event, receivers, .. } in groups {
+                self.stats.events += receivers.len() as u64;
+                if let Some(event) = event {
+                    self.out.send_to_all(receivers, event);
                 }
             }
         }

@@ -11,7 +11,15 @@ use crate::Failure;
 /// Messages on their way out of a realm, in order.
 #[derive(Clone)]
 pub(super) struct Outbox {
-    queue: VecDeque<(SessionKey, Message)>,
+    queue: VecDeque<(To, Message)>,
+}
+
+/// The receivers of a message; never none.
+#[derive(Clone)]
+enum To {
+    One(SessionKey),
+    /// In their order from the end.
+    Many(Vec<SessionKey>),
 }
 
 /// An empty outbox with room for so many messages keeps it.
@@ -23,20 +31,76 @@ impl Outbox {
     }
 
     pub(super) fn send(&mut self, to: SessionKey, message: impl Into<Message>) {
-        self.queue.push_back((to, message.into()));
+        self.queue.push_back((To::One(to), message.into()));
+    }
+
+    /// Sends one message to several sessions with the same serializer.
+    pub(super) fn send_to_all(&mut self, mut to: Vec<SessionKey>, message: impl Into<Message>) {
+        to.reverse();
+        match *to {
+            [] => {}
+            [to] => self.send(to, message),
+            _ => self.queue.push_back((To::Many(to), message.into())),
+        }
     }
 
     pub(super) fn pop(&mut self) -> Option<(SessionKey, Message)> {
-        let next = self.queue.pop_front();
+        if let Some((To::Many(receivers), message)) = self.queue.front_mut()
+            && receivers.len() > 1
+            && let Some(to) = receivers.pop()
+        {
+            return Some((to, message.clone()));
+        }
+        let (receivers, message) = self.pop_all()?;
+        Some((*receivers.first()?, message))
+    }
+
+    /// The next message with all its receivers.
+    pub(super) fn pop_all(&mut self) -> Option<(Receivers, Message)> {
+        let (to, message) = self.queue.pop_front()?;
         if self.queue.is_empty() && self.queue.capacity() > KEPT {
             self.queue = VecDeque::new();
         }
-        next
+        let receivers = match to {
+            To::One(to) => Receivers::One([to]),
+            To::Many(mut to) => {
+                to.reverse();
+                Receivers::Many(to)
+            }
+        };
+        Some((receivers, message))
     }
 
     /// Takes back everything for a session whose link will not carry it any more.
     pub(super) fn forget(&mut self, to: SessionKey) {
-        self.queue.retain(|(receiver, _)| *receiver != to);
+        self.queue.retain_mut(|(receivers, _)| match receivers {
+            To::One(receiver) => *receiver != to,
+            To::Many(receivers) => {
+                receivers.retain(|receiver| *receiver != to);
+                !receivers.is_empty()
+            }
+        });
+    }
+}
+
+/// The sessions that a message goes to: one, or several with the same serializer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Receivers {
+    /// One.
+    One([SessionKey; 1]),
+    /// Several, in the order in which they are to be served.
+    Many(Vec<SessionKey>),
+}
+
+impl std::ops::Deref for Receivers {
+    type Target = [SessionKey];
+
+    fn deref(&self) -> &[SessionKey] {
+        match self {
+            Self::One(one) => one,
+            Self::Many(many) => many,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::dealer::Dealer;
 use super::departure::{Backlog, PORTION};
 use super::features::{self, Announced};
 use super::flow::{Stream, Watch};
-use super::outbox::{Outbox, Prepared, failure, sentence};
+use super::outbox::{Outbox, Prepared, Receivers, failure, sentence};
 use super::sessions::{Session, SessionKey, Sessions};
 use super::slow::{Holding, Side};
 use super::welcome::fitting;
@@ -395,6 +395,12 @@ impl Realm {
     /// The next message to send, and to whom.
     pub fn poll_transmit(&mut self) -> Option<(SessionKey, Message)> {
         self.out.pop()
+    }
+
+    /// The next message to send, and to which sessions: an event goes to many, which speak the same serializer. A
+    /// driver calls this or [`poll_transmit`](Self::poll_transmit).
+    pub fn poll_transmit_to_all(&mut self) -> Option<(Receivers, Message)> {
+        self.out.pop_all()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.

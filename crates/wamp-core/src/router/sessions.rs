@@ -24,6 +24,11 @@ pub struct SessionKey {
 }
 
 impl SessionKey {
+    /// A small number that no other session of the realm has at the same time.
+    pub fn index(self) -> usize {
+        self.index
+    }
+
     /// The session's id, as WELCOME said it.
     pub fn id(self) -> SessionId {
         self.id
