@@ -159,6 +159,11 @@ impl Budget {
         }
     }
 
+    /// A link holds nothing any more, not even what was too little to be reported.
+    pub(crate) fn release(&self, part: &mut Part) {
+        self.report_exactly(part, 0, 0);
+    }
+
     /// Whether a link with so many bytes is above its high water.
     pub(crate) fn is_full(&self, part: &Part, bytes: usize) -> bool {
         // What others have queued need not be looked at for a link that has next to nothing.
@@ -299,5 +304,9 @@ mod tests {
         assert_eq!((budget.queued(), budget.held()), (0, 256));
         budget.report(&mut part, 0, STEP + 256);
         assert_eq!(budget.held(), STEP + 256);
+        budget.report(&mut part, 0, 300);
+        assert_eq!(budget.held(), STEP + 256, "the difference is small");
+        budget.release(&mut part);
+        assert_eq!((budget.queued(), budget.held()), (0, 0));
     }
 }

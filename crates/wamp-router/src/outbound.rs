@@ -295,7 +295,7 @@ impl Outbound {
         {
             let mut waiting = self.waiting();
             waiting.queue.clear();
-            self.budget.report(&mut waiting.part, 0, 0);
+            self.budget.release(&mut waiting.part);
         }
         self.receiving.release();
         self.kill();
@@ -422,7 +422,7 @@ impl Outbound {
 impl Drop for Outbound {
     fn drop(&mut self) {
         let waiting = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.budget.report(&mut waiting.part, 0, 0);
+        self.budget.release(&mut waiting.part);
         self.budget.holders.remove(self.receiving.id());
     }
 }
