@@ -34,11 +34,9 @@ const STILL_FAILING: &[&str] = &[
     "memory/200 unfinished",
     "memory/unfinished fragments",
     "memory/lists of 16 million",
-    "memory/a list of 16 million",
     "memory/long topics",
     "one batch/",
     "poison/",
-    "tables/",
 ];
 
 fn is_known(case: &Case) -> bool {
