@@ -1,10 +1,14 @@
 //! The server's side of the opening handshake.
 
 use std::fmt::Write;
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tungstenite::error::{Error, ProtocolError};
+use tungstenite::error::{CapacityError, Error, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request, create_response};
 use tungstenite::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -12,6 +16,9 @@ use wamp_proto::Serializer;
 
 use crate::error::{HandshakeError, names};
 use crate::{Config, Role, WebSocket, head};
+
+/// No more than this is read from a client that has been refused.
+const MAX_REST: usize = 1 << 20;
 
 /// Answers the client at the other end of a stream. A client that is refused has been told why.
 ///
@@ -28,26 +35,80 @@ where
 ///
 /// # Errors
 /// The client was refused, speaks something else, or is gone.
-pub async fn accept_after<S>(
+pub async fn accept_after<S>(stream: S, first: &[u8], config: &Config) -> Result<WebSocket<S>, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    accept_unless(stream, first, config, pending()).await
+}
+
+/// Like [`accept_after`], until `refuse` is ready before the client's request is complete: then that is what the
+/// client is told. It may take a while to hear it, so set a timeout around this that is a little longer.
+///
+/// # Errors
+/// The client was refused, speaks something else, or is gone.
+pub async fn accept_unless<S>(
     mut stream: S,
     first: &[u8],
     config: &Config,
+    refuse: impl Future<Output = Refusal>,
 ) -> Result<WebSocket<S>, HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (head, rest) = head::read(&mut stream, first, |octet| octet.is_ascii_uppercase()).await?;
-    match answer(&head, config) {
-        Ok((response, serializer)) => {
+    let answer = match request(&mut stream, first, refuse).await? {
+        Ok((head, rest)) => answer(&head, config).map(|(response, serializer)| (response, serializer, rest)),
+        Err(refusal) => Err(refusal),
+    };
+    match answer {
+        Ok((response, serializer, rest)) => {
             stream.write_all(&response).await?;
             stream.flush().await?;
             Ok(WebSocket::new(stream, rest, Role::Server, serializer, config))
         }
-        Err((status, why)) => {
-            decline(&mut stream, status, &why).await?;
-            Err(HandshakeError::Declined(why))
+        Err(refusal) => {
+            decline(&mut stream, &refusal).await?;
+            Err(HandshakeError::Declined(refusal.why))
         }
     }
+}
+
+/// The head of a client's request and what came behind it; or what to tell the client instead.
+async fn request<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    first: &[u8],
+    refuse: impl Future<Output = Refusal>,
+) -> Result<Result<(BytesMut, BytesMut), Refusal>, HandshakeError> {
+    let read = pin!(head::read(stream, first, |octet| octet.is_ascii_uppercase()));
+    let read = match select(read, pin!(refuse)).await {
+        Ok(read) => read,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let bad = |error: HandshakeError| Ok(Err(Refusal::new(StatusCode::BAD_REQUEST, error.to_string())));
+    match read {
+        Ok(request) => Ok(Ok(request)),
+        Err(error @ HandshakeError::TooLong { .. }) => {
+            Ok(Err(Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error.to_string())))
+        }
+        // No answer is known for what it speaks. But HTTP can be read by people.
+        Err(error @ HandshakeError::NotHttp(_)) => bad(error),
+        // A client that has said all it had to say may still read.
+        Err(error @ HandshakeError::Closed) => bad(error),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is ready first; both at once count as the first of them.
+async fn select<A, B>(mut a: Pin<&mut A>, mut b: Pin<&mut B>) -> Result<A::Output, B::Output>
+where
+    A: Future,
+    B: Future,
+{
+    poll_fn(|cx| match a.as_mut().poll(cx) {
+        Poll::Ready(a) => Poll::Ready(Ok(a)),
+        Poll::Pending => b.as_mut().poll(cx).map(Err),
+    })
+    .await
 }
 
 /// Like [`accept`], over TCP.
@@ -75,7 +136,7 @@ pub async fn accept_tcp_after(
 /// says why.
 ///
 /// # Errors
-/// The client speaks something else, or is gone.
+/// The client is gone.
 pub async fn refuse<S>(stream: S, why: &str) -> Result<(), HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -86,56 +147,122 @@ where
 /// Like [`refuse`], after somebody has read the first octets to find out what the client speaks.
 ///
 /// # Errors
-/// The client speaks something else, or is gone.
+/// The client is gone.
 pub async fn refuse_after<S>(mut stream: S, first: &[u8], why: &str) -> Result<(), HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    head::read(&mut stream, first, |octet| octet.is_ascii_uppercase()).await?;
-    decline(&mut stream, StatusCode::SERVICE_UNAVAILABLE, why).await
+    let refusal = match request(&mut stream, first, pending()).await? {
+        Ok(_) => Refusal::unavailable(why),
+        Err(refusal) => refusal,
+    };
+    decline(&mut stream, &refusal).await
 }
 
-async fn decline<S>(stream: &mut S, status: StatusCode, why: &str) -> Result<(), HandshakeError>
+/// Why a client gets no connection: an HTTP status, and a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    status: StatusCode,
+    why: String,
+}
+
+impl Refusal {
+    /// The request takes too long (HTTP 408).
+    pub fn timeout(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, why)
+    }
+
+    /// There is no room for the client now (HTTP 503).
+    pub fn unavailable(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, why)
+    }
+
+    fn new(status: StatusCode, why: impl Into<String>) -> Self {
+        Self { status, why: why.into() }
+    }
+}
+
+/// Tells a client why it gets no connection, and reads what it still sends: a socket that is closed over that may
+/// take back the answer.
+async fn decline<S>(stream: &mut S, Refusal { status, why }: &Refusal) -> Result<(), HandshakeError>
 where
-    S: AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut response = format!("HTTP/1.1 {status}\r\nConnection: close\r\nSec-WebSocket-Version: 13\r\n");
     // Writing to a String does not fail.
     let _ =
         write!(response, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n", why.len() + 1);
-    if status == StatusCode::UPGRADE_REQUIRED {
-        response.push_str("Upgrade: websocket\r\n");
+    match *status {
+        StatusCode::UPGRADE_REQUIRED => response.push_str("Upgrade: websocket\r\n"),
+        StatusCode::METHOD_NOT_ALLOWED => response.push_str("Allow: GET\r\n"),
+        _ => {}
     }
     let _ = write!(response, "\r\n{why}\n");
     stream.write_all(response.as_bytes()).await?;
     stream.shutdown().await?;
+    let (mut rest, mut read) = ([0; 1024], 0);
+    while read < MAX_REST {
+        match stream.read(&mut rest).await {
+            Ok(more @ 1..) => read += more,
+            _ => break,
+        }
+    }
     Ok(())
 }
 
 /// What to answer to a request, and the serializer; or why not.
-fn answer(head: &[u8], config: &Config) -> Result<(Vec<u8>, Serializer), (StatusCode, String)> {
-    let bad = |e: Error| (StatusCode::BAD_REQUEST, e.to_string());
-    let speaks = || names(&config.serializers);
-    let request = match Request::try_parse(head).map_err(bad)? {
-        Some((_, request)) => request,
-        None => return Err((StatusCode::BAD_REQUEST, "the request is not complete".into())),
+fn answer(head: &[u8], config: &Config) -> Result<(Vec<u8>, Serializer), Refusal> {
+    let refused = |error: Error| {
+        let (status, why) = refusal(&error);
+        match status {
+            StatusCode::UPGRADE_REQUIRED => Refusal::new(status, format!("{why} ({})", names(&config.serializers))),
+            _ => Refusal::new(status, why),
+        }
     };
-    let mut response = create_response(&request).map_err(|e| match e {
-        Error::Protocol(
-            ProtocolError::MissingConnectionUpgradeHeader | ProtocolError::MissingUpgradeWebSocketHeader,
-        ) => (
-            StatusCode::UPGRADE_REQUIRED,
-            format!("this is a WAMP router, to be connected to with WebSocket ({})", speaks()),
-        ),
-        e => bad(e),
-    })?;
+    let request = match Request::try_parse(head).map_err(refused)? {
+        Some((_, request)) => request,
+        None => return Err(Refusal::new(StatusCode::BAD_REQUEST, "the request is not complete")),
+    };
+    let mut response = create_response(&request).map_err(refused)?;
     let Some(serializer) = pick(request.headers(), &config.serializers) else {
-        let why = format!("none of the offered WebSocket subprotocols is spoken here, only {}", speaks());
-        return Err((StatusCode::BAD_REQUEST, why));
+        let why = format!(
+            "none of the offered WebSocket subprotocols is spoken here, only {}",
+            names(&config.serializers)
+        );
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, why));
     };
     let picked = HeaderValue::from_static(serializer.subprotocol());
     response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, picked);
     Ok((switching(response.headers()), serializer))
+}
+
+/// What is wrong with a request: the status, and a sentence. For "upgrade required" the subprotocols follow.
+fn refusal(error: &Error) -> (StatusCode, String) {
+    let (status, why) = match error {
+        Error::Protocol(ProtocolError::WrongHttpMethod) => {
+            (StatusCode::METHOD_NOT_ALLOWED, "this is a WAMP router; WebSocket begins with a GET request")
+        }
+        Error::Protocol(
+            ProtocolError::WrongHttpVersion | ProtocolError::HttparseError(httparse::Error::Version),
+        ) => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "WebSocket wants HTTP/1.1"),
+        Error::Protocol(
+            ProtocolError::MissingConnectionUpgradeHeader | ProtocolError::MissingUpgradeWebSocketHeader,
+        ) => (StatusCode::UPGRADE_REQUIRED, "this is a WAMP router, to be connected to with WebSocket"),
+        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => {
+            (StatusCode::UPGRADE_REQUIRED, "only version 13 of WebSocket is spoken here")
+        }
+        Error::Protocol(ProtocolError::MissingSecWebSocketKey | ProtocolError::InvalidSecWebSocketKey) => {
+            (StatusCode::BAD_REQUEST, "Sec-WebSocket-Key must be 16 bytes in base64")
+        }
+        Error::Capacity(CapacityError::TooManyHeaders) => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "there are too many headers")
+        }
+        Error::Protocol(ProtocolError::HttparseError(error)) => {
+            return (StatusCode::BAD_REQUEST, format!("the HTTP request cannot be read: {error}"));
+        }
+        error => return (StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    (status, why.to_owned())
 }
 
 /// The response that accepts, with these headers.

@@ -34,7 +34,7 @@ pub enum HandshakeError {
     #[error("the peer does not speak HTTP: {0}")]
     NotHttp(String),
     /// What came is HTTP, but the headers are longer than anybody needs.
-    #[error("the headers are longer than {limit} octets")]
+    #[error("the headers are longer than {limit} bytes")]
     TooLong {
         /// How much we read.
         limit: usize,

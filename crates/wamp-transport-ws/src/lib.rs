@@ -63,7 +63,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use wamp_proto::Serializer;
 use wamp_transport::Transport;
 
-pub use accept::{accept, accept_after, accept_tcp, accept_tcp_after, refuse, refuse_after};
+pub use accept::{
+    Refusal, accept, accept_after, accept_tcp, accept_tcp_after, accept_unless, refuse, refuse_after,
+};
 pub use connect::{connect, connect_tcp};
 pub use error::HandshakeError;
 pub use read::Reader;

@@ -3,7 +3,9 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use wamp_proto::Serializer;
 use wamp_transport::Transport;
-use wamp_transport_ws::{Config, HandshakeError, accept, accept_after, connect, connect_tcp, refuse};
+use wamp_transport_ws::{
+    Config, HandshakeError, Refusal, accept, accept_after, accept_unless, connect, connect_tcp, refuse,
+};
 
 /// A request with these lines in addition.
 fn request(lines: &str) -> String {
@@ -23,10 +25,14 @@ fn speaks(serializers: &[Serializer]) -> Config {
 async fn answered(request: &str, config: &Config) -> (String, Result<Serializer, HandshakeError>) {
     let (mut ours, theirs) = duplex(64 * 1024);
     ours.write_all(request.as_bytes()).await.unwrap();
-    let outcome = accept(theirs, config).await.map(|server| server.serializer());
-    let mut answer = String::new();
-    ours.read_to_string(&mut answer).await.unwrap();
-    (answer, outcome)
+    // A client that has been refused is listened to until it closes.
+    let answered = async move {
+        let mut answer = String::new();
+        ours.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let accepted = async { accept(theirs, config).await.map(|server| server.serializer()) };
+    tokio::join!(answered, accepted)
 }
 
 /// What a client makes of an answer; `ACCEPT` in it becomes the right digest.
@@ -97,7 +103,60 @@ async fn a_server_tells_whoever_does_not_want_websocket_what_it_is() {
     assert!(matches!(outcome, Err(HandshakeError::Declined(_))));
 
     let (answer, _) = answered("POST / HTTP/1.1\r\nHost: localhost\r\n\r\n", &Config::default()).await;
-    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
+    assert!(answer.contains("\r\nAllow: GET\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_status_and_a_sentence() {
+    let good = request("Sec-WebSocket-Protocol: wamp.2.json\r\n");
+    let cookie = format!("Sec-WebSocket-Protocol: wamp.2.json\r\nCookie: {}\r\n", "a".repeat(17_000));
+    for (request, status, why) in [
+        (request(&cookie), "431 Request Header Fields Too Large", "the headers are longer than 16384 bytes"),
+        (request(&"X: y\r\n".repeat(200)), "431 Request Header Fields Too Large", "there are too many headers"),
+        (good.replace("Upgrade: websocket", "Upgrade: h2c"), "426 Upgrade Required", "this is a WAMP router, to be"),
+        (good.replace("Version: 13", "Version: 8"), "426 Upgrade Required", "only version 13 of WebSocket"),
+        (good.replace("Sec-WebSocket-Version: 13\r\n", ""), "426 Upgrade Required", "only version 13 of WebSocket"),
+        (good.replace("dGhl", ""), "400 Bad Request", "Sec-WebSocket-Key must be 16 bytes in base64"),
+        (good.replace("HTTP/1.1", "HTTP/1.0"), "505 HTTP Version Not Supported", "WebSocket wants HTTP/1.1"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), "505 HTTP Version Not Supported", "WebSocket wants HTTP/1.1"),
+        (good.replace("Host: ", "Host\u{1}: "), "400 Bad Request", "the HTTP request cannot be read: invalid"),
+        (good.replace("GET", "PUT"), "405 Method Not Allowed", "this is a WAMP router; WebSocket begins"),
+        ("\u{16}\u{3}\u{1}".into(), "400 Bad Request", "the peer does not speak HTTP: a TLS handshake came"),
+        ("hello?\r\n".into(), "400 Bad Request", "the peer does not speak HTTP: 0x68 came first"),
+    ] {
+        let (answer, outcome) = answered(&request, &Config::default()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request:.40}: {answer}");
+        let (_, text) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(text.starts_with(why) && text.ends_with('\n'), "{text}");
+        let Err(HandshakeError::Declined(known)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(known.clone() + "\n", text, "the server's log says the same");
+        assert!(!text.contains(['\u{1}', '\r']), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_wanted_any_more_is_answered() {
+    for (refusal, status) in [
+        (Refusal::timeout("the request took too long"), "408 Request Timeout"),
+        (Refusal::unavailable("others want to connect too"), "503 Service Unavailable"),
+    ] {
+        let (mut ours, theirs) = duplex(4096);
+        ours.write_all(b"GET / HT").await.unwrap();
+        let answered = async move {
+            let mut answer = String::new();
+            ours.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let later = async {
+            tokio::task::yield_now().await;
+            refusal
+        };
+        let config = Config::default();
+        let (answer, outcome) = tokio::join!(answered, accept_unless(theirs, &[], &config, later));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+        assert!(matches!(outcome, Err(HandshakeError::Declined(_))));
+    }
 }
 
 #[tokio::test]
@@ -107,14 +166,15 @@ async fn a_server_gives_up_on_garbage_at_once_and_on_endless_headers() {
         ("\x7f\x11\0\0", "the peer does not speak HTTP: a RawSocket handshake came"),
         ("GET / HTTP/1.1\r\n", "the peer closed the connection in the handshake"),
     ] {
-        let (mut ours, theirs) = duplex(64);
+        let (mut ours, theirs) = duplex(4096);
         ours.write_all(octets.as_bytes()).await.unwrap();
         ours.shutdown().await.unwrap();
+        let words = format!("refused the client: {words}");
         assert_eq!(accept(theirs, &Config::default()).await.unwrap_err().to_string(), words);
     }
     let endless = format!("GET / HTTP/1.1\r\n{}", "x: y\r\n".repeat(5000));
     let (_, outcome) = answered(&endless, &Config::default()).await;
-    assert!(matches!(outcome, Err(HandshakeError::TooLong { .. })));
+    assert!(matches!(outcome, Err(HandshakeError::Declined(_))));
 }
 
 #[tokio::test]
