@@ -23,6 +23,7 @@ mod budget;
 mod config;
 mod connections;
 mod express;
+mod greet;
 mod held;
 mod keepalive;
 mod link;

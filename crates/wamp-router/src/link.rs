@@ -4,7 +4,7 @@
 //! out into the queues of the receiving links. Where one of these is full, it does not read on until there is
 //! room. Its writer is a task of its own.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, Transport};
 
 use crate::arrived::{Arrived, Handled};
 use crate::config::Shutdown;
+use crate::connections::{Newcomer, Place, TOO_MANY_NEWCOMERS};
 use crate::express::Express;
 use crate::held::Held;
 use crate::keepalive::{Keepalive, Seen, Verdict};
@@ -57,6 +58,7 @@ pub(crate) fn serve<T: Transport>(
     transport: T,
     peer: Peer,
     since: Instant,
+    place: Option<(Place, Newcomer)>,
 ) -> impl Future<Output = ()> + Send {
     let (serializer, name) = (transport.serializer(), transport.name());
     let max_message = transport.max_send().min(router.limits.message);
@@ -69,6 +71,7 @@ pub(crate) fn serve<T: Transport>(
     let writer = tokio::spawn(async move { writer.run(&limits.limits).await });
     let (pings, pending, turn) = (name != RAWSOCKET, Pending::default(), Turn::new());
     let closes_for_restart = name == WEBSOCKET && router.shutdown == Shutdown::Restart;
+    let (place, newcomer) = place.map(|(place, newcomer)| (place, Box::new(newcomer))).unzip();
     let mut link = Link {
         router,
         read,
@@ -81,6 +84,9 @@ pub(crate) fn serve<T: Transport>(
         pending,
         failed: None,
         turn,
+        place,
+        newcomer,
+        lingers: true,
     };
     async move {
         link.serve(since).await;
@@ -89,7 +95,7 @@ pub(crate) fn serve<T: Transport>(
             link.router.refusals.abort(&link.peer, abort.reason.as_str(), text);
         }
         link.outbound.close();
-        if !link.outbound.is_dead() {
+        if link.lingers && !link.outbound.is_dead() {
             // What the peer still sends must be read: a socket that is closed over it may drop our last words.
             let _ = Box::pin(timeout(LINGER, link.read.discard())).await;
         }
@@ -116,6 +122,12 @@ struct Link<R> {
     /// How reading has failed behind that.
     failed: Option<ReadError>,
     turn: Turn,
+    /// None for a connection that the program has brought.
+    place: Option<Place>,
+    /// Until WELCOME.
+    newcomer: Option<Box<Newcomer>>,
+    /// At its end there is time for the peer to read the last words.
+    lingers: bool,
 }
 
 /// The time in which a link does not let others have theirs.
@@ -158,6 +170,10 @@ impl<R: ReadHalf> Link<R> {
                 return;
             }
             (first, since) = (false, Instant::now());
+            if self.place.is_some() {
+                let newcomer = self.router.connections.newcomer(self.peer.ip());
+                self.newcomer = Some(Box::new(newcomer));
+            }
         }
     }
 
@@ -171,11 +187,17 @@ impl<R: ReadHalf> Link<R> {
         };
         self.read.set_max_receive(max_receive);
         let mut closing = self.router.closing.subscribe();
+        let newcomer = self.newcomer.take();
         let mut pings = 0;
         loop {
             self.turn.check().await;
             let item = tokio::select! {
                 item = timeout_at(start + wait, self.next()) => item,
+                () = gives_way(newcomer.as_deref()) => {
+                    self.lingers = self.place.as_mut().is_some_and(Place::be_refused);
+                    self.refuse(&mut accept, uri::UNAVAILABLE, TOO_MANY_NEWCOMERS);
+                    return None;
+                }
                 _ = closing.wait_for(|closing| *closing) => {
                     self.refuse(&mut accept, uri::SYSTEM_SHUTDOWN, "the router is shutting down");
                     return None;
@@ -426,6 +448,14 @@ async fn noting<F: Future>(future: F, waited: &mut bool) -> F::Output {
     .await
 }
 
+/// Waits until a link that has not joined has to give way to another one.
+async fn gives_way(newcomer: Option<&Newcomer>) {
+    match newcomer {
+        Some(newcomer) => newcomer.gives_way().await,
+        None => pending().await,
+    }
+}
+
 /// What an item counts.
 fn bytes(item: &Incoming) -> usize {
     ITEM + match item {
@@ -472,7 +502,7 @@ mod tests {
         let mut writer = Writer::new(write, outbound);
         let itself = size_of_val(&writer);
         let writer = itself + size_of_val(&writer.run(&shared.limits));
-        let link = size_of_val(&serve(shared.clone(), transport, Peer::Attached, Instant::now()));
-        assert!(link <= 832 && writer <= 560, "{link} and {writer} octets");
+        let link = size_of_val(&serve(shared.clone(), transport, Peer::Attached, Instant::now(), None));
+        assert!(link <= 864 && writer <= 560, "{link} and {writer} octets");
     }
 }

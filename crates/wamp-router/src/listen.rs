@@ -1,6 +1,5 @@
 //! Listening: addresses, and what a new connection speaks.
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -9,35 +8,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::net::{
+    TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, lookup_host,
+};
+use tokio::time::{Instant, timeout};
 use wamp_transport::Transport;
 use wamp_transport_rawsocket as rawsocket;
 use wamp_transport_ws as ws;
 
-use crate::Limits;
 use crate::connections::{Admission, Place};
+use crate::greet::{Greeted, Greeting, Handshake, RAWSOCKET, REFUSAL, discard, greet_tcp, greet_unix};
 use crate::link;
 use crate::peer::Peer;
 use crate::router::{Router, Shared};
 
-/// What RawSocket begins with, and HTTP never.
-const RAWSOCKET: u8 = 0x7F;
-
 /// How long to wait when there is nothing left to accept a connection with.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
-/// So many octets are asked for at first: an HTTP request mostly.
-const FIRST_READ: usize = 1024;
-
-/// How many probes without an answer end a TCP connection.
-const KEEPALIVE_PROBES: u32 = 3;
-
-/// How long one too many may take to ask for what it is then refused.
-const REFUSAL: Duration = Duration::from_secs(2);
+/// How many connections the operating system keeps until they are accepted, if it is not told to keep fewer
+/// (`somaxconn`). Each beyond that has to try again after a second, and after a restart all clients come at once.
+const BACKLOG: u32 = 4096;
 
 /// Where a router listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,11 +95,38 @@ impl Router {
         {
             return Err(ListenError::Public(*public));
         }
-        let listener = TcpListener::bind(&*addresses).await.map_err(io)?;
+        let listener = listen_tcp(&addresses).map_err(io)?;
         let local = listener.local_addr().map_err(io)?;
         spawn_listener(shared, accept_tcp(shared.clone(), listener));
         Ok(Address::Tcp(local))
     }
+}
+
+/// Listens on the first of these addresses that can be had.
+fn listen_tcp(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut refused = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
+    for address in addresses {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let listening = socket.and_then(|socket| {
+            // A restarted router does not wait for what is left of its old connections.
+            #[cfg(not(windows))]
+            socket.set_reuseaddr(true)?;
+            socket.bind(*address)?;
+            socket.listen(BACKLOG)
+        });
+        match listening {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+/// Listens on a path.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(path)?;
+    socket.listen(BACKLOG)
 }
 
 fn listen_unix(shared: &Arc<Shared>, address: &str, path: &Path) -> Result<Address, ListenError> {
@@ -116,9 +134,9 @@ fn listen_unix(shared: &Arc<Shared>, address: &str, path: &Path) -> Result<Addre
     if !path.is_absolute() {
         return Err(ListenError::Address(address.to_owned()));
     }
-    let listener = match UnixListener::bind(path) {
+    let listener = match bind_unix(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path) => {
-            std::fs::remove_file(path).and_then(|()| UnixListener::bind(path))
+            std::fs::remove_file(path).and_then(|()| bind_unix(path))
         }
         bound => bound,
     };
@@ -161,6 +179,7 @@ async fn accept_tcp(shared: Arc<Shared>, listener: TcpListener) {
         };
         match accepted {
             Ok((stream, peer)) => {
+                shared.connections.place_for(Some(peer.ip())).await;
                 let place = match shared.connections.admit() {
                     Admission::Serve(place) => place,
                     Admission::Refuse(place) => {
@@ -169,7 +188,10 @@ async fn accept_tcp(shared: Arc<Shared>, listener: TcpListener) {
                     }
                     Admission::Close => continue,
                 };
-                open(&shared, Peer::Tcp(peer), place, greet_tcp(shared.clone(), stream));
+                let since = Instant::now();
+                let peer = Peer::Tcp(peer);
+                let handshake = Handshake::new(&shared, peer.clone(), place, since);
+                open(&shared, peer, since, greet_tcp(stream, handshake));
             }
             Err(error) => not_accepted(&error).await,
         }
@@ -186,6 +208,7 @@ async fn accept_unix(shared: Arc<Shared>, listener: UnixListener, file: SocketFi
         };
         match accepted {
             Ok((stream, _)) => {
+                shared.connections.place_for(None).await;
                 let place = match shared.connections.admit() {
                     Admission::Serve(place) => place,
                     Admission::Refuse(place) => {
@@ -194,7 +217,10 @@ async fn accept_unix(shared: Arc<Shared>, listener: UnixListener, file: SocketFi
                     }
                     Admission::Close => continue,
                 };
-                open(&shared, Peer::Unix(path.clone()), place, greet_unix(shared.clone(), stream));
+                let since = Instant::now();
+                let peer = Peer::Unix(path.clone());
+                let handshake = Handshake::new(&shared, peer.clone(), place, since);
+                open(&shared, peer, since, greet_unix(stream, handshake));
             }
             Err(error) => not_accepted(&error).await,
         }
@@ -228,7 +254,7 @@ async fn refuse_tcp(stream: TcpStream) -> io::Result<()> {
 
 async fn refuse_stream<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
     let first = [stream.read_u8().await?];
-    // Who speaks neither, or is gone, has no use for an answer.
+    // A client that is gone has no use for an answer.
     if first == [RAWSOCKET] {
         let code = rawsocket::handshake::ErrorCode::ConnectionLimit;
         let _ = rawsocket::refuse_after(&mut stream, &first, code).await;
@@ -236,129 +262,62 @@ async fn refuse_stream<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::
         let _ = ws::refuse_after(&mut stream, &first, "there are too many connections").await;
     }
     // A socket that is closed over what its peer has sent may take back what was written last.
-    let mut rest = [0; 1024];
-    while stream.read(&mut rest).await? > 0 {}
-    Ok(())
+    discard(&mut stream).await
 }
 
-/// A connection after the handshake of its transport.
-enum Greeted<R, W> {
-    RawSocket(R),
-    WebSocket(W),
-}
-
-type Greeting<R, W> = Result<Greeted<R, W>, Box<dyn Error + Send + Sync>>;
-
-/// Serves a connection in a task of its own: first the transport's handshake, for so long as it may take.
+/// Serves a connection in a task of its own: first the transport's handshake.
 fn open<R: Transport, W: Transport>(
     shared: &Arc<Shared>,
     peer: Peer,
-    place: Place,
+    since: Instant,
     greet: impl Future<Output = Greeting<R, W>> + Send + 'static,
 ) {
     let (shared, counted) = (shared.clone(), shared.count());
-    let since = Instant::now();
     // Each of them in a box, or the task would be as large as all of them.
-    let greeting = Box::pin(timeout_at(since + shared.limits.join, greet));
+    let greeting = Box::pin(greet);
     tokio::spawn(async move {
         match greeting.await {
-            Ok(Ok(Greeted::RawSocket(transport))) => {
-                Box::pin(link::serve(shared, transport, peer, since)).await;
+            Ok((Greeted::RawSocket(transport), place, newcomer)) => {
+                Box::pin(link::serve(shared, transport, peer, since, Some((place, newcomer)))).await;
             }
-            Ok(Ok(Greeted::WebSocket(transport))) => {
-                Box::pin(link::serve(shared, transport, peer, since)).await;
+            Ok((Greeted::WebSocket(transport), place, newcomer)) => {
+                Box::pin(link::serve(shared, transport, peer, since, Some((place, newcomer)))).await;
             }
-            Ok(Err(error)) => shared.refusals.handshake(&peer, &error.to_string()),
-            Err(_) => shared.refusals.handshake(&peer, "no handshake in time"),
+            // The log has it already.
+            Err(_) => {}
         }
-        drop((place, counted));
+        drop(counted);
     });
-}
-
-async fn greet_tcp(
-    shared: Arc<Shared>,
-    mut stream: TcpStream,
-) -> Greeting<rawsocket::Tcp, ws::WebSocket<TcpStream>> {
-    let first = first(&mut stream).await?;
-    if first[0] == RAWSOCKET {
-        keep_alive(&stream, &shared.limits)?;
-        let transport = rawsocket::accept_tcp_after(stream, &first, &rawsocket_config(&shared)).await?;
-        Ok(Greeted::RawSocket(transport))
-    } else {
-        let transport = ws::accept_tcp_after(stream, &first, &ws_config(&shared)).await?;
-        Ok(Greeted::WebSocket(transport))
-    }
-}
-
-/// Has the operating system find out whether the peer is still there, since a RawSocket client may not answer a
-/// PING. A Unix socket needs none of this: its peer is on the same machine, and the kernel says when it is gone.
-fn keep_alive(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
-    let socket = SockRef::from(stream);
-    // Whole seconds, and at least one, is what the options can say.
-    let interval = (limits.pong / KEEPALIVE_PROBES).max(Duration::from_secs(1));
-    let keepalive = TcpKeepalive::new().with_time(limits.silence.max(Duration::from_secs(1)));
-    #[cfg(not(target_os = "windows"))]
-    let keepalive = keepalive.with_interval(interval).with_retries(KEEPALIVE_PROBES);
-    socket.set_tcp_keepalive(&keepalive)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some((limits.silence + limits.pong).max(limits.give_up)))?;
-    Ok(())
-}
-
-async fn greet_unix(
-    shared: Arc<Shared>,
-    mut stream: UnixStream,
-) -> Greeting<rawsocket::Unix, ws::WebSocket<UnixStream>> {
-    let first = first(&mut stream).await?;
-    if first[0] == RAWSOCKET {
-        let transport = rawsocket::accept_unix_after(stream, &first, &rawsocket_config(&shared)).await?;
-        Ok(Greeted::RawSocket(transport))
-    } else {
-        let transport = ws::accept_after(stream, &first, &ws_config(&shared)).await?;
-        Ok(Greeted::WebSocket(transport))
-    }
-}
-
-/// What comes first: one octet or more.
-async fn first<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<BytesMut> {
-    let mut first = BytesMut::with_capacity(FIRST_READ);
-    match stream.read_buf(&mut first).await? {
-        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before it said anything")),
-        _ => Ok(first),
-    }
-}
-
-fn rawsocket_config(shared: &Shared) -> rawsocket::Config {
-    let mut config = rawsocket::Config::default();
-    config.max_receive = shared.limits.message;
-    config
-}
-
-fn ws_config(shared: &Shared) -> ws::Config {
-    let mut config = ws::Config::default();
-    config.max_receive = shared.limits.message;
-    config.max_send = shared.limits.websocket_message;
-    config
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// After a restart all clients come at once, before anybody has accepted one.
     #[tokio::test]
-    async fn the_operating_system_watches_over_a_rawsocket_peer() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let limits = Limits::default();
-        keep_alive(&stream, &limits).unwrap();
-        let socket = SockRef::from(&stream);
-        assert!(socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), limits.silence);
+    async fn many_connections_fit_into_the_backlog() {
+        const MANY: usize = 500;
         #[cfg(target_os = "linux")]
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(limits.silence + limits.pong));
-        // What an option cannot say is rounded up, not refused.
-        let mut short = Limits::default();
-        (short.silence, short.pong) = (Duration::from_millis(1), Duration::ZERO);
-        keep_alive(&stream, &short).unwrap();
+        {
+            let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+            assert!(most.trim().parse::<usize>().unwrap() >= MANY, "the machine lets nobody have more");
+        }
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = listen_tcp(&[address]).unwrap();
+        let address = listener.local_addr().unwrap();
+        let path = std::env::temp_dir().join(format!("wamp-router-backlog-{}", std::process::id()));
+        let unix = bind_unix(&path).unwrap();
+        let all = async {
+            let mut tcp = Vec::new();
+            let mut local = Vec::new();
+            for _ in 0..MANY {
+                tcp.push(TcpStream::connect(address).await.unwrap());
+                local.push(tokio::net::UnixStream::connect(&path).await.unwrap());
+            }
+        };
+        timeout(Duration::from_secs(20), all).await.expect("one of them has to wait");
+        drop(unix);
+        std::fs::remove_file(&path).unwrap();
     }
 }

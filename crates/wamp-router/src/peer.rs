@@ -1,7 +1,7 @@
 //! Who is at the other end of a link.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +13,16 @@ pub(crate) enum Peer {
     Unix(Arc<Path>),
     /// A connection that the program has brought.
     Attached,
+}
+
+impl Peer {
+    /// The address that it shares with others on its machine, or behind it.
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Peer::Tcp(address) => Some(address.ip()),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Peer {

@@ -147,7 +147,7 @@ impl Router {
     /// transport of your own.
     pub fn attach<T: Transport>(&self, transport: T) {
         let counted = self.shared().count();
-        let link = link::serve(self.shared().clone(), transport, Peer::Attached, Instant::now());
+        let link = link::serve(self.shared().clone(), transport, Peer::Attached, Instant::now(), None);
         tokio::spawn(async move {
             link.await;
             drop(counted);

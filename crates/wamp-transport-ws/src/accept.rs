@@ -35,28 +35,61 @@ where
 ///
 /// # Errors
 /// The client was refused, speaks something else, or is gone.
-pub async fn accept_after<S>(stream: S, first: &[u8], config: &Config) -> Result<WebSocket<S>, HandshakeError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    accept_unless(stream, first, config, pending()).await
-}
-
-/// Like [`accept_after`], until `refuse` is ready before the client's request is complete: then that is what the
-/// client is told. It may take a while to hear it, so set a timeout around this that is a little longer.
-///
-/// # Errors
-/// The client was refused, speaks something else, or is gone.
-pub async fn accept_unless<S>(
+pub async fn accept_after<S>(
     mut stream: S,
     first: &[u8],
     config: &Config,
-    refuse: impl Future<Output = Refusal>,
 ) -> Result<WebSocket<S>, HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let answer = match request(&mut stream, first, refuse).await? {
+    match accept_unless(&mut stream, first, config, pending()).await {
+        Ok(accepted) => Ok(accepted.over(stream)),
+        Err(error) => {
+            if matches!(error, HandshakeError::Declined(_)) {
+                discard(&mut stream).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A client whose handshake is over.
+#[derive(Debug)]
+pub struct Accepted {
+    serializer: Serializer,
+    rest: BytesMut,
+    config: Config,
+}
+
+impl Accepted {
+    /// The connection, over the stream that the handshake was done on.
+    pub fn over<S>(self, stream: S) -> WebSocket<S>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        WebSocket::new(stream, self.rest, Role::Server, self.serializer, &self.config)
+    }
+}
+
+/// Like [`accept_after`], on a stream that stays with the caller, and until `refuse` is ready before the client's
+/// request is complete: then that is what the client is told.
+///
+/// After a refusal read what the client still sends, for a while: a stream that is closed over that may take back the
+/// answer.
+///
+/// # Errors
+/// The client was refused, speaks something else, or is gone.
+pub async fn accept_unless<S>(
+    stream: &mut S,
+    first: &[u8],
+    config: &Config,
+    refuse: impl Future<Output = Refusal>,
+) -> Result<Accepted, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let answer = match request(stream, first, refuse).await? {
         Ok((head, rest)) => answer(&head, config).map(|(response, serializer)| (response, serializer, rest)),
         Err(refusal) => Err(refusal),
     };
@@ -64,10 +97,10 @@ where
         Ok((response, serializer, rest)) => {
             stream.write_all(&response).await?;
             stream.flush().await?;
-            Ok(WebSocket::new(stream, rest, Role::Server, serializer, config))
+            Ok(Accepted { serializer, rest, config: config.clone() })
         }
         Err(refusal) => {
-            decline(&mut stream, &refusal).await?;
+            decline(stream, &refusal).await?;
             Err(HandshakeError::Declined(refusal.why))
         }
     }
@@ -156,7 +189,9 @@ where
         Ok(_) => Refusal::unavailable(why),
         Err(refusal) => refusal,
     };
-    decline(&mut stream, &refusal).await
+    decline(&mut stream, &refusal).await?;
+    discard(&mut stream).await;
+    Ok(())
 }
 
 /// Why a client gets no connection: an HTTP status, and a sentence.
@@ -182,8 +217,7 @@ impl Refusal {
     }
 }
 
-/// Tells a client why it gets no connection, and reads what it still sends: a socket that is closed over that may
-/// take back the answer.
+/// Tells a client why it gets no connection.
 async fn decline<S>(stream: &mut S, Refusal { status, why }: &Refusal) -> Result<(), HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -200,6 +234,11 @@ where
     let _ = write!(response, "\r\n{why}\n");
     stream.write_all(response.as_bytes()).await?;
     stream.shutdown().await?;
+    Ok(())
+}
+
+/// Reads what a client still sends that has been refused.
+async fn discard<S: AsyncRead + Unpin>(stream: &mut S) {
     let (mut rest, mut read) = ([0; 1024], 0);
     while read < MAX_REST {
         match stream.read(&mut rest).await {
@@ -207,7 +246,6 @@ where
             _ => break,
         }
     }
-    Ok(())
 }
 
 /// What to answer to a request, and the serializer; or why not.

@@ -153,7 +153,11 @@ async fn a_request_that_is_not_wanted_any_more_is_answered() {
             refusal
         };
         let config = Config::default();
-        let (answer, outcome) = tokio::join!(answered, accept_unless(theirs, &[], &config, later));
+        let accepted = async {
+            let mut theirs = theirs;
+            accept_unless(&mut theirs, &[], &config, later).await
+        };
+        let (answer, outcome) = tokio::join!(answered, accepted);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
         assert!(matches!(outcome, Err(HandshakeError::Declined(_))));
     }

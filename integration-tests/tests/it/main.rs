@@ -11,6 +11,7 @@ mod limits;
 mod longop;
 mod many;
 mod memory;
+mod newcomers;
 mod one_port;
 mod one_read;
 mod payloads;

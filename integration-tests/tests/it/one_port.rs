@@ -58,13 +58,13 @@ async fn what_speaks_neither_is_refused_without_harm() {
         // An ordinary request is told what this is.
         (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 426 "),
         (b"POST /call HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 4"),
-        (b"GET / HTTP/9.9\r\n\r\n", "HTTP/1.1 400 "),
+        (b"GET / HTTP/9.9\r\n\r\n", "HTTP/1.1 505 "),
         (b"NONSENSE\r\n\r\n", "HTTP/1.1 400 "),
-        // A TLS ClientHello, SSH, a stray octet, a head without an end: closed.
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ""),
-        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", ""),
-        (b"\0", ""),
-        (long_head.as_bytes(), ""),
+        // A TLS ClientHello, SSH, a stray byte, a head without an end.
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "HTTP/1.1 400 "),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "HTTP/1.1 400 "),
+        (b"\0", "HTTP/1.1 400 "),
+        (long_head.as_bytes(), "HTTP/1.1 431 "),
     ];
     for (said, answer) in table {
         for unix in [false, true] {
