@@ -230,7 +230,11 @@ async fn requests_that_cannot_be_are_refused_and_the_session_lives() {
                 (r#"[48,11,{},"a",{}]"#, RequestKind::Call, "wamp.error.invalid_argument"),
                 (r#"[48,12,{},"a",[],[]]"#, RequestKind::Call, "wamp.error.invalid_argument"),
                 (r#"[48,13,{"disclose_me":1},"a"]"#, RequestKind::Call, "wamp.error.invalid_argument"),
-                (r#"[64,14,{"disclose_caller":1},"a"]"#, RequestKind::Register, "wamp.error.invalid_argument"),
+                (
+                    r#"[64,14,{"disclose_caller":1},"a"]"#,
+                    RequestKind::Register,
+                    "wamp.error.invalid_argument",
+                ),
                 (r#"[32,15,{"get_retained":1},"a"]"#, RequestKind::Subscribe, "wamp.error.invalid_argument"),
                 (
                     r#"[16,16,{"acknowledge":true,"exclude":1},"a"]"#,

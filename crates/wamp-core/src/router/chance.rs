@@ -54,10 +54,9 @@ impl Chance {
         (self.0.next_u64() >> 11) + 1
     }
 
-    /// A number below this one.
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        // Of the bits that are wanted so few are missing that it does not show.
-        (u128::from(self.0.next_u64()) * end as u128 >> 64) as usize
+    /// Any number.
+    pub(super) fn draw(&mut self) -> u64 {
+        self.0.next_u64()
     }
 }
 

@@ -4,17 +4,11 @@
 //! and exactly one message tells the caller. A reply for a record that is gone is late, and ignored; the
 //! watermark of the callee's session tells it from one for an invocation that never was.
 
-use std::time::Duration;
-
-use wamp_proto::message::{
-    self, CallOptions, CancelMode, InvocationDetails, InvocationPolicy, MatchPolicy, RequestKind,
-    ResultDetails,
-};
+use wamp_proto::message::{self, CancelMode, InvocationPolicy, MatchPolicy, RequestKind, ResultDetails};
 use wamp_proto::uri::{UriKind, UriLimits, UriRules};
 use wamp_proto::{Message, RequestId, Serializer, Uri, quoted, uri};
 
-use super::call::{Call, CallKey, Calls, Upload};
-use super::disclosure::disclose;
+use super::call::{Call, CallKey, Calls};
 use super::flow::{Flow, Stream};
 use super::outbox::{Prepared, Refusal, check, failure, sentence};
 use super::procedures::{Callee, NotRegistered, Procedures};
@@ -42,7 +36,7 @@ impl Dealer {
 }
 
 /// A request that is answered with an ERROR: its URI and a sentence.
-type Refused = (Uri, String);
+pub(super) type Refused = (Uri, String);
 
 impl Realm {
     pub(super) fn handle_register(&mut self, from: SessionKey, register: message::Register) {
@@ -160,138 +154,7 @@ impl Realm {
             let text = "CALL with ppt_scheme by a caller that did not announce payload_passthru_mode";
             return self.violation(from, text);
         }
-        if let Err((error, text)) = self.call(now, from, call, octets, prepared) {
-            self.refuse(from, RequestKind::Call, request, error, &text);
-        }
-    }
-
-    fn call(
-        &mut self,
-        now: Time,
-        from: SessionKey,
-        call: message::Call,
-        octets: usize,
-        prepared: &Prepared,
-    ) -> Result<(), Refused> {
-        let message::Call { request, options, procedure, payload } = call;
-        let Some(caller) = self.sessions.get(from) else { return Ok(()) };
-        self.config
-            .check_uri(&procedure, UriKind::Exact)
-            .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
-        let timeout = timeout(&options)?;
-        let willing = options.receive_progress == Some(true) && caller.announced.caller_progress;
-        let in_chunks = options.progress == Some(true);
-        let limits = &self.config.limits;
-        if caller.calls.len() >= limits.calls {
-            return Err((uri::UNAVAILABLE, format!("a session may have {} calls under way", limits.calls)));
-        }
-        if (willing || in_chunks) && caller.progressive_calls >= limits.progressive_calls {
-            let limit = limits.progressive_calls;
-            return Err((
-                uri::UNAVAILABLE,
-                format!("a session may have {limit} progressive calls under way"),
-            ));
-        }
-        if self.sessions.is_stalled(from) {
-            self.stats.unavailable += 1;
-            return Err((uri::UNAVAILABLE, "the caller does not read what it is sent".to_owned()));
-        }
-        if self.is_shutting_down {
-            return Err((uri::UNAVAILABLE, "the router is shutting down".to_owned()));
-        }
-        let (id, is_pattern, callee, of_callee) = loop {
-            let Some(registration) = self.dealer.procedures.find_mut(&procedure) else {
-                let text = format!("no procedure {} is registered", quoted(&procedure));
-                return Err((uri::NO_SUCH_PROCEDURE, text));
-            };
-            let (id, is_pattern) = (registration.id, registration.policy != MatchPolicy::Exact);
-            let of_callee = registration.take_turn(&mut self.chance, |callee| self.sessions.is_full(callee));
-            let Some(of_callee) = of_callee else {
-                self.stats.unavailable += 1;
-                return Err((
-                    uri::UNAVAILABLE,
-                    "the callee does not keep up with what it is sent".to_owned(),
-                ));
-            };
-            if let Some(callee) = self.sessions.get(of_callee.session) {
-                break (id, is_pattern, callee, of_callee);
-            }
-            // A session that has left, and whose registrations are still being removed.
-            let Some(key) = self.dealer.procedures.key(&procedure) else { continue };
-            self.dealer.procedures.remove(key, of_callee.session);
-        };
-        let Callee { session: key, forward_timeout, disclose_caller } = of_callee;
-        if callee.invocations.len() >= limits.invocations {
-            return Err((uri::UNAVAILABLE, "the callee has too many calls under way".to_owned()));
-        }
-        if callee.callers.get(&from).is_some_and(|calls| *calls >= limits.invocations_from_one_caller) {
-            let limit = limits.invocations_from_one_caller;
-            let text = format!("a caller may have {limit} calls under way with one callee");
-            return Err((uri::UNAVAILABLE, text));
-        }
-        if in_chunks && !(callee.announced.callee_chunks && callee.announced.callee_canceling) {
-            let text = "the callee does not take calls in chunks (progressive_call_invocations)";
-            return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
-        }
-        if options.ppt.is_some() && !callee.announced.callee_ppt {
-            let text = "the callee does not take payload_passthru_mode";
-            return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
-        }
-        let willing = willing
-            && (!self.config.strict_features
-                || callee.announced.callee_progress && callee.announced.callee_canceling);
-        let asks = options.disclose_me == Some(true);
-        let mut details = InvocationDetails::default();
-        details.progress = in_chunks.then_some(true);
-        details.receive_progress = willing.then_some(true);
-        details.procedure = is_pattern.then(|| procedure.clone());
-        details.peer = disclose(self.config.disclosure, asks, disclose_caller, from, caller)?;
-        details.timeout = options.timeout.filter(|_| forward_timeout && timeout.is_some());
-        details.ppt = options.ppt;
-        let payload = prepared.payload(&payload, callee).map_err(refused)?;
-        let invocation = callee.invocation_ids.peek();
-        let window = self.config.credit.map(|credit| credit.window);
-        let (sends, takes) = (&caller.announced, &callee.announced);
-        let upload = in_chunks.then(|| {
-            let (procedure, details) = (procedure.detached(), details.clone());
-            let flow = Flow::new(window, sends.caller_credit, takes.callee_credit);
-            Box::new(Upload { procedure, registration: id, details, finished: false, flow })
-        });
-        let results = match willing {
-            true => Flow::new(window, takes.callee_credit, sends.caller_credit),
-            false => None,
-        };
-        let message =
-            Message::from(message::Invocation { request: invocation, registration: id, details, payload });
-        check(&message, callee).map_err(refused)?;
-        let goes = measure(&message, callee, upload.as_deref().and_then(|upload| upload.flow.as_deref()));
-
-        // Everything is checked; from here on it happens.
-        let call = self.dealer.calls.insert(Call {
-            caller: from,
-            request,
-            callee: key,
-            invocation,
-            progress: Progress::new(willing),
-            upload,
-            results,
-            timeout: timeout.filter(|_| !forward_timeout),
-            deadline: None,
-            held: Duration::ZERO,
-        });
-        if let Some(callee) = self.sessions.get_mut(key) {
-            callee.invocation_ids.next();
-            callee.invocations.insert(invocation, call);
-        }
-        if let Some(caller) = self.sessions.get_mut(from) {
-            caller.calls.insert(request, call);
-            caller.progressive_calls += usize::from(willing || in_chunks);
-        }
-        self.bind(from, key);
-        self.restart_timeout(now, call);
-        self.out.send(key, message);
-        self.pass(now, call, Stream::Chunks, octets, goes);
-        Ok(())
+        self.call(now, from, &call, octets, prepared);
     }
 
     /// A further chunk of a call (Advanced Profile, *Progressive Call Invocations*).
@@ -546,7 +409,7 @@ impl Realm {
             Some(call) => call.callee,
             None => {
                 let is_full = |callee| self.sessions.is_full(callee);
-                self.dealer.procedures.find(&call.procedure)?.next(is_full)?.session
+                self.dealer.procedures.find(&call.procedure)?.1.choose(None, is_full)?.1.session
             }
         };
         Some(self.sessions.get(callee)?.serializer)
@@ -560,14 +423,14 @@ impl Realm {
 }
 
 /// How long a message will be, where somebody counts that.
-fn measure(message: &Message, to: &Session, flow: Option<&Flow>) -> usize {
+pub(super) fn measure(message: &Message, to: &Session, flow: Option<&Flow>) -> usize {
     match flow {
         Some(flow) if flow.is_measured() => message.octets(to.serializer).unwrap_or(0),
         _ => 0,
     }
 }
 
-fn refused(refusal: Refusal) -> Refused {
+pub(super) fn refused(refusal: Refusal) -> Refused {
     (refusal.error, refusal.text)
 }
 
@@ -580,13 +443,4 @@ fn refused(refusal: Refusal) -> Refused {
 fn check_error(error: &Uri, limits: UriLimits) -> Option<String> {
     let wrong = error.check_size(limits).and_then(|()| error.check(UriRules::Loose, UriKind::Exact)).err()?;
     Some(format!("the callee failed with an error whose URI is none: {wrong}"))
-}
-
-/// The timeout of a call, or what is wrong with it.
-fn timeout(options: &CallOptions) -> Result<Option<Duration>, Refused> {
-    if options.extra.contains("timeout") {
-        let text = "the option \"timeout\" must be a whole number of milliseconds between 0 and 2^53";
-        return Err((uri::INVALID_ARGUMENT, text.to_owned()));
-    }
-    Ok(options.timeout.map(|millis| Duration::from_millis(millis.0)).filter(|timeout| !timeout.is_zero()))
 }

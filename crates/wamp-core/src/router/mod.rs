@@ -7,6 +7,7 @@
 mod accept;
 mod broker;
 mod call;
+mod calling;
 mod chance;
 mod config;
 mod dealer;

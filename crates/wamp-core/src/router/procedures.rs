@@ -11,7 +11,6 @@ use wamp_proto::message::{InvocationPolicy, MatchPolicy};
 use wamp_proto::{RegistrationId, Uri};
 
 use super::SessionKey;
-use super::chance::Chance;
 use super::index::Index;
 use super::prefixes::Prefixes;
 use super::wildcards::{NoRoom, Wildcards};
@@ -79,41 +78,23 @@ pub(super) struct Callee {
 }
 
 impl Registration {
-    /// The callee whose turn it is, and takes the turn. Those that are full are left out; `None` if all are.
-    pub(super) fn take_turn(
-        &mut self,
-        chance: &mut Chance,
+    /// The callee whose turn it is, and where it stands. Those that are full are left out; `None` if all are, or if
+    /// chance decides and there is no `draw`.
+    pub(super) fn choose(
+        &self,
+        draw: Option<u64>,
         is_full: impl Fn(SessionKey) -> bool,
-    ) -> Option<Callee> {
+    ) -> Option<(usize, Callee)> {
         let callees = self.callees.as_slice();
         let first = match self.invoke {
-            InvocationPolicy::Random => chance.below(callees.len()),
-            _ => self.first()?,
+            // Of the bits that are wanted so few are missing that it does not show.
+            InvocationPolicy::Random => (u128::from(draw?) * callees.len() as u128 >> 64) as usize,
+            InvocationPolicy::RoundRobin => self.turn % callees.len(),
+            InvocationPolicy::Last => callees.len() - 1,
+            _ => 0,
         };
         let index = self.in_turn(first).find(|index| !is_full(callees[*index].session))?;
-        let callee = callees[index];
-        if self.invoke == InvocationPolicy::RoundRobin {
-            self.turn = index + 1;
-        }
-        Some(callee)
-    }
-
-    /// The callee that `take_turn` would give, as far as that can be known.
-    pub(super) fn next(&self, is_full: impl Fn(SessionKey) -> bool) -> Option<Callee> {
-        let callees = self.callees.as_slice();
-        let index = self.in_turn(self.first()?).find(|index| !is_full(callees[*index].session))?;
-        Some(callees[index])
-    }
-
-    /// Who comes first if nobody is full; `None` if nobody can know.
-    fn first(&self) -> Option<usize> {
-        let count = self.callees.as_slice().len();
-        match self.invoke {
-            InvocationPolicy::RoundRobin => Some(self.turn % count),
-            InvocationPolicy::Random => None,
-            InvocationPolicy::Last => Some(count - 1),
-            _ => Some(0),
-        }
+        Some((index, callees[index]))
     }
 
     /// All callees, beginning with this one.
@@ -184,19 +165,18 @@ impl Procedures {
 
     /// The one registration that a call of this procedure goes to: exact before prefix before wildcard; the
     /// longest prefix; of wildcards the one with more components before each gap.
-    pub(super) fn find(&self, procedure: &Uri) -> Option<&Registration> {
-        Some(&self.registrations[self.entry(procedure)?])
-    }
-
-    /// Like [`find`](Self::find).
-    pub(super) fn find_mut(&mut self, procedure: &Uri) -> Option<&mut Registration> {
+    pub(super) fn find(&self, procedure: &Uri) -> Option<(RegistrationKey, &Registration)> {
         let entry = self.entry(procedure)?;
-        Some(&mut self.registrations[entry])
+        Some((RegistrationKey(entry), &self.registrations[entry]))
     }
 
-    /// Names the registration that [`find`](Self::find) finds.
-    pub(super) fn key(&self, procedure: &Uri) -> Option<RegistrationKey> {
-        self.entry(procedure).map(RegistrationKey)
+    /// The callee at this place has had its turn.
+    pub(super) fn take_turn(&mut self, key: RegistrationKey, index: usize) {
+        if let Some(registration) = self.registrations.get_mut(key.0)
+            && registration.invoke == InvocationPolicy::RoundRobin
+        {
+            registration.turn = index + 1;
+        }
     }
 
     /// Takes those sessions out of a registration that are not in the realm any more. `true`: there was one.

@@ -64,6 +64,25 @@ fn shared_registrations_take_turns_as_they_say() {
     }
 }
 
+#[test]
+fn a_refused_call_takes_no_turn() {
+    let mut net = Net::new();
+    let caller = net.raw(Serializer::Json, all_roles());
+    let able = net.raw(Serializer::Json, all_roles());
+    let plain = net.raw(Serializer::Json, basic_roles());
+    for callee in [able, plain] {
+        net.say(callee, r#"[64,1,{"invoke":"roundrobin"},"com.myapp.upload"]"#);
+        net.heard(callee);
+    }
+    net.say(caller, r#"[48,1,{},"com.myapp.upload"]"#);
+    assert_eq!(net.heard(able).len(), 1);
+    // It is the turn of the callee that does not take chunks; so it is after the refusal.
+    net.say(caller, r#"[48,2,{"progress":true},"com.myapp.upload"]"#);
+    assert!(net.heard(caller)[0].contains("wamp.error.feature_not_supported"));
+    net.say(caller, r#"[48,3,{},"com.myapp.upload"]"#);
+    assert_eq!((net.heard(able).len(), net.heard(plain).len()), (0, 1));
+}
+
 // behaviour 65
 #[test]
 fn a_call_in_chunks_stays_with_its_callee() {

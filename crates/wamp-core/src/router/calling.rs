@@ -1,0 +1,205 @@
+//! A new call: which callee it goes to, and as what INVOCATION.
+//!
+//! [`Realm::plan`] only looks; a CALL that it refuses has changed nothing, not even the turn of a shared
+//! registration. [`Realm::commit`] cannot fail.
+
+use std::time::Duration;
+
+use wamp_proto::message::{self, CallOptions, InvocationDetails, MatchPolicy, RequestKind};
+use wamp_proto::uri::UriKind;
+use wamp_proto::{Message, quoted, uri};
+
+use super::call::{Call, Upload};
+use super::dealer::{Refused, measure, refused};
+use super::disclosure::disclose;
+use super::flow::{Flow, Stream};
+use super::outbox::{Prepared, check};
+use super::procedures::{Callee, RegistrationKey};
+use super::realm::Realm;
+use super::sessions::SessionKey;
+use crate::Time;
+use crate::progress::Progress;
+
+/// What becomes of a CALL that nothing speaks against.
+struct Plan {
+    call: Call,
+    /// The INVOCATION, and its length where it is counted.
+    message: Message,
+    goes: usize,
+    /// The callee's place in its registration.
+    turn: (RegistrationKey, usize),
+    /// It counts among the progressive calls of its caller.
+    is_progressive: bool,
+}
+
+/// Why there is no plan.
+enum NoPlan {
+    Refused(Refused),
+    /// No callee has room, or the caller is stalled, which is counted.
+    Unavailable(&'static str),
+    /// The callee has left, and its registrations are still being removed.
+    Gone(RegistrationKey, SessionKey),
+}
+
+impl From<Refused> for NoPlan {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl Realm {
+    /// Places a call, or refuses it.
+    pub(super) fn call(
+        &mut self,
+        now: Time,
+        from: SessionKey,
+        call: &message::Call,
+        octets: usize,
+        prepared: &Prepared,
+    ) {
+        let draw = self.chance.draw();
+        let (error, text) = loop {
+            match self.plan(from, call, prepared, draw) {
+                Ok(plan) => return self.commit(now, plan, octets),
+                Err(NoPlan::Refused(refused)) => break refused,
+                Err(NoPlan::Unavailable(text)) => {
+                    self.stats.unavailable += 1;
+                    break (uri::UNAVAILABLE, text.to_owned());
+                }
+                Err(NoPlan::Gone(registration, callee)) => {
+                    self.dealer.procedures.remove(registration, callee)
+                }
+            }
+        };
+        self.refuse(from, RequestKind::Call, call.request, error, &text);
+    }
+
+    /// `draw` decides where chance does.
+    fn plan(
+        &self,
+        from: SessionKey,
+        call: &message::Call,
+        prepared: &Prepared,
+        draw: u64,
+    ) -> Result<Plan, NoPlan> {
+        let message::Call { request, options, procedure, payload } = call;
+        let unavailable = |text: String| NoPlan::Refused((uri::UNAVAILABLE, text));
+        let unsupported = |text: &str| NoPlan::Refused((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
+        let gone = || NoPlan::Refused((uri::CANCELED, "the caller is gone".to_owned()));
+        let caller = self.sessions.get(from).ok_or_else(gone)?;
+        self.config
+            .check_uri(procedure, UriKind::Exact)
+            .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+        let timeout = timeout(options)?;
+        let willing = options.receive_progress == Some(true) && caller.announced.caller_progress;
+        let in_chunks = options.progress == Some(true);
+        let limits = &self.config.limits;
+        if caller.calls.len() >= limits.calls {
+            return Err(unavailable(format!("a session may have {} calls under way", limits.calls)));
+        }
+        if (willing || in_chunks) && caller.progressive_calls >= limits.progressive_calls {
+            let limit = limits.progressive_calls;
+            return Err(unavailable(format!("a session may have {limit} progressive calls under way")));
+        }
+        if self.sessions.is_stalled(from) {
+            return Err(NoPlan::Unavailable("the caller does not read what it is sent"));
+        }
+        if self.is_shutting_down {
+            return Err(unavailable("the router is shutting down".to_owned()));
+        }
+        let Some((registration, found)) = self.dealer.procedures.find(procedure) else {
+            let text = format!("no procedure {} is registered", quoted(procedure));
+            return Err((uri::NO_SUCH_PROCEDURE, text).into());
+        };
+        let chosen = found.choose(Some(draw), |callee| self.sessions.is_full(callee));
+        let Some((place, Callee { session: key, forward_timeout, disclose_caller })) = chosen else {
+            return Err(NoPlan::Unavailable("the callee does not keep up with what it is sent"));
+        };
+        let callee = self.sessions.get(key).ok_or(NoPlan::Gone(registration, key))?;
+        if callee.invocations.len() >= limits.invocations {
+            return Err(unavailable("the callee has too many calls under way".to_owned()));
+        }
+        if callee.callers.get(&from).is_some_and(|calls| *calls >= limits.invocations_from_one_caller) {
+            let limit = limits.invocations_from_one_caller;
+            return Err(unavailable(format!("a caller may have {limit} calls under way with one callee")));
+        }
+        if in_chunks && !(callee.announced.callee_chunks && callee.announced.callee_canceling) {
+            return Err(unsupported(
+                "the callee does not take calls in chunks (progressive_call_invocations)",
+            ));
+        }
+        if options.ppt.is_some() && !callee.announced.callee_ppt {
+            return Err(unsupported("the callee does not take payload_passthru_mode"));
+        }
+        let willing = willing
+            && (!self.config.strict_features
+                || callee.announced.callee_progress && callee.announced.callee_canceling);
+        let asks = options.disclose_me == Some(true);
+        let mut details = InvocationDetails::default();
+        details.progress = in_chunks.then_some(true);
+        details.receive_progress = willing.then_some(true);
+        details.procedure = (found.policy != MatchPolicy::Exact).then(|| procedure.clone());
+        details.peer = disclose(self.config.disclosure, asks, disclose_caller, from, caller)?;
+        details.timeout = options.timeout.filter(|_| forward_timeout && timeout.is_some());
+        details.ppt = options.ppt.clone();
+        let payload = prepared.payload(payload, callee).map_err(refused)?;
+        let invocation = callee.invocation_ids.peek();
+        let window = self.config.credit.map(|credit| credit.window);
+        let (sends, takes) = (&caller.announced, &callee.announced);
+        let upload = in_chunks.then(|| {
+            let (procedure, details) = (procedure.detached(), details.clone());
+            let flow = Flow::new(window, sends.caller_credit, takes.callee_credit);
+            Box::new(Upload { procedure, registration: found.id, details, finished: false, flow })
+        });
+        let results = match willing {
+            true => Flow::new(window, takes.callee_credit, sends.caller_credit),
+            false => None,
+        };
+        let invoked = message::Invocation { request: invocation, registration: found.id, details, payload };
+        let message = Message::from(invoked);
+        check(&message, callee).map_err(refused)?;
+        let goes = measure(&message, callee, upload.as_deref().and_then(|upload| upload.flow.as_deref()));
+        let call = Call {
+            caller: from,
+            request: *request,
+            callee: key,
+            invocation,
+            progress: Progress::new(willing),
+            upload,
+            results,
+            timeout: timeout.filter(|_| !forward_timeout),
+            deadline: None,
+            held: Duration::ZERO,
+        };
+        let is_progressive = willing || in_chunks;
+        Ok(Plan { call, message, goes, turn: (registration, place), is_progressive })
+    }
+
+    fn commit(&mut self, now: Time, plan: Plan, octets: usize) {
+        let Plan { call, message, goes, turn: (registration, place), is_progressive } = plan;
+        let Call { caller: from, request, callee: to, invocation, .. } = call;
+        self.dealer.procedures.take_turn(registration, place);
+        let call = self.dealer.calls.insert(call);
+        if let Some(callee) = self.sessions.get_mut(to) {
+            callee.invocation_ids.next();
+            callee.invocations.insert(invocation, call);
+        }
+        if let Some(caller) = self.sessions.get_mut(from) {
+            caller.calls.insert(request, call);
+            caller.progressive_calls += usize::from(is_progressive);
+        }
+        self.bind(from, to);
+        self.restart_timeout(now, call);
+        self.out.send(to, message);
+        self.pass(now, call, Stream::Chunks, octets, goes);
+    }
+}
+
+/// The timeout of a call, or what is wrong with it.
+fn timeout(options: &CallOptions) -> Result<Option<Duration>, Refused> {
+    if options.extra.contains("timeout") {
+        let text = "the option \"timeout\" must be a whole number of milliseconds between 0 and 2^53";
+        return Err((uri::INVALID_ARGUMENT, text.to_owned()));
+    }
+    Ok(options.timeout.map(|millis| Duration::from_millis(millis.0)).filter(|timeout| !timeout.is_zero()))
+}
