@@ -74,7 +74,9 @@ impl From<ws::HandshakeError> for NotGreeted {
 impl From<rawsocket::HandshakeError> for NotGreeted {
     fn from(error: rawsocket::HandshakeError) -> Self {
         match error {
-            rawsocket::HandshakeError::Io(_) | rawsocket::HandshakeError::Closed => Self::Gone(error.to_string()),
+            rawsocket::HandshakeError::Io(_) | rawsocket::HandshakeError::Closed => {
+                Self::Gone(error.to_string())
+            }
             error => Self::Refused(error.to_string()),
         }
     }
@@ -134,11 +136,7 @@ impl Handshake {
     }
 
     /// What came of a handshake, for the log. Where it came to nothing the client is given time to hear that.
-    async fn ended<S, T>(
-        &mut self,
-        greeted: Result<T, NotGreeted>,
-        stream: &mut S,
-    ) -> Result<T, NotGreeted>
+    async fn ended<S, T>(&mut self, greeted: Result<T, NotGreeted>, stream: &mut S) -> Result<T, NotGreeted>
     where
         S: AsyncRead + Unpin,
     {

@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::{
-    TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, lookup_host,
-};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, lookup_host};
 use tokio::time::{Instant, timeout};
 use wamp_transport::Transport;
 use wamp_transport_rawsocket as rawsocket;

@@ -253,7 +253,9 @@ fn answer(head: &[u8], config: &Config) -> Result<(Vec<u8>, Serializer), Refusal
     let refused = |error: Error| {
         let (status, why) = refusal(&error);
         match status {
-            StatusCode::UPGRADE_REQUIRED => Refusal::new(status, format!("{why} ({})", names(&config.serializers))),
+            StatusCode::UPGRADE_REQUIRED => {
+                Refusal::new(status, format!("{why} ({})", names(&config.serializers)))
+            }
             _ => Refusal::new(status, why),
         }
     };

@@ -64,7 +64,8 @@ use wamp_proto::Serializer;
 use wamp_transport::Transport;
 
 pub use accept::{
-    Accepted, Refusal, accept, accept_after, accept_tcp, accept_tcp_after, accept_unless, refuse, refuse_after,
+    Accepted, Refusal, accept, accept_after, accept_tcp, accept_tcp_after, accept_unless, refuse,
+    refuse_after,
 };
 pub use connect::{connect, connect_tcp};
 pub use error::HandshakeError;

@@ -113,14 +113,34 @@ async fn each_refusal_has_its_status_and_a_sentence() {
     let cookie = format!("Sec-WebSocket-Protocol: wamp.2.json\r\nCookie: {}\r\n", "a".repeat(17_000));
     for (request, status, why) in [
         (request(&cookie), "431 Request Header Fields Too Large", "the headers are longer than 16384 bytes"),
-        (request(&"X: y\r\n".repeat(200)), "431 Request Header Fields Too Large", "there are too many headers"),
-        (good.replace("Upgrade: websocket", "Upgrade: h2c"), "426 Upgrade Required", "this is a WAMP router, to be"),
+        (
+            request(&"X: y\r\n".repeat(200)),
+            "431 Request Header Fields Too Large",
+            "there are too many headers",
+        ),
+        (
+            good.replace("Upgrade: websocket", "Upgrade: h2c"),
+            "426 Upgrade Required",
+            "this is a WAMP router, to be",
+        ),
         (good.replace("Version: 13", "Version: 8"), "426 Upgrade Required", "only version 13 of WebSocket"),
-        (good.replace("Sec-WebSocket-Version: 13\r\n", ""), "426 Upgrade Required", "only version 13 of WebSocket"),
+        (
+            good.replace("Sec-WebSocket-Version: 13\r\n", ""),
+            "426 Upgrade Required",
+            "only version 13 of WebSocket",
+        ),
         (good.replace("dGhl", ""), "400 Bad Request", "Sec-WebSocket-Key must be 16 bytes in base64"),
         (good.replace("HTTP/1.1", "HTTP/1.0"), "505 HTTP Version Not Supported", "WebSocket wants HTTP/1.1"),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), "505 HTTP Version Not Supported", "WebSocket wants HTTP/1.1"),
-        (good.replace("Host: ", "Host\u{1}: "), "400 Bad Request", "the HTTP request cannot be read: invalid"),
+        (
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(),
+            "505 HTTP Version Not Supported",
+            "WebSocket wants HTTP/1.1",
+        ),
+        (
+            good.replace("Host: ", "Host\u{1}: "),
+            "400 Bad Request",
+            "the HTTP request cannot be read: invalid",
+        ),
         (good.replace("GET", "PUT"), "405 Method Not Allowed", "this is a WAMP router; WebSocket begins"),
         ("\u{16}\u{3}\u{1}".into(), "400 Bad Request", "the peer does not speak HTTP: a TLS handshake came"),
         ("hello?\r\n".into(), "400 Bad Request", "the peer does not speak HTTP: 0x68 came first"),

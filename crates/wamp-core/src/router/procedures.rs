@@ -11,6 +11,7 @@ use wamp_proto::message::{InvocationPolicy, MatchPolicy};
 use wamp_proto::{RegistrationId, Uri};
 
 use super::SessionKey;
+use super::chance::below;
 use super::index::Index;
 use super::prefixes::Prefixes;
 use super::wildcards::{NoRoom, Wildcards};
@@ -87,8 +88,7 @@ impl Registration {
     ) -> Option<(usize, Callee)> {
         let callees = self.callees.as_slice();
         let first = match self.invoke {
-            // Of the bits that are wanted so few are missing that it does not show.
-            InvocationPolicy::Random => (u128::from(draw?) * callees.len() as u128 >> 64) as usize,
+            InvocationPolicy::Random => below(draw?, callees.len()),
             InvocationPolicy::RoundRobin => self.turn % callees.len(),
             InvocationPolicy::Last => callees.len() - 1,
             _ => 0,
