@@ -45,28 +45,40 @@ async fn bombs_do_not_go_off() {
         _ => [b"\x85\x18\x30\x01\xa0\x61a", rest].concat(),
     };
     for (serializer, octets) in [
+        (Json, "[".repeat(DEEP).into_bytes()),
+        (MsgPack, b"\x91".repeat(DEEP)),
+        (MsgPack, b"\xdd\xff\xff\xff\xff\x30\x01".to_vec()),
+    ] {
+        let mut peer = house.join(Way::RawSocket, serializer).await;
+        peer.send(&octets).await;
+        let (reason, sentence) = peer.aborted().await;
+        assert_eq!(reason, "wamp.error.protocol_violation", "{serializer}: {sentence}");
+        bystander.progress().await;
+    }
+    // In a payload they are a matter of the call.
+    for (serializer, octets) in [
         (Json, json("[")),
         (Json, json("[{\"a\":")),
-        (Json, "[".repeat(DEEP).into_bytes()),
         (MsgPack, call(MsgPack, &b"\x91".repeat(DEEP))),
         (MsgPack, call(MsgPack, &b"\x81\xa0".repeat(DEEP))),
-        (MsgPack, b"\x91".repeat(DEEP)),
         (Cbor, call(Cbor, &b"\x81".repeat(DEEP))),
         (Cbor, call(Cbor, &b"\x9f".repeat(DEEP))),
         (Cbor, call(Cbor, &b"\xc1".repeat(DEEP))),
+        (Cbor, call(Cbor, &[b"\x81".to_vec(), b"\xd9\xd9\xf7".repeat(DEEP)].concat())),
         // 2^32-1 elements, or entries, or octets, of which ten are there; for CBOR 2^64-1.
         (MsgPack, call(MsgPack, b"\xdd\xff\xff\xff\xff0123456789")),
         (MsgPack, call(MsgPack, b"\x91\xdf\xff\xff\xff\xff0123456789")),
         (MsgPack, call(MsgPack, b"\x91\xc6\xff\xff\xff\xff0123456789")),
-        (MsgPack, b"\xdd\xff\xff\xff\xff\x30\x01".to_vec()),
         (Cbor, call(Cbor, b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff0123456789")),
         (Cbor, call(Cbor, b"\x81\xbb\xff\xff\xff\xff\xff\xff\xff\xff0123456789")),
         (Cbor, call(Cbor, b"\x81\x5b\xff\xff\xff\xff\xff\xff\xff\xff0123456789")),
     ] {
         let mut peer = house.join(Way::RawSocket, serializer).await;
         peer.send(&octets).await;
-        let (reason, sentence) = peer.aborted().await;
-        assert_eq!(reason, "wamp.error.protocol_violation", "{serializer}: {sentence}");
+        let error = peer.hear().await;
+        assert!(error.starts_with(r#"[8,48,1,{},"wamp.error.invalid_argument""#), "{serializer}: {error}");
+        peer.say(r#"[48,2,{},"com.myapp.nobody"]"#).await;
+        assert!(peer.hear().await.starts_with("[8,48,2,"), "{serializer}");
         bystander.progress().await;
     }
     bystander.finish().await;
@@ -78,31 +90,46 @@ async fn bombs_do_not_go_off() {
     peer.say(&format!(r#"[48,2,{{}},"com.myapp.deep",{}]"#, deep(63))).await;
     assert!(peer.hear().await.ends_with(&format!(",{}]", deep(63))));
     peer.say(&format!(r#"[48,3,{{}},"com.myapp.deep",{}]"#, deep(64))).await;
-    let (_, sentence) = peer.aborted().await;
-    assert_eq!(sentence, "CALL, element 5 (Arguments): nested deeper than the limit");
+    let error = peer.hear().await;
+    let sentence = r#"["CALL, element 5 (Arguments): nested deeper than the limit"]]"#;
+    assert!(error.starts_with("[8,48,3,") && error.ends_with(sentence), "{error}");
 }
 
 // behaviour 60
 #[tokio::test]
-async fn more_elements_and_unknown_options_are_tolerated_but_no_unknown_code() {
+async fn unknown_options_are_tolerated_but_no_unknown_code_and_no_more_elements() {
     let house = House::new().await;
     for serializer in SERIALIZERS {
         let mut peer = house.connect(Way::RawSocket, serializer).await;
         let hello = HELLO.replacen(r#"{"roles":{"#, r#"{"x":[{}],"roles":{"y":{},"publisher2":7,"#, 1);
-        peer.say(&hello.replacen("}}}]", r#"}}},"extra",[]]"#, 1)).await;
+        peer.say(&hello).await;
         assert!(peer.hear().await.starts_with("[2,"), "{hello}");
-        peer.say(r#"[64,1,{"x":1,"_y":{"z":[]}},"com.myapp.more","extra"]"#).await;
+        peer.say(r#"[64,1,{"x":1,"_y":{"z":[]}},"com.myapp.more"]"#).await;
         let registered = peer.hear().await;
         assert!(registered.starts_with("[65,1,"), "{registered}");
-        peer.say(r#"[48,2,{"x":{},"receive_progress":true},"com.myapp.more",[],{},"extra",{"more":1}]"#)
-            .await;
+        peer.say(r#"[48,2,{"x":{},"receive_progress":true},"com.myapp.more",[],{}]"#).await;
         let invocation = peer.hear().await;
-        assert!(invocation.starts_with("[68,1,") && !invocation.contains("extra"), "{invocation}");
-        peer.say(r#"[70,1,{"progress":true,"x":1},[],{},"extra"]"#).await;
+        assert!(invocation.starts_with("[68,1,"), "{invocation}");
+        peer.say(r#"[70,1,{"progress":true,"x":1},[],{}]"#).await;
         peer.expect(r#"[50,2,{"progress":true},[],{}]"#).await;
-        peer.say(r#"[8,68,1,{"x":1},"com.myapp.error",[],{},"extra"]"#).await;
+        peer.say(r#"[8,68,1,{"x":1},"com.myapp.error",[],{}]"#).await;
         let error = peer.hear().await;
         assert!(error.starts_with("[8,48,2,") && error.ends_with(r#""com.myapp.error",[],{}]"#), "{error}");
+        for more in [
+            r#"[64,3,{},"com.myapp.other","extra"]"#,
+            r#"[48,3,{},"com.myapp.more",[],{},"extra"]"#,
+            r#"[16,3,{},"com.myapp.more",[],{},"extra"]"#,
+            r#"[70,1,{},[],{},"extra"]"#,
+        ] {
+            let mut peer = house.join(Way::RawSocket, serializer).await;
+            peer.say(more).await;
+            let (reason, sentence) = peer.aborted().await;
+            assert_eq!(reason, "wamp.error.protocol_violation");
+            assert!(
+                sentence.ends_with("expected the end of the message, found another element"),
+                "{sentence}"
+            );
+        }
         peer.say("[71,1]").await;
         let (reason, sentence) = peer.aborted().await;
         assert_eq!(reason, "wamp.error.protocol_violation");

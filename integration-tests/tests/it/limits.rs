@@ -160,7 +160,7 @@ async fn a_message_may_be_shorter_or_flatter_than_usual() {
         peer.say(r#"[48,1,{},"com.myapp.nobody",[[[[[]]]]]]"#).await;
         assert!(peer.hear().await.contains("wamp.error.no_such_procedure"), "{way:?}");
         peer.say(r#"[48,2,{},"com.myapp.nobody",[[[[[[]]]]]]]"#).await;
-        assert!(peer.aborted().await.1.contains("nested deeper"), "{way:?}");
+        assert!(peer.hear().await.contains("nested deeper"), "{way:?}");
     }
 }
 

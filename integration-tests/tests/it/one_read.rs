@@ -83,7 +83,7 @@ async fn what_stands_before_garbage_counts_and_what_stands_behind_it_does_not() 
         .write(&frames(&[
             r#"[70,1,{"progress":true},[1]]"#,
             r#"[70,1,{"progress":true},[2]]"#,
-            r#"[70,2,{"progress":true},[1}]"#,
+            r#"[70,2,{"progress":true},[1]}"#,
             r#"[70,1,{"progress":true},[3]]"#,
         ]))
         .await;
@@ -127,7 +127,7 @@ async fn results_for_callers_with_other_serializers_keep_their_order_until_one_c
         let results = [
             (1, r#"[1,-1,1.5,null]"#),
             (2, r#"["a"],{"k":[true]}"#),
-            (3, r#"["\u0000!!!"]"#),
+            (3, r#"["\u0000AQID"]"#),
             (1, r#"["b\n",[]]"#),
         ];
         for _ in 0..3 {
@@ -139,9 +139,9 @@ async fn results_for_callers_with_other_serializers_keep_their_order_until_one_c
             one.expect(r#"[50,1,{"progress":true},[1,-1,1.5,null]]"#).await;
             one.expect(r#"[50,1,{"progress":true},["b\n",[]]]"#).await;
             two.expect(r#"[50,1,{"progress":true},["a"],{"k":[true]}]"#).await;
-            three.expect(r#"[50,1,{"progress":true},["\u0000!!!"]]"#).await;
+            three.expect(r#"[50,1,{"progress":true},["\u0000AQID"]]"#).await;
         }
-        // Bad base64 ends the call whose caller would have to read it, and nothing before or after is lost.
+        // Bad base64 ends its call, and nothing before or after is lost.
         callee
             .write(&frames(&[
                 r#"[70,1,{"progress":true},[2]]"#,

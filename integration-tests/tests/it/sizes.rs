@@ -110,7 +110,10 @@ async fn what_the_router_has_to_say_itself_fits_into_512_octets() {
         let Message::Error(error) = peer.message().await else { panic!("no ERROR") };
         assert_eq!(error.request.get(), request);
     }
-    peer.say(&format!("[48,5,{{\"{name}\":1}},\"com.myapp.longop\",\"{name}\"]")).await;
+    peer.say(&format!("[48,5,{{\"{name}\":NaN}},\"com.myapp.longop\",\"{name}\"]")).await;
+    let Message::Error(error) = peer.message().await else { panic!("no ERROR") };
+    assert_eq!((error.request.get(), &error.error), (5, &wamp_proto::uri::INVALID_ARGUMENT));
+    peer.say(&format!("[48,6,{{\"{name}\":1}},\"com.myapp.longop\",[],{{}},\"{name}\"]")).await;
     assert_eq!(peer.aborted().await.0, "wamp.error.protocol_violation");
 
     let mut wire = Wire::connect(&house).await;
