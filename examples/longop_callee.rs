@@ -34,7 +34,7 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        closed = session.closed() => return Err(format!("the session is over: {closed:?}").into()),
+        closed = session.closed() => return Err(format!("the session is over: {closed}").into()),
     }
     session.leave().await;
     Ok(())
@@ -48,7 +48,10 @@ async fn longop(call: Invocation, default: u64, interval: Duration) -> Result<(u
         if let Some(progress) = &progress {
             progress.send((i,)).await?;
         }
-        tokio::time::sleep(interval).await;
+        // A sleep of no time still takes a tick of the timer.
+        if !interval.is_zero() {
+            tokio::time::sleep(interval).await;
+        }
     }
     Ok((n,))
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
-use wamp_client::{CallError, ConnectError};
+use wamp_client::ConnectError;
 
 #[path = "longop_options.rs"]
 mod longop_options;
@@ -34,11 +34,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// `<uri>` for a call that failed, `<kind>: <cause>` for a connection that did.
+/// `<uri>: <what is said about it>` for a call that failed, `<kind>: <cause>` for a connection that did.
 fn in_words(error: &(dyn Error + 'static)) -> String {
-    if let Some(uri) = error.downcast_ref::<CallError>().and_then(CallError::uri) {
-        return uri.to_string();
-    }
     match error.downcast_ref::<ConnectError>() {
         Some(error) => format!("{}: {error}", error.kind()),
         None => error.to_string(),

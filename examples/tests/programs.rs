@@ -97,8 +97,11 @@ fn what_goes_wrong_is_one_line_with_a_cause_and_an_exit_code() {
     with_router(|ws, rs| {
         let refused = "127.0.0.1:1";
         for (arguments, expected) in [
-            (vec!["--url", ws], "Error: wamp.error.no_such_procedure\n".to_owned()),
-            (vec!["--url", rs, "--procedure", "com..x"], "Error: wamp.error.invalid_uri\n".to_owned()),
+            (
+                vec!["--url", ws],
+                "Error: wamp.error.no_such_procedure: no procedure \"com.myapp.longop\" is registered\n".to_owned(),
+            ),
+            (vec!["--url", rs, "--procedure", "com..x"], "Error: wamp.error.invalid_uri: \"com..x\" is not a valid URI: a component is empty\n".to_owned()),
             (
                 vec!["--url", ws, "--realm", "nowhere"],
                 format!(
@@ -120,6 +123,67 @@ fn what_goes_wrong_is_one_line_with_a_cause_and_an_exit_code() {
             assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
             assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]));
         }
+    });
+}
+
+#[test]
+fn what_a_procedure_says_about_its_error_is_shown() {
+    with_router(|ws, rs| {
+        let runtime = tokio::runtime::Handle::current();
+        let session = runtime.block_on(async {
+            let session = wamp_client::connect(rs).await.unwrap();
+            let fail = |_| async {
+                let failure = wamp_client::Failure::new("com.myapp.error.bad");
+                Err::<(), _>(failure.arg("no room").arg(17).kwarg("left", 2))
+            };
+            session.register("com.myapp.longop", fail).await.unwrap();
+            session
+        });
+        let output = run(env!("CARGO_BIN_EXE_longop-caller"), &["--url", ws]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, "Error: com.myapp.error.bad: no room, 17 (left: 2)\n");
+        runtime.block_on(session.leave());
+    });
+}
+
+/// The end of a session is told in words.
+#[test]
+fn a_callee_that_loses_its_router_says_so() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let _entered = runtime.enter();
+    let router = wamp_router::Router::default();
+    let address = runtime.block_on(router.listen("127.0.0.1:0")).unwrap().to_string();
+    let (ws, _) = address.split_once(' ').unwrap();
+    let mut callee = Command::new(env!("CARGO_BIN_EXE_longop-callee"))
+        .args(["--url", ws])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(callee.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    runtime.block_on(router.shut_down());
+    let output = callee.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        said,
+        "Error: the session is over: the router closed it with wamp.close.system_shutdown: the router is \
+         shutting down\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn no_interval_is_no_pause() {
+    with_router(|_, rs| {
+        // A tick of the timer for each of them would be 20 s.
+        let common = ["--url", rs, "--interval-ms", "0", "-n", "20000"];
+        let (callee, _) = Running::start(env!("CARGO_BIN_EXE_longop-callee"), &common);
+        let start = std::time::Instant::now();
+        let caller = run(env!("CARGO_BIN_EXE_longop-caller"), &common);
+        assert!(stdout(&caller).ends_with("Final: 20000\n"));
+        assert!(start.elapsed() < std::time::Duration::from_secs(15), "{:?}", start.elapsed());
+        drop(callee);
     });
 }
 

@@ -74,7 +74,8 @@ impl<R> Reader<R> {
         let Some(&prefix) = self.buffer.first_chunk::<PREFIX>() else { return Ok(None) };
         let (kind, length) = frame::parse(prefix)?;
         if kind != Kind::Message && length > MAX_CONTROL {
-            let what = format!("a {kind:?} of {length} bytes, with a limit of {MAX_CONTROL}");
+            let kind = if kind == Kind::Ping { "PING" } else { "PONG" };
+            let what = format!("a {kind} of {length} bytes, with a limit of {MAX_CONTROL}");
             return Err(ReadError::Violation(what));
         }
         if length > self.max_receive {

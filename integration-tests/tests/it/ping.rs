@@ -6,8 +6,8 @@ use wamp_router::Router;
 use wamp_transport::Incoming;
 use wamp_transport_ws as ws;
 
-use crate::support::{HELLO, Peer, SERIALIZERS, Way, attach_joined, piped};
-use crate::wire::{UPGRADE, Wire, ws_frame};
+use crate::support::{HELLO, House, Peer, SERIALIZERS, Way, attach_joined, piped};
+use crate::wire::{UPGRADE, Wire, frame_of, ws_frame};
 
 const PIPE: usize = 16 << 10;
 /// The pipe, what the writer has taken out of the queue, and what a WebSocket buffers.
@@ -133,4 +133,19 @@ async fn a_websocket_pong_comes_between_the_fragments_of_a_long_message() {
     assert!(ponged && ahead <= 4, "{ahead} fragments before the PONG");
     let head = br#"[50,1,{"progress":true},["xxxx"#;
     assert!(message.starts_with(head) && message.len() == head.len() - 4 + filler.len() + 3);
+}
+
+// behaviour 51
+#[tokio::test]
+async fn each_of_several_pings_in_one_read_is_answered_and_of_too_many_the_latest() {
+    let house = House::new().await;
+    let mut wire = Wire::connect(&house).await;
+    wire.join_rawsocket(HELLO).await;
+    for (count, first) in [(6_u8, 0), (16, 0), (40, 24)] {
+        let pings: Vec<Vec<u8>> = (0..count).map(|i| frame_of(1, &[i])).collect();
+        wire.write(&pings.concat()).await;
+        for i in first..count {
+            assert_eq!(wire.frame().await, (2, vec![i]), "of {count}");
+        }
+    }
 }

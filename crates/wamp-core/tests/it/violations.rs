@@ -56,7 +56,7 @@ fn each_violation_has_its_sentence() {
         // behaviour 6
         (
             &[r#"[8,48,1,{},"com.myapp.error"]"#],
-            "ERROR for Call, where only an INVOCATION can fail at a client",
+            "ERROR for CALL, where only an INVOCATION can fail at a client",
         ),
         (
             &[r#"[8,50,1,{},"com.myapp.error"]"#],

@@ -39,6 +39,19 @@ impl RequestKind {
         (RequestKind::Unregister, rpc::Unregister::CODE),
         (RequestKind::Invocation, rpc::Invocation::CODE),
     ];
+
+    /// The name of the request, as the specification writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RequestKind::Publish => "PUBLISH",
+            RequestKind::Subscribe => "SUBSCRIBE",
+            RequestKind::Unsubscribe => "UNSUBSCRIBE",
+            RequestKind::Call => "CALL",
+            RequestKind::Register => "REGISTER",
+            RequestKind::Unregister => "UNREGISTER",
+            RequestKind::Invocation => "INVOCATION",
+        }
+    }
 }
 
 impl Wire for RequestKind {
