@@ -99,9 +99,14 @@ fn what_goes_wrong_is_one_line_with_a_cause_and_an_exit_code() {
         for (arguments, expected) in [
             (
                 vec!["--url", ws],
-                "Error: wamp.error.no_such_procedure: no procedure \"com.myapp.longop\" is registered\n".to_owned(),
+                "Error: wamp.error.no_such_procedure: no procedure \"com.myapp.longop\" is registered\n"
+                    .to_owned(),
             ),
-            (vec!["--url", rs, "--procedure", "com..x"], "Error: wamp.error.invalid_uri: \"com..x\" is not a valid URI: a component is empty\n".to_owned()),
+            (
+                vec!["--url", rs, "--procedure", "com..x"],
+                "Error: wamp.error.invalid_uri: \"com..x\" is not a valid URI: a component is empty\n"
+                    .to_owned(),
+            ),
             (
                 vec!["--url", ws, "--realm", "nowhere"],
                 format!(

@@ -28,7 +28,7 @@ const REFUSALS: usize = 32;
 const RESERVE: usize = 128;
 
 /// How long no newcomer has to give way.
-const MOMENT: Duration = Duration::from_millis(100);
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// What a newcomer that gives way is told.
 pub(crate) const TOO_MANY_NEWCOMERS: &str = "there are too many connections that have not joined; try again";

@@ -255,7 +255,8 @@ impl Realm {
         prepared: &Prepared,
     ) {
         if error.kind != RequestKind::Invocation {
-            let text = format!("ERROR for {}, where only an INVOCATION can fail at a client", error.kind.name());
+            let text =
+                format!("ERROR for {}, where only an INVOCATION can fail at a client", error.kind.name());
             return self.violation(from, &text);
         }
         let Some(key) = self.invoked(from, "ERROR", error.request) else { return };
