@@ -111,6 +111,13 @@ impl Budget {
         self.held().saturating_add(more) <= self.limit
     }
 
+    /// Whether unfinished messages may take so many bytes more: within three quarters of the limit, or a quarter that
+    /// is theirs alone.
+    pub(crate) fn may_receive(&self, more: usize) -> bool {
+        let (quarter, held) = (self.limit / 4, self.held().saturating_add(more));
+        held <= self.limit - quarter || held <= self.limit && self.receiving().saturating_add(more) <= quarter
+    }
+
     /// Whether more is held than the bounds of all links together allow.
     pub(crate) fn is_exceeded(&self) -> bool {
         self.held() > self.most

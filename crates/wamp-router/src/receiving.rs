@@ -63,7 +63,7 @@ impl Waiters {
             return;
         }
         let mut inner = self.lock();
-        if budget.has_memory(0) {
+        if budget.may_receive(0) {
             let woken: Vec<Waker> = inner.by_place.values_mut().filter_map(Option::take).collect();
             inner.note_waiting();
             drop(inner);
@@ -141,7 +141,7 @@ impl Allowance for Receiving {
         }
         let more = memory - held;
         let mut place = self.place();
-        if place.is_none() && self.budget.has_memory(more) {
+        if place.is_none() && self.budget.may_receive(more) {
             self.grow(memory);
             return Poll::Ready(());
         }
@@ -151,7 +151,7 @@ impl Allowance for Receiving {
             inner.by_place.remove(&before);
             waiters.count.fetch_sub(1, Ordering::Relaxed);
         }
-        if self.budget.has_memory(more) {
+        if self.budget.may_receive(more) {
             inner.note_waiting();
             drop(inner);
             self.grow(memory);
@@ -176,7 +176,7 @@ impl Allowance for Receiving {
         }
         self.is_waiting.store(true, Ordering::Relaxed);
         // Memory may have become free before it was known that this one waits.
-        if self.budget.has_memory(more) {
+        if self.budget.may_receive(more) {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
@@ -197,7 +197,7 @@ impl Allowance for Receiving {
     }
 
     fn is_scarce(&self) -> bool {
-        !self.budget.has_memory(0)
+        !self.budget.may_receive(0)
     }
 }
 
@@ -278,7 +278,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_that_wait_go_on_when_there_is_memory_again() {
-        let budget = budget(16 * MIB);
+        let budget = budget(16 * MIB * 4 / 3);
         let (mut a, mut b, mut c) = (Upload::new(&budget), Upload::new(&budget), Upload::new(&budget));
         while a.bytes < 15 * MIB {
             assert!(a.goes_on(MIB));

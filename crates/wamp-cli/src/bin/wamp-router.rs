@@ -8,6 +8,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use wamp_router::{Router, Shutdown};
 
+/// Gives memory back that is not used any more.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A WAMP router: RawSocket and WebSocket (JSON, MessagePack, CBOR) on one port.
 ///
 /// With no options it listens on 127.0.0.1:8080 and has the realm realm1, open to anonymous sessions.
