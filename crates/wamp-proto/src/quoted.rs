@@ -29,13 +29,13 @@ impl fmt::Display for Quoted<'_> {
         f.write_char('"')?;
         let mut shown = 0;
         for c in self.0.chars() {
-            let escaped = c.escape_debug();
+            let mut escaped = c.escape_debug();
             shown += escaped.clone().map(char::len_utf8).sum::<usize>();
             if shown > SHOWN {
                 f.write_char('…')?;
                 break;
             }
-            escaped.map(|c| f.write_char(c)).collect::<fmt::Result>()?;
+            escaped.try_for_each(|c| f.write_char(c))?;
         }
         f.write_char('"')
     }

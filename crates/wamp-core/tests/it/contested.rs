@@ -200,7 +200,8 @@ fn a_long_last_reply_to_a_stalled_session_becomes_an_error() {
     let key = net.key(slow);
     net.realm.stall(net.now, key);
     net.run();
-    (net.heard(slow), net.heard(other));
+    net.heard(slow);
+    net.heard(other);
     let long = "x".repeat(1100);
     net.say(other, &format!(r#"[70,1,{{}},["{long}"]]"#));
     assert_eq!(net.heard(slow), [r#"[8,48,2,{},"wamp.error.canceled",["slow consumer"]]"#]);
