@@ -29,6 +29,16 @@ pub(crate) fn to_keep(payload: Payload) -> Payload {
     if payload.len() < READ_BUFFER / 4 { payload.detached() } else { payload }
 }
 
+/// The memory that a payload of so many bytes which is [kept](to_keep) holds at most. A long one lies in a buffer of its
+/// own, which has grown by doubling.
+pub(crate) fn held(len: usize) -> usize {
+    match len {
+        _ if len < READ_BUFFER / 4 => len,
+        _ if len < READ_BUFFER => READ_BUFFER,
+        _ => len + len / 2,
+    }
+}
+
 /// A payload for a consumer that waits for it right now and takes it at once; else it will be kept for a while.
 pub(crate) fn for_now(payload: Payload, waits: bool) -> Payload {
     if waits { payload } else { to_keep(payload) }

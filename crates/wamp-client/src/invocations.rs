@@ -21,7 +21,7 @@ use crate::budget::{Budget, LIMIT, LIMIT_OF_CALLS};
 use crate::chunks::Upload;
 use crate::ending::{CancelReason, Ending};
 use crate::failure::sentence;
-use crate::inbox::{Inbox, for_now};
+use crate::inbox::{Inbox, for_now, held};
 use crate::serving::{Job, Procedure};
 use crate::waiters::State;
 
@@ -238,7 +238,7 @@ impl State {
         let ends_only = last && payload.is_empty();
         let wakers = &mut self.after.wakers;
         let pushed = || {
-            let octets = payload.len();
+            let octets = held(payload.len());
             upload.push_counted(octets, cost, false, wakers, |waits| for_now(payload, waits))
         };
         if !ends_only && pushed().is_err() {
@@ -337,5 +337,5 @@ fn cost(invocation: &message::Invocation) -> usize {
         let len = |text: &Option<wamp_proto::ByteString>| text.as_ref().map_or(0, |text| text.len());
         len(&peer.caller_authid) + len(&peer.caller_authrole)
     });
-    invocation.payload.len() + uri + peer + INVOCATION
+    held(invocation.payload.len()) + uri + peer + INVOCATION
 }

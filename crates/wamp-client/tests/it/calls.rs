@@ -137,7 +137,7 @@ async fn errors_say_whose_fault_it_is_and_keep_the_uri() {
     assert_eq!(error.uri().unwrap(), &"com.myapp.error");
     assert_eq!(error.payload().unwrap().args::<(String, u8)>().unwrap().1, 1);
     let error = failed("com.myapp.error", json!([{"code": 1}])).await;
-    assert_eq!(error.to_string(), "com.myapp.error");
+    assert_eq!(error.to_string(), r#"com.myapp.error: {"code":1}"#);
 
     // behaviour 11
     for uri in ["wamp.error.canceled", "wamp.error.cancelled"] {
