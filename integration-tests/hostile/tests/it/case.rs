@@ -17,6 +17,8 @@ pub struct Case {
 pub enum When {
     /// It measures time: nothing else runs meanwhile.
     Alone,
+    /// It waits most of the time and measures seconds or memory: anything may run meanwhile.
+    Background,
     /// It measures memory or counts seconds: others of its kind may run meanwhile.
     Together,
     /// As `Together`, and only if the long versions are wanted.

@@ -43,7 +43,7 @@ pub struct Flood {
 
 impl Flood {
     pub fn new(attack: fn(u16, Instant, usize) -> io::Result<()>) -> Self {
-        let time = Duration::from_millis(if is_long() { 6000 } else { 900 });
+        let time = Duration::from_millis(if is_long() { 6000 } else { 700 });
         Self { scene: |_| Ok(Box::new(())), attack, attackers: ATTACKERS, time }
     }
 

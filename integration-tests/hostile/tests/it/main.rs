@@ -29,14 +29,17 @@ use case::{Case, Outcome, When, is_long};
 /// set, and then do not make the run fail. A line leaves this list with the change that makes its cases hold.
 const STILL_FAILING: &[&str] = &[
     "connections/",
-    "floods/",
-    "memory/40 unfinished",
+    "floods/PUBLISH to",
+    "floods/REGISTER of new procedures",
+    "floods/SUBSCRIBE to one topic",
+    "floods/UNSUBSCRIBE of nothing",
+    "floods/WebSocket PING",
+    "floods/empty continuations",
     "memory/200 unfinished",
-    "memory/unfinished fragments",
+    "memory/40 unfinished",
     "memory/lists of 16 million",
     "memory/long topics",
-    "one batch/",
-    "poison/",
+    "memory/unfinished fragments",
 ];
 
 fn is_known(case: &Case) -> bool {
@@ -59,30 +62,38 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let is_wanted = |case: &&Case| {
         let is_named = wanted.iter().any(|word| case.name.contains(&**word));
-        let is_due = is_long() || matches!(case.when, When::Alone | When::Together);
+        let is_due = is_long() || !matches!(case.when, When::Long | When::LongAlone);
         let is_known = is_known(case) && !is_long();
         is_named || wanted.is_empty() && is_due && !is_known
     };
     let cases: Vec<Case> = attacks::all().filter(|case| is_wanted(&case)).collect();
-    let (together, alone): (Vec<_>, Vec<_>) =
-        cases.into_iter().partition(|case| matches!(case.when, When::Together | When::Long));
+    let of = |kinds: &[When]| -> Vec<Case> {
+        cases.iter().filter(|case| kinds.contains(&case.when)).copied().collect()
+    };
+    let background = of(&[When::Background]);
+    let (together, alone) = (of(&[When::Together, When::Long]), of(&[When::Alone, When::LongAlone]));
     let failures = AtomicUsize::new(0);
     let report = |done: &Done| {
         if print(done) {
             failures.fetch_add(1, Ordering::Relaxed);
         }
     };
-    let (next, total) = (Mutex::new(together.iter()), together.len() + alone.len());
+    let (next, total) = (Mutex::new(together.iter()), cases.len());
     std::thread::scope(|scope| {
-        for _ in 0..TOGETHER {
-            scope.spawn(|| {
-                while let Some(case) = next.lock().ok().and_then(|mut cases| cases.next()) {
-                    report(&run(*case));
-                }
-            });
+        for case in &background {
+            scope.spawn(|| report(&run(*case)));
         }
+        std::thread::scope(|scope| {
+            for _ in 0..TOGETHER {
+                scope.spawn(|| {
+                    while let Some(case) = next.lock().ok().and_then(|mut cases| cases.next()) {
+                        report(&run(*case));
+                    }
+                });
+            }
+        });
+        alone.iter().for_each(|case| report(&run(*case)));
     });
-    alone.iter().for_each(|case| report(&run(*case)));
     if wanted.is_empty() && !is_long() && !STILL_FAILING.is_empty() {
         say(&format!("not run, since they do not hold yet: {}", STILL_FAILING.join(", ")));
     }

@@ -22,12 +22,12 @@ pub const CASES: &[Case] = &[
     flood("floods/connect, join, call, close", || Flood::new(lives).run()),
     flood("floods/RawSocket PING before HELLO", || Flood::new(|p, u, _| rs_pings(p, u, false, PING)).run()),
     flood("floods/RawSocket PING", || Flood::new(|p, u, _| rs_pings(p, u, true, PING)).run()),
-    flood("floods/RawSocket PONG", || Flood::new(|p, u, _| rs_pings(p, u, true, PONG)).run()),
+    long("floods/RawSocket PONG", || Flood::new(|p, u, _| rs_pings(p, u, true, PONG)).run()),
     flood("floods/WebSocket PING before HELLO", || {
         Flood::new(|p, u, _| ws_frames(p, u, false, &[0x89])).run()
     }),
     flood("floods/WebSocket PING", || Flood::new(|p, u, _| ws_frames(p, u, true, &[0x89])).run()),
-    flood("floods/WebSocket PONG", || Flood::new(|p, u, _| ws_frames(p, u, true, &[0x8a])).run()),
+    long("floods/WebSocket PONG", || Flood::new(|p, u, _| ws_frames(p, u, true, &[0x8a])).run()),
     flood("floods/empty continuations before HELLO", || {
         Flood::new(|p, u, _| ws_frames(p, u, false, &[0x02, 0x00])).run()
     }),
@@ -51,13 +51,13 @@ pub const CASES: &[Case] = &[
     }),
     flood("floods/CALL of nothing, answers not read", || Flood::new(calls_unread).run()),
     flood("floods/CALL and CANCEL", || Flood::new(call_and_cancel).scene(silent_callee).run()),
-    flood("floods/CANCEL of nothing", || {
+    long("floods/CANCEL of nothing", || {
         Flood::new(|p, u, _| requests(p, u, |id| Pack::array(3).uint(49).uint(id).raw(NO_OPTIONS).0)).run()
     }),
     flood("floods/SUBSCRIBE to new topics", || {
         Flood::new(|p, u, _| requests(p, u, |id| subscribe(id, &format!("new.topic.{id}")))).run()
     }),
-    flood("floods/SUBSCRIBE to one topic", || {
+    long("floods/SUBSCRIBE to one topic", || {
         Flood::new(|p, u, _| requests(p, u, |id| subscribe(id, "one.topic"))).run()
     }),
     flood("floods/UNSUBSCRIBE of nothing", || {
@@ -67,16 +67,16 @@ pub const CASES: &[Case] = &[
         Flood::new(|p, u, _| requests(p, u, |id| register(id, NO_OPTIONS, &format!("new.procedure.{id}"))))
             .run()
     }),
-    flood("floods/REGISTER of one procedure", || {
+    long("floods/REGISTER of one procedure", || {
         Flood::new(|p, u, _| requests(p, u, |id| register(id, NO_OPTIONS, "one.procedure"))).run()
     }),
-    flood("floods/UNREGISTER of nothing", || {
+    long("floods/UNREGISTER of nothing", || {
         Flood::new(|p, u, _| requests(p, u, |id| Pack::array(3).uint(66).uint(id).uint(77).0)).run()
     }),
     flood("floods/YIELD of nothing", || {
         Flood::new(|p, u, _| requests(p, u, |_| Pack::array(3).uint(70).uint(1).raw(NO_OPTIONS).0)).run()
     }),
-    flood("floods/CREDIT of nothing", || {
+    long("floods/CREDIT of nothing", || {
         Flood::new(|p, u, _| requests(p, u, |id| Pack::array(4).uint(256).uint(id).raw(NO_OPTIONS).uint(1).0))
             .run()
     }),

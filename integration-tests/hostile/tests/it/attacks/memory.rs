@@ -28,7 +28,11 @@ pub const CASES: &[Case] = &[
     },
     case("memory/unfinished fragments of 16 MiB, WebSocket", || measure(fragments)),
     case("memory/PINGs of 16 MiB, PONGs not read", || measure(pings)),
-    case("memory/last results for stalled callers", || measure(stalled_callers)),
+    Case {
+        name: "memory/last results for stalled callers",
+        run: || measure(stalled_callers),
+        when: When::Background,
+    },
     case("memory/1,000 subscribers that do not read", || measure(|port| slow_subscribers(port, 1000))),
     case("memory/small results that pin large buffers", || measure(pinned_results)),
     case("memory/lists of 16 million texts in options", || measure(lists)),

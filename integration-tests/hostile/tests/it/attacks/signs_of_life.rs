@@ -12,7 +12,11 @@ use crate::process::{Router as Program, victim};
 use crate::wire::{Drain, Peer, message, websocket_joined, ws_frame};
 
 pub const CASES: &[Case] = &[
-    Case { name: "signs of life/a client notices a silent router", run: silent_router, when: When::Together },
+    Case {
+        name: "signs of life/a client notices a silent router",
+        run: silent_router,
+        when: When::Background,
+    },
     Case {
         name: "signs of life/a slow upload, RawSocket",
         run: || slow_upload(Line::RawSocket),

@@ -63,7 +63,7 @@ const fn table(name: &'static str, run: fn() -> Outcome) -> Case {
 
 /// Enough to fill a table and to empty it.
 fn time() -> Duration {
-    Duration::from_millis(if crate::case::is_long() { 6000 } else { 1500 })
+    Duration::from_millis(if crate::case::is_long() { 6000 } else { 1000 })
 }
 
 fn run(attack: fn(u16, Instant, usize) -> io::Result<()>) -> Outcome {
