@@ -24,8 +24,11 @@ const SMALL_READ: usize = 4 * 1024;
 /// A read asks for this much after reads that brought all they had asked for.
 const LARGE_READ: usize = 64 * 1024;
 
-/// After this many reads without a whole message, other tasks have their turn.
-const READS: usize = 4;
+/// After this many bytes of a message that is not whole yet, other tasks have their turn.
+const LONG_MESSAGE: usize = 4 * LARGE_READ;
+
+/// After this many bytes of small frames that are no messages, other tasks have their turn.
+const SMALL_FRAMES: usize = 16 * 1024;
 
 /// What nobody wants is read in pieces of this size.
 const DISCARDED: usize = 4 * 1024;
@@ -86,13 +89,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     /// Takes one message and all that have come completely by then.
     fn poll(&mut self, cx: &mut Context<'_>, into: &mut Vec<Incoming>) -> Poll<Result<(), ReadError>> {
         let before = into.len();
-        let (mut pending, mut reads) = (false, 0);
+        let (mut pending, start) = (false, self.received);
         while let Some(missing) = self.cut(into, before + MAX_MESSAGES) {
             if into.len() > before && !self.more {
                 break;
             }
-            if reads == READS {
-                // PINGs, or fragments, and no end of them: other tasks have their turn.
+            // Small frames without end, PINGs and empty fragments, cost more than what is read of a long one.
+            let most = if missing < LARGE_READ { SMALL_FRAMES } else { LONG_MESSAGE };
+            if into.len() == before && self.received - start >= most as u64 {
+                self.piece = self.piece.min(most);
                 self.answer(cx);
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -101,7 +106,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
                 pending = into.len() == before;
                 break;
             }
-            reads += 1;
         }
         self.answer(cx);
         if pending {

@@ -119,6 +119,44 @@ async fn reads_grow_with_what_comes_and_shrink_again() {
 }
 
 #[tokio::test]
+async fn frames_that_are_no_messages_leave_others_their_turn() {
+    let ping = [0x89, 0x80, 0, 0, 0, 0];
+    let empty = [0x00, 0x80, 0, 0, 0, 0];
+    let begin = [0x02, 0x80, 0, 0, 0, 0];
+    let fragments = [&begin[..], &empty.repeat(100_000)].concat();
+    for flood in [ping.repeat(100_000), fragments] {
+        let (mut client, mut read, _write) = pair(1 << 20);
+        client.write_all(&flood).await.unwrap();
+        let mut turns = 0;
+        while read.received() < flood.len() as u64 {
+            let before = read.received();
+            assert!(poll(read.read(&mut Vec::new())).is_pending());
+            assert!(read.received() - before <= 4 * SMALL_FRAMES as u64, "{}", read.received() - before);
+            turns += 1;
+            tokio::task::yield_now().await;
+        }
+        assert!(turns >= flood.len() / (4 * SMALL_FRAMES), "{turns}");
+    }
+}
+
+#[tokio::test]
+async fn what_has_come_is_handed_over_before_others_have_their_turn() {
+    let (mut client, mut read, _write) = pair(1 << 20);
+    let message = frame(1_000);
+    client.write_all(&message.repeat(100)).await.unwrap();
+    // The beginning of another, of which the rest is still to come.
+    client.write_all(&message[..500]).await.unwrap();
+    let mut came = Vec::new();
+    while came.len() < 100 {
+        let before = came.len();
+        assert!(poll(read.read(&mut came)).is_ready());
+        assert!(came.len() > before);
+    }
+    assert!(poll(read.read(&mut came)).is_pending());
+    assert_eq!(came.len(), 100);
+}
+
+#[tokio::test]
 async fn of_too_many_pings_the_last_one_is_answered() {
     let (mut client, mut read, _write) = pair(8);
     let ping = |n: u16| [vec![0x89, 0x82, 0, 0, 0, 0], n.to_be_bytes().to_vec()].concat();
