@@ -111,13 +111,11 @@ impl Budget {
         self.held().saturating_add(more) <= self.limit
     }
 
-    /// Whether unfinished messages may take so many bytes more: a half of the limit within three quarters of it, or a
-    /// quarter that queues do not get. A buffer that grows is there twice for a moment, and its old memory a while
-    /// longer, so this is what keeps the process itself near the limit.
+    /// Whether unfinished messages may take so many bytes more: within three quarters of the limit, or a quarter that
+    /// is theirs alone.
     pub(crate) fn may_receive(&self, more: usize) -> bool {
         let (quarter, held) = (self.limit / 4, self.held().saturating_add(more));
-        let receiving = self.receiving().saturating_add(more);
-        held <= self.limit - quarter && receiving <= self.limit / 2 || held <= self.limit && receiving <= quarter
+        held <= self.limit - quarter || held <= self.limit && self.receiving().saturating_add(more) <= quarter
     }
 
     /// Whether more is held than the bounds of all links together allow.
