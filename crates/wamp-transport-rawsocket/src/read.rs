@@ -146,9 +146,10 @@ impl<R> Reader<R> {
     fn room(&self, missing: Missing) -> usize {
         if missing.total > LARGE_READ {
             // Nothing beyond this frame: what is small should not keep a large buffer. And first what is
-            // there already: the buffer doubles when it is full.
+            // there already: the buffer is four times as large when it was full, so that what it leaves behind in
+            // the allocator is a third of it and not all of it.
             let spare = self.buffer.capacity() - self.buffer.len();
-            let more = if spare < LARGE_READ { self.buffer.len().max(LARGE_READ) } else { spare };
+            let more = if spare < LARGE_READ { (3 * self.buffer.len()).max(LARGE_READ) } else { spare };
             missing.octets.min(more)
         } else if let (0, Some(usual)) = (missing.total, self.usual) {
             usual - self.buffer.len()

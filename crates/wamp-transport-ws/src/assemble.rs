@@ -147,9 +147,10 @@ impl Assembler {
         let before = self.message.len();
         let wanted = before + octets;
         if wanted > self.message.capacity() {
-            // Twice what has come, so that moving it is rare; but not beyond a known end.
-            let twice = before * 2;
-            let goal = if fin { twice.min(before + left) } else { twice };
+            // Four times what has come, so that moving it is rare, and little is left behind in the allocator; but
+            // not beyond a known end.
+            let larger = before * 4;
+            let goal = if fin { larger.min(before + left) } else { larger };
             self.message.reserve_exact(goal.max(wanted) - before);
         }
         self.message.extend_from_slice(&self.buffer[..octets]);

@@ -150,10 +150,10 @@ struct Stream {
 }
 
 impl Stream {
-    /// Sends what the router takes.
+    /// Sends what the router takes, a few MiB at the most: results of a call that has ended are taken without end.
     fn go_on(&mut self) {
         let _ = self.peer.socket.set_write_timeout(Some(Duration::from_millis(10)));
-        loop {
+        for _ in 0..64 {
             if self.pending.is_empty() {
                 self.pending = message(yield_of(self.invocation, PROGRESS, 60_000));
             }
