@@ -147,10 +147,9 @@ impl Assembler {
         let before = self.message.len();
         let wanted = before + octets;
         if wanted > self.message.capacity() {
-            // Four times what has come, so that moving it is rare, and little is left behind in the allocator; but
-            // not beyond a known end.
-            let larger = before * 4;
-            let goal = if fin { larger.min(before + left) } else { larger };
+            // Four times what has come, but not beyond the end, so that moving it is rare and little is left behind in
+            // the allocator; twice as much where the end is not known.
+            let goal = if fin { (before * 4).min(before + left) } else { before * 2 };
             self.message.reserve_exact(goal.max(wanted) - before);
         }
         self.message.extend_from_slice(&self.buffer[..octets]);
@@ -170,6 +169,11 @@ impl Assembler {
             return Err(Fault::new(close::INVALID, "a text frame that is not UTF-8"));
         }
         Ok(Item::Message(message))
+    }
+
+    /// The bytes of the message that is not whole yet, without the headers of its fragments.
+    pub(crate) fn gathered(&self) -> usize {
+        self.message.len()
     }
 
     /// The message that is not whole yet.

@@ -89,14 +89,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     /// Takes one message and all that have come completely by then.
     fn poll(&mut self, cx: &mut Context<'_>, into: &mut Vec<Incoming>) -> Poll<Result<(), ReadError>> {
         let before = into.len();
-        let (mut pending, start) = (false, self.received);
+        let (mut pending, start, gathered) = (false, self.received, self.assembler.gathered());
         while let Some(missing) = self.cut(into, before + MAX_MESSAGES) {
             if into.len() > before && !self.more {
                 break;
             }
             // Small frames without end, PINGs and empty fragments, cost more than what is read of a long one.
-            let most = if missing < LARGE_READ { SMALL_FRAMES } else { LONG_MESSAGE };
-            if into.len() == before && self.received - start >= most as u64 {
+            let came = (self.received - start) as usize;
+            let is_long = self.assembler.gathered().saturating_sub(gathered) >= came / 2;
+            let most = if is_long { LONG_MESSAGE } else { SMALL_FRAMES };
+            if into.len() == before && came >= most {
                 self.piece = self.piece.min(most);
                 self.answer(cx);
                 cx.waker().wake_by_ref();
