@@ -6,7 +6,7 @@ use wamp_proto::{Message, PublicationId, Serializer, Uri, quoted, uri};
 
 use super::outbox::{Prepared, check};
 use super::realm::Realm;
-use super::sessions::{SessionKey, table_bytes};
+use super::sessions::{Session, SessionKey, table_bytes};
 use super::topics::Topics;
 use crate::map::{self, HashSeed};
 
@@ -108,36 +108,47 @@ impl Realm {
         let publication = PublicationId::new(self.chance.id()).expect("drawn from the range of ids");
         if let Some((subscription, found)) = self.broker.topics.find(&topic) {
             let exclude_me = options.exclude_me != Some(false);
-            let receivers = found.subscribers.iter().filter(|to| !(exclude_me && **to == from));
-            let mut groups: Vec<Group> = Vec::new();
-            for to in receivers.copied() {
-                let Some(session) = self.sessions.get(to) else { continue };
-                let known = groups.iter_mut().position(|group| group.serializer == session.serializer);
-                let group = match known {
-                    Some(index) => &mut groups[index],
-                    None => {
-                        let mut details = EventDetails::default();
-                        details.ppt = options.ppt.clone();
-                        // Once for all subscribers with this serializer.
-                        let payload = prepared.payload(&payload, session);
-                        let event = payload.map(|payload| {
-                            Message::from(message::Event { subscription, publication, details, payload })
-                        });
-                        let (serializer, receivers) = (session.serializer, Vec::new());
-                        groups.push(Group { serializer, event: event.ok(), receivers });
-                        let last = groups.len() - 1;
-                        &mut groups[last]
+            let mut receivers = found.subscribers.iter().copied().filter(|to| !(exclude_me && *to == from));
+            let event = |session: &Session| {
+                let mut details = EventDetails::default();
+                details.ppt = options.ppt.clone();
+                let payload = prepared.payload(&payload, session).ok()?;
+                Some(Message::from(message::Event { subscription, publication, details, payload }))
+            };
+            let first_two = (receivers.next(), receivers.next());
+            if let (Some(only), None) = first_two {
+                if let Some(session) = self.sessions.get(only) {
+                    match event(session).filter(|event| check(event, session).is_ok()) {
+                        Some(event) => {
+                            self.stats.events += 1;
+                            self.out.send(only, event);
+                        }
+                        None => self.stats.events_dropped += 1,
                     }
-                };
-                match &group.event {
-                    Some(event) if check(event, session).is_ok() => group.receivers.push(to),
-                    _ => self.stats.events_dropped += 1,
                 }
-            }
-            for Group { event, receivers, .. } in groups {
-                self.stats.events += receivers.len() as u64;
-                if let Some(event) = event {
-                    self.out.send_to_all(receivers, event);
+            } else {
+                let mut groups: Vec<Group> = Vec::new();
+                let (first, second) = first_two;
+                for to in first.into_iter().chain(second).chain(receivers) {
+                    let Some(session) = self.sessions.get(to) else { continue };
+                    let serializer = session.serializer;
+                    let known = groups.iter().position(|group| group.serializer == serializer);
+                    let index = known.unwrap_or_else(|| {
+                        // Once for all subscribers with this serializer.
+                        groups.push(Group { serializer, event: event(session), receivers: Vec::new() });
+                        groups.len() - 1
+                    });
+                    let group = &mut groups[index];
+                    match &group.event {
+                        Some(event) if check(event, session).is_ok() => group.receivers.push(to),
+                        _ => self.stats.events_dropped += 1,
+                    }
+                }
+                for Group { event, receivers, .. } in groups {
+                    self.stats.events += receivers.len() as u64;
+                    if let Some(event) = event {
+                        self.out.send_to_all(receivers, event);
+                    }
                 }
             }
         }

@@ -28,20 +28,9 @@ use case::{Case, Outcome, When, is_long};
 /// What the names of the cases begin with that do not hold yet. They are not run unless they are named, or `HOSTILE=long` is
 /// set, and then do not make the run fail. A line leaves this list with the change that makes its cases hold.
 const STILL_FAILING: &[&str] = &[
-    "connections/",
-    "floods/CALL of nothing",
-    "floods/PUBLISH to",
-    "floods/REGISTER of new procedures",
-    "floods/SUBSCRIBE to one topic",
-    "floods/UNSUBSCRIBE of nothing",
-    "floods/WebSocket PING",
-    "floods/empty continuations",
-    "memory/200 unfinished",
-    "memory/40 unfinished",
-    "memory/lists of 16 million",
-    "memory/long topics",
-    "memory/unfinished fragments",
-    "tables/65,536 subscriptions",
+    // The p99 of a bystander is 82 ms, where 24 are allowed; at 1,000 subscribers it is at the limit.
+    "floods/PUBLISH to 1,000",
+    "floods/PUBLISH to 4,000",
 ];
 
 fn is_known(case: &Case) -> bool {
