@@ -1,36 +1,54 @@
-//! A lock that is handed over in the order of asking, and whose wait does not block a thread.
+//! A lock that, while turns are long, is handed over in the order of asking, and whose wait then blocks no thread.
 //!
 //! A task that finds the lock taken would block its worker thread, and with it all other tasks that wait for that
 //! thread, writers among them. A lock that is not fair is mostly taken again by the task that has just released
-//! it. So tasks ask for a *turn* first; whoever has it finds the value free, but for looks of a few nanoseconds
-//! from outside of a task.
+//! it. So tasks ask for a *turn* first, and are suspended until they have it.
+//!
+//! That costs two looks at the scheduler, which is more than most turns last. So as long as no turn was used up
+//! lately, a task waits for the value itself, on its thread, which takes some microseconds.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// After a turn that was used up, tasks are suspended for at least this many turns.
+const LATELY: u32 = 256;
 
 /// A value that one task at a time may use, for at most about a millisecond.
 #[derive(Debug)]
 pub(crate) struct FairLock<T> {
     turns: Semaphore,
+    /// How many turns more are to be waited for by suspended tasks. It decides about speed only.
+    long: AtomicU32,
     value: Mutex<T>,
 }
 
 impl<T> FairLock<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { turns: Semaphore::new(1), value: Mutex::new(value) }
+        Self { turns: Semaphore::new(1), long: AtomicU32::new(0), value: Mutex::new(value) }
     }
 
-    /// Waits for this task's turn, which lasts until the permit is dropped.
-    pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
+    /// Waits for this task's turn, which lasts until the permit is dropped; `None` if the value is to be waited for.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         match self.turns.try_acquire() {
-            Ok(turn) => turn,
+            Ok(turn) => Some(turn),
+            Err(_) if self.long.load(Ordering::Relaxed) == 0 => None,
             // In a box, since it is large and rare.
-            Err(_) => Box::pin(self.turns.acquire()).await.expect("the semaphore is never closed"),
+            Err(_) => Some(Box::pin(self.turns.acquire()).await.expect("the semaphore is never closed")),
         }
     }
 
-    /// The value itself. A task has its turn before; code outside of tasks may look without one.
+    /// Takes note of a turn that ends: whether it was as long as a turn may be.
+    pub(crate) fn ends(&self, is_used_up: bool) {
+        let long = self.long.load(Ordering::Relaxed);
+        let now = if is_used_up { LATELY } else { long.saturating_sub(1) };
+        if now != long {
+            self.long.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// The value itself. A task asks for its turn before; code outside of tasks need not.
     pub(crate) fn value(&self) -> MutexGuard<'_, T> {
         // A panic of the machine would be a defect of ours; the other sessions go on.
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
@@ -46,6 +64,7 @@ mod tests {
     #[tokio::test]
     async fn turns_are_in_the_order_of_asking() {
         let lock = Arc::new(FairLock::new(Vec::new()));
+        lock.ends(true);
         let first = lock.turn().await;
         let tasks: Vec<_> = (0..10)
             .map(|n| {
@@ -67,5 +86,19 @@ mod tests {
         }
         let expected: Vec<_> = (0..2).flat_map(|round| (0..10).map(move |n| (round, n))).collect();
         assert_eq!(*lock.value(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_task_is_not_suspended_when_no_turn_was_long_lately() {
+        let lock = FairLock::new(());
+        let first = lock.turn().await;
+        assert!(first.is_some() && lock.turn().await.is_none());
+        lock.ends(true);
+        for _ in 0..LATELY {
+            let waits = tokio::time::timeout(std::time::Duration::ZERO, lock.turn()).await.is_err();
+            assert!(waits);
+            lock.ends(false);
+        }
+        assert!(lock.turn().await.is_none());
     }
 }

@@ -166,6 +166,7 @@ impl Realm {
         let Inner { machine, links, events_dropped, .. } = &mut *inner;
         let mut express = Express::new(machine, links, events_dropped, wakes, now, sender);
         let result = act(&mut express);
+        self.inner.ends(express.is_used_up());
         let fed = express.finish();
         let held = inner.settle(now, fed, &self.deadline);
         (result, held)
@@ -226,27 +227,28 @@ pub(crate) fn transmit(
     wakes: &mut Wakes,
 ) -> usize {
     let mut count = 0;
-    while let Some((receivers, message)) = machine.poll_transmit_to_all() {
-        count += receivers.len();
-        let feed = feed(&message);
+    while let Some(transmission) = machine.poll_transmit_to_all() {
+        count += transmission.len();
+        let message = transmission.message();
+        let feed = feed(message);
         let mut note = |to, pushed| match pushed {
             Pushed::Dropped => *events_dropped += 1,
             pushed => fed.note(to, pushed, feed),
         };
-        if receivers.len() > 1
+        if transmission.len() > 1
             && message.payload().len() < COPIED_BELOW
-            && let Some(link) = receivers.iter().find_map(|to| links.get(*to))
+            && let Some(link) = transmission.receivers().find_map(|to| links.get(to))
             && let Ok(event) = message.encode(link.serializer())
         {
-            for to in receivers.iter() {
-                let Some(link) = links.get(*to) else { continue };
-                note(*to, link.push_event(&event, wakes));
+            for to in transmission.receivers() {
+                let Some(link) = links.get(to) else { continue };
+                note(to, link.push_event(&event, wakes));
             }
             continue;
         }
-        for to in receivers.iter() {
-            let Some(link) = links.get(*to) else { continue };
-            note(*to, link.push(&message));
+        for to in transmission.receivers() {
+            let Some(link) = links.get(to) else { continue };
+            note(to, link.push(message));
         }
     }
     count

@@ -74,7 +74,8 @@ impl Realm {
         self.refuse(from, RequestKind::Call, call.request, error, &text);
     }
 
-    /// `draw` decides where chance does.
+    /// `draw` decides where chance does. Inlined, since a plan is large to move.
+    #[inline(always)]
     fn plan(
         &self,
         from: SessionKey,
@@ -175,6 +176,7 @@ impl Realm {
         Ok(Plan { call, message, goes, turn: (registration, place), is_progressive })
     }
 
+    #[inline(always)]
     fn commit(&mut self, now: Time, plan: Plan, octets: usize) {
         let Plan { call, message, goes, turn: (registration, place), is_progressive } = plan;
         let Call { caller: from, request, callee: to, invocation, .. } = call;

@@ -34,7 +34,7 @@ pub use accept::{Accept, AcceptEvent};
 pub use chance::Seeds;
 pub use config::{Config, Credit, Disclosure, Limits};
 pub use flow::Watch;
-pub use outbox::{Prepared, Receivers};
+pub use outbox::{Prepared, Transmission};
 pub use quirks::Quirks;
 pub use realm::{Closing, Event, Join, Realm, Sizes, Stats};
 pub use relay::Relayed;

@@ -11,15 +11,33 @@ use crate::Failure;
 /// Messages on their way out of a realm, in order.
 #[derive(Clone)]
 pub(super) struct Outbox {
-    queue: VecDeque<(To, Message)>,
+    queue: VecDeque<Transmission>,
 }
 
-/// The receivers of a message; never none.
-#[derive(Clone)]
-enum To {
-    One(SessionKey),
-    /// In their order from the end.
-    Many(Vec<SessionKey>),
+/// A message, and the sessions that it goes to: one, or several with the same serializer.
+#[derive(Clone, Debug)]
+pub struct Transmission {
+    first: SessionKey,
+    others: Vec<SessionKey>,
+    message: Message,
+}
+
+impl Transmission {
+    /// The sessions, in the order in which they are to be served.
+    pub fn receivers(&self) -> impl Iterator<Item = SessionKey> + '_ {
+        std::iter::once(self.first).chain(self.others.iter().copied())
+    }
+
+    /// How many sessions there are; one at least.
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// The message.
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
 }
 
 /// An empty outbox with room for so many messages keeps it.
@@ -31,76 +49,52 @@ impl Outbox {
     }
 
     pub(super) fn send(&mut self, to: SessionKey, message: impl Into<Message>) {
-        self.queue.push_back((To::One(to), message.into()));
+        let message = message.into();
+        self.queue.push_back(Transmission { first: to, others: Vec::new(), message });
     }
 
     /// Sends one message to several sessions with the same serializer.
     pub(super) fn send_to_all(&mut self, mut to: Vec<SessionKey>, message: impl Into<Message>) {
-        to.reverse();
-        match *to {
-            [] => {}
-            [to] => self.send(to, message),
-            _ => self.queue.push_back((To::Many(to), message.into())),
+        if to.is_empty() {
+            return;
         }
+        let first = to.remove(0);
+        self.queue.push_back(Transmission { first, others: to, message: message.into() });
     }
 
     pub(super) fn pop(&mut self) -> Option<(SessionKey, Message)> {
-        if let Some((To::Many(receivers), message)) = self.queue.front_mut()
-            && receivers.len() > 1
-            && let Some(to) = receivers.pop()
+        if let Some(front) = self.queue.front_mut()
+            && !front.others.is_empty()
         {
-            return Some((to, message.clone()));
+            let next = front.others.remove(0);
+            return Some((std::mem::replace(&mut front.first, next), front.message.clone()));
         }
-        let (receivers, message) = self.pop_all()?;
-        Some((*receivers.first()?, message))
+        let Transmission { first, message, .. } = self.pop_all()?;
+        Some((first, message))
     }
 
     /// The next message with all its receivers.
-    pub(super) fn pop_all(&mut self) -> Option<(Receivers, Message)> {
-        let (to, message) = self.queue.pop_front()?;
+    pub(super) fn pop_all(&mut self) -> Option<Transmission> {
+        let next = self.queue.pop_front();
         if self.queue.is_empty() && self.queue.capacity() > KEPT {
             self.queue = VecDeque::new();
         }
-        let receivers = match to {
-            To::One(to) => Receivers::One([to]),
-            To::Many(mut to) => {
-                to.reverse();
-                Receivers::Many(to)
-            }
-        };
-        Some((receivers, message))
+        next
     }
 
     /// Takes back everything for a session whose link will not carry it any more.
     pub(super) fn forget(&mut self, to: SessionKey) {
-        self.queue.retain_mut(|(receivers, _)| match receivers {
-            To::One(receiver) => *receiver != to,
-            To::Many(receivers) => {
-                receivers.retain(|receiver| *receiver != to);
-                !receivers.is_empty()
+        self.queue.retain_mut(|transmission| {
+            transmission.others.retain(|receiver| *receiver != to);
+            if transmission.first != to {
+                return true;
             }
+            let is_left = !transmission.others.is_empty();
+            if is_left {
+                transmission.first = transmission.others.remove(0);
+            }
+            is_left
         });
-    }
-}
-
-/// The sessions that a message goes to: one, or several with the same serializer.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Receivers {
-    /// One.
-    One([SessionKey; 1]),
-    /// Several, in the order in which they are to be served.
-    Many(Vec<SessionKey>),
-}
-
-impl std::ops::Deref for Receivers {
-    type Target = [SessionKey];
-
-    fn deref(&self) -> &[SessionKey] {
-        match self {
-            Self::One(one) => one,
-            Self::Many(many) => many,
-        }
     }
 }
 

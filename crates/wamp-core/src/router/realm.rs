@@ -14,7 +14,7 @@ use super::dealer::Dealer;
 use super::departure::{Backlog, PORTION};
 use super::features::{self, Announced};
 use super::flow::{Stream, Watch};
-use super::outbox::{Outbox, Prepared, Receivers, failure, sentence};
+use super::outbox::{Outbox, Prepared, Transmission, failure, sentence};
 use super::sessions::{Session, SessionKey, Sessions};
 use super::slow::{Holding, Side};
 use super::welcome::fitting;
@@ -399,7 +399,8 @@ impl Realm {
 
     /// The next message to send, and to which sessions: an event goes to many, which speak the same serializer. A
     /// driver calls this or [`poll_transmit`](Self::poll_transmit).
-    pub fn poll_transmit_to_all(&mut self) -> Option<(Receivers, Message)> {
+    #[inline]
+    pub fn poll_transmit_to_all(&mut self) -> Option<Transmission> {
         self.out.pop_all()
     }
 
