@@ -1,5 +1,6 @@
 //! The messages of one socket read: decoded before the realm's lock is taken, handled under it in one turn or several.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -19,8 +20,8 @@ use crate::realm::Realm;
 /// transcoded under the lock.
 const TRANSCODE_OUTSIDE: usize = 4 * 1024;
 
-/// How many messages are expected at first in a read that is no run.
-const FEW: usize = 16;
+/// Tables with room for more messages than this are not kept.
+const KEPT_OTHERS: usize = 256;
 
 static NO_BYTES: Bytes = Bytes::new();
 
@@ -38,6 +39,18 @@ pub(crate) struct Arrived {
     end: Option<(usize, usize)>,
     ahead: Option<Ahead>,
     session: SessionKey,
+}
+
+/// What is known of the messages of a read. Between two reads a thread keeps an empty one, since it is large to
+/// allocate.
+#[derive(Default)]
+struct Tables {
+    entries: Vec<Entry>,
+    others: VecDeque<(usize, Decoded)>,
+}
+
+thread_local! {
+    static KEPT: Cell<Option<Tables>> = const { Cell::new(None) };
 }
 
 type Decoded = Result<(Message, Prepared), DecodeError>;
@@ -72,12 +85,8 @@ impl Arrived {
         limits: Limits,
         session: SessionKey,
     ) -> Self {
-        let count = match pending.items() {
-            [Incoming::Run(run)] => run.messages().count(),
-            items => items.len().min(FEW),
-        };
         let ahead = Some(Ahead::new(session, serializer));
-        let (entries, others) = (Vec::with_capacity(count), VecDeque::new());
+        let Tables { entries, others } = KEPT.try_with(Cell::take).ok().flatten().unwrap_or_default();
         let mut arrived =
             Self { pending, serializer, limits, entries, others, next: 0, end: None, ahead, session };
         arrived.read();
@@ -233,8 +242,15 @@ impl Arrived {
 
     /// What has not been handled, since the session is over before it.
     pub(crate) fn into_rest(self) -> Pending {
-        let Self { mut pending, entries, next, end, .. } = self;
-        match entries.get(next).map(|entry| (entry.item as usize, entry.range.start as usize)).or(end) {
+        let Self { mut pending, mut entries, mut others, next, end, .. } = self;
+        let rest = entries.get(next).map(|entry| (entry.item as usize, entry.range.start as usize)).or(end);
+        entries.clear();
+        others.clear();
+        if others.capacity() <= KEPT_OTHERS {
+            // A thread that ends keeps nothing.
+            let _ = KEPT.try_with(|kept| kept.set(Some(Tables { entries, others })));
+        }
+        match rest {
             Some((item, start)) => pending.skip_to(item, start),
             None => pending.clear(),
         }
