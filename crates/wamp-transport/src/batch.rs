@@ -18,7 +18,7 @@ use wamp_proto::relay::ResultHead;
 use wamp_proto::{EncodeError, Message, Serializer};
 
 /// A payload shorter than this, in bytes, is copied behind its head; another stays where it is. It is a quarter of
-/// the [buffer](READ_BUFFER) that a slice of a message may keep alive.
+/// the read buffer that a slice of a message may keep alive.
 pub const COPIED_BELOW: usize = READ_BUFFER / 4;
 
 /// Transports read into buffers of up to this many bytes, except for messages that are longer.
