@@ -14,6 +14,7 @@ pub(crate) enum Fault {
     /// Octets that the format does not allow, and where.
     Malformed { what: &'static str, at: usize },
     /// A value of a type that WAMP does not have, and where.
+    #[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
     Foreign { what: &'static str, at: usize },
     /// More lists and dicts inside each other than the limit.
     TooDeep,

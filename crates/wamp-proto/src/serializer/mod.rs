@@ -6,6 +6,7 @@
 //! `Reader` pulls tokens out of octets and `Format` appends tokens to octets. Messages, the serde
 //! glue in `value` and transcoding are written once against these two.
 
+#[cfg_attr(not(all(feature = "json", feature = "cbor")), allow(dead_code))]
 pub(crate) mod big;
 #[cfg(feature = "cbor")]
 pub(crate) mod cbor;
@@ -16,6 +17,7 @@ pub(crate) mod msgpack;
 #[cfg(all(test, feature = "json", feature = "msgpack", feature = "cbor"))]
 mod tests;
 pub(crate) mod transcode;
+#[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
 mod utf8;
 
 use std::borrow::Cow;
@@ -159,6 +161,7 @@ pub(crate) enum Token<'de> {
     /// Always below zero.
     Signed(i64),
     /// An integer that does not fit into 64 bits.
+    #[cfg_attr(not(any(feature = "json", feature = "cbor")), allow(dead_code))]
     Big(Big),
     Float(f64),
     Text(Cow<'de, str>),
