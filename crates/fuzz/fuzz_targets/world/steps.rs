@@ -108,7 +108,8 @@ impl World {
         });
         match relayed {
             Relayed::Result { to, serializer, result } => {
-                let written = [result.head(serializer).as_ref(), &payload, serializer.end()].concat();
+                let head = result.head(serializer);
+                let written = [head.as_ref(), &payload, head.end()].concat();
                 let read = Message::decode(serializer, &written.into(), &Limits::default());
                 self.hear(to, read.expect("what goes out can be read"));
             }
