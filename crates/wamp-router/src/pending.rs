@@ -1,4 +1,4 @@
-//! What a link has read and not handled yet.
+//! Items that a link has read and not handled yet.
 
 use bytes::{Buf, Bytes};
 use wamp_transport::{Incoming, Run};

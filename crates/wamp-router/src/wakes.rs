@@ -3,8 +3,8 @@
 //! A publisher that is read from at full pace has many events for each of its subscribers. A writer that is woken
 //! up with the first of them writes that one alone, and the system call costs more than all else. So events only
 //! note that there is something to write, and the link that has read the publications wakes the writers up: when
-//! all of the read is handled, or after a few milliseconds. Whatever else goes to a link wakes its writer up at
-//! once, which then takes the events as well.
+//! all of the read is handled, or after a few milliseconds. Any other message for a link wakes its writer up
+//! at once, which then takes the events as well.
 
 use std::sync::Arc;
 use std::time::Duration;

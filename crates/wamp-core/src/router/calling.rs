@@ -20,7 +20,7 @@ use super::sessions::SessionKey;
 use crate::Time;
 use crate::progress::Progress;
 
-/// What becomes of a CALL that nothing speaks against.
+/// An accepted CALL that has not changed anything yet.
 struct Plan {
     call: Call,
     /// The INVOCATION, and its length where it is counted.

@@ -7,8 +7,8 @@ use crate::map::HashSeed;
 
 /// Where a realm gets its chance from: a seed for ids, and an independent one for its tables.
 ///
-/// Ids are told to peers, so they come out of a cryptographic generator: whoever knows many of them knows nothing of
-/// those to come. Nobody learns anything about the seed of the tables, so nobody can choose keys that collide.
+/// Ids are told to peers, so they come out of a cryptographic generator: many of them tell nothing about those to
+/// come. The seed of the tables is told to no peer, so no peer can choose keys that collide.
 #[derive(Clone)]
 pub struct Seeds {
     ids: [u8; 32],
