@@ -102,49 +102,31 @@
 //! `json`, `msgpack`, `cbor`: serializers; `ws`, `rawsocket`: transports. All are on by default and each can
 //! be had alone.
 
-mod arrived;
-mod body;
-mod budget;
-mod call;
-mod chunks;
+mod arguments;
+mod callee;
+mod caller;
 mod connect;
-mod driver;
-mod duplex;
-mod ending;
+mod engine;
 mod error;
-mod failure;
-mod inbox;
-mod invocation;
-mod invocations;
-mod items;
-mod procedure;
-mod publish;
-mod said;
-mod scratch;
-mod serving;
+mod pubsub;
 mod session;
-mod shared;
-mod silence;
-mod stream;
-mod subscribe;
-mod waiters;
 
 pub use wamp_core::session::{Closed, Joined};
 pub use wamp_proto::message::{CancelMode, InvocationPolicy, MatchPolicy};
 pub use wamp_proto::{Args, ArgsKwargs, EncodeError, Kwargs, Payload, PayloadError, Serializer, Uri, Value};
 
-pub use call::{Call, CallFuture, CallHandle, CallResult};
-pub use chunks::{ChunkError, Chunks};
+pub use callee::chunks::{ChunkError, Chunks};
+pub use callee::failure::Failure;
+pub use callee::invocation::{Caller, Invocation, ProgressSender, SendError};
+pub use callee::register::{Register, Registration, RegistrationGuard};
+pub use callee::stream_procedure::{Reply, StreamItem};
+pub use caller::call::{Call, CallFuture, CallHandle, CallResult};
+pub use caller::duplex::{ChunkSender, DuplexCall};
+pub use caller::stream::{CallStream, ProgressiveCall};
 pub use connect::{Client, Connect, ConnectError, ConnectErrorKind, connect};
-pub use duplex::{ChunkSender, DuplexCall};
-pub use ending::CancelReason;
+pub use engine::cancel::CancelReason;
+pub use engine::silence::Keepalive;
 pub use error::{CallError, RequestError, TooLarge};
-pub use failure::Failure;
-pub use invocation::{Caller, Invocation, ProgressSender, SendError};
-pub use items::{Reply, StreamItem};
-pub use procedure::{Register, Registration, RegistrationGuard};
-pub use publish::Publish;
+pub use pubsub::publish::Publish;
+pub use pubsub::subscribe::{Event, EventStream, Subscribe, Subscription, SubscriptionGuard};
 pub use session::{Session, Stats};
-pub use silence::Keepalive;
-pub use stream::{CallStream, ProgressiveCall};
-pub use subscribe::{Event, EventStream, Subscribe, Subscription, SubscriptionGuard};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use wamp_core::session::{Closed, Joined};
 use wamp_proto::{Serializer, SessionId, Uri};
 
-use crate::call::Call;
-use crate::shared::Shared;
+use crate::caller::call::Call;
+use crate::engine::shared::Shared;
 
 /// A session with a router. Clones are handles of the same session.
 ///

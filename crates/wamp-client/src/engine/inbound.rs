@@ -13,9 +13,9 @@ use wamp_proto::relay::PlainReply;
 use wamp_proto::{DecodeError, Limits, Message, RequestId, Serializer};
 use wamp_transport::Incoming;
 
-use crate::inbox::for_now;
-use crate::shared::drain;
-use crate::waiters::State;
+use crate::engine::inbox::for_now;
+use crate::engine::shared::drain;
+use crate::engine::state::State;
 
 /// So many messages are read and then handled under one lock; the others that one read brought come after them.
 pub(crate) const AT_ONCE: usize = 64;

@@ -10,7 +10,7 @@ use wamp_proto::Role;
 use wamp_transport::keepalive::{self, Config, Seen, Verdict};
 use wamp_transport::{Incoming, ReadHalf};
 
-use crate::shared::Shared;
+use crate::engine::shared::Shared;
 
 /// The transport over which each peer answers a PING (RFC 6455, 5.5.2).
 const WEBSOCKET: &str = "websocket";

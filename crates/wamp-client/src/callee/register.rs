@@ -11,14 +11,14 @@ use tokio::sync::oneshot;
 use wamp_proto::message::{self, InvocationPolicy, MatchPolicy, RegisterOptions};
 use wamp_proto::{Payload, RegistrationId, Serializer, Uri};
 
+use crate::callee::failure::{Failure, unwritable};
+use crate::callee::invocation::Invocation;
+use crate::callee::stream_procedure::{self, StreamItem};
+use crate::engine::handlers::{Procedure, Start};
+use crate::engine::shared::Shared;
+use crate::engine::state::Request;
 use crate::error::{RequestError, Unsent};
-use crate::failure::{Failure, unwritable};
-use crate::invocation::Invocation;
-use crate::items::{self, StreamItem};
-use crate::serving::{Procedure, Start};
 use crate::session::Session;
-use crate::shared::Shared;
-use crate::waiters::Request;
 
 impl Session {
     /// Registers a procedure. Its handler runs on a task of its own for each call, concurrently with itself,
@@ -75,7 +75,7 @@ impl Session {
             let handler = handler.clone();
             runtime.spawn(async move {
                 let Some(running) = running.begin().await else { return };
-                let outcome = items::answer(&*handler, invocation).await;
+                let outcome = stream_procedure::answer(&*handler, invocation).await;
                 running.answer(outcome).await;
             });
         });

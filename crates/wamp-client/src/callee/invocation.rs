@@ -11,14 +11,14 @@ use wamp_proto::relay::PlainProgress;
 use wamp_proto::{EncodeError, Payload, PayloadBuffer, PayloadError, RequestId, Serializer, SessionId, Uri};
 use wamp_transport::COPIED_BELOW;
 
-use crate::chunks::{Chunks, Upload};
-use crate::ending::{CancelReason, Ending};
+use crate::callee::chunks::{Chunks, Upload};
+use crate::callee::scratch;
+use crate::engine::cancel::{CancelReason, Ending};
+use crate::engine::invocations::{Place, memory};
+use crate::engine::shared::{Shared, Waits};
+use crate::engine::state::State;
 use crate::error::{TooLarge, Unsent};
-use crate::invocations::{Place, memory};
-use crate::scratch;
 use crate::session::Session;
-use crate::shared::{Shared, Waits};
-use crate::waiters::State;
 
 /// A call to be answered.
 pub struct Invocation {

@@ -11,12 +11,12 @@ use wamp_proto::message::CancelMode;
 use wamp_proto::{Payload, PublicationId, RegistrationId, RequestId, SubscriptionId, Uri, uri};
 use wamp_transport::Queue;
 
-use crate::ending::CancelReason;
+use crate::engine::cancel::CancelReason;
+use crate::engine::handlers::{Job, Procedure};
+use crate::engine::inbox::{Full, Inbox, for_now, last};
+use crate::engine::invocations::Invocations;
 use crate::error::{CallError, RequestError, Unsent};
-use crate::inbox::{Full, Inbox, for_now, last};
-use crate::invocations::Invocations;
-use crate::serving::{Job, Procedure};
-use crate::subscribe::Event;
+use crate::pubsub::subscribe::Event;
 
 /// The replies to one call: progressive results, then the last result or an error.
 pub(crate) type Replies = Inbox<Payload, Result<Payload, CallError>>;

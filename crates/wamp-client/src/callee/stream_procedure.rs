@@ -8,10 +8,10 @@ use serde::Serialize;
 use wamp_core::Failure as Error;
 use wamp_proto::{EncodeError, Payload, Serializer, Value, uri};
 
-use crate::budget::Share;
-use crate::failure::{Failure, sentence, unwritable};
-use crate::invocation::{Invocation, ProgressSender, SendError};
-use crate::procedure::write;
+use crate::callee::failure::{Failure, sentence, unwritable};
+use crate::callee::invocation::{Invocation, ProgressSender, SendError};
+use crate::callee::register::write;
+use crate::engine::budget::Share;
 
 /// What a list of all items may take.
 const MAX_LIST: usize = 16 << 20;

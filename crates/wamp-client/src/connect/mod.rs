@@ -19,11 +19,11 @@ use wamp_transport::{Queue, Transport};
 
 pub use error::{ConnectError, ConnectErrorKind};
 
-use crate::driver;
+use crate::engine::reader;
+use crate::engine::shared::Shared;
+use crate::engine::silence::{Keepalive, Watch};
+use crate::engine::state::State;
 use crate::session::Session;
-use crate::shared::Shared;
-use crate::silence::{Keepalive, Watch};
-use crate::waiters::State;
 
 type Opening = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send>>;
 
@@ -262,8 +262,8 @@ async fn join<T: Transport>(
     let shared = Shared::new(state, max_send, Instant::now());
     let (read, write) = transport.split();
     let watch = Watch::new(keepalive, name);
-    shared.runtime().spawn(driver::read(Arc::clone(&shared), read, max_message, watch));
-    shared.runtime().spawn(driver::write(Arc::clone(&shared), write, keepalive.map(|it| it.write)));
+    shared.runtime().spawn(reader::read(Arc::clone(&shared), read, max_message, watch));
+    shared.runtime().spawn(reader::write(Arc::clone(&shared), write, keepalive.map(|it| it.write)));
     // From here on dropping the future ends the session.
     let session = Session::new(&shared);
     shared.with(|_, _| ());

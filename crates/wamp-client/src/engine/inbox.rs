@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use wamp_proto::Payload;
 use wamp_transport::COPIED_BELOW;
 
-use crate::budget::{Budget, LIMIT_OF_CALLS};
+use crate::engine::budget::{Budget, LIMIT_OF_CALLS};
 
 /// A queue with room for more items than this is given back when it is empty.
 const KEPT_ITEMS: usize = 256;

@@ -13,11 +13,11 @@ use tokio::sync::oneshot;
 use wamp_proto::message::{self, SubscribeOptions};
 use wamp_proto::{Payload, PayloadError, PublicationId, SubscriptionId, Uri};
 
+use crate::engine::inbox::{Inbox, Taken};
+use crate::engine::shared::Shared;
+use crate::engine::state::{Feed, Request, State};
 use crate::error::{RequestError, Unsent};
-use crate::inbox::{Inbox, Taken};
 use crate::session::Session;
-use crate::shared::Shared;
-use crate::waiters::{Feed, Request, State};
 
 /// What the events of one subscriber may take while they wait, unless said otherwise.
 const BUFFER: usize = 16 << 20;

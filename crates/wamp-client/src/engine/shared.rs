@@ -18,10 +18,10 @@ use wamp_core::session::{Closed, Joined};
 use wamp_proto::{Message, RequestId, Serializer, Uri};
 use wamp_transport::Batch;
 
-use crate::budget::Budget;
+use crate::engine::budget::Budget;
+use crate::engine::invocations::Place;
+use crate::engine::state::State;
 use crate::error::{TooLarge, Unsent};
-use crate::invocations::Place;
-use crate::waiters::State;
 
 /// A queue with this many octets takes no more calls, publications and progressive results.
 const HIGH_WATER: usize = 1 << 20;

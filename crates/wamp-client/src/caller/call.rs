@@ -14,14 +14,14 @@ use wamp_core::session::Stream;
 use wamp_proto::message::{self, CallOptions, CancelMode, Millis};
 use wamp_proto::{Args, Payload, PayloadError, RequestId, Uri};
 
-use crate::body::Body;
-use crate::duplex::DuplexCall;
+use crate::arguments::Body;
+use crate::caller::duplex::DuplexCall;
+use crate::caller::stream::ProgressiveCall;
+use crate::engine::inbox::{Inbox, Taken};
+use crate::engine::shared::Shared;
+use crate::engine::state::{Replies, State, Waiting};
 use crate::error::{CallError, Unsent};
-use crate::inbox::{Inbox, Taken};
 use crate::session::Session;
-use crate::shared::Shared;
-use crate::stream::ProgressiveCall;
-use crate::waiters::{Replies, State, Waiting};
 
 /// What the replies to one call may take while they wait, unless said otherwise.
 const BUFFER: usize = 64 << 20;

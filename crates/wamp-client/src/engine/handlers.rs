@@ -8,13 +8,13 @@ use wamp_core::{Failure, Reply, Time};
 use wamp_proto::message::{self, Discloser};
 use wamp_proto::{Message, Payload, RequestId, Uri, uri};
 
-use crate::chunks::Upload;
-use crate::ending::Ending;
-use crate::failure::sentence;
-use crate::inbox::to_keep;
-use crate::invocation::Invocation;
-use crate::shared::{Shared, Waits};
-use crate::waiters::State;
+use crate::callee::chunks::Upload;
+use crate::callee::failure::sentence;
+use crate::callee::invocation::Invocation;
+use crate::engine::cancel::Ending;
+use crate::engine::inbox::to_keep;
+use crate::engine::shared::{Shared, Waits};
+use crate::engine::state::State;
 
 /// Starts a handler on a task of its own.
 pub(crate) type Start = Box<dyn Fn(Invocation, Running) + Send + Sync>;

@@ -17,13 +17,13 @@ use wamp_proto::relay::PlainProgress;
 use wamp_proto::{Payload, PayloadBuffer, RequestId, uri};
 use wamp_transport::COPIED_BELOW;
 
-use crate::budget::{Budget, LIMIT, LIMIT_OF_CALLS};
-use crate::chunks::Upload;
-use crate::ending::{CancelReason, Ending};
-use crate::failure::sentence;
-use crate::inbox::{Inbox, for_now, held};
-use crate::serving::{Job, Procedure};
-use crate::waiters::State;
+use crate::callee::chunks::Upload;
+use crate::callee::failure::sentence;
+use crate::engine::budget::{Budget, LIMIT, LIMIT_OF_CALLS};
+use crate::engine::cancel::{CancelReason, Ending};
+use crate::engine::handlers::{Job, Procedure};
+use crate::engine::inbox::{Inbox, for_now, held};
+use crate::engine::state::State;
 
 /// Invocations under way; a further one is refused.
 const MAX_INVOCATIONS: usize = 65_536;

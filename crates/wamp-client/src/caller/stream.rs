@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use wamp_proto::Payload;
 use wamp_proto::message::CancelMode;
 
-use crate::call::{CallHandle, Pending, Request};
+use crate::caller::call::{CallHandle, Pending, Request};
+use crate::engine::inbox::Taken;
 use crate::error::CallError;
-use crate::inbox::Taken;
 
 /// A call for progressive results, to be made. Await it for its stream.
 #[must_use = "nothing is sent until it is awaited"]

@@ -8,10 +8,10 @@ use tokio::sync::oneshot;
 use wamp_proto::message::{self, PublishOptions};
 use wamp_proto::{Args, Payload, PublicationId, Uri};
 
-use crate::body::Body;
+use crate::arguments::Body;
+use crate::engine::state::Request;
 use crate::error::{RequestError, Unsent};
 use crate::session::Session;
-use crate::waiters::Request;
 
 impl Session {
     /// Publishes to a topic.
@@ -102,7 +102,7 @@ impl IntoFuture for Publish {
             })?;
             let (waiter, answer) = oneshot::channel();
             let acknowledged = options.acknowledge == Some(true);
-            let publish = move |state: &mut crate::waiters::State, now| -> Result<(), Unsent> {
+            let publish = move |state: &mut crate::engine::state::State, now| -> Result<(), Unsent> {
                 match state.session.publish(now, options, topic, payload) {
                     Ok(request) if acknowledged => {
                         state.requests.insert(request, Request::Publish(waiter));

@@ -12,10 +12,10 @@ use wamp_core::session::Stats;
 use wamp_proto::Limits;
 use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, WriteHalf};
 
-use crate::arrived::{AT_ONCE, Arrived, pieces};
-use crate::shared::{GRACE, Next, Shared};
-use crate::silence::Watch;
-use crate::waiters::State;
+use crate::engine::inbound::{AT_ONCE, Arrived, pieces};
+use crate::engine::shared::{GRACE, Next, Shared};
+use crate::engine::silence::Watch;
+use crate::engine::state::State;
 
 /// The greatest message before WELCOME.
 const BEFORE_WELCOME: usize = 64 << 10;

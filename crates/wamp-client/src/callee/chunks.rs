@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 use wamp_core::session::Stream as CoreStream;
 use wamp_proto::{Payload, PayloadError, RequestId};
 
-use crate::ending::CancelReason;
-use crate::inbox::{Inbox, Taken};
-use crate::invocation::Invocation;
-use crate::shared::Shared;
+use crate::callee::invocation::Invocation;
+use crate::engine::cancel::CancelReason;
+use crate::engine::inbox::{Inbox, Taken};
+use crate::engine::shared::Shared;
 
 /// Chunks that have come and have not been taken, then how the upload ended.
 pub(crate) type Upload = Inbox<Payload, Result<(), CancelReason>>;

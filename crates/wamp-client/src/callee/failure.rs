@@ -7,9 +7,9 @@ use serde::Serialize;
 use wamp_core::Failure as Error;
 use wamp_proto::{EncodeError, Payload, PayloadError, Serializer, Uri, uri};
 
-use crate::body::Body;
-use crate::chunks::ChunkError;
-use crate::invocation::SendError;
+use crate::arguments::Body;
+use crate::callee::chunks::ChunkError;
+use crate::callee::invocation::SendError;
 
 /// Why a procedure has no result: a URI, and arguments that say more.
 ///

@@ -1,10 +1,12 @@
 //! How a call fails, and how other requests do: whose fault it is, with the URI as the peer sent it.
 
+mod text;
+
 use wamp_core::session::Closed;
 use wamp_core::{Failure, Misuse};
 use wamp_proto::{EncodeError, Payload, PayloadError, Uri, uri};
 
-use crate::said::Said;
+use text::Said;
 
 /// Why a call has no result.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -13,12 +13,12 @@ use wamp_core::session::Stream;
 use wamp_proto::message::{self, CallOptions};
 use wamp_proto::{Payload, RequestId, Uri};
 
-use crate::call::{CallHandle, Pending, Request};
+use crate::callee::invocation::SendError;
+use crate::caller::call::{CallHandle, Pending, Request};
+use crate::caller::stream::CallStream;
+use crate::engine::shared::Shared;
+use crate::engine::state::Replies;
 use crate::error::{CallError, Unsent};
-use crate::invocation::SendError;
-use crate::shared::Shared;
-use crate::stream::CallStream;
-use crate::waiters::Replies;
 
 /// A call in chunks, to be made. Await it for its two directions.
 #[must_use = "nothing is sent until it is awaited"]

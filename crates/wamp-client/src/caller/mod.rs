@@ -1,0 +1,5 @@
+//! The caller: calls as futures, as streams, and in chunks.
+
+pub(crate) mod call;
+pub(crate) mod duplex;
+pub(crate) mod stream;

@@ -1,0 +1,13 @@
+//! A session at work: its state behind a lock, the tasks that read and write, and the tables of what is under way. It
+//! knows nothing of the API that stands on it in `caller`, `callee` and `pubsub`.
+
+pub(crate) mod budget;
+pub(crate) mod cancel;
+pub(crate) mod handlers;
+pub(crate) mod inbound;
+pub(crate) mod inbox;
+pub(crate) mod invocations;
+pub(crate) mod reader;
+pub(crate) mod shared;
+pub(crate) mod silence;
+pub(crate) mod state;

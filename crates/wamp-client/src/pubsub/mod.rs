@@ -1,0 +1,4 @@
+//! Publisher and subscriber.
+
+pub(crate) mod publish;
+pub(crate) mod subscribe;
