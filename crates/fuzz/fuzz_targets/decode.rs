@@ -14,7 +14,7 @@ fuzz_target!(|input: &[u8]| {
 
     // An option that cannot be written, as a float that is no number in JSON, fails the message and no more.
     if let Ok(written) = message.encode(serializer) {
-        assert_eq!(message.octets(serializer).ok(), Some(written.len()), "the length that is counted");
+        assert_eq!(message.encoded_len(serializer).ok(), Some(written.len()), "the length that is counted");
         let again = Message::decode(serializer, &written, &Limits::default()).expect("what was written can be read");
         let rewritten = again.encode(serializer).expect("and written again");
         assert_eq!(rewritten, written, "in the same bytes");

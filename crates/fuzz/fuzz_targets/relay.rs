@@ -43,7 +43,7 @@ fuzz_target!(|input: &[u8]| {
         }
         let head = plain.result(request);
         let written = [head.head(to).as_ref(), &payload, to.end()].concat();
-        assert_eq!(head.octets(to, payload.len()), written.len(), "the length that is counted");
+        assert_eq!(head.encoded_len(to, payload.len()), written.len(), "the length that is counted");
         let Ok(Message::Result(read)) = Message::decode(to, &written.into(), &limits) else {
             panic!("a RESULT that cannot be read");
         };
@@ -56,6 +56,6 @@ fuzz_target!(|input: &[u8]| {
     let mut options = YieldOptions::default();
     options.progress = Some(true);
     let message = Message::from(Yield { request, options, payload: result.payload });
-    let octets = message.octets(serializer).expect("it came in this serializer");
-    assert_eq!(written.octets(serializer), octets, "the length that is counted");
+    let octets = message.encoded_len(serializer).expect("it came in this serializer");
+    assert_eq!(written.encoded_len(serializer), octets, "the length that is counted");
 });

@@ -17,8 +17,8 @@ use crate::value::{Args, READ_DEPTH};
 /// # use wamp_proto::{Arguments, Serializer};
 /// # #[cfg(feature = "json")] {
 /// let payload = Arguments::new(Serializer::Json).args(&(1, 2)).arg(&[3, 4]).kwarg("limit", &10).finish()?;
-/// assert_eq!(payload.args_octets(), b"[1,2,[3,4]]");
-/// assert_eq!(payload.kwargs_octets(), br#"{"limit":10}"#);
+/// assert_eq!(payload.args_bytes(), b"[1,2,[3,4]]");
+/// assert_eq!(payload.kwargs_bytes(), br#"{"limit":10}"#);
 /// # }
 /// # Ok::<(), wamp_proto::EncodeError>(())
 /// ```

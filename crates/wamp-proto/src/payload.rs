@@ -37,7 +37,7 @@ use crate::value::{READ_DEPTH, is_tuple};
 /// # use wamp_proto::{Payload, Serializer};
 /// # #[cfg(feature = "json")] {
 /// let payload = Payload::new(Serializer::Json, &("Y2010", 120))?;
-/// assert_eq!(payload.args_octets(), br#"["Y2010",120]"#);
+/// assert_eq!(payload.args_bytes(), br#"["Y2010",120]"#);
 ///
 /// let (year, revenue): (String, u32) = payload.decode()?;
 /// assert_eq!((year.as_str(), revenue), ("Y2010", 120));
@@ -119,7 +119,7 @@ impl Payload {
     }
 
     /// The list of positional arguments as it was written; empty if there is none.
-    pub fn args_octets(&self) -> &[u8] {
+    pub fn args_bytes(&self) -> &[u8] {
         match (self.serializer, self.elements) {
             (Some(serializer), 2) => &self.tail[..self.kwargs_at - serializer.separator().len()],
             _ => &self.tail,
@@ -127,7 +127,7 @@ impl Payload {
     }
 
     /// The dict of keyword arguments as it was written; empty if there is none.
-    pub fn kwargs_octets(&self) -> &[u8] {
+    pub fn kwargs_bytes(&self) -> &[u8] {
         if self.elements == 2 { &self.tail[self.kwargs_at..] } else { &[] }
     }
 
@@ -159,10 +159,10 @@ impl Payload {
         draft.out.reserve(self.tail.len());
         draft.elements = self.elements;
         with_format!(from, From => with_format!(to, To => {
-            copy::<From, To>(self.args_octets(), &mut draft.out)?;
+            copy::<From, To>(self.args_bytes(), &mut draft.out)?;
             if self.elements == 2 {
                 draft.begin_kwargs();
-                copy::<From, To>(self.kwargs_octets(), &mut draft.out)?;
+                copy::<From, To>(self.kwargs_bytes(), &mut draft.out)?;
             }
         }));
         Ok(Self::from_draft(draft))
@@ -258,7 +258,7 @@ impl Payload {
     /// Whether octets of unknown origin are a list, a separator and a dict.
     pub(crate) fn is_well_formed(&self) -> bool {
         let Some(serializer) = self.serializer else { return true };
-        let (args, kwargs) = (self.args_octets(), self.kwargs_octets());
+        let (args, kwargs) = (self.args_bytes(), self.kwargs_bytes());
         let between = &self.tail[args.len()..self.tail.len() - kwargs.len()];
         let separated = between == if self.elements == 2 { serializer.separator() } else { b"" };
         with_format!(serializer, F => {
@@ -275,12 +275,12 @@ impl Payload {
 
     fn args_de<F: Format>(&self) -> Result<ArgsDe<F::Reader<'_>>, Fault> {
         let there = self.elements > 0;
-        Ok(ArgsDe(there.then(|| F::reader(self.args_octets(), READ_DEPTH)).transpose()?))
+        Ok(ArgsDe(there.then(|| F::reader(self.args_bytes(), READ_DEPTH)).transpose()?))
     }
 
     fn kwargs_de<F: Format>(&self) -> Result<KwargsDe<F::Reader<'_>>, Fault> {
         let there = self.elements == 2;
-        Ok(KwargsDe(there.then(|| F::reader(self.kwargs_octets(), READ_DEPTH)).transpose()?))
+        Ok(KwargsDe(there.then(|| F::reader(self.kwargs_bytes(), READ_DEPTH)).transpose()?))
     }
 }
 
@@ -318,18 +318,18 @@ mod tests {
     fn a_frame_is_shared_where_it_can_be() {
         let frame = Bytes::from_static(br#"[50,1,{},[1,2],{"a":3}]"#);
         let payload = Payload::from_frame(Serializer::Json, &frame, 9..14, Some(15..22));
-        assert_eq!(payload.args_octets(), b"[1,2]");
-        assert_eq!(payload.kwargs_octets(), br#"{"a":3}"#);
+        assert_eq!(payload.args_bytes(), b"[1,2]");
+        assert_eq!(payload.kwargs_bytes(), br#"{"a":3}"#);
         assert_eq!(payload.tail().as_ptr(), frame[9..].as_ptr());
         assert_ne!(payload.clone().detached().tail().as_ptr(), payload.tail().as_ptr());
 
         let args = Payload::from_frame(Serializer::Json, &frame, 9..14, None);
-        assert_eq!((args.args_octets(), args.kwargs_octets()), (b"[1,2]".as_slice(), b"".as_slice()));
+        assert_eq!((args.args_bytes(), args.kwargs_bytes()), (b"[1,2]".as_slice(), b"".as_slice()));
         assert_eq!(args.tail().as_ptr(), frame[9..].as_ptr());
 
         let cbor = Bytes::from_static(b"\x85\x18\x32\x01\xa0\x81\x01\xa1\x61\x61\x03");
         let payload = Payload::from_frame(Serializer::Cbor, &cbor, 5..7, Some(7..11));
-        assert_eq!((payload.args_octets(), payload.kwargs_octets()), (&cbor[5..7], &cbor[7..]));
+        assert_eq!((payload.args_bytes(), payload.kwargs_bytes()), (&cbor[5..7], &cbor[7..]));
         assert_eq!(payload.tail().as_ptr(), cbor[5..].as_ptr());
     }
 
@@ -337,8 +337,8 @@ mod tests {
     fn space_between_the_elements_is_no_part_of_them() {
         let frame = Bytes::from_static(br#"[50, 1, {}, [1, 2] , {"a": 3} ]"#);
         let payload = Payload::from_frame(Serializer::Json, &frame, 12..18, Some(21..29));
-        assert_eq!(payload.args_octets(), b"[1, 2]");
-        assert_eq!(payload.kwargs_octets(), br#"{"a": 3}"#);
+        assert_eq!(payload.args_bytes(), b"[1, 2]");
+        assert_eq!(payload.kwargs_bytes(), br#"{"a": 3}"#);
         assert_eq!(payload.tail().as_ref(), br#"[1, 2],{"a": 3}"#);
         assert!(payload.is_well_formed());
     }

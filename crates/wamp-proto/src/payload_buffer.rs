@@ -15,7 +15,7 @@ use crate::value::sent::Draft;
 /// let mut buffer = PayloadBuffer::default();
 /// for year in 2010..2013 {
 ///     buffer.write(Serializer::Json, &(year,))?;
-///     assert_eq!(buffer.octets(), format!("[{year}]").as_bytes());
+///     assert_eq!(buffer.as_bytes(), format!("[{year}]").as_bytes());
 /// }
 /// assert_eq!(buffer.take(), Payload::new(Serializer::Json, &(2012,))?);
 /// # }
@@ -63,7 +63,7 @@ impl PayloadBuffer {
     }
 
     /// The arguments, as they stand in a message.
-    pub fn octets(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.out
     }
 
@@ -100,13 +100,13 @@ mod tests {
         for serializer in Serializer::ALL {
             let mut check = |value: &dyn Fn(&mut PayloadBuffer) -> Payload| {
                 let payload = value(&mut buffer);
-                assert_eq!(buffer.octets(), &payload.tail()[..]);
+                assert_eq!(buffer.as_bytes(), &payload.tail()[..]);
                 assert_eq!(
                     (buffer.serializer(), buffer.elements()),
                     (payload.serializer(), payload.elements())
                 );
                 assert_eq!(buffer.take(), payload);
-                assert_eq!((buffer.octets(), buffer.elements()), (&b""[..], 0));
+                assert_eq!((buffer.as_bytes(), buffer.elements()), (&b""[..], 0));
             };
             macro_rules! same {
                 ($($value:expr),* $(,)?) => {$(
@@ -135,8 +135,8 @@ mod tests {
         let mut buffer = PayloadBuffer::default();
         buffer.write(Serializer::Json, &(1,)).unwrap();
         assert!(buffer.write(Serializer::Json, &("text", f64::NAN)).is_err());
-        assert_eq!((buffer.octets(), buffer.elements(), buffer.serializer()), (&b""[..], 0, None));
+        assert_eq!((buffer.as_bytes(), buffer.elements(), buffer.serializer()), (&b""[..], 0, None));
         buffer.write(Serializer::Json, &(2,)).unwrap();
-        assert_eq!(buffer.octets(), b"[2]");
+        assert_eq!(buffer.as_bytes(), b"[2]");
     }
 }

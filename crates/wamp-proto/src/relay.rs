@@ -80,8 +80,8 @@ impl PlainYield {
         self.elements > 0
     }
 
-    /// The length of the frame.
-    pub fn octets(&self) -> usize {
+    /// The length of the frame, in bytes.
+    pub fn encoded_len(&self) -> usize {
         self.octets as usize
     }
 
@@ -168,8 +168,8 @@ impl PlainResult {
         head
     }
 
-    /// The length of the whole message with a payload of so many octets.
-    pub fn octets(&self, serializer: Serializer, payload: usize) -> usize {
+    /// The length of the whole message with a payload of that length, in bytes.
+    pub fn encoded_len(&self, serializer: Serializer, payload: usize) -> usize {
         let head: usize = match serializer {
             #[cfg(feature = "json")]
             Serializer::Json => json::len(self),

@@ -37,7 +37,7 @@ proptest! {
         let values = Tree::List(values);
         for &serializer in Serializer::ALL {
             let payload = Payload::new(serializer, &(&values,)).unwrap();
-            let octets = payload.args_octets();
+            let octets = payload.args_bytes();
             match serializer {
                 Serializer::MsgPack => {
                     let (read,): (Tree,) = rmp_serde::from_slice(octets).unwrap();
@@ -102,8 +102,8 @@ fn floats_stay_floats_and_whole() {
             assert_eq!(read.to_bits(), value.to_bits());
         }
     }
-    assert_eq!(Payload::new(Serializer::Json, &1.0).unwrap().args_octets(), b"[1.0]");
-    assert_eq!(Payload::new(Serializer::Json, &0.5_f32).unwrap().args_octets(), b"[0.5]");
+    assert_eq!(Payload::new(Serializer::Json, &1.0).unwrap().args_bytes(), b"[1.0]");
+    assert_eq!(Payload::new(Serializer::Json, &0.5_f32).unwrap().args_bytes(), b"[0.5]");
 }
 
 #[test]

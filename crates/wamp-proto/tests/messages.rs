@@ -108,7 +108,7 @@ fn the_length_of_a_message_is_known_before_it_is_written() {
         let message = from_json(written);
         for serializer in Serializer::ALL {
             let message = message.clone().transcode(*serializer).unwrap();
-            assert_eq!(message.octets(*serializer).unwrap(), message.encode(*serializer).unwrap().len());
+            assert_eq!(message.encoded_len(*serializer).unwrap(), message.encode(*serializer).unwrap().len());
         }
     }
 }

@@ -60,7 +60,7 @@ fn sent<T: Serialize + ?Sized>(value: &T) -> (String, String) {
         assert_eq!(Payload::new(serializer, value).unwrap().transcode(Serializer::Json).unwrap(), json);
     }
     let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
-    (text(json.args_octets()), text(json.kwargs_octets()))
+    (text(json.args_bytes()), text(json.kwargs_bytes()))
 }
 
 fn is_sent<T: Serialize + ?Sized>(value: &T, args: &str, kwargs: &str) {
@@ -351,7 +351,7 @@ fn text_and_binary_are_borrowed() {
     for &serializer in Serializer::ALL {
         let payload = Payload::new(serializer, &("plain", 1)).unwrap();
         let (text, _): (&str, u8) = payload.decode().unwrap();
-        let range = payload.args_octets().as_ptr_range();
+        let range = payload.args_bytes().as_ptr_range();
         assert!(range.contains(&text.as_ptr()));
     }
     let payload = Payload::new(Serializer::MsgPack, &serde_bytes::Bytes::new(b"abc")).unwrap();
@@ -476,7 +476,7 @@ trait ElementsThere {
 
 impl ElementsThere for Payload {
     fn elements_there(&self) -> usize {
-        usize::from(!self.args_octets().is_empty()) + usize::from(!self.kwargs_octets().is_empty())
+        usize::from(!self.args_bytes().is_empty()) + usize::from(!self.kwargs_bytes().is_empty())
     }
 }
 
@@ -496,8 +496,8 @@ fn arguments_are_put_together() {
             .finish()
             .unwrap();
         let json = payload.transcode(Serializer::Json).unwrap();
-        assert_eq!(json.args_octets(), br#"[1,"a",[2,3],4,5,6,7,8,[9,10]]"#);
-        assert_eq!(json.kwargs_octets(), br#"{"from":1,"to":2}"#);
+        assert_eq!(json.args_bytes(), br#"[1,"a",[2,3],4,5,6,7,8,[9,10]]"#);
+        assert_eq!(json.kwargs_bytes(), br#"{"from":1,"to":2}"#);
         assert_eq!(payload.kwargs::<Range>().unwrap(), Range { from: 1, to: Some(2) });
 
         let many = (0..100).fold(Arguments::new(serializer), |all, n| all.arg(&n)).finish().unwrap();

@@ -66,7 +66,7 @@ fn results(
     let rewritten = plain.rewrite(&frame, from, to, &mut short).map(|octets| {
         assert_eq!(short.len(), head + octets);
         short.extend_from_slice(to.end());
-        assert_eq!(short.len(), plain.result(request).octets(to, octets));
+        assert_eq!(short.len(), plain.result(request).encoded_len(to, octets));
         short
     });
     let mut details = ResultDetails::default();
@@ -119,7 +119,7 @@ fn behaviour_55_binary_survives() {
         survives(serde_bytes::ByteBuf::from(vec![0xff; length]));
     }
     let payload = Payload::new(Serializer::Json, &serde_bytes::Bytes::new(b"\x10\x9f\xff")).unwrap();
-    assert_eq!(payload.args_octets(), br#"["\u0000EJ//"]"#);
+    assert_eq!(payload.args_bytes(), br#"["\u0000EJ//"]"#);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn behaviour_57_nan_and_infinity_cannot_be_json() {
 fn behaviour_57_foreign_keys_become_text() {
     let msgpack = received(Serializer::MsgPack, b"\x91\x84\x01\x01\xff\x02\xc3\x03\xa1a\x04", None).unwrap();
     let json = msgpack.transcode(Serializer::Json).unwrap();
-    assert_eq!(json.args_octets(), br#"[{"1":1,"-1":2,"true":3,"a":4}]"#);
+    assert_eq!(json.args_bytes(), br#"[{"1":1,"-1":2,"true":3,"a":4}]"#);
     let cbor = received(Serializer::Cbor, b"\x81\xa1\x81\x01\x01", None).unwrap();
     let error = cbor.transcode(Serializer::Json).unwrap_err();
     assert_eq!(error.to_string(), "the payload cannot be rewritten: expected string as dict key, found list");
@@ -186,7 +186,7 @@ fn behaviour_57_indefinite_lengths_and_tags_are_read() {
     let cbor =
         received(Serializer::Cbor, b"\x9f\xc1\x01\x9f\x02\xff\xbf\x61a\x7f\x61b\x61c\xff\xff\xf7\xff", None);
     let json = cbor.unwrap().transcode(Serializer::Json).unwrap();
-    assert_eq!(json.args_octets(), br#"[1,[2],{"a":"bc"},null]"#);
+    assert_eq!(json.args_bytes(), br#"[1,[2],{"a":"bc"},null]"#);
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn enums_are_tagged_outside() {
         &(Shape::Unit, Shape::Newtype(7), Shape::Tuple(1, "a".to_owned()), Shape::Struct { a: None, b: 'b' }),
     );
     assert_eq!(
-        payload.unwrap().args_octets(),
+        payload.unwrap().args_bytes(),
         br#"["Unit",{"Newtype":7},{"Tuple":[1,"a"]},{"Struct":{"a":null,"b":"b"}}]"#
     );
 }
@@ -323,10 +323,10 @@ fn empty_elements_stay_as_they_are() {
     ] {
         for &to in Serializer::ALL {
             let one = received(from, args, None).unwrap().transcode(to).unwrap();
-            assert!(!one.is_empty() && !one.args_octets().is_empty() && one.kwargs_octets().is_empty());
+            assert!(!one.is_empty() && !one.args_bytes().is_empty() && one.kwargs_bytes().is_empty());
             let two = received(from, args, Some(kwargs)).unwrap().transcode(to).unwrap();
-            assert_eq!(two.args_octets(), one.args_octets());
-            assert!(!two.kwargs_octets().is_empty());
+            assert_eq!(two.args_bytes(), one.args_bytes());
+            assert!(!two.kwargs_bytes().is_empty());
             assert_eq!(Payload::empty().transcode(to).unwrap(), Payload::empty());
         }
     }

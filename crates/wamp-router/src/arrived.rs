@@ -222,7 +222,7 @@ impl Arrived {
         let Entry { item, range, .. } = &self.entries[index];
         let range = range.start as usize..range.end as usize;
         match &self.pending.items()[*item as usize] {
-            Incoming::Run(run) => (run.octets(), range),
+            Incoming::Run(run) => (run.buffer(), range),
             Incoming::Message(frame) | Incoming::Ping(frame) | Incoming::Pong(frame) => (frame, range),
             _ => (&NO_BYTES, range),
         }
@@ -270,7 +270,7 @@ fn ends_session(decoded: &Result<Message, DecodeError>) -> bool {
 pub(crate) fn messages(item: &Incoming) -> impl Iterator<Item = (&Bytes, Range<usize>)> {
     let (whole, run) = match item {
         Incoming::Message(frame) => (Some((frame, 0..frame.len())), None),
-        Incoming::Run(run) => (None, Some(run.messages().map(move |range| (run.octets(), range)))),
+        Incoming::Run(run) => (None, Some(run.messages().map(move |range| (run.buffer(), range)))),
         _ => (None, None),
     };
     whole.into_iter().chain(run.into_iter().flatten())

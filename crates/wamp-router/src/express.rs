@@ -120,7 +120,7 @@ impl<'a> Express<'a> {
                             lane.batch.push_result(&lane.head.1, buffer, payload);
                         }
                     }
-                    if lane.batch.length() >= LOAD {
+                    if lane.batch.framed_len() >= LOAD {
                         let full = std::mem::replace(&mut lane.batch, lane.link.spare());
                         let (to, link, feed) = (lane.to, lane.link, lane.feed);
                         self.append(to, link, full, feed);

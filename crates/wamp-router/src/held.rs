@@ -135,7 +135,7 @@ impl<R: ReadHalf> Held<'_, R> {
 fn bytes(item: &Incoming) -> usize {
     match item {
         Incoming::Message(bytes) | Incoming::Ping(bytes) | Incoming::Pong(bytes) => bytes.len(),
-        Incoming::Run(run) => run.octets().len(),
+        Incoming::Run(run) => run.buffer().len(),
         _ => 0,
     }
 }

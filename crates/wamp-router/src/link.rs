@@ -460,7 +460,7 @@ async fn gives_way(newcomer: Option<&Newcomer>) {
 fn bytes(item: &Incoming) -> usize {
     ITEM + match item {
         Incoming::Message(bytes) | Incoming::Ping(bytes) | Incoming::Pong(bytes) => bytes.len(),
-        Incoming::Run(run) => run.octets().len(),
+        Incoming::Run(run) => run.buffer().len(),
         _ => 0,
     }
 }

@@ -163,7 +163,7 @@ impl Outbound {
     pub(crate) fn push(&self, message: &Message) -> Pushed {
         let mut waiting = self.waiting();
         let Waiting { queue, part, aborted, .. } = &mut *waiting;
-        if matches!(message, Message::Event(_)) && self.budget.is_full(part, queue.octets()) {
+        if matches!(message, Message::Event(_)) && self.budget.is_full(part, queue.encoded_len()) {
             return Pushed::Dropped;
         }
         let pushed = match message {
@@ -185,10 +185,10 @@ impl Outbound {
     pub(crate) fn push_event(self: &Arc<Self>, event: &[u8], wakes: &mut Wakes) -> Pushed {
         let mut waiting = self.waiting();
         let Waiting { queue, part, .. } = &mut *waiting;
-        if self.budget.is_full(part, queue.octets()) {
+        if self.budget.is_full(part, queue.encoded_len()) {
             return Pushed::Dropped;
         }
-        queue.push_octets(event);
+        queue.push_bytes(event);
         let pushed = self.count(waiting);
         if pushed != Pushed::Queued {
             self.ready.notify_one();
@@ -227,7 +227,7 @@ impl Outbound {
     /// Says whether more waits now than should.
     fn count(&self, mut waiting: MutexGuard<'_, Waiting>) -> Pushed {
         let Waiting { queue, full, part, .. } = &mut *waiting;
-        let octets = queue.octets();
+        let octets = queue.encoded_len();
         self.budget.report(part, octets, queue.memory());
         let is_full = self.budget.is_full(part, octets);
         let newly = is_full && !std::mem::replace(full, *full || is_full);
@@ -338,14 +338,14 @@ impl Outbound {
     /// Under the realm's lock: whether a link that was full is below its low water. It is not full any more.
     pub(crate) fn take_room(&self) -> bool {
         let mut waiting = self.waiting();
-        let has_room = waiting.full && self.budget.has_room(waiting.queue.octets());
+        let has_room = waiting.full && self.budget.has_room(waiting.queue.encoded_len());
         waiting.full &= !has_room;
         has_room
     }
 
     /// Whether there is something that has not been written.
     pub(crate) fn is_busy(&self) -> bool {
-        self.waiting().queue.octets() > 0
+        self.waiting().queue.encoded_len() > 0
     }
 
     /// The peer accepts nothing.
@@ -378,9 +378,9 @@ impl Outbound {
     /// [reported](Self::report) next.
     pub(crate) fn written(&self, batch: Batch) -> Option<Written> {
         let mut waiting = self.waiting();
-        let before = waiting.queue.octets();
+        let before = waiting.queue.encoded_len();
         waiting.queue.recycle(batch);
-        let octets = waiting.queue.octets();
+        let octets = waiting.queue.encoded_len();
         waiting.left += (before - octets) as u64;
         let memory = waiting.queue.memory();
         self.budget.report(&mut waiting.part, octets, memory);
@@ -409,7 +409,7 @@ impl Outbound {
     /// The realm wants to know when all has left that is in the queue now. `false`: it has left already.
     pub(crate) fn watch(&self, watch: Watch) -> bool {
         let mut waiting = self.waiting();
-        let octets = waiting.queue.octets();
+        let octets = waiting.queue.encoded_len();
         if octets == 0 {
             return false;
         }

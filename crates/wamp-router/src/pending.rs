@@ -57,7 +57,7 @@ impl Pending {
         }
         self.first += item;
         if let Some(Incoming::Run(run)) = self.items.get_mut(self.first) {
-            *run = Run::new(run.octets().slice(start - PREFIX..));
+            *run = Run::new(run.buffer().slice(start - PREFIX..));
         }
     }
 
@@ -65,7 +65,7 @@ impl Pending {
     pub(crate) fn pop(&mut self) -> Option<Incoming> {
         let item = self.items.get_mut(self.first)?;
         let message = match item {
-            Incoming::Run(run) => run.messages().next().map(|range| (run.octets().clone(), range)),
+            Incoming::Run(run) => run.messages().next().map(|range| (run.buffer().clone(), range)),
             _ => None,
         };
         if let Some((mut octets, range)) = message {

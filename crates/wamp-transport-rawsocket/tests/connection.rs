@@ -39,7 +39,7 @@ async fn bare(buffer: usize) -> (DuplexStream, Halves) {
 
 fn batch(messages: &[&[u8]]) -> Batch {
     let mut batch = Batch::new();
-    messages.iter().for_each(|message| batch.push_octets(message));
+    messages.iter().for_each(|message| batch.push_bytes(message));
     batch
 }
 

@@ -32,7 +32,7 @@
 //!
 //! let ((_, mut write), (mut read, _)) = (client.split(), server.split());
 //! let mut batch = Batch::new();
-//! batch.push_octets(b"\x81\x01");
+//! batch.push_bytes(b"\x81\x01");
 //! write.write(&mut batch).await?;
 //! let mut came = Vec::new();
 //! read.read(&mut came).await?;

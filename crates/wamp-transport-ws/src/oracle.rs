@@ -125,7 +125,7 @@ proptest! {
     ) {
         let made = batches.iter().map(|messages| {
             let mut batch = Batch::new();
-            messages.iter().for_each(|message| batch.push_octets(message));
+            messages.iter().for_each(|message| batch.push_bytes(message));
             batch.ping(Bytes::from_static(b"hi"));
             batch
         });

@@ -79,7 +79,7 @@ impl Staged {
                 self.queue.push_back(self.packed.split().freeze());
                 self.queue.push_back(message.payload.slice(payload));
             }
-            self.packed.extend_from_slice(&message.end[within(&part, end, message.octets())]);
+            self.packed.extend_from_slice(&message.end[within(&part, end, message.encoded_len())]);
         }
         self.seal(mask, begin);
         self.octets += part.len();

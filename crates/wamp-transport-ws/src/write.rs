@@ -78,11 +78,11 @@ fn stage(staged: &mut Staged, batch: &mut Batch, kind: Opcode, begun: &mut usize
         }
     }
     if batch.front().is_some_and(|message| message.payload.is_empty()) {
-        staged.reserve(batch.len().min(STAGED / 16), batch.octets().min(STAGED));
+        staged.reserve(batch.len().min(STAGED / 16), batch.encoded_len().min(STAGED));
     }
     while staged.octets() < STAGED {
         let Some(message) = batch.front() else { break };
-        let octets = message.octets();
+        let octets = message.encoded_len();
         let opcode = if *begun == 0 { kind } else { Opcode::Continue };
         let end = octets.min(*begun + MAX_FRAME);
         staged.data(opcode, end == octets, &message, *begun..end);

@@ -89,7 +89,7 @@ fn frames(mut octets: &[u8]) -> Vec<(u8, Vec<u8>)> {
 
 fn batch(messages: &[&[u8]]) -> Batch {
     let mut batch = Batch::new();
-    messages.iter().for_each(|message| batch.push_octets(message));
+    messages.iter().for_each(|message| batch.push_bytes(message));
     batch
 }
 

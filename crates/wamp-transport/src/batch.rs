@@ -54,9 +54,9 @@ static NO_PAYLOAD: Bytes = Bytes::new();
 /// use wamp_transport::Batch;
 ///
 /// let mut batch = Batch::new();
-/// batch.push_octets(b"[1]");
-/// batch.push_octets(b"[2]");
-/// assert_eq!((batch.len(), batch.octets()), (2, 6));
+/// batch.push_bytes(b"[1]");
+/// batch.push_bytes(b"[2]");
+/// assert_eq!((batch.len(), batch.encoded_len()), (2, 6));
 /// assert_eq!(batch.front().unwrap().head, b"[1]");
 ///
 /// let mut slices = [std::io::IoSlice::new(b""); 8];
@@ -78,7 +78,7 @@ pub struct Batch {
     len: usize,
     octets: usize,
     /// All that was ever pushed since the batch was cleared.
-    weight: usize,
+    total_pushed: usize,
     /// The memory that the payloads outside of the arena keep alive at most, gone or not.
     pinned: usize,
     longest: usize,
@@ -124,14 +124,14 @@ pub struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// The length of the message.
-    pub fn octets(&self) -> usize {
+    /// The length of the message, in bytes.
+    pub fn encoded_len(&self) -> usize {
         self.head.len() + self.payload.len() + self.end.len()
     }
 
     /// Appends the message, in one piece.
     pub fn copy_to(&self, out: &mut Vec<u8>) {
-        out.reserve(self.octets());
+        out.reserve(self.encoded_len());
         out.extend_from_slice(self.head);
         out.extend_from_slice(self.payload);
         out.extend_from_slice(self.end);
@@ -284,14 +284,14 @@ impl Batch {
         self.control.append(&mut other.control);
         self.len += other.len;
         self.octets += other.octets;
-        self.weight += other.weight;
+        self.total_pushed += other.total_pushed;
         self.pinned += other.pinned;
         self.longest = self.longest.max(other.longest);
         other.clear();
     }
 
     /// Appends a message that is already written.
-    pub fn push_octets(&mut self, message: &[u8]) {
+    pub fn push_bytes(&mut self, message: &[u8]) {
         self.reserve(PREFIX + message.len());
         let start = self.arena.len();
         self.arena.extend_from_slice(&[0; PREFIX]);
@@ -322,7 +322,7 @@ impl Batch {
     fn count(&mut self, octets: usize) {
         self.len += 1;
         self.octets += octets;
-        self.weight += octets;
+        self.total_pushed += octets;
         self.longest = self.longest.max(octets);
     }
 
@@ -341,14 +341,14 @@ impl Batch {
         self.control.pop_front()
     }
 
-    /// The octets of the messages that have not left yet, without prefixes. A message that has left in part
-    /// counts in full.
-    pub fn octets(&self) -> usize {
+    /// The length of the messages that have not left yet, in bytes and without prefixes. A message that has left
+    /// in part counts in full.
+    pub fn encoded_len(&self) -> usize {
         self.octets
     }
 
-    /// What [`octets`](Self::octets) says, with the prefixes.
-    pub fn length(&self) -> usize {
+    /// [`encoded_len`](Self::encoded_len) with the prefixes.
+    pub fn framed_len(&self) -> usize {
         self.octets + PREFIX * self.len
     }
 
@@ -383,7 +383,7 @@ impl Batch {
                 }
             }
             None => {
-                let message = &self.arena[head..head + self.front_octets()];
+                let message = &self.arena[head..head + self.front_len()];
                 Outgoing { head: message, payload: &NO_PAYLOAD, end: b"" }
             }
         })
@@ -394,7 +394,7 @@ impl Batch {
         if self.len == 0 {
             return;
         }
-        let octets = self.front_octets();
+        let octets = self.front_len();
         let outside = match self.front_large() {
             Some(_) => self.large.pop_front().map_or(0, |large| large.payload.len()),
             None => 0,
@@ -436,7 +436,7 @@ impl Batch {
 
     /// Removes this many octets, prefixes included.
     pub fn advance(&mut self, mut octets: usize) {
-        if octets + self.done == self.length() {
+        if octets + self.done == self.framed_len() {
             // All of it, as mostly.
             self.start = self.arena.len();
             self.large.clear();
@@ -444,7 +444,7 @@ impl Batch {
             return;
         }
         while octets > 0 && self.len > 0 {
-            let left = PREFIX + self.front_octets() - self.done;
+            let left = PREFIX + self.front_len() - self.done;
             if octets < left {
                 self.done += octets;
                 return;
@@ -483,9 +483,9 @@ impl Batch {
         self.arena.capacity() + self.pinned
     }
 
-    /// The octets of all messages since the batch was cleared, gone or not.
-    pub(crate) fn weight(&self) -> usize {
-        self.weight
+    /// The length of all messages since the batch was cleared, gone or not.
+    pub(crate) fn total_pushed(&self) -> usize {
+        self.total_pushed
     }
 
     /// What the arena and the prefix do not say about the front message.
@@ -494,7 +494,7 @@ impl Batch {
     }
 
     /// The length of the front message; there is one.
-    fn front_octets(&self) -> usize {
+    fn front_len(&self) -> usize {
         if let Some(large) = self.front_large() {
             return large.octets;
         }

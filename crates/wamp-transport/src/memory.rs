@@ -13,8 +13,8 @@
 //! let ((_, mut write), (mut read, _)) = (here.split(), there.split());
 //!
 //! let mut batch = Batch::new();
-//! batch.push_octets(b"[1]");
-//! batch.push_octets(b"[2]");
+//! batch.push_bytes(b"[1]");
+//! batch.push_bytes(b"[2]");
 //! write.write(&mut batch).await?;
 //!
 //! let mut came = Vec::new();
@@ -224,13 +224,13 @@ impl State {
         }
         let mut octets = BytesMut::new();
         while let Some(message) = batch.front() {
-            let length = message.octets();
+            let length = message.encoded_len();
             if !self.items.is_empty() && self.octets + length + PREFIX > self.capacity {
                 return false;
             }
             if octets.capacity() < length {
                 // One allocation for all the messages that fit.
-                octets.reserve(length.max(self.capacity.min(batch.octets())));
+                octets.reserve(length.max(self.capacity.min(batch.encoded_len())));
             }
             octets.extend_from_slice(message.head);
             octets.extend_from_slice(message.payload);
@@ -253,7 +253,7 @@ const PREFIX: usize = 4;
 fn octets(item: &Incoming) -> usize {
     match item {
         Incoming::Message(octets) | Incoming::Ping(octets) | Incoming::Pong(octets) => Bytes::len(octets),
-        Incoming::Run(run) => run.octets().len(),
+        Incoming::Run(run) => run.buffer().len(),
     }
 }
 

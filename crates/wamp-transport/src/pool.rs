@@ -79,7 +79,7 @@ mod tests {
 
     fn batch(octets: usize) -> Batch {
         let mut batch = Batch::new();
-        batch.push_octets(&vec![0; octets]);
+        batch.push_bytes(&vec![0; octets]);
         batch.clear();
         batch
     }

@@ -27,7 +27,7 @@ const MAX_CONTROL: usize = 4 * 1024;
 ///
 /// Messages are written when they are pushed, into chunks that the writer takes one at a time. Only PING and
 /// PONG overtake, and [`abort`](Self::abort), which drops what it overtakes. The queue takes whatever it is
-/// given: its owner reads [`octets`](Self::octets) and decides. The owner also has the lock and the wake-up.
+/// given: its owner reads [`encoded_len`](Self::encoded_len) and decides. The owner also has the lock and the wake-up.
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -40,10 +40,10 @@ const MAX_CONTROL: usize = 4 * 1024;
 /// let octets = queue.push(&goodbye)?;
 ///
 /// let batch = queue.pop().unwrap();
-/// assert_eq!(queue.octets(), octets, "taken is not written");
+/// assert_eq!(queue.encoded_len(), octets, "taken is not written");
 /// // transport.write(&mut batch).await?;
 /// queue.recycle(batch);
-/// assert_eq!(queue.octets(), 0);
+/// assert_eq!(queue.encoded_len(), 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -114,9 +114,9 @@ impl Queue {
 
     /// Appends a message that is written already, and says how many bytes it has; 0 when the queue is closed, which
     /// takes nothing.
-    pub fn push_octets(&mut self, message: &[u8]) -> usize {
+    pub fn push_bytes(&mut self, message: &[u8]) -> usize {
         let pushed: Result<usize, Infallible> = self.add(|chunk| {
-            chunk.push_octets(message);
+            chunk.push_bytes(message);
             Ok(message.len())
         });
         pushed.unwrap_or_else(|never| match never {})
@@ -126,7 +126,7 @@ impl Queue {
         if self.closed {
             return Ok(0);
         }
-        let octets = match self.chunks.back_mut().filter(|chunk| chunk.octets() < CHUNK) {
+        let octets = match self.chunks.back_mut().filter(|chunk| chunk.encoded_len() < CHUNK) {
             Some(chunk) => {
                 let before = chunk.memory();
                 let pushed = push(chunk);
@@ -159,13 +159,13 @@ impl Queue {
     /// Appends all messages of a batch, of which nothing has left yet, and says how many octets they have; 0
     /// when the queue is closed, which takes nothing.
     pub fn append(&mut self, mut batch: Batch) -> usize {
-        let octets = if self.closed { 0 } else { batch.octets() };
+        let octets = if self.closed { 0 } else { batch.encoded_len() };
         if octets == 0 {
             batch.clear();
             self.keep(batch);
             return 0;
         }
-        match self.chunks.back_mut().filter(|chunk| chunk.length() + batch.length() <= CHUNK) {
+        match self.chunks.back_mut().filter(|chunk| chunk.framed_len() + batch.framed_len() <= CHUNK) {
             Some(chunk) => {
                 let before = chunk.memory();
                 chunk.append(&mut batch);
@@ -252,13 +252,13 @@ impl Queue {
         self.closed
     }
 
-    /// The octets of all messages that are not known to be written: those that wait, and those that the writer
-    /// has.
-    pub fn octets(&self) -> usize {
+    /// The length of all messages that are not known to be written, in bytes: those that wait, and those that the
+    /// writer has.
+    pub fn encoded_len(&self) -> usize {
         self.waiting + self.taken
     }
 
-    /// The memory that the queue holds at most, in bytes: of what [`octets`](Self::octets) counts, of PINGs and
+    /// The memory that the queue holds at most, in bytes: of what [`encoded_len`](Self::encoded_len) counts, of PINGs and
     /// PONGs, and of a batch that is kept for later.
     pub fn memory(&self) -> usize {
         let spare = self.spare.as_ref().map_or(0, Batch::capacity);
@@ -293,14 +293,14 @@ impl Queue {
             }
         }
         self.control_octets = 0;
-        self.waiting -= batch.octets();
-        self.taken += batch.octets();
+        self.waiting -= batch.encoded_len();
+        self.taken += batch.encoded_len();
         Some(batch)
     }
 
     /// Takes back a batch from [`pop`](Self::pop). What was in it is written, or will never be.
     pub fn recycle(&mut self, mut batch: Batch) {
-        self.taken = self.taken.saturating_sub(batch.weight());
+        self.taken = self.taken.saturating_sub(batch.total_pushed());
         self.taken_memory = self.taken_memory.saturating_sub(batch.memory());
         batch.clear();
         self.keep(batch);

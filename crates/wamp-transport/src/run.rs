@@ -14,7 +14,7 @@ const PREFIX: usize = 4;
 /// use wamp_transport::Run;
 ///
 /// let run = Run::new(b"\0\0\0\x03[1]\0\0\0\x03[2]"[..].into());
-/// let messages: Vec<_> = run.messages().map(|range| &run.octets()[range]).collect();
+/// let messages: Vec<_> = run.messages().map(|range| &run.buffer()[range]).collect();
 /// assert_eq!(messages, [b"[1]", b"[2]"]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Run {
     }
 
     /// The whole buffer.
-    pub fn octets(&self) -> &Bytes {
+    pub fn buffer(&self) -> &Bytes {
         &self.octets
     }
 

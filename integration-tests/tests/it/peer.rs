@@ -84,14 +84,14 @@ impl Peer {
     /// Says several things at once: in one segment, where there are segments.
     pub async fn say_all(&mut self, json: &[&str]) {
         for json in json {
-            self.out.push_octets(&octets(self.serializer, json));
+            self.out.push_bytes(&octets(self.serializer, json));
         }
         within(self.flush()).await.unwrap();
     }
 
     /// Sends a message of which only the octets are known.
     pub async fn send(&mut self, octets: &[u8]) {
-        self.out.push_octets(octets);
+        self.out.push_bytes(octets);
         within(self.flush()).await.unwrap();
     }
 
@@ -113,7 +113,7 @@ impl Peer {
     /// Says something that may wait for a peer that does not read. `false`: it does, and what is left of it goes
     /// with what is said next. With the clock paused that means that nobody can go on.
     pub async fn says(&mut self, json: &str) -> bool {
-        self.out.push_octets(&octets(self.serializer, json));
+        self.out.push_bytes(&octets(self.serializer, json));
         match tokio::time::timeout(Duration::from_secs(1), self.flush()).await {
             Ok(written) => written.map(|()| true).unwrap(),
             Err(_) => false,
@@ -186,7 +186,7 @@ impl Peer {
         let Self { read, write, out, came, .. } = self;
         let flood = async {
             loop {
-                out.push_octets(octets);
+                out.push_bytes(octets);
                 if write.write(out).await.is_err() {
                     std::future::pending().await
                 }
@@ -229,5 +229,5 @@ pub fn octets(serializer: Serializer, json: &str) -> Vec<u8> {
     let carrier = Message::decode(Serializer::Json, &carrier, &Limits::default()).unwrap();
     let payload = carrier.payload().transcode(serializer).unwrap();
     // The header of a list of one element is one octet long.
-    payload.args_octets()[1..].to_vec()
+    payload.args_bytes()[1..].to_vec()
 }

@@ -102,7 +102,7 @@ pub async fn read_all<T: Transport>(transport: T, runs: bool) -> (Vec<Incoming>,
     };
     let taken_apart = came.into_iter().flat_map(|item| match item {
         Incoming::Run(run) => {
-            run.messages().map(|range| Incoming::Message(run.octets().slice(range))).collect::<Vec<_>>()
+            run.messages().map(|range| Incoming::Message(run.buffer().slice(range))).collect::<Vec<_>>()
         }
         item => vec![item],
     });

@@ -93,7 +93,7 @@ impl World {
         // It was sent before the session ended.
         let Some(&number) = self.who.get(&to) else { return };
         let peer = &mut self.peers[number];
-        assert!(message.octets(peer.serializer).is_ok_and(|octets| octets <= peer.max_message), "{message:?}");
+        assert!(message.encoded_len(peer.serializer).is_ok_and(|octets| octets <= peer.max_message), "{message:?}");
         match message {
             Message::Result(result) => {
                 let waiting = peer.calls.get(&result.request.get());

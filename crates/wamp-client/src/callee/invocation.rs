@@ -201,11 +201,11 @@ impl ProgressSender {
     async fn send_written(&self, buffer: &mut PayloadBuffer) -> Result<(), SendError> {
         let serializer = self.shared.serializer();
         let is_foreign = buffer.serializer().is_some_and(|written| written != serializer);
-        if is_foreign || buffer.octets().len() >= COPIED_BELOW {
+        if is_foreign || buffer.as_bytes().len() >= COPIED_BELOW {
             return self.send_payload(buffer.take()).await;
         }
         let head = PlainProgress::written(self.id, buffer);
-        let (octets, limit) = (head.octets(serializer), self.shared.max_send());
+        let (octets, limit) = (head.encoded_len(serializer), self.shared.max_send());
         if octets > limit {
             return Err(TooLarge { octets, limit }.into());
         }

@@ -33,7 +33,7 @@ pub(crate) enum Piece<'a> {
 pub(crate) fn pieces(item: &Incoming) -> impl Iterator<Item = Piece<'_>> {
     let (one, run) = match item {
         Incoming::Message(frame) => (Some(Piece::Message(frame, 0..frame.len())), None),
-        Incoming::Run(run) => (None, Some(run.messages().map(|range| Piece::Message(run.octets(), range)))),
+        Incoming::Run(run) => (None, Some(run.messages().map(|range| Piece::Message(run.buffer(), range)))),
         Incoming::Ping(payload) => (Some(Piece::Ping(payload)), None),
         _ => (None, None),
     };
@@ -157,11 +157,11 @@ impl<'a> Arrived<'a> {
                         }
                         PlainVerdict::Discard => {}
                         _ => {
-                            let frame = frame.slice(start..start + plain.octets());
+                            let frame = frame.slice(start..start + plain.encoded_len());
                             match Message::decode(serializer, &frame, limits) {
-                                Ok(message) => state.session.handle_frame(now, message, plain.octets()),
+                                Ok(message) => state.session.handle_frame(now, message, plain.encoded_len()),
                                 Err(error) => {
-                                    state.session.handle_faulty(now, serializer, &error, plain.octets())
+                                    state.session.handle_faulty(now, serializer, &error, plain.encoded_len())
                                 }
                             }
                         }

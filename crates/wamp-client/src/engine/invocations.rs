@@ -92,7 +92,7 @@ impl State {
     ) -> Option<Result<(), ReplyError>> {
         match self.session.progress(now, head) {
             Ok(()) => {
-                self.queue.push_plain(&head.head(self.queue.serializer()), payload.octets());
+                self.queue.push_plain(&head.head(self.queue.serializer()), payload.as_bytes());
                 Some(Ok(()))
             }
             Err(ReplyError::NoCredit) => None,

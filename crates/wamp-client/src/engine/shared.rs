@@ -293,7 +293,7 @@ pub(crate) fn drain(state: &mut State, now: Time, max_send: usize) -> bool {
 impl State {
     /// Takes note of a queue that has passed its high water.
     fn note_full(&mut self) {
-        if self.queue.octets() >= HIGH_WATER && self.closed.is_none() && !self.session.is_leaving() {
+        if self.queue.encoded_len() >= HIGH_WATER && self.closed.is_none() && !self.session.is_leaving() {
             self.full = true;
         }
     }
@@ -418,7 +418,7 @@ impl Shared {
     pub(crate) fn written(&self, batch: Batch) {
         let mut state = self.lock();
         state.queue.recycle(batch);
-        if state.full && state.queue.octets() <= LOW_WATER {
+        if state.full && state.queue.encoded_len() <= LOW_WATER {
             (state.full, state.surplus) = (false, 0);
             self.note_crowded(&state);
             drop(state);

@@ -37,7 +37,7 @@ impl Router {
             frame[at..at + POISON.len()].fill(0xFF);
         }
         let mut batch = Batch::new();
-        batch.push_octets(&frame);
+        batch.push_bytes(&frame);
         self.write.write(&mut batch).await.unwrap();
     }
 }

@@ -86,14 +86,14 @@ impl Peer {
     pub(crate) async fn send_all(&mut self, messages: &[Value]) {
         let mut batch = Batch::new();
         for message in messages {
-            batch.push_octets(message.to_string().as_bytes());
+            batch.push_bytes(message.to_string().as_bytes());
         }
         self.write.write(&mut batch).await.unwrap();
     }
 
     pub(crate) async fn send_octets(&mut self, octets: &[u8]) {
         let mut batch = Batch::new();
-        batch.push_octets(octets);
+        batch.push_bytes(octets);
         self.write.write(&mut batch).await.unwrap();
     }
 

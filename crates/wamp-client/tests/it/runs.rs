@@ -32,7 +32,7 @@ impl Peer {
     /// Sends messages so that they are read together.
     async fn send_all(&mut self, messages: &[&str]) {
         let mut batch = Batch::new();
-        messages.iter().for_each(|message| batch.push_octets(message.as_bytes()));
+        messages.iter().for_each(|message| batch.push_bytes(message.as_bytes()));
         self.write.write(&mut batch).await.unwrap();
     }
 }
@@ -55,7 +55,7 @@ async fn over_rawsocket(max_receive: usize) -> (Session, Peer) {
 async fn next(stream: &mut CallStream<Payload>) -> String {
     let payload = stream.next().await.expect("it is not over").unwrap();
     let text = |octets| String::from_utf8_lossy(octets).into_owned();
-    format!("{}|{}", text(payload.args_octets()), text(payload.kwargs_octets()))
+    format!("{}|{}", text(payload.args_bytes()), text(payload.kwargs_bytes()))
 }
 
 #[tokio::test]

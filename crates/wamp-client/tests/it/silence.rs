@@ -199,7 +199,7 @@ async fn joined_over<T: Transport>(
         let (mut read, mut write) = router.await.split();
         read.read(&mut Vec::new()).await.unwrap();
         let mut batch = Batch::new();
-        batch.push_octets(welcome().to_string().as_bytes());
+        batch.push_bytes(welcome().to_string().as_bytes());
         write.write(&mut batch).await.unwrap();
         (read, write)
     };

@@ -426,7 +426,7 @@ impl Realm {
 /// How long a message will be, where somebody counts that.
 pub(super) fn measure(message: &Message, to: &Session, flow: Option<&Flow>) -> usize {
     match flow {
-        Some(flow) if flow.is_measured() => message.octets(to.serializer).unwrap_or(0),
+        Some(flow) if flow.is_measured() => message.encoded_len(to.serializer).unwrap_or(0),
         _ => 0,
     }
 }

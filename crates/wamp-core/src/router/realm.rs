@@ -298,7 +298,7 @@ impl Realm {
         };
         let octets = match prepared.octets() {
             Some(octets) => octets,
-            None if session.announced.knows_credit() => message.octets(session.serializer).unwrap_or(0),
+            None if session.announced.knows_credit() => message.encoded_len(session.serializer).unwrap_or(0),
             None => 0,
         };
         match message {

@@ -57,7 +57,7 @@ impl Realm {
         let Some(progress) = self.judge_reply(call, kind, plain.tail().len()) else {
             return Relayed::Dropped;
         };
-        self.delivered(now, call, kind, progress, (plain.octets(), octets));
+        self.delivered(now, call, kind, progress, (plain.encoded_len(), octets));
         Relayed::Result { to, serializer, result }
     }
 
@@ -93,7 +93,7 @@ impl Realm {
         if plain.progress && caller.announced.quirks.explicit_arguments {
             result = result.explicit();
         }
-        let octets = result.octets(caller.serializer, payload);
+        let octets = result.encoded_len(caller.serializer, payload);
         if octets > caller.max_message {
             return None;
         }

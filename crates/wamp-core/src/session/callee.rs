@@ -127,7 +127,7 @@ impl Session {
         let invocation = progress.request();
         self.admit_reply(now, invocation, ReplyKind::Progress)?;
         let serializer = self.config.credit.map(|credit| credit.serializer);
-        let price = |_: &mut Self| serializer.map_or(0, |serializer| cost(progress.octets(serializer)));
+        let price = |_: &mut Self| serializer.map_or(0, |serializer| cost(progress.encoded_len(serializer)));
         self.charge_result(invocation, price);
         Ok(())
     }

@@ -223,7 +223,7 @@ impl Session {
             return PlainVerdict::Unusual;
         }
         let kind = if plain.progress { ReplyKind::Progress } else { ReplyKind::Last };
-        match self.judge_reply(now, plain.request, kind, plain.octets()) {
+        match self.judge_reply(now, plain.request, kind, plain.encoded_len()) {
             Some(cost) => PlainVerdict::Deliver { cost },
             None => PlainVerdict::Discard,
         }

@@ -124,7 +124,7 @@ impl Session {
     /// says so by [`handle_frame`](Self::handle_frame): credit is counted in octets.
     pub fn handle_message(&mut self, now: Time, message: Message) {
         let serializer = self.config.credit.map(|credit| credit.serializer);
-        let octets = serializer.and_then(|serializer| message.octets(serializer).ok()).unwrap_or(0);
+        let octets = serializer.and_then(|serializer| message.encoded_len(serializer).ok()).unwrap_or(0);
         self.handle_frame(now, message, octets);
     }
 

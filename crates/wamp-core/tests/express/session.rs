@@ -77,8 +77,8 @@ pub fn progress(
 
 /// The octets of arguments without keywords.
 fn payload_octets(payload: &Payload) -> &[u8] {
-    assert_eq!(payload.kwargs_octets(), b"");
-    payload.args_octets()
+    assert_eq!(payload.kwargs_bytes(), b"");
+    payload.args_bytes()
 }
 
 /// Two of it, that have nothing more to say about what was before.

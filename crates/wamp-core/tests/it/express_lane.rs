@@ -163,7 +163,7 @@ fn a_caller_that_may_need_explicit_arguments_gets_them_by_it() {
             }
             let head = result.head(serializer);
             let written = [head.as_ref(), &octets, head.end()].concat();
-            assert_eq!(written.len(), result.octets(serializer, octets.len()));
+            assert_eq!(written.len(), result.encoded_len(serializer, octets.len()));
             let by_it = wamp_proto::Message::decode(serializer, &written.into(), &Limits::default()).unwrap();
             // And the general way comes to the same.
             say(&mut realm, callee, &frame);

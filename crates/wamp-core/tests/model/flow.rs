@@ -12,7 +12,7 @@ use crate::step::Step;
 use crate::world::World;
 
 pub fn octets(message: &Message, serializer: Serializer) -> Result<usize, Broken> {
-    message.octets(serializer).map_err(|error| format!("{message:?} cannot be written: {error}"))
+    message.encoded_len(serializer).map_err(|error| format!("{message:?} cannot be written: {error}"))
 }
 
 /// The stream that a client sends a message of.

@@ -133,7 +133,7 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
                 return Ok(false);
             };
             let heard = said(&message, &Names::new());
-            let octets = message.octets(serializer).map_err(|error| error.to_string())?;
+            let octets = message.encoded_len(serializer).map_err(|error| error.to_string())?;
             if express::now_and_then(COMPARED) {
                 express::receive(session, now, serializer, &message)?;
             }

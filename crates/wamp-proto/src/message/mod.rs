@@ -225,11 +225,11 @@ impl Message {
         written.inspect_err(|_| out.truncate(before))
     }
 
-    /// How long the whole message is in this serializer.
+    /// The length of the whole message in this serializer, in bytes.
     ///
     /// # Errors
     /// As [`encode_head`](Self::encode_head).
-    pub fn octets(&self, serializer: Serializer) -> std::result::Result<usize, EncodeError> {
+    pub fn encoded_len(&self, serializer: Serializer) -> std::result::Result<usize, EncodeError> {
         let mut head = Vec::with_capacity(64);
         self.encode_head(serializer, &mut head)?;
         Ok(head.len() + self.payload_tail().len() + serializer.end().len())

@@ -19,7 +19,7 @@ use crate::serializer::Serializer;
 /// let payload = Payload::new(Serializer::Json, &("Y2010",)).unwrap();
 /// let progress = PlainProgress::new(RequestId::new(3).unwrap(), &payload);
 /// assert_eq!(progress.head(Serializer::Json).as_ref(), br#"[70,3,{"progress":true},"#);
-/// assert_eq!(progress.octets(Serializer::Json), r#"[70,3,{"progress":true},["Y2010"]]"#.len());
+/// assert_eq!(progress.encoded_len(Serializer::Json), r#"[70,3,{"progress":true},["Y2010"]]"#.len());
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl PlainProgress {
 
     /// One with the payload that is written there.
     pub fn written(request: RequestId, payload: &PayloadBuffer) -> Self {
-        Self::of(request, payload.elements(), payload.octets().len())
+        Self::of(request, payload.elements(), payload.as_bytes().len())
     }
 
     fn of(request: RequestId, elements: u8, payload: usize) -> Self {
@@ -54,10 +54,10 @@ impl PlainProgress {
         self.head.head_of(Code::Yield, serializer)
     }
 
-    /// The length of the whole message.
-    pub fn octets(&self, serializer: Serializer) -> usize {
+    /// The length of the whole message, in bytes.
+    pub fn encoded_len(&self, serializer: Serializer) -> usize {
         // The heads of the two differ in the number of the message only.
-        self.head.octets(serializer, self.payload)
+        self.head.encoded_len(serializer, self.payload)
     }
 }
 
@@ -90,8 +90,8 @@ impl PlainReply {
         self.tail.0 as usize..self.tail.1 as usize
     }
 
-    /// The length of the frame.
-    pub fn octets(&self) -> usize {
+    /// The length of the frame, in bytes.
+    pub fn encoded_len(&self) -> usize {
         self.octets as usize
     }
 

@@ -16,7 +16,7 @@ fn agree_at_the_end(serializer: Serializer, frame: &[u8], limits: &Limits) -> bo
     let details = ResultDetails { progress: long.details.progress, ..Default::default() };
     assert_eq!(long.details, details, "{serializer}: {frame:02x?}");
     assert_eq!((plain.request, plain.progress), (long.request, long.details.is_progress()));
-    assert_eq!(plain.octets(), frame.len());
+    assert_eq!(plain.encoded_len(), frame.len());
     let octets = Bytes::copy_from_slice(&frame[plain.tail()]);
     assert_eq!(plain.payload(serializer, octets), long.payload, "{serializer}: {frame:02x?}");
     true
@@ -34,7 +34,7 @@ fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
     assert_eq!(plain.elements, long.payload.elements());
     assert_eq!(plain.has_payload(), !long.payload.is_empty());
     assert_eq!(frame[plain.tail()], long.payload.tail()[..], "{serializer}: {frame:02x?}");
-    assert_eq!(plain.octets(), frame.len());
+    assert_eq!(plain.encoded_len(), frame.len());
     for to in Serializer::ALL.iter().filter(|to| **to != serializer) {
         let mut out = b"before".to_vec();
         let found = plain.rewrite(frame, serializer, *to, &mut out);
@@ -52,7 +52,7 @@ fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
     let short = plain.result(request);
     assert_eq!(short.head(serializer).as_ref(), head, "{serializer}");
     let frame = result.encode(serializer).unwrap();
-    assert_eq!(short.octets(serializer, plain.tail().len()), frame.len());
+    assert_eq!(short.encoded_len(serializer, plain.tail().len()), frame.len());
     assert!(agree_at_the_end(serializer, &frame, &Limits::default()));
 
     let Message::Result(message::Result { payload, .. }) = result else { unreachable!() };
@@ -62,7 +62,7 @@ fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
     head.clear();
     long.encode_head(serializer, &mut head).unwrap();
     assert_eq!(progress.head(serializer).as_ref(), head, "{serializer}");
-    assert_eq!(progress.octets(serializer), long.encode(serializer).unwrap().len());
+    assert_eq!(progress.encoded_len(serializer), long.encode(serializer).unwrap().len());
     true
 }
 

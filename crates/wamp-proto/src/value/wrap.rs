@@ -21,8 +21,8 @@ pub(crate) const PAYLOAD: &str = "$wamp::Payload";
 /// struct Range { from: u32, to: u32 }
 ///
 /// let payload = Payload::new(Serializer::Json, &Kwargs(Range { from: 1, to: 9 }))?;
-/// assert_eq!(payload.args_octets(), b"[]");
-/// assert_eq!(payload.kwargs_octets(), br#"{"from":1,"to":9}"#);
+/// assert_eq!(payload.args_bytes(), b"[]");
+/// assert_eq!(payload.kwargs_bytes(), br#"{"from":1,"to":9}"#);
 /// # }
 /// # Ok::<(), wamp_proto::EncodeError>(())
 /// ```

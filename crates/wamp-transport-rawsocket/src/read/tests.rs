@@ -109,7 +109,7 @@ fn flat(items: &[Incoming]) -> Vec<Vec<u8>> {
     for item in items {
         match item {
             Incoming::Message(message) => all.push(message.to_vec()),
-            Incoming::Run(run) => all.extend(run.messages().map(|range| run.octets()[range].to_vec())),
+            Incoming::Run(run) => all.extend(run.messages().map(|range| run.buffer()[range].to_vec())),
             Incoming::Ping(payload) => all.push([b"PING ", &payload[..]].concat()),
             other => panic!("{other:?}"),
         }

@@ -67,7 +67,7 @@ async fn an_idle_connection_holds_no_buffers_and_little_else() {
         assert_eq!(came, [spaces(octets), spaces(octets), spaces(octets)]);
         came.clear();
         let mut batch = Batch::new();
-        (0..3).for_each(|_| batch.push_octets(&vec![0; octets]));
+        (0..3).for_each(|_| batch.push_bytes(&vec![0; octets]));
         write.write(&mut batch).await.unwrap();
     }
     assert!(poll(read.read(&mut came)).is_pending());
@@ -191,7 +191,7 @@ async fn a_close_is_answered_with_its_code_after_what_is_still_to_be_written() {
         assert_eq!(came, [Incoming::Message(b"\x07"[..].into())]);
         assert!(matches!(read.read(&mut came).await, Err(ReadError::Closed)));
         let mut batch = Batch::new();
-        batch.push_octets(b"\x01");
+        batch.push_bytes(b"\x01");
         write.write(&mut batch).await.unwrap();
         write.close().await;
         // The peer waits for the end of the connection, and nothing else is waited for here.

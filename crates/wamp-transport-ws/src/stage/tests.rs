@@ -24,7 +24,7 @@ fn a_large_payload_is_not_copied_unless_it_has_to_be() {
     let message = Outgoing { head: b"[1,", payload: &payload, end: b"]" };
     let copied = |role, vectored| {
         let mut staged = Staged::new(role, vectored);
-        staged.data(Opcode::Text, true, &message, 0..message.octets());
+        staged.data(Opcode::Text, true, &message, 0..message.encoded_len());
         let mut slices = [IoSlice::new(&[]); 5];
         let filled = staged.slices(&mut slices);
         !slices[..filled].iter().any(|slice| slice.as_ptr() == payload.as_ptr())

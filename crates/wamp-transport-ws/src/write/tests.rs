@@ -41,7 +41,7 @@ async fn a_dropped_write_of_a_client_goes_on_where_it_was() {
     let (mut server, read, mut write) = pair(97, Role::Client);
     let messages = [vec![1; 10], vec![2; 200_000], vec![], vec![3; 70]];
     let mut batch = Batch::new();
-    messages.iter().for_each(|message| batch.push_octets(message));
+    messages.iter().for_each(|message| batch.push_bytes(message));
     batch.ping("hi".into());
     let (mut wire, mut octets) = (Vec::new(), [0; 31]);
     while poll(write.write(&mut batch)).is_pending() {
@@ -59,7 +59,7 @@ async fn a_dropped_write_of_a_client_goes_on_where_it_was() {
 async fn a_pong_does_not_get_into_a_frame_whose_write_was_given_up() {
     let (mut client, mut read, mut write) = pair(1000, Role::Server);
     let mut batch = Batch::new();
-    batch.push_octets(&[7; 70_000]);
+    batch.push_bytes(&[7; 70_000]);
     assert!(poll(write.write(&mut batch)).is_pending());
     client.write_all(&[0x89, 0x82, 0, 0, 0, 0, b'h', b'i']).await.unwrap();
     let (mut wire, mut octets) = (Vec::new(), [0; 100]);
@@ -89,7 +89,7 @@ async fn a_writer_and_pongs_do_not_keep_each_other_from_being_woken() {
     let writer = tokio::spawn(async move {
         for round in 0..ROUNDS {
             let mut batch = Batch::new();
-            batch.push_octets(&vec![1; round]);
+            batch.push_bytes(&vec![1; round]);
             write.write(&mut batch).await.unwrap();
             tokio::task::yield_now().await;
         }

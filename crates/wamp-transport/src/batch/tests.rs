@@ -56,14 +56,14 @@ fn messages_leave_as_they_came_whatever_is_in_the_arena() {
     assert_eq!(batch.large.len(), 2);
     for (left, message) in (1..=messages.len()).rev().zip(&messages) {
         assert_eq!(batch.len(), left);
-        let before = batch.octets();
+        let before = batch.encoded_len();
         let mut copy = Vec::new();
         batch.front().unwrap().copy_to(&mut copy);
         assert_eq!(copy, encoded(message));
         batch.pop_front();
-        assert_eq!(before - batch.octets(), copy.len());
+        assert_eq!(before - batch.encoded_len(), copy.len());
     }
-    assert!(batch.front().is_none() && batch.is_empty() && batch.octets() == 0);
+    assert!(batch.front().is_none() && batch.is_empty() && batch.encoded_len() == 0);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_message_beyond_the_limit_leaves_nothing_behind() {
 fn a_message_that_cannot_be_written_leaves_nothing_behind() {
     let mut batch = batch_of(&[result(1)]);
     assert!(batch.push(&result(10), Serializer::Cbor).is_err(), "its payload is JSON");
-    assert_eq!((batch.len(), batch.octets()), (1, encoded(&result(1)).len()));
+    assert_eq!((batch.len(), batch.encoded_len()), (1, encoded(&result(1)).len()));
     assert_eq!(drain(&mut batch, 8, usize::MAX), prefixed(&[result(1)]));
 }
 
@@ -124,10 +124,10 @@ fn a_message_that_has_left_in_part_has_no_front() {
 fn the_prefix_of_a_message_of_2_to_the_24_octets() {
     for (octets, prefix) in [((1 << 24) - 1, [0, 0xff, 0xff, 0xff]), (1 << 24, [8, 0, 0, 0])] {
         let mut batch = Batch::new();
-        batch.push_octets(&vec![b' '; octets]);
-        batch.push_octets(b"[1]");
+        batch.push_bytes(&vec![b' '; octets]);
+        batch.push_bytes(b"[1]");
         assert_eq!(batch.longest(), octets);
-        assert_eq!(batch.front().unwrap().octets(), octets);
+        assert_eq!(batch.front().unwrap().encoded_len(), octets);
         let octets = drain(&mut batch, 8, usize::MAX);
         assert_eq!(octets[..4], prefix);
         assert_eq!(octets[octets.len() - 7..], *b"\0\0\0\x03[1]");
@@ -141,9 +141,11 @@ fn a_cleared_batch_is_new_and_keeps_its_memory_unless_it_is_much() {
     batch.advance(3);
     let capacity = batch.capacity();
     batch.clear();
-    assert!(batch.is_empty() && batch.octets() == 0 && batch.longest() == 0 && batch.weight() == 0);
+    assert!(
+        batch.is_empty() && batch.encoded_len() == 0 && batch.longest() == 0 && batch.total_pushed() == 0
+    );
     assert_eq!(batch.capacity(), capacity);
-    batch.push_octets(&vec![0; KEPT_CAPACITY + 1]);
+    batch.push_bytes(&vec![0; KEPT_CAPACITY + 1]);
     batch.clear();
     assert_eq!(batch.capacity(), 0);
 }
@@ -162,7 +164,7 @@ fn a_relayed_result_is_the_message_that_it_stands_for() {
             let mut wanted = vec![result(3); filling];
             wanted.push(result(octets));
             assert_eq!(length, encoded(&wanted[filling]).len());
-            assert_eq!((batch.len(), batch.octets()), (filling + 1, batch_of(&wanted).octets()));
+            assert_eq!((batch.len(), batch.encoded_len()), (filling + 1, batch_of(&wanted).encoded_len()));
             assert_eq!(batch.large.len(), usize::from(octets + 4 >= COPIED_BELOW));
             assert_eq!(drain(&mut batch, 3, 1000), prefixed(&wanted));
         }
@@ -183,7 +185,7 @@ fn a_rewritten_result_is_the_message_that_it_stands_for() {
             let mut wanted = vec![result(3); filling];
             wanted.push(result(octets));
             assert_eq!(length, encoded(&wanted[filling]).len());
-            assert_eq!((batch.len(), batch.octets()), (filling + 1, batch_of(&wanted).octets()));
+            assert_eq!((batch.len(), batch.encoded_len()), (filling + 1, batch_of(&wanted).encoded_len()));
             assert_eq!(batch.longest(), batch_of(&wanted).longest());
             assert!(batch.large.is_empty());
             assert_eq!(drain(&mut batch, 3, 1000), prefixed(&wanted));
@@ -199,12 +201,12 @@ fn a_batch_behind_another_is_one_batch() {
             let (mut batch, mut other) = (batch_of(first), batch_of(second));
             batch.append(&mut other);
             let all = [first, second].concat();
-            assert_eq!((other.len(), other.octets(), other.weight()), (0, 0, 0));
+            assert_eq!((other.len(), other.encoded_len(), other.total_pushed()), (0, 0, 0));
             let wanted = batch_of(&all);
-            assert_eq!((batch.len(), batch.octets()), (wanted.len(), wanted.octets()));
-            assert_eq!((batch.weight(), batch.longest()), (wanted.weight(), wanted.longest()));
+            assert_eq!((batch.len(), batch.encoded_len()), (wanted.len(), wanted.encoded_len()));
+            assert_eq!((batch.total_pushed(), batch.longest()), (wanted.total_pushed(), wanted.longest()));
             assert_eq!(drain(&mut batch, 2, step), prefixed(&all));
-            assert_eq!((batch.len(), batch.octets(), batch.length()), (0, 0, 0));
+            assert_eq!((batch.len(), batch.encoded_len(), batch.framed_len()), (0, 0, 0));
         }
     }
 }
@@ -213,9 +215,9 @@ fn a_batch_behind_another_is_one_batch() {
 fn an_arena_doubles_up_to_a_full_chunk_and_is_kept() {
     let mut batch = batch_of(&[result(10)]);
     assert!(batch.capacity() <= 128);
-    while batch.length() < 64 * 1024 {
+    while batch.framed_len() < 64 * 1024 {
         batch.push(&result(1000), Serializer::Json).unwrap();
-        assert!(batch.capacity() <= (2 * (batch.length() + HEAD)).min(FULL));
+        assert!(batch.capacity() <= (2 * (batch.framed_len() + HEAD)).min(FULL));
     }
     assert_eq!(batch.capacity(), FULL);
     batch.clear();

@@ -7,7 +7,7 @@ use super::*;
 fn batch(messages: &[&str]) -> Batch {
     let mut batch = Batch::new();
     for message in messages {
-        batch.push_octets(message.as_bytes());
+        batch.push_bytes(message.as_bytes());
     }
     batch
 }
@@ -112,7 +112,7 @@ async fn empty_messages_and_pings_are_bounded() {
     let mut out = Batch::new();
     for _ in 0..100_000 {
         out.ping(Bytes::new());
-        out.push_octets(b"");
+        out.push_bytes(b"");
     }
     assert!(poll(write.write(&mut out)).is_pending());
     assert!(write.pipe.lock().items.len() <= DEFAULT_CAPACITY / PREFIX);

@@ -38,7 +38,7 @@ fn messages_leave_in_order_in_chunks_of_about_64_kib() {
     for message in &sent {
         queue.push(message).unwrap();
     }
-    assert_eq!(queue.chunks.len(), queue.octets().div_ceil(CHUNK));
+    assert_eq!(queue.chunks.len(), queue.encoded_len().div_ceil(CHUNK));
     let (_, came) = drain(&mut queue);
     let wanted: Vec<_> = sent.iter().map(|m| m.encode(Serializer::Json).unwrap()).collect();
     assert_eq!(came, wanted);
@@ -50,24 +50,24 @@ fn octets_count_until_the_writer_has_written_them() {
     let one = queue.push(&result(1, 70_000)).unwrap();
     let two = queue.push(&result(2, 10)).unwrap();
     let mut batch = queue.pop().unwrap();
-    assert_eq!(queue.octets(), one + two);
+    assert_eq!(queue.encoded_len(), one + two);
     batch.advance(4 + one);
     queue.recycle(batch);
-    assert_eq!(queue.octets(), two);
+    assert_eq!(queue.encoded_len(), two);
     let batch = queue.pop().unwrap();
     queue.recycle(batch);
-    assert_eq!((queue.octets(), queue.is_empty()), (0, true));
+    assert_eq!((queue.encoded_len(), queue.is_empty()), (0, true));
 }
 
 #[test]
 fn a_message_that_is_not_accepted_changes_nothing() {
     let mut queue = Queue::new(Serializer::Cbor);
     assert!(queue.push(&result(1, 10)).is_err(), "its payload is JSON");
-    assert!(queue.is_empty() && queue.octets() == 0 && queue.pop().is_none());
+    assert!(queue.is_empty() && queue.encoded_len() == 0 && queue.pop().is_none());
 
     let mut queue = Queue::new(Serializer::Json);
     assert!(matches!(queue.push_within(&result(1, 600), 512), Err(PushError::TooLarge { limit: 512, .. })));
-    assert!(queue.is_empty() && queue.octets() == 0 && queue.pop().is_none());
+    assert!(queue.is_empty() && queue.encoded_len() == 0 && queue.pop().is_none());
 }
 
 /// Behaviour 51: a PONG does not wait for the data.
@@ -82,7 +82,7 @@ fn ping_and_pong_overtake_a_full_queue() {
     let mut batch = queue.pop().unwrap();
     assert_eq!(batch.pop_control(), Some(Control::Pong(Bytes::from_static(b"1"))));
     assert_eq!(batch.pop_control(), Some(Control::Ping(Bytes::from_static(b"2"))));
-    assert!(batch.octets() < 66_000);
+    assert!(batch.encoded_len() < 66_000);
     assert_eq!(queue.pop().unwrap().pop_control(), None);
 }
 
@@ -112,7 +112,7 @@ fn the_memory_of_a_queue_is_near_its_octets_and_nothing_is_left_of_it() {
         for request in 1..=100 {
             queue.push(&result(request, octets)).unwrap();
             queue.append(batch(&[result(request, octets)]));
-            sum = queue.octets();
+            sum = queue.encoded_len();
             let factor = if (16 << 10..64 << 10).contains(&octets) { 5 } else { 2 };
             assert!(queue.memory() <= factor * sum + pooled, "{} for {sum} of {octets}", queue.memory());
             assert!(queue.memory() >= sum);
@@ -149,7 +149,7 @@ fn an_abort_takes_the_place_of_all_that_waits() {
     }
     queue.pong(Bytes::from_static(b"1"));
     let octets = queue.abort(&abort()).unwrap();
-    assert_eq!(queue.octets(), octets);
+    assert_eq!(queue.encoded_len(), octets);
     assert_eq!(queue.push(&result(301, 1)), Ok(0), "closed");
     queue.ping(Bytes::new());
     let (controls, messages) = drain(&mut queue);
@@ -201,16 +201,16 @@ fn batches_keep_their_place_among_messages() {
         let mut queue = Queue::new(Serializer::Json);
         for part in sent.chunks(4) {
             queue.push(&part[0]).unwrap();
-            let before = queue.octets();
-            assert_eq!(queue.append(batch(&part[1..])), queue.octets() - before);
+            let before = queue.encoded_len();
+            assert_eq!(queue.append(batch(&part[1..])), queue.encoded_len() - before);
         }
         let wanted: Vec<_> = sent.iter().map(|m| m.encode(Serializer::Json).unwrap()).collect();
-        assert_eq!(queue.octets(), wanted.iter().map(Bytes::len).sum::<usize>());
+        assert_eq!(queue.encoded_len(), wanted.iter().map(Bytes::len).sum::<usize>());
         if octets == 10 {
             assert_eq!(queue.chunks.len(), 1, "what is small leaves with one write");
         }
         assert_eq!(drain(&mut queue).1, wanted);
-        assert_eq!(queue.octets(), 0);
+        assert_eq!(queue.encoded_len(), 0);
     }
 }
 
@@ -219,9 +219,9 @@ fn a_closed_queue_takes_no_batch() {
     let mut queue = Queue::new(Serializer::Json);
     queue.push(&result(1, 10)).unwrap();
     queue.close();
-    let octets = queue.octets();
+    let octets = queue.encoded_len();
     assert_eq!(queue.append(batch(&[result(2, 10)])), 0);
-    assert_eq!(queue.octets(), octets);
+    assert_eq!(queue.encoded_len(), octets);
     assert_eq!(drain(&mut queue).1.len(), 1);
     let mut queue = Queue::new(Serializer::Json);
     assert_eq!(queue.append(Batch::new()), 0);

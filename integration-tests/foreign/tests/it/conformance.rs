@@ -149,7 +149,7 @@ async fn echo(connection: impl Transport) {
     while read.read(&mut came).await.is_ok() {
         for item in came.drain(..) {
             if let Incoming::Message(message) = item {
-                batch.push_octets(&message);
+                batch.push_bytes(&message);
             }
         }
         if write.write(&mut batch).await.is_err() {

@@ -93,9 +93,9 @@ impl WriteHalf for Writer {
             }
         }
         while let Some(message) = batch.front() {
-            let mut octets = Vec::with_capacity(message.octets());
+            let mut octets = Vec::with_capacity(message.encoded_len());
             message.copy_to(&mut octets);
-            self.passing.push_octets(&octets);
+            self.passing.push_bytes(&octets);
             batch.pop_front();
             // No row has more than fits; what did not would be missed there.
             let _ = self.write_down.try_send(in_json(self.serializer, octets));
