@@ -18,8 +18,8 @@ use std::collections::VecDeque;
 use wamp_proto::message::CancelMode;
 use wamp_proto::{SubscriptionId, uri};
 
-use super::call::CallKey;
-use super::procedures::RegistrationKey;
+use super::dealer::CallKey;
+use super::dealer::RegistrationKey;
 use super::realm::{Closing, Event, Realm};
 use super::sessions::SessionKey;
 

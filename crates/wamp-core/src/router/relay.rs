@@ -1,12 +1,12 @@
 //! The express lane of progressive results: a plain YIELD becomes a RESULT without a message being built.
 //!
-//! Nothing is decided here that is not decided in `dealer.rs` for all replies alike; what this lane does not
+//! Nothing is decided here that is not decided in `dealer` for all replies alike; what this lane does not
 //! cover goes through [`Realm::handle_message`], and comes to the same.
 
 use wamp_proto::Serializer;
 use wamp_proto::relay::{PlainResult, PlainYield};
 
-use super::call::{Call, CallKey};
+use super::dealer::{Call, CallKey};
 use super::realm::Realm;
 use super::sessions::SessionKey;
 use crate::Time;

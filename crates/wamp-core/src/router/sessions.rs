@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use wamp_proto::{ByteString, RegistrationId, RequestId, Serializer, SessionId, SubscriptionId, Uri, uri};
 
-use super::call::CallKey;
 use super::chance::Chance;
 use super::config::Limits;
+use super::dealer::CallKey;
+use super::dealer::RegistrationKey;
 use super::features::Announced;
-use super::procedures::RegistrationKey;
-use super::slow::Slow;
+use super::pace::Slow;
 use crate::Time;
 use crate::map::{self, HashSeed, Map, map};
 use crate::request_ids::{RequestIds, Watermark};

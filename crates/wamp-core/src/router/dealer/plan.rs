@@ -10,15 +10,15 @@ use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, quoted, uri};
 
 use super::call::{Call, Upload};
-use super::dealer::{Refused, measure, refused};
 use super::disclosure::disclose;
 use super::flow::{Flow, Stream};
-use super::outbox::{Prepared, check};
 use super::procedures::{Callee, RegistrationKey};
-use super::realm::Realm;
-use super::sessions::SessionKey;
+use super::{Refused, measure, refused};
 use crate::Time;
 use crate::progress::Progress;
+use crate::router::outbox::{Prepared, check};
+use crate::router::realm::Realm;
+use crate::router::sessions::SessionKey;
 
 /// An accepted CALL that has not changed anything yet.
 struct Plan {
@@ -49,7 +49,7 @@ impl From<Refused> for NoPlan {
 
 impl Realm {
     /// Places a call, or refuses it.
-    pub(super) fn call(
+    pub(in crate::router) fn call(
         &mut self,
         now: Time,
         from: SessionKey,

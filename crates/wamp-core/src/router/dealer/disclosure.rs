@@ -3,12 +3,12 @@
 use wamp_proto::message::Discloser;
 use wamp_proto::{Uri, uri};
 
-use super::SessionKey;
-use super::config::Disclosure;
-use super::sessions::Session;
+use crate::router::SessionKey;
+use crate::router::config::Disclosure;
+use crate::router::sessions::Session;
 
 /// What the callee is told about the caller: nothing, unless one of them asked and the realm allows it.
-pub(super) fn disclose(
+pub(in crate::router) fn disclose(
     policy: Disclosure,
     caller_asks: bool,
     callee_asks: bool,

@@ -17,15 +17,15 @@ use std::time::Duration;
 use wamp_proto::message::{self, CreditOptions, Total};
 
 use super::call::{Call, CallKey};
-use super::realm::{Due, Event, Realm};
-use super::sessions::SessionKey;
 use crate::Time;
 use crate::credit::{Receiving, Sending, cost};
 use crate::deadlines::Deadline;
+use crate::router::realm::{Due, Event, Realm};
+use crate::router::sessions::SessionKey;
 
 /// Which of the two streams that a call may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Stream {
+pub(in crate::router) enum Stream {
     /// From the callee to the caller.
     Results,
     /// From the caller to the callee.
@@ -41,7 +41,7 @@ pub struct Watch {
 
 /// One stream of a call; there is none where neither side announced credit.
 #[derive(Clone)]
-pub(super) struct Flow {
+pub(in crate::router) struct Flow {
     /// What its sender sends, if it knows credit.
     from: Option<Receiving>,
     /// What its receiver gets, if it knows credit.
@@ -58,7 +58,11 @@ pub(super) struct Flow {
 
 impl Flow {
     /// A stream between two sessions, each of which has announced so much or does not know credit.
-    pub(super) fn new(window: Option<u64>, sender: Option<u64>, receiver: Option<u64>) -> Option<Box<Self>> {
+    pub(in crate::router) fn new(
+        window: Option<u64>,
+        sender: Option<u64>,
+        receiver: Option<u64>,
+    ) -> Option<Box<Self>> {
         let window = window?;
         let from = sender.map(|_| Receiving::new(window));
         let to = receiver.map(Sending::new);
@@ -67,12 +71,12 @@ impl Flow {
     }
 
     /// Whether its receiver knows credit.
-    pub(super) fn is_measured(&self) -> bool {
+    pub(in crate::router) fn is_measured(&self) -> bool {
         self.to.is_some()
     }
 
     /// A message of so many octets has come and one of so many goes on. `true`: there is something to settle.
-    pub(super) fn pass(&mut self, came: usize, goes: usize) -> bool {
+    pub(in crate::router) fn pass(&mut self, came: usize, goes: usize) -> bool {
         if let Some(to) = &mut self.to {
             to.charge(cost(goes));
         }
@@ -86,7 +90,7 @@ impl Flow {
     }
 
     /// How long its sender could not go on, in all.
-    pub(super) fn spent(&self, now: Time) -> Duration {
+    pub(in crate::router) fn spent(&self, now: Time) -> Duration {
         self.spent_before + self.spent.map_or(Duration::ZERO, |since| now.since(since))
     }
 }
@@ -108,7 +112,7 @@ impl Call {
     }
 
     /// The deadlines of its streams.
-    pub(super) fn starving(&self) -> impl Iterator<Item = Deadline> + '_ {
+    pub(in crate::router) fn starving(&self) -> impl Iterator<Item = Deadline> + '_ {
         let chunks = self.upload.as_deref().and_then(|upload| upload.flow.as_deref());
         [self.results.as_deref(), chunks].into_iter().flatten().filter_map(|flow| flow.starved)
     }
@@ -116,7 +120,14 @@ impl Call {
 
 impl Realm {
     /// A message of a stream has been passed on.
-    pub(super) fn pass(&mut self, now: Time, key: CallKey, stream: Stream, came: usize, goes: usize) {
+    pub(in crate::router) fn pass(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        stream: Stream,
+        came: usize,
+        goes: usize,
+    ) {
         let flow = self.dealer.calls.get_mut(key).and_then(|call| call.flow(stream));
         if flow.is_some_and(|flow| flow.pass(came, goes)) {
             self.settle(now, key, stream);
@@ -124,7 +135,7 @@ impl Realm {
     }
 
     /// The final chunk has been passed on: nobody waits for credit any more, and nobody is to grant any.
-    pub(super) fn end_chunks(&mut self, key: CallKey) {
+    pub(in crate::router) fn end_chunks(&mut self, key: CallKey) {
         let upload = self.dealer.calls.get_mut(key).and_then(|call| call.upload.as_deref_mut());
         let flow = upload.and_then(|upload| upload.flow.take());
         if let Some(deadline) = flow.and_then(|flow| flow.starved) {
@@ -134,7 +145,7 @@ impl Realm {
     }
 
     /// Grants what can be granted, and sees to it that there will be an occasion for more.
-    pub(super) fn settle(&mut self, now: Time, key: CallKey, stream: Stream) {
+    pub(in crate::router) fn settle(&mut self, now: Time, key: CallKey, stream: Stream) {
         let Some(credit) = self.config.credit else { return };
         let Some(call) = self.dealer.calls.get_mut(key) else { return };
         let ((sender, request), receiver) = call.ends(stream);
@@ -180,7 +191,7 @@ impl Realm {
 
     /// A call ends of which its callee is not told. It must not wait for credit that nobody will ever grant: it
     /// may send what it likes, and all of that is late.
-    pub(super) fn set_free(&mut self, key: CallKey) {
+    pub(in crate::router) fn set_free(&mut self, key: CallKey) {
         let Some(call) = self.dealer.calls.get(key) else { return };
         if call.results.as_deref().is_some_and(|flow| flow.from.is_some()) {
             let (options, total) = (CreditOptions::default(), Total(Some(wamp_proto::MAX_ID)));
@@ -200,7 +211,7 @@ impl Realm {
     }
 
     /// The receiver of a stream has granted more.
-    pub(super) fn handle_credit(&mut self, now: Time, from: SessionKey, credit: message::Credit) {
+    pub(in crate::router) fn handle_credit(&mut self, now: Time, from: SessionKey, credit: message::Credit) {
         let Some(session) = self.sessions.get(from) else { return };
         let (caller, callee) = (session.announced.caller_credit, session.announced.callee_credit);
         if self.config.credit.is_none() || caller.is_none() && callee.is_none() {
@@ -227,7 +238,7 @@ impl Realm {
     }
 
     /// The receiver of a stream has granted nothing for too long.
-    pub(super) fn handle_starved(&mut self, key: CallKey, stream: Stream) {
+    pub(in crate::router) fn handle_starved(&mut self, key: CallKey, stream: Stream) {
         if let Some(flow) = self.dealer.calls.get_mut(key).and_then(|call| call.flow(stream)) {
             if flow.starved.take().is_some() {
                 self.starved -= 1;

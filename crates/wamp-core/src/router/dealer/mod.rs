@@ -4,42 +4,56 @@
 //! and exactly one message tells the caller. A reply for a record that is gone is late, and ignored; the
 //! watermark of the callee's session tells it from one for an invocation that never was.
 
+mod call;
+mod call_end;
+mod disclosure;
+mod flow;
+mod index;
+mod plan;
+mod prefixes;
+mod procedures;
+mod wildcards;
+
 use wamp_proto::message::{self, CancelMode, InvocationPolicy, MatchPolicy, RequestKind, ResultDetails};
 use wamp_proto::uri::{UriKind, UriLimits, UriRules};
 use wamp_proto::{Message, RequestId, Serializer, Uri, quoted, uri};
 
-use super::call::{Call, CallKey, Calls};
-use super::flow::{Flow, Stream};
-use super::outbox::{Prepared, Refusal, check, failure, sentence};
-use super::procedures::{Callee, NotRegistered, Procedures};
-use super::realm::Realm;
-use super::sessions::{Session, SessionKey, table_bytes};
-use super::slow::{SLOW_CONSUMER, SMALL_REPLY};
-use super::wildcards::{COMPONENTS, NoRoom};
+use self::call::Calls;
+pub(in crate::router) use self::call::{Call, CallKey};
+use self::flow::Flow;
+pub(in crate::router) use self::flow::Stream;
+pub use self::flow::Watch;
+pub(in crate::router) use self::procedures::RegistrationKey;
+use self::procedures::{Callee, NotRegistered, Procedures};
+use self::wildcards::{COMPONENTS, NoRoom};
 use crate::map::{self, HashSeed};
 use crate::progress::{Phase, Progress, ReplyKind, Verdict};
 use crate::request_ids::Sequence;
+use crate::router::outbox::{Prepared, Refusal, check, failure, sentence};
+use crate::router::pace::{SLOW_CONSUMER, SMALL_REPLY};
+use crate::router::realm::Realm;
+use crate::router::sessions::{Session, SessionKey, table_bytes};
 use crate::{Failure, Reply, Time};
 
 #[derive(Clone)]
-pub(super) struct Dealer {
-    pub(super) procedures: Procedures,
-    pub(super) calls: Calls,
+pub(in crate::router) struct Dealer {
+    pub(in crate::router) procedures: Procedures,
+    pub(in crate::router) calls: Calls,
     /// The call that `relay` has had last; many results in a row are of one call.
-    pub(super) last_relayed: Option<CallKey>,
+    pub(in crate::router) last_relayed: Option<CallKey>,
 }
 
 impl Dealer {
-    pub(super) fn new(seed: HashSeed) -> Self {
+    pub(in crate::router) fn new(seed: HashSeed) -> Self {
         Self { procedures: Procedures::new(seed), calls: Calls::new(), last_relayed: None }
     }
 }
 
 /// A request that is answered with an ERROR: its URI and a sentence.
-pub(super) type Refused = (Uri, String);
+pub(in crate::router) type Refused = (Uri, String);
 
 impl Realm {
-    pub(super) fn handle_register(&mut self, from: SessionKey, register: message::Register) {
+    pub(in crate::router) fn handle_register(&mut self, from: SessionKey, register: message::Register) {
         let request = register.request;
         if !self.is_next(from, "REGISTER", request) {
             return;
@@ -113,7 +127,7 @@ impl Realm {
         Ok(())
     }
 
-    pub(super) fn handle_unregister(&mut self, from: SessionKey, unregister: message::Unregister) {
+    pub(in crate::router) fn handle_unregister(&mut self, from: SessionKey, unregister: message::Unregister) {
         let message::Unregister { request, registration } = unregister;
         if !self.is_next(from, "UNREGISTER", request) {
             return;
@@ -128,7 +142,7 @@ impl Realm {
         self.out.send(from, message::Unregistered { request: Some(request), details: None });
     }
 
-    pub(super) fn handle_call(
+    pub(in crate::router) fn handle_call(
         &mut self,
         now: Time,
         from: SessionKey,
@@ -223,7 +237,7 @@ impl Realm {
         }
     }
 
-    pub(super) fn handle_yield(
+    pub(in crate::router) fn handle_yield(
         &mut self,
         now: Time,
         from: SessionKey,
@@ -247,7 +261,7 @@ impl Realm {
         self.reply(now, key, reply, details, octets, prepared);
     }
 
-    pub(super) fn handle_error(
+    pub(in crate::router) fn handle_error(
         &mut self,
         now: Time,
         from: SessionKey,
@@ -278,7 +292,12 @@ impl Realm {
     }
 
     /// The call that an answer of a callee is for. Without one the answer is late, or a violation.
-    pub(super) fn invoked(&mut self, from: SessionKey, name: &str, invocation: RequestId) -> Option<CallKey> {
+    pub(in crate::router) fn invoked(
+        &mut self,
+        from: SessionKey,
+        name: &str,
+        invocation: RequestId,
+    ) -> Option<CallKey> {
         let session = self.sessions.get(from)?;
         let call = session.invocations.get(&invocation).copied();
         if call.is_none() {
@@ -323,7 +342,12 @@ impl Realm {
 
     /// Judges an answer: how the call stands after it, if it is to be passed on; otherwise it is counted.
     /// Its payload has so many octets.
-    pub(super) fn judge_reply(&mut self, key: CallKey, kind: ReplyKind, payload: usize) -> Option<Progress> {
+    pub(in crate::router) fn judge_reply(
+        &mut self,
+        key: CallKey,
+        kind: ReplyKind,
+        payload: usize,
+    ) -> Option<Progress> {
         let call = self.dealer.calls.get(key)?;
         let mut progress = call.progress;
         match progress.on_reply(kind) {
@@ -342,7 +366,7 @@ impl Realm {
     }
 
     /// An answer that was judged is on its way to the caller: so many octets have come, and so many go.
-    pub(super) fn delivered(
+    pub(in crate::router) fn delivered(
         &mut self,
         now: Time,
         key: CallKey,
@@ -404,7 +428,11 @@ impl Realm {
         Ok(message)
     }
 
-    pub(super) fn serializer_of_callee(&self, from: SessionKey, call: &message::Call) -> Option<Serializer> {
+    pub(in crate::router) fn serializer_of_callee(
+        &self,
+        from: SessionKey,
+        call: &message::Call,
+    ) -> Option<Serializer> {
         let running = self.sessions.get(from)?.calls.get(&call.request);
         let callee = match running.and_then(|key| self.dealer.calls.get(*key)) {
             Some(call) => call.callee,
@@ -424,14 +452,14 @@ impl Realm {
 }
 
 /// How long a message will be, where somebody counts that.
-pub(super) fn measure(message: &Message, to: &Session, flow: Option<&Flow>) -> usize {
+pub(in crate::router) fn measure(message: &Message, to: &Session, flow: Option<&Flow>) -> usize {
     match flow {
         Some(flow) if flow.is_measured() => message.encoded_len(to.serializer).unwrap_or(0),
         _ => 0,
     }
 }
 
-pub(super) fn refused(refusal: Refusal) -> Refused {
+pub(in crate::router) fn refused(refusal: Refusal) -> Refused {
     (refusal.error, refusal.text)
 }
 

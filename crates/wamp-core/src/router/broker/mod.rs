@@ -1,14 +1,16 @@
 //! The broker: subscriptions, and publications on their way to the subscribers.
 
+mod topics;
+
 use wamp_proto::message::{self, EventDetails, MatchPolicy, PublishOptions, Receivers, RequestKind};
 use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, PublicationId, Serializer, Uri, quoted, uri};
 
-use super::outbox::{Prepared, check};
-use super::realm::Realm;
-use super::sessions::{Session, SessionKey, table_bytes};
-use super::topics::Topics;
+use self::topics::Topics;
 use crate::map::{self, HashSeed};
+use crate::router::outbox::{Prepared, check};
+use crate::router::realm::Realm;
+use crate::router::sessions::{Session, SessionKey, table_bytes};
 
 /// The subscribers of a publication that speak the same serializer.
 struct Group {
@@ -19,18 +21,18 @@ struct Group {
 }
 
 #[derive(Clone)]
-pub(super) struct Broker {
-    pub(super) topics: Topics,
+pub(in crate::router) struct Broker {
+    pub(in crate::router) topics: Topics,
 }
 
 impl Broker {
-    pub(super) fn new(seed: HashSeed) -> Self {
+    pub(in crate::router) fn new(seed: HashSeed) -> Self {
         Self { topics: Topics::new(seed) }
     }
 }
 
 impl Realm {
-    pub(super) fn handle_subscribe(&mut self, from: SessionKey, subscribe: message::Subscribe) {
+    pub(in crate::router) fn handle_subscribe(&mut self, from: SessionKey, subscribe: message::Subscribe) {
         let request = subscribe.request;
         if !self.is_next(from, "SUBSCRIBE", request) {
             return;
@@ -68,7 +70,11 @@ impl Realm {
         Ok(())
     }
 
-    pub(super) fn handle_unsubscribe(&mut self, from: SessionKey, unsubscribe: message::Unsubscribe) {
+    pub(in crate::router) fn handle_unsubscribe(
+        &mut self,
+        from: SessionKey,
+        unsubscribe: message::Unsubscribe,
+    ) {
         let message::Unsubscribe { request, subscription } = unsubscribe;
         if !self.is_next(from, "UNSUBSCRIBE", request) {
             return;
@@ -83,7 +89,7 @@ impl Realm {
         self.out.send(from, message::Unsubscribed { request: Some(request), details: None });
     }
 
-    pub(super) fn handle_publish(
+    pub(in crate::router) fn handle_publish(
         &mut self,
         from: SessionKey,
         publish: message::Publish,
@@ -174,7 +180,10 @@ impl Realm {
         Ok(())
     }
 
-    pub(super) fn serializers_of_subscribers(&self, publish: &message::Publish) -> Vec<Serializer> {
+    pub(in crate::router) fn serializers_of_subscribers(
+        &self,
+        publish: &message::Publish,
+    ) -> Vec<Serializer> {
         let mut serializers = Vec::new();
         if let Some((_, topic)) = self.broker.topics.find(&publish.topic) {
             for session in topic.subscribers.iter().filter_map(|key| self.sessions.get(*key)) {

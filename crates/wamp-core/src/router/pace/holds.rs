@@ -32,33 +32,34 @@
 //! * it has requests of its own that are not read ([`Realm::set_waiting`]);
 //! * it was fed last replies and whole calls only ([`Feed::Last`]): holding their sender holds nothing back.
 //!
-//! Contested holds last for 2 s in each 10 s ([`Limits::holding`](super::Limits::holding)), counted on both
+//! Contested holds last for 2 s in each 10 s ([`Limits::holding`](crate::router::Limits::holding)), counted on both
 //! sides: for the session that holds, whoever it holds, and for the session that is held, whoever holds it. When
 //! the share of the first is used up it is stalled; when the share of the second is, all that hold it are, and
 //! any other that fills up is stalled at once. So nobody waits longer, however many take turns.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wamp_proto::message::CancelMode;
 use wamp_proto::{RequestId, uri};
 
-use super::call::CallKey;
-use super::realm::{Due, Event, Realm};
-use super::sessions::{Session, SessionKey, Sessions};
+use super::share::Share;
 use crate::Time;
 use crate::deadlines::Deadline;
 use crate::map;
+use crate::router::dealer::CallKey;
+use crate::router::realm::{Due, Event, Realm};
+use crate::router::sessions::{Session, SessionKey, Sessions};
 
 /// The argument of the ERROR that ends a call of somebody who does not keep up.
-pub(super) const SLOW_CONSUMER: &str = "slow consumer";
+pub(in crate::router) const SLOW_CONSUMER: &str = "slow consumer";
 
 /// A last reply to a stalled session becomes an ERROR if its payload is longer than this, in bytes.
-pub(super) const SMALL_REPLY: usize = 1 << 10;
+pub(in crate::router) const SMALL_REPLY: usize = 1 << 10;
 
 /// What there is to remember about a session that has been slow, or has been held by one that was.
 #[derive(Clone, Default)]
-pub(super) struct Slow {
+pub(in crate::router) struct Slow {
     full: bool,
     stalled: bool,
     /// Whom its link holds.
@@ -99,7 +100,7 @@ struct Usage {
 
 /// A side of a hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(in crate::router) enum Side {
     Holder,
     Held,
 }
@@ -115,7 +116,7 @@ pub enum Feed {
 
 /// How much has been held in a realm, by all its sessions.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Holding {
+pub(in crate::router) struct Holding {
     /// How many sessions are held now, and the sum of the times since when.
     now: usize,
     since: Duration,
@@ -125,7 +126,7 @@ pub(super) struct Holding {
 
 impl Slow {
     /// How long the router has not read from the session until now, in all.
-    pub(super) fn held(&self, now: Time) -> Duration {
+    pub(in crate::router) fn held(&self, now: Time) -> Duration {
         self.held + self.held_since.map_or(Duration::ZERO, |since| now.since(since))
     }
 
@@ -150,12 +151,12 @@ impl Session {
 
 impl Sessions {
     /// Whether no new call should go to a session.
-    pub(super) fn is_full(&self, key: SessionKey) -> bool {
+    pub(in crate::router) fn is_full(&self, key: SessionKey) -> bool {
         self.get(key).and_then(|session| session.slow.as_ref()).is_some_and(|slow| slow.full)
     }
 
     /// Whether a session holds nobody any more, since it has done so for too long.
-    pub(super) fn is_stalled(&self, key: SessionKey) -> bool {
+    pub(in crate::router) fn is_stalled(&self, key: SessionKey) -> bool {
         self.get(key).and_then(|session| session.slow.as_ref()).is_some_and(|slow| slow.stalled)
     }
 }
@@ -254,7 +255,7 @@ impl Realm {
     }
 
     /// How many sessions are held.
-    pub(super) fn held_now(&self) -> usize {
+    pub(in crate::router) fn held_now(&self) -> usize {
         self.holding.now
     }
 
@@ -291,7 +292,7 @@ impl Realm {
     }
 
     /// The share of a session is used up: otherwise this deadline would not have passed.
-    pub(super) fn handle_share(&mut self, now: Time, session: SessionKey, side: Side) {
+    pub(in crate::router) fn handle_share(&mut self, now: Time, session: SessionKey, side: Side) {
         let Some(slow) = self.slow_of(session) else { return };
         slow.usage(side).deadline = None;
         match side {
@@ -328,14 +329,14 @@ impl Realm {
     }
 
     /// Ends a call since one of its ends does not keep up.
-    pub(super) fn end_slow(&mut self, key: CallKey) {
+    pub(in crate::router) fn end_slow(&mut self, key: CallKey) {
         self.stats.slow_consumers += 1;
         self.interrupt(key, CancelMode::KillNoWait, uri::CANCELED);
         self.fail(key, uri::CANCELED, SLOW_CONSUMER);
     }
 
     /// A call has begun.
-    pub(super) fn bind(&mut self, caller: SessionKey, callee: SessionKey) {
+    pub(in crate::router) fn bind(&mut self, caller: SessionKey, callee: SessionKey) {
         let Some(its) = self.sessions.get_mut(callee) else { return };
         let calls = its.callers.entry(caller).or_insert(0);
         *calls += 1;
@@ -346,7 +347,7 @@ impl Realm {
     }
 
     /// A call has ended. If it was the last one between the two, neither holds the other because of it.
-    pub(super) fn unbind(&mut self, caller: SessionKey, callee: SessionKey) {
+    pub(in crate::router) fn unbind(&mut self, caller: SessionKey, callee: SessionKey) {
         let Some(its) = self.sessions.get_mut(callee) else { return };
         let Some(calls) = its.callers.get_mut(&caller) else { return };
         *calls -= 1;
@@ -372,7 +373,7 @@ impl Realm {
     }
 
     /// A session is over: it holds nobody and nobody holds it.
-    pub(super) fn forget_holds(&mut self, session: SessionKey) {
+    pub(in crate::router) fn forget_holds(&mut self, session: SessionKey) {
         self.release_all(session);
         let Some(slow) = self.slow_of(session) else { return };
         for by in slow.held_by.clone() {
@@ -476,92 +477,3 @@ impl Realm {
         }
     }
 }
-
-/// So many stretches of time are known exactly.
-const STRETCHES: usize = 64;
-
-/// How much of the time just gone a session has used: stretches of time, and a window that slides over them.
-///
-/// It is exact up to [`STRETCHES`] in one window. Past that two that are close to each other are put
-/// together: their sum stays exact, and the earlier one counts for a little longer. Since the two that span
-/// the least are taken, that is less than the 30th part of the window.
-#[derive(Clone, Debug, Default)]
-struct Share {
-    /// Those that are over, in order.
-    over: VecDeque<Stretch>,
-    /// The beginning of the one that goes on.
-    since: Option<Time>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Stretch {
-    /// When the first of those began that it was put together from.
-    first: Time,
-    begin: Time,
-    end: Time,
-}
-
-/// The moment so long before another.
-fn before(now: Time, duration: Duration) -> Time {
-    Time::after(now.since_origin().saturating_sub(duration))
-}
-
-impl Share {
-    fn begin(&mut self, now: Time, window: Duration) {
-        let edge = before(now, window);
-        while self.over.front().is_some_and(|stretch| stretch.end <= edge) {
-            self.over.pop_front();
-        }
-        self.since.get_or_insert(now);
-    }
-
-    fn end(&mut self, now: Time) {
-        let Some(since) = self.since.take() else { return };
-        if now.since(since).is_zero() {
-            return;
-        }
-        self.over.push_back(Stretch { first: since, begin: since, end: now });
-        if self.over.len() > STRETCHES {
-            let span = |at: &usize| self.over[at + 1].end.since(self.over[*at].first);
-            let at = (0..STRETCHES).min_by_key(span).expect("there are more than two");
-            let Some(earlier) = self.over.remove(at) else { return };
-            let later = &mut self.over[at];
-            later.first = earlier.first;
-            later.begin = before(later.begin, earlier.end.since(earlier.begin));
-        }
-    }
-
-    /// How much of the window that ends now.
-    fn used(&self, now: Time, window: Duration) -> Duration {
-        let edge = before(now, window);
-        let over = self.over.iter().map(|stretch| stretch.end.since(stretch.begin.max(edge)));
-        over.sum::<Duration>() + self.since.map_or(Duration::ZERO, |since| now.since(since.max(edge)))
-    }
-
-    /// When as much as `share` is used, if the stretch that goes on goes on; `None` without one, or if that is
-    /// more than the whole window.
-    fn used_up(&self, now: Time, window: Duration, share: Duration) -> Option<Time> {
-        let since = self.since.filter(|_| share <= window)?;
-        let mut missing = share.saturating_sub(self.used(now, window));
-        let (mut at, mut edge) = (now, before(now, window));
-        // While the window leaves what was used behind as fast as more is used, nothing changes. Before the
-        // origin there was nothing to leave.
-        let early = window.saturating_sub(now.since_origin());
-        let grows = missing.min(early);
-        (at, missing) = (at + grows, missing - grows);
-        let over = self.over.iter().map(|stretch| (stretch.begin, stretch.end));
-        for (begin, end) in over.chain([(since, since)]) {
-            let gap = begin.since(edge);
-            if missing <= gap {
-                break;
-            }
-            missing -= gap;
-            at = at + gap + end.since(begin.max(edge));
-            edge = end.max(edge);
-        }
-        Some(at + missing)
-    }
-}
-
-#[cfg(test)]
-mod tests;

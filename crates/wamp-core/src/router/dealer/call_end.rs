@@ -7,18 +7,18 @@ use wamp_proto::message::{self, CancelMode, InterruptOptions, RequestKind};
 use wamp_proto::{Uri, uri};
 
 use super::call::{Call, CallKey};
-use super::outbox::failure;
-use super::realm::{Due, Realm};
-use super::sessions::{SessionKey, Sessions};
 use crate::Time;
 use crate::map;
 use crate::progress::Phase;
+use crate::router::outbox::failure;
+use crate::router::realm::{Due, Realm};
+use crate::router::sessions::{SessionKey, Sessions};
 
 /// A timeout that stands still is looked at no more often than this, however short it is.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Realm {
-    pub(super) fn handle_cancel(&mut self, now: Time, from: SessionKey, cancel: message::Cancel) {
+    pub(in crate::router) fn handle_cancel(&mut self, now: Time, from: SessionKey, cancel: message::Cancel) {
         let Some(session) = self.sessions.get(from) else { return };
         // A call that is over is over: the caller learns that from its answer, which is on its way.
         let Some(key) = session.calls.get(&cancel.request).copied() else { return };
@@ -44,7 +44,7 @@ impl Realm {
         }
     }
 
-    pub(super) fn handle_call_deadline(&mut self, now: Time, key: CallKey) {
+    pub(in crate::router) fn handle_call_deadline(&mut self, now: Time, key: CallKey) {
         let Some(call) = self.dealer.calls.get_mut(key) else { return };
         call.deadline = None;
         let excused = standing(call, &self.sessions, now).saturating_sub(call.held);
@@ -65,7 +65,7 @@ impl Realm {
     }
 
     /// Ends a call with an ERROR for the caller.
-    pub(super) fn fail(&mut self, key: CallKey, error: Uri, text: &str) {
+    pub(in crate::router) fn fail(&mut self, key: CallKey, error: Uri, text: &str) {
         let Some(call) = self.end(key) else { return };
         if let Some(caller) = self.sessions.get(call.caller) {
             let answer = failure(error, text, caller).answer(RequestKind::Call, call.request);
@@ -74,7 +74,7 @@ impl Realm {
     }
 
     /// Tells the callee that its answer is not wanted any more, if it understands that.
-    pub(super) fn interrupt(&mut self, key: CallKey, mode: CancelMode, reason: Uri) {
+    pub(in crate::router) fn interrupt(&mut self, key: CallKey, mode: CancelMode, reason: Uri) {
         let Some(call) = self.dealer.calls.get(key) else { return };
         let Some(callee) = self.sessions.get(call.callee) else { return };
         if callee.announced.callee_canceling {
@@ -88,7 +88,7 @@ impl Realm {
     }
 
     /// Takes away the record of a call.
-    pub(super) fn end(&mut self, key: CallKey) -> Option<Call> {
+    pub(in crate::router) fn end(&mut self, key: CallKey) -> Option<Call> {
         let call = self.dealer.calls.remove(key)?;
         if let Some(caller) = self.sessions.get_mut(call.caller) {
             map::remove(&mut caller.calls, &call.request);
@@ -108,7 +108,7 @@ impl Realm {
         Some(call)
     }
 
-    pub(super) fn restart_timeout(&mut self, now: Time, key: CallKey) {
+    pub(in crate::router) fn restart_timeout(&mut self, now: Time, key: CallKey) {
         if let Some(timeout) = self.dealer.calls.get(key).and_then(|call| call.timeout) {
             self.set_deadline(now, key, Some(timeout));
         }

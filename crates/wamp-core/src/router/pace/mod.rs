@@ -1,0 +1,7 @@
+//! Back-pressure: which sessions are paused because of a link that is full, for how long, and how that ends.
+
+mod holds;
+mod share;
+
+pub use holds::Feed;
+pub(super) use holds::{Holding, SLOW_CONSUMER, SMALL_REPLY, Side, Slow};
