@@ -1,30 +1,23 @@
-//! The one home of the rule of credit: how far the sender of a stream may go before its receiver follows.
+//! The arithmetic of credit: how many bytes the sender of a stream may send ahead of its receiver.
 //!
-//! A stream is the progressive results of one call, or its chunks, on one hop: between a caller and the dealer,
-//! or between the dealer and a callee. Its receiver grants octets, its sender spends them; the last reply, an
-//! ERROR and the final chunk are free. Caller, dealer and callee all use the two types below, and neither
-//! knows which of them it serves.
+//! A stream is the progressive results or the chunks of one call on one hop: between caller and dealer, or between
+//! dealer and callee. [`credit_extension`](crate::credit_extension) specifies the announcement, the message CREDIT and
+//! the accounting. Caller, dealer and callee all use the two types below, which do not know which of them they serve.
 //!
-//! Who knows it says so with `_progress_credit: n` among the features of a role (HELLO: caller, callee; WELCOME:
-//! dealer, and only to a client that has said so): n octets are granted at once to each stream that this peer will
-//! receive. More is granted by `[CREDIT, Request|id, Options|dict, Total|integer]`, code 256, from the receiver of a
-//! stream to its sender; Request is the id of the CALL, or on the callee's side that of the INVOCATION, and the
-//! option `chunks: true` tells the chunks of a call from the results of an invocation with the same id.
-//!
-//! * A message costs the length of its serialization on that hop plus [`PER_MESSAGE`].
-//! * A sender may send while any credit is left: one message may overdraw it, so none is too large for a window.
-//! * What is granted is a total since the beginning of the stream. The greatest counts; so a grant that is
-//!   repeated, or overtaken, changes nothing, and none can be lost for good.
-//! * A receiver grants anew when that is worth half of its window. Where somebody further on limits what it may
-//!   grant, it grants whatever it can to a sender that has nothing left.
+//! * A message costs its encoded length on that hop plus [`PER_MESSAGE`].
+//! * A sender may send while any credit is left. One message may overdraw it, so no message is too large for a window.
+//! * A grant is a total since the beginning of the stream, and the greatest counts. A grant that is repeated or
+//!   overtaken changes nothing.
+//! * A receiver grants when that is worth half of its window. If a limit further on allows less, it grants what it can
+//!   to a sender that has nothing left.
 //! * A window that its sender has used up although everything was consumed is too small, and doubles.
 
-/// What a message costs beyond its octets, so that empty ones are bounded too.
+/// The cost of a message beyond its bytes, so that empty messages are bounded too.
 pub const PER_MESSAGE: u64 = 64;
 
-/// What a message of so many octets costs.
-pub const fn cost(octets: usize) -> u64 {
-    octets as u64 + PER_MESSAGE
+/// The cost of a message of this encoded length.
+pub const fn cost(len: usize) -> u64 {
+    len as u64 + PER_MESSAGE
 }
 
 /// The sending end of a stream.
@@ -35,27 +28,27 @@ pub struct Sending {
 }
 
 impl Sending {
-    /// A stream whose receiver grants so much at once.
+    /// A stream to which its receiver grants this much at once.
     pub const fn new(granted: u64) -> Self {
         Self { granted, sent: 0 }
     }
 
-    /// Whether another message may go.
+    /// Whether another message may be sent.
     pub const fn has_credit(&self) -> bool {
         self.sent < self.granted
     }
 
-    /// What is left; nothing where it is overdrawn.
+    /// The credit that is left; 0 if it is overdrawn.
     pub const fn left(&self) -> u64 {
         self.granted.saturating_sub(self.sent)
     }
 
-    /// A message of this cost has been sent.
+    /// Accounts for a message of this cost that has been sent.
     pub const fn charge(&mut self, cost: u64) {
         self.sent = self.sent.saturating_add(cost);
     }
 
-    /// The receiver has granted so much in all. `true`: there was no credit, and now there is.
+    /// Raises the total that the receiver has granted. Returns `true` if there was no credit and now there is.
     pub const fn raise(&mut self, total: u64) -> bool {
         let had = self.has_credit();
         if total > self.granted {
@@ -72,53 +65,53 @@ pub struct Receiving {
     received: u64,
     consumed: u64,
     window: u64,
-    /// The sender has used up its window since that was last made wider.
+    /// The sender has used up its window since it was last widened.
     used_up: bool,
 }
 
 impl Receiving {
-    /// A stream to which so much is granted at once.
+    /// A stream to which this end grants `window` at once.
     pub const fn new(window: u64) -> Self {
         Self { granted: window, received: 0, consumed: 0, window, used_up: false }
     }
 
-    /// What may be on its way or wait.
+    /// How much may be on its way or wait here.
     pub const fn window(&self) -> u64 {
         self.window
     }
 
-    /// What has come in all.
+    /// The cost of everything received.
     pub const fn received(&self) -> u64 {
         self.received
     }
 
-    /// Whether the sender has nothing left, as far as is known here.
+    /// Whether the sender has no credit left, as far as this end knows.
     pub const fn is_spent(&self) -> bool {
         self.received >= self.granted
     }
 
-    /// What has come and has not been consumed.
+    /// The cost of what was received and not consumed.
     pub const fn unconsumed(&self) -> u64 {
         self.received - self.consumed
     }
 
-    /// Whether so much has come since it was last consumed that consuming it would be worth a grant.
+    /// Whether enough waits that consuming it would be worth a grant.
     pub const fn is_due(&self) -> bool {
         self.unconsumed() > 0 && (self.unconsumed() >= self.window / 2 || self.is_spent())
     }
 
-    /// A message of this cost has come.
+    /// Accounts for a message of this cost that has arrived.
     pub const fn receive(&mut self, cost: u64) {
         self.received = self.received.saturating_add(cost);
         self.used_up |= self.is_spent();
     }
 
-    /// So much of what has come is out of the way.
+    /// Consumes this much of what was received.
     pub const fn consume(&mut self, cost: u64) {
         self.consume_until(self.consumed.saturating_add(cost));
     }
 
-    /// All that had come when [`received`](Self::received) was this is out of the way.
+    /// Consumes everything that had arrived when [`received`](Self::received) had this value.
     pub const fn consume_until(&mut self, received: u64) {
         let received = if received < self.received { received } else { self.received };
         if received > self.consumed {
@@ -126,13 +119,13 @@ impl Receiving {
         }
     }
 
-    /// Whether a message of this cost, which has come last, came although its sender had nothing left.
+    /// Whether the latest message, of this cost, was sent without credit.
     pub const fn is_overdrawn(&self, cost: u64) -> bool {
         self.received.saturating_sub(cost) >= self.granted
     }
 
-    /// The window doubles, up to `max`, if its sender has used it up and hardly anything waits here any more.
-    /// Says by how much it has grown.
+    /// Doubles the window, up to `max`, if its sender has used it up and at most an eighth of it waits here. Returns by
+    /// how much it has grown.
     pub const fn widen(&mut self, max: u64) -> u64 {
         if !self.used_up || self.unconsumed() > self.window / 8 || self.window >= max {
             return 0;
@@ -144,8 +137,8 @@ impl Receiving {
         self.window - before
     }
 
-    /// The total to grant now, if it is time for one. `ahead` is what may come beyond what has come already,
-    /// where somebody further on sets such a limit.
+    /// Returns the total to grant if a grant is worth a message. `ahead` limits how much more may arrive, where the next
+    /// hop has such a limit.
     pub fn grant(&mut self, ahead: Option<u64>) -> Option<u64> {
         let total = self.possible(ahead);
         let worth = total.saturating_sub(self.granted.max(self.received)) >= (self.window / 2).max(1);
@@ -153,7 +146,7 @@ impl Receiving {
         (worth || limited && self.is_spent()).then(|| self.grant_now(ahead)).flatten()
     }
 
-    /// The total to grant, if it lets the sender send more, be it worth a message or not.
+    /// Returns the total to grant if it lets the sender send more, however little.
     pub fn grant_now(&mut self, ahead: Option<u64>) -> Option<u64> {
         let total = self.possible(ahead);
         (total > self.granted.max(self.received)).then(|| {

@@ -1,22 +1,22 @@
-//! All deadlines of a machine in one place: O(log n) to set, move, clear and find the next.
+//! The deadlines of a machine: setting, clearing and finding the next take O(log n).
 
 use std::collections::BTreeMap;
 
 use crate::Time;
 
-/// Deadlines, each with what it is for.
+/// Deadlines, each with its purpose.
 #[derive(Clone, Debug)]
 pub(crate) struct Deadlines<T> {
     queue: BTreeMap<(Time, u64), T>,
     count: u64,
 }
 
-/// A deadline that has been set. Whoever holds it clears it, or forgets it once it has passed.
+/// A deadline that was set. Its owner clears it, or drops it once it has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline(Time, u64);
 
 impl Deadline {
-    /// When it passes.
+    /// The time at which it passes.
     pub(crate) fn at(self) -> Time {
         self.0
     }
@@ -33,17 +33,17 @@ impl<T> Deadlines<T> {
         Deadline(at, self.count)
     }
 
-    /// Takes a deadline back, unless it has passed.
+    /// Removes a deadline, unless it has passed.
     pub(crate) fn clear(&mut self, deadline: Deadline) -> Option<T> {
         self.queue.remove(&(deadline.0, deadline.1))
     }
 
-    /// The next one.
+    /// The time of the next deadline.
     pub(crate) fn next(&self) -> Option<Time> {
         self.queue.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Takes one that has passed.
+    /// Removes and returns a deadline that has passed.
     pub(crate) fn pop(&mut self, now: Time) -> Option<T> {
         let entry = self.queue.first_entry()?;
         (entry.key().0 <= now).then(|| entry.remove())

@@ -1,12 +1,14 @@
-//! The rules of WAMP: who may say what, and when.
+//! The rules of WAMP: which peer may send what, and when.
 //!
-//! This crate has the state machines of a client's [`session`] and of a [`router`]'s realm. They do no I/O,
-//! know no clock, start no thread and draw no random number but from a seed: messages and the [`Time`] go in,
-//! messages, events and deadlines come out. So they run anywhere, under any runtime, and a test of the
-//! protocol needs no socket and never sleeps.
+//! This crate has the state machines of a client's [`session`] and of a [`router`]'s realm. They do no I/O, read no clock,
+//! start no thread, and take their random numbers from a seed. Messages and the [`Time`] go in; messages, events and
+//! deadlines come out. So they run under any runtime, and a test of the protocol needs no socket and never sleeps.
 //!
-//! All machines have the same shape: `handle_*` for what happens to them, verbs for what a program wants of
-//! them, and then, until they return `None`, `poll_transmit`, `poll_timeout` and `poll_event`, in this order.
+//! All machines have the same shape: `handle_*` for input, verbs for commands, and then `poll_transmit`, `poll_timeout`
+//! and `poll_event`, in this order, until they return `None`.
+//!
+//! What the machines do where the specification leaves a choice is in [`behaviour`], rule by rule. Their one extension of
+//! WAMP is in [`credit_extension`].
 //!
 //! ```
 //! use wamp_core::router::{self, Join, Realm};
@@ -21,7 +23,7 @@
 //! // The driver carries messages; here it is this test.
 //! let Some(Message::Hello(hello)) = session.poll_transmit() else { panic!("a session begins with HELLO") };
 //! let join = Join { details: hello.details, serializer: Serializer::MsgPack, max_message: 1 << 24 };
-//! let key = realm.join(now, join).expect("everybody may join");
+//! let key = realm.join(now, join).expect("the realm is open");
 //! let (to, welcome) = realm.poll_transmit().expect("WELCOME");
 //! assert_eq!(to, key);
 //! session.handle_message(now, welcome);
@@ -38,7 +40,11 @@
 //! ```
 
 pub mod auth;
+#[doc = include_str!("behaviour.md")]
+pub mod behaviour {}
 pub mod credit;
+#[doc = include_str!("credit_extension.md")]
+pub mod credit_extension {}
 mod deadlines;
 mod error;
 mod map;

@@ -1,4 +1,4 @@
-//! The hash map of the machines: seeded, never random by itself, so that a run can be repeated.
+//! The hash map of the machines: seeded, so that a run can be repeated.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,11 +9,11 @@ use foldhash::fast::SeedableRandomState;
 
 pub(crate) type Map<K, V> = HashMap<K, V, Hashing>;
 
-/// What a map hashes with.
+/// The hash function of a map.
 pub(crate) type Hashing = SeedableRandomState;
 
-/// The seed of a map. It decides about the order of its entries and about which keys collide, so a router draws it
-/// where nobody can guess it.
+/// The seed of a map. It decides the order of its entries and which keys collide, so a router takes it from a source that
+/// no peer can guess.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HashSeed {
     own: u64,
@@ -22,14 +22,14 @@ pub(crate) struct HashSeed {
 }
 
 impl HashSeed {
-    /// A seed, with constants of the hash function that the first such seed of a process decides about for all.
+    /// A seed. The constants of the hash function are those of the first such seed in the process.
     pub(crate) fn new(own: u64, shared: u64) -> Self {
         static SHARED: OnceLock<SharedSeed> = OnceLock::new();
         Self { own, shared: SHARED.get_or_init(|| SharedSeed::from_u64(shared)) }
     }
 }
 
-/// A seed with the constants that anybody can read in the source of the hash function.
+/// A seed with the constants in the source of the hash function.
 impl From<u64> for HashSeed {
     fn from(own: u64) -> Self {
         Self { own, shared: SharedSeed::global_fixed() }
@@ -41,16 +41,16 @@ pub(crate) fn map<K, V>(seed: impl Into<HashSeed>) -> Map<K, V> {
     Map::with_hasher(hashing(seed))
 }
 
-/// What the maps of this seed hash with.
+/// The hash function of maps with this seed.
 pub(crate) fn hashing(seed: impl Into<HashSeed>) -> Hashing {
     let HashSeed { own, shared } = seed.into();
     SeedableRandomState::with_seed(own, shared)
 }
 
-/// A map with room for so many entries keeps it.
+/// A map with at most this capacity keeps it.
 const KEPT: usize = 256;
 
-/// Takes an entry out of a map, which gives back the memory of a peak once it is nearly empty.
+/// Removes an entry. A map that is nearly empty frees the memory of a peak.
 pub(crate) fn remove<K: Eq + Hash, V>(map: &mut Map<K, V>, key: &K) -> Option<V> {
     let value = map.remove(key);
     let (len, capacity) = (map.len(), map.capacity());

@@ -1,14 +1,15 @@
-//! The one home of the rule of progressive results (Advanced Profile, *Progressive Call Results*,
-//! *Call Canceling*).
+//! The rule of progressive results (Advanced Profile, *Progressive Call Results*, *Call Canceling*; behaviour
+//! [9](crate::behaviour#rule-9), [16](crate::behaviour#rule-16), [25](crate::behaviour#rule-25) to
+//! [32](crate::behaviour#rule-32)).
 //!
-//! Caller, dealer and callee each keep one [`Progress`] for each call and ask it about each reply that
-//! passes. It does not know which of the three it serves.
+//! Caller, dealer and callee each keep one [`Progress`] for each call and ask it about each reply. It does not know which
+//! of the three it serves. A caller is *willing* if it asked for progressive results.
 //!
 //! | state \ reply | progress | result or error |
 //! |---|---|---|
 //! | running, caller willing | deliver | deliver, over |
 //! | running, caller not willing | discard, count | deliver, over |
-//! | canceling (`kill`), caller willing | deliver (the call still runs) | deliver, over |
+//! | canceling (`kill`), caller willing | deliver (the call goes on) | deliver, over |
 //! | canceling (`kill`), caller not willing | discard, count | deliver, over |
 //! | abandoned (`skip`, `killnowait`, timeout, caller gone) | discard | discard, over |
 //! | over | discard | discard |
@@ -28,40 +29,40 @@
 
 use wamp_proto::message::CancelMode;
 
-/// Where a call stands.
+/// The state of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// The callee works.
+    /// The callee is working.
     Running,
-    /// A `kill` is under way; the callee decides how the call ends.
+    /// The caller has sent CANCEL `kill`; the callee decides how the call ends.
     Canceling,
-    /// The caller has its end already; the callee does not know it yet.
+    /// The caller has been told that the call ended; the callee may not know it yet.
     Abandoned,
     /// Both ends know that the call has ended.
     Over,
 }
 
-/// What a reply is, as far as this rule goes.
+/// A kind of reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReplyKind {
-    /// Others follow.
+    /// A progressive result: other replies follow.
     Progress,
-    /// A result or an error: the last one.
+    /// A result or an error: the last reply.
     Last,
 }
 
-/// What is to be done with a reply.
+/// What to do with a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// Pass it on.
+    /// Deliver it.
     Deliver,
-    /// Nobody asked for progress: drop it and count it as unsolicited.
+    /// Discard it and count it as unsolicited: the caller did not ask for progressive results.
     Unsolicited,
-    /// It came after the end: drop it and count it as late.
+    /// Discard it and count it as late: the call has ended.
     Late,
 }
 
-/// The state of one call, at one of its ends or in the middle.
+/// The state of one call at its caller, the dealer or its callee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
     phase: Phase,
@@ -69,22 +70,22 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A call that has just begun; `willing` says whether its caller takes progressive results.
+    /// A call that has just begun; `willing` says whether its caller asked for progressive results.
     pub const fn new(willing: bool) -> Self {
         Self { phase: Phase::Running, willing }
     }
 
-    /// Where the call stands.
+    /// The state of the call.
     pub const fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// Whether the caller takes progressive results.
+    /// Whether the caller asked for progressive results.
     pub const fn is_willing(&self) -> bool {
         self.willing
     }
 
-    /// Takes note of a reply and says what to do with it.
+    /// Records a reply and returns what to do with it.
     pub fn on_reply(&mut self, reply: ReplyKind) -> Verdict {
         match (self.phase, reply) {
             (Phase::Running | Phase::Canceling, ReplyKind::Progress) if self.willing => Verdict::Deliver,
@@ -101,7 +102,7 @@ impl Progress {
         }
     }
 
-    /// Takes note of a cancel. `true`: it changed something; `false`: it came too late, or again.
+    /// Records a cancel. Returns `false` if it came too late or was repeated, and changed nothing.
     pub fn on_cancel(&mut self, mode: CancelMode) -> bool {
         let phase = match (self.phase, mode) {
             (Phase::Running, CancelMode::Kill) => Phase::Canceling,
@@ -114,7 +115,7 @@ impl Progress {
         true
     }
 
-    /// The caller has been given another end than the callee's: a timeout, its own leaving, a limit.
+    /// Records that the call ended for its caller without a reply of the callee: by a timeout, by leaving, by a limit.
     pub fn abandon(&mut self) {
         if matches!(self.phase, Phase::Running | Phase::Canceling) {
             self.phase = Phase::Abandoned;

@@ -1,24 +1,24 @@
-//! What a callee answers and a caller gets.
+//! Replies of a callee to a caller.
 
 use wamp_proto::message::RequestKind;
 use wamp_proto::{Payload, Uri, message};
 
 use crate::progress::ReplyKind;
 
-/// One answer to a call.
+/// A reply to a call.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Reply {
     /// A progressive result; others follow.
     Progress(Payload),
-    /// The last one: the call has succeeded.
+    /// The last reply: the call has succeeded.
     Result(Payload),
-    /// The last one: the call has failed.
+    /// The last reply: the call has failed.
     Error(Failure),
 }
 
 impl Reply {
-    /// Whether others follow.
+    /// Whether it is the last one.
     pub fn kind(&self) -> ReplyKind {
         match self {
             Reply::Progress(_) => ReplyKind::Progress,
@@ -26,7 +26,7 @@ impl Reply {
         }
     }
 
-    /// Its arguments.
+    /// The arguments.
     pub fn payload(&self) -> &Payload {
         match self {
             Reply::Progress(payload) | Reply::Result(payload) => payload,
@@ -35,17 +35,17 @@ impl Reply {
     }
 }
 
-/// Why a request failed: a URI, and arguments that say more.
+/// The reason of a failed request: a URI, and arguments with details.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
-    /// What happened, as the peer wrote it.
+    /// The error URI, as the peer wrote it.
     pub error: Uri,
-    /// What is said about it.
+    /// The arguments.
     pub payload: Payload,
 }
 
 impl Failure {
-    /// A failure that says nothing beyond its URI.
+    /// A failure without arguments.
     pub fn new(error: Uri) -> Self {
         Self { error, payload: Payload::empty() }
     }

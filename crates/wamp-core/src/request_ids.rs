@@ -1,12 +1,13 @@
-//! Request ids: counted by 1 from 1, in each session and each direction by itself (Basic Profile, *IDs*).
+//! Request ids: counted from 1 in each session and each direction (Basic Profile, *IDs*; behaviour
+//! [1](crate::behaviour#rule-1), [2](crate::behaviour#rule-2), [5](crate::behaviour#rule-5)).
 
 use wamp_proto::RequestId;
 
-/// The ids of the requests that this end makes.
+/// The ids of requests that this end sends.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestIds {
     next: RequestId,
-    /// The last one given out; `None` before the first.
+    /// The latest id issued; `None` before the first.
     last: Option<RequestId>,
 }
 
@@ -19,12 +20,12 @@ impl RequestIds {
         Self { next, last: None }
     }
 
-    /// The one that comes next.
+    /// The next id, without issuing it.
     pub(crate) fn peek(&self) -> RequestId {
         self.next
     }
 
-    /// Gives out the next one.
+    /// Issues the next id.
     pub(crate) fn next(&mut self) -> RequestId {
         let id = self.next;
         self.next = id.next();
@@ -32,24 +33,24 @@ impl RequestIds {
         id
     }
 
-    /// Whether this id has been given out. Once the count has wrapped, every id has.
+    /// Whether this id was issued. Once the count has wrapped, every id was.
     pub(crate) fn has_issued(&self, id: RequestId) -> bool {
         self.last.is_some_and(|last| id <= last)
     }
 }
 
-/// How the id of an incoming request stands to those before it.
+/// How the id of an incoming request relates to the ids before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sequence {
     /// It is the next one.
     Next,
-    /// It was used before: perhaps a call that goes on.
+    /// It was used before: perhaps by a call in chunks.
     Seen,
     /// Ids before it are missing.
     Gap { expected: RequestId },
 }
 
-/// The ids of the requests that the other end makes.
+/// The ids of requests that the other end sends.
 #[derive(Clone, Debug)]
 pub(crate) struct Watermark {
     next: RequestId,
@@ -60,7 +61,7 @@ impl Watermark {
         Self { next: RequestId::FIRST }
     }
 
-    /// Judges an id; the next one moves the mark.
+    /// Compares an id with the mark, and moves the mark if it is the next one.
     pub(crate) fn check(&mut self, id: RequestId) -> Sequence {
         if id == self.next {
             self.next = id.next();

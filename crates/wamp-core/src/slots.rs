@@ -1,18 +1,18 @@
-//! A slab that gives memory back.
+//! A slab that frees memory after a peak.
 
 use slab::Slab;
 
-/// A slab of so many places keeps them.
+/// A slab with at most this many slots keeps them.
 const KEPT: usize = 256;
 
-/// Values by the number of their place, in O(1).
+/// Values by the index of their slot, in O(1).
 ///
-/// After a peak the places behind the last value are freed. That is tried when most places are free, once in as many
-/// removals as there are values left.
+/// After a peak the slots behind the last value are freed. This is tried when most slots are free, once for each time
+/// that as many values were removed as are left.
 #[derive(Clone)]
 pub(crate) struct Slots<T> {
     slab: Slab<T>,
-    /// Removals since unused places were looked for.
+    /// Removals since the last attempt to free slots.
     removed: usize,
 }
 
@@ -33,7 +33,7 @@ impl<T> Slots<T> {
         self.slab.get_mut(place)
     }
 
-    /// Takes the value out of a place that has one.
+    /// Removes the value of an occupied slot.
     pub(crate) fn remove(&mut self, place: usize) -> T {
         let value = self.slab.remove(place);
         self.removed += 1;

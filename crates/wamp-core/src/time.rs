@@ -1,12 +1,12 @@
-//! Time as the machines know it.
+//! The time of the machines.
 
 use std::ops::Add;
 use std::time::Duration;
 
-/// A moment: how long after an origin that the driver chooses, and keeps.
+/// A point in time, as a duration since an origin that the driver chooses.
 ///
-/// It is a type of its own since `std::time::Instant` cannot be made without a clock. A driver takes
-/// `Time::after(start.elapsed())`, a test any number it likes.
+/// `std::time::Instant` cannot be created without a clock, so the machines have a type of their own. A driver uses
+/// `Time::after(start.elapsed())`, a test any duration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(Duration);
 
@@ -14,17 +14,17 @@ impl Time {
     /// The driver's origin.
     pub const ORIGIN: Time = Time(Duration::ZERO);
 
-    /// So long after the origin.
+    /// The time this long after the origin.
     pub const fn after(since_origin: Duration) -> Self {
         Time(since_origin)
     }
 
-    /// How long after the origin this is.
+    /// The duration since the origin.
     pub const fn since_origin(self) -> Duration {
         self.0
     }
 
-    /// How long after `earlier` this is; nothing if it is not after it.
+    /// The duration since `earlier`; zero if this is not later.
     pub const fn since(self, earlier: Time) -> Duration {
         self.0.saturating_sub(earlier.0)
     }

@@ -196,6 +196,7 @@ async fn a_frame_that_breaks_the_transport_is_answered_with_abort_and_an_orderly
     bystander.finish().await;
 }
 
+// behaviour 103
 #[tokio::test]
 async fn requests_that_cannot_be_are_refused_and_the_session_lives() {
     let house = House::new().await;
@@ -241,6 +242,12 @@ async fn requests_that_cannot_be_are_refused_and_the_session_lives() {
                     RequestKind::Publish,
                     "wamp.error.invalid_argument",
                 ),
+                (
+                    r#"[32,17,{"match":"prefix"},"a."]"#,
+                    RequestKind::Subscribe,
+                    "wamp.error.feature_not_supported",
+                ),
+                (r#"[32,18,{"match":"regex"},"a"]"#, RequestKind::Subscribe, "wamp.error.invalid_argument"),
             ];
             for (request, (said, kind, error)) in (1..).zip(table) {
                 peer.say(said).await;

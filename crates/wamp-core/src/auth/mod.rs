@@ -1,4 +1,4 @@
-//! Who somebody is: authentication methods, one a file.
+//! Authentication methods, one file each. Only `anonymous` is built.
 
 mod anonymous;
 
@@ -7,16 +7,16 @@ use wamp_proto::ByteString;
 pub use anonymous::ANONYMOUS;
 pub(crate) use anonymous::anonymous;
 
-/// What the router knows about who a session is.
+/// The identity of a session, as the router has established it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Identity {
-    /// The name.
+    /// The authentication id.
     pub authid: ByteString,
-    /// What it may do.
+    /// The role.
     pub authrole: ByteString,
-    /// How it was found out.
+    /// The authentication method.
     pub authmethod: ByteString,
-    /// By whom it was found out.
+    /// The provider that established it.
     pub authprovider: ByteString,
 }
