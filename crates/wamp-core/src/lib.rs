@@ -49,6 +49,7 @@ mod deadlines;
 mod error;
 mod map;
 pub mod progress;
+pub mod reconnect;
 mod reply;
 mod request_ids;
 pub mod router;

@@ -1,0 +1,215 @@
+//! Registrations and subscriptions that outlive their sessions.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use wamp_proto::message::{RegisterOptions, SubscribeOptions};
+use wamp_proto::{Uri, uri};
+
+use crate::{Failure, Time};
+
+/// What is to be declared in each session.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Declaration {
+    /// A procedure.
+    Register {
+        /// As it was asked for.
+        options: RegisterOptions,
+        /// Its URI.
+        procedure: Uri,
+    },
+    /// A topic.
+    Subscribe {
+        /// As it was asked for.
+        options: SubscribeOptions,
+        /// Its URI.
+        topic: Uri,
+    },
+}
+
+/// Names a declaration for as long as its link lasts; a later one is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeclarationId(u64);
+
+/// A declaration that is made in one session, and waits for its answer there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ask {
+    /// What is declared.
+    pub declaration: DeclarationId,
+    /// Tells it from the same declaration in other sessions.
+    number: u64,
+}
+
+/// Where a declaration stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// The router has been asked.
+    Asked,
+    /// The router has accepted it, in the present session.
+    Up,
+    /// There is no session.
+    Down,
+    /// The router still believes in an earlier session that holds the procedure; it is asked again.
+    Waiting,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    declaration: Declaration,
+    state: State,
+    /// The router has accepted it before, in this session or an earlier one.
+    is_ours: bool,
+    /// Until when the router is asked again, since a shadow was met in this session.
+    shadow: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Asked { number: u64 },
+    Up,
+    Down,
+    Waiting { next: Time },
+}
+
+/// What an answer means.
+#[derive(Debug)]
+pub(super) enum Answered {
+    Up {
+        waited: bool,
+    },
+    Waiting,
+    /// It was refused the first time.
+    Refused,
+    /// It was refused after it had been accepted in an earlier session.
+    Lost(Failure),
+    /// Of an earlier session, or withdrawn meanwhile.
+    Unwanted,
+}
+
+/// All declarations of a link, in the order in which they were made.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Declarations {
+    entries: BTreeMap<DeclarationId, Entry>,
+    declared: u64,
+    asked: u64,
+}
+
+impl Declarations {
+    pub(super) fn declare(&mut self, declaration: Declaration) -> Ask {
+        self.declared += 1;
+        let id = DeclarationId(self.declared);
+        let ask = next_ask(&mut self.asked, id);
+        let state = State::Asked { number: ask.number };
+        self.entries.insert(id, Entry { declaration, state, is_ours: false, shadow: None });
+        ask
+    }
+
+    /// A new session: everything is to be declared.
+    pub(super) fn ask_all(&mut self) -> VecDeque<Ask> {
+        let asked = &mut self.asked;
+        let ask = |(id, entry): (&DeclarationId, &mut Entry)| entry.ask(next_ask(asked, *id));
+        self.entries.iter_mut().map(ask).collect()
+    }
+
+    /// Asks again for what has waited long enough.
+    pub(super) fn ask_waiting(&mut self, now: Time, asks: &mut VecDeque<Ask>) {
+        for (id, entry) in &mut self.entries {
+            if matches!(entry.state, State::Waiting { next } if next <= now) {
+                asks.push_back(entry.ask(next_ask(&mut self.asked, *id)));
+            }
+        }
+    }
+
+    pub(super) fn handle_answer(
+        &mut self,
+        now: Time,
+        ask: Ask,
+        answer: Result<(), Failure>,
+        (delay, limit): (Duration, Duration),
+    ) -> Answered {
+        let number = ask.number;
+        let Some(entry) = self.entries.get_mut(&ask.declaration) else { return Answered::Unwanted };
+        if entry.state != (State::Asked { number }) {
+            return Answered::Unwanted;
+        }
+        let Err(failure) = answer else {
+            entry.is_ours = true;
+            entry.state = State::Up;
+            return Answered::Up { waited: entry.shadow.take().is_some() };
+        };
+        if entry.is_ours && failure.error == uri::PROCEDURE_ALREADY_EXISTS {
+            let until = *entry.shadow.get_or_insert(now + limit);
+            if now < until {
+                entry.state = State::Waiting { next: now + delay };
+                return Answered::Waiting;
+            }
+        }
+        let is_ours = entry.is_ours;
+        self.entries.remove(&ask.declaration);
+        if is_ours { Answered::Lost(failure) } else { Answered::Refused }
+    }
+
+    /// The session is lost. What was never accepted goes with it: the program learns that its request failed.
+    pub(super) fn handle_lost(&mut self) {
+        self.entries.retain(|_, entry| entry.is_ours);
+        for entry in self.entries.values_mut() {
+            entry.state = State::Down;
+            entry.shadow = None;
+        }
+    }
+
+    pub(super) fn withdraw(&mut self, id: DeclarationId) -> Option<Standing> {
+        self.entries.remove(&id).map(|entry| entry.standing())
+    }
+
+    /// Whether there is no answer yet to something that has not been answered in this session.
+    pub(super) fn is_asking(&self) -> bool {
+        self.entries
+            .values()
+            .any(|entry| matches!(entry.state, State::Asked { .. }) && entry.shadow.is_none())
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        let next = |entry: &Entry| match entry.state {
+            State::Waiting { next } => Some(next),
+            _ => None,
+        };
+        self.entries.values().filter_map(next).min()
+    }
+
+    pub(super) fn get(&self, id: DeclarationId) -> Option<(&Declaration, Standing)> {
+        self.entries.get(&id).map(|entry| (&entry.declaration, entry.standing()))
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = DeclarationId> + '_ {
+        self.entries.keys().copied()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+    }
+}
+
+impl Entry {
+    fn ask(&mut self, ask: Ask) -> Ask {
+        self.state = State::Asked { number: ask.number };
+        ask
+    }
+
+    fn standing(&self) -> Standing {
+        match self.state {
+            State::Asked { .. } if self.shadow.is_some() => Standing::Waiting,
+            State::Asked { .. } => Standing::Asked,
+            State::Up => Standing::Up,
+            State::Down => Standing::Down,
+            State::Waiting { .. } => Standing::Waiting,
+        }
+    }
+}
+
+fn next_ask(asked: &mut u64, declaration: DeclarationId) -> Ask {
+    *asked += 1;
+    Ask { declaration, number: *asked }
+}
