@@ -68,3 +68,9 @@ impl Body {
         payload.transcode(serializer)
     }
 }
+
+/// One argument: a text.
+pub(crate) fn sentence(serializer: Serializer, text: &str) -> Payload {
+    // A text that JSON cannot carry begins with U+0000, which ours do not.
+    Payload::new(serializer, text).unwrap_or_default()
+}

@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use wamp_core::session::{Closed, Joined};
-use wamp_proto::{Serializer, SessionId, Uri};
+use wamp_proto::{Serializer, SessionId};
 
-use crate::caller::call::Call;
-use crate::engine::shared::Shared;
+use crate::engine::shared::Engine;
 
 /// A session with a router. Clones are handles of the same session.
 ///
@@ -18,14 +17,14 @@ use crate::engine::shared::Shared;
 /// instead of a clone, which would keep the session for ever.
 #[derive(Clone)]
 pub struct Session {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) engine: Arc<Engine>,
     /// `None` in a handler.
     #[expect(dead_code, reason = "kept for its drop")]
     last: Option<Arc<Last>>,
 }
 
 /// Leaves when the last handle is dropped.
-struct Last(Arc<Shared>);
+struct Last(Arc<Engine>);
 
 impl Drop for Last {
     fn drop(&mut self) {
@@ -39,29 +38,13 @@ impl Drop for Last {
 }
 
 impl Session {
-    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: shared.clone(), last: Some(Arc::new(Last(shared.clone()))) }
+    pub(crate) fn new(engine: &Arc<Engine>) -> Self {
+        Self { engine: engine.clone(), last: Some(Arc::new(Last(engine.clone()))) }
     }
 
     /// A handle that does not keep the session.
-    pub(crate) fn inside(shared: &Arc<Shared>) -> Self {
-        Self { shared: shared.clone(), last: None }
-    }
-
-    /// Calls a procedure.
-    ///
-    /// Await it for one value, or make it a stream with [`progressive`](Call::progressive). Nothing is sent
-    /// before that.
-    ///
-    /// ```
-    /// # use wamp_client::{CallError, Session};
-    /// # async fn example(session: Session) -> Result<(), CallError> {
-    /// let sum: i64 = session.call("com.example.sum").args((1, 2)).await?.decode()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn call(&self, procedure: impl Into<Uri>) -> Call<'static> {
-        Call::new(self.clone(), procedure.into())
+    pub(crate) fn inside(engine: &Arc<Engine>) -> Self {
+        Self { engine: engine.clone(), last: None }
     }
 
     /// The session's id.
@@ -71,12 +54,12 @@ impl Session {
 
     /// What the router said when it let the session in.
     pub fn joined(&self) -> &Joined {
-        self.shared.joined()
+        self.engine.joined()
     }
 
     /// What arguments are written in on this connection.
     pub fn serializer(&self) -> Serializer {
-        self.shared.serializer()
+        self.engine.serializer()
     }
 
     /// Leaves the realm: what was queued is written, then GOODBYE, and the router's GOODBYE is awaited; for
@@ -84,14 +67,14 @@ impl Session {
     /// [`Disconnected`](crate::CallError::Disconnected). Handlers are canceled.
     pub async fn leave(&self) -> Closed {
         // `NotOpen`: it is over, or about to be.
-        let _ = self.shared.with(|state, now| state.leave(now));
+        let _ = self.engine.with(|state, now| state.leave(now));
         self.closed().await
     }
 
     /// Waits until the session is over and says why. By then what was queued is written, where that was
     /// still possible.
     pub async fn closed(&self) -> Closed {
-        let mut closed = self.shared.closed();
+        let mut closed = self.engine.closed();
         match closed.wait_for(Option::is_some).await {
             Ok(closed) => closed.clone().unwrap_or(Closed::Lost),
             // The sender lives as long as the session's handle.
@@ -101,12 +84,12 @@ impl Session {
 
     /// Whether requests can be made.
     pub fn is_open(&self) -> bool {
-        self.shared.with(|state, _| state.session.is_open())
+        self.engine.with(|state, _| state.session.is_open())
     }
 
     /// What the session has met and ignored.
     pub fn stats(&self) -> Stats {
-        self.shared.with(|state, _| {
+        self.engine.with(|state, _| {
             let ignored = state.session.stats();
             Stats {
                 late: ignored.late,

@@ -10,31 +10,32 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
 use wamp_core::session::Stream as CoreStream;
-use wamp_proto::{Payload, PayloadError, RequestId};
+use wamp_proto::{Payload, RequestId};
 
-use crate::callee::invocation::Invocation;
-use crate::engine::cancel::CancelReason;
-use crate::engine::inbox::{Inbox, Taken};
-use crate::engine::shared::Shared;
-
-/// Chunks that have come and have not been taken, then how the upload ended.
-pub(crate) type Upload = Inbox<Payload, Result<(), CancelReason>>;
+use crate::engine::inbox::Next;
+use crate::engine::procedure::Upload;
+use crate::engine::shared::Engine;
+use crate::error::ChunkError;
 
 /// The chunks of one call, in order; it ends after the last one. An item that does not fit `T` is an `Err`,
 /// and the stream goes on; a cancel is an `Err`, and its end.
 pub struct Chunks<T> {
     first: Option<Payload>,
     upload: Option<Arc<Upload>>,
-    shared: Arc<Shared>,
+    engine: Arc<Engine>,
     id: RequestId,
     chunks: PhantomData<fn() -> T>,
 }
 
 impl<T> Chunks<T> {
     /// The chunks of an invocation, of which one has perhaps been taken out of the way already.
-    pub(crate) fn new(invocation: &Invocation, first: Option<Payload>) -> Self {
-        let Invocation { upload, shared, id, .. } = invocation;
-        Self { first, upload: upload.clone(), shared: shared.clone(), id: *id, chunks: PhantomData }
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        id: RequestId,
+        first: Option<Payload>,
+        upload: Option<Arc<Upload>>,
+    ) -> Self {
+        Self { first, upload, engine, id, chunks: PhantomData }
     }
 }
 
@@ -52,14 +53,14 @@ impl<T: DeserializeOwned> Chunks<T> {
         }
         let Some(upload) = &self.upload else { return Poll::Ready(None) };
         match ready!(upload.poll_take(cx)) {
-            Taken::Item(payload, owed) => {
+            Next::Item(payload, owed) => {
                 if owed > 0 {
                     let stream = CoreStream::Chunks(self.id);
-                    self.shared.with(|state, now| state.session.consume(now, stream, owed));
+                    self.engine.with(|state, now| state.session.consume(now, stream, owed));
                 }
                 decode(payload)
             }
-            Taken::End(end) => {
+            Next::End(end) => {
                 self.upload = None;
                 Poll::Ready(end.err().map(|reason| Err(ChunkError::Canceled(reason))))
             }
@@ -79,16 +80,4 @@ impl<T> fmt::Debug for Chunks<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Chunks").finish_non_exhaustive()
     }
-}
-
-/// Why there is no chunk.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ChunkError {
-    /// The chunk does not fit the type that it was to be read as. Others may follow.
-    #[error("the chunk does not fit: {0}")]
-    Decode(#[from] PayloadError),
-    /// The call was canceled before its last chunk came.
-    #[error("the call was canceled: {0}")]
-    Canceled(CancelReason),
 }

@@ -5,11 +5,10 @@ use std::fmt;
 
 use serde::Serialize;
 use wamp_core::Failure as Error;
-use wamp_proto::{EncodeError, Payload, PayloadError, Serializer, Uri, uri};
+use wamp_proto::{PayloadError, Serializer, Uri, uri};
 
-use crate::arguments::Body;
-use crate::callee::chunks::ChunkError;
-use crate::callee::invocation::SendError;
+use crate::arguments::{Body, sentence};
+use crate::error::{ChunkError, SendError};
 
 /// Why a procedure has no result: a URI, and arguments that say more.
 ///
@@ -79,18 +78,6 @@ impl Failure {
         });
         Error { error, payload }
     }
-}
-
-/// One argument: a text.
-pub(crate) fn sentence(serializer: Serializer, text: &str) -> Payload {
-    // A text that JSON cannot carry begins with U+0000, which ours do not.
-    Payload::new(serializer, text).unwrap_or_default()
-}
-
-/// What a caller gets for a result that cannot be written.
-pub(crate) fn unwritable(serializer: Serializer, error: &EncodeError) -> Error {
-    let text = format!("the result cannot be written: {error}");
-    Error { error: uri::INVALID_ARGUMENT, payload: sentence(serializer, &text) }
 }
 
 impl<E: std::error::Error + 'static> From<E> for Failure {

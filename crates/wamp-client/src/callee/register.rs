@@ -9,15 +9,17 @@ use futures_core::Stream;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use wamp_proto::message::{self, InvocationPolicy, MatchPolicy, RegisterOptions};
-use wamp_proto::{Payload, RegistrationId, Serializer, Uri};
+use wamp_proto::{Payload, RegistrationId, Uri};
 
-use crate::callee::failure::{Failure, unwritable};
+use crate::callee::failure::Failure;
 use crate::callee::invocation::Invocation;
+use crate::callee::outcome::encode;
 use crate::callee::stream_procedure::{self, StreamItem};
-use crate::engine::handlers::{Procedure, Start};
-use crate::engine::shared::Shared;
-use crate::engine::state::Request;
-use crate::error::{RequestError, Unsent};
+use crate::engine::handlers::Running;
+use crate::engine::procedure::{Job, Procedure, Start};
+use crate::engine::shared::Engine;
+use crate::engine::state::PendingRequest;
+use crate::error::{RequestError, SubmitError};
 use crate::session::Session;
 
 impl Session {
@@ -44,15 +46,12 @@ impl Session {
         T: Serialize,
     {
         let handler = Arc::new(handler);
-        let runtime = self.shared.runtime().clone();
-        let start: Start = Box::new(move |invocation, running| {
+        let start = starts(self, move |invocation| {
             let handler = handler.clone();
-            runtime.spawn(async move {
-                let Some(running) = running.begin().await else { return };
+            async move {
                 let serializer = invocation.serializer();
-                let outcome = encode(handler(invocation).await, serializer);
-                running.answer(outcome).await;
-            });
+                encode(handler(invocation).await, serializer)
+            }
         });
         Register::new(self.clone(), procedure.into(), start)
     }
@@ -70,37 +69,31 @@ impl Session {
         I: StreamItem + Send + Sync + 'static,
     {
         let handler = Arc::new(handler);
-        let runtime = self.shared.runtime().clone();
-        let start: Start = Box::new(move |invocation, running| {
+        let start = starts(self, move |invocation| {
             let handler = handler.clone();
-            runtime.spawn(async move {
-                let Some(running) = running.begin().await else { return };
-                let outcome = stream_procedure::answer(&*handler, invocation).await;
-                running.answer(outcome).await;
-            });
+            async move { stream_procedure::answer(&*handler, invocation).await }
         });
         Register::new(self.clone(), procedure.into(), start)
     }
 }
 
-/// What a handler returned, as it is sent.
-pub(crate) fn encode<T: Serialize>(
-    result: Result<T, Failure>,
-    serializer: Serializer,
-) -> Result<Payload, wamp_core::Failure> {
-    let value = result.map_err(|failure| failure.into_error(serializer))?;
-    write(&value, serializer)
-}
-
-/// A result, as it is sent.
-pub(crate) fn write<T: Serialize + ?Sized>(
-    value: &T,
-    serializer: Serializer,
-) -> Result<Payload, wamp_core::Failure> {
-    // A ready payload may be in another serializer.
-    Payload::new(serializer, value)
-        .and_then(|payload| payload.transcode(serializer))
-        .map_err(|error| unwritable(serializer, &error))
+/// Starts a task for each invocation, which answers it.
+fn starts<F>(session: &Session, answer: impl Fn(Invocation) -> F + Send + Sync + 'static) -> Start
+where
+    F: Future<Output = Result<Payload, wamp_core::Failure>> + Send + 'static,
+{
+    // The engine keeps the procedure, and not the other way round.
+    let engine = Arc::downgrade(&session.engine);
+    Box::new(move |procedure: Arc<Procedure>, job: Job| {
+        let Some(engine) = engine.upgrade() else { return };
+        let running = Running::new(engine.clone(), procedure.clone(), &job);
+        let outcome = answer(Invocation::new(engine.clone(), &procedure, job));
+        engine.runtime().spawn(async move {
+            if let Some(running) = running.begin().await {
+                running.answer(outcome.await).await;
+            }
+        });
+    })
 }
 
 /// A procedure to be registered. Await it for its registration.
@@ -160,20 +153,20 @@ impl IntoFuture for Register {
         let Register { session, procedure, options, concurrency, start } = self;
         Box::pin(async move {
             let uri = procedure.clone();
-            session.shared.check_size(0, &uri, |request| {
+            session.engine.check_size(0, &uri, |request| {
                 message::Register { request, options: options.clone(), procedure: uri.clone() }.into()
             })?;
             let handler = Procedure::new(procedure, concurrency, start);
             let (waiter, answer) = oneshot::channel();
             session
-                .shared
+                .engine
                 .with_room({
                     // Under the lock nothing of the application's is dropped, so this keeps one, too.
                     let handler = handler.clone();
-                    move |state, now| -> Result<(), Unsent> {
+                    move |state, now| -> Result<(), SubmitError> {
                         match state.session.register(now, options, uri) {
                             Ok(request) => {
-                                state.requests.insert(request, Request::Register(handler, waiter));
+                                state.requests.insert(request, PendingRequest::Register(handler, waiter));
                                 Ok(())
                             }
                             Err(misuse) => Err(state.refused(misuse)),
@@ -183,7 +176,7 @@ impl IntoFuture for Register {
                 .await?;
             drop(handler);
             match answer.await {
-                Ok(registered) => Ok(Registration { shared: session.shared.clone(), id: registered? }),
+                Ok(registered) => Ok(Registration { engine: session.engine.clone(), id: registered? }),
                 // The waiter is kept until it is told.
                 Err(_) => Err(RequestError::Gone),
             }
@@ -195,7 +188,7 @@ impl IntoFuture for Register {
 /// session; dropping this changes nothing.
 #[derive(Clone)]
 pub struct Registration {
-    shared: Arc<Shared>,
+    engine: Arc<Engine>,
     id: RegistrationId,
 }
 
@@ -211,9 +204,9 @@ impl Registration {
     /// [`RequestError::Gone`] if it was taken back before; or the session is over.
     pub async fn unregister(&self) -> Result<(), RequestError> {
         let (waiter, answer) = oneshot::channel();
-        self.shared.with(|state, now| match state.session.unregister(now, self.id) {
+        self.engine.with(|state, now| match state.session.unregister(now, self.id) {
             Ok(request) => {
-                state.requests.insert(request, Request::Unregister(Some(waiter)));
+                state.requests.insert(request, PendingRequest::Unregister(Some(waiter)));
                 Ok(())
             }
             Err(misuse) => Err(state.refused(misuse)),
@@ -243,11 +236,11 @@ pub struct RegistrationGuard {
 
 impl Drop for RegistrationGuard {
     fn drop(&mut self) {
-        let Registration { shared, id } = &self.registration;
-        shared.with(|state, now| {
+        let Registration { engine, id } = &self.registration;
+        engine.with(|state, now| {
             // An error means that it is taken back already.
             if let Ok(request) = state.session.unregister(now, *id) {
-                state.requests.insert(request, Request::Unregister(None));
+                state.requests.insert(request, PendingRequest::Unregister(None));
             }
         });
     }

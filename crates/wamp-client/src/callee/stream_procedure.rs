@@ -8,10 +8,13 @@ use serde::Serialize;
 use wamp_core::Failure as Error;
 use wamp_proto::{EncodeError, Payload, Serializer, Value, uri};
 
-use crate::callee::failure::{Failure, sentence, unwritable};
-use crate::callee::invocation::{Invocation, ProgressSender, SendError};
-use crate::callee::register::write;
+use crate::arguments::sentence;
+use crate::callee::failure::Failure;
+use crate::callee::invocation::Invocation;
+use crate::callee::outcome::{unwritable, write};
+use crate::callee::progress::ProgressSender;
 use crate::engine::budget::Share;
+use crate::error::SendError;
 
 /// What a list of all items may take.
 const MAX_LIST: usize = 16 << 20;
@@ -119,10 +122,10 @@ where
     I: StreamItem + Send + Sync,
 {
     let serializer = invocation.serializer();
-    let limit = invocation.shared.max_send().min(MAX_LIST);
-    let ending = invocation.ending.clone();
+    let limit = invocation.engine.max_send().min(MAX_LIST);
+    let cancel_state = invocation.cancel_state.clone();
     let progress = invocation.progress();
-    let share = Share::new(invocation.shared.budget());
+    let share = Share::new(invocation.engine.budget());
     let stream = pin!(handler(invocation));
     let answering = async {
         match &progress {
@@ -133,7 +136,7 @@ where
     tokio::select! {
         biased;
         // Nobody hears this.
-        () = ending.over() => Err(Error::new(uri::CANCELED)),
+        () = cancel_state.over() => Err(Error::new(uri::CANCELED)),
         answer = answering => answer,
     }
 }

@@ -1,26 +1,21 @@
 //! Calls as futures.
 
-use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use wamp_core::Time;
-use wamp_core::session::Stream;
-use wamp_proto::message::{self, CallOptions, CancelMode, Millis};
-use wamp_proto::{Args, Payload, PayloadError, RequestId, Uri};
+use wamp_proto::message::{CallOptions, Millis};
+use wamp_proto::{Args, Payload, PayloadError, Uri};
 
 use crate::arguments::Body;
 use crate::caller::duplex::DuplexCall;
+use crate::caller::running::{CallRequest, RunningCall, Starting, Submitted};
 use crate::caller::stream::ProgressiveCall;
-use crate::engine::inbox::{Inbox, Taken};
-use crate::engine::shared::Shared;
-use crate::engine::state::{Replies, State, Waiting};
-use crate::error::{CallError, Unsent};
+use crate::engine::inbox::Next;
+use crate::error::CallError;
 use crate::session::Session;
 
 /// What the replies to one call may take while they wait, unless said otherwise.
@@ -34,24 +29,33 @@ type Observer<'a> = Box<dyn FnMut(&Payload) -> Result<(), PayloadError> + Send +
 /// [`progressive`](Self::progressive). Dropping what is being awaited cancels the call (`killnowait`).
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Call<'a> {
-    request: Request,
+    request: CallRequest,
     observer: Option<Observer<'a>>,
 }
 
-/// All that is known about a call before it is made.
-pub(crate) struct Request {
-    session: Session,
-    procedure: Uri,
-    options: CallOptions,
-    body: Body,
-    buffer: usize,
+impl Session {
+    /// Calls a procedure.
+    ///
+    /// Await it for one value, or make it a stream with [`progressive`](Call::progressive). Nothing is sent
+    /// before that.
+    ///
+    /// ```
+    /// # use wamp_client::{CallError, Session};
+    /// # async fn example(session: Session) -> Result<(), CallError> {
+    /// let sum: i64 = session.call("com.example.sum").args((1, 2)).await?.decode()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn call(&self, procedure: impl Into<Uri>) -> Call<'static> {
+        Call::new(self.clone(), procedure.into())
+    }
 }
 
 impl Call<'static> {
-    pub(crate) fn new(session: Session, procedure: Uri) -> Self {
+    fn new(session: Session, procedure: Uri) -> Self {
         let body = Body::new(Some(session.serializer()));
         let options = CallOptions::default();
-        Self { request: Request { session, procedure, options, body, buffer: BUFFER }, observer: None }
+        Self { request: CallRequest { session, procedure, options, body, buffer: BUFFER }, observer: None }
     }
 }
 
@@ -204,10 +208,10 @@ pub struct CallFuture<'a> {
 }
 
 enum Stage {
-    New(Box<Request>),
+    New(Box<CallRequest>),
     /// There is no room in the queue.
-    Waiting(Pin<Box<dyn Future<Output = Result<Pending, CallError>> + Send>>),
-    Running(Pending),
+    Waiting(Starting),
+    Running(RunningCall),
     Over,
 }
 
@@ -219,7 +223,8 @@ impl Future for CallFuture<'_> {
         let result = loop {
             match std::mem::replace(&mut this.stage, Stage::Over) {
                 Stage::New(request) => match request.start() {
-                    Ok(stage) => this.stage = stage,
+                    Ok(Submitted::Running(call)) => this.stage = Stage::Running(call),
+                    Ok(Submitted::Waiting(starting)) => this.stage = Stage::Waiting(starting),
                     Err(error) => break Err(error),
                 },
                 Stage::Waiting(mut starting) => match starting.as_mut().poll(cx) {
@@ -231,14 +236,14 @@ impl Future for CallFuture<'_> {
                     }
                 },
                 Stage::Running(mut pending) => match pending.poll_take(cx) {
-                    Poll::Ready(Taken::Item(payload, _)) => {
+                    Poll::Ready(Next::Item(payload, _)) => {
                         let shown = this.observer.as_mut().map_or(Ok(()), |observer| observer(&payload));
                         if let Err(error) = shown {
                             break Err(CallError::Decode(error));
                         }
                         this.stage = Stage::Running(pending);
                     }
-                    Poll::Ready(Taken::End(end)) => break end.map(|payload| CallResult { payload }),
+                    Poll::Ready(Next::End(end)) => break end.map(|payload| CallResult { payload }),
                     Poll::Pending => {
                         this.stage = Stage::Running(pending);
                         return Poll::Pending;
@@ -250,141 +255,6 @@ impl Future for CallFuture<'_> {
         // An observer that borrows is not called after the end.
         this.observer = None;
         Poll::Ready(result)
-    }
-}
-
-impl Request {
-    /// Makes the call, or begins to wait for room in the queue.
-    fn start(self) -> Result<Stage, CallError> {
-        let (session, prepared) = self.prepare()?;
-        let replies = prepared.replies.clone();
-        let shared = session.shared.clone();
-        match shared.if_room(|state, now| prepared.send(state, now)) {
-            Ok(sent) => Ok(Stage::Running(Pending { session, id: sent?, replies })),
-            Err(send) => Ok(Stage::Waiting(Box::pin(async move {
-                let id = shared.with_room(send).await?;
-                Ok(Pending { session, id, replies })
-            }))),
-        }
-    }
-
-    pub(crate) fn procedure(&self) -> &Uri {
-        &self.procedure
-    }
-
-    /// Makes the call as soon as there is room in the queue.
-    pub(crate) async fn started(self) -> Result<Pending, CallError> {
-        let (session, prepared) = self.prepare()?;
-        let replies = prepared.replies.clone();
-        let id = session.shared.with_room(|state, now| prepared.send(state, now)).await?;
-        Ok(Pending { session, id, replies })
-    }
-
-    /// Writes the arguments and checks that they can be sent.
-    fn prepare(self) -> Result<(Session, Prepared), Unsent> {
-        let Request { session, procedure, options, body, buffer } = self;
-        let payload = body.finish(session.serializer())?;
-        let replies = Arc::new(Inbox::new(buffer));
-        let prepared = Prepared { procedure, options, payload, replies, limit: buffer };
-        session.shared.check_size(prepared.payload.len(), &prepared.procedure, |request| {
-            let Prepared { procedure, options, payload, .. } = &prepared;
-            let (procedure, options, payload) = (procedure.clone(), options.clone(), payload.clone());
-            message::Call { request, options, procedure, payload }.into()
-        })?;
-        Ok((session, prepared))
-    }
-}
-
-/// A call that can be sent. It has no handle of the session, since it may be dropped under the lock.
-struct Prepared {
-    procedure: Uri,
-    options: CallOptions,
-    payload: Payload,
-    replies: Arc<Replies>,
-    limit: usize,
-}
-
-impl Prepared {
-    fn send(self, state: &mut State, now: Time) -> Result<RequestId, Unsent> {
-        let Prepared { procedure, options, payload, replies, limit } = self;
-        match state.session.call(now, options, procedure, payload) {
-            Ok(id) => {
-                state.calls.insert(id, Waiting { replies, limit });
-                Ok(id)
-            }
-            Err(misuse) => Err(state.refused(misuse)),
-        }
-    }
-}
-
-/// A call under way. Dropping it cancels it.
-pub(crate) struct Pending {
-    session: Session,
-    id: RequestId,
-    replies: Arc<Replies>,
-}
-
-impl Pending {
-    /// The next progressive result, or the end, which comes once.
-    pub(crate) fn poll_take(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Taken<Payload, Result<Payload, CallError>>> {
-        let taken = ready!(self.replies.poll_take(cx));
-        if let Taken::Item(_, owed @ 1..) = taken {
-            let stream = Stream::Results(self.id);
-            self.session.shared.with(|state, now| state.session.consume(now, stream, owed));
-        }
-        Poll::Ready(taken)
-    }
-
-    pub(crate) fn replies(&self) -> &Arc<Replies> {
-        &self.replies
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.session.shared
-    }
-
-    /// The handle for canceling it.
-    pub(crate) fn handle(&self) -> CallHandle {
-        CallHandle { shared: self.session.shared.clone(), id: self.id }
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if !self.replies.is_finished() {
-            let id = self.id;
-            self.session.shared.with(|state, now| state.abandon(now, id));
-        }
-    }
-}
-
-/// Cancels a call from somewhere else. It keeps neither the call nor the session.
-#[derive(Clone)]
-pub struct CallHandle {
-    shared: Arc<Shared>,
-    id: RequestId,
-}
-
-impl CallHandle {
-    pub(crate) fn id(&self) -> RequestId {
-        self.id
-    }
-
-    /// Cancels the call. With [`CancelMode::Kill`] the callee decides how it ends and may go on sending until
-    /// then; with the other modes it ends with [`CallError::Canceled`] after what has already come. A call
-    /// that is over stays as it is.
-    pub fn cancel(&self, mode: CancelMode) {
-        // `Unknown`: it is over.
-        let _ = self.shared.with(|state, now| state.session.cancel(now, self.id, mode));
-    }
-}
-
-impl fmt::Debug for CallHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CallHandle").field(&self.id).finish()
     }
 }
 

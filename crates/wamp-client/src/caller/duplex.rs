@@ -13,22 +13,21 @@ use wamp_core::session::Stream;
 use wamp_proto::message::{self, CallOptions};
 use wamp_proto::{Payload, RequestId, Uri};
 
-use crate::callee::invocation::SendError;
-use crate::caller::call::{CallHandle, Pending, Request};
+use crate::caller::running::{CallHandle, CallRequest, RunningCall};
 use crate::caller::stream::CallStream;
-use crate::engine::shared::Shared;
+use crate::engine::shared::Engine;
 use crate::engine::state::Replies;
-use crate::error::{CallError, Unsent};
+use crate::error::{CallError, SendError, SubmitError};
 
 /// A call in chunks, to be made. Await it for its two directions.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DuplexCall<In, Out> {
-    request: Request,
+    request: CallRequest,
     chunks: PhantomData<fn(In) -> Out>,
 }
 
 impl<In, Out> DuplexCall<In, Out> {
-    pub(crate) fn new(request: Request) -> Self {
+    pub(crate) fn new(request: CallRequest) -> Self {
         Self { request, chunks: PhantomData }
     }
 }
@@ -54,7 +53,7 @@ impl<In: 'static, Out: 'static> IntoFuture for DuplexCall<In, Out> {
 #[must_use = "dropping it cancels the call"]
 pub struct ChunkSender<In> {
     call: CallHandle,
-    shared: Arc<Shared>,
+    engine: Arc<Engine>,
     replies: Arc<Replies>,
     procedure: Uri,
     finished: bool,
@@ -62,9 +61,9 @@ pub struct ChunkSender<In> {
 }
 
 impl<In> ChunkSender<In> {
-    fn new(pending: &Pending, procedure: Uri) -> Self {
-        let (call, shared, replies) = (pending.handle(), pending.shared().clone(), pending.replies().clone());
-        Self { call, shared, replies, procedure, finished: false, chunks: PhantomData }
+    fn new(pending: &RunningCall, procedure: Uri) -> Self {
+        let (call, engine, replies) = (pending.handle(), pending.engine().clone(), pending.replies().clone());
+        Self { call, engine, replies, procedure, finished: false, chunks: PhantomData }
     }
 
     /// Says that there are no more chunks.
@@ -96,7 +95,7 @@ impl<In> ChunkSender<In> {
         loop {
             // Made before the look at the credit, so that it hears of every grant after that, and of the end.
             let credit = self.replies.other_way.notified();
-            let sent = self.shared.with_room(|state, now| match last || state.session.may_send(stream) {
+            let sent = self.engine.with_room(|state, now| match last || state.session.may_send(stream) {
                 true => Ok(state.session.send_chunk(now, id, payload, last)),
                 false => Err(payload),
             });
@@ -108,7 +107,7 @@ impl<In> ChunkSender<In> {
             // waits for it in turn.
             let _lending = self.replies.lend();
             let owed = self.replies.owed();
-            self.shared.with(|state, now| state.session.consume(now, Stream::Results(id), owed));
+            self.engine.with(|state, now| state.session.consume(now, Stream::Results(id), owed));
             credit.await;
         }
     }
@@ -120,10 +119,10 @@ impl<In> ChunkSender<In> {
             let (procedure, payload) = (self.procedure.clone(), payload.clone());
             message::Call { request, options, procedure, payload }.into()
         };
-        self.shared.check_size(payload.len(), &self.procedure, message).map_err(|unsent| match unsent {
-            Unsent::Encode(error) => SendError::Encode(error),
-            Unsent::TooLarge(error) => SendError::TooLarge(error),
-            Unsent::Closed(_) | Unsent::Misuse(_) => SendError::Over,
+        self.engine.check_size(payload.len(), &self.procedure, message).map_err(|unsent| match unsent {
+            SubmitError::Encode(error) => SendError::Encode(error),
+            SubmitError::TooLarge(error) => SendError::TooLarge(error),
+            SubmitError::Closed(_) | SubmitError::Misuse(_) => SendError::Over,
         })
     }
 }
@@ -134,7 +133,7 @@ impl<In: Serialize> ChunkSender<In> {
     /// # Errors
     /// The call is over (the stream of results says how it ended), or the value cannot be sent.
     pub async fn send(&mut self, chunk: In) -> Result<(), SendError> {
-        let payload = Payload::new(self.shared.serializer(), &chunk);
+        let payload = Payload::new(self.engine.serializer(), &chunk);
         // Not to be held while this waits.
         drop(chunk);
         self.send_payload(payload?, false).await
@@ -145,7 +144,7 @@ impl<In: Serialize> ChunkSender<In> {
     /// # Errors
     /// The call is over (the stream of results says how it ended), or the value cannot be sent.
     pub async fn finish(mut self, last: In) -> Result<(), SendError> {
-        let payload = Payload::new(self.shared.serializer(), &last)?;
+        let payload = Payload::new(self.engine.serializer(), &last)?;
         drop(last);
         self.send_payload(payload, true).await
     }

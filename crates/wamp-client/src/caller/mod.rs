@@ -2,4 +2,5 @@
 
 pub(crate) mod call;
 pub(crate) mod duplex;
+pub(crate) mod running;
 pub(crate) mod stream;

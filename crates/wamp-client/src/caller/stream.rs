@@ -11,19 +11,19 @@ use serde::de::DeserializeOwned;
 use wamp_proto::Payload;
 use wamp_proto::message::CancelMode;
 
-use crate::caller::call::{CallHandle, Pending, Request};
-use crate::engine::inbox::Taken;
+use crate::caller::running::{CallHandle, CallRequest, RunningCall};
+use crate::engine::inbox::Next;
 use crate::error::CallError;
 
 /// A call for progressive results, to be made. Await it for its stream.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct ProgressiveCall<T> {
-    request: Request,
+    request: CallRequest,
     items: PhantomData<fn() -> T>,
 }
 
 impl<T> ProgressiveCall<T> {
-    pub(crate) fn new(request: Request) -> Self {
+    pub(crate) fn new(request: CallRequest) -> Self {
         Self { request, items: PhantomData }
     }
 }
@@ -45,7 +45,7 @@ impl<T: 'static> IntoFuture for ProgressiveCall<T> {
 /// error once and then `None`.
 #[must_use = "dropping it cancels the call"]
 pub struct CallStream<T> {
-    pending: Pending,
+    pending: RunningCall,
     last: Option<Result<Payload, CallError>>,
     /// The error that ended the call has been given out.
     over: bool,
@@ -53,7 +53,7 @@ pub struct CallStream<T> {
 }
 
 impl<T> CallStream<T> {
-    pub(crate) fn new(pending: Pending) -> Self {
+    pub(crate) fn new(pending: RunningCall) -> Self {
         Self { pending, last: None, over: false, items: PhantomData }
     }
 
@@ -84,7 +84,7 @@ impl<T> CallStream<T> {
             if let Some(last) = &self.last {
                 return Poll::Ready(last.clone());
             }
-            if let Taken::End(end) = ready!(self.pending.poll_take(cx)) {
+            if let Next::End(end) = ready!(self.pending.poll_take(cx)) {
                 self.last = Some(end);
             }
         }
@@ -102,10 +102,10 @@ impl<T: DeserializeOwned> CallStream<T> {
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, CallError>>> {
         if self.last.is_none() {
             match ready!(self.pending.poll_take(cx)) {
-                Taken::Item(payload, _) => {
+                Next::Item(payload, _) => {
                     return Poll::Ready(Some(payload.decode().map_err(CallError::Decode)));
                 }
-                Taken::End(end) => self.last = Some(end),
+                Next::End(end) => self.last = Some(end),
             }
         }
         match &self.last {

@@ -19,10 +19,10 @@ use wamp_transport::{Queue, Transport};
 
 pub use error::{ConnectError, ConnectErrorKind};
 
-use crate::engine::reader;
-use crate::engine::shared::Shared;
+use crate::engine::shared::Engine;
 use crate::engine::silence::{Keepalive, Watch};
 use crate::engine::state::State;
+use crate::engine::{reader, writer};
 use crate::session::Session;
 
 type Opening = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send>>;
@@ -259,17 +259,17 @@ async fn join<T: Transport>(
     }
     let (waiter, joined) = oneshot::channel();
     let state = State::new(core, queue, waiter);
-    let shared = Shared::new(state, max_send, Instant::now());
+    let engine = Engine::new(state, max_send, Instant::now());
     let (read, write) = transport.split();
     let watch = Watch::new(keepalive, name);
-    shared.runtime().spawn(reader::read(Arc::clone(&shared), read, max_message, watch));
-    shared.runtime().spawn(reader::write(Arc::clone(&shared), write, keepalive.map(|it| it.write)));
+    engine.runtime().spawn(reader::read(Arc::clone(&engine), read, max_message, watch));
+    engine.runtime().spawn(writer::write(Arc::clone(&engine), write, keepalive.map(|it| it.write)));
     // From here on dropping the future ends the session.
-    let session = Session::new(&shared);
-    shared.with(|_, _| ());
+    let session = Session::new(&engine);
+    engine.with(|_, _| ());
     match joined.await {
         Ok(Ok(joined)) => {
-            shared.set_joined(*joined);
+            engine.set_joined(*joined);
             Ok(session)
         }
         Ok(Err(closed)) => Err(ConnectError::from_closed(url.as_deref(), closed)),

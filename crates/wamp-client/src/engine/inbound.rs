@@ -13,8 +13,8 @@ use wamp_proto::relay::PlainReply;
 use wamp_proto::{DecodeError, Limits, Message, RequestId, Serializer};
 use wamp_transport::Incoming;
 
-use crate::engine::inbox::for_now;
-use crate::engine::shared::drain;
+use crate::engine::events::drain;
+use crate::engine::inbox::detach_unless_awaited;
 use crate::engine::state::State;
 
 /// So many messages are read and then handled under one lock; the others that one read brought come after them.
@@ -42,20 +42,20 @@ pub(crate) fn pieces(item: &Incoming) -> impl Iterator<Item = Piece<'_>> {
 
 /// A piece that has been read.
 enum Input<'a> {
-    Plain { plain: PlainReply, frame: &'a Bytes, start: usize, copy: Option<Place> },
+    Plain { plain: PlainReply, frame: &'a Bytes, start: usize, copy: Option<CopiedRange> },
     Other(Box<Message>, usize),
     Faulty(Box<DecodeError>, usize),
     Ping(&'a Bytes),
 }
 
 /// Where a payload was copied to: which buffer, and where in it.
-struct Place {
+struct CopiedRange {
     buffer: usize,
     range: Range<usize>,
 }
 
 /// Pieces that have been read, up to [`AT_ONCE`].
-pub(crate) struct Arrived<'a> {
+pub(crate) struct Inbound<'a> {
     inputs: Vec<Input<'a>>,
     copies: Copies,
 }
@@ -71,14 +71,14 @@ struct Copies {
 
 impl Copies {
     /// Copies a small payload.
-    fn add(&mut self, call: RequestId, payload: &[u8]) -> Place {
+    fn add(&mut self, call: RequestId, payload: &[u8]) -> CopiedRange {
         if self.of != Some(call) || self.filling.len() + payload.len() > COPIED_BELOW {
             self.close();
             self.of = Some(call);
         }
         let start = self.filling.len();
         self.filling.extend_from_slice(payload);
-        Place { buffer: self.full.len(), range: start..self.filling.len() }
+        CopiedRange { buffer: self.full.len(), range: start..self.filling.len() }
     }
 
     fn close(&mut self) {
@@ -89,7 +89,7 @@ impl Copies {
     }
 
     /// A payload that has been copied.
-    fn take(&mut self, copy: Place) -> Bytes {
+    fn take(&mut self, copy: CopiedRange) -> Bytes {
         if copy.range.is_empty() {
             return Bytes::new();
         }
@@ -99,7 +99,7 @@ impl Copies {
     }
 }
 
-impl<'a> Arrived<'a> {
+impl<'a> Inbound<'a> {
     /// Reads the next pieces.
     pub(crate) fn read(
         pieces: &mut impl Iterator<Item = Piece<'a>>,
@@ -146,7 +146,7 @@ impl<'a> Arrived<'a> {
                                 Some(copy) => plain.payload(serializer, self.copies.take(copy)),
                                 None => {
                                     let octets = frame.slice(start + tail.start..start + tail.end);
-                                    for_now(plain.payload(serializer, octets), waits)
+                                    detach_unless_awaited(plain.payload(serializer, octets), waits)
                                 }
                             };
                             state.handle_progress(now, plain.request, tail.len(), cost, make);

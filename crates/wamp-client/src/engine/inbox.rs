@@ -25,11 +25,11 @@ const READ_BUFFER: usize = 64 * 1024;
 
 /// A payload that will be kept for a while. One that is less than a quarter of the read buffer that it keeps alive is
 /// copied.
-pub(crate) fn to_keep(payload: Payload) -> Payload {
+pub(crate) fn detach_small(payload: Payload) -> Payload {
     if payload.len() < READ_BUFFER / 4 { payload.detached() } else { payload }
 }
 
-/// The memory that a payload of so many bytes which is [kept](to_keep) holds at most. A long one lies in a buffer of its
+/// The memory that a payload of so many bytes which is [kept](detach_small) holds at most. A long one lies in a buffer of its
 /// own, which has grown by doubling.
 pub(crate) fn held(len: usize) -> usize {
     match len {
@@ -40,14 +40,14 @@ pub(crate) fn held(len: usize) -> usize {
 }
 
 /// A payload for a consumer that waits for it right now and takes it at once; else it will be kept for a while.
-pub(crate) fn for_now(payload: Payload, waits: bool) -> Payload {
-    if waits { payload } else { to_keep(payload) }
+pub(crate) fn detach_unless_awaited(payload: Payload, waits: bool) -> Payload {
+    if waits { payload } else { detach_small(payload) }
 }
 
 /// The last result of a call, which its program may keep for as long as it likes, also if it is there at once. A small
 /// one is copied in any case.
 pub(crate) fn last(payload: Payload, waits: bool) -> Payload {
-    if payload.len() < COPIED_BELOW { payload.detached() } else { for_now(payload, waits) }
+    if payload.len() < COPIED_BELOW { payload.detached() } else { detach_unless_awaited(payload, waits) }
 }
 
 /// So much is owed at most before it is given back.
@@ -98,11 +98,11 @@ struct State<T, E> {
 
 /// The limit has been reached; the item is lost.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) struct LimitReached;
 
 /// What a consumer takes out.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Taken<T, E> {
+pub(crate) enum Next<T, E> {
     /// An item, and how much credit is to be given back now.
     Item(T, u64),
     End(E),
@@ -144,7 +144,7 @@ impl<T, E> Inbox<T, E> {
         octets: usize,
         wakers: &mut Vec<Waker>,
         make: impl FnOnce(bool) -> T,
-    ) -> Result<(), Full> {
+    ) -> Result<(), LimitReached> {
         self.push_counted(octets, 0, false, wakers, make).map(drop)
     }
 
@@ -157,7 +157,7 @@ impl<T, E> Inbox<T, E> {
         admitted: bool,
         wakers: &mut Vec<Waker>,
         make: impl FnOnce(bool) -> T,
-    ) -> Result<u64, Full> {
+    ) -> Result<u64, LimitReached> {
         let mut state = self.lock();
         if state.over {
             return Ok(0);
@@ -166,7 +166,7 @@ impl<T, E> Inbox<T, E> {
         let fits = state.octets + octets <= state.limit;
         let has_share = || self.budget.as_ref().is_none_or(|budget| budget.take(octets, LIMIT_OF_CALLS));
         if (!admitted && !fits) || !has_share() {
-            return Err(Full);
+            return Err(LimitReached);
         }
         let lent = if fits && self.lends.load(Ordering::Relaxed) { cost } else { 0 };
         let cost = cost - lent;
@@ -215,7 +215,7 @@ impl<T, E> Inbox<T, E> {
     }
 
     /// The next item, then the end, once; after it this waits for ever.
-    pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Taken<T, E>> {
+    pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Next<T, E>> {
         // A consumer of a flood lets others run now and then.
         let turn = ready!(poll_proceed(cx));
         let mut state = self.lock();
@@ -227,11 +227,11 @@ impl<T, E> Inbox<T, E> {
             self.give_back(octets);
             let owed = if cost > 0 { state.owe(cost) } else { 0 };
             turn.made_progress();
-            return Poll::Ready(Taken::Item(item, owed));
+            return Poll::Ready(Next::Item(item, owed));
         }
         if let Some(end) = state.end.take() {
             turn.made_progress();
-            return Poll::Ready(Taken::End(end));
+            return Poll::Ready(Next::End(end));
         }
         match &mut state.consumer {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -285,7 +285,7 @@ fn wake<T, E>(mut state: MutexGuard<'_, State<T, E>>) {
 mod tests {
     use super::*;
 
-    fn take<T, E>(inbox: &Inbox<T, E>) -> Poll<Taken<T, E>> {
+    fn take<T, E>(inbox: &Inbox<T, E>) -> Poll<Next<T, E>> {
         inbox.poll_take(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -297,9 +297,9 @@ mod tests {
         inbox.push(10, wakers, |_| 2).unwrap();
         inbox.finish("end");
         inbox.finish("another");
-        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(1, 0)));
-        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(2, 0)));
-        assert_eq!(take(&inbox), Poll::Ready(Taken::End("end")));
+        assert_eq!(take(&inbox), Poll::Ready(Next::Item(1, 0)));
+        assert_eq!(take(&inbox), Poll::Ready(Next::Item(2, 0)));
+        assert_eq!(take(&inbox), Poll::Ready(Next::End("end")));
         assert_eq!(take(&inbox), Poll::Pending);
     }
 
@@ -309,8 +309,8 @@ mod tests {
         let inbox = Inbox::<i32, ()>::new(2 * (100 + Inbox::<i32, ()>::OVERHEAD));
         inbox.push(100, wakers, |_| 1).unwrap();
         inbox.push(100, wakers, |_| 2).unwrap();
-        assert_eq!(inbox.push(10, wakers, |_| 3), Err(Full));
-        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(1, 0)));
+        assert_eq!(inbox.push(10, wakers, |_| 3), Err(LimitReached));
+        assert_eq!(take(&inbox), Poll::Ready(Next::Item(1, 0)));
         inbox.push(100, wakers, |_| 3).unwrap();
         inbox.push_counted(100, 164, true, wakers, |_| 4).unwrap();
     }
@@ -323,11 +323,11 @@ mod tests {
             inbox.push_counted(10, 1500, true, wakers, |_| i).unwrap();
         }
         for i in 0..5 {
-            assert_eq!(take(&inbox), Poll::Ready(Taken::Item(i, 0)));
+            assert_eq!(take(&inbox), Poll::Ready(Next::Item(i, 0)));
         }
-        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(5, 9000)));
-        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(6, 0)));
+        assert_eq!(take(&inbox), Poll::Ready(Next::Item(5, 9000)));
+        assert_eq!(take(&inbox), Poll::Ready(Next::Item(6, 0)));
         inbox.lock().owed_since = Instant::now().checked_sub(OWED_FOR);
-        assert_eq!(take(&inbox), Poll::Ready(Taken::Item(7, 3000)));
+        assert_eq!(take(&inbox), Poll::Ready(Next::Item(7, 3000)));
     }
 }

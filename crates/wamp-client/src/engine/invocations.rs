@@ -3,11 +3,11 @@
 //!
 //! * A handler does not begin while the outbound queue is full. Its invocation waits in `delayed`, in order; the first
 //!   of them waits for room as everything else does that is to be sent.
-//! * A result that cannot be sent yet waits in the task of its handler, and is counted in the [`Budget`]. When the
+//! * A result that cannot be sent yet waits in the task of its handler, and is counted in the
+//!   [`Budget`](crate::engine::budget::Budget). When the
 //!   budget is used up, the streams that have waited longest for credit end, with `wamp.error.unavailable`.
-//! * What is refused is answered at once, full or not; the reader stops when that becomes much (`driver`).
+//! * What is refused is answered at once, full or not; the reader stops when that becomes much (`reader`).
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use wamp_core::session::Stream;
@@ -17,13 +17,13 @@ use wamp_proto::relay::PlainProgress;
 use wamp_proto::{Payload, PayloadBuffer, RequestId, uri};
 use wamp_transport::COPIED_BELOW;
 
-use crate::callee::chunks::Upload;
-use crate::callee::failure::sentence;
-use crate::engine::budget::{Budget, LIMIT, LIMIT_OF_CALLS};
-use crate::engine::cancel::{CancelReason, Ending};
-use crate::engine::handlers::{Job, Procedure};
-use crate::engine::inbox::{Inbox, for_now, held};
-use crate::engine::state::State;
+use crate::arguments::sentence;
+use crate::engine::budget::{LIMIT, LIMIT_OF_CALLS};
+use crate::engine::cancel::CancelState;
+use crate::engine::inbox::{Inbox, detach_unless_awaited, held};
+use crate::engine::procedure::{Job, Procedure};
+use crate::engine::state::{Invoked, State, WaitingResult};
+use crate::error::CancelReason;
 
 /// Invocations under way; a further one is refused.
 const MAX_INVOCATIONS: usize = 65_536;
@@ -36,51 +36,6 @@ const WAITING: usize = 256;
 
 /// Bytes of chunks of one invocation that its handler has not taken yet; with more it is refused.
 const MAX_UPLOAD_OCTETS: usize = 64 << 20;
-
-/// Invocations under way, and what they hold.
-#[derive(Default)]
-pub(crate) struct Invocations {
-    table: HashMap<RequestId, Invoked>,
-    /// Those whose handler has not begun because the queue was full.
-    delayed: BTreeMap<RequestId, (Arc<Procedure>, Job)>,
-    /// The first of them waits for room, on a task of its own.
-    one_begins: bool,
-    /// Streams with a result that waits for credit, the one that has waited longest first.
-    starved: BTreeMap<u64, (RequestId, usize)>,
-    starved_before: u64,
-    pub(crate) budget: Arc<Budget>,
-}
-
-/// An invocation whose handler has not ended, perhaps not begun.
-struct Invoked {
-    ending: Arc<Ending>,
-    procedure: Arc<Procedure>,
-    /// What it costs of the budget.
-    cost: usize,
-    /// The chunks that come after the first, of a call in chunks.
-    upload: Option<Arc<Upload>>,
-}
-
-/// A result that waits for room in the queue or for credit, as it is counted.
-#[derive(Debug, Default)]
-pub(crate) struct Place {
-    cost: usize,
-    /// It waits for credit.
-    starved: Option<u64>,
-}
-
-impl Place {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.cost == 0
-    }
-}
-
-impl Invocations {
-    /// Whether invocations wait for room before they begin.
-    pub(crate) fn has_delayed(&self) -> bool {
-        self.one_begins
-    }
-}
 
 impl State {
     /// Sends a progressive result that is written there, unless there is no credit for it.
@@ -106,7 +61,7 @@ impl State {
         now: Time,
         id: RequestId,
         waiting: &mut Option<Payload>,
-        place: &mut Place,
+        place: &mut WaitingResult,
     ) -> Option<Result<(), ReplyError>> {
         if self.session.may_send(Stream::Results(id)) {
             self.leave_place(place);
@@ -130,7 +85,7 @@ impl State {
         now: Time,
         id: RequestId,
         bytes: usize,
-        place: &mut Place,
+        place: &mut WaitingResult,
     ) -> bool {
         if !place.is_empty() {
             return true;
@@ -155,8 +110,8 @@ impl State {
     }
 
     /// A result does not wait any more.
-    pub(crate) fn leave_place(&mut self, place: &mut Place) {
-        let Place { cost, starved } = std::mem::take(place);
+    pub(crate) fn leave_place(&mut self, place: &mut WaitingResult) {
+        let WaitingResult { cost, starved } = std::mem::take(place);
         // It may have had to make way.
         if starved.is_none_or(|seq| self.invocations.starved.remove(&seq).is_some()) {
             self.invocations.budget.give(cost);
@@ -217,16 +172,20 @@ impl State {
             let text = sentence(self.queue.serializer(), "the callee has too many invocations under way");
             return self.refuse(now, id, Failure { error: uri::UNAVAILABLE, payload: text });
         }
-        let ending = Arc::new(Ending::default());
+        let cancel_state = Arc::new(CancelState::default());
         let in_chunks = invocation.details.progress == Some(true);
         let upload = in_chunks.then(|| {
             let budget = self.invocations.budget.clone();
             Arc::new(Inbox::within(budget, MAX_UPLOAD_OCTETS))
         });
-        let invoked =
-            Invoked { ending: ending.clone(), procedure: procedure.clone(), cost, upload: upload.clone() };
+        let invoked = Invoked {
+            cancel_state: cancel_state.clone(),
+            procedure: procedure.clone(),
+            cost,
+            upload: upload.clone(),
+        };
         self.invocations.table.insert(id, invoked);
-        if let Some(job) = procedure.admit(Job::new(invocation, upload, ending)) {
+        if let Some(job) = procedure.admit(Job::new(invocation, upload, cancel_state)) {
             self.begin(procedure, job);
         }
     }
@@ -239,7 +198,7 @@ impl State {
         let wakers = &mut self.after.wakers;
         let pushed = || {
             let octets = held(payload.len());
-            upload.push_counted(octets, cost, false, wakers, |waits| for_now(payload, waits))
+            upload.push_counted(octets, cost, false, wakers, |waits| detach_unless_awaited(payload, waits))
         };
         if !ends_only && pushed().is_err() {
             upload.finish(Err(CancelReason::Canceled));
@@ -265,7 +224,7 @@ impl State {
     pub(crate) fn handle_interrupted(&mut self, id: RequestId, reason: CancelReason) {
         let Some(invoked) = self.invocations.table.get(&id) else { return };
         let over = !self.session.is_invoked(id);
-        invoked.ending.cancel(reason, over);
+        invoked.cancel_state.cancel(reason, over);
         if let Some(upload) = &invoked.upload {
             upload.finish(Err(reason));
         }
@@ -290,7 +249,7 @@ impl State {
 
     fn forget_invocation(&mut self, id: RequestId) -> Option<Arc<Procedure>> {
         let invoked = self.invocations.table.remove(&id)?;
-        invoked.ending.answered();
+        invoked.cancel_state.answered();
         if let Some(upload) = &invoked.upload {
             upload.finish(Err(CancelReason::Canceled));
         }
@@ -301,14 +260,14 @@ impl State {
     /// A stream that goes out may go on.
     pub(crate) fn handle_credit_of_results(&mut self, invocation: RequestId) {
         if let Some(invoked) = self.invocations.table.get(&invocation) {
-            invoked.ending.credit.notify_waiters();
+            invoked.cancel_state.credit.notify_waiters();
         }
     }
 
     /// The session ends: no handler's answer can be sent any more.
     pub(crate) fn end_invocations(&mut self) {
         for invoked in self.invocations.table.values() {
-            invoked.ending.cancel(CancelReason::Closing, true);
+            invoked.cancel_state.cancel(CancelReason::Closing, true);
             if let Some(upload) = &invoked.upload {
                 upload.finish(Err(CancelReason::Closing));
             }

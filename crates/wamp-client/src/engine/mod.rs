@@ -3,11 +3,14 @@
 
 pub(crate) mod budget;
 pub(crate) mod cancel;
+pub(crate) mod events;
 pub(crate) mod handlers;
 pub(crate) mod inbound;
 pub(crate) mod inbox;
 pub(crate) mod invocations;
+pub(crate) mod procedure;
 pub(crate) mod reader;
 pub(crate) mod shared;
 pub(crate) mod silence;
 pub(crate) mod state;
+pub(crate) mod writer;

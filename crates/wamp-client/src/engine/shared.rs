@@ -19,19 +19,12 @@ use wamp_proto::{Message, RequestId, Serializer, Uri};
 use wamp_transport::Batch;
 
 use crate::engine::budget::Budget;
-use crate::engine::invocations::Place;
+use crate::engine::events::drain;
 use crate::engine::state::State;
-use crate::error::{TooLarge, Unsent};
-
-/// A queue with this many octets takes no more calls, publications and progressive results.
-const HIGH_WATER: usize = 1 << 20;
+use crate::error::{SubmitError, TooLarge};
 
 /// They go on when it has fallen to this.
 const LOW_WATER: usize = 768 << 10;
-
-/// The reader waits when a full queue has been given this many bytes more. It is what is left to a router that makes
-/// a callee refuse one call after the other and does not take the refusals.
-const MAX_SURPLUS: usize = 4 << 20;
 
 /// What a message may have beside its payload and its URI without being measured.
 const HEAD: usize = 512;
@@ -40,7 +33,7 @@ const HEAD: usize = 512;
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// What all handles and tasks of a session share.
-pub(crate) struct Shared {
+pub(crate) struct Engine {
     state: Mutex<State>,
     serializer: Serializer,
     max_send: usize,
@@ -61,7 +54,7 @@ pub(crate) struct Shared {
     joined: OnceLock<Joined>,
 }
 
-impl Shared {
+impl Engine {
     /// Must be called inside a runtime.
     pub(crate) fn new(state: State, max_send: usize, start: Instant) -> Arc<Self> {
         Arc::new(Self {
@@ -122,7 +115,7 @@ impl Shared {
 
     /// Does something with the session, and all that follows from it.
     pub(crate) fn with<R>(self: &Arc<Self>, op: impl FnOnce(&mut State, Time) -> R) -> R {
-        self.settle(self.lock(), op)
+        self.after_op(self.lock(), op)
     }
 
     /// Does something that adds to the queue, if there is room in it; else gives it back.
@@ -131,7 +124,7 @@ impl Shared {
         F: FnOnce(&mut State, Time) -> R,
     {
         let state = self.lock();
-        if state.full { Err(op) } else { Ok(self.settle(state, op)) }
+        if state.full { Err(op) } else { Ok(self.after_op(state, op)) }
     }
 
     /// Does something that adds to the queue, as soon as there is room in it. Dropped before, it has not
@@ -183,7 +176,7 @@ impl Shared {
         payload: usize,
         uri: &Uri,
         message: impl FnOnce(RequestId) -> Message,
-    ) -> Result<(), Unsent> {
+    ) -> Result<(), SubmitError> {
         // A character may be escaped. U+0000 in front is what cannot be written.
         let octets = payload.saturating_add(6 * uri.len() + HEAD);
         if octets <= self.max_send && !uri.starts_with('\0') {
@@ -228,7 +221,7 @@ impl Shared {
         result
     }
 
-    fn settle<R>(
+    fn after_op<R>(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, State>,
         op: impl FnOnce(&mut State, Time) -> R,
@@ -257,103 +250,31 @@ impl Shared {
         }
         after.wakers.into_iter().for_each(Waker::wake);
         for (procedure, job) in after.jobs {
-            procedure.run(self, job);
+            procedure.run(job);
         }
         result
     }
 }
 
-/// Writes what is to be sent, and handles one event. `false`: there was none.
-pub(crate) fn drain(state: &mut State, now: Time, max_send: usize) -> bool {
-    while let Some(message) = state.session.poll_transmit() {
-        let pushed = match &message {
-            Message::Abort(_) => state.queue.abort(&message).map_err(|e| e.to_string()),
-            _ => state.queue.push_within(&message, max_send).map_err(|e| e.to_string()),
-        };
-        match pushed {
-            Ok(octets) if state.full => state.surplus += octets,
-            Ok(_) => {}
-            Err(error) => {
-                // Everything with a payload or a URI of the application was measured before.
-                state.after.unwritable = Some((message.name(), error));
-                state.session.handle_closed(now);
-            }
-        }
-    }
-    state.note_full();
-    match state.session.poll_event() {
-        Some(event) => {
-            state.handle_event(now, event);
-            true
-        }
-        None => false,
-    }
-}
-
-impl State {
-    /// Takes note of a queue that has passed its high water.
-    fn note_full(&mut self) {
-        if self.queue.encoded_len() >= HIGH_WATER && self.closed.is_none() && !self.session.is_leaving() {
-            self.full = true;
-        }
-    }
-
-    /// Whether the queue holds so much that it was given in spite of being full that nothing may be read that could
-    /// add to it.
-    pub(crate) fn is_overfull(&self) -> bool {
-        self.full && self.surplus > MAX_SURPLUS
-    }
-
-    /// Whether the writer sleeps and there is something to write. From now on it does not sleep.
-    fn wants_writer(&mut self) -> bool {
-        let wanted = self.writer_idle && !self.queue.is_empty();
-        if wanted {
-            self.writer_idle = false;
-        }
-        wanted
-    }
-}
-
-/// A result that waits for room or for credit, and is counted as long as it does.
-pub(crate) struct Waits<'a> {
-    shared: &'a Arc<Shared>,
-    pub(crate) place: Place,
-}
-
-impl<'a> Waits<'a> {
-    /// One that need not wait yet.
-    pub(crate) fn new(shared: &'a Arc<Shared>) -> Self {
-        Self { shared, place: Place::default() }
-    }
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        if !self.place.is_empty() {
-            self.shared.with(|state, _| state.leave_place(&mut self.place));
-        }
-    }
-}
-
 /// What the writer is to do.
-pub(crate) enum Next {
+pub(crate) enum Step {
     Write(Batch),
     Wait(Option<Instant>),
     End,
 }
 
-impl Shared {
-    pub(crate) fn next(&self) -> Next {
+impl Engine {
+    pub(crate) fn next(&self) -> Step {
         let mut state = self.lock();
         if matches!(state.closed, Some((Closed::Silent(_), _))) {
-            return Next::End;
+            return Step::End;
         }
         match state.queue.pop() {
-            Some(batch) => Next::Write(batch),
-            None if state.queue.is_closed() => Next::End,
+            Some(batch) => Step::Write(batch),
+            None if state.queue.is_closed() => Step::End,
             None => {
                 state.writer_idle = true;
-                Next::Wait(self.deadline_of(&state))
+                Step::Wait(self.deadline_of(&state))
             }
         }
     }

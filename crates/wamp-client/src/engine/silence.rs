@@ -10,7 +10,7 @@ use wamp_proto::Role;
 use wamp_transport::keepalive::{self, Config, Seen, Verdict};
 use wamp_transport::{Incoming, ReadHalf};
 
-use crate::engine::shared::Shared;
+use crate::engine::shared::Engine;
 
 /// The transport over which each peer answers a PING (RFC 6455, 5.5.2).
 const WEBSOCKET: &str = "websocket";
@@ -112,10 +112,10 @@ impl Watch {
     }
 
     /// A read has brought something.
-    pub(crate) fn handle_read(&mut self, half: &impl ReadHalf, shared: &Shared, came: &[Incoming]) {
+    pub(crate) fn handle_read(&mut self, half: &impl ReadHalf, engine: &Engine, came: &[Incoming]) {
         let Some(Running { rule, .. }) = &mut self.running else { return };
         let has_message = came.iter().any(|item| !is_control(item));
-        rule.handle_read(Instant::now(), bytes(half, shared), has_message);
+        rule.handle_read(Instant::now(), bytes(half, engine), has_message);
         // A router that sends one knows them.
         if !self.asks && came.iter().any(is_control) {
             self.asks = true;
@@ -139,19 +139,19 @@ impl Watch {
     }
 
     /// Sends a PING if it is time for that. Says why, if the router is to be given up.
-    pub(crate) fn handle_timeout(&mut self, half: &impl ReadHalf, shared: &Shared) -> Option<String> {
+    pub(crate) fn handle_timeout(&mut self, half: &impl ReadHalf, engine: &Engine) -> Option<String> {
         let (Some(Running { rule, timer }), Some(settings)) = (&mut self.running, self.settings) else {
             return None;
         };
         // Bytes that a connection accepts after it has accepted none are a sign of life, too. So a PING may be sent
         // behind others.
-        let seen = Seen { received: bytes(half, shared), unfinished: half.unfinished(), ..Seen::default() };
+        let seen = Seen { received: bytes(half, engine), unfinished: half.unfinished(), ..Seen::default() };
         let verdict = rule.handle_timeout(Instant::now(), seen);
         timer.as_mut().reset(rule.deadline());
         match verdict {
             Verdict::Wait => None,
             Verdict::Ping => {
-                shared.ping();
+                engine.ping();
                 None
             }
             Verdict::GiveUp(why) => {
@@ -163,8 +163,8 @@ impl Watch {
 }
 
 /// The bytes that have come, and those that have been seen to leave.
-fn bytes(half: &impl ReadHalf, shared: &Shared) -> u64 {
-    half.received() + shared.moved()
+fn bytes(half: &impl ReadHalf, engine: &Engine) -> u64 {
+    half.received() + engine.moved()
 }
 
 fn is_control(item: &Incoming) -> bool {

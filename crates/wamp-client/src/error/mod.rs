@@ -2,18 +2,20 @@
 
 mod text;
 
+use std::fmt;
+
 use wamp_core::session::Closed;
 use wamp_core::{Failure, Misuse};
 use wamp_proto::{EncodeError, Payload, PayloadError, Uri, uri};
 
-use text::Said;
+use text::ErrorText;
 
 /// Why a call has no result.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// The procedure, or the router on its behalf, answered with an error.
-    #[error("{}", Said(uri, payload))]
+    #[error("{}", ErrorText(uri, payload))]
     Application {
         /// What happened, as the peer wrote it.
         uri: Uri,
@@ -21,7 +23,7 @@ pub enum CallError {
         payload: Payload,
     },
     /// The call was canceled, by this end or by the router.
-    #[error("{}", Said(uri, payload))]
+    #[error("{}", ErrorText(uri, payload))]
     Canceled {
         /// `wamp.error.canceled`, in the peer's spelling.
         uri: Uri,
@@ -29,7 +31,7 @@ pub enum CallError {
         payload: Payload,
     },
     /// The call took longer than its timeout.
-    #[error("{}", Said(uri, payload))]
+    #[error("{}", ErrorText(uri, payload))]
     Timeout {
         /// `wamp.error.timeout`.
         uri: Uri,
@@ -104,7 +106,7 @@ impl CallError {
 #[non_exhaustive]
 pub enum RequestError {
     /// The router refused it.
-    #[error("{}", Said(uri, payload))]
+    #[error("{}", ErrorText(uri, payload))]
     Refused {
         /// Why, as the router wrote it.
         uri: Uri,
@@ -149,6 +151,70 @@ impl RequestError {
     }
 }
 
+/// Why a progressive result was not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The call is over: it was answered, or canceled, or its caller has gone.
+    #[error("the call is over")]
+    Over,
+    /// The value cannot be written.
+    #[error("the progressive result cannot be written: {0}")]
+    Encode(#[from] EncodeError),
+    /// The value is longer than the router takes.
+    #[error("the progressive result cannot be sent: {0}")]
+    TooLarge(#[from] TooLarge),
+}
+
+/// Why there is no chunk.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChunkError {
+    /// The chunk does not fit the type that it was to be read as. Others may follow.
+    #[error("the chunk does not fit: {0}")]
+    Decode(#[from] PayloadError),
+    /// The call was canceled before its last chunk came.
+    #[error("the call was canceled: {0}")]
+    Canceled(CancelReason),
+}
+
+/// Why an invocation was canceled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CancelReason {
+    /// The caller canceled it; so a router says too that does not tell why.
+    Canceled,
+    /// The caller is gone.
+    CallerGone,
+    /// It took longer than its timeout.
+    Timeout,
+    /// The session is ending.
+    Closing,
+}
+
+impl fmt::Display for CancelReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CancelReason::Canceled => "its caller does not want it any more",
+            CancelReason::CallerGone => "its caller is gone",
+            CancelReason::Timeout => "it took longer than its timeout",
+            CancelReason::Closing => "the session is ending",
+        })
+    }
+}
+
+impl CancelReason {
+    /// What an INTERRUPT gives as its reason. Routers that give none mean a cancel.
+    pub(crate) fn from_uri(reason: Option<&Uri>) -> Self {
+        match reason {
+            Some(reason) if *reason == uri::TIMEOUT => CancelReason::Timeout,
+            Some(reason) if *reason == uri::CLOSE_REALM => CancelReason::CallerGone,
+            Some(reason) if *reason == uri::SYSTEM_SHUTDOWN => CancelReason::Closing,
+            _ => CancelReason::Canceled,
+        }
+    }
+}
+
 /// A message longer than the peer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a message of {octets} bytes, where the router takes {limit}")]
@@ -162,7 +228,7 @@ pub struct TooLarge {
 
 /// Why a command got nowhere, before anybody was asked.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum Unsent {
+pub(crate) enum SubmitError {
     #[error(transparent)]
     Encode(#[from] EncodeError),
     #[error(transparent)]
@@ -173,25 +239,25 @@ pub(crate) enum Unsent {
     Misuse(Misuse),
 }
 
-impl From<Unsent> for CallError {
-    fn from(unsent: Unsent) -> Self {
+impl From<SubmitError> for CallError {
+    fn from(unsent: SubmitError) -> Self {
         match unsent {
-            Unsent::Encode(error) => CallError::Encode(error),
-            Unsent::TooLarge(error) => CallError::TooLarge(error),
-            Unsent::Closed(closed) => CallError::from_closed(&closed),
-            Unsent::Misuse(_) => CallError::Disconnected(Closed::Left),
+            SubmitError::Encode(error) => CallError::Encode(error),
+            SubmitError::TooLarge(error) => CallError::TooLarge(error),
+            SubmitError::Closed(closed) => CallError::from_closed(&closed),
+            SubmitError::Misuse(_) => CallError::Disconnected(Closed::Left),
         }
     }
 }
 
-impl From<Unsent> for RequestError {
-    fn from(unsent: Unsent) -> Self {
+impl From<SubmitError> for RequestError {
+    fn from(unsent: SubmitError) -> Self {
         match unsent {
-            Unsent::Encode(error) => RequestError::Encode(error),
-            Unsent::TooLarge(error) => RequestError::TooLarge(error),
-            Unsent::Closed(closed) => RequestError::from_closed(&closed),
-            Unsent::Misuse(Misuse::Unknown) => RequestError::Gone,
-            Unsent::Misuse(_) => RequestError::Disconnected(Closed::Left),
+            SubmitError::Encode(error) => RequestError::Encode(error),
+            SubmitError::TooLarge(error) => RequestError::TooLarge(error),
+            SubmitError::Closed(closed) => RequestError::from_closed(&closed),
+            SubmitError::Misuse(Misuse::Unknown) => RequestError::Gone,
+            SubmitError::Misuse(_) => RequestError::Disconnected(Closed::Left),
         }
     }
 }

@@ -21,9 +21,9 @@ const VALUE: usize = 128;
 const VALUES: usize = 8;
 
 /// An error's URI and what is said about it.
-pub(crate) struct Said<'a>(pub(crate) &'a Uri, pub(crate) &'a Payload);
+pub(crate) struct ErrorText<'a>(pub(crate) &'a Uri, pub(crate) &'a Payload);
 
-impl fmt::Display for Said<'_> {
+impl fmt::Display for ErrorText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", shown(self.0, URI))?;
         // What cannot be read is not shown.
@@ -254,8 +254,9 @@ mod tests {
 
     fn said(value: impl Serialize) -> String {
         let uri = Uri::from_static("com.myapp.error.bad");
-        let shown =
-            |&serializer: &Serializer| Said(&uri, &Payload::new(serializer, &value).unwrap()).to_string();
+        let shown = |&serializer: &Serializer| {
+            ErrorText(&uri, &Payload::new(serializer, &value).unwrap()).to_string()
+        };
         let all: Vec<String> = Serializer::ALL.iter().map(shown).collect();
         assert!(all.iter().all(|text| *text == all[0]), "{all:?}");
         all[0].strip_prefix("com.myapp.error.bad").unwrap().to_owned()
@@ -286,6 +287,6 @@ mod tests {
         let text = said(Kwargs(&keys));
         assert!(text.ends_with(", …)") && text.len() < 1500, "{text}");
         let uri = Uri::from("x".repeat(1 << 20));
-        assert!(Said(&uri, &Payload::empty()).to_string().len() < 300);
+        assert!(ErrorText(&uri, &Payload::empty()).to_string().len() < 300);
     }
 }

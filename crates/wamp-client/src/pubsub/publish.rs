@@ -9,8 +9,8 @@ use wamp_proto::message::{self, PublishOptions};
 use wamp_proto::{Args, Payload, PublicationId, Uri};
 
 use crate::arguments::Body;
-use crate::engine::state::Request;
-use crate::error::{RequestError, Unsent};
+use crate::engine::state::PendingRequest;
+use crate::error::{RequestError, SubmitError};
 use crate::session::Session;
 
 impl Session {
@@ -96,23 +96,23 @@ impl IntoFuture for Publish {
         let Publish { session, topic, options, body } = self;
         Box::pin(async move {
             let payload = body.finish(session.serializer())?;
-            session.shared.check_size(payload.len(), &topic, |request| {
+            session.engine.check_size(payload.len(), &topic, |request| {
                 let (options, topic, payload) = (options.clone(), topic.clone(), payload.clone());
                 message::Publish { request, options, topic, payload }.into()
             })?;
             let (waiter, answer) = oneshot::channel();
             let acknowledged = options.acknowledge == Some(true);
-            let publish = move |state: &mut crate::engine::state::State, now| -> Result<(), Unsent> {
+            let publish = move |state: &mut crate::engine::state::State, now| -> Result<(), SubmitError> {
                 match state.session.publish(now, options, topic, payload) {
                     Ok(request) if acknowledged => {
-                        state.requests.insert(request, Request::Publish(waiter));
+                        state.requests.insert(request, PendingRequest::Publish(waiter));
                         Ok(())
                     }
                     Ok(_) => Ok(()),
                     Err(misuse) => Err(state.refused(misuse)),
                 }
             };
-            session.shared.with_room(publish).await?;
+            session.engine.with_room(publish).await?;
             if !acknowledged {
                 return Ok(None);
             }

@@ -13,10 +13,10 @@ use tokio::sync::oneshot;
 use wamp_proto::message::{self, SubscribeOptions};
 use wamp_proto::{Payload, PayloadError, PublicationId, SubscriptionId, Uri};
 
-use crate::engine::inbox::{Inbox, Taken};
-use crate::engine::shared::Shared;
-use crate::engine::state::{Feed, Request, State};
-use crate::error::{RequestError, Unsent};
+use crate::engine::inbox::{Inbox, Next};
+use crate::engine::shared::Engine;
+use crate::engine::state::{Feed, PendingRequest, Published, State};
+use crate::error::{RequestError, SubmitError};
 use crate::session::Session;
 
 /// What the events of one subscriber may take while they wait, unless said otherwise.
@@ -25,10 +25,17 @@ const BUFFER: usize = 16 << 20;
 /// Something that was published to a topic.
 #[derive(Clone, Debug)]
 pub struct Event {
-    pub(crate) id: PublicationId,
-    /// `None`: the topic that was subscribed to.
-    pub(crate) topic: Option<Uri>,
-    pub(crate) payload: Payload,
+    id: PublicationId,
+    topic: Uri,
+    payload: Payload,
+}
+
+impl Event {
+    /// An event of a subscription to this topic, which it is about unless it says otherwise.
+    fn new(published: Published, subscribed: &Uri) -> Self {
+        let Published { id, topic, payload } = published;
+        Self { id, topic: topic.unwrap_or_else(|| subscribed.clone()), payload }
+    }
 }
 
 impl Event {
@@ -63,8 +70,7 @@ impl Event {
 
     /// What was published to.
     pub fn topic(&self) -> &Uri {
-        static NONE: Uri = Uri::from_static("");
-        self.topic.as_ref().unwrap_or(&NONE)
+        &self.topic
     }
 
     /// The publication's id.
@@ -137,7 +143,7 @@ impl IntoFuture for Subscribe {
         let Subscribe { session, topic, buffer, serve } = self;
         Box::pin(async move {
             let subscription = subscribe(&session, topic.clone(), buffer).await?;
-            session.shared.runtime().spawn(serve(subscription.feed.clone(), topic));
+            session.engine.runtime().spawn(serve(subscription.feed.clone(), topic));
             Ok(subscription)
         })
     }
@@ -146,26 +152,26 @@ impl IntoFuture for Subscribe {
 /// Subscribes. If this is dropped before the answer has come, the subscription ends when it comes, or with
 /// the first event after it.
 async fn subscribe(session: &Session, topic: Uri, buffer: usize) -> Result<Subscription, RequestError> {
-    session.shared.check_size(0, &topic, |request| {
+    session.engine.check_size(0, &topic, |request| {
         message::Subscribe { request, options: SubscribeOptions::default(), topic: topic.clone() }.into()
     })?;
     let mut unanswered = Unanswered { feed: Arc::new(Inbox::new(buffer)), answered: false };
     let feed = unanswered.feed.clone();
     let (waiter, answer) = oneshot::channel();
-    let subscribe = move |state: &mut State, now| -> Result<(), Unsent> {
+    let subscribe = move |state: &mut State, now| -> Result<(), SubmitError> {
         match state.session.subscribe(now, SubscribeOptions::default(), topic) {
             Ok(request) => {
-                state.requests.insert(request, Request::Subscribe(feed, waiter));
+                state.requests.insert(request, PendingRequest::Subscribe(feed, waiter));
                 Ok(())
             }
             Err(misuse) => Err(state.refused(misuse)),
         }
     };
-    session.shared.with_room(subscribe).await?;
+    session.engine.with_room(subscribe).await?;
     // The waiter is kept until it is told.
     let id = answer.await.unwrap_or(Err(RequestError::Gone))?;
     unanswered.answered = true;
-    Ok(Subscription { shared: session.shared.clone(), id, feed: unanswered.feed.clone() })
+    Ok(Subscription { engine: session.engine.clone(), id, feed: unanswered.feed.clone() })
 }
 
 /// A subscriber that gives up when it is dropped without an answer.
@@ -187,8 +193,8 @@ where
     H: FnMut(Event) -> F,
     F: Future<Output = ()>,
 {
-    while let Taken::Item(mut event, _) = poll_fn(|cx| feed.poll_take(cx)).await {
-        event.topic.get_or_insert_with(|| topic.clone());
+    while let Next::Item(published, _) = poll_fn(|cx| feed.poll_take(cx)).await {
+        let event = Event::new(published, &topic);
         let Ok(handling) = catch_unwind(AssertUnwindSafe(|| handler(event))) else { continue };
         let mut handling = pin!(handling);
         poll_fn(|cx| {
@@ -203,7 +209,7 @@ where
 /// session; dropping this changes nothing.
 #[derive(Clone)]
 pub struct Subscription {
-    shared: Arc<Shared>,
+    engine: Arc<Engine>,
     id: SubscriptionId,
     feed: Arc<Feed>,
 }
@@ -220,13 +226,13 @@ impl Subscription {
     /// [`RequestError::Gone`] if it has ended before; or the session is over.
     pub async fn unsubscribe(&self) -> Result<(), RequestError> {
         let (waiter, answer) = oneshot::channel();
-        self.shared.with(|state, now| state.unsubscribe(now, self.id, &self.feed, Some(waiter)));
+        self.engine.with(|state, now| state.unsubscribe(now, self.id, &self.feed, Some(waiter)));
         // The waiter is kept until it is told.
         answer.await.unwrap_or(Err(RequestError::Gone))
     }
 
     fn end(&self) {
-        self.shared.with(|state, now| state.unsubscribe(now, self.id, &self.feed, None));
+        self.engine.with(|state, now| state.unsubscribe(now, self.id, &self.feed, None));
     }
 
     /// A guard that ends the subscription when it is dropped.
@@ -275,11 +281,8 @@ impl EventStream {
             return Poll::Ready(None);
         }
         match ready!(self.subscription.feed.poll_take(cx)) {
-            Taken::Item(mut event, _) => {
-                event.topic.get_or_insert_with(|| self.topic.clone());
-                Poll::Ready(Some(event))
-            }
-            Taken::End(()) => {
+            Next::Item(published, _) => Poll::Ready(Some(Event::new(published, &self.topic))),
+            Next::End(()) => {
                 self.over = true;
                 Poll::Ready(None)
             }

@@ -1,0 +1,31 @@
+//! What a handler has returned, as it is sent.
+
+use serde::Serialize;
+use wamp_core::Failure as Error;
+use wamp_proto::{EncodeError, Payload, Serializer, uri};
+
+use crate::arguments::sentence;
+use crate::callee::failure::Failure;
+
+/// What a handler returned, as it is sent.
+pub(crate) fn encode<T: Serialize>(
+    result: Result<T, Failure>,
+    serializer: Serializer,
+) -> Result<Payload, Error> {
+    let value = result.map_err(|failure| failure.into_error(serializer))?;
+    write(&value, serializer)
+}
+
+/// A result, as it is sent.
+pub(crate) fn write<T: Serialize + ?Sized>(value: &T, serializer: Serializer) -> Result<Payload, Error> {
+    // A ready payload may be in another serializer.
+    Payload::new(serializer, value)
+        .and_then(|payload| payload.transcode(serializer))
+        .map_err(|error| unwritable(serializer, &error))
+}
+
+/// What a caller gets for a result that cannot be written.
+pub(crate) fn unwritable(serializer: Serializer, error: &EncodeError) -> Error {
+    let text = format!("the result cannot be written: {error}");
+    Error { error: uri::INVALID_ARGUMENT, payload: sentence(serializer, &text) }
+}

@@ -1,0 +1,170 @@
+//! Sending progressive results.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use wamp_core::ReplyError;
+use wamp_core::session::Stream;
+use wamp_proto::message;
+use wamp_proto::relay::PlainProgress;
+use wamp_proto::{Payload, PayloadBuffer, RequestId, Uri};
+use wamp_transport::COPIED_BELOW;
+
+use crate::callee::scratch;
+use crate::engine::cancel::CancelState;
+use crate::engine::handlers::Waits;
+use crate::engine::invocations::memory;
+use crate::engine::shared::Engine;
+use crate::engine::state::{State, WaitingResult};
+use crate::error::{SendError, SubmitError, TooLarge};
+
+/// Sends progressive results of one call.
+#[derive(Clone)]
+pub struct ProgressSender {
+    engine: Arc<Engine>,
+    id: RequestId,
+    cancel_state: Arc<CancelState>,
+}
+
+impl ProgressSender {
+    pub(super) fn new(engine: Arc<Engine>, id: RequestId, cancel_state: Arc<CancelState>) -> Self {
+        Self { engine, id, cancel_state }
+    }
+
+    /// Sends a progressive result. Waits while the caller, or whoever is between, does not follow. May be dropped
+    /// at any time: it has sent all or nothing.
+    ///
+    /// # Errors
+    /// The call is over, or the value cannot be sent.
+    pub async fn send<T: Serialize>(&self, value: T) -> Result<(), SendError> {
+        let mut buffer = scratch::take();
+        let written = buffer.write(self.engine.serializer(), &value);
+        // Not to be held while this waits.
+        drop(value);
+        let sent = match written {
+            Ok(()) => self.send_written(&mut buffer).await,
+            Err(error) => Err(error.into()),
+        };
+        scratch::give(buffer);
+        sent
+    }
+
+    /// Sends what is written there: if it is small and can go at once, without anything being made of it.
+    async fn send_written(&self, buffer: &mut PayloadBuffer) -> Result<(), SendError> {
+        let serializer = self.engine.serializer();
+        let is_foreign = buffer.serializer().is_some_and(|written| written != serializer);
+        if is_foreign || buffer.as_bytes().len() >= COPIED_BELOW {
+            return self.send_payload(buffer.take()).await;
+        }
+        let head = PlainProgress::written(self.id, buffer);
+        let (octets, limit) = (head.encoded_len(serializer), self.engine.max_send());
+        if octets > limit {
+            return Err(TooLarge { octets, limit }.into());
+        }
+        self.yield_to_others().await?;
+        match self.engine.express(|state, now| state.progress_written(now, &head, buffer)) {
+            Some(sent) => sent.map_err(|_| SendError::Over),
+            // What waits holds no more memory than it needs.
+            None => self.send_payload(buffer.take().detached()).await,
+        }
+    }
+
+    /// A handler that never waits for anything else must let others run, on a single thread above all.
+    async fn yield_to_others(&self) -> Result<(), SendError> {
+        tokio::task::consume_budget().await;
+        if self.cancel_state.is_over() { Err(SendError::Over) } else { Ok(()) }
+    }
+
+    /// Whether the call is over, so that there is nobody to send to.
+    pub fn is_over(&self) -> bool {
+        self.cancel_state.is_over()
+    }
+
+    pub(crate) async fn send_payload(&self, payload: Payload) -> Result<(), SendError> {
+        let payload = payload.transcode(self.engine.serializer())?;
+        self.check(&payload)?;
+        self.yield_to_others().await?;
+        let mut waiting = Some(payload);
+        // Without a future for each thing that may have to be waited for, if nothing has.
+        let mut waits = Waits::new(&self.engine);
+        let place = &mut waits.place;
+        let sent = self.engine.if_room(|state, now| state.progress(now, self.id, &mut waiting, place));
+        let sent = match sent {
+            Ok(Some(sent)) => sent,
+            _ => tokio::select! {
+                biased;
+                () = self.cancel_state.over() => Err(ReplyError::Over),
+                sent = self.send_as_soon_as_possible(waiting, &mut waits.place) => sent,
+            },
+        };
+        sent.map_err(|_| SendError::Over)
+    }
+
+    /// Sends as soon as there is room in the queue and credit. Dropped before, it has not sent.
+    async fn send_as_soon_as_possible(
+        &self,
+        mut waiting: Option<Payload>,
+        place: &mut WaitingResult,
+    ) -> Result<(), ReplyError> {
+        loop {
+            // Made before the look at the credit, so that it hears of every grant after that.
+            let credit = self.cancel_state.credit.notified();
+            let try_now = |state: &mut State, now| state.progress(now, self.id, &mut waiting, place);
+            let tried = match self.engine.if_room(try_now) {
+                Ok(tried) => tried,
+                Err(_) => {
+                    let bytes = waiting.as_ref().map_or(0, memory);
+                    let wait = |state: &mut State, now| state.wait_in_place(now, self.id, bytes, place);
+                    if !self.engine.with(wait) {
+                        return Err(ReplyError::Over);
+                    }
+                    let send = |state: &mut State, now| state.progress(now, self.id, &mut waiting, place);
+                    self.engine.with_room(send).await
+                }
+            };
+            if let Some(sent) = tried {
+                return sent;
+            }
+            credit.await;
+        }
+    }
+
+    fn check(&self, payload: &Payload) -> Result<(), SendError> {
+        let message = |_| {
+            let mut options = message::YieldOptions::default();
+            options.progress = Some(true);
+            message::Yield { request: self.id, options, payload: payload.clone() }.into()
+        };
+        self.engine.check_size(payload.len(), &Uri::default(), message).map_err(|unsent| match unsent {
+            SubmitError::Encode(error) => SendError::Encode(error),
+            SubmitError::TooLarge(error) => SendError::TooLarge(error),
+            SubmitError::Closed(_) | SubmitError::Misuse(_) => SendError::Over,
+        })
+    }
+
+    /// Waits for room in the queue and for credit, or for the end of the call.
+    pub(crate) async fn room(&self) -> Result<(), SendError> {
+        let stream = Stream::Results(self.id);
+        let room = async {
+            loop {
+                let credit = self.cancel_state.credit.notified();
+                if self.engine.with_room(|state, _| state.session.may_send(stream)).await {
+                    return;
+                }
+                credit.await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel_state.over() => Err(SendError::Over),
+            () = room => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for ProgressSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProgressSender").field("id", &self.id).finish_non_exhaustive()
+    }
+}

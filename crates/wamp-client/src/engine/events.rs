@@ -1,0 +1,284 @@
+//! What each event of the core means for those who wait.
+
+use std::sync::Arc;
+
+use wamp_core::session::{self, Closed, Publication, Stream};
+use wamp_core::{Failure, Misuse, Reply, Time};
+use wamp_proto::message::CancelMode;
+use wamp_proto::{Message, Payload, RegistrationId, RequestId, SubscriptionId, Uri, uri};
+
+use crate::engine::inbox::{LimitReached, detach_unless_awaited, last};
+use crate::engine::state::{Answer, Feed, PendingRequest, Published, State};
+use crate::error::{CallError, CancelReason, RequestError};
+
+/// Writes what is to be sent, and handles one event. `false`: there was none.
+pub(crate) fn drain(state: &mut State, now: Time, max_send: usize) -> bool {
+    while let Some(message) = state.session.poll_transmit() {
+        let pushed = match &message {
+            Message::Abort(_) => state.queue.abort(&message).map_err(|e| e.to_string()),
+            _ => state.queue.push_within(&message, max_send).map_err(|e| e.to_string()),
+        };
+        match pushed {
+            Ok(octets) if state.full => state.surplus += octets,
+            Ok(_) => {}
+            Err(error) => {
+                // Everything with a payload or a URI of the application was measured before.
+                state.after.unwritable = Some((message.name(), error));
+                state.session.handle_closed(now);
+            }
+        }
+    }
+    state.note_full();
+    match state.session.poll_event() {
+        Some(event) => {
+            state.handle_event(now, event);
+            true
+        }
+        None => false,
+    }
+}
+
+impl State {
+    /// Cancels a call that nobody waits for any more.
+    pub(crate) fn abandon(&mut self, now: Time, call: RequestId) {
+        self.calls.remove(&call);
+        // `Unknown`: it has been answered meanwhile.
+        let _ = self.session.cancel(now, call, CancelMode::KillNoWait);
+    }
+
+    /// Says GOODBYE. Handlers learn of it now, since they cannot answer any more, and nothing waits for room.
+    pub(crate) fn leave(&mut self, now: Time) -> Result<(), Misuse> {
+        self.session.leave(now, uri::CLOSE_REALM)?;
+        self.full = false;
+        self.after.freed = true;
+        self.end_invocations();
+        Ok(())
+    }
+
+    /// What an event of the core means for those who wait.
+    pub(crate) fn handle_event(&mut self, now: Time, event: session::Event) {
+        use session::Event::*;
+        match event {
+            Replied { call, reply, cost } => self.handle_reply(now, call, reply, cost),
+            Credit { stream } => self.handle_credit(stream),
+            Invoked(invocation) => self.handle_invoked(now, invocation),
+            Chunk { invocation, payload, last, cost } => {
+                self.handle_chunk(now, invocation, payload, last, cost);
+            }
+            EventReceived(publication) => self.handle_publication(now, *publication),
+            Interrupted { invocation, reason, .. } => {
+                self.handle_interrupted(invocation, CancelReason::from_uri(reason.as_ref()));
+            }
+            Joined(joined) => {
+                if let Some(waiter) = self.joined.take() {
+                    let _ = waiter.send(Ok(joined));
+                }
+            }
+            Registered { request, registration } => self.handle_registered(now, request, registration),
+            Subscribed { request, subscription } => {
+                self.handle_subscribed(now, request, subscription);
+            }
+            Unregistered { request, registration } => {
+                self.after.trash.extend(self.procedures.remove(&registration));
+                if let Some(PendingRequest::Unregister(Some(waiter))) = self.requests.remove(&request) {
+                    let _ = waiter.send(Ok(()));
+                }
+            }
+            Unsubscribed { request, .. } => {
+                if let Some(PendingRequest::Unsubscribe(Some(waiter))) = self.requests.remove(&request) {
+                    let _ = waiter.send(Ok(()));
+                }
+            }
+            Revoked { registration } => {
+                self.after.trash.extend(self.procedures.remove(&registration));
+            }
+            Published { request, publication } => {
+                if let Some(PendingRequest::Publish(waiter)) = self.requests.remove(&request) {
+                    let _ = waiter.send(Ok(publication));
+                }
+            }
+            Refused { request, failure } => self.handle_refused(request, failure),
+            Closed(closed) => self.handle_closed(now, closed),
+            _ => {}
+        }
+    }
+
+    /// A stream that goes out may go on.
+    fn handle_credit(&mut self, stream: Stream) {
+        match stream {
+            Stream::Results(invocation) => self.handle_credit_of_results(invocation),
+            Stream::Chunks(call) => {
+                if let Some(waiting) = self.calls.get(&call) {
+                    waiting.replies.other_way.notify_waiters();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_reply(&mut self, now: Time, call: RequestId, reply: Reply, cost: u64) {
+        match reply {
+            Reply::Progress(payload) => {
+                let octets = payload.len();
+                self.handle_progress(now, call, octets, cost, |waits| detach_unless_awaited(payload, waits));
+            }
+            Reply::Result(payload) => self.handle_last(call, Ok(payload)),
+            Reply::Error(failure) => self.handle_last(call, Err(failure)),
+            _ => {}
+        }
+    }
+
+    /// A progressive result has come, with a payload of so many octets.
+    pub(crate) fn handle_progress(
+        &mut self,
+        now: Time,
+        call: RequestId,
+        octets: usize,
+        cost: u64,
+        payload: impl FnOnce(bool) -> Payload,
+    ) {
+        let Some(waiting) = self.calls.get(&call) else { return };
+        let admitted = cost > 0 && !self.session.is_overdrawn(Stream::Results(call), cost);
+        match waiting.replies.push_counted(octets, cost, admitted, &mut self.after.wakers, payload) {
+            Ok(0) => {}
+            Ok(lent) => self.session.consume(now, Stream::Results(call), lent),
+            Err(LimitReached) => {
+                waiting.replies.finish(Err(CallError::Lagged { limit: waiting.limit }));
+                self.abandon(now, call);
+            }
+        }
+    }
+
+    /// The last reply has come.
+    pub(crate) fn handle_last(&mut self, call: RequestId, reply: Result<Payload, Failure>) {
+        let Some(waiting) = self.calls.remove(&call) else { return };
+        let end = |waits| reply.map(|payload| last(payload, waits)).map_err(CallError::from_failure);
+        waiting.replies.finish_with(end);
+    }
+
+    fn handle_registered(&mut self, now: Time, request: RequestId, registration: RegistrationId) {
+        let Some(PendingRequest::Register(procedure, waiter)) = self.requests.remove(&request) else {
+            return;
+        };
+        if waiter.send(Ok(registration)).is_ok() {
+            self.after.trash.extend(self.procedures.insert(registration, procedure));
+            return;
+        }
+        // Whoever wanted it has given up meanwhile.
+        self.after.trash.push(procedure);
+        if let Ok(request) = self.session.unregister(now, registration) {
+            self.requests.insert(request, PendingRequest::Unregister(None));
+        }
+    }
+
+    fn handle_subscribed(&mut self, now: Time, request: RequestId, subscription: SubscriptionId) {
+        let Some(PendingRequest::Subscribe(feed, waiter)) = self.requests.remove(&request) else { return };
+        self.feeds.entry(subscription).or_default().push(feed.clone());
+        if waiter.send(Ok(subscription)).is_err() {
+            self.unsubscribe(now, subscription, &feed, None);
+        }
+    }
+
+    /// Ends a subscriber, and with the last one of its subscription that too.
+    pub(crate) fn unsubscribe(
+        &mut self,
+        now: Time,
+        subscription: SubscriptionId,
+        feed: &Arc<Feed>,
+        waiter: Option<Answer<()>>,
+    ) {
+        feed.finish(());
+        let done = |waiter: Option<Answer<()>>, result| {
+            if let Some(waiter) = waiter {
+                let _ = waiter.send(result);
+            }
+        };
+        let Some(feeds) = self.feeds.get_mut(&subscription) else {
+            let error = match &self.closed {
+                Some((closed, _)) => RequestError::from_closed(closed),
+                None => RequestError::Gone,
+            };
+            return done(waiter, Err(error));
+        };
+        feeds.retain(|other| !Arc::ptr_eq(other, feed));
+        if !feeds.is_empty() {
+            return done(waiter, Ok(()));
+        }
+        self.feeds.remove(&subscription);
+        match self.session.unsubscribe(now, subscription) {
+            Ok(request) => drop(self.requests.insert(request, PendingRequest::Unsubscribe(waiter))),
+            Err(misuse) => done(waiter, Err(self.refused(misuse).into())),
+        }
+    }
+
+    fn handle_publication(&mut self, now: Time, publication: Publication) {
+        let subscription = publication.subscription;
+        let Some(feeds) = self.feeds.get(&subscription) else { return };
+        let mut gone = None;
+        let topic = publication.details.topic.as_ref().map(Uri::detached);
+        for feed in feeds {
+            if feed.is_finished() {
+                gone = Some(feed.clone());
+            }
+            let payload = publication.payload.clone();
+            let octets = payload.len() + topic.as_ref().map_or(0, |topic| topic.len());
+            let (id, topic) = (publication.publication, topic.clone());
+            let event = |waits| Published { id, topic, payload: detach_unless_awaited(payload, waits) };
+            if feed.push(octets, &mut self.after.wakers, event).is_err() {
+                self.events_dropped += 1;
+            }
+        }
+        if let Some(feed) = gone {
+            self.unsubscribe(now, subscription, &feed, None);
+        }
+    }
+
+    fn handle_refused(&mut self, request: RequestId, failure: Failure) {
+        let error = RequestError::from_failure(failure);
+        self.fail(request, error);
+    }
+
+    fn fail(&mut self, request: RequestId, error: RequestError) {
+        match self.requests.remove(&request) {
+            Some(PendingRequest::Register(procedure, waiter)) => {
+                self.after.trash.push(procedure);
+                let _ = waiter.send(Err(error));
+            }
+            Some(PendingRequest::Subscribe(feed, waiter)) => {
+                feed.finish(());
+                let _ = waiter.send(Err(error));
+            }
+            Some(PendingRequest::Unregister(Some(waiter)) | PendingRequest::Unsubscribe(Some(waiter))) => {
+                let _ = waiter.send(Err(error));
+            }
+            Some(PendingRequest::Publish(waiter)) => {
+                let _ = waiter.send(Err(error));
+            }
+            Some(PendingRequest::Unregister(None) | PendingRequest::Unsubscribe(None)) | None => {}
+        }
+    }
+
+    /// The session is over: everybody learns it at once.
+    fn handle_closed(&mut self, now: Time, closed: Closed) {
+        self.queue.close();
+        self.full = false;
+        for (_, call) in self.calls.drain() {
+            call.replies.finish(Err(CallError::from_closed(&closed)));
+        }
+        let requests: Vec<RequestId> = self.requests.keys().copied().collect();
+        for request in requests {
+            self.fail(request, RequestError::from_closed(&closed));
+        }
+        self.end_invocations();
+        self.after.trash.extend(self.procedures.drain().map(|(_, procedure)| procedure));
+        for feed in self.feeds.drain().flat_map(|(_, feeds)| feeds) {
+            feed.finish(());
+        }
+        if let Some(waiter) = self.joined.take() {
+            let _ = waiter.send(Err(closed.clone()));
+        }
+        self.closed = Some((closed, now));
+        self.after.closed = true;
+        self.after.freed = true;
+    }
+}

@@ -1,0 +1,126 @@
+//! Procedures as the session keeps them, and their invocations whose handler has not begun: at most so many run at a
+//! time as the procedure wants.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wamp_proto::message::{self, Discloser};
+use wamp_proto::{Payload, RequestId, Uri};
+
+use crate::engine::cancel::CancelState;
+use crate::engine::inbox::{Inbox, detach_small};
+use crate::error::CancelReason;
+
+/// Chunks that have come and have not been taken, then how the upload ended.
+pub(crate) type Upload = Inbox<Payload, Result<(), CancelReason>>;
+
+/// Starts a handler on a task of its own.
+pub(crate) type Start = Box<dyn Fn(Arc<Procedure>, Job) + Send + Sync>;
+
+/// A procedure and its handler.
+pub(crate) struct Procedure {
+    uri: Uri,
+    start: Start,
+    /// How many invocations may run at a time, and those that run and wait.
+    lane: Option<(usize, Mutex<Lane>)>,
+}
+
+#[derive(Default)]
+struct Lane {
+    running: usize,
+    /// In the order they came in: the dealer counts its invocations.
+    waiting: BTreeMap<RequestId, Job>,
+}
+
+/// An invocation whose handler has not begun.
+pub(crate) struct Job {
+    pub(crate) id: RequestId,
+    /// What was called, where the registration is a pattern.
+    pub(crate) uri: Option<Uri>,
+    pub(crate) wants_progress: bool,
+    pub(crate) caller: Option<Box<Discloser>>,
+    pub(crate) payload: Payload,
+    pub(crate) upload: Option<Arc<Upload>>,
+    pub(crate) cancel_state: Arc<CancelState>,
+    /// Those behind it wait until it has begun.
+    pub(crate) delayed: bool,
+}
+
+impl Job {
+    pub(crate) fn new(
+        invocation: message::Invocation,
+        upload: Option<Arc<Upload>>,
+        cancel_state: Arc<CancelState>,
+    ) -> Self {
+        let message::Invocation { request, details, payload, .. } = invocation;
+        Self {
+            id: request,
+            uri: details.procedure.as_ref().map(Uri::detached),
+            wants_progress: details.receive_progress == Some(true),
+            caller: details.peer,
+            payload: detach_small(payload),
+            upload,
+            cancel_state,
+            delayed: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    /// It is the first of those that wait for room before they begin.
+    pub(crate) fn delay(&mut self) {
+        self.delayed = true;
+    }
+}
+
+impl Procedure {
+    pub(crate) fn new(uri: Uri, concurrency: Option<usize>, start: Start) -> Arc<Self> {
+        let lane = concurrency.map(|limit| (limit.max(1), Mutex::default()));
+        Arc::new(Self { uri, start, lane })
+    }
+
+    /// The job, if it may begin now; else it waits for its turn.
+    pub(crate) fn admit(&self, job: Job) -> Option<Job> {
+        let Some((limit, lane)) = &self.lane else { return Some(job) };
+        let mut lane = lock(lane);
+        if lane.running >= *limit {
+            lane.waiting.insert(job.id, job);
+            return None;
+        }
+        lane.running += 1;
+        Some(job)
+    }
+
+    /// One handler has ended; the job whose turn it is.
+    pub(crate) fn next(&self) -> Option<Job> {
+        let (_, lane) = self.lane.as_ref()?;
+        let mut lane = lock(lane);
+        let next = lane.waiting.pop_first().map(|(_, job)| job);
+        if next.is_none() {
+            lane.running -= 1;
+        }
+        next
+    }
+
+    /// Takes back a job that waits. `false`: it does not.
+    pub(crate) fn withdraw(&self, id: RequestId) -> bool {
+        self.lane.as_ref().is_some_and(|(_, lane)| lock(lane).waiting.remove(&id).is_some())
+    }
+
+    /// What was registered.
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// Starts a handler.
+    pub(crate) fn run(self: Arc<Self>, job: Job) {
+        (self.clone().start)(self, job);
+    }
+}
+
+fn lock(lane: &Mutex<Lane>) -> MutexGuard<'_, Lane> {
+    // Nothing in this file panics between two changes that belong together.
+    lane.lock().unwrap_or_else(PoisonError::into_inner)
+}

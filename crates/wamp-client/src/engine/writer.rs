@@ -1,0 +1,149 @@
+//! The task that writes.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wamp_transport::{Batch, WriteHalf};
+
+use crate::engine::shared::{Engine, GRACE, Step};
+
+/// How long after a failed write the reader may bring what the router said before.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether a connection that is being written to accepts anything, in the time after which it is
+/// given up.
+const LOOKS: u32 = 8;
+
+/// It is not looked more often than this.
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
+
+/// Ends the session when its writer ends, also when the runtime takes it down, and says so.
+struct Writer(Arc<Engine>);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.publish_end();
+    }
+}
+
+/// The task that writes. It also keeps the deadlines, and closes the connection in the end. One that accepts nothing
+/// for as long as `patience` says is given up.
+pub(crate) async fn write<W: WriteHalf>(engine: Arc<Engine>, mut half: W, patience: Option<Duration>) {
+    let _writer = Writer(engine.clone());
+    loop {
+        match engine.next() {
+            Step::End => break,
+            Step::Wait(deadline) => {
+                tokio::select! {
+                    () = engine.writer.notified() => {}
+                    () = until(deadline) => drop(engine.handle_deadline()),
+                }
+            }
+            Step::Write(mut batch) => {
+                let written = write_batch(&engine, &mut half, &mut batch, patience).await;
+                engine.written(batch);
+                if !written {
+                    // The reader may still find out why.
+                    let _ = tokio::time::timeout(LAST_WORDS, engine.ended()).await;
+                    engine.with(|state, now| state.session.handle_closed(now));
+                    break;
+                }
+            }
+        }
+    }
+    if !engine.is_given_up() {
+        // Bounded, since a peer that does not read may never let it end.
+        let _ = tokio::time::timeout(GRACE, half.close()).await;
+    }
+}
+
+/// Writes a batch while the deadlines go on. `false`: it cannot be written.
+async fn write_batch<W: WriteHalf>(
+    engine: &Arc<Engine>,
+    half: &mut W,
+    batch: &mut Batch,
+    patience: Option<Duration>,
+) -> bool {
+    // Most are accepted at once.
+    let mut result = at_once(half.write(batch)).await;
+    let mut stall = patience.map(|patience| Stall::new(half.accepted(), patience));
+    loop {
+        if let Poll::Ready(result) = result {
+            if let Err(error) = &result {
+                tracing::debug!(%error, "nothing more can be written");
+            }
+            return result.is_ok();
+        }
+        let deadline = engine.deadline();
+        let look = stall.as_ref().map(|stall| stall.next_look);
+        result = tokio::select! {
+            biased;
+            result = half.write(batch) => Poll::Ready(result),
+            () = engine.writer.notified() => Poll::Pending,
+            () = until(earlier(deadline, look)) => Poll::Pending,
+        };
+        if result.is_ready() {
+            continue;
+        }
+        let now = Instant::now();
+        if let Some(stall) = &mut stall
+            && stall.has_lasted(now, half.accepted(), engine)
+        {
+            let text = format!("it has taken nothing for {} s", stall.patience.as_secs_f64());
+            engine.with(|state, now| state.session.handle_silence(now, text));
+        }
+        let is_due = deadline.is_some_and(|deadline| deadline <= now);
+        if engine.is_given_up() || (is_due && !engine.handle_deadline()) {
+            return false;
+        }
+    }
+}
+
+/// A write that the connection does not accept at once.
+struct Stall {
+    accepted: u64,
+    since: Instant,
+    patience: Duration,
+    next_look: Instant,
+}
+
+impl Stall {
+    fn new(accepted: u64, patience: Duration) -> Self {
+        let since = Instant::now();
+        Self { accepted, since, patience, next_look: since + patience / LOOKS }
+    }
+
+    /// Looks whether something has been accepted, now and then. Says whether nothing has for too long.
+    fn has_lasted(&mut self, now: Instant, accepted: u64, engine: &Engine) -> bool {
+        if now < self.next_look {
+            return false;
+        }
+        self.next_look = now + (self.patience / LOOKS).max(SHORTEST_LOOK);
+        if accepted != self.accepted {
+            (self.accepted, self.since) = (accepted, now);
+            engine.note_moved();
+        }
+        now >= self.since + self.patience
+    }
+}
+
+/// What comes out of a future that is polled once.
+async fn at_once<F: Future>(future: F) -> Poll<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
