@@ -15,7 +15,7 @@ use tungstenite::http::{HeaderMap, HeaderValue, StatusCode, header};
 use wamp_proto::Serializer;
 
 use crate::error::{HandshakeError, names};
-use crate::{Config, Role, WebSocket, head};
+use crate::{Config, Role, WebSocket, http_head};
 
 /// No more than this is read from a client that has been refused.
 const MAX_REST: usize = 1 << 20;
@@ -112,7 +112,7 @@ async fn request<S: AsyncRead + Unpin>(
     first: &[u8],
     refuse: impl Future<Output = Refusal>,
 ) -> Result<Result<(BytesMut, BytesMut), Refusal>, HandshakeError> {
-    let read = pin!(head::read(stream, first, |octet| octet.is_ascii_uppercase()));
+    let read = pin!(http_head::read(stream, first, |octet| octet.is_ascii_uppercase()));
     let read = match select(read, pin!(refuse)).await {
         Ok(read) => read,
         Err(refusal) => return Ok(Err(refusal)),

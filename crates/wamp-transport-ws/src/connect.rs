@@ -11,7 +11,7 @@ use tungstenite::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use wamp_proto::Serializer;
 
 use crate::error::{HandshakeError, names};
-use crate::{Config, Role, WebSocket, head};
+use crate::{Config, Role, WebSocket, http_head};
 
 /// So much of the text of a refusal is read.
 const MAX_REFUSAL: usize = 1024;
@@ -33,7 +33,7 @@ where
     let (request, key) = request(url, serializers)?;
     stream.write_all(&request).await?;
     stream.flush().await?;
-    let (head, rest) = head::read(&mut stream, &[], |first| first == b'H').await?;
+    let (head, rest) = http_head::read(&mut stream, &[], |first| first == b'H').await?;
     let response = match Response::try_parse(&head) {
         Ok(Some((_, response))) => response,
         Ok(None) => return Err(HandshakeError::NotHttp("the answer is not complete".into())),

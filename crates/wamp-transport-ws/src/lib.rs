@@ -48,13 +48,13 @@ mod connect;
 mod error;
 mod frame;
 mod halves;
-mod head;
+mod http_head;
 #[cfg(test)]
 mod oracle;
 mod read;
-mod shared;
-mod stage;
 mod write;
+mod write_buffer;
+mod write_side;
 
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ pub use read::Reader;
 pub use write::Writer;
 
 use assemble::Assembler;
-use shared::Shared;
+use write_side::WriteSide;
 
 /// What this end wants of a connection.
 #[derive(Clone, Debug)]
@@ -140,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for WebSocket
 
     fn split(self) -> (Reader<S>, Writer<S>) {
         let (read, write) = halves::split(self.stream);
-        let shared = Arc::new(Shared::new(write, self.role));
+        let shared = Arc::new(WriteSide::new(write, self.role));
         (Reader::new(read, shared.clone(), self.assembler), Writer::new(shared, self.serializer.is_text()))
     }
 }

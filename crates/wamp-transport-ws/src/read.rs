@@ -12,8 +12,8 @@ use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, UNCOUNTED, Unfini
 
 use crate::assemble::{Assembler, Item};
 use crate::close::Fault;
-use crate::halves::{ReadSide, WriteSide};
-use crate::shared::{Shared, Task};
+use crate::halves::{self, ReadSide};
+use crate::write_side::{Task, WriteSide};
 
 /// No more messages than this come out of one call.
 const MAX_MESSAGES: usize = 256;
@@ -41,7 +41,7 @@ const DISCARDED: usize = 4 * 1024;
 #[derive(Debug)]
 pub struct Reader<S> {
     stream: ReadSide<S>,
-    shared: Arc<Shared<WriteSide<S>>>,
+    shared: Arc<WriteSide<halves::WriteSide<S>>>,
     assembler: Assembler,
     /// How much a read asks for.
     piece: usize,
@@ -66,7 +66,11 @@ pub struct Reader<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
-    pub(crate) fn new(stream: ReadSide<S>, shared: Arc<Shared<WriteSide<S>>>, assembler: Assembler) -> Self {
+    pub(crate) fn new(
+        stream: ReadSide<S>,
+        shared: Arc<WriteSide<halves::WriteSide<S>>>,
+        assembler: Assembler,
+    ) -> Self {
         let received = assembler.buffer.len() as u64;
         Self {
             stream,

@@ -9,9 +9,9 @@ use wamp_transport::{Batch, Control, WriteError, WriteHalf};
 
 use crate::close;
 use crate::frame::Opcode;
-use crate::halves::WriteSide;
-use crate::shared::{Shared, Task};
-use crate::stage::Staged;
+use crate::halves;
+use crate::write_buffer::WriteBuffer;
+use crate::write_side::{Task, WriteSide};
 
 /// A longer message leaves in fragments of at most this many octets, which is what a 16-bit length says.
 const MAX_FRAME: usize = 0xffff;
@@ -27,7 +27,7 @@ const REFILL: usize = 8 * 1024;
 /// A PING or PONG of a batch is cut to 125 octets, which is all that WebSocket allows.
 #[derive(Debug)]
 pub struct Writer<S> {
-    shared: Arc<Shared<WriteSide<S>>>,
+    shared: Arc<WriteSide<halves::WriteSide<S>>>,
     /// Text or binary.
     kind: Opcode,
     /// So much of the message in front of the batch is staged already.
@@ -35,7 +35,7 @@ pub struct Writer<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Writer<S> {
-    pub(crate) fn new(shared: Arc<Shared<WriteSide<S>>>, text: bool) -> Self {
+    pub(crate) fn new(shared: Arc<WriteSide<halves::WriteSide<S>>>, text: bool) -> Self {
         let kind = if text { Opcode::Text } else { Opcode::Binary };
         Self { shared, kind, begun: 0 }
     }
@@ -70,7 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<S> {
 
 /// Moves out of the batch what goes next: PINGs and PONGs, also between the fragments of a message, then
 /// messages. So much of the message in front has `begun` to leave.
-fn stage(staged: &mut Staged, batch: &mut Batch, kind: Opcode, begun: &mut usize) {
+fn stage(staged: &mut WriteBuffer, batch: &mut Batch, kind: Opcode, begun: &mut usize) {
     while let Some(control) = batch.pop_control() {
         match control {
             Control::Ping(payload) => staged.control(Opcode::Ping, &payload),

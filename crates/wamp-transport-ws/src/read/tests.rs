@@ -72,7 +72,8 @@ async fn an_idle_connection_holds_no_buffers_and_little_else() {
     }
     assert!(poll(read.read(&mut came)).is_pending());
     assert_eq!(read.held(), 0);
-    let fixed = size_of_val(&read) + size_of_val(&write) + size_of::<Shared<WriteSide<DuplexStream>>>();
+    let fixed =
+        size_of_val(&read) + size_of_val(&write) + size_of::<WriteSide<halves::WriteSide<DuplexStream>>>();
     assert!(fixed <= 1024, "{fixed}");
 }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::io::AsyncWrite;
 
 use crate::frame::{MAX_CONTROL, Opcode};
-use crate::stage::Staged;
+use crate::write_buffer::WriteBuffer;
 use crate::{Role, close};
 
 /// How many pieces one write hands over at most.
@@ -25,7 +25,7 @@ const MAX_ANSWERS: usize = 4 * 1024;
 
 /// The outgoing side, behind a lock that nobody holds while waiting.
 #[derive(Debug)]
-pub(crate) struct Shared<W> {
+pub(crate) struct WriteSide<W> {
     out: Mutex<Out<W>>,
     waiting: Arc<Waiting>,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Shared<W> {
 #[derive(Debug)]
 pub(crate) struct Out<W> {
     stream: W,
-    pub(crate) staged: Staged,
+    pub(crate) staged: WriteBuffer,
     /// How many octets the stream has taken.
     pub(crate) accepted: u64,
     /// Something was written and has not been flushed.
@@ -71,11 +71,11 @@ impl Wake for Waiting {
     }
 }
 
-impl<W: AsyncWrite + Unpin> Shared<W> {
+impl<W: AsyncWrite + Unpin> WriteSide<W> {
     pub(crate) fn new(stream: W, role: Role) -> Self {
         let waiting = Arc::<Waiting>::default();
         let out = Out {
-            staged: Staged::new(role, stream.is_write_vectored()),
+            staged: WriteBuffer::new(role, stream.is_write_vectored()),
             stream,
             accepted: 0,
             dirty: false,

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// All that is staged, in writes of these lengths.
-fn drain(staged: &mut Staged, mut lengths: impl Iterator<Item = usize>) -> Vec<u8> {
+fn drain(staged: &mut WriteBuffer, mut lengths: impl Iterator<Item = usize>) -> Vec<u8> {
     let mut octets = Vec::new();
     while staged.octets() > 0 {
         let mut slices = [IoSlice::new(&[]); 3];
@@ -23,7 +23,7 @@ fn a_large_payload_is_not_copied_unless_it_has_to_be() {
     let payload = Bytes::from(vec![b'p'; 10_000]);
     let message = Outgoing { head: b"[1,", payload: &payload, end: b"]" };
     let copied = |role, vectored| {
-        let mut staged = Staged::new(role, vectored);
+        let mut staged = WriteBuffer::new(role, vectored);
         staged.data(Opcode::Text, true, &message, 0..message.encoded_len());
         let mut slices = [IoSlice::new(&[]); 5];
         let filled = staged.slices(&mut slices);
@@ -36,7 +36,7 @@ fn a_large_payload_is_not_copied_unless_it_has_to_be() {
 
 #[test]
 fn no_mask_is_used_twice() {
-    let mut staged = Staged::new(Role::Client, true);
+    let mut staged = WriteBuffer::new(Role::Client, true);
     (0..100).for_each(|_| staged.control(Opcode::Ping, b""));
     let octets = drain(&mut staged, std::iter::empty());
     let masks: std::collections::HashSet<&[u8]> = octets.chunks(6).map(|frame| &frame[2..]).collect();
@@ -50,7 +50,7 @@ proptest! {
         cuts in proptest::collection::vec(1..500_usize, 0..50),
         vectored: bool,
     ) {
-        let mut staged = Staged::new(Role::Server, vectored);
+        let mut staged = WriteBuffer::new(Role::Server, vectored);
         let mut expected = BytesMut::new();
         for (n, &length) in lengths.iter().enumerate() {
             let payload = Bytes::from(vec![n as u8; length]);
@@ -74,7 +74,7 @@ proptest! {
     }
 }
 
-impl Staged {
+impl WriteBuffer {
     /// The octets of memory that it holds.
     pub(crate) fn held(&self) -> usize {
         self.packed.capacity() + self.queue.capacity() * size_of::<Bytes>()

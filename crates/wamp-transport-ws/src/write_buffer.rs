@@ -26,7 +26,7 @@ const SHORT_HEADER: usize = 8;
 
 /// Frames, to be written from the front.
 #[derive(Debug)]
-pub(crate) struct Staged {
+pub(crate) struct WriteBuffer {
     queue: VecDeque<Bytes>,
     packed: BytesMut,
     /// The length of all of that.
@@ -37,7 +37,7 @@ pub(crate) struct Staged {
     copies: bool,
 }
 
-impl Staged {
+impl WriteBuffer {
     /// `vectored` is whether several pieces can be written at once.
     pub(crate) fn new(role: Role, vectored: bool) -> Self {
         let masks = role == Role::Client;
