@@ -8,6 +8,7 @@ mod stream;
 use libfuzzer_sys::fuzz_target;
 use stream::{Pieces, Stream, block_on, read_all};
 use wamp_transport::Incoming;
+use wamp_transport::socket::AnyStream;
 use wamp_transport_rawsocket::{Config, accept};
 
 fuzz_target!(|input: &[u8]| {
@@ -18,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
             let mut config = Config::default();
             // The smallest maximum, or a larger one: what is too long is met with either.
             config.max_receive = 512 << (first % 5);
-            let transport = accept(Stream::new(&bytes, pieces), &config).await.ok()?;
+            let transport = accept(AnyStream(Stream::new(&bytes, pieces)), &[], &config).await.ok()?;
             Some(read_all(transport, runs).await)
         })
     };

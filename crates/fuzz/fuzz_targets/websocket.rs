@@ -10,6 +10,7 @@ use stream::{Pieces, Stream, block_on, read_all};
 use tungstenite::handshake::derive_accept_key;
 use wamp_proto::Serializer;
 use wamp_transport::Incoming;
+use wamp_transport::socket::AnyStream;
 use wamp_transport_ws::{Config, accept, connect};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -26,12 +27,12 @@ fuzz_target!(|input: &[u8]| {
             if is_server {
                 let name = if is_text { "json" } else { "msgpack" };
                 let bytes = [REQUEST, name.as_bytes(), b"\r\n\r\n", frames].concat();
-                let transport = accept(Stream::new(&bytes, pieces), &config).await.ok()?;
+                let transport = accept(AnyStream(Stream::new(&bytes, pieces)), &[], &config).await.ok()?;
                 return Some(read_all(transport, false).await);
             }
             let answer = if is_text { json } else { msgpack };
             let stream = Stream::new(frames, pieces).answering(answer);
-            let transport = connect("ws://localhost/", stream, &[serializer], &config).await.ok()?;
+            let transport = connect(AnyStream(stream), "ws://localhost/", &[serializer], &config).await.ok()?;
             Some(read_all(transport, false).await)
         })
     };

@@ -5,29 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use wamp_transport_rawsocket as rawsocket;
-use wamp_transport_ws as ws;
+use wamp_transport::socket::{Peer, Probe, Socket};
+use wamp_transport_rawsocket::{self as rawsocket, RawSocket};
+use wamp_transport_ws::{self as ws, WebSocket};
 
 use crate::Limits;
 use crate::connections::{Newcomer, Place, TOO_MANY_NEWCOMERS};
-use crate::peer::Peer;
 use crate::router::Shared;
 
 /// What RawSocket begins with, and HTTP never.
-pub(crate) const RAWSOCKET: u8 = rawsocket::handshake::MAGIC;
+const RAWSOCKET: u8 = rawsocket::handshake::MAGIC;
 
 /// So many bytes are asked for at first: an HTTP request mostly.
 const FIRST_READ: usize = 1024;
 
 /// The length of a RawSocket request.
 const REQUEST: usize = 4;
-
-/// How many probes without an answer end a TCP connection.
-const KEEPALIVE_PROBES: u32 = 3;
 
 /// How long a client that is refused may take to hear that.
 pub(crate) const REFUSAL: Duration = Duration::from_secs(2);
@@ -36,13 +31,13 @@ pub(crate) const REFUSAL: Duration = Duration::from_secs(2);
 const BRIEFLY: Duration = Duration::from_millis(50);
 
 /// A connection after the handshake of its transport.
-pub(crate) enum Greeted<R, W> {
-    RawSocket(R),
-    WebSocket(W),
+pub(crate) enum Greeted<S> {
+    RawSocket(RawSocket<S>),
+    WebSocket(WebSocket<S>),
 }
 
 /// What comes of a handshake.
-pub(crate) type Greeting<R, W> = Result<(Greeted<R, W>, Place, Newcomer), NotGreeted>;
+pub(crate) type Greeting<S> = Result<(Greeted<S>, Place, Newcomer), NotGreeted>;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -179,50 +174,41 @@ impl Refusal {
     }
 }
 
-/// Does the handshake of a TCP connection.
-pub(crate) async fn greet_tcp(
-    mut stream: TcpStream,
-    mut handshake: Handshake,
-) -> Greeting<rawsocket::Tcp, ws::WebSocket<TcpStream>> {
+/// Does the handshake of a connection.
+pub(crate) async fn greet<S: Socket>(mut socket: S, mut handshake: Handshake) -> Greeting<S> {
     let begun = async {
-        stream.set_nodelay(true)?;
-        let first = first(&mut stream, &handshake).await?;
+        socket.set_nodelay()?;
+        let first = first(&mut socket, &handshake).await?;
         if first[0] == RAWSOCKET {
-            keep_alive(&stream, &handshake.shared.limits)?;
+            // A RawSocket client may not answer a PING, so the operating system asks whether it is still there.
+            socket.set_probe(&probe(&handshake.shared.limits))?;
         }
-        http(&mut stream, first, &handshake).await
+        http(&mut socket, first, &handshake).await
     };
     let begun = begun.await;
-    let greeted = match handshake.ended(begun, &mut stream).await? {
-        Begun::WebSocket(accepted) => Greeted::WebSocket(accepted.over(stream)),
+    let greeted = match handshake.ended(begun, &mut socket).await? {
+        Begun::WebSocket(accepted) => Greeted::WebSocket(accepted.over(socket)),
         Begun::RawSocket(first) => {
             let config = rawsocket_config(&handshake.shared);
-            let accepted = rawsocket::accept_tcp_after(stream, &first, &config).await;
+            let accepted = rawsocket::accept(socket, &first, &config).await;
             Greeted::RawSocket(handshake.refused(accepted)?)
         }
     };
     Ok((greeted, handshake.place, handshake.newcomer))
 }
 
-/// Does the handshake of a connection to a Unix socket.
-pub(crate) async fn greet_unix(
-    mut stream: UnixStream,
-    mut handshake: Handshake,
-) -> Greeting<rawsocket::Unix, ws::WebSocket<UnixStream>> {
-    let begun = async {
-        let first = first(&mut stream, &handshake).await?;
-        http(&mut stream, first, &handshake).await
-    };
-    let begun = begun.await;
-    let greeted = match handshake.ended(begun, &mut stream).await? {
-        Begun::WebSocket(accepted) => Greeted::WebSocket(accepted.over(stream)),
-        Begun::RawSocket(first) => {
-            let config = rawsocket_config(&handshake.shared);
-            let accepted = rawsocket::accept_unix_after(stream, &first, &config).await;
-            Greeted::RawSocket(handshake.refused(accepted)?)
-        }
-    };
-    Ok((greeted, handshake.place, handshake.newcomer))
+/// Tells a client that there is no room for it.
+pub(crate) async fn refuse<S: Socket>(mut socket: S) -> io::Result<()> {
+    socket.set_nodelay()?;
+    let first = [socket.read_u8().await?];
+    // A client that is gone has no use for an answer.
+    if first == [RAWSOCKET] {
+        let _ = rawsocket::refuse(&mut socket, &first, rawsocket::ErrorCode::ConnectionLimit).await;
+    } else {
+        let _ = ws::refuse(&mut socket, &first, "there are too many connections").await;
+    }
+    // A socket that is closed over what its peer has sent may take back what was written last.
+    discard(&mut socket).await
 }
 
 /// A connection of which it is known what it speaks.
@@ -252,7 +238,7 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Reads what still comes.
-pub(crate) async fn discard<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<()> {
+async fn discard<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<()> {
     let mut rest = [0; 1024];
     while stream.read(&mut rest).await? > 0 {}
     Ok(())
@@ -284,19 +270,9 @@ async fn first<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(first)
 }
 
-/// Has the operating system find out whether the peer is still there, since a RawSocket client may not answer a
-/// PING. A Unix socket needs none of this: its peer is on the same machine, and the kernel says when it is gone.
-fn keep_alive(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
-    let socket = SockRef::from(stream);
-    // Whole seconds, and at least one, is what the options can say.
-    let interval = (limits.pong / KEEPALIVE_PROBES).max(Duration::from_secs(1));
-    let keepalive = TcpKeepalive::new().with_time(limits.silence.max(Duration::from_secs(1)));
-    #[cfg(not(target_os = "windows"))]
-    let keepalive = keepalive.with_interval(interval).with_retries(KEEPALIVE_PROBES);
-    socket.set_tcp_keepalive(&keepalive)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some((limits.silence + limits.pong).max(limits.give_up)))?;
-    Ok(())
+/// When the operating system looks whether a peer is still there.
+fn probe(limits: &Limits) -> Probe {
+    Probe { silence: limits.silence, answer: limits.pong, write: limits.give_up }
 }
 
 fn rawsocket_config(shared: &Shared) -> rawsocket::Config {
@@ -314,24 +290,14 @@ fn ws_config(shared: &Shared) -> ws::Config {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
-
     use super::*;
 
-    #[tokio::test]
-    async fn the_operating_system_watches_over_a_rawsocket_peer() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    #[test]
+    fn the_operating_system_watches_over_a_rawsocket_peer() {
         let limits = Limits::default();
-        keep_alive(&stream, &limits).unwrap();
-        let socket = SockRef::from(&stream);
-        assert!(socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), limits.silence);
-        #[cfg(target_os = "linux")]
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(limits.silence + limits.pong));
-        // What an option cannot say is rounded up, not refused.
-        let mut short = Limits::default();
-        (short.silence, short.pong) = (Duration::from_millis(1), Duration::ZERO);
-        keep_alive(&stream, &short).unwrap();
+        let probe = probe(&limits);
+        assert_eq!((probe.silence, probe.answer), (limits.silence, limits.pong));
+        // It does not give up before the router does.
+        assert_eq!(probe.write, limits.give_up);
     }
 }

@@ -15,6 +15,7 @@ use wamp_core::Time;
 use wamp_core::router::{Accept, AcceptEvent, Closing, Join, Quirks, Realm as Machine, SessionKey};
 use wamp_proto::message::Hello;
 use wamp_proto::{Limits as MessageLimits, Message, Serializer, Uri, quoted, uri};
+use wamp_transport::socket::Peer;
 use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, Transport};
 
 use crate::arrived::{Arrived, Handled};
@@ -24,7 +25,6 @@ use crate::express::Express;
 use crate::held::Held;
 use crate::keepalive::{Keepalive, Seen, Verdict};
 use crate::outbound::Outbound;
-use crate::peer::Peer;
 use crate::pending::Pending;
 use crate::realm::Realm;
 use crate::router::Shared;
@@ -502,7 +502,7 @@ mod tests {
         let mut writer = Writer::new(write, outbound);
         let itself = size_of_val(&writer);
         let writer = itself + size_of_val(&writer.run(&shared.limits));
-        let link = size_of_val(&serve(shared.clone(), transport, Peer::Attached, Instant::now(), None));
+        let link = size_of_val(&serve(shared.clone(), transport, Peer::Other, Instant::now(), None));
         assert!(link <= 880 && writer <= 560, "{link} and {writer} octets");
     }
 }

@@ -1,4 +1,4 @@
-//! Listening: addresses, and what a new connection speaks.
+//! Listening: addresses, and the sockets behind them.
 
 use std::fmt;
 use std::io;
@@ -6,23 +6,12 @@ use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, lookup_host};
-use tokio::time::{Instant, timeout};
-use wamp_transport::Transport;
-use wamp_transport_rawsocket as rawsocket;
-use wamp_transport_ws as ws;
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream, lookup_host};
+use wamp_transport::socket::{Listener, Peer};
 
-use crate::connections::{Admission, Place};
-use crate::greet::{Greeted, Greeting, Handshake, RAWSOCKET, REFUSAL, discard, greet_tcp, greet_unix};
-use crate::link;
-use crate::peer::Peer;
 use crate::router::{Router, Shared};
-
-/// How long to wait when there is nothing left to accept a connection with.
-const OUT_OF_FILES: Duration = Duration::from_millis(100);
+use crate::serve;
 
 /// How many connections the operating system keeps until they are accepted, if it is not told to keep fewer
 /// (`somaxconn`). Each beyond that has to try again after a second, and after a restart all clients come at once.
@@ -95,7 +84,7 @@ impl Router {
         }
         let listener = listen_tcp(&addresses).map_err(io)?;
         let local = listener.local_addr().map_err(io)?;
-        spawn_listener(shared, accept_tcp(shared.clone(), listener));
+        serve::spawn(shared, listener);
         Ok(Address::Tcp(local))
     }
 }
@@ -139,7 +128,7 @@ fn listen_unix(shared: &Arc<Shared>, address: &str, path: &Path) -> Result<Addre
         bound => bound,
     };
     let listener = listener.map_err(io)?;
-    spawn_listener(shared, accept_unix(shared.clone(), listener, SocketFile(path.to_owned())));
+    serve::spawn(shared, UnixPath { listener, file: SocketFile(path.into()) });
     Ok(Address::Unix(path.to_owned()))
 }
 
@@ -150,8 +139,8 @@ fn is_abandoned(path: &Path) -> bool {
     is_socket && matches!(refused, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// Removes the file of a Unix socket when nobody listens any more.
-struct SocketFile(PathBuf);
+/// Removes the file of a Unix socket when it is not listened to any more.
+struct SocketFile(Arc<Path>);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
@@ -159,137 +148,28 @@ impl Drop for SocketFile {
     }
 }
 
-/// Accepts in a task of its own. A shutdown waits for it, so that the address is free afterwards.
-fn spawn_listener(shared: &Arc<Shared>, accept: impl Future<Output = ()> + Send + 'static) {
-    let counted = shared.count();
-    tokio::spawn(async move {
-        accept.await;
-        drop(counted);
-    });
+/// Unix sockets that come by a path.
+struct UnixPath {
+    listener: UnixListener,
+    file: SocketFile,
 }
 
-async fn accept_tcp(shared: Arc<Shared>, listener: TcpListener) {
-    let mut closing = shared.closing.subscribe();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = closing.wait_for(|closing| *closing) => return,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                shared.connections.place_for(Some(peer.ip())).await;
-                let place = match shared.connections.admit() {
-                    Admission::Serve(place) => place,
-                    Admission::Refuse(place) => {
-                        refuse(&shared, place, refuse_tcp(stream));
-                        continue;
-                    }
-                    Admission::Close => continue,
-                };
-                let since = Instant::now();
-                let peer = Peer::Tcp(peer);
-                let handshake = Handshake::new(&shared, peer.clone(), place, since);
-                open(&shared, peer, since, greet_tcp(stream, handshake));
-            }
-            Err(error) => not_accepted(&error).await,
-        }
+impl Listener for UnixPath {
+    type Socket = UnixStream;
+
+    async fn accept(&mut self) -> io::Result<(UnixStream, Peer)> {
+        let (stream, _) = self.listener.accept().await?;
+        Ok((stream, Peer::Unix(self.file.0.clone())))
     }
-}
-
-async fn accept_unix(shared: Arc<Shared>, listener: UnixListener, file: SocketFile) {
-    let mut closing = shared.closing.subscribe();
-    let path: Arc<Path> = file.0.as_path().into();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = closing.wait_for(|closing| *closing) => return,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                shared.connections.place_for(None).await;
-                let place = match shared.connections.admit() {
-                    Admission::Serve(place) => place,
-                    Admission::Refuse(place) => {
-                        refuse(&shared, place, refuse_stream(stream));
-                        continue;
-                    }
-                    Admission::Close => continue,
-                };
-                let since = Instant::now();
-                let peer = Peer::Unix(path.clone());
-                let handshake = Handshake::new(&shared, peer.clone(), place, since);
-                open(&shared, peer, since, greet_unix(stream, handshake));
-            }
-            Err(error) => not_accepted(&error).await,
-        }
-    }
-}
-
-async fn not_accepted(error: &io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted");
-    tokio::time::sleep(OUT_OF_FILES).await;
-}
-
-/// Refuses a connection in a task of its own, which takes little time.
-fn refuse(
-    shared: &Arc<Shared>,
-    place: Place,
-    refusal: impl Future<Output = io::Result<()>> + Send + 'static,
-) {
-    let counted = shared.count();
-    tokio::spawn(async move {
-        if timeout(REFUSAL, refusal).await.is_err() {
-            tracing::debug!("one too many, who did not ask for anything");
-        }
-        drop((place, counted));
-    });
-}
-
-async fn refuse_tcp(stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    refuse_stream(stream).await
-}
-
-async fn refuse_stream<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
-    let first = [stream.read_u8().await?];
-    // A client that is gone has no use for an answer.
-    if first == [RAWSOCKET] {
-        let code = rawsocket::handshake::ErrorCode::ConnectionLimit;
-        let _ = rawsocket::refuse_after(&mut stream, &first, code).await;
-    } else {
-        let _ = ws::refuse_after(&mut stream, &first, "there are too many connections").await;
-    }
-    // A socket that is closed over what its peer has sent may take back what was written last.
-    discard(&mut stream).await
-}
-
-/// Serves a connection in a task of its own: first the transport's handshake.
-fn open<R: Transport, W: Transport>(
-    shared: &Arc<Shared>,
-    peer: Peer,
-    since: Instant,
-    greet: impl Future<Output = Greeting<R, W>> + Send + 'static,
-) {
-    let (shared, counted) = (shared.clone(), shared.count());
-    // Each of them in a box, or the task would be as large as all of them.
-    let greeting = Box::pin(greet);
-    tokio::spawn(async move {
-        match greeting.await {
-            Ok((Greeted::RawSocket(transport), place, newcomer)) => {
-                Box::pin(link::serve(shared, transport, peer, since, Some((place, newcomer)))).await;
-            }
-            Ok((Greeted::WebSocket(transport), place, newcomer)) => {
-                Box::pin(link::serve(shared, transport, peer, since, Some((place, newcomer)))).await;
-            }
-            // The log has it already.
-            Err(_) => {}
-        }
-        drop(counted);
-    });
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
     use super::*;
 
     /// After a restart all clients come at once, before anybody has accepted one.
@@ -311,7 +191,7 @@ mod tests {
             let mut local = Vec::new();
             for _ in 0..MANY {
                 tcp.push(TcpStream::connect(address).await.unwrap());
-                local.push(tokio::net::UnixStream::connect(&path).await.unwrap());
+                local.push(UnixStream::connect(&path).await.unwrap());
             }
         };
         timeout(Duration::from_secs(20), all).await.expect("one of them has to wait");

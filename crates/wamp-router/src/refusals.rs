@@ -8,8 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-
-use crate::peer::Peer;
+use wamp_transport::socket::Peer;
 
 /// No more lines than this are written in each [`WINDOW`].
 const LINES: u32 = 20;

@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use wamp_core::router::{Seeds, Sizes, Stats};
 use wamp_proto::Uri;
 use wamp_transport::Transport;
+use wamp_transport::socket::Peer;
 
 use crate::budget::Budget;
 use crate::config::{Builder, Limits, Shutdown};
 use crate::connections::Connections;
 use crate::link;
-use crate::peer::Peer;
 use crate::realm::Realm;
 use crate::refusals::Refusals;
 use crate::relief;
@@ -147,7 +147,7 @@ impl Router {
     /// transport of your own.
     pub fn attach<T: Transport>(&self, transport: T) {
         let counted = self.shared().count();
-        let link = link::serve(self.shared().clone(), transport, Peer::Attached, Instant::now(), None);
+        let link = link::serve(self.shared().clone(), transport, Peer::Other, Instant::now(), None);
         tokio::spawn(async move {
             link.await;
             drop(counted);

@@ -4,105 +4,36 @@ use std::io;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
-#[cfg(unix)]
-use tokio::net::UnixStream;
+use wamp_transport::Socket;
 
-#[cfg(unix)]
-use crate::Unix;
 use crate::error::HandshakeError;
 use crate::handshake::{self, Agreed, ErrorCode};
-use crate::{Config, Joint, RawSocket, Tcp};
+use crate::{Config, RawSocket};
 
 /// The length of a client's request.
 const REQUEST: usize = 4;
 
-/// Answers the client at the other end of a stream. A client that is refused has been told why.
+/// Answers the client at the other end of a stream, of which the `first` bytes may have been read already to find
+/// out what it speaks. A client that is refused has been told why.
 ///
 /// # Errors
 /// The client was refused, speaks something else, or is gone.
-pub async fn accept<S>(stream: S, config: &Config) -> Result<Joint<S>, HandshakeError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    accept_after(stream, &[], config).await
-}
-
-/// Like [`accept`], after somebody has read the first octets to find out what the client speaks.
-///
-/// # Errors
-/// The client was refused, speaks something else, or is gone.
-pub async fn accept_after<S>(mut stream: S, first: &[u8], config: &Config) -> Result<Joint<S>, HandshakeError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (agreed, rest) = answer(&mut stream, first, config).await?;
-    Ok(RawSocket::joint(stream, rest, agreed))
-}
-
-/// Like [`accept`], over TCP.
-///
-/// # Errors
-/// The client was refused, speaks something else, or is gone.
-pub async fn accept_tcp(stream: TcpStream, config: &Config) -> Result<Tcp, HandshakeError> {
-    accept_tcp_after(stream, &[], config).await
-}
-
-/// Like [`accept_after`], over TCP.
-///
-/// # Errors
-/// The client was refused, speaks something else, or is gone.
-pub async fn accept_tcp_after(
-    mut stream: TcpStream,
+pub async fn accept<S: Socket>(
+    mut socket: S,
     first: &[u8],
     config: &Config,
-) -> Result<Tcp, HandshakeError> {
-    stream.set_nodelay(true)?;
-    let (agreed, rest) = answer(&mut stream, first, config).await?;
-    let (read, write) = stream.into_split();
-    Ok(RawSocket { read, write, rest, agreed })
+) -> Result<RawSocket<S>, HandshakeError> {
+    socket.set_nodelay()?;
+    let (agreed, rest) = answer(&mut socket, first, config).await?;
+    Ok(RawSocket { socket, rest, agreed })
 }
 
-/// Like [`accept`], over a Unix socket.
-///
-/// # Errors
-/// The client was refused, speaks something else, or is gone.
-#[cfg(unix)]
-pub async fn accept_unix(stream: UnixStream, config: &Config) -> Result<Unix, HandshakeError> {
-    accept_unix_after(stream, &[], config).await
-}
-
-/// Like [`accept_after`], over a Unix socket.
-///
-/// # Errors
-/// The client was refused, speaks something else, or is gone.
-#[cfg(unix)]
-pub async fn accept_unix_after(
-    mut stream: UnixStream,
-    first: &[u8],
-    config: &Config,
-) -> Result<Unix, HandshakeError> {
-    let (agreed, rest) = answer(&mut stream, first, config).await?;
-    let (read, write) = stream.into_split();
-    Ok(RawSocket { read, write, rest, agreed })
-}
-
-/// Reads a client's request and refuses it, as with [`ErrorCode::ConnectionLimit`].
+/// Reads a client's request, of which the `first` bytes may have been read already, and refuses it, as with
+/// [`ErrorCode::ConnectionLimit`].
 ///
 /// # Errors
 /// The client speaks something else, or is gone.
-pub async fn refuse<S>(stream: S, code: ErrorCode) -> Result<(), HandshakeError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    refuse_after(stream, &[], code).await
-}
-
-/// Like [`refuse`], after somebody has read the first octets to find out what the client speaks.
-///
-/// # Errors
-/// The client speaks something else, or is gone.
-pub async fn refuse_after<S>(mut stream: S, first: &[u8], code: ErrorCode) -> Result<(), HandshakeError>
+pub async fn refuse<S>(mut stream: S, first: &[u8], code: ErrorCode) -> Result<(), HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

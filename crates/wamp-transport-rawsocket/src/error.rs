@@ -10,14 +10,6 @@ use crate::handshake::ErrorCode;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// Nobody answers there.
-    #[error("cannot connect to {address}: {source}")]
-    Connect {
-        /// Where to.
-        address: String,
-        /// What the operating system says.
-        source: io::Error,
-    },
     /// The connection broke in the handshake.
     #[error("the connection broke in the handshake: {0}")]
     Io(#[from] io::Error),

@@ -120,9 +120,6 @@ pub fn read_request(octets: [u8; 4], config: &Config) -> (Option<[u8; 4]>, Resul
     else {
         return decline(ErrorCode::SerializerUnsupported);
     };
-    if max_send < config.min_send {
-        return decline(ErrorCode::LengthUnacceptable);
-    }
     let max_receive = length(length_field(config.max_receive));
     (Some(request(serializer, config.max_receive)), Ok(Agreed { serializer, max_send, max_receive }))
 }

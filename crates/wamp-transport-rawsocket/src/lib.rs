@@ -1,9 +1,8 @@
 //! WAMP over RawSocket (Advanced Profile, *RawSocket Transport*): length-prefixed messages on TCP, a Unix
-//! socket or any other stream of octets.
+//! socket or any other stream of bytes.
 //!
-//! The handshake is in [`handshake`], without I/O; [`connect`] and [`accept`] do it on a stream and give a
-//! [`RawSocket`], a [`Transport`]. Nothing here limits the time: whoever waits for a peer sets a timeout
-//! around it.
+//! The handshake is in [`handshake`], without I/O; [`connect`] and [`accept`] do it on a [`Socket`] and return a
+//! [`RawSocket`], a [`Transport`]. Nothing here limits the time: set a timeout around what waits for a peer.
 //!
 //! ```
 //! use wamp_proto::Serializer;
@@ -15,7 +14,7 @@
 //! let (ours, theirs) = tokio::io::duplex(4096);
 //! let config = Config::default();
 //! let (client, server) =
-//!     tokio::try_join!(connect(ours, Serializer::Cbor, &config), accept(theirs, &config))?;
+//!     tokio::try_join!(connect(ours, Serializer::Cbor, &config), accept(theirs, &[], &config))?;
 //! assert_eq!(server.serializer(), Serializer::Cbor);
 //!
 //! let ((_, mut write), (mut read, _)) = (client.split(), server.split());
@@ -37,24 +36,16 @@ pub mod handshake;
 mod read;
 mod write;
 
-use std::time::Duration;
-
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use wamp_proto::Serializer;
-use wamp_transport::Transport;
+use wamp_transport::{Socket, Transport};
 
-pub use accept::{accept, accept_after, accept_tcp, accept_tcp_after, refuse, refuse_after};
-pub use connect::{connect, connect_tcp};
+pub use accept::{accept, refuse};
+pub use connect::connect;
 pub use error::HandshakeError;
 pub use handshake::{Agreed, ErrorCode};
 pub use read::Reader;
 pub use write::Writer;
-
-#[cfg(unix)]
-pub use accept::{accept_unix, accept_unix_after};
-#[cfg(unix)]
-pub use connect::connect_unix;
 
 /// The greatest message that RawSocket has a length for.
 pub const MAX_MESSAGE: usize = 1 << 24;
@@ -66,56 +57,28 @@ pub struct Config {
     /// The greatest message to take, in octets. What is announced, and then held to, is the greatest power of
     /// two within it, between 512 octets and 16 MiB. Default: 16 MiB.
     pub max_receive: usize,
-    /// A server refuses a client that takes less than this. Default: 512 octets, which refuses nobody.
-    pub min_send: usize,
     /// The serializers that a server speaks. Default: all.
     pub serializers: Vec<Serializer>,
-    /// After how much silence the operating system probes a TCP connection that [`connect_tcp`] has made, and how
-    /// long it waits for an answer: for servers that do not survive a PING. Default: never.
-    pub probe: Option<(Duration, Duration)>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let serializers = Serializer::ALL.to_vec();
-        Self { max_receive: MAX_MESSAGE, min_send: 512, serializers, probe: None }
+        Self { max_receive: MAX_MESSAGE, serializers: Serializer::ALL.to_vec() }
     }
 }
 
-/// A RawSocket connection after its handshake, over the two halves of a stream.
+/// A RawSocket connection after its handshake.
 #[derive(Debug)]
-pub struct RawSocket<R, W> {
-    read: R,
-    write: W,
+pub struct RawSocket<S> {
+    socket: S,
     /// What has been read beyond the handshake.
     rest: BytesMut,
     agreed: Agreed,
 }
 
-/// A RawSocket connection over a stream that has no halves of its own.
-pub type Joint<S> = RawSocket<ReadHalf<S>, WriteHalf<S>>;
-
-/// A RawSocket connection over TCP.
-pub type Tcp = RawSocket<tokio::net::tcp::OwnedReadHalf, tokio::net::tcp::OwnedWriteHalf>;
-
-/// A RawSocket connection over a Unix socket.
-#[cfg(unix)]
-pub type Unix = RawSocket<tokio::net::unix::OwnedReadHalf, tokio::net::unix::OwnedWriteHalf>;
-
-impl<S: AsyncRead + AsyncWrite> Joint<S> {
-    fn joint(stream: S, rest: BytesMut, agreed: Agreed) -> Self {
-        let (read, write) = tokio::io::split(stream);
-        Self { read, write, rest, agreed }
-    }
-}
-
-impl<R, W> Transport for RawSocket<R, W>
-where
-    R: AsyncRead + Send + Unpin + 'static,
-    W: AsyncWrite + Send + Unpin + 'static,
-{
-    type Read = Reader<R>;
-    type Write = Writer<W>;
+impl<S: Socket> Transport for RawSocket<S> {
+    type Read = Reader<S::Read>;
+    type Write = Writer<S::Write>;
 
     fn name(&self) -> &'static str {
         "rawsocket"
@@ -129,8 +92,9 @@ where
         self.agreed.max_send
     }
 
-    fn split(self) -> (Reader<R>, Writer<W>) {
-        let Self { read, write, rest, agreed } = self;
+    fn split(self) -> (Self::Read, Self::Write) {
+        let Self { socket, rest, agreed } = self;
+        let (read, write) = socket.into_halves();
         (Reader::new(read, rest, agreed.max_receive), Writer::new(write, agreed.max_send))
     }
 }

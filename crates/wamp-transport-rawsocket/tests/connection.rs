@@ -7,19 +7,19 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use wamp_proto::Serializer;
+use wamp_transport::socket::{dial_tcp, dial_unix};
 use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, WriteError, WriteHalf};
 use wamp_transport_rawsocket::{
-    Config, ErrorCode, HandshakeError, Joint, Reader, Writer, accept, accept_after, accept_tcp, connect,
-    connect_tcp, handshake, refuse,
+    Config, ErrorCode, HandshakeError, RawSocket, Reader, Writer, accept, connect, handshake, refuse,
 };
 
 type Halves = (Reader<tokio::io::ReadHalf<DuplexStream>>, Writer<tokio::io::WriteHalf<DuplexStream>>);
 
 /// Both ends of a connection over a pipe that holds so many octets.
-async fn pair(buffer: usize) -> (Joint<DuplexStream>, Joint<DuplexStream>) {
+async fn pair(buffer: usize) -> (RawSocket<DuplexStream>, RawSocket<DuplexStream>) {
     let (ours, theirs) = duplex(buffer);
     let config = Config::default();
-    tokio::try_join!(connect(ours, Serializer::Json, &config), accept(theirs, &config)).unwrap()
+    tokio::try_join!(connect(ours, Serializer::Json, &config), accept(theirs, &[], &config)).unwrap()
 }
 
 /// A server's end, and the bare stream of a client that has shaken hands.
@@ -33,7 +33,7 @@ async fn bare(buffer: usize) -> (DuplexStream, Halves) {
         assert_eq!(reply, [0x7f, 0xf1, 0, 0]);
         Ok(())
     };
-    let ((), server) = tokio::try_join!(shake, accept(theirs, &config)).unwrap();
+    let ((), server) = tokio::try_join!(shake, accept(theirs, &[], &config)).unwrap();
     (ours, server.split())
 }
 
@@ -111,7 +111,7 @@ async fn a_message_that_the_peer_does_not_take_is_not_begun() {
     small.max_receive = 600;
     let default = Config::default();
     let (client, server) =
-        tokio::try_join!(connect(ours, Serializer::Json, &default), accept(theirs, &small)).unwrap();
+        tokio::try_join!(connect(ours, Serializer::Json, &default), accept(theirs, &[], &small)).unwrap();
     assert_eq!(client.max_send(), 512);
     let ((_cr, mut write), (mut read, _sw)) = (client.split(), server.split());
     assert!(matches!(write.write(&mut batch(&[&[b'x'; 513]])).await, Err(WriteError::Io(_))));
@@ -255,7 +255,7 @@ async fn a_refused_client_is_told_why() {
     ] {
         let (mut ours, theirs) = duplex(64);
         ours.write_all(request).await.unwrap();
-        assert!(accept(theirs, &Config::default()).await.is_err());
+        assert!(accept(theirs, &[], &Config::default()).await.is_err());
         let mut came = Vec::new();
         ours.read_to_end(&mut came).await.unwrap();
         assert_eq!(came, answer);
@@ -267,8 +267,10 @@ async fn a_refused_client_is_told_why() {
 async fn a_server_that_is_full_says_so() {
     let (ours, theirs) = duplex(64);
     let config = Config::default();
-    let (refused, told) =
-        tokio::join!(connect(ours, Serializer::Json, &config), refuse(theirs, ErrorCode::ConnectionLimit),);
+    let (refused, told) = tokio::join!(
+        connect(ours, Serializer::Json, &config),
+        refuse(theirs, &[], ErrorCode::ConnectionLimit),
+    );
     told.unwrap();
     assert!(matches!(refused, Err(HandshakeError::Refused(ErrorCode::ConnectionLimit))));
 }
@@ -282,7 +284,7 @@ async fn a_server_that_has_looked_at_the_first_octet_goes_on() {
         let server = async {
             let mut first = vec![0; known];
             theirs.read_exact(&mut first).await?;
-            accept_after(theirs, &first, &config).await
+            accept(theirs, &first, &config).await
         };
         let (client, server) = tokio::join!(connect(ours, Serializer::Cbor, &config), server);
         assert_eq!(client.unwrap().serializer(), server.unwrap().serializer());
@@ -293,7 +295,7 @@ async fn a_server_that_has_looked_at_the_first_octet_goes_on() {
 async fn what_has_been_read_beyond_the_request_is_the_first_message() {
     let (mut ours, theirs) = duplex(64);
     let first = [&handshake::request(Serializer::Json, 1 << 24)[..], &[0, 0, 0, 3, b'[', b'1']].concat();
-    let server = accept_after(theirs, &first, &Config::default()).await.unwrap();
+    let server = accept(theirs, &first, &Config::default()).await.unwrap();
     ours.write_all(b"]").await.unwrap();
     drop(ours);
     assert_eq!(read_all(&mut server.split().0).await.0, [message("[1]")]);
@@ -304,9 +306,9 @@ async fn over_tcp() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let config = Config::default();
-    let server = async { accept_tcp(listener.accept().await.unwrap().0, &config).await };
-    let (client, server) =
-        tokio::try_join!(connect_tcp(&address, Serializer::MsgPack, &config), server).unwrap();
+    let server = async { accept(listener.accept().await.unwrap().0, &[], &config).await };
+    let client = async { connect(dial_tcp(&address).await.unwrap(), Serializer::MsgPack, &config).await };
+    let (client, server) = tokio::try_join!(client, server).unwrap();
     let ((mut cr, mut cw), (mut sr, mut sw)) = (client.split(), server.split());
     let most = vec![b'm'; 3_000_000];
     let send = async {
@@ -326,26 +328,16 @@ async fn over_tcp() {
     assert_eq!(back, [message("[2]")]);
 }
 
-#[tokio::test]
-async fn nobody_at_the_address() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let refused = connect_tcp(&address, Serializer::Json, &Config::default()).await.unwrap_err();
-    assert!(refused.to_string().starts_with(&format!("cannot connect to {address}: ")), "{refused}");
-}
-
 #[cfg(unix)]
 #[tokio::test]
 async fn over_a_unix_socket() {
-    use wamp_transport_rawsocket::{accept_unix, connect_unix};
-
     let path = std::env::temp_dir().join(format!("wamp-rawsocket-{}.sock", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
     let config = Config::default();
-    let server = async { accept_unix(listener.accept().await.unwrap().0, &config).await };
-    let connected = tokio::try_join!(connect_unix(&path, Serializer::Json, &config), server);
+    let server = async { accept(listener.accept().await.unwrap().0, &[], &config).await };
+    let client = async { connect(dial_unix(&path).await.unwrap(), Serializer::Json, &config).await };
+    let connected = tokio::try_join!(client, server);
     std::fs::remove_file(&path).unwrap();
     let (client, server) = connected.unwrap();
     let ((_cr, mut cw), (mut sr, _sw)) = (client.split(), server.split());

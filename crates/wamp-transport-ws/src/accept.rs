@@ -7,12 +7,12 @@ use std::task::Poll;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tungstenite::error::{CapacityError, Error, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request, create_response};
 use tungstenite::http::{HeaderMap, HeaderValue, StatusCode, header};
 use wamp_proto::Serializer;
+use wamp_transport::Socket;
 
 use crate::error::{HandshakeError, names};
 use crate::{Config, Role, WebSocket, http_head};
@@ -20,34 +20,22 @@ use crate::{Config, Role, WebSocket, http_head};
 /// No more than this is read from a client that has been refused.
 const MAX_REST: usize = 1 << 20;
 
-/// Answers the client at the other end of a stream. A client that is refused has been told why.
+/// Answers the client at the other end of a stream, of which the `first` bytes may have been read already to find
+/// out what it speaks. A client that is refused has been told why.
 ///
 /// # Errors
 /// The client was refused, speaks something else, or is gone.
-pub async fn accept<S>(stream: S, config: &Config) -> Result<WebSocket<S>, HandshakeError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    accept_after(stream, &[], config).await
-}
-
-/// Like [`accept`], after somebody has read the first octets to find out what the client speaks.
-///
-/// # Errors
-/// The client was refused, speaks something else, or is gone.
-pub async fn accept_after<S>(
-    mut stream: S,
+pub async fn accept<S: Socket>(
+    mut socket: S,
     first: &[u8],
     config: &Config,
-) -> Result<WebSocket<S>, HandshakeError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    match accept_unless(&mut stream, first, config, pending()).await {
-        Ok(accepted) => Ok(accepted.over(stream)),
+) -> Result<WebSocket<S>, HandshakeError> {
+    socket.set_nodelay()?;
+    match accept_unless(&mut socket, first, config, pending()).await {
+        Ok(accepted) => Ok(accepted.over(socket)),
         Err(error) => {
             if matches!(error, HandshakeError::Declined(_)) {
-                discard(&mut stream).await;
+                discard(&mut socket).await;
             }
             Err(error)
         }
@@ -64,15 +52,12 @@ pub struct Accepted {
 
 impl Accepted {
     /// The connection, over the stream that the handshake was done on.
-    pub fn over<S>(self, stream: S) -> WebSocket<S>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        WebSocket::new(stream, self.rest, Role::Server, self.serializer, &self.config)
+    pub fn over<S: Socket>(self, socket: S) -> WebSocket<S> {
+        WebSocket::new(socket, self.rest, Role::Server, self.serializer, &self.config)
     }
 }
 
-/// Like [`accept_after`], on a stream that stays with the caller, and until `refuse` is ready before the client's
+/// Like [`accept`], on a stream that stays with the caller, and until `refuse` is ready before the client's
 /// request is complete: then that is what the client is told.
 ///
 /// After a refusal read what the client still sends, for a while: a stream that is closed over that may take back the
@@ -144,44 +129,12 @@ where
     .await
 }
 
-/// Like [`accept`], over TCP.
-///
-/// # Errors
-/// The client was refused, speaks something else, or is gone.
-pub async fn accept_tcp(stream: TcpStream, config: &Config) -> Result<WebSocket<TcpStream>, HandshakeError> {
-    accept_tcp_after(stream, &[], config).await
-}
-
-/// Like [`accept_after`], over TCP.
-///
-/// # Errors
-/// The client was refused, speaks something else, or is gone.
-pub async fn accept_tcp_after(
-    stream: TcpStream,
-    first: &[u8],
-    config: &Config,
-) -> Result<WebSocket<TcpStream>, HandshakeError> {
-    stream.set_nodelay(true)?;
-    accept_after(stream, first, config).await
-}
-
-/// Reads a client's request and answers that there is no room for it now (HTTP 503), with a sentence that
-/// says why.
+/// Reads a client's request, of which the `first` bytes may have been read already, and answers that there is no
+/// room for it now (HTTP 503), with a sentence that says why.
 ///
 /// # Errors
 /// The client is gone.
-pub async fn refuse<S>(stream: S, why: &str) -> Result<(), HandshakeError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    refuse_after(stream, &[], why).await
-}
-
-/// Like [`refuse`], after somebody has read the first octets to find out what the client speaks.
-///
-/// # Errors
-/// The client is gone.
-pub async fn refuse_after<S>(mut stream: S, first: &[u8], why: &str) -> Result<(), HandshakeError>
+pub async fn refuse<S>(mut stream: S, first: &[u8], why: &str) -> Result<(), HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

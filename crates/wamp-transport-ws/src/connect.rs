@@ -1,14 +1,14 @@
 //! The client's side of the opening handshake.
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::{Response, generate_request};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use wamp_proto::Serializer;
+use wamp_transport::Socket;
 
 use crate::error::{HandshakeError, names};
 use crate::{Config, Role, WebSocket, http_head};
@@ -21,51 +21,38 @@ const MAX_REFUSAL: usize = 1024;
 ///
 /// # Errors
 /// The server refused, speaks something else, picked no serializer, or is gone.
-pub async fn connect<S>(
+pub async fn connect<S: Socket>(
+    mut socket: S,
     url: &str,
-    mut stream: S,
     serializers: &[Serializer],
     config: &Config,
-) -> Result<WebSocket<S>, HandshakeError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+) -> Result<WebSocket<S>, HandshakeError> {
+    socket.set_nodelay()?;
     let (request, key) = request(url, serializers)?;
-    stream.write_all(&request).await?;
-    stream.flush().await?;
-    let (head, rest) = http_head::read(&mut stream, &[], |first| first == b'H').await?;
+    socket.write_all(&request).await?;
+    socket.flush().await?;
+    let (head, rest) = http_head::read(&mut socket, &[], |first| first == b'H').await?;
     let response = match Response::try_parse(&head) {
         Ok(Some((_, response))) => response,
         Ok(None) => return Err(HandshakeError::NotHttp("the answer is not complete".into())),
         Err(e) => return Err(HandshakeError::NotHttp(e.to_string())),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let line = refusal(&mut stream, rest, response.headers()).await;
+        let line = refusal(&mut socket, rest, response.headers()).await;
         return Err(HandshakeError::Status { status: response.status().as_u16(), line });
     }
     let serializer = check(response.headers(), &key, serializers)?;
-    Ok(WebSocket::new(stream, rest, Role::Client, serializer, config))
+    Ok(WebSocket::new(socket, rest, Role::Client, serializer, config))
 }
 
-/// Connects over TCP, to a URL like `ws://localhost:8080/ws`.
+/// Returns the `host:port` that a URL like `ws://localhost:8080/ws` names.
 ///
 /// # Errors
-/// Nobody is there; the server refused, speaks something else or picked no serializer.
-pub async fn connect_tcp(
-    url: &str,
-    serializers: &[Serializer],
-    config: &Config,
-) -> Result<WebSocket<TcpStream>, HandshakeError> {
+/// It is no such URL.
+pub fn tcp_address(url: &str) -> Result<String, HandshakeError> {
     let uri = parse(url)?;
-    // IPv6 stands in brackets.
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let port = uri.port_u16().unwrap_or(80);
-    let stream = TcpStream::connect((host, port)).await.map_err(|source| HandshakeError::Connect {
-        address: uri.authority().map(|authority| authority.to_string()).unwrap_or_default(),
-        source,
-    })?;
-    stream.set_nodelay(true)?;
-    connect(url, stream, serializers, config).await
+    let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80));
+    Ok(format!("{host}:{port}"))
 }
 
 fn bad(url: &str, why: impl ToString) -> HandshakeError {

@@ -16,14 +16,6 @@ pub enum HandshakeError {
         /// What is wrong with it.
         why: String,
     },
-    /// Nobody answers there.
-    #[error("cannot connect to {address}: {source}")]
-    Connect {
-        /// Where to.
-        address: String,
-        /// What the operating system says.
-        source: io::Error,
-    },
     /// The connection broke in the handshake.
     #[error("the connection broke in the handshake: {0}")]
     Io(#[from] io::Error),

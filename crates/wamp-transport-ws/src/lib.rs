@@ -1,8 +1,8 @@
-//! WAMP over WebSocket (Basic Profile, *WebSocket Transport*), on TCP or any other stream of octets.
+//! WAMP over WebSocket (Basic Profile, *WebSocket Transport*), on TCP or any other stream of bytes.
 //!
-//! [`connect`] and [`accept`] do the opening handshake, in which the subprotocol names the serializer, and
-//! give a [`WebSocket`], a [`Transport`]. Nothing here limits the time: whoever waits for a peer sets a
-//! timeout around it.
+//! [`connect`] and [`accept`] do the opening handshake on a [`Socket`], in which the subprotocol names the serializer,
+//! and return a [`WebSocket`], a [`Transport`]. Nothing here limits the time: set a timeout around what waits for a
+//! peer.
 //!
 //! The handshake is done by `tungstenite`, of which nothing shows. The frames are our own, RFC 6455 without
 //! extensions, because they are the path of every message: many messages are cut out of one read and written
@@ -27,7 +27,7 @@
 //! let config = Config::default();
 //! let offers = [Serializer::Cbor, Serializer::Json];
 //! let (client, server) =
-//!     tokio::try_join!(connect("ws://localhost/", ours, &offers, &config), accept(theirs, &config))?;
+//!     tokio::try_join!(connect(ours, "ws://localhost/", &offers, &config), accept(theirs, &[], &config))?;
 //! assert_eq!(client.serializer(), Serializer::Cbor);
 //!
 //! let ((_, mut write), (mut read, _)) = (client.split(), server.split());
@@ -47,10 +47,7 @@ mod close;
 mod connect;
 mod error;
 mod frame;
-mod halves;
 mod http_head;
-#[cfg(test)]
-mod oracle;
 mod read;
 mod write;
 mod write_buffer;
@@ -59,15 +56,11 @@ mod write_side;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncWrite};
 use wamp_proto::Serializer;
-use wamp_transport::Transport;
+use wamp_transport::{Socket, Transport};
 
-pub use accept::{
-    Accepted, Refusal, accept, accept_after, accept_tcp, accept_tcp_after, accept_unless, refuse,
-    refuse_after,
-};
-pub use connect::{connect, connect_tcp};
+pub use accept::{Accepted, Refusal, accept, accept_unless, refuse};
+pub use connect::{connect, tcp_address};
 pub use error::HandshakeError;
 pub use read::Reader;
 pub use write::Writer;
@@ -94,34 +87,54 @@ impl Default for Config {
     }
 }
 
+/// The value of a server's `Sec-WebSocket-Accept` for a client's `Sec-WebSocket-Key`.
+///
+/// ```
+/// // The example of RFC 6455, 1.3.
+/// let accept = wamp_transport_ws::accept_key("dGhlIHNhbXBsZSBub25jZQ==");
+/// assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// ```
+pub fn accept_key(key: &str) -> String {
+    tungstenite::handshake::derive_accept_key(key.as_bytes())
+}
+
 /// Which end of a connection this is. A client masks its frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+pub enum Role {
+    /// The end that has asked for the connection.
     Client,
+    /// The end that has accepted it.
     Server,
 }
 
 /// A WebSocket connection after its handshake.
 #[derive(Debug)]
 pub struct WebSocket<S> {
-    stream: S,
+    socket: S,
     role: Role,
     serializer: Serializer,
     max_send: usize,
     assembler: Assembler,
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WebSocket<S> {
+impl<S: Socket> WebSocket<S> {
+    /// A connection whose opening handshake another library has done, for example an HTTP server that has answered
+    /// 101 with the [`subprotocol`](Serializer::subprotocol) of this serializer and the [`accept_key`]. Nothing may
+    /// have been read of what follows the handshake, or the stream has to return it again.
+    pub fn upgraded(socket: S, role: Role, serializer: Serializer, config: &Config) -> Self {
+        Self::new(socket, BytesMut::new(), role, serializer, config)
+    }
+
     /// A connection whose handshake is over, and what has been read beyond it.
-    fn new(stream: S, read: BytesMut, role: Role, serializer: Serializer, config: &Config) -> Self {
+    fn new(socket: S, read: BytesMut, role: Role, serializer: Serializer, config: &Config) -> Self {
         // A copy, for otherwise the buffer of the handshake would live on.
         let read = BytesMut::from(&read[..]);
         let assembler = Assembler::new(role, serializer.is_text(), config.max_receive, read);
-        Self { stream, role, serializer, max_send: config.max_send, assembler }
+        Self { socket, role, serializer, max_send: config.max_send, assembler }
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for WebSocket<S> {
+impl<S: Socket> Transport for WebSocket<S> {
     type Read = Reader<S>;
     type Write = Writer<S>;
 
@@ -139,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for WebSocket
     }
 
     fn split(self) -> (Reader<S>, Writer<S>) {
-        let (read, write) = halves::split(self.stream);
+        let (read, write) = self.socket.into_halves();
         let shared = Arc::new(WriteSide::new(write, self.role));
         (Reader::new(read, shared.clone(), self.assembler), Writer::new(shared, self.serializer.is_text()))
     }

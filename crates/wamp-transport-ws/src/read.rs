@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, UNCOUNTED, Unfinished};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, Socket, UNCOUNTED, Unfinished};
 
 use crate::assemble::{Assembler, Item};
 use crate::close::Fault;
-use crate::halves::{self, ReadSide};
 use crate::write_side::{Task, WriteSide};
 
 /// No more messages than this come out of one call.
@@ -39,9 +38,9 @@ const DISCARDED: usize = 4 * 1024;
 /// is longer, or came in fragments, has its own. While nothing comes the reader holds no buffer beyond what
 /// has come of an unfinished message.
 #[derive(Debug)]
-pub struct Reader<S> {
-    stream: ReadSide<S>,
-    shared: Arc<WriteSide<halves::WriteSide<S>>>,
+pub struct Reader<S: Socket> {
+    stream: S::Read,
+    shared: Arc<WriteSide<S::Write>>,
     assembler: Assembler,
     /// How much a read asks for.
     piece: usize,
@@ -65,12 +64,8 @@ pub struct Reader<S> {
     discarding: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
-    pub(crate) fn new(
-        stream: ReadSide<S>,
-        shared: Arc<WriteSide<halves::WriteSide<S>>>,
-        assembler: Assembler,
-    ) -> Self {
+impl<S: Socket> Reader<S> {
+    pub(crate) fn new(stream: S::Read, shared: Arc<WriteSide<S::Write>>, assembler: Assembler) -> Self {
         let received = assembler.buffer.len() as u64;
         Self {
             stream,
@@ -242,7 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ReadHalf for Reader<S> {
+impl<S: Socket> ReadHalf for Reader<S> {
     /// For the frames that have not begun yet.
     fn set_max_receive(&mut self, octets: usize) {
         self.assembler.max_receive = octets;

@@ -4,12 +4,10 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite};
-use wamp_transport::{Batch, Control, WriteError, WriteHalf};
+use wamp_transport::{Batch, Control, Socket, WriteError, WriteHalf};
 
 use crate::close;
 use crate::frame::Opcode;
-use crate::halves;
 use crate::write_buffer::WriteBuffer;
 use crate::write_side::{Task, WriteSide};
 
@@ -26,16 +24,16 @@ const REFILL: usize = 8 * 1024;
 ///
 /// A PING or PONG of a batch is cut to 125 octets, which is all that WebSocket allows.
 #[derive(Debug)]
-pub struct Writer<S> {
-    shared: Arc<WriteSide<halves::WriteSide<S>>>,
+pub struct Writer<S: Socket> {
+    shared: Arc<WriteSide<S::Write>>,
     /// Text or binary.
     kind: Opcode,
     /// So much of the message in front of the batch is staged already.
     begun: usize,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Writer<S> {
-    pub(crate) fn new(shared: Arc<WriteSide<halves::WriteSide<S>>>, text: bool) -> Self {
+impl<S: Socket> Writer<S> {
+    pub(crate) fn new(shared: Arc<WriteSide<S::Write>>, text: bool) -> Self {
         let kind = if text { Opcode::Text } else { Opcode::Binary };
         Self { shared, kind, begun: 0 }
     }
@@ -94,7 +92,7 @@ fn stage(staged: &mut WriteBuffer, batch: &mut Batch, kind: Opcode, begun: &mut 
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<S> {
+impl<S: Socket> WriteHalf for Writer<S> {
     async fn write(&mut self, batch: &mut Batch) -> Result<(), WriteError> {
         poll_fn(|cx| self.poll_write(cx, batch)).await
     }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use wamp_proto::Serializer;
+use wamp_transport::socket::dial_tcp;
 use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, WriteError, WriteHalf};
-use wamp_transport_ws::{Config, Reader, WebSocket, Writer, accept, accept_tcp, connect, connect_tcp};
+use wamp_transport_ws::{Config, Reader, WebSocket, Writer, accept, connect, tcp_address};
 
 const FIN: u8 = 0x80;
 const CONTINUE: u8 = 0;
@@ -23,7 +24,8 @@ const PONG: u8 = 10;
 async fn pair(buffer: usize, serializer: Serializer) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>) {
     let (ours, theirs) = duplex(buffer);
     let (config, offers) = (Config::default(), [serializer]);
-    tokio::try_join!(connect("ws://localhost/", ours, &offers, &config), accept(theirs, &config)).unwrap()
+    tokio::try_join!(connect(ours, "ws://localhost/", &offers, &config), accept(theirs, &[], &config))
+        .unwrap()
 }
 
 /// A server's end, and the bare stream of a client that has shaken hands.
@@ -46,7 +48,7 @@ async fn bare(
         }
     };
     let config = Config::default();
-    let ((), server) = tokio::join!(shake, accept(theirs, &config));
+    let ((), server) = tokio::join!(shake, accept(theirs, &[], &config));
     (ours, server.unwrap().split())
 }
 
@@ -382,7 +384,7 @@ async fn what_a_client_says_with_its_request_is_not_lost() {
                    Sec-WebSocket-Protocol: wamp.2.json\r\n\r\n";
     ours.write_all(&[request.as_bytes(), &frame(FIN | TEXT, b"[1]")].concat()).await.unwrap();
     ours.shutdown().await.unwrap();
-    let (mut read, _write) = accept(theirs, &Config::default()).await.unwrap().split();
+    let (mut read, _write) = accept(theirs, &[], &Config::default()).await.unwrap().split();
     let mut came = Vec::new();
     read.read(&mut came).await.unwrap();
     assert_eq!(came, [message("[1]")]);
@@ -463,9 +465,13 @@ async fn over_tcp() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/ws", listener.local_addr().unwrap());
     let config = Config::default();
-    let server = async { accept_tcp(listener.accept().await.unwrap().0, &config).await };
+    let server = async { accept(listener.accept().await.unwrap().0, &[], &config).await };
     let offers = [Serializer::MsgPack];
-    let (client, server) = tokio::try_join!(connect_tcp(&url, &offers, &config), server).unwrap();
+    let client = async {
+        let socket = dial_tcp(&tcp_address(&url)?).await.unwrap();
+        connect(socket, &url, &offers, &config).await
+    };
+    let (client, server) = tokio::try_join!(client, server).unwrap();
     let ((mut cr, mut cw), (mut sr, mut sw)) = (client.split(), server.split());
     let most = vec![b'm'; 3_000_000];
     let send = async {

@@ -4,7 +4,8 @@
 //! A transport moves *batches*: all messages that one read brought, many messages in one flush. It knows
 //! nothing of sessions; the octets of a message are `wamp-proto`'s business. To bring a transport of your
 //! own, implement the three traits below and hand it to `wamp_client::Client::over` or
-//! `wamp_router::Router::attach`.
+//! `wamp_router::Router::attach`. A *stream* of your own needs none of them: the transports that the project has
+//! run over every [`Socket`].
 
 mod batch;
 mod error;
@@ -13,6 +14,8 @@ pub mod memory;
 mod pool;
 mod queue;
 mod run;
+#[cfg(not(target_family = "wasm"))]
+pub mod socket;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -26,6 +29,8 @@ pub use batch::{Batch, COPIED_BELOW, Control, Outgoing, PushError};
 pub use error::{ReadError, WriteError};
 pub use queue::Queue;
 pub use run::Run;
+#[cfg(not(target_family = "wasm"))]
+pub use socket::Socket;
 
 /// An established connection that carries whole messages in one serializer.
 pub trait Transport: Send + 'static {

@@ -38,7 +38,7 @@ async fn held(router: &Router, way: Way, serializer: Serializer, is_last: bool) 
     let (ours, theirs) = duplex(1000);
     let mut caller = Wire { stream: ours };
     caller.write(&HANDSHAKE).await;
-    router.attach(rawsocket::accept(theirs, &rawsocket::Config::default()).await.unwrap());
+    router.attach(rawsocket::accept(theirs, &[], &rawsocket::Config::default()).await.unwrap());
     caller.read(4).await;
     caller.write(&frame(HELLO)).await;
     caller.text().await;

@@ -165,7 +165,7 @@ async fn a_hello_that_comes_too_slowly_is_too_late() {
     let (ours, theirs) = tokio::io::duplex(4096);
     let mut wire = Wire { stream: ours };
     wire.write(&HANDSHAKE).await;
-    router.attach(rawsocket::accept(theirs, &rawsocket::Config::default()).await.unwrap());
+    router.attach(rawsocket::accept(theirs, &[], &rawsocket::Config::default()).await.unwrap());
     assert_eq!(wire.read(4).await, HANDSHAKE);
     let start = Instant::now();
     for octet in frame(HELLO).into_iter().take(9) {

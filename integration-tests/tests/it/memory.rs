@@ -36,13 +36,13 @@ async fn wire(router: &Router, is_websocket: bool) -> Wire<DuplexStream> {
     let mut wire = Wire { stream: ours };
     if is_websocket {
         wire.write(UPGRADE.as_bytes()).await;
-        router.attach(ws::accept(theirs, &ws::Config::default()).await.unwrap());
+        router.attach(ws::accept(theirs, &[], &ws::Config::default()).await.unwrap());
         wire.response().await;
         wire.write(&ws_frame(0x81, HELLO.as_bytes())).await;
         wire.ws_frame().await;
     } else {
         wire.write(&HANDSHAKE).await;
-        router.attach(rawsocket::accept(theirs, &rawsocket::Config::default()).await.unwrap());
+        router.attach(rawsocket::accept(theirs, &[], &rawsocket::Config::default()).await.unwrap());
         wire.read(4).await;
         wire.write(&frame(HELLO)).await;
         wire.text().await;

@@ -65,7 +65,7 @@ async fn websocket(router: &Router) -> (Wire<DuplexStream>, Peer) {
     let (ours, theirs) = duplex(PIPE);
     let mut wire = Wire { stream: ours };
     wire.write(UPGRADE.as_bytes()).await;
-    router.attach(ws::accept(theirs, &ws::Config::default()).await.unwrap());
+    router.attach(ws::accept(theirs, &[], &ws::Config::default()).await.unwrap());
     wire.response().await;
     wire.write(&ws_frame(0x81, HELLO.as_bytes())).await;
     wire.ws_frame().await;

@@ -19,7 +19,8 @@ fn filled(pattern: &str, octets: usize) -> String {
 async fn small(house: &House, serializer: Serializer, max_receive: usize) -> Peer {
     let mut config = rawsocket::Config::default();
     config.max_receive = max_receive;
-    let mut peer = Peer::over(within(rawsocket::connect_tcp(&house.tcp, serializer, &config)).await.unwrap());
+    let mut peer =
+        Peer::over(within(rawsocket::connect(house.dial().await, serializer, &config)).await.unwrap());
     peer.join().await;
     peer
 }
@@ -190,7 +191,7 @@ async fn a_message_of_the_router_is_taken_in_fragments_by_a_websocket_client() {
     callee.register("com.myapp.longop").await;
     let config = ws::Config::default();
     let url = format!("ws://{}/", house.tcp);
-    let caller = within(ws::connect_tcp(&url, &[Serializer::Json], &config)).await.unwrap();
+    let caller = within(ws::connect(house.dial().await, &url, &[Serializer::Json], &config)).await.unwrap();
     let mut caller = Peer::over(caller);
     caller.say(HELLO).await;
     caller.hear().await;

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::net::TcpStream;
 use wamp_proto::Serializer;
 use wamp_router::{Address, Router};
 use wamp_transport::memory;
+use wamp_transport::socket::{dial_tcp, dial_unix};
 use wamp_transport_rawsocket as rawsocket;
 use wamp_transport_ws as ws;
 
@@ -50,17 +52,25 @@ impl House {
             Way::WebSocket => {
                 let url = format!("ws://{}/any/path", self.tcp);
                 let config = ws::Config::default();
-                Peer::over(within(ws::connect_tcp(&url, &[serializer], &config)).await.unwrap())
+                Peer::over(
+                    within(ws::connect(self.dial().await, &url, &[serializer], &config)).await.unwrap(),
+                )
             }
             Way::RawSocket => {
                 let config = rawsocket::Config::default();
-                Peer::over(within(rawsocket::connect_tcp(&self.tcp, serializer, &config)).await.unwrap())
+                Peer::over(within(rawsocket::connect(self.dial().await, serializer, &config)).await.unwrap())
             }
             Way::Unix => {
                 let config = rawsocket::Config::default();
-                Peer::over(within(rawsocket::connect_unix(&self.unix, serializer, &config)).await.unwrap())
+                let socket = within(dial_unix(&self.unix)).await.unwrap();
+                Peer::over(within(rawsocket::connect(socket, serializer, &config)).await.unwrap())
             }
         }
+    }
+
+    /// Connects over TCP.
+    pub async fn dial(&self) -> TcpStream {
+        within(dial_tcp(&self.tcp)).await.unwrap()
     }
 
     /// Connects a peer that has joined.
@@ -124,8 +134,10 @@ async fn connected(router: &Router, way: Way, serializer: Serializer, capacity: 
         }
         Way::WebSocket => {
             let (config, offers) = (ws::Config::default(), [serializer]);
-            let (ours, theirs) =
-                tokio::join!(ws::connect("ws://pipe/", ours, &offers, &config), ws::accept(theirs, &config));
+            let (ours, theirs) = tokio::join!(
+                ws::connect(ours, "ws://pipe/", &offers, &config),
+                ws::accept(theirs, &[], &config)
+            );
             router.attach(theirs.unwrap());
             Peer::over(ours.unwrap())
         }
@@ -133,7 +145,7 @@ async fn connected(router: &Router, way: Way, serializer: Serializer, capacity: 
             let config = rawsocket::Config::default();
             let (ours, theirs) = tokio::join!(
                 rawsocket::connect(ours, serializer, &config),
-                rawsocket::accept(theirs, &config)
+                rawsocket::accept(theirs, &[], &config)
             );
             router.attach(theirs.unwrap());
             Peer::over(ours.unwrap())

@@ -119,7 +119,6 @@ impl ConnectError {
         use wamp_transport_ws::HandshakeError as E;
         let kind = match &error {
             E::Url { .. } => ConnectErrorKind::Url,
-            E::Connect { .. } => ConnectErrorKind::Connect,
             E::Io(_) | E::Closed => ConnectErrorKind::Lost,
             E::Subprotocol { .. } => ConnectErrorKind::Subprotocol,
             _ => ConnectErrorKind::Handshake,
@@ -135,7 +134,6 @@ impl ConnectError {
     pub(super) fn from_rawsocket(url: &str, error: wamp_transport_rawsocket::HandshakeError) -> Self {
         use wamp_transport_rawsocket::{ErrorCode, HandshakeError as E};
         let kind = match &error {
-            E::Connect { .. } => ConnectErrorKind::Connect,
             E::Io(_) | E::Closed => ConnectErrorKind::Lost,
             // Alerts and handshakes of TLS begin so.
             E::NotRawSocket { octets: [0x15 | 0x16, ..] } => ConnectErrorKind::Tls,

@@ -15,6 +15,12 @@ use tokio::time::Instant;
 use wamp_core::Time;
 use wamp_core::session::{self, Config};
 use wamp_proto::{ByteString, Serializer, Uri};
+#[cfg(feature = "rawsocket")]
+use wamp_transport::socket::Probe;
+#[cfg(all(feature = "rawsocket", unix))]
+use wamp_transport::socket::dial_unix;
+#[cfg(any(feature = "ws", feature = "rawsocket"))]
+use wamp_transport::socket::{Socket, dial_tcp};
 use wamp_transport::{Queue, Transport};
 
 pub use error::{ConnectError, ConnectErrorKind};
@@ -160,83 +166,89 @@ impl IntoFuture for Connect {
 }
 
 /// Connects; what it gives joins.
+#[cfg_attr(not(feature = "rawsocket"), expect(unused_variables))]
 async fn open(url: String, settings: Settings) -> Result<Opening, ConnectError> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err(ConnectError::bad_url(&url, "it must begin with ws://, rs:// or rs+unix://"));
     };
     match scheme {
-        "ws" => open_ws(&url, settings).await,
-        "rs" => open_rawsocket(&url, rest, settings).await,
-        "rs+unix" => open_unix(&url, rest, settings).await,
+        #[cfg(feature = "ws")]
+        "ws" => websocket(tcp(&url, &ws_address(&url)?).await?, url, settings).await,
+        #[cfg(feature = "rawsocket")]
+        "rs" => rawsocket(tcp(&url, rs_address(&url, rest)?).await?, url, settings).await,
+        #[cfg(all(feature = "rawsocket", unix))]
+        "rs+unix" => rawsocket(unix(&url, rest).await?, url, settings).await,
+        #[cfg(not(feature = "ws"))]
+        "ws" => Err(ConnectError::bad_url(&url, "WebSocket is not built in (the cargo feature `ws`)")),
+        #[cfg(not(feature = "rawsocket"))]
+        "rs" | "rs+unix" => {
+            Err(ConnectError::bad_url(&url, "RawSocket is not built in (the cargo feature `rawsocket`)"))
+        }
+        #[cfg(all(feature = "rawsocket", not(unix)))]
+        "rs+unix" => Err(ConnectError::bad_url(&url, "there are no Unix sockets here")),
         "wss" | "rss" => Err(ConnectError::new(&url, ConnectErrorKind::Tls, "TLS is not built in")),
         _ => Err(ConnectError::bad_url(&url, "it must begin with ws://, rs:// or rs+unix://")),
     }
 }
 
-#[cfg(feature = "ws")]
-async fn open_ws(url: &str, settings: Settings) -> Result<Opening, ConnectError> {
-    let mut config = wamp_transport_ws::Config::default();
-    config.max_receive = settings.max_message;
-    let offers = settings.serializer.as_ref().map_or(Serializer::ALL, std::slice::from_ref);
-    match wamp_transport_ws::connect_tcp(url, offers, &config).await {
-        Ok(transport) => Ok(Box::pin(join(transport, settings, Some(url.to_owned())))),
-        Err(error) => Err(ConnectError::from_ws(url, error)),
+#[cfg(any(feature = "ws", feature = "rawsocket"))]
+async fn tcp(url: &str, address: &str) -> Result<tokio::net::TcpStream, ConnectError> {
+    dial_tcp(address).await.map_err(|error| ConnectError::new(url, ConnectErrorKind::Connect, error))
+}
+
+#[cfg(all(feature = "rawsocket", unix))]
+async fn unix(url: &str, path: &str) -> Result<tokio::net::UnixStream, ConnectError> {
+    if !path.starts_with('/') {
+        return Err(ConnectError::bad_url(url, "it must be rs+unix:///path"));
     }
+    dial_unix(path).await.map_err(|error| ConnectError::new(url, ConnectErrorKind::Connect, error))
+}
+
+#[cfg(feature = "ws")]
+fn ws_address(url: &str) -> Result<String, ConnectError> {
+    wamp_transport_ws::tcp_address(url).map_err(|error| ConnectError::from_ws(url, error))
 }
 
 #[cfg(feature = "rawsocket")]
-async fn open_rawsocket(url: &str, address: &str, settings: Settings) -> Result<Opening, ConnectError> {
+fn rs_address<'a>(url: &str, address: &'a str) -> Result<&'a str, ConnectError> {
     let address = address.trim_end_matches('/');
     if address.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
         return Err(ConnectError::bad_url(url, "it must be rs://host:port"));
     }
-    let (serializer, config) = rawsocket(url, &settings)?;
-    match wamp_transport_rawsocket::connect_tcp(address, serializer, &config).await {
-        Ok(transport) => Ok(Box::pin(join(transport, settings, Some(url.to_owned())))),
-        Err(error) => Err(ConnectError::from_rawsocket(url, error)),
-    }
+    Ok(address)
 }
 
-#[cfg(all(feature = "rawsocket", unix))]
-async fn open_unix(url: &str, path: &str, settings: Settings) -> Result<Opening, ConnectError> {
-    if !path.starts_with('/') {
-        return Err(ConnectError::bad_url(url, "it must be rs+unix:///path"));
-    }
-    let (serializer, config) = rawsocket(url, &settings)?;
-    match wamp_transport_rawsocket::connect_unix(path, serializer, &config).await {
-        Ok(transport) => Ok(Box::pin(join(transport, settings, Some(url.to_owned())))),
-        Err(error) => Err(ConnectError::from_rawsocket(url, error)),
+#[cfg(feature = "ws")]
+async fn websocket<S: Socket>(socket: S, url: String, settings: Settings) -> Result<Opening, ConnectError> {
+    let mut config = wamp_transport_ws::Config::default();
+    config.max_receive = settings.max_message;
+    let offers = settings.serializer.as_ref().map_or(Serializer::ALL, std::slice::from_ref);
+    match wamp_transport_ws::connect(socket, &url, offers, &config).await {
+        Ok(transport) => Ok(Box::pin(join(transport, settings, Some(url)))),
+        Err(error) => Err(ConnectError::from_ws(&url, error)),
     }
 }
 
 #[cfg(feature = "rawsocket")]
-fn rawsocket(
-    url: &str,
-    settings: &Settings,
-) -> Result<(Serializer, wamp_transport_rawsocket::Config), ConnectError> {
+async fn rawsocket<S: Socket>(socket: S, url: String, settings: Settings) -> Result<Opening, ConnectError> {
     let mut config = wamp_transport_rawsocket::Config::default();
     config.max_receive = settings.max_message;
-    config.probe = settings.keepalive.map(|keepalive| (keepalive.silence, keepalive.answer));
     // MessagePack, where it is built in.
-    match settings.serializer.or_else(|| Serializer::ALL.first().copied()) {
-        Some(serializer) => Ok((serializer, config)),
-        None => Err(ConnectError::bad_url(url, "no serializer is built in")),
+    let Some(serializer) = settings.serializer.or_else(|| Serializer::ALL.first().copied()) else {
+        return Err(ConnectError::bad_url(&url, "no serializer is built in"));
+    };
+    let connected = async {
+        // Some servers do not survive a PING, so the operating system asks whether they are still there.
+        if let Some(keepalive) = settings.keepalive {
+            let (silence, answer, write) = (keepalive.silence, keepalive.answer, Duration::from_secs(1));
+            socket.set_probe(&Probe { silence, answer, write })?;
+        }
+        wamp_transport_rawsocket::connect(socket, serializer, &config).await
+    };
+    match connected.await {
+        Ok(transport) => Ok(Box::pin(join(transport, settings, Some(url)))),
+        Err(error) => Err(ConnectError::from_rawsocket(&url, error)),
     }
-}
-
-#[cfg(not(feature = "ws"))]
-async fn open_ws(url: &str, _: Settings) -> Result<Opening, ConnectError> {
-    Err(ConnectError::bad_url(url, "WebSocket is not built in (the cargo feature `ws`)"))
-}
-
-#[cfg(not(feature = "rawsocket"))]
-async fn open_rawsocket(url: &str, _: &str, _: Settings) -> Result<Opening, ConnectError> {
-    Err(ConnectError::bad_url(url, "RawSocket is not built in (the cargo feature `rawsocket`)"))
-}
-
-#[cfg(not(all(feature = "rawsocket", unix)))]
-async fn open_unix(url: &str, _: &str, _: Settings) -> Result<Opening, ConnectError> {
-    Err(ConnectError::bad_url(url, "Unix sockets are not built in"))
 }
 
 /// Says HELLO over an established connection and waits for the answer.

@@ -318,7 +318,7 @@ async fn a_transport_that_takes_one_octet_at_a_time_is_slow_and_nothing_worse() 
         let (ours, theirs) = tokio::io::duplex(1);
         let config = Config::default();
         let (ours, theirs) =
-            tokio::join!(connect(ours, Serializer::MsgPack, &config), accept(theirs, &config));
+            tokio::join!(connect(ours, Serializer::MsgPack, &config), accept(theirs, &[], &config));
         router.attach(theirs.unwrap());
         sessions.push(Client::over(ours.unwrap()).await.unwrap());
     }

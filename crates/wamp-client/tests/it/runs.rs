@@ -9,14 +9,14 @@ use wamp_client::{
     CallError, CallStream, Client, Failure, Invocation, Payload, SendError, Serializer, Session,
 };
 use wamp_transport::{Batch, Incoming, ReadHalf, Transport, WriteHalf};
-use wamp_transport_rawsocket::{Config, Joint, accept, connect};
+use wamp_transport_rawsocket::{Config, RawSocket, accept, connect};
 
 use crate::peer::{joined, welcome};
 
 /// A router, played by the test, over RawSocket.
 struct Peer {
-    read: <Joint<DuplexStream> as Transport>::Read,
-    write: <Joint<DuplexStream> as Transport>::Write,
+    read: <RawSocket<DuplexStream> as Transport>::Read,
+    write: <RawSocket<DuplexStream> as Transport>::Write,
     came: Vec<Incoming>,
 }
 
@@ -42,7 +42,8 @@ async fn over_rawsocket(max_receive: usize) -> (Session, Peer) {
     let (ours, theirs) = tokio::io::duplex(1 << 20);
     let (ours_takes, mut config) = (Config::default(), Config::default());
     config.max_receive = max_receive;
-    let (ours, theirs) = tokio::join!(connect(ours, Serializer::Json, &ours_takes), accept(theirs, &config));
+    let (ours, theirs) =
+        tokio::join!(connect(ours, Serializer::Json, &ours_takes), accept(theirs, &[], &config));
     let (read, write) = theirs.unwrap().split();
     let mut peer = Peer { read, write, came: Vec::new() };
     let (session, ()) = tokio::join!(Client::over(ours.unwrap()).into_future(), async {

@@ -211,10 +211,10 @@ async fn joined_over_websocket() -> (Session, (impl ReadHalf, impl WriteHalf)) {
     let config = wamp_transport_ws::Config::default();
     let offers = [Serializer::Json];
     let client = async {
-        let transport = wamp_transport_ws::connect("ws://localhost/", ours, &offers, &config).await;
+        let transport = wamp_transport_ws::connect(ours, "ws://localhost/", &offers, &config).await;
         Client::over(transport.unwrap())
     };
-    joined_over(client, async { wamp_transport_ws::accept(theirs, &config).await.unwrap() }).await
+    joined_over(client, async { wamp_transport_ws::accept(theirs, &[], &config).await.unwrap() }).await
 }
 
 async fn joined_over_rawsocket() -> (Session, (impl ReadHalf, impl WriteHalf)) {
@@ -224,7 +224,7 @@ async fn joined_over_rawsocket() -> (Session, (impl ReadHalf, impl WriteHalf)) {
         let transport = wamp_transport_rawsocket::connect(ours, Serializer::Json, &config).await;
         Client::over(transport.unwrap())
     };
-    joined_over(client, async { wamp_transport_rawsocket::accept(theirs, &config).await.unwrap() }).await
+    joined_over(client, async { wamp_transport_rawsocket::accept(theirs, &[], &config).await.unwrap() }).await
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,8 +2,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use wamp_proto::Serializer;
+use wamp_transport::socket::AnyStream;
 use wamp_transport::{Batch, Transport, WriteHalf};
 
 use super::*;
@@ -47,7 +48,7 @@ fn spaces(octets: usize) -> Incoming {
     Incoming::Message(Bytes::from(vec![b' '; octets]))
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
+impl<S: Socket> Reader<S> {
     /// The octets of memory in all buffers of the connection.
     fn held(&self) -> usize {
         self.assembler.buffer.capacity() + self.shared.lock().staged.held()
@@ -73,7 +74,7 @@ async fn an_idle_connection_holds_no_buffers_and_little_else() {
     assert!(poll(read.read(&mut came)).is_pending());
     assert_eq!(read.held(), 0);
     let fixed =
-        size_of_val(&read) + size_of_val(&write) + size_of::<WriteSide<halves::WriteSide<DuplexStream>>>();
+        size_of_val(&read) + size_of_val(&write) + size_of::<WriteSide<<DuplexStream as Socket>::Write>>();
     assert!(fixed <= 1024, "{fixed}");
 }
 
@@ -242,7 +243,7 @@ impl AsyncWrite for Ends {
 #[tokio::test]
 async fn nothing_is_discarded_after_the_end() {
     let asked = Arc::<AtomicUsize>::default();
-    let stream = Ends(asked.clone());
+    let stream = AnyStream(Ends(asked.clone()));
     let config = Config::default();
     let server = WebSocket::new(stream, BytesMut::new(), Role::Server, Serializer::Cbor, &config);
     let mut read = server.split().0;

@@ -10,8 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::time::timeout;
 use wamp_proto::Serializer;
+use wamp_transport::socket::AnyStream;
 use wamp_transport::{Batch, Incoming, ReadHalf, Transport, WriteHalf};
-use wamp_transport_ws::{Config, accept_after, connect};
+use wamp_transport_ws::{Config, accept, connect};
 
 use crate::bare::Bare;
 use crate::log::Log;
@@ -93,7 +94,7 @@ async fn our_server(serializer: Serializer) -> Result<Verdicts, String> {
             tokio::spawn(async move {
                 let _ = stream.set_nodelay(true);
                 let Ok((stream, request)) = Bare::server(stream, protocol).await else { return };
-                if let Ok(connection) = accept_after(stream, &request, &config).await {
+                if let Ok(connection) = accept(AnyStream(stream), &request, &config).await {
                     echo(connection).await;
                 }
             });
@@ -129,7 +130,7 @@ async fn open(port: u16, path: &str, serializer: Serializer) -> Result<impl Tran
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let (config, protocol) = subprotocol(serializer);
     let url = format!("ws://127.0.0.1:{port}{path}");
-    let opened = connect(&url, Bare::client(stream, protocol), &[serializer], &config).await;
+    let opened = connect(AnyStream(Bare::client(stream, protocol)), &url, &[serializer], &config).await;
     opened.map_err(|error| format!("{path}: {error}"))
 }
 

@@ -69,12 +69,12 @@ async fn heard(tools: &Tools, peer: Peer) -> Result<Value, String> {
     let first = match peer.transport {
         Transport::WebSocket => {
             let config = wamp_transport_ws::Config::default();
-            let accepted = wamp_transport_ws::accept_tcp(stream, &config).await;
+            let accepted = wamp_transport_ws::accept(stream, &[], &config).await;
             first(accepted.map_err(|error| error.to_string())?).await?
         }
         Transport::RawSocket => {
             let config = wamp_transport_rawsocket::Config::default();
-            let accepted = wamp_transport_rawsocket::accept_tcp(stream, &config).await;
+            let accepted = wamp_transport_rawsocket::accept(stream, &[], &config).await;
             first(accepted.map_err(|error| error.to_string())?).await?
         }
     };

@@ -28,7 +28,7 @@ impl Tap {
         tokio::spawn(async move {
             let Ok((stream, _)) = listener.accept().await else { return };
             let config = wamp_transport_ws::Config::default();
-            if let Ok(inner) = wamp_transport_ws::accept_tcp(stream, &config).await {
+            if let Ok(inner) = wamp_transport_ws::accept(stream, &[], &config).await {
                 router.attach(Tapped { inner, write_down });
             }
         });

@@ -1,16 +1,15 @@
-//! `tungstenite` as a judge: what we write it understands, and the other way round.
+//! `tungstenite` as a judge: it reads what we write, and we read what it writes.
 
 use std::io::{self, Read, Write};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, duplex};
+use tungstenite::Message;
 use tungstenite::protocol::{Role as TheirRole, WebSocket as Theirs};
-use tungstenite::{Message, WebSocket};
 use wamp_proto::{Limits, Serializer};
 use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, WriteHalf};
-
-use crate::{Config, Role};
+use wamp_transport_ws::{Config, Role, WebSocket};
 
 /// What comes, and what goes.
 #[derive(Default)]
@@ -35,7 +34,7 @@ impl Write for Wire {
     }
 }
 
-fn theirs(role: Role, input: Vec<u8>) -> WebSocket<Wire> {
+fn theirs(role: Role, input: Vec<u8>) -> Theirs<Wire> {
     let role = if role == Role::Client { TheirRole::Client } else { TheirRole::Server };
     Theirs::from_raw_socket(Wire { input: io::Cursor::new(input), output: Vec::new() }, role, None)
 }
@@ -51,7 +50,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 /// All that we write, through a pipe of this size.
 fn written(role: Role, serializer: Serializer, batches: Vec<Batch>, pipe: usize) -> Vec<u8> {
     let (ours, mut end) = duplex(pipe);
-    let connection = crate::WebSocket::new(ours, BytesMut::new(), role, serializer, &Config::default());
+    let connection = WebSocket::upgraded(ours, role, serializer, &Config::default());
     let (read, mut write) = connection.split();
     let write = async move {
         for mut batch in batches {
@@ -68,7 +67,7 @@ fn written(role: Role, serializer: Serializer, batches: Vec<Batch>, pipe: usize)
 /// All that we read out of these octets.
 fn read(role: Role, serializer: Serializer, octets: &[u8], pipe: usize) -> Vec<Incoming> {
     let (ours, end) = duplex(pipe);
-    let connection = crate::WebSocket::new(ours, BytesMut::new(), role, serializer, &Config::default());
+    let connection = WebSocket::upgraded(ours, role, serializer, &Config::default());
     let (mut read, _write) = connection.split();
     let send = async {
         let (mut from, mut to) = tokio::io::split(end);
