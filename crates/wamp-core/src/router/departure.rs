@@ -15,11 +15,9 @@
 
 use std::collections::VecDeque;
 
-use wamp_proto::message::CancelMode;
 use wamp_proto::{SubscriptionId, uri};
 
-use super::dealer::CallKey;
-use super::dealer::RegistrationKey;
+use super::dealer::{self, CallKey};
 use super::realm::{Closing, Event, Realm};
 use super::sessions::SessionKey;
 
@@ -56,23 +54,19 @@ enum Task {
 #[derive(Clone)]
 struct Remains {
     session: SessionKey,
-    registrations: Vec<RegistrationKey>,
-    calls: Vec<CallKey>,
-    invocations: Vec<CallKey>,
+    dealer: dealer::Remains,
     subscriptions: Vec<SubscriptionId>,
 }
 
 impl Realm {
     /// Takes a session out of the realm; the backlog removes its entries. `false`: it was not there.
     pub(super) fn depart(&mut self, key: SessionKey) -> bool {
-        self.forget_holds(key);
-        let Some(session) = self.sessions.remove(key) else { return false };
+        self.holds.forget(&mut self.cx, key);
+        let Some(session) = self.cx.sessions.remove(key) else { return false };
         self.backlog.tasks.push_back(Task::Remove(Box::new(Remains {
             session: key,
-            registrations: session.registrations.into_values().collect(),
-            calls: session.calls.into_values().collect(),
-            invocations: session.invocations.into_values().collect(),
-            subscriptions: session.subscriptions.into_keys().collect(),
+            dealer: session.dealer.into_remains(),
+            subscriptions: session.broker.into_remains(),
         })));
         true
     }
@@ -86,7 +80,7 @@ impl Realm {
 
     /// Ends all calls, then all sessions.
     pub(super) fn begin_shutdown(&mut self) {
-        let mut sessions = self.sessions.keys();
+        let mut sessions = self.cx.sessions.keys();
         sessions.reverse();
         let calls = Vec::new();
         self.backlog.tasks.push_back(Task::FailInvocations { sessions: sessions.clone(), calls });
@@ -96,7 +90,7 @@ impl Realm {
 
     /// Whether the realm has been shut down and all its sessions have ended.
     pub fn has_ended(&self) -> bool {
-        self.is_shutting_down && self.backlog.is_empty() && self.sizes().sessions == 0
+        self.cx.is_shutting_down && self.backlog.is_empty() && self.sizes().sessions == 0
     }
 
     /// Handles up to `left` entries, and subtracts their number.
@@ -107,6 +101,7 @@ impl Realm {
             while *left > 0 && self.step(&mut task) {
                 *left -= 1;
             }
+            self.pass_on();
             // A task that has used up the portion may be at its end; the next portion finds out.
             if *left == 0 {
                 self.backlog.tasks.push_front(task);
@@ -118,45 +113,36 @@ impl Realm {
     fn step(&mut self, task: &mut Task) -> bool {
         match task {
             Task::Remove(remains) => self.remove_one(remains),
-            Task::EndSlow(calls) => calls.pop().map(|call| self.end_slow(call)).is_some(),
+            Task::EndSlow(calls) => {
+                calls.pop().map(|call| self.dealer.end_slow(&mut self.cx, call)).is_some()
+            }
             Task::FailInvocations { sessions, calls } => {
                 if let Some(call) = calls.pop() {
-                    self.fail(call, uri::CANCELED, SHUTTING_DOWN);
+                    self.dealer.fail(&mut self.cx, call, uri::CANCELED, SHUTTING_DOWN);
                     return true;
                 }
                 let Some(session) = sessions.pop() else { return false };
-                if let Some(session) = self.sessions.get_mut(session) {
-                    *calls = session.invocations.values().copied().collect();
+                if let Some(session) = self.cx.sessions.get_mut(session) {
+                    *calls = session.dealer.invocations();
                 }
                 true
             }
             Task::Close(sessions) => {
                 let Some(session) = sessions.pop() else { return false };
-                if self.sessions.get(session).is_some_and(|session| session.without_goodbye) {
+                if self.cx.sessions.get(session).is_some_and(|session| session.without_goodbye) {
                     self.depart(session);
-                    self.events.push_back(Event::Closed { session, closing: Closing::Restart });
+                    self.cx.events.push_back(Event::Closed { session, closing: Closing::Restart });
                     return true;
                 }
-                self.say_goodbye(self.now, session, uri::SYSTEM_SHUTDOWN, SHUTTING_DOWN);
+                self.say_goodbye(self.cx.now, session, uri::SYSTEM_SHUTDOWN, SHUTTING_DOWN);
                 true
             }
         }
     }
 
     fn remove_one(&mut self, remains: &mut Remains) -> bool {
-        let key = remains.session;
-        if let Some(registration) = remains.registrations.pop() {
-            self.dealer.procedures.remove(registration, key);
-        } else if let Some(call) = remains.calls.pop() {
-            self.interrupt(call, CancelMode::KillNoWait, uri::CLOSE_REALM);
-            self.end(call);
-        } else if let Some(call) = remains.invocations.pop() {
-            self.fail(call, uri::CANCELED, "the callee is gone");
-        } else if let Some(subscription) = remains.subscriptions.pop() {
-            self.broker.topics.unsubscribe(subscription, key);
-        } else {
-            return false;
-        }
-        true
+        let Remains { session, dealer, subscriptions } = remains;
+        self.dealer.remove_one(&mut self.cx, *session, dealer)
+            || self.broker.remove_one(*session, subscriptions)
     }
 }

@@ -5,9 +5,11 @@
 //! session, and go out with one.
 
 mod accept;
+mod backpressure;
 mod broker;
 mod chance;
 mod config;
+mod context;
 mod dealer;
 mod departure;
 mod faults;
@@ -18,6 +20,7 @@ mod quirks;
 mod realm;
 mod relay;
 mod sessions;
+mod stats;
 mod welcome;
 
 pub use accept::{Accept, AcceptEvent};
@@ -27,6 +30,7 @@ pub use dealer::Watch;
 pub use outbox::{Prepared, Transmission};
 pub use pace::Feed;
 pub use quirks::Quirks;
-pub use realm::{Closing, Event, Join, Realm, Sizes, Stats};
+pub use realm::{Closing, Event, Join, Realm};
 pub use relay::Relayed;
 pub use sessions::SessionKey;
+pub use stats::{Sizes, Stats};

@@ -6,7 +6,7 @@
 use wamp_proto::Serializer;
 use wamp_proto::relay::{PlainResult, PlainYield};
 
-use super::dealer::{Call, CallKey};
+use super::dealer::CallKey;
 use super::realm::Realm;
 use super::sessions::SessionKey;
 use crate::Time;
@@ -51,13 +51,15 @@ impl Realm {
     ) -> Relayed {
         let Some(route) = self.route(from, serializer, plain, rewrite) else { return Relayed::Unusual };
         let Route { call, to, serializer, result, octets } = route;
-        self.now = now;
-        self.dealer.last_relayed = Some(call);
+        self.cx.now = now;
+        self.dealer.set_relayed(call);
         let kind = if plain.progress { ReplyKind::Progress } else { ReplyKind::Last };
-        let Some(progress) = self.judge_reply(call, kind, plain.tail().len()) else {
+        let Some(progress) = self.dealer.judge_reply(&mut self.cx, call, kind, plain.tail().len()) else {
+            self.pass_on();
             return Relayed::Dropped;
         };
-        self.delivered(now, call, kind, progress, (plain.encoded_len(), octets));
+        self.dealer.delivered(&mut self.cx, call, kind, progress, (plain.encoded_len(), octets));
+        self.pass_on();
         Relayed::Result { to, serializer, result }
     }
 
@@ -74,17 +76,9 @@ impl Realm {
         plain: &PlainYield,
         rewrite: impl FnOnce(Serializer) -> Option<usize>,
     ) -> Option<Route> {
-        let callee = self.sessions.get(from)?;
-        let is_it = |call: &&Call| call.callee == from && call.invocation == plain.request;
-        let last = self.dealer.last_relayed;
-        let (key, call) = match last.and_then(|key| Some((key, self.dealer.calls.get(key).filter(is_it)?))) {
-            Some(same) => same,
-            None => {
-                let key = *callee.invocations.get(&plain.request)?;
-                (key, self.dealer.calls.get(key)?)
-            }
-        };
-        let caller = self.sessions.get(call.caller)?;
+        let callee = self.cx.sessions.get(from)?;
+        let (key, call) = self.dealer.relayed(from, callee, plain.request)?;
+        let caller = self.cx.sessions.get(call.caller)?;
         let payload = match plain.has_payload() && caller.serializer != serializer {
             true => rewrite(caller.serializer)?,
             false => plain.tail().len(),

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use wamp_proto::{ByteString, RegistrationId, RequestId, Serializer, SessionId, SubscriptionId, Uri, uri};
+use wamp_proto::{ByteString, Serializer, SessionId, Uri, uri};
 
 use super::chance::Chance;
 use super::config::Limits;
-use super::dealer::CallKey;
-use super::dealer::RegistrationKey;
 use super::features::Announced;
-use super::pace::Slow;
+use super::{broker, dealer, pace};
 use crate::Time;
 use crate::map::{self, HashSeed, Map, map};
-use crate::request_ids::{RequestIds, Watermark};
+use crate::request_ids::Watermark;
 use crate::slots::Slots;
 
 /// Names a session of a realm, from [`Realm::join`](super::Realm::join) until its end. A key that has been
@@ -45,24 +43,16 @@ pub(super) struct Session {
     pub(super) serializer: Serializer,
     /// The greatest message that its link takes.
     pub(super) max_message: usize,
-    /// What there is to remember if its link, or another, does not keep up.
-    pub(super) slow: Option<Box<Slow>>,
     /// The requests that it makes; `None` if they may have any id.
     pub(super) requests: Option<Watermark>,
-    /// The invocations that it gets.
-    pub(super) invocation_ids: RequestIds,
-    /// Calls that it has made.
-    pub(super) calls: Map<RequestId, CallKey>,
-    /// How many of them take progressive results.
-    pub(super) progressive_calls: usize,
-    /// Calls that it is to answer, by the id of the invocation.
-    pub(super) invocations: Map<RequestId, CallKey>,
-    /// How many of them each caller has made.
-    pub(super) callers: Map<SessionKey, usize>,
-    pub(super) registrations: Map<RegistrationId, RegistrationKey>,
-    pub(super) subscriptions: Map<SubscriptionId, ()>,
-    /// What both hold, in bytes; see [`Limits::table_bytes`](super::Limits::table_bytes).
+    /// What its registrations and subscriptions hold, in bytes; see
+    /// [`Limits::table_bytes`](super::Limits::table_bytes).
     pub(super) table_bytes: usize,
+    /// The parts of its state that the parts of the realm own.
+    pub(super) dealer: dealer::SessionPart,
+    pub(super) broker: broker::SessionPart,
+    /// `None` as long as its link, and those that it has filled, have kept up.
+    pub(super) pace: Option<Box<pace::SessionPart>>,
 }
 
 impl Session {
@@ -81,7 +71,7 @@ impl Session {
 
     /// How long the router has not read from it until now, in all.
     pub(super) fn held(&self, now: Time) -> Duration {
-        self.slow.as_ref().map_or(Duration::ZERO, |slow| slow.held(now))
+        self.pace.as_ref().map_or(Duration::ZERO, |pace| pace.held(now))
     }
 }
 

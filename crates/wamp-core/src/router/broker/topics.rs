@@ -8,25 +8,25 @@ use crate::map::{self, HashSeed, Map, map};
 use crate::router::SessionKey;
 
 #[derive(Clone)]
-pub(in crate::router) struct Topic {
+pub(super) struct Topic {
     uri: Uri,
-    pub(in crate::router) subscribers: BTreeSet<SessionKey>,
+    pub(super) subscribers: BTreeSet<SessionKey>,
 }
 
 /// The subscriptions of a realm; a topic is found in O(1). All subscribers of a topic have one subscription.
 #[derive(Clone)]
-pub(in crate::router) struct Topics {
+pub(super) struct Topics {
     exact: Map<Uri, SubscriptionId>,
     topics: Map<SubscriptionId, Topic>,
     next: u64,
 }
 
 impl Topics {
-    pub(in crate::router) fn new(seed: HashSeed) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self { exact: map(seed), topics: map(seed), next: 1 }
     }
 
-    pub(in crate::router) fn subscribe(&mut self, uri: &Uri, subscriber: SessionKey) -> SubscriptionId {
+    pub(super) fn subscribe(&mut self, uri: &Uri, subscriber: SessionKey) -> SubscriptionId {
         let id = match self.exact.get(uri) {
             Some(id) => *id,
             None => {
@@ -45,7 +45,7 @@ impl Topics {
         id
     }
 
-    pub(in crate::router) fn unsubscribe(&mut self, id: SubscriptionId, subscriber: SessionKey) {
+    pub(super) fn unsubscribe(&mut self, id: SubscriptionId, subscriber: SessionKey) {
         let Some(topic) = self.topics.get_mut(&id) else { return };
         topic.subscribers.remove(&subscriber);
         if topic.subscribers.is_empty() {
@@ -55,16 +55,16 @@ impl Topics {
     }
 
     /// The topic of a subscription.
-    pub(in crate::router) fn topic(&self, id: SubscriptionId) -> &str {
+    pub(super) fn topic(&self, id: SubscriptionId) -> &str {
         self.topics.get(&id).map_or("", |topic| topic.uri.as_str())
     }
 
-    pub(in crate::router) fn find(&self, uri: &Uri) -> Option<(SubscriptionId, &Topic)> {
+    pub(super) fn find(&self, uri: &Uri) -> Option<(SubscriptionId, &Topic)> {
         let id = self.exact.get(uri)?;
         Some((*id, self.topics.get(id)?))
     }
 
-    pub(in crate::router) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.topics.len()
     }
 }

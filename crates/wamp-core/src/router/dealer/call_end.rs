@@ -7,126 +7,171 @@ use wamp_proto::message::{self, CancelMode, InterruptOptions, RequestKind};
 use wamp_proto::{Uri, uri};
 
 use super::call::{Call, CallKey};
+use super::{Dealer, Remains};
 use crate::Time;
 use crate::map;
 use crate::progress::Phase;
+use crate::router::context::{Context, Due};
 use crate::router::outbox::failure;
-use crate::router::realm::{Due, Realm};
 use crate::router::sessions::{SessionKey, Sessions};
+
+/// The argument of the ERROR that ends a call of which one end does not keep up.
+pub(super) const SLOW_CONSUMER: &str = "slow consumer";
+
+/// A last reply to a stalled session becomes an ERROR if its payload is longer than this, in bytes.
+pub(super) const SMALL_REPLY: usize = 1 << 10;
 
 /// A timeout that stands still is looked at no more often than this, however short it is.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-impl Realm {
-    pub(in crate::router) fn handle_cancel(&mut self, now: Time, from: SessionKey, cancel: message::Cancel) {
-        let Some(session) = self.sessions.get(from) else { return };
+impl Dealer {
+    pub(in crate::router) fn handle_cancel(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        cancel: message::Cancel,
+    ) {
+        let Some(session) = cx.sessions.get(from) else { return };
         // A call that is over is over: the caller learns that from its answer, which is on its way.
-        let Some(key) = session.calls.get(&cancel.request).copied() else { return };
-        let Some(call) = self.dealer.calls.get(key) else { return };
+        let Some(key) = session.dealer.calls.get(&cancel.request).copied() else { return };
+        let Some(call) = self.calls.get(key) else { return };
         let callee_takes_interrupt =
-            self.sessions.get(call.callee).is_some_and(|callee| callee.announced.callee_canceling);
+            cx.sessions.get(call.callee).is_some_and(|callee| callee.announced.callee_canceling);
         let mode = match cancel.options.mode.unwrap_or(CancelMode::KillNoWait) {
             _ if !callee_takes_interrupt => CancelMode::Skip,
             mode => mode,
         };
-        let Some(call) = self.dealer.calls.get_mut(key) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         if !call.progress.on_cancel(mode) {
             return;
         }
         match mode {
-            CancelMode::Skip => self.set_free(key),
-            _ => self.interrupt(key, mode, uri::CANCELED),
+            CancelMode::Skip => self.grant_unlimited(cx, key),
+            _ => self.interrupt(cx, key, mode, uri::CANCELED),
         }
         if mode == CancelMode::Kill {
-            self.set_deadline(now, key, Some(self.config.kill_timeout));
+            self.set_deadline(cx, key, Some(cx.config.kill_timeout));
         } else {
-            self.fail(key, uri::CANCELED, "the call was canceled");
+            self.fail(cx, key, uri::CANCELED, "the call was canceled");
         }
     }
 
-    pub(in crate::router) fn handle_call_deadline(&mut self, now: Time, key: CallKey) {
-        let Some(call) = self.dealer.calls.get_mut(key) else { return };
+    pub(in crate::router) fn handle_call_deadline(&mut self, cx: &mut Context, key: CallKey) {
+        let Some(call) = self.calls.get_mut(key) else { return };
         call.deadline = None;
-        let excused = standing(call, &self.sessions, now).saturating_sub(call.held);
+        let excused = standing(call, &cx.sessions, cx.now).saturating_sub(call.held);
         if !excused.is_zero() {
-            return self.set_deadline(now, key, Some(excused.max(LOOK_AGAIN)));
+            return self.set_deadline(cx, key, Some(excused.max(LOOK_AGAIN)));
         }
         match call.progress.phase() {
             Phase::Canceling => {
-                self.set_free(key);
-                self.fail(key, uri::CANCELED, "the call was canceled, and the callee did not answer in time");
+                self.grant_unlimited(cx, key);
+                self.fail(
+                    cx,
+                    key,
+                    uri::CANCELED,
+                    "the call was canceled, and the callee did not answer in time",
+                );
             }
             _ => {
-                self.stats.timeouts += 1;
-                self.interrupt(key, CancelMode::KillNoWait, uri::TIMEOUT);
-                self.fail(key, uri::TIMEOUT, "the callee did not answer in time");
+                cx.stats.timeouts += 1;
+                self.interrupt(cx, key, CancelMode::KillNoWait, uri::TIMEOUT);
+                self.fail(cx, key, uri::TIMEOUT, "the callee did not answer in time");
             }
         }
     }
 
     /// Ends a call with an ERROR for the caller.
-    pub(in crate::router) fn fail(&mut self, key: CallKey, error: Uri, text: &str) {
-        let Some(call) = self.end(key) else { return };
-        if let Some(caller) = self.sessions.get(call.caller) {
+    pub(in crate::router) fn fail(&mut self, cx: &mut Context, key: CallKey, error: Uri, text: &str) {
+        let Some(call) = self.end(cx, key) else { return };
+        if let Some(caller) = cx.sessions.get(call.caller) {
             let answer = failure(error, text, caller).answer(RequestKind::Call, call.request);
-            self.out.send(call.caller, answer);
+            cx.out.send(call.caller, answer);
         }
     }
 
     /// Tells the callee that its answer is not wanted any more, if it understands that.
-    pub(in crate::router) fn interrupt(&mut self, key: CallKey, mode: CancelMode, reason: Uri) {
-        let Some(call) = self.dealer.calls.get(key) else { return };
-        let Some(callee) = self.sessions.get(call.callee) else { return };
+    pub(super) fn interrupt(&mut self, cx: &mut Context, key: CallKey, mode: CancelMode, reason: Uri) {
+        let Some(call) = self.calls.get(key) else { return };
+        let Some(callee) = cx.sessions.get(call.callee) else { return };
         if callee.announced.callee_canceling {
             let mut options = InterruptOptions::default();
             options.mode = Some(mode);
             options.reason = Some(reason);
-            self.out.send(call.callee, message::Interrupt { request: call.invocation, options });
+            cx.out.send(call.callee, message::Interrupt { request: call.invocation, options });
         } else {
-            self.set_free(key);
+            self.grant_unlimited(cx, key);
         }
     }
 
+    /// Ends a call since one of its ends does not keep up.
+    pub(in crate::router) fn end_slow(&mut self, cx: &mut Context, key: CallKey) {
+        cx.stats.slow_consumers += 1;
+        self.interrupt(cx, key, CancelMode::KillNoWait, uri::CANCELED);
+        self.fail(cx, key, uri::CANCELED, SLOW_CONSUMER);
+    }
+
+    /// Removes one entry of a session that is over. `false`: there was none left.
+    pub(in crate::router) fn remove_one(
+        &mut self,
+        cx: &mut Context,
+        session: SessionKey,
+        remains: &mut Remains,
+    ) -> bool {
+        if let Some(registration) = remains.registrations.pop() {
+            self.procedures.remove(registration, session);
+        } else if let Some(call) = remains.calls.pop() {
+            self.interrupt(cx, call, CancelMode::KillNoWait, uri::CLOSE_REALM);
+            self.end(cx, call);
+        } else if let Some(call) = remains.invocations.pop() {
+            self.fail(cx, call, uri::CANCELED, "the callee is gone");
+        } else {
+            return false;
+        }
+        true
+    }
+
     /// Takes away the record of a call.
-    pub(in crate::router) fn end(&mut self, key: CallKey) -> Option<Call> {
-        let call = self.dealer.calls.remove(key)?;
-        if let Some(caller) = self.sessions.get_mut(call.caller) {
-            map::remove(&mut caller.calls, &call.request);
-            caller.progressive_calls -= usize::from(call.progress.is_willing() || call.upload.is_some());
+    pub(super) fn end(&mut self, cx: &mut Context, key: CallKey) -> Option<Call> {
+        let call = self.calls.remove(key)?;
+        if let Some(caller) = cx.sessions.get_mut(call.caller) {
+            map::remove(&mut caller.dealer.calls, &call.request);
+            caller.dealer.progressive_calls -=
+                usize::from(call.progress.is_willing() || call.upload.is_some());
         }
-        if let Some(callee) = self.sessions.get_mut(call.callee) {
-            map::remove(&mut callee.invocations, &call.invocation);
+        if let Some(callee) = cx.sessions.get_mut(call.callee) {
+            map::remove(&mut callee.dealer.invocations, &call.invocation);
         }
-        self.unbind(call.caller, call.callee);
+        self.untie(cx, call.caller, call.callee);
         if let Some(deadline) = call.deadline {
-            self.deadlines.clear(deadline);
+            cx.deadlines.clear(deadline);
         }
         for starved in call.starving() {
-            self.deadlines.clear(starved);
+            cx.deadlines.clear(starved);
             self.starved -= 1;
         }
         Some(call)
     }
 
-    pub(in crate::router) fn restart_timeout(&mut self, now: Time, key: CallKey) {
-        if let Some(timeout) = self.dealer.calls.get(key).and_then(|call| call.timeout) {
-            self.set_deadline(now, key, Some(timeout));
+    pub(super) fn restart_timeout(&mut self, cx: &mut Context, key: CallKey) {
+        if let Some(timeout) = self.calls.get(key).and_then(|call| call.timeout) {
+            self.set_deadline(cx, key, Some(timeout));
         }
     }
 
-    fn set_deadline(&mut self, now: Time, key: CallKey, after: Option<Duration>) {
-        let Some(call) = self.dealer.calls.get_mut(key) else { return };
-        call.held = standing(call, &self.sessions, now);
+    fn set_deadline(&mut self, cx: &mut Context, key: CallKey, after: Option<Duration>) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.held = standing(call, &cx.sessions, cx.now);
         // All that came with one read comes at one time.
         if let (Some(deadline), Some(after)) = (call.deadline, after)
-            && deadline.at() == now + after
+            && deadline.at() == cx.now + after
         {
             return;
         }
         if let Some(deadline) = call.deadline.take() {
-            self.deadlines.clear(deadline);
+            cx.deadlines.clear(deadline);
         }
-        call.deadline = after.map(|after| self.deadlines.set(now + after, Due::Call(key)));
+        call.deadline = after.map(|after| cx.deadlines.set(cx.now + after, Due::Call(key)));
     }
 }
 

@@ -8,7 +8,7 @@ use crate::router::config::Disclosure;
 use crate::router::sessions::Session;
 
 /// What the callee is told about the caller: nothing, unless one of them asked and the realm allows it.
-pub(in crate::router) fn disclose(
+pub(super) fn disclose(
     policy: Disclosure,
     caller_asks: bool,
     callee_asks: bool,

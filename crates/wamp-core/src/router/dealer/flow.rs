@@ -16,11 +16,13 @@ use std::time::Duration;
 
 use wamp_proto::message::{self, CreditOptions, Total};
 
+use super::Dealer;
 use super::call::{Call, CallKey};
 use crate::Time;
 use crate::credit::{Receiving, Sending, cost};
 use crate::deadlines::Deadline;
-use crate::router::realm::{Due, Event, Realm};
+use crate::router::context::{Context, Due, Violation};
+use crate::router::realm::Event;
 use crate::router::sessions::SessionKey;
 
 /// Which of the two streams that a call may have.
@@ -41,7 +43,7 @@ pub struct Watch {
 
 /// One stream of a call; there is none where neither side announced credit.
 #[derive(Clone)]
-pub(in crate::router) struct Flow {
+pub(super) struct Flow {
     /// What its sender sends, if it knows credit.
     from: Option<Receiving>,
     /// What its receiver gets, if it knows credit.
@@ -58,11 +60,7 @@ pub(in crate::router) struct Flow {
 
 impl Flow {
     /// A stream between two sessions, each of which has announced so much or does not know credit.
-    pub(in crate::router) fn new(
-        window: Option<u64>,
-        sender: Option<u64>,
-        receiver: Option<u64>,
-    ) -> Option<Box<Self>> {
+    pub(super) fn new(window: Option<u64>, sender: Option<u64>, receiver: Option<u64>) -> Option<Box<Self>> {
         let window = window?;
         let from = sender.map(|_| Receiving::new(window));
         let to = receiver.map(Sending::new);
@@ -71,12 +69,12 @@ impl Flow {
     }
 
     /// Whether its receiver knows credit.
-    pub(in crate::router) fn is_measured(&self) -> bool {
+    pub(super) fn is_measured(&self) -> bool {
         self.to.is_some()
     }
 
     /// A message of so many octets has come and one of so many goes on. `true`: there is something to settle.
-    pub(in crate::router) fn pass(&mut self, came: usize, goes: usize) -> bool {
+    pub(super) fn pass(&mut self, came: usize, goes: usize) -> bool {
         if let Some(to) = &mut self.to {
             to.charge(cost(goes));
         }
@@ -90,7 +88,7 @@ impl Flow {
     }
 
     /// How long its sender could not go on, in all.
-    pub(in crate::router) fn spent(&self, now: Time) -> Duration {
+    pub(super) fn spent(&self, now: Time) -> Duration {
         self.spent_before + self.spent.map_or(Duration::ZERO, |since| now.since(since))
     }
 }
@@ -112,42 +110,35 @@ impl Call {
     }
 
     /// The deadlines of its streams.
-    pub(in crate::router) fn starving(&self) -> impl Iterator<Item = Deadline> + '_ {
+    pub(super) fn starving(&self) -> impl Iterator<Item = Deadline> + '_ {
         let chunks = self.upload.as_deref().and_then(|upload| upload.flow.as_deref());
         [self.results.as_deref(), chunks].into_iter().flatten().filter_map(|flow| flow.starved)
     }
 }
 
-impl Realm {
+impl Dealer {
     /// A message of a stream has been passed on.
-    pub(in crate::router) fn pass(
-        &mut self,
-        now: Time,
-        key: CallKey,
-        stream: Stream,
-        came: usize,
-        goes: usize,
-    ) {
-        let flow = self.dealer.calls.get_mut(key).and_then(|call| call.flow(stream));
+    pub(super) fn pass(&mut self, cx: &mut Context, key: CallKey, stream: Stream, came: usize, goes: usize) {
+        let flow = self.calls.get_mut(key).and_then(|call| call.flow(stream));
         if flow.is_some_and(|flow| flow.pass(came, goes)) {
-            self.settle(now, key, stream);
+            self.grant_credit(cx, key, stream);
         }
     }
 
     /// The final chunk has been passed on: nobody waits for credit any more, and nobody is to grant any.
-    pub(in crate::router) fn end_chunks(&mut self, key: CallKey) {
-        let upload = self.dealer.calls.get_mut(key).and_then(|call| call.upload.as_deref_mut());
+    pub(super) fn end_chunks(&mut self, cx: &mut Context, key: CallKey) {
+        let upload = self.calls.get_mut(key).and_then(|call| call.upload.as_deref_mut());
         let flow = upload.and_then(|upload| upload.flow.take());
         if let Some(deadline) = flow.and_then(|flow| flow.starved) {
-            self.deadlines.clear(deadline);
+            cx.deadlines.clear(deadline);
             self.starved -= 1;
         }
     }
 
     /// Grants what can be granted, and sees to it that there will be an occasion for more.
-    pub(in crate::router) fn settle(&mut self, now: Time, key: CallKey, stream: Stream) {
-        let Some(credit) = self.config.credit else { return };
-        let Some(call) = self.dealer.calls.get_mut(key) else { return };
+    pub(super) fn grant_credit(&mut self, cx: &mut Context, key: CallKey, stream: Stream) {
+        let Some(credit) = cx.config.credit else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         let ((sender, request), receiver) = call.ends(stream);
         let Some(flow) = call.flow(stream) else { return };
         let Some(from) = &mut flow.from else { return };
@@ -158,26 +149,26 @@ impl Realm {
         let total = from.grant(ahead);
         if flow.watched.is_none() && from.is_due() {
             flow.watched = Some(from.received());
-            self.events.push_back(Event::Watch { session: receiver, watch: Watch { call: key, stream } });
+            cx.events.push_back(Event::Watch { session: receiver, watch: Watch { call: key, stream } });
         }
         match flow.spent {
-            None if from.is_spent() => flow.spent = Some(now),
+            None if from.is_spent() => flow.spent = Some(cx.now),
             Some(since) if !from.is_spent() => {
                 flow.spent = None;
-                flow.spent_before += now.since(since);
+                flow.spent_before += cx.now.since(since);
             }
             _ => {}
         }
         let starves = from.is_spent() && ahead == Some(0);
         match flow.starved {
             None if starves => {
-                let deadline = self.deadlines.set(now + credit.patience, Due::Starved(key, stream));
+                let deadline = cx.deadlines.set(cx.now + credit.patience, Due::Starved(key, stream));
                 flow.starved = Some(deadline);
                 self.starved += 1;
             }
             Some(deadline) if !starves => {
                 flow.starved = None;
-                self.deadlines.clear(deadline);
+                cx.deadlines.clear(deadline);
                 self.starved -= 1;
             }
             _ => {}
@@ -185,65 +176,70 @@ impl Realm {
         if let Some(total) = total {
             let mut options = CreditOptions::default();
             options.chunks = (stream == Stream::Chunks).then_some(true);
-            self.out.send(sender, message::Credit { request, options, total: Total(Some(total)) });
+            cx.out.send(sender, message::Credit { request, options, total: Total(Some(total)) });
         }
     }
 
     /// A call ends of which its callee is not told. It must not wait for credit that nobody will ever grant: it
     /// may send what it likes, and all of that is late.
-    pub(in crate::router) fn set_free(&mut self, key: CallKey) {
-        let Some(call) = self.dealer.calls.get(key) else { return };
+    pub(super) fn grant_unlimited(&mut self, cx: &mut Context, key: CallKey) {
+        let Some(call) = self.calls.get(key) else { return };
         if call.results.as_deref().is_some_and(|flow| flow.from.is_some()) {
             let (options, total) = (CreditOptions::default(), Total(Some(wamp_proto::MAX_ID)));
-            self.out.send(call.callee, message::Credit { request: call.invocation, options, total });
+            cx.out.send(call.callee, message::Credit { request: call.invocation, options, total });
         }
     }
 
     /// All has left for the socket of a session that had been sent to it when [`Event::Watch`] came.
-    pub fn handle_left(&mut self, now: Time, watch: Watch) {
-        self.now = now;
+    pub(in crate::router) fn handle_left(&mut self, cx: &mut Context, watch: Watch) {
         let Watch { call: key, stream } = watch;
-        let Some(flow) = self.dealer.calls.get_mut(key).and_then(|call| call.flow(stream)) else { return };
+        let Some(flow) = self.calls.get_mut(key).and_then(|call| call.flow(stream)) else { return };
         if let (Some(from), Some(received)) = (&mut flow.from, flow.watched.take()) {
             from.consume_until(received);
-            self.settle(now, key, stream);
+            self.grant_credit(cx, key, stream);
         }
     }
 
     /// The receiver of a stream has granted more.
-    pub(in crate::router) fn handle_credit(&mut self, now: Time, from: SessionKey, credit: message::Credit) {
-        let Some(session) = self.sessions.get(from) else { return };
+    pub(in crate::router) fn handle_credit(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        credit: message::Credit,
+    ) -> Result<(), Violation> {
+        let Some(session) = cx.sessions.get(from) else { return Ok(()) };
         let (caller, callee) = (session.announced.caller_credit, session.announced.callee_credit);
-        if self.config.credit.is_none() || caller.is_none() && callee.is_none() {
-            return self.violation(from, "CREDIT by a session that did not announce _progress_credit");
+        if cx.config.credit.is_none() || caller.is_none() && callee.is_none() {
+            return Err("CREDIT by a session that did not announce _progress_credit".into());
         }
         let Some(total) = credit.total.0 else {
-            self.stats.void_credits += 1;
-            return;
+            cx.stats.void_credits += 1;
+            return Ok(());
         };
-        let made = session.calls.get(&credit.request).copied();
-        let got = session.invocations.get(&credit.request).copied();
+        let made = session.dealer.calls.get(&credit.request).copied();
+        let got = session.dealer.invocations.get(&credit.request).copied();
         let streams = [(made, Stream::Results), (got, Stream::Chunks)];
         let found = streams.into_iter().find_map(|(key, stream)| {
             let wanted = credit.options.chunks.is_none_or(|chunks| chunks == (stream == Stream::Chunks));
             let key = key.filter(|_| wanted)?;
-            let to = self.dealer.calls.get_mut(key)?.flow(stream)?.to.as_mut()?;
+            let to = self.calls.get_mut(key)?.flow(stream)?.to.as_mut()?;
             to.raise(total);
             Some((key, stream))
         });
         // Without a stream the call is over, and its credit with it.
         if let Some((key, stream)) = found {
-            self.settle(now, key, stream);
+            self.grant_credit(cx, key, stream);
         }
+        Ok(())
     }
 
     /// The receiver of a stream has granted nothing for too long.
-    pub(in crate::router) fn handle_starved(&mut self, key: CallKey, stream: Stream) {
-        if let Some(flow) = self.dealer.calls.get_mut(key).and_then(|call| call.flow(stream)) {
+    pub(in crate::router) fn handle_starved(&mut self, cx: &mut Context, key: CallKey, stream: Stream) {
+        if let Some(flow) = self.calls.get_mut(key).and_then(|call| call.flow(stream)) {
             if flow.starved.take().is_some() {
                 self.starved -= 1;
             }
-            self.end_slow(key);
+            self.end_slow(cx, key);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::map::{HashSeed, Map, map, remove};
 
 /// Where the entries stand, by the hash of their texts.
 #[derive(Clone)]
-pub(in crate::router) struct Index {
+pub(super) struct Index {
     /// The first entry with each hash.
     first: Map<u64, usize>,
     /// Further ones, of hashes that have a first; there hardly ever are any.
@@ -17,12 +17,12 @@ pub(in crate::router) struct Index {
 }
 
 impl Index {
-    pub(in crate::router) fn new(seed: HashSeed) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self { first: map(seed), further: BTreeSet::new() }
     }
 
     /// The entry with this hash that is the one.
-    pub(in crate::router) fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(super) fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
         let first = *self.first.get(&hash)?;
         if is_it(first) {
             return Some(first);
@@ -31,13 +31,13 @@ impl Index {
     }
 
     /// Adds an entry that is not here yet.
-    pub(in crate::router) fn insert(&mut self, hash: u64, entry: usize) {
+    pub(super) fn insert(&mut self, hash: u64, entry: usize) {
         if *self.first.entry(hash).or_insert(entry) != entry {
             self.further.insert((hash, entry));
         }
     }
 
-    pub(in crate::router) fn remove(&mut self, hash: u64, entry: usize) {
+    pub(super) fn remove(&mut self, hash: u64, entry: usize) {
         if self.first.get(&hash) != Some(&entry) {
             self.further.remove(&(hash, entry));
             return;
@@ -60,7 +60,7 @@ impl Index {
     }
 
     #[cfg(test)]
-    pub(in crate::router) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
 }

@@ -1,7 +1,7 @@
 //! A new call: which callee it goes to, and as what INVOCATION.
 //!
-//! [`Realm::plan`] only looks; a CALL that it refuses has changed nothing, not even the turn of a shared
-//! registration. [`Realm::commit`] cannot fail.
+//! [`Dealer::plan`] only looks; a CALL that it refuses has changed nothing, not even the turn of a shared
+//! registration. [`Dealer::commit`] cannot fail.
 
 use std::time::Duration;
 
@@ -13,11 +13,10 @@ use super::call::{Call, Upload};
 use super::disclosure::disclose;
 use super::flow::{Flow, Stream};
 use super::procedures::{Callee, RegistrationKey};
-use super::{Refused, measure, refused};
-use crate::Time;
+use super::{Dealer, measure, refused};
 use crate::progress::Progress;
+use crate::router::context::{Context, Refused};
 use crate::router::outbox::{Prepared, check};
-use crate::router::realm::Realm;
 use crate::router::sessions::SessionKey;
 
 /// An accepted CALL that has not changed anything yet.
@@ -47,37 +46,36 @@ impl From<Refused> for NoPlan {
     }
 }
 
-impl Realm {
+impl Dealer {
     /// Places a call, or refuses it.
-    pub(in crate::router) fn call(
+    pub(super) fn call(
         &mut self,
-        now: Time,
+        cx: &mut Context,
         from: SessionKey,
         call: &message::Call,
         octets: usize,
         prepared: &Prepared,
     ) {
-        let draw = self.chance.draw();
+        let draw = cx.chance.draw();
         let (error, text) = loop {
-            match self.plan(from, call, prepared, draw) {
-                Ok(plan) => return self.commit(now, plan, octets),
+            match self.plan(cx, from, call, prepared, draw) {
+                Ok(plan) => return self.commit(cx, plan, octets),
                 Err(NoPlan::Refused(refused)) => break refused,
                 Err(NoPlan::Unavailable(text)) => {
-                    self.stats.unavailable += 1;
+                    cx.stats.unavailable += 1;
                     break (uri::UNAVAILABLE, text.to_owned());
                 }
-                Err(NoPlan::Gone(registration, callee)) => {
-                    self.dealer.procedures.remove(registration, callee)
-                }
+                Err(NoPlan::Gone(registration, callee)) => self.procedures.remove(registration, callee),
             }
         };
-        self.refuse(from, RequestKind::Call, call.request, error, &text);
+        cx.refuse(from, RequestKind::Call, call.request, error, &text);
     }
 
     /// `draw` decides where chance does. Inlined, since a plan is large to move.
     #[inline(always)]
     fn plan(
         &self,
+        cx: &Context,
         from: SessionKey,
         call: &message::Call,
         prepared: &Prepared,
@@ -87,40 +85,40 @@ impl Realm {
         let unavailable = |text: String| NoPlan::Refused((uri::UNAVAILABLE, text));
         let unsupported = |text: &str| NoPlan::Refused((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
         let gone = || NoPlan::Refused((uri::CANCELED, "the caller is gone".to_owned()));
-        let caller = self.sessions.get(from).ok_or_else(gone)?;
-        self.config
+        let caller = cx.sessions.get(from).ok_or_else(gone)?;
+        cx.config
             .check_uri(procedure, UriKind::Exact)
             .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
         let timeout = timeout(options)?;
         let willing = options.receive_progress == Some(true) && caller.announced.caller_progress;
         let in_chunks = options.progress == Some(true);
-        let limits = &self.config.limits;
-        if caller.calls.len() >= limits.calls {
+        let limits = &cx.config.limits;
+        if caller.dealer.calls.len() >= limits.calls {
             return Err(unavailable(format!("a session may have {} calls under way", limits.calls)));
         }
-        if (willing || in_chunks) && caller.progressive_calls >= limits.progressive_calls {
+        if (willing || in_chunks) && caller.dealer.progressive_calls >= limits.progressive_calls {
             let limit = limits.progressive_calls;
             return Err(unavailable(format!("a session may have {limit} progressive calls under way")));
         }
-        if self.sessions.is_stalled(from) {
+        if cx.sessions.is_stalled(from) {
             return Err(NoPlan::Unavailable("the caller does not read what it is sent"));
         }
-        if self.is_shutting_down {
+        if cx.is_shutting_down {
             return Err(unavailable("the router is shutting down".to_owned()));
         }
-        let Some((registration, found)) = self.dealer.procedures.find(procedure) else {
+        let Some((registration, found)) = self.procedures.find(procedure) else {
             let text = format!("no procedure {} is registered", quoted(procedure));
             return Err((uri::NO_SUCH_PROCEDURE, text).into());
         };
-        let chosen = found.choose(Some(draw), |callee| self.sessions.is_full(callee));
+        let chosen = found.choose(Some(draw), |callee| cx.sessions.is_full(callee));
         let Some((place, Callee { session: key, forward_timeout, disclose_caller })) = chosen else {
             return Err(NoPlan::Unavailable("the callee does not keep up with what it is sent"));
         };
-        let callee = self.sessions.get(key).ok_or(NoPlan::Gone(registration, key))?;
-        if callee.invocations.len() >= limits.invocations {
+        let callee = cx.sessions.get(key).ok_or(NoPlan::Gone(registration, key))?;
+        if callee.dealer.invocations.len() >= limits.invocations {
             return Err(unavailable("the callee has too many calls under way".to_owned()));
         }
-        if callee.callers.get(&from).is_some_and(|calls| *calls >= limits.invocations_from_one_caller) {
+        if callee.dealer.calls_from(from) >= limits.invocations_from_one_caller {
             let limit = limits.invocations_from_one_caller;
             return Err(unavailable(format!("a caller may have {limit} calls under way with one callee")));
         }
@@ -133,19 +131,19 @@ impl Realm {
             return Err(unsupported("the callee does not take payload_passthru_mode"));
         }
         let willing = willing
-            && (!self.config.strict_features
+            && (!cx.config.strict_features
                 || callee.announced.callee_progress && callee.announced.callee_canceling);
         let asks = options.disclose_me == Some(true);
         let mut details = InvocationDetails::default();
         details.progress = in_chunks.then_some(true);
         details.receive_progress = willing.then_some(true);
         details.procedure = (found.policy != MatchPolicy::Exact).then(|| procedure.clone());
-        details.peer = disclose(self.config.disclosure, asks, disclose_caller, from, caller)?;
+        details.peer = disclose(cx.config.disclosure, asks, disclose_caller, from, caller)?;
         details.timeout = options.timeout.filter(|_| forward_timeout && timeout.is_some());
         details.ppt = options.ppt.clone();
         let payload = prepared.payload(payload, callee).map_err(refused)?;
-        let invocation = callee.invocation_ids.peek();
-        let window = self.config.credit.map(|credit| credit.window);
+        let invocation = callee.dealer.invocation_ids.peek();
+        let window = cx.config.credit.map(|credit| credit.window);
         let (sends, takes) = (&caller.announced, &callee.announced);
         let upload = in_chunks.then(|| {
             let (procedure, details) = (procedure.detached(), details.clone());
@@ -177,23 +175,23 @@ impl Realm {
     }
 
     #[inline(always)]
-    fn commit(&mut self, now: Time, plan: Plan, octets: usize) {
+    fn commit(&mut self, cx: &mut Context, plan: Plan, octets: usize) {
         let Plan { call, message, goes, turn: (registration, place), is_progressive } = plan;
         let Call { caller: from, request, callee: to, invocation, .. } = call;
-        self.dealer.procedures.take_turn(registration, place);
-        let call = self.dealer.calls.insert(call);
-        if let Some(callee) = self.sessions.get_mut(to) {
-            callee.invocation_ids.next();
-            callee.invocations.insert(invocation, call);
+        self.procedures.take_turn(registration, place);
+        let call = self.calls.insert(call);
+        if let Some(callee) = cx.sessions.get_mut(to) {
+            callee.dealer.invocation_ids.next();
+            callee.dealer.invocations.insert(invocation, call);
         }
-        if let Some(caller) = self.sessions.get_mut(from) {
-            caller.calls.insert(request, call);
-            caller.progressive_calls += usize::from(is_progressive);
+        if let Some(caller) = cx.sessions.get_mut(from) {
+            caller.dealer.calls.insert(request, call);
+            caller.dealer.progressive_calls += usize::from(is_progressive);
         }
-        self.bind(from, to);
-        self.restart_timeout(now, call);
-        self.out.send(to, message);
-        self.pass(now, call, Stream::Chunks, octets, goes);
+        self.tie(cx, from, to);
+        self.restart_timeout(cx, call);
+        cx.out.send(to, message);
+        self.pass(cx, call, Stream::Chunks, octets, goes);
     }
 }
 

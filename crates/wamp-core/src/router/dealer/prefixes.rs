@@ -15,7 +15,7 @@ const STEPS: usize = 32;
 /// Prefixes, found by trying each length that one of them has, the longest first. The entries, and the texts,
 /// are the caller's.
 #[derive(Clone)]
-pub(in crate::router) struct Prefixes {
+pub(super) struct Prefixes {
     index: Index,
     hashing: Hashing,
     /// How many prefixes have this many octets.
@@ -23,21 +23,21 @@ pub(in crate::router) struct Prefixes {
 }
 
 impl Prefixes {
-    pub(in crate::router) fn new(seed: HashSeed) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self { index: Index::new(seed), hashing: hashing(seed), lengths: BTreeMap::new() }
     }
 
-    pub(in crate::router) fn get(&self, prefix: &str, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(super) fn get(&self, prefix: &str, is_it: impl Fn(usize) -> bool) -> Option<usize> {
         self.index.find(self.hash(prefix), is_it)
     }
 
-    pub(in crate::router) fn insert(&mut self, prefix: &str, entry: usize) {
+    pub(super) fn insert(&mut self, prefix: &str, entry: usize) {
         *self.lengths.entry(prefix.len()).or_default() += 1;
         self.index.insert(self.hash(prefix), entry);
     }
 
     /// Takes away a prefix that is there.
-    pub(in crate::router) fn remove(&mut self, prefix: &str, entry: usize) {
+    pub(super) fn remove(&mut self, prefix: &str, entry: usize) {
         self.index.remove(self.hash(prefix), entry);
         if let Some(count) = self.lengths.get_mut(&prefix.len()) {
             *count -= 1;
@@ -49,7 +49,7 @@ impl Prefixes {
 
     /// The longest prefix of a URI. Every length is tried at most once, and the hash of each costs one step from
     /// that of a shorter one, so it takes the time of the URI's length, whatever prefixes there are.
-    pub(in crate::router) fn find(&self, uri: &str, is_it: impl Fn(usize, &[u8]) -> bool) -> Option<usize> {
+    pub(super) fn find(&self, uri: &str, is_it: impl Fn(usize, &[u8]) -> bool) -> Option<usize> {
         let (longest, _) = self.lengths.range(..=uri.len()).next_back()?;
         let (blocks, _) = uri.as_bytes()[..*longest].as_chunks::<STEP>();
         let (mut few, mut many) = ([0; STEPS], Vec::new());

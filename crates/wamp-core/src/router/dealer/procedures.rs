@@ -22,23 +22,23 @@ use crate::slots::Slots;
 /// a call waits for.
 #[derive(Clone)]
 #[repr(align(64))]
-pub(in crate::router) struct Registration {
+pub(super) struct Registration {
     procedure: Box<str>,
-    pub(in crate::router) id: RegistrationId,
+    pub(super) id: RegistrationId,
     callees: Callees,
     /// Whose turn it is.
     turn: usize,
-    pub(in crate::router) policy: MatchPolicy,
+    pub(super) policy: MatchPolicy,
     invoke: InvocationPolicy,
 }
 
 /// Names a registration, as long as somebody has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::router) struct RegistrationKey(usize);
+pub(super) struct RegistrationKey(usize);
 
 /// Why a procedure was not registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::router) enum NotRegistered {
+pub(super) enum NotRegistered {
     /// Somebody has registered it, and it is not to be shared, or not like this.
     Exists,
     /// There is no room for a pattern like this.
@@ -70,18 +70,18 @@ impl Callees {
 }
 
 #[derive(Clone, Copy)]
-pub(in crate::router) struct Callee {
-    pub(in crate::router) session: SessionKey,
+pub(super) struct Callee {
+    pub(super) session: SessionKey,
     /// It watches timeouts itself.
-    pub(in crate::router) forward_timeout: bool,
+    pub(super) forward_timeout: bool,
     /// It wants to know who calls.
-    pub(in crate::router) disclose_caller: bool,
+    pub(super) disclose_caller: bool,
 }
 
 impl Registration {
     /// The callee whose turn it is, and where it stands. Those that are full are left out; `None` if all are, or if
     /// chance decides and there is no `draw`.
-    pub(in crate::router) fn choose(
+    pub(super) fn choose(
         &self,
         draw: Option<u64>,
         is_full: impl Fn(SessionKey) -> bool,
@@ -106,7 +106,7 @@ impl Registration {
 
 /// The registrations of a realm.
 #[derive(Clone)]
-pub(in crate::router) struct Procedures {
+pub(super) struct Procedures {
     registrations: Slots<Registration>,
     exact: Index,
     hashing: Hashing,
@@ -116,7 +116,7 @@ pub(in crate::router) struct Procedures {
 }
 
 impl Procedures {
-    pub(in crate::router) fn new(seed: HashSeed) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self {
             registrations: Slots::new(),
             exact: Index::new(seed),
@@ -128,7 +128,7 @@ impl Procedures {
     }
 
     /// Registers a procedure, where wildcards may have so many shapes.
-    pub(in crate::router) fn register(
+    pub(super) fn register(
         &mut self,
         procedure: &Uri,
         policy: MatchPolicy,
@@ -165,13 +165,13 @@ impl Procedures {
 
     /// The one registration that a call of this procedure goes to: exact before prefix before wildcard; the
     /// longest prefix; of wildcards the one with more components before each gap.
-    pub(in crate::router) fn find(&self, procedure: &Uri) -> Option<(RegistrationKey, &Registration)> {
+    pub(super) fn find(&self, procedure: &Uri) -> Option<(RegistrationKey, &Registration)> {
         let entry = self.entry(procedure)?;
         Some((RegistrationKey(entry), &self.registrations[entry]))
     }
 
     /// The callee at this place has had its turn.
-    pub(in crate::router) fn take_turn(&mut self, key: RegistrationKey, index: usize) {
+    pub(super) fn take_turn(&mut self, key: RegistrationKey, index: usize) {
         if let Some(registration) = self.registrations.get_mut(key.0)
             && registration.invoke == InvocationPolicy::RoundRobin
         {
@@ -180,7 +180,7 @@ impl Procedures {
     }
 
     /// Takes those sessions out of a registration that are not in the realm any more. `true`: there was one.
-    pub(in crate::router) fn retain(
+    pub(super) fn retain(
         &mut self,
         procedure: &Uri,
         policy: MatchPolicy,
@@ -218,12 +218,12 @@ impl Procedures {
     }
 
     /// The procedure of a registration.
-    pub(in crate::router) fn procedure(&self, key: RegistrationKey) -> &str {
+    pub(super) fn procedure(&self, key: RegistrationKey) -> &str {
         self.registrations.get(key.0).map_or("", |registration| &registration.procedure)
     }
 
     /// Takes a session out of a registration that it has, which ends with its last one.
-    pub(in crate::router) fn remove(&mut self, key: RegistrationKey, session: SessionKey) {
+    pub(super) fn remove(&mut self, key: RegistrationKey, session: SessionKey) {
         let RegistrationKey(entry) = key;
         let Some(registration) = self.registrations.get_mut(entry) else { return };
         // A session that has left may have been taken out before, and another registration be in its place.
@@ -245,7 +245,7 @@ impl Procedures {
         }
     }
 
-    pub(in crate::router) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.registrations.len()
     }
 }

@@ -10,11 +10,11 @@ use super::index::Index;
 use crate::map::{HashSeed, Hashing, hashing};
 
 /// A pattern has no more components than this, since its gaps are bits of a word.
-pub(in crate::router) const COMPONENTS: usize = u64::BITS as usize;
+pub(super) const COMPONENTS: usize = u64::BITS as usize;
 
 /// Wildcard patterns. The entries, and the texts, are the caller's.
 #[derive(Clone)]
-pub(in crate::router) struct Wildcards {
+pub(super) struct Wildcards {
     /// The shapes of one component, of two, and so on; the most specific first.
     shapes: Vec<Vec<Shape>>,
     /// The patterns, by the hash of their shape and of their components that are no gaps.
@@ -58,7 +58,7 @@ impl Gaps {
 
 /// Why there is no room for a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::router) enum NoRoom {
+pub(super) enum NoRoom {
     /// It has more than [`COMPONENTS`].
     Components,
     /// There are too many shapes of as many components.
@@ -66,17 +66,17 @@ pub(in crate::router) enum NoRoom {
 }
 
 impl Wildcards {
-    pub(in crate::router) fn new(seed: HashSeed) -> Self {
+    pub(super) fn new(seed: HashSeed) -> Self {
         Self { shapes: Vec::new(), index: Index::new(seed), hashing: hashing(seed) }
     }
 
-    pub(in crate::router) fn get<'a>(&self, pattern: &str, text: impl Fn(usize) -> &'a str) -> Option<usize> {
+    pub(super) fn get<'a>(&self, pattern: &str, text: impl Fn(usize) -> &'a str) -> Option<usize> {
         let (_, _, hash) = self.read(pattern)?;
         self.index.find(hash, |entry| text(entry) == pattern)
     }
 
     /// Whether a pattern can be inserted, where there may be so many shapes of each number of components.
-    pub(in crate::router) fn check_room(&self, pattern: &str, limit: usize) -> Result<(), NoRoom> {
+    pub(super) fn check_room(&self, pattern: &str, limit: usize) -> Result<(), NoRoom> {
         let (components, gaps, _) = self.read(pattern).ok_or(NoRoom::Components)?;
         match self.shapes.get(components - 1) {
             Some(shapes) if shapes.len() >= limit => {
@@ -88,7 +88,7 @@ impl Wildcards {
     }
 
     /// Inserts a pattern that there is room for.
-    pub(in crate::router) fn insert(&mut self, pattern: &str, entry: usize) {
+    pub(super) fn insert(&mut self, pattern: &str, entry: usize) {
         let Some((components, gaps, hash)) = self.read(pattern) else { return };
         if self.shapes.len() < components {
             self.shapes.resize_with(components, Vec::new);
@@ -102,7 +102,7 @@ impl Wildcards {
     }
 
     /// Takes away a pattern that is there.
-    pub(in crate::router) fn remove(&mut self, pattern: &str, entry: usize) {
+    pub(super) fn remove(&mut self, pattern: &str, entry: usize) {
         let Some((components, gaps, hash)) = self.read(pattern) else { return };
         let Some(shapes) = self.shapes.get_mut(components - 1) else { return };
         let Ok(place) = shapes.binary_search_by_key(&gaps, |shape| shape.gaps) else { return };
@@ -115,7 +115,7 @@ impl Wildcards {
     }
 
     /// The patterns that match a URI, the most specific first; `text` gives the pattern of an entry.
-    pub(in crate::router) fn matching<'a>(
+    pub(super) fn matching<'a>(
         &'a self,
         uri: &'a str,
         text: impl Fn(usize) -> &'a str + 'a,

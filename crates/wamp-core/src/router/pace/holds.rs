@@ -1,10 +1,9 @@
-//! Somebody does not keep up: who holds whom, for how long, and how that ends.
+//! Back-pressure of calls: which session holds which, for how long, and how that ends.
 //!
-//! Three words. A session is *full* when its link has more waiting than it should; the driver says so
-//! ([`Realm::set_full`]), and when there is room again ([`Realm::set_room`]). It then *holds* those who feed
-//! it: the driver does not read from them ([`Realm::hold`]) until nobody holds them any more
-//! ([`Event::Released`]). And it is *stalled* when it has held for too long; that ends its calls at once, all
-//! of them and not one after another, and from then on it holds nobody else until it has room.
+//! A session is *full* while more waits for its link than should; the driver says so ([`Realm::set_full`]), and when
+//! there is room again ([`Realm::set_room`]). A full session *holds* the sessions that feed it: the driver does not
+//! read from them ([`Realm::hold`]) until none holds them any more ([`Event::Released`]). A session is *stalled* when
+//! it has held others for too long: all its calls end at once, and until it has room it holds no others.
 //!
 //! ```text
 //!            set_full             stall, or its share is used up
@@ -20,53 +19,50 @@
 //! | a new CALL of another | goes to another callee, or `unavailable` | the same |
 //! | a new CALL of its own | goes on | `unavailable` |
 //! | a progressive result, a chunk | holds its sender | ends its call |
-//! | a last reply | holds its sender | holds nobody; ends its call if it is [long](SMALL_REPLY) |
-//! | a last chunk | holds its sender | holds nobody |
+//! | a last reply | holds its sender | holds none; ends its call if it is longer than 1 KiB |
+//! | a last chunk | holds its sender | holds none |
 //!
-//! A hold is over when there is room; when the last call between the two has ended, if it began with one under
-//! way; when the one that holds is stalled or gone.
+//! A hold ends when there is room; when the last call between the two ends, if there was one at its begin; when the
+//! holder is stalled or gone.
 //!
-//! A hold is *contested* when somebody is harmed by it who is not its cause, or when it serves nothing:
+//! A hold is *contested* when it harms a session that is not its cause, or serves nothing:
 //!
-//! * the session that is held has calls of others to answer;
+//! * the held session has calls of others to answer;
 //! * it has requests of its own that are not read ([`Realm::set_waiting`]);
-//! * it was fed last replies and whole calls only ([`Feed::Last`]): holding their sender holds nothing back.
+//! * it has fed the holder last replies and whole calls only ([`Feed::Last`]), so that nothing is held back.
 //!
-//! Contested holds last for 2 s in each 10 s ([`Limits::holding`](crate::router::Limits::holding)), counted on both
-//! sides: for the session that holds, whoever it holds, and for the session that is held, whoever holds it. When
-//! the share of the first is used up it is stalled; when the share of the second is, all that hold it are, and
-//! any other that fills up is stalled at once. So nobody waits longer, however many take turns.
+//! Contested holds last for 2 s in each 10 s ([`Limits::holding`]), counted on both sides: for the session that holds,
+//! whichever it holds, and for the session that is held, whichever holds it. When the share of the holder is used up it
+//! is stalled; when the share of the held session is, all its holders are, and any other that fills up is stalled at
+//! once. So no session waits longer, however many take turns.
+//!
+//! [`Limits::holding`]: crate::router::Limits::holding
+//! [`Realm::hold`]: crate::router::Realm::hold
+//! [`Realm::set_full`]: crate::router::Realm::set_full
+//! [`Realm::set_room`]: crate::router::Realm::set_room
+//! [`Realm::set_waiting`]: crate::router::Realm::set_waiting
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use wamp_proto::message::CancelMode;
-use wamp_proto::{RequestId, uri};
-
 use super::share::Share;
 use crate::Time;
 use crate::deadlines::Deadline;
-use crate::map;
-use crate::router::dealer::CallKey;
-use crate::router::realm::{Due, Event, Realm};
+use crate::router::context::{Context, Due};
+use crate::router::dealer::Tie;
+use crate::router::realm::Event;
 use crate::router::sessions::{Session, SessionKey, Sessions};
 
-/// The argument of the ERROR that ends a call of somebody who does not keep up.
-pub(in crate::router) const SLOW_CONSUMER: &str = "slow consumer";
-
-/// A last reply to a stalled session becomes an ERROR if its payload is longer than this, in bytes.
-pub(in crate::router) const SMALL_REPLY: usize = 1 << 10;
-
-/// What there is to remember about a session that has been slow, or has been held by one that was.
+/// The back-pressure's part of a session that has been slow, or has been held by one that was.
 #[derive(Clone, Default)]
-pub(in crate::router) struct Slow {
+pub(in crate::router) struct SessionPart {
     full: bool,
     stalled: bool,
-    /// Whom its link holds.
+    /// The sessions that its link holds.
     holds: BTreeMap<SessionKey, Hold>,
     /// Its contested holds.
     as_holder: Usage,
-    /// Whose links hold it.
+    /// The sessions whose links hold it.
     held_by: BTreeSet<SessionKey>,
     /// The contested ones among these holds.
     as_held: Usage,
@@ -114,18 +110,18 @@ pub enum Feed {
     Last,
 }
 
-/// How much has been held in a realm, by all its sessions.
+/// The holds of a realm. Those of a session are in its [part](SessionPart).
 #[derive(Clone, Copy, Default)]
-pub(in crate::router) struct Holding {
-    /// How many sessions are held now, and the sum of the times since when.
+pub(in crate::router) struct Holds {
+    /// The number of sessions that are held now, and the sum of the times since when.
     now: usize,
     since: Duration,
-    /// How long the others have been.
+    /// The time for which others were held.
     over: Duration,
 }
 
-impl Slow {
-    /// How long the router has not read from the session until now, in all.
+impl SessionPart {
+    /// For how long the router has not read from the session until now, in all.
     pub(in crate::router) fn held(&self, now: Time) -> Duration {
         self.held + self.held_since.map_or(Duration::ZERO, |since| now.since(since))
     }
@@ -139,56 +135,97 @@ impl Slow {
 }
 
 impl Session {
-    fn slow_mut(&mut self) -> &mut Slow {
-        self.slow.get_or_insert_default()
-    }
-
-    /// Whether it has calls of others than this one to answer.
-    fn is_called_by_others(&self, than: SessionKey) -> bool {
-        self.callers.len() > usize::from(self.callers.contains_key(&than))
+    fn pace_mut(&mut self) -> &mut SessionPart {
+        self.pace.get_or_insert_default()
     }
 }
 
 impl Sessions {
-    /// Whether no new call should go to a session.
-    pub(in crate::router) fn is_full(&self, key: SessionKey) -> bool {
-        self.get(key).and_then(|session| session.slow.as_ref()).is_some_and(|slow| slow.full)
+    fn pace(&self, key: SessionKey) -> Option<&SessionPart> {
+        self.get(key)?.pace.as_deref()
     }
 
-    /// Whether a session holds nobody any more, since it has done so for too long.
+    fn pace_mut(&mut self, key: SessionKey) -> Option<&mut SessionPart> {
+        self.get_mut(key)?.pace.as_deref_mut()
+    }
+
+    /// Whether no new call should go to a session.
+    pub(in crate::router) fn is_full(&self, key: SessionKey) -> bool {
+        self.pace(key).is_some_and(|pace| pace.full)
+    }
+
+    /// Whether a session holds no other any more, since it has done so for too long.
     pub(in crate::router) fn is_stalled(&self, key: SessionKey) -> bool {
-        self.get(key).and_then(|session| session.slow.as_ref()).is_some_and(|slow| slow.stalled)
+        self.pace(key).is_some_and(|pace| pace.stalled)
+    }
+
+    /// Whether a session is held.
+    pub(in crate::router) fn is_held(&self, key: SessionKey) -> bool {
+        self.pace(key).is_some_and(|pace| pace.held_since.is_some())
+    }
+
+    /// Whether a session is held by this one.
+    pub(in crate::router) fn is_held_by(&self, key: SessionKey, by: SessionKey) -> bool {
+        self.hold(key, by).is_some()
+    }
+
+    /// Whether a session is held by this one, and the hold is contested.
+    pub(in crate::router) fn is_contested(&self, key: SessionKey, by: SessionKey) -> bool {
+        self.hold(key, by).is_some_and(|hold| hold.contested)
+    }
+
+    fn hold(&self, key: SessionKey, by: SessionKey) -> Option<Hold> {
+        self.pace(by)?.holds.get(&key).copied()
+    }
+
+    /// The sessions that hold this one, the longest hold first.
+    pub(in crate::router) fn holders(&self, key: SessionKey) -> Vec<SessionKey> {
+        let Some(pace) = self.pace(key) else { return Vec::new() };
+        let mut holders = Vec::from_iter(pace.held_by.iter().copied());
+        holders.sort_by_cached_key(|by| self.hold(key, *by).map(|hold| hold.since));
+        holders
     }
 }
 
-impl Realm {
-    /// More waits for a session's link than should. New calls do not go there until
-    /// [`set_room`](Self::set_room).
-    pub fn set_full(&mut self, now: Time, session: SessionKey) {
-        self.now = now;
-        if let Some(session) = self.sessions.get_mut(session) {
-            session.slow_mut().full = true;
+impl Holds {
+    /// The number of sessions that are held.
+    pub(in crate::router) fn len(&self) -> usize {
+        self.now
+    }
+
+    /// For how long sessions have been held, the time of each counted by itself.
+    pub(in crate::router) fn time(&self, now: Time) -> Duration {
+        let sum = now.since_origin().saturating_mul(u32::try_from(self.now).unwrap_or(u32::MAX));
+        self.over + sum.saturating_sub(self.since)
+    }
+
+    /// More waits for a session's link than should.
+    pub(in crate::router) fn set_full(&mut self, cx: &mut Context, session: SessionKey) {
+        if let Some(session) = cx.sessions.get_mut(session) {
+            session.pace_mut().full = true;
         }
     }
 
-    /// There is room again in a session's link. Whom it held it releases.
-    pub fn set_room(&mut self, now: Time, session: SessionKey) {
-        self.now = now;
-        let Some(slow) = self.slow_of(session) else { return };
-        (slow.full, slow.stalled) = (false, false);
-        self.release_all(session);
+    /// There is room again in a session's link, which releases the sessions that it held.
+    pub(in crate::router) fn set_room(&mut self, cx: &mut Context, session: SessionKey) {
+        let Some(pace) = cx.sessions.pace_mut(session) else { return };
+        (pace.full, pace.stalled) = (false, false);
+        self.release_all(cx, session);
     }
 
-    /// From now on the driver does not read from a session, since what it sends has nowhere to go: it has
-    /// filled the link of another, or its own. Until nobody holds it any more the timeouts of calls that it is
-    /// to answer stand still. `false`: it is not to be held for this one.
-    pub fn hold(&mut self, now: Time, session: SessionKey, by: SessionKey, feed: Feed) -> bool {
-        self.now = now;
-        let bound = self.is_bound(session, by);
-        if self.sessions.get(session).is_none() {
+    /// A session is held by another one from now on. `false`: it is not to be.
+    pub(in crate::router) fn hold(
+        &mut self,
+        cx: &mut Context,
+        session: SessionKey,
+        by: SessionKey,
+        feed: Feed,
+    ) -> bool {
+        let (now, bound) = (cx.now, cx.sessions.is_tied(session, by));
+        if !cx.sessions.has(session) {
             return false;
         }
-        let Some(holder) = self.sessions.get_mut(by).map(Session::slow_mut) else { return false };
+        let Some(holder) = cx.sessions.get_mut(by).map(Session::pace_mut) else { return false };
         if holder.stalled && session != by {
             return false;
         }
@@ -196,283 +233,168 @@ impl Realm {
             return true;
         }
         holder.holds.insert(session, Hold { bound, last: feed == Feed::Last, since: now, contested: false });
-        let Some(held) = self.slow_or_new(session) else { return false };
+        let Some(held) = cx.sessions.get_mut(session).map(Session::pace_mut) else { return false };
         held.held_by.insert(by);
         if held.held_since.is_none() {
             held.held_since = Some(now);
-            self.holding.now += 1;
-            self.holding.since += now.since_origin();
-            self.stats.holds += 1;
+            self.now += 1;
+            self.since += now.since_origin();
+            cx.stats.holds += 1;
         }
-        self.judge_hold(session, by);
-        if self.is_used_up(session) {
-            self.stall_holders(session);
-        }
-        self.slow_of(by).is_some_and(|slow| slow.holds.contains_key(&session))
+        self.recheck_hold(cx, session, by);
+        true
     }
 
-    /// A session that is held has requests of its own that the driver does not handle, until it is released.
-    pub fn set_waiting(&mut self, now: Time, session: SessionKey) {
-        self.now = now;
-        let Some(slow) = self.slow_of(session) else { return };
-        if slow.held_since.is_some() && !std::mem::replace(&mut slow.waits, true) {
-            self.judge(session);
+    /// A session that is held has requests of its own that are not handled until it is released.
+    pub(in crate::router) fn set_waiting(&mut self, cx: &mut Context, session: SessionKey) {
+        let Some(pace) = cx.sessions.pace_mut(session) else { return };
+        if pace.held_since.is_some() && !std::mem::replace(&mut pace.waits, true) {
+            self.recheck(cx, session);
         }
     }
 
-    /// A session does not hold another any more, which can be read from again if nobody else does.
-    pub fn release(&mut self, now: Time, session: SessionKey, by: SessionKey) {
-        self.now = now;
-        self.let_go(session, by);
-    }
-
-    /// Whether a session is held.
-    pub fn is_held(&self, session: SessionKey) -> bool {
-        self.sessions
-            .get(session)
-            .and_then(|session| session.slow.as_ref())
-            .is_some_and(|slow| slow.held_since.is_some())
-    }
-
-    /// Whether a session has a call under way that it made by this request.
-    pub fn is_calling(&self, session: SessionKey, request: RequestId) -> bool {
-        self.sessions.get(session).is_some_and(|session| session.calls.contains_key(&request))
-    }
-
-    /// Whether two sessions have a call under way with each other.
-    pub fn is_bound(&self, session: SessionKey, other: SessionKey) -> bool {
-        let calls = |caller, callee| {
-            self.sessions.get(callee).is_some_and(|callee| callee.callers.contains_key(&caller))
-        };
-        calls(session, other) || calls(other, session)
-    }
-
-    /// For how long sessions have been held, the time of each counted by itself.
-    pub fn held_time(&self, now: Time) -> Duration {
-        let Holding { now: count, since, over } = self.holding;
-        let sum = now.since_origin().saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
-        over + sum.saturating_sub(since)
-    }
-
-    /// How many sessions are held.
-    pub(in crate::router) fn held_now(&self) -> usize {
-        self.holding.now
-    }
-
-    /// A session's link holds others and has accepted nothing for too long. All its calls whose callees it
-    /// holds end, and those that come to it in chunks from callers that it holds; until it has room it holds
-    /// nobody else. Nothing happens if it holds nobody, or itself for something else than a call to itself.
-    pub fn stall(&mut self, now: Time, session: SessionKey) {
-        self.now = now;
-        let Some(its) = self.sessions.get_mut(session) else { return };
-        let Some(slow) = its.slow.as_mut() else { return };
-        if !slow.holds.iter().any(|(held, hold)| *held != session || hold.bound) {
-            return;
+    /// A session's link holds others and has accepted nothing for too long, or its share is used up. Returns the
+    /// sessions that it held; until it has room it holds no others. `None`, and without effect, if it holds none, or
+    /// only itself for something else than a call to itself.
+    pub(in crate::router) fn stall(
+        &mut self,
+        cx: &mut Context,
+        session: SessionKey,
+    ) -> Option<BTreeSet<SessionKey>> {
+        let pace = cx.sessions.pace_mut(session)?;
+        if !pace.holds.iter().any(|(held, hold)| *held != session || hold.bound) {
+            return None;
         }
-        slow.stalled = true;
-        let mut calls: Vec<(RequestId, CallKey)> = Vec::new();
-        for (request, key) in &its.calls {
-            if self.dealer.calls.get(*key).is_some_and(|call| slow.holds.contains_key(&call.callee)) {
-                calls.push((*request, *key));
-            }
-        }
-        let made = calls.len();
-        for (invocation, key) in &its.invocations {
-            let Some(call) = self.dealer.calls.get(*key) else { continue };
-            let in_chunks = call.upload.as_ref().is_some_and(|upload| !upload.finished);
-            if in_chunks && call.caller != session && slow.holds.contains_key(&call.caller) {
-                calls.push((*invocation, *key));
-            }
-        }
-        // Each in the order in which they were made.
-        calls[..made].sort_unstable_by_key(|(request, _)| *request);
-        calls[made..].sort_unstable_by_key(|(invocation, _)| *invocation);
-        self.release_all_others(session);
-        self.end_all_slow(calls.into_iter().map(|(_, call)| call).collect());
+        pace.stalled = true;
+        let held = pace.holds.keys().copied().collect();
+        self.release_all_others(cx, session);
+        Some(held)
     }
 
-    /// The share of a session is used up: otherwise this deadline would not have passed.
-    pub(in crate::router) fn handle_share(&mut self, now: Time, session: SessionKey, side: Side) {
-        let Some(slow) = self.slow_of(session) else { return };
-        slow.usage(side).deadline = None;
-        match side {
-            Side::Holder => self.stall(now, session),
-            Side::Held => self.stall_holders(session),
+    /// The deadline for the share of a session has passed, which it has used up.
+    pub(in crate::router) fn share_passed(&mut self, cx: &mut Context, session: SessionKey, side: Side) {
+        if let Some(pace) = cx.sessions.pace_mut(session) {
+            pace.usage(side).deadline = None;
         }
     }
 
-    /// Whether a session has been held for so long that nobody may hold it any more to the harm of others.
-    fn is_used_up(&mut self, session: SessionKey) -> bool {
-        let limits = self.config.limits;
-        let now = self.now;
-        let Some(slow) = self.slow_of(session) else { return false };
-        let Usage { contested, share, .. } = &slow.as_held;
-        *contested > 0 && share.used(now, limits.holding_window) >= limits.holding
+    /// Whether a session has been held for so long that no contested hold of it may go on.
+    pub(in crate::router) fn is_used_up(&self, cx: &Context, session: SessionKey) -> bool {
+        let limits = &cx.config.limits;
+        cx.sessions.pace(session).is_some_and(|pace| {
+            let Usage { contested, share, .. } = &pace.as_held;
+            *contested > 0 && share.used(cx.now, limits.holding_window) >= limits.holding
+        })
     }
 
-    /// Stalls all whose holds of a session are contested, beginning with the longest. One that is not contested
-    /// any more when those before it have ended goes on.
-    fn stall_holders(&mut self, session: SessionKey) {
-        let now = self.now;
-        let Some(slow) = self.slow_of(session) else { return };
-        let mut holders = Vec::from_iter(slow.held_by.clone());
-        holders.sort_by_cached_key(|by| self.hold_of(session, *by).map(|hold| hold.since));
-        for by in holders {
-            if self.hold_of(session, by).is_some_and(|hold| hold.contested) {
-                self.stall(now, by);
-            }
+    /// The first call between two sessions has begun, or the last one has ended. In that case neither holds the other
+    /// because of it.
+    pub(in crate::router) fn handle_tie(&mut self, cx: &mut Context, tie: Tie) {
+        let Tie { caller, callee } = tie;
+        // With three callers each already has competition.
+        if cx.sessions.get(callee).is_some_and(|callee| callee.dealer.callers() <= 2) {
+            self.recheck(cx, callee);
         }
-    }
-
-    fn hold_of(&self, session: SessionKey, by: SessionKey) -> Option<Hold> {
-        self.sessions.get(by)?.slow.as_ref()?.holds.get(&session).copied()
-    }
-
-    /// Ends a call since one of its ends does not keep up.
-    pub(in crate::router) fn end_slow(&mut self, key: CallKey) {
-        self.stats.slow_consumers += 1;
-        self.interrupt(key, CancelMode::KillNoWait, uri::CANCELED);
-        self.fail(key, uri::CANCELED, SLOW_CONSUMER);
-    }
-
-    /// A call has begun.
-    pub(in crate::router) fn bind(&mut self, caller: SessionKey, callee: SessionKey) {
-        let Some(its) = self.sessions.get_mut(callee) else { return };
-        let calls = its.callers.entry(caller).or_insert(0);
-        *calls += 1;
-        // With three callers everybody has others beside him already.
-        if *calls == 1 && its.callers.len() <= 2 && its.slow.is_some() {
-            self.judge(callee);
-        }
-    }
-
-    /// A call has ended. If it was the last one between the two, neither holds the other because of it.
-    pub(in crate::router) fn unbind(&mut self, caller: SessionKey, callee: SessionKey) {
-        let Some(its) = self.sessions.get_mut(callee) else { return };
-        let Some(calls) = its.callers.get_mut(&caller) else { return };
-        *calls -= 1;
-        if *calls > 0 {
-            return;
-        }
-        map::remove(&mut its.callers, &caller);
-        if its.slow.is_none() {
-            return;
-        }
-        // With two callers left everybody has others beside him still.
-        if its.callers.len() <= 1 {
-            self.judge(callee);
-        }
-        if !self.is_bound(caller, callee) {
+        if !cx.sessions.is_tied(caller, callee) {
             for (held, by) in [(callee, caller), (caller, callee)] {
-                let holds = self.slow_of(by).and_then(|slow| slow.holds.get(&held));
-                if holds.is_some_and(|hold| hold.bound) {
-                    self.let_go(held, by);
+                if cx.sessions.hold(held, by).is_some_and(|hold| hold.bound) {
+                    self.release(cx, held, by);
                 }
             }
         }
     }
 
-    /// A session is over: it holds nobody and nobody holds it.
-    pub(in crate::router) fn forget_holds(&mut self, session: SessionKey) {
-        self.release_all(session);
-        let Some(slow) = self.slow_of(session) else { return };
-        for by in slow.held_by.clone() {
-            self.let_go(session, by);
+    /// A session is over: it holds no other and none holds it.
+    pub(in crate::router) fn forget(&mut self, cx: &mut Context, session: SessionKey) {
+        self.release_all(cx, session);
+        let Some(pace) = cx.sessions.pace(session) else { return };
+        for by in pace.held_by.clone() {
+            self.release(cx, session, by);
         }
     }
 
-    fn slow_of(&mut self, session: SessionKey) -> Option<&mut Slow> {
-        self.sessions.get_mut(session)?.slow.as_deref_mut()
+    fn release_all(&mut self, cx: &mut Context, by: SessionKey) {
+        self.release(cx, by, by);
+        self.release_all_others(cx, by);
     }
 
-    fn slow_or_new(&mut self, session: SessionKey) -> Option<&mut Slow> {
-        Some(self.sessions.get_mut(session)?.slow_mut())
-    }
-
-    fn release_all(&mut self, by: SessionKey) {
-        self.let_go(by, by);
-        self.release_all_others(by);
-    }
-
-    /// What a session does to itself stays: it would answer its own requests without end.
-    fn release_all_others(&mut self, by: SessionKey) {
-        let Some(slow) = self.slow_of(by) else { return };
-        let held: Vec<SessionKey> = slow.holds.keys().copied().filter(|held| *held != by).collect();
+    /// Keeps the hold of a session on itself: it would answer its own requests without end.
+    fn release_all_others(&mut self, cx: &mut Context, by: SessionKey) {
+        let Some(pace) = cx.sessions.pace(by) else { return };
+        let held: Vec<SessionKey> = pace.holds.keys().copied().filter(|held| *held != by).collect();
         for session in held {
-            self.let_go(session, by);
+            self.release(cx, session, by);
         }
     }
 
-    fn let_go(&mut self, session: SessionKey, by: SessionKey) {
-        if self.slow_of(by).is_none_or(|slow| !slow.holds.contains_key(&session)) {
+    /// A session does not hold another any more, which can be read from again if no other one holds it.
+    pub(in crate::router) fn release(&mut self, cx: &mut Context, session: SessionKey, by: SessionKey) {
+        if !cx.sessions.is_held_by(session, by) {
             return;
         }
-        self.set_contested(session, by, false);
-        if let Some(slow) = self.slow_of(by) {
-            slow.holds.remove(&session);
+        self.set_contested(cx, session, by, false);
+        if let Some(pace) = cx.sessions.pace_mut(by) {
+            pace.holds.remove(&session);
         }
-        let now = self.now;
-        let Some(held) = self.slow_of(session) else { return };
+        let Some(held) = cx.sessions.pace_mut(session) else { return };
         held.held_by.remove(&by);
         if held.held_by.is_empty()
             && let Some(since) = held.held_since.take()
         {
-            held.held += now.since(since);
+            held.held += cx.now.since(since);
             held.waits = false;
-            self.holding.now -= 1;
-            self.holding.since -= since.since_origin();
-            self.holding.over += now.since(since);
-            self.events.push_back(Event::Released { session });
+            self.now -= 1;
+            self.since -= since.since_origin();
+            self.over += cx.now.since(since);
+            cx.events.push_back(Event::Released { session });
         }
     }
 
-    /// Looks again which of the holds of a session are contested.
-    fn judge(&mut self, session: SessionKey) {
-        let Some(slow) = self.slow_of(session) else { return };
-        for by in slow.held_by.clone() {
-            self.judge_hold(session, by);
+    /// Determines anew which of the holds of a session are contested.
+    fn recheck(&mut self, cx: &mut Context, session: SessionKey) {
+        let Some(pace) = cx.sessions.pace(session) else { return };
+        for by in pace.held_by.clone() {
+            self.recheck_hold(cx, session, by);
         }
     }
 
-    fn judge_hold(&mut self, session: SessionKey, by: SessionKey) {
-        let Some(held) = self.sessions.get(session) else { return };
-        let harms = held.is_called_by_others(by) || held.slow.as_ref().is_some_and(|slow| slow.waits);
-        let Some(hold) = self.hold_of(session, by) else { return };
-        let contested = session != by && (harms || hold.last);
-        self.set_contested(session, by, contested);
+    fn recheck_hold(&mut self, cx: &mut Context, session: SessionKey, by: SessionKey) {
+        let Some(held) = cx.sessions.get(session) else { return };
+        let harms = held.dealer.is_called_by_others(by) || held.pace.as_ref().is_some_and(|pace| pace.waits);
+        let Some(hold) = cx.sessions.hold(session, by) else { return };
+        self.set_contested(cx, session, by, session != by && (harms || hold.last));
     }
 
-    /// Takes note whether a hold is contested; as long as one is, both sides use up their shares.
-    fn set_contested(&mut self, session: SessionKey, by: SessionKey, contested: bool) {
-        let Some(hold) = self.slow_of(by).and_then(|slow| slow.holds.get_mut(&session)) else { return };
+    /// Records whether a hold is contested; as long as one is, both sides use up their shares.
+    fn set_contested(&mut self, cx: &mut Context, session: SessionKey, by: SessionKey, contested: bool) {
+        let Some(hold) = cx.sessions.pace_mut(by).and_then(|pace| pace.holds.get_mut(&session)) else {
+            return;
+        };
         if std::mem::replace(&mut hold.contested, contested) != contested {
-            self.use_share(by, Side::Holder, contested);
-            self.use_share(session, Side::Held, contested);
+            use_share(cx, by, Side::Holder, contested);
+            use_share(cx, session, Side::Held, contested);
         }
     }
+}
 
-    /// One more, or one less, of the holds of a session is contested.
-    fn use_share(&mut self, session: SessionKey, side: Side, more: bool) {
-        let (now, limits) = (self.now, self.config.limits);
-        let Some(slow) = self.slow_of(session) else { return };
-        let usage = slow.usage(side);
-        if more {
-            usage.contested += 1;
-            if usage.contested == 1 {
-                usage.share.begin(now, limits.holding_window);
-                let at = usage.share.used_up(now, limits.holding_window, limits.holding);
-                let deadline = at.map(|at| self.deadlines.set(at, Due::Share(session, side)));
-                if let Some(slow) = self.slow_of(session) {
-                    slow.usage(side).deadline = deadline;
-                }
-            }
-        } else {
-            usage.contested -= 1;
-            if usage.contested == 0 {
-                usage.share.end(now);
-                if let Some(deadline) = usage.deadline.take() {
-                    self.deadlines.clear(deadline);
-                }
+/// One more, or one less, of the holds of a session is contested.
+fn use_share(cx: &mut Context, session: SessionKey, side: Side, more: bool) {
+    let (now, limits) = (cx.now, &cx.config.limits);
+    let Some(pace) = cx.sessions.pace_mut(session) else { return };
+    let usage = pace.usage(side);
+    if more {
+        usage.contested += 1;
+        if usage.contested == 1 {
+            usage.share.begin(now, limits.holding_window);
+            let at = usage.share.used_up(now, limits.holding_window, limits.holding);
+            usage.deadline = at.map(|at| cx.deadlines.set(at, Due::Share(session, side)));
+        }
+    } else {
+        usage.contested -= 1;
+        if usage.contested == 0 {
+            usage.share.end(now);
+            if let Some(deadline) = usage.deadline.take() {
+                cx.deadlines.clear(deadline);
             }
         }
     }

@@ -4,4 +4,4 @@ mod holds;
 mod share;
 
 pub use holds::Feed;
-pub(super) use holds::{Holding, SLOW_CONSUMER, SMALL_REPLY, Side, Slow};
+pub(super) use holds::{Holds, SessionPart, Side};

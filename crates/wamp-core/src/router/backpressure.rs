@@ -1,0 +1,101 @@
+//! The driver's side of back-pressure: what it tells a realm about full links. The rules are in
+//! [`pace`](super::pace).
+
+use std::time::Duration;
+
+use wamp_proto::RequestId;
+
+use super::pace::{Feed, Side};
+use super::realm::Realm;
+use super::sessions::SessionKey;
+use crate::Time;
+
+impl Realm {
+    /// More waits for a session's link than should. New calls do not go there until
+    /// [`set_room`](Self::set_room).
+    pub fn set_full(&mut self, now: Time, session: SessionKey) {
+        self.cx.now = now;
+        self.holds.set_full(&mut self.cx, session);
+    }
+
+    /// There is room again in a session's link. The sessions that it held are released.
+    pub fn set_room(&mut self, now: Time, session: SessionKey) {
+        self.cx.now = now;
+        self.holds.set_room(&mut self.cx, session);
+    }
+
+    /// From now on the driver does not read from a session, since it has filled the link of another one, or its own.
+    /// Until no link holds it any more the timeouts of calls that it is to answer stand still. `false`: it is not to
+    /// be held for this one.
+    pub fn hold(&mut self, now: Time, session: SessionKey, by: SessionKey, feed: Feed) -> bool {
+        self.cx.now = now;
+        if !self.holds.hold(&mut self.cx, session, by, feed) {
+            return false;
+        }
+        if self.holds.is_used_up(&self.cx, session) {
+            self.stall_holders(session);
+        }
+        self.cx.sessions.is_held_by(session, by)
+    }
+
+    /// A session that is held has requests of its own that the driver does not handle, until it is released.
+    pub fn set_waiting(&mut self, now: Time, session: SessionKey) {
+        self.cx.now = now;
+        self.holds.set_waiting(&mut self.cx, session);
+    }
+
+    /// A session does not hold another any more, which can be read from again if no other one holds it.
+    pub fn release(&mut self, now: Time, session: SessionKey, by: SessionKey) {
+        self.cx.now = now;
+        self.holds.release(&mut self.cx, session, by);
+    }
+
+    /// Whether a session is held.
+    pub fn is_held(&self, session: SessionKey) -> bool {
+        self.cx.sessions.is_held(session)
+    }
+
+    /// Whether a session has a call under way that it made by this request.
+    pub fn is_calling(&self, session: SessionKey, request: RequestId) -> bool {
+        self.cx.sessions.get(session).is_some_and(|session| session.dealer.is_calling(request))
+    }
+
+    /// Whether two sessions have a call under way with each other.
+    pub fn is_bound(&self, session: SessionKey, other: SessionKey) -> bool {
+        self.cx.sessions.is_tied(session, other)
+    }
+
+    /// For how long sessions have been held, the time of each counted by itself.
+    pub fn held_time(&self, now: Time) -> Duration {
+        self.holds.time(now)
+    }
+
+    /// A session's link holds others and has accepted nothing for too long. All its calls whose callees it
+    /// holds end, and those that come to it in chunks from callers that it holds; until it has room it holds
+    /// no others. Nothing happens if it holds none, or itself for something else than a call to itself.
+    pub fn stall(&mut self, now: Time, session: SessionKey) {
+        self.cx.now = now;
+        let Some(held) = self.holds.stall(&mut self.cx, session) else { return };
+        let calls = self.dealer.calls_with(&self.cx, session, |other| held.contains(&other));
+        self.end_all_slow(calls);
+    }
+
+    /// The share of a session is used up: otherwise this deadline would not have passed.
+    pub(super) fn handle_share(&mut self, session: SessionKey, side: Side) {
+        self.holds.share_passed(&mut self.cx, session, side);
+        match side {
+            Side::Holder => self.stall(self.cx.now, session),
+            Side::Held => self.stall_holders(session),
+        }
+    }
+
+    /// Stalls the sessions whose holds of this one are contested, beginning with the longest. A hold that is not
+    /// contested any more when those before it have ended goes on.
+    fn stall_holders(&mut self, session: SessionKey) {
+        for by in self.cx.sessions.holders(session) {
+            if self.cx.sessions.is_contested(session, by) {
+                self.stall(self.cx.now, by);
+            }
+        }
+    }
+}

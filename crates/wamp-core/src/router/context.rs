@@ -1,0 +1,125 @@
+//! The parts of a realm that its dealer, its broker and its back-pressure share.
+
+use std::collections::VecDeque;
+
+use wamp_proto::message::RequestKind;
+use wamp_proto::{RequestId, Uri};
+
+use super::chance::Chance;
+use super::config::Config;
+use super::dealer::{CallKey, Stream};
+use super::outbox::{Outbox, failure};
+use super::pace::Side;
+use super::realm::Event;
+use super::sessions::{SessionKey, Sessions};
+use super::stats::Stats;
+use crate::Time;
+use crate::deadlines::Deadlines;
+use crate::request_ids::Sequence;
+
+/// The state that all parts of a realm work with. Each part owns its other state and changes no other part; an effect
+/// on another part is returned to the realm.
+#[derive(Clone)]
+pub(super) struct Context {
+    /// The time of the input that is being handled.
+    pub(super) now: Time,
+    pub(super) config: Config,
+    pub(super) chance: Chance,
+    pub(super) sessions: Sessions,
+    pub(super) deadlines: Deadlines<Due>,
+    pub(super) out: Outbox,
+    pub(super) events: VecDeque<Event>,
+    pub(super) stats: Stats,
+    /// The realm takes no new sessions and no new calls.
+    pub(super) is_shutting_down: bool,
+}
+
+/// The purpose of a deadline.
+#[derive(Clone)]
+pub(super) enum Due {
+    /// The end of the time that a callee may take to answer.
+    Call(CallKey),
+    /// The end of the time that a client may take to answer GOODBYE.
+    Goodbye(SessionKey),
+    /// The receiver of a stream has granted no credit.
+    Starved(CallKey, Stream),
+    /// A session has paused others, or was paused, for longer than its share.
+    Share(SessionKey, Side),
+}
+
+/// A breach of the protocol by a session, which the realm answers with ABORT.
+#[derive(Debug)]
+pub(super) struct Violation(pub(super) String);
+
+impl From<&str> for Violation {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for Violation {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// A request that is answered with an ERROR: its URI and a sentence.
+pub(super) type Refused = (Uri, String);
+
+impl Context {
+    /// Answers a request with ERROR.
+    pub(super) fn refuse(
+        &mut self,
+        to: SessionKey,
+        kind: RequestKind,
+        request: RequestId,
+        error: Uri,
+        text: &str,
+    ) {
+        if let Some(session) = self.sessions.get(to) {
+            self.out.send(to, failure(error, text, session).answer(kind, request));
+        }
+    }
+
+    /// Checks the id of a request that cannot continue a call. The next id counts as used from now on.
+    pub(super) fn check_request(
+        &mut self,
+        from: SessionKey,
+        name: &str,
+        request: RequestId,
+    ) -> Result<(), Violation> {
+        match self.sequence(from, request) {
+            Sequence::Next => Ok(()),
+            wrong => Err(self.wrong_id(from, name, request, wrong)),
+        }
+    }
+
+    /// The violation that the id of a request is.
+    pub(super) fn wrong_id(
+        &self,
+        from: SessionKey,
+        name: &str,
+        request: RequestId,
+        wrong: Sequence,
+    ) -> Violation {
+        let why = match wrong {
+            Sequence::Gap { expected } => format!("where {expected} comes next"),
+            _ if self.sessions.get(from).is_some_and(|session| session.requests.is_some()) => {
+                "which was used before".to_owned()
+            }
+            _ => "which a call under way has".to_owned(),
+        };
+        Violation(format!("{name} with the request id {request}, {why}"))
+    }
+
+    /// The place of a request's id among those before it; the next one counts as used from now on.
+    pub(super) fn sequence(&mut self, from: SessionKey, request: RequestId) -> Sequence {
+        let Some(session) = self.sessions.get_mut(from) else { return Sequence::Seen };
+        match &mut session.requests {
+            Some(requests) => requests.check(request),
+            // All other requests are answered at once.
+            None if session.dealer.is_calling(request) => Sequence::Seen,
+            None => Sequence::Next,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! CALL: a new call, or a further chunk of one (Advanced Profile, *Progressive Call Invocations*).
+
+use wamp_proto::Message;
+use wamp_proto::message::{self, CancelMode};
+
+use super::flow::Stream;
+use super::{Dealer, measure};
+use crate::request_ids::Sequence;
+use crate::router::context::{Context, Violation};
+use crate::router::outbox::{Prepared, check};
+use crate::router::sessions::SessionKey;
+
+impl Dealer {
+    pub(in crate::router) fn handle_call(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        call: message::Call,
+        octets: usize,
+        prepared: &Prepared,
+    ) -> Result<(), Violation> {
+        let request = call.request;
+        let Some(session) = cx.sessions.get(from) else { return Ok(()) };
+        let announced = session.announced;
+        match cx.sequence(from, request) {
+            Sequence::Next => {}
+            Sequence::Seen if announced.caller_chunks => {
+                return self.handle_chunk(cx, from, call, octets, prepared);
+            }
+            wrong => return Err(cx.wrong_id(from, "CALL", request, wrong)),
+        }
+        if call.options.progress == Some(true) && !announced.caller_chunks {
+            let text = "CALL with progress by a caller that did not announce progressive_call_invocations";
+            return Err(text.into());
+        }
+        if call.options.ppt.is_some() && !announced.caller_ppt {
+            let text = "CALL with ppt_scheme by a caller that did not announce payload_passthru_mode";
+            return Err(text.into());
+        }
+        self.call(cx, from, &call, octets, prepared);
+        Ok(())
+    }
+
+    /// A further chunk of a call (Advanced Profile, *Progressive Call Invocations*).
+    fn handle_chunk(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        chunk: message::Call,
+        octets: usize,
+        prepared: &Prepared,
+    ) -> Result<(), Violation> {
+        let message::Call { request, options, procedure, payload } = chunk;
+        let Some(key) = cx.sessions.get(from).and_then(|session| session.dealer.calls.get(&request)).copied()
+        else {
+            // The caller does not know yet that its call is over.
+            cx.stats.late += 1;
+            return Ok(());
+        };
+        let Some(call) = self.calls.get(key) else { return Ok(()) };
+        let upload = match &call.upload {
+            Some(upload) if upload.procedure != procedure => {
+                cx.stats.late += 1;
+                return Ok(());
+            }
+            Some(upload) if !upload.finished => upload,
+            Some(_) => {
+                let text = format!("CALL that continues call {request}, whose last chunk has come");
+                return Err(text.into());
+            }
+            None => {
+                let text = format!("CALL with the request id {request}, which was used before");
+                return Err(text.into());
+            }
+        };
+        let Some(callee) = cx.sessions.get(call.callee) else { return Ok(()) };
+        let more = options.progress == Some(true);
+        if more && cx.sessions.is_stalled(call.callee) {
+            self.end_slow(cx, key);
+            return Ok(());
+        }
+        let invocation = prepared.payload(&payload, callee).and_then(|payload| {
+            let mut details = upload.details.clone();
+            details.progress = more.then_some(true);
+            let registration = upload.registration;
+            let message = message::Invocation { request: call.invocation, registration, details, payload };
+            let message = Message::from(message);
+            check(&message, callee).map(|()| (measure(&message, callee, upload.flow.as_deref()), message))
+        });
+        match invocation {
+            Ok((goes, message)) => {
+                cx.out.send(call.callee, message);
+                cx.stats.chunks += 1;
+                let call = self.calls.get_mut(key);
+                if let Some(upload) = call.and_then(|call| call.upload.as_mut()) {
+                    upload.finished = !more;
+                }
+                if more {
+                    self.pass(cx, key, Stream::Chunks, octets, goes);
+                } else {
+                    self.end_chunks(cx, key);
+                }
+            }
+            Err(refusal) => {
+                self.interrupt(cx, key, CancelMode::KillNoWait, refusal.error.clone());
+                self.fail(cx, key, refusal.error, &refusal.text);
+            }
+        }
+        Ok(())
+    }
+}

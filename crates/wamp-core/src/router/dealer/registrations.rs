@@ -1,0 +1,117 @@
+//! REGISTER and UNREGISTER.
+
+use wamp_proto::message::{self, InvocationPolicy, MatchPolicy, RequestKind};
+use wamp_proto::uri::UriKind;
+use wamp_proto::{quoted, uri};
+
+use super::Dealer;
+use super::procedures::{Callee, NotRegistered};
+use super::wildcards::{COMPONENTS, NoRoom};
+use crate::map;
+use crate::router::context::{Context, Refused, Violation};
+use crate::router::sessions::{SessionKey, table_bytes};
+
+impl Dealer {
+    pub(in crate::router) fn handle_register(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        register: message::Register,
+    ) -> Result<(), Violation> {
+        let request = register.request;
+        cx.check_request(from, "REGISTER", request)?;
+        if let Err((error, text)) = self.register(cx, from, &register) {
+            cx.refuse(from, RequestKind::Register, request, error, &text);
+        }
+        Ok(())
+    }
+
+    fn register(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        register: &message::Register,
+    ) -> Result<(), Refused> {
+        let Some(session) = cx.sessions.get(from) else { return Ok(()) };
+        let message::Register { options, procedure, .. } = register;
+        for key in ["match", "invoke"] {
+            if options.extra.contains(key) {
+                return Err((
+                    uri::INVALID_ARGUMENT,
+                    format!("the option {key:?} has no value that is known"),
+                ));
+            }
+        }
+        let policy = options.policy.unwrap_or(MatchPolicy::Exact);
+        let invoke = options.invoke.unwrap_or(InvocationPolicy::Single);
+        let kind = match policy {
+            MatchPolicy::Prefix => UriKind::Prefix,
+            MatchPolicy::Wildcard => UriKind::Wildcard,
+            _ => UriKind::Exact,
+        };
+        cx.config.check_uri(procedure, kind).map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+        if procedure.is_reserved() {
+            return Err((
+                uri::INVALID_URI,
+                format!("{} is reserved: it begins with \"wamp\"", quoted(procedure)),
+            ));
+        }
+        let limit = cx.config.limits.registrations;
+        if session.dealer.registrations() >= limit {
+            return Err((uri::UNAVAILABLE, format!("a session may have {limit} registrations")));
+        }
+        let table_bytes = session.check_table(procedure, &cx.config.limits)?;
+        let callee = Callee {
+            session: from,
+            forward_timeout: options.forward_timeout == Some(true) && session.announced.callee_timeout,
+            disclose_caller: options.disclose_caller == Some(true),
+        };
+        let shapes = cx.config.limits.wildcard_shapes;
+        let procedures = &mut self.procedures;
+        let mut registered = procedures.register(procedure, policy, invoke, callee, shapes);
+        if registered.is_err() && procedures.retain(procedure, policy, |key| cx.sessions.has(key)) {
+            registered = procedures.register(procedure, policy, invoke, callee, shapes);
+        }
+        let (registration, key) = registered.map_err(|reason| match reason {
+            NotRegistered::Exists => {
+                (uri::PROCEDURE_ALREADY_EXISTS, format!("{} is registered already", quoted(procedure)))
+            }
+            NotRegistered::NoRoom(NoRoom::Components) => {
+                (uri::INVALID_URI, format!("a wildcard pattern may have {COMPONENTS} components"))
+            }
+            NotRegistered::NoRoom(NoRoom::Shapes) => {
+                let text = format!(
+                    "the wildcard patterns with as many components have gaps in {shapes} combinations of places, \
+                     which are all that this realm takes"
+                );
+                (uri::UNAVAILABLE, text)
+            }
+        })?;
+        if let Some(session) = cx.sessions.get_mut(from) {
+            session.dealer.registrations.insert(registration, key);
+            session.table_bytes = table_bytes;
+        }
+        cx.out.send(from, message::Registered { request: register.request, registration });
+        Ok(())
+    }
+
+    pub(in crate::router) fn handle_unregister(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        unregister: message::Unregister,
+    ) -> Result<(), Violation> {
+        let message::Unregister { request, registration } = unregister;
+        cx.check_request(from, "UNREGISTER", request)?;
+        let Some(session) = cx.sessions.get_mut(from) else { return Ok(()) };
+        let Some(key) = map::remove(&mut session.dealer.registrations, &registration) else {
+            let text = format!("this session has no registration {registration}");
+            cx.refuse(from, RequestKind::Unregister, request, uri::NO_SUCH_REGISTRATION, &text);
+            return Ok(());
+        };
+        session.table_bytes -= table_bytes(self.procedures.procedure(key));
+        self.procedures.remove(key, from);
+        cx.out.send(from, message::Unregistered { request: Some(request), details: None });
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! YIELD and ERROR: answers of a callee on their way to the caller.
+
+use wamp_proto::message::{self, CancelMode, RequestKind, ResultDetails};
+use wamp_proto::uri::{UriKind, UriLimits, UriRules};
+use wamp_proto::{Message, Uri, uri};
+
+use super::call::{Call, CallKey};
+use super::call_end::{SLOW_CONSUMER, SMALL_REPLY};
+use super::flow::Stream;
+use super::{Dealer, measure, refused};
+use crate::progress::{Phase, Progress, ReplyKind, Verdict};
+use crate::router::context::{Context, Refused, Violation};
+use crate::router::outbox::{Prepared, check, failure, sentence};
+use crate::router::sessions::SessionKey;
+use crate::{Failure, Reply};
+
+impl Dealer {
+    pub(in crate::router) fn handle_yield(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        result: message::Yield,
+        octets: usize,
+        prepared: &Prepared,
+    ) -> Result<(), Violation> {
+        if result.options.ppt.is_some() && !cx.sessions.get(from).is_some_and(|s| s.announced.callee_ppt) {
+            let text = "YIELD with ppt_scheme by a callee that did not announce payload_passthru_mode";
+            return Err(text.into());
+        }
+        let Some(key) = self.invoked(cx, from, "YIELD", result.request)? else { return Ok(()) };
+        let mut details = ResultDetails::default();
+        details.ppt = result.options.ppt;
+        let reply = if result.options.progress == Some(true) {
+            details.progress = Some(true);
+            Reply::Progress(result.payload)
+        } else {
+            Reply::Result(result.payload)
+        };
+        self.reply(cx, key, reply, details, octets, prepared);
+        Ok(())
+    }
+
+    pub(in crate::router) fn handle_error(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        error: message::Error,
+        prepared: &Prepared,
+    ) -> Result<(), Violation> {
+        if error.kind != RequestKind::Invocation {
+            let text =
+                format!("ERROR for {}, where only an INVOCATION can fail at a client", error.kind.name());
+            return Err(text.into());
+        }
+        let Some(key) = self.invoked(cx, from, "ERROR", error.request)? else { return Ok(()) };
+        let mut details = ResultDetails::default();
+        details.ppt = error.details.ppt.clone();
+        let mut failure = Failure::from(error);
+        if let Some(text) = check_error(&failure.error, cx.config.limits.uri) {
+            cx.stats.invalid_error_uris += 1;
+            failure.error = uri::RUNTIME_ERROR;
+            // A text can be written in every serializer.
+            let _ = details.extra.insert("message", sentence(&text));
+            if let Some(callee) =
+                cx.sessions.get(from).filter(|_| failure.payload.is_empty() && details.ppt.is_none())
+            {
+                failure = self::failure(failure.error, &text, callee);
+            }
+        }
+        self.reply(cx, key, Reply::Error(failure), details, 0, prepared);
+        Ok(())
+    }
+
+    /// Passes an answer on to the caller.
+    fn reply(
+        &mut self,
+        cx: &mut Context,
+        key: CallKey,
+        reply: Reply,
+        details: ResultDetails,
+        octets: usize,
+        prepared: &Prepared,
+    ) {
+        let kind = reply.kind();
+        let Some(progress) = self.judge_reply(cx, key, kind, reply.payload().len()) else { return };
+        let Some(call) = self.calls.get(key) else { return };
+        match self.answer(cx, call, reply, details, prepared) {
+            Ok(answer) => {
+                let caller = call.caller;
+                let flow = call.results.as_deref().filter(|_| kind == ReplyKind::Progress);
+                let goes = cx.sessions.get(caller).map_or(0, |to| measure(&answer, to, flow));
+                cx.out.send(caller, answer);
+                self.delivered(cx, key, kind, progress, (octets, goes));
+            }
+            Err((error, text)) => {
+                if kind == ReplyKind::Progress {
+                    self.interrupt(cx, key, CancelMode::KillNoWait, error.clone());
+                }
+                self.fail(cx, key, error, &text);
+            }
+        }
+    }
+
+    /// Judges an answer: how the call stands after it, if it is to be passed on; otherwise it is counted.
+    /// Its payload has so many octets.
+    pub(in crate::router) fn judge_reply(
+        &mut self,
+        cx: &mut Context,
+        key: CallKey,
+        kind: ReplyKind,
+        payload: usize,
+    ) -> Option<Progress> {
+        let call = self.calls.get(key)?;
+        let mut progress = call.progress;
+        match progress.on_reply(kind) {
+            Verdict::Deliver if cx.sessions.is_stalled(call.caller) && kind == ReplyKind::Progress => {
+                self.end_slow(cx, key);
+            }
+            Verdict::Deliver if cx.sessions.is_stalled(call.caller) && payload > SMALL_REPLY => {
+                cx.stats.slow_consumers += 1;
+                self.fail(cx, key, uri::CANCELED, SLOW_CONSUMER);
+            }
+            Verdict::Deliver => return Some(progress),
+            Verdict::Unsolicited => cx.stats.unsolicited += 1,
+            Verdict::Late => cx.stats.late += 1,
+        }
+        None
+    }
+
+    /// An answer that was judged is on its way to the caller: so many octets have come, and so many go.
+    pub(in crate::router) fn delivered(
+        &mut self,
+        cx: &mut Context,
+        key: CallKey,
+        kind: ReplyKind,
+        progress: Progress,
+        (came, goes): (usize, usize),
+    ) {
+        cx.stats.results += 1;
+        if kind == ReplyKind::Last {
+            self.end(cx, key);
+            return;
+        }
+        cx.stats.progressive_results += 1;
+        if let Some(call) = self.calls.get_mut(key) {
+            call.progress = progress;
+        }
+        self.pass(cx, key, Stream::Results, came, goes);
+        if progress.phase() == Phase::Running {
+            self.restart_timeout(cx, key);
+        }
+    }
+
+    /// The message for the caller, checked.
+    fn answer(
+        &self,
+        cx: &Context,
+        call: &Call,
+        reply: Reply,
+        details: ResultDetails,
+        prepared: &Prepared,
+    ) -> Result<Message, Refused> {
+        let gone = || (uri::CANCELED, "the caller is gone".to_owned());
+        let caller = cx.sessions.get(call.caller).ok_or_else(gone)?;
+        let request = call.request;
+        if details.ppt.is_some() && !caller.announced.caller_ppt {
+            let text = "the caller does not take payload_passthru_mode";
+            return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
+        }
+        let message = match reply {
+            Reply::Progress(payload) => {
+                let mut payload = prepared.payload(&payload, caller).map_err(refused)?;
+                if caller.announced.quirks.explicit_arguments {
+                    payload = payload.explicit(caller.serializer);
+                }
+                Message::from(message::Result { request, details, payload })
+            }
+            Reply::Result(payload) => {
+                let payload = prepared.payload(&payload, caller).map_err(refused)?;
+                Message::from(message::Result { request, details, payload })
+            }
+            Reply::Error(Failure { error, payload }) => {
+                let error = if error == uri::CANCELLED { uri::CANCELED } else { error };
+                let payload = prepared.payload(&payload, caller).map_err(refused)?;
+                let mut answer = Failure { error, payload }.answer(RequestKind::Call, request);
+                (answer.details.ppt, answer.details.extra) = (details.ppt, details.extra);
+                Message::from(answer)
+            }
+        };
+        check(&message, caller).map_err(refused)?;
+        Ok(message)
+    }
+}
+
+/// What is wrong with the error URI of a callee, if anything is.
+///
+/// Callers take an ERROR whose URI is none for a violation of the protocol and end their session, though they have
+/// done nothing wrong. They get `wamp.error.runtime_error` instead, with a sentence that quotes the original, as
+/// `Details.message`, and as the argument of an ERROR that has none. Arguments that the callee sent stay as they are.
+/// The rules are the loose ones in every realm: they are what callers check.
+fn check_error(error: &Uri, limits: UriLimits) -> Option<String> {
+    let wrong = error.check_size(limits).and_then(|()| error.check(UriRules::Loose, UriKind::Exact)).err()?;
+    Some(format!("the callee failed with an error whose URI is none: {wrong}"))
+}

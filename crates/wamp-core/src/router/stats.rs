@@ -1,0 +1,59 @@
+//! The counters of a realm, and how much it holds.
+
+/// What a realm has counted since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Results that went to their callers.
+    pub results: u64,
+    /// How many of them were progressive.
+    pub progressive_results: u64,
+    /// Replies to calls that were over.
+    pub late: u64,
+    /// Chunks of progressive calls that went to their callees.
+    pub chunks: u64,
+    /// Progressive results that no caller had asked for.
+    pub unsolicited: u64,
+    /// Calls that took too long.
+    pub timeouts: u64,
+    /// Events that went to subscribers.
+    pub events: u64,
+    /// Events that could not be written for a subscriber, or were too big for it.
+    pub events_dropped: u64,
+    /// Publications that were refused, acknowledged or not: to a topic that is none, with a payload that its readers
+    /// would not survive, or with an option that this router
+    /// does not have and without which the event would go to others than the publisher wants.
+    pub publications_refused: u64,
+    /// ERRORs of callees whose URI was none; their callers got another.
+    pub invalid_error_uris: u64,
+    /// Sessions that were aborted for breaking the protocol.
+    pub violations: u64,
+    /// CREDITs with a total that is none.
+    pub void_credits: u64,
+    /// Calls that were ended since their caller, or their callee, did not take what was for it.
+    pub slow_consumers: u64,
+    /// Calls that were refused since no callee had room, or since their caller was stalled.
+    pub unavailable: u64,
+    /// How often a session was held, since it had filled the link of another, or its own.
+    pub holds: u64,
+}
+
+/// How much a realm holds now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sizes {
+    /// Sessions.
+    pub sessions: usize,
+    /// Calls under way.
+    pub calls: usize,
+    /// Registrations.
+    pub registrations: usize,
+    /// Topics with subscribers.
+    pub topics: usize,
+    /// Deadlines.
+    pub deadlines: usize,
+    /// Streams whose senders wait for credit that their receivers have not granted.
+    pub starved: usize,
+    /// Sessions that are held.
+    pub held: usize,
+}
