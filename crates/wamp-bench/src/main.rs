@@ -10,6 +10,8 @@ mod null;
 mod numbered;
 mod options;
 mod order;
+#[cfg(feature = "peers")]
+mod peers;
 mod pings;
 mod process;
 mod report;
@@ -31,6 +33,8 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let outcome = match options.scenarios.first() {
         Some(Scenario::Relay) => null::serve().map(|()| true),
+        #[cfg(feature = "peers")]
+        Some(Scenario::GrpcRelay) => on_tokio(peers::relay()).map(|()| true),
         Some(Scenario::Router) => on_tokio(serve::router()).map(|()| true),
         _ => on_tokio(run(options)),
     };
@@ -52,7 +56,13 @@ fn on_tokio<T>(work: impl Future<Output = Result<T, Failed>>) -> Result<T, Faile
 async fn run(options: Options) -> Result<bool, Failed> {
     let (slow, fast): (Vec<_>, Vec<_>) = options.scenarios.iter().copied().partition(Scenario::is_slow);
     let mut passed = true;
-    if slow.is_empty() || !fast.is_empty() {
+    #[cfg(feature = "peers")]
+    let (peers, fast): (Vec<_>, Vec<_>) = fast.into_iter().partition(|scenario| *scenario == Scenario::Peers);
+    #[cfg(feature = "peers")]
+    if !peers.is_empty() {
+        passed &= peers::run(&options).await?;
+    }
+    if !fast.is_empty() || options.scenarios.is_empty() {
         passed &= fast::run(&options, &fast).await?;
     }
     if !slow.is_empty() {

@@ -89,6 +89,11 @@ pub(crate) struct Options {
     /// The Python interpreter with Autobahn, for peers that are foreign.
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<String>,
+
+    /// peers: the program nats-server.
+    #[cfg(feature = "peers")]
+    #[arg(long, value_name = "PATH", env = "NATS_SERVER", default_value = "nats-server")]
+    pub(crate) nats_server: String,
 }
 
 impl Options {
@@ -131,6 +136,13 @@ pub(crate) enum Scenario {
     Sip,
     /// A caller behind a link of 100 KB/s.
     Link,
+    /// The same work done by gRPC and NATS beside us, with ratios.
+    #[cfg(feature = "peers")]
+    Peers,
+    /// The gRPC relay.
+    #[cfg(feature = "peers")]
+    #[value(hide = true)]
+    GrpcRelay,
     /// The router to be measured.
     #[value(hide = true)]
     Router,

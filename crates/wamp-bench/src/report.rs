@@ -95,7 +95,7 @@ impl Row {
     }
 }
 
-fn median(mut figures: Vec<f64>) -> Option<f64> {
+pub(crate) fn median(mut figures: Vec<f64>) -> Option<f64> {
     figures.sort_unstable_by(f64::total_cmp);
     let middle = figures.len() / 2;
     match figures.len() {

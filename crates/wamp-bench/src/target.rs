@@ -44,8 +44,13 @@ impl Own {
         Ok(Self { child, input, output, address })
     }
 
-    /// What it answers to a line.
-    async fn ask(&mut self, line: &str) -> Result<String, Failed> {
+    #[cfg(feature = "peers")]
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Its answer to a line.
+    pub(crate) async fn ask(&mut self, line: &str) -> Result<String, Failed> {
         self.input.write_all(format!("{line}\n").as_bytes()).await?;
         Ok(self.output.next_line().await?.ok_or("the router has ended")?)
     }

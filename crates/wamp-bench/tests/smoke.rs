@@ -60,3 +60,19 @@ fn nonsense_is_refused() {
         assert_eq!(run(arguments).0.status.code(), Some(2), "{arguments:?}");
     }
 }
+
+/// NATS takes part where there is a nats-server: NATS_SERVER names it.
+#[cfg(feature = "peers")]
+#[test]
+fn peers_are_measured_beside_us() {
+    let (output, text) = run(&["peers", "--secs", "0.1"]);
+    assert!(output.status.success(), "{text}{output:?}");
+    assert!(!text.contains("failed"), "{text}");
+    let skipped = String::from_utf8_lossy(&output.stderr).contains("skipped NATS");
+    let rows = rows(&text);
+    assert_eq!(rows.len(), 28, "{text}");
+    let count = |column: usize| rows.iter().filter(|row| !row[column].is_empty()).count();
+    // Streams over RawSocket, calls and many streams; calls and events.
+    let by_nats = if skipped { 0 } else { 14 };
+    assert_eq!((count(2), count(3), count(4)), (28, 16, by_nats), "{text}");
+}

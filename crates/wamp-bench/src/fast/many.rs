@@ -55,7 +55,7 @@ pub(super) async fn fan(bench: &Bench<'_>, case: Case) -> Result<Row, Failed> {
 }
 
 /// Jain's index: 1 where all have the same, 1/n where one has all.
-fn fairness(shares: &[f64]) -> f64 {
+pub(crate) fn fairness(shares: &[f64]) -> f64 {
     let (sum, squares) = shares.iter().fold((0.0, 0.0), |(sum, squares), x| (sum + x, squares + x * x));
     sum * sum / (shares.len() as f64 * squares)
 }

@@ -16,6 +16,9 @@ use crate::report::{Row, say};
 
 use case::Case;
 
+#[cfg(feature = "peers")]
+pub(crate) use {many::fairness, stream::take_all};
+
 /// What all scenarios are given.
 struct Bench<'a> {
     options: &'a Options,

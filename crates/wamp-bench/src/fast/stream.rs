@@ -13,13 +13,13 @@ use crate::report::{Row, Times};
 use crate::target::Target;
 
 /// What a caller has seen of one stream.
-pub(super) struct Streamed {
-    pub(super) results: u64,
-    pub(super) wrong: Wrong,
+pub(crate) struct Streamed {
+    pub(crate) results: u64,
+    pub(crate) wrong: Wrong,
 }
 
 /// Calls [`FLOOD`] for so long, and checks each result.
-pub(super) async fn take_all(
+pub(crate) async fn take_all(
     caller: &Session,
     procedure: &str,
     payload: usize,
