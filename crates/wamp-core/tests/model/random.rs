@@ -8,13 +8,16 @@ use crate::account::Windows;
 use crate::client::Client;
 use crate::coverage::Coverage;
 use crate::ledger::Broken;
-use crate::report;
 use crate::said::{Answer, Mode};
 use crate::setup::{Kind, Numbering, Setup};
 use crate::step::{Forged, Step, Wrong};
 use crate::world::World;
+use crate::{is_full, report};
 
+/// The number of runs, and without `MODEL=full`.
 const RUNS: u64 = 100_000;
+const SHORT: u64 = 2_000;
+
 const STEPS: usize = 30;
 
 fn number(name: &str) -> Option<u64> {
@@ -313,7 +316,7 @@ fn run(seed: u64, cover: &mut Coverage) -> usize {
 // behaviour 9
 #[test]
 fn calls_end_once_whatever_happens() {
-    let runs = number("MODEL_RUNS").unwrap_or(RUNS);
+    let runs = number("MODEL_RUNS").unwrap_or(if is_full() { RUNS } else { SHORT });
     let first = number("MODEL_SEED").unwrap_or(1);
     let mut cover = Coverage::new();
     let (mut done, mut steps, mut seed) = (0, 0, first);
