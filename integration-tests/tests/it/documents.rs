@@ -1,8 +1,13 @@
 //! The documents say what the code does: rules that are cited exist, and so do the tests and features that are named.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use wamp_core::Time;
+use wamp_core::router::{self, Join, Realm};
+use wamp_core::session::{self, Session};
+use wamp_proto::{Message, Serializer};
 
 /// The rules, as `wamp_core::behaviour` shows them.
 const BEHAVIOUR: &str = "crates/wamp-core/src/behaviour.md";
@@ -141,4 +146,54 @@ fn each_rule_names_tests_that_exist() {
         let has_test = named.iter().any(|(number, _)| number.parse() == Ok(rule));
         assert!(has_test, "rule {rule} names no test");
     }
+}
+
+/// The features in `Details.roles` of HELLO or WELCOME, each with the roles that announce it, in the order of their
+/// names.
+fn announced(message: &Message) -> BTreeMap<String, Vec<String>> {
+    let json = message.encode(Serializer::Json).expect("HELLO and WELCOME can be written");
+    let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    let roles = json[2]["roles"].as_object().expect("a dict of roles");
+    let mut found = BTreeMap::<String, Vec<String>>::new();
+    for (role, details) in roles {
+        for (feature, value) in details["features"].as_object().into_iter().flatten() {
+            assert_eq!(value, &serde_json::Value::Bool(true), "{feature}");
+            found.entry(feature.clone()).or_default().push(role.clone());
+        }
+    }
+    for roles in found.values_mut() {
+        roles.sort_unstable();
+    }
+    found
+}
+
+#[test]
+fn the_table_of_features_is_what_is_announced() {
+    let mut session = Session::new(Time::ORIGIN, session::Config::new("realm1"), 1);
+    let hello = session.poll_transmit().expect("HELLO");
+    let Message::Hello(details) = hello.clone() else { panic!("{hello:?}") };
+    let mut realm = Realm::new(router::Config::new("realm1"), 1);
+    let join = Join { details: details.details, serializer: Serializer::Json, max_message: 1 << 20 };
+    realm.join(Time::ORIGIN, join).expect("the realm is open");
+    let (_, welcome) = realm.poll_transmit().expect("WELCOME");
+
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("\n| feature | router | client |\n").expect("README.md has the table");
+    let (table, _) = table.split_once("\n\n").expect("the table ends");
+    let mut documented = [BTreeMap::new(), BTreeMap::new()];
+    for row in table.lines().skip(1) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let feature = cells[1].trim_matches('`');
+        for (side, cell) in documented.iter_mut().zip(&cells[2..4]) {
+            let mut roles: Vec<String> =
+                cell.split(", ").filter(|role| !role.is_empty()).map(str::to_owned).collect();
+            roles.sort_unstable();
+            if !roles.is_empty() {
+                side.insert(feature.to_owned(), roles);
+            }
+        }
+    }
+    let [router, client] = documented;
+    assert_eq!(router, announced(&welcome), "the column of the router");
+    assert_eq!(client, announced(&hello), "the column of the client");
 }
