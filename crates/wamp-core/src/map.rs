@@ -48,7 +48,7 @@ pub(crate) fn hashing(seed: impl Into<HashSeed>) -> Hashing {
 }
 
 /// A map with at most this capacity keeps it.
-const KEPT: usize = 256;
+pub(crate) const KEPT: usize = 256;
 
 /// Removes an entry. A map that is nearly empty frees the memory of a peak.
 pub(crate) fn remove<K: Eq + Hash, V>(map: &mut Map<K, V>, key: &K) -> Option<V> {

@@ -115,9 +115,9 @@ impl Dealer {
         session: &Session,
         invocation: RequestId,
     ) -> Option<(CallKey, &Call)> {
-        let is_it = |call: &&Call| call.callee == callee && call.invocation == invocation;
+        let matches = |call: &&Call| call.callee == callee && call.invocation == invocation;
         if let Some(last) = self.last_relayed
-            && let Some(call) = self.calls.get(last).filter(is_it)
+            && let Some(call) = self.calls.get(last).filter(matches)
         {
             return Some((last, call));
         }

@@ -24,11 +24,11 @@ pub(super) struct Prefixes {
 
 impl Prefixes {
     pub(super) fn new(seed: HashSeed) -> Self {
-        Self { index: Index::new(seed), hashing: hashing(seed), lengths: BTreeMap::new() }
+        Self { index: Index::default(), hashing: hashing(seed), lengths: BTreeMap::new() }
     }
 
-    pub(super) fn get(&self, prefix: &str, is_it: impl Fn(usize) -> bool) -> Option<usize> {
-        self.index.find(self.hash(prefix), is_it)
+    pub(super) fn get(&self, prefix: &str, matches: impl Fn(usize) -> bool) -> Option<usize> {
+        self.index.find(self.hash(prefix), matches)
     }
 
     pub(super) fn insert(&mut self, prefix: &str, entry: usize) {
@@ -49,7 +49,7 @@ impl Prefixes {
 
     /// The longest prefix of a URI. Every length is tried at most once, and the hash of each costs one step from
     /// that of a shorter one, so it takes the time of the URI's length, whatever prefixes there are.
-    pub(super) fn find(&self, uri: &str, is_it: impl Fn(usize, &[u8]) -> bool) -> Option<usize> {
+    pub(super) fn find(&self, uri: &str, matches: impl Fn(usize, &[u8]) -> bool) -> Option<usize> {
         let (longest, _) = self.lengths.range(..=uri.len()).next_back()?;
         let (blocks, _) = uri.as_bytes()[..*longest].as_chunks::<STEP>();
         let (mut few, mut many) = ([0; STEPS], Vec::new());
@@ -67,7 +67,7 @@ impl Prefixes {
             let prefix = &uri.as_bytes()[..*length];
             let steps = length / STEP;
             let hash = self.last(states[steps], &prefix[steps * STEP..]);
-            self.index.find(hash, |entry| is_it(entry, prefix))
+            self.index.find(hash, |entry| matches(entry, prefix))
         })
     }
 
@@ -105,7 +105,7 @@ mod tests {
     // The examples of the specification.
     #[test]
     fn the_longest_prefix_wins() {
-        let (prefixes, is_it) = prefixes(&["a1.b2.c3", "a1.b2.c3.d4"]);
+        let (prefixes, matches) = prefixes(&["a1.b2.c3", "a1.b2.c3.d4"]);
         for (uri, prefix) in [
             ("a1.b2.c3.d98.e74", Some(0)),
             ("a1.b2.c3.d4.e325", Some(1)),
@@ -118,16 +118,16 @@ mod tests {
             ("a1.b2.c3-more", Some(0)),
             ("a1.b2.c55.d4", None),
         ] {
-            assert_eq!(prefixes.find(uri, &is_it), prefix, "{uri}");
+            assert_eq!(prefixes.find(uri, &matches), prefix, "{uri}");
         }
     }
 
     #[test]
     fn a_removed_prefix_leaves_nothing() {
         const TEXTS: [&str; 4] = ["a.b.c", "a.b.c.d", "a", ""];
-        let (mut prefixes, is_it) = prefixes(&TEXTS);
+        let (mut prefixes, matches) = prefixes(&TEXTS);
         prefixes.remove(TEXTS[1], 1);
-        assert_eq!(prefixes.find("a.b.c.d", &is_it), Some(0));
+        assert_eq!(prefixes.find("a.b.c.d", &matches), Some(0));
         for (n, text) in TEXTS.into_iter().enumerate().filter(|(n, _)| *n != 1) {
             prefixes.remove(text, n);
         }
@@ -145,19 +145,19 @@ mod tests {
         }
         // Each differs from the URI in its last byte.
         let looked_at = std::cell::Cell::new(0);
-        let is_it = |entry: usize, prefix: &[u8]| {
+        let matches = |entry: usize, prefix: &[u8]| {
             looked_at.set(looked_at.get() + 1);
             texts[entry].as_bytes() == prefix
         };
-        assert_eq!(prefixes.find(&"x".repeat(LENGTHS), is_it), None);
+        assert_eq!(prefixes.find(&"x".repeat(LENGTHS), matches), None);
         assert_eq!(looked_at.get(), 0, "the hashes already tell");
     }
 
     #[test]
     fn a_prefix_may_end_inside_a_character_of_the_uri() {
-        let (prefixes, is_it) = prefixes(&["com.x", "com.\u{e9}"]);
-        assert_eq!(prefixes.find("com.\u{e8}", &is_it), None);
-        assert_eq!(prefixes.find("com.\u{e9}t\u{e9}", &is_it), Some(1));
+        let (prefixes, matches) = prefixes(&["com.x", "com.\u{e9}"]);
+        assert_eq!(prefixes.find("com.\u{e8}", &matches), None);
+        assert_eq!(prefixes.find("com.\u{e9}t\u{e9}", &matches), Some(1));
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Procedures {
     pub(super) fn new(seed: HashSeed) -> Self {
         Self {
             registrations: Slots::new(),
-            exact: Index::new(seed),
+            exact: Index::default(),
             hashing: hashing(seed),
             prefixes: Prefixes::new(seed),
             wildcards: Wildcards::new(seed),
@@ -198,13 +198,13 @@ impl Procedures {
 
     /// The entry of exactly this registration.
     fn registered(&self, procedure: &Uri, policy: MatchPolicy) -> Option<usize> {
-        let is_it = |entry: usize| *self.registrations[entry].procedure == **procedure;
+        let matches = |entry: usize| *self.registrations[entry].procedure == **procedure;
         match policy {
-            MatchPolicy::Prefix => self.prefixes.get(procedure, is_it),
+            MatchPolicy::Prefix => self.prefixes.get(procedure, matches),
             MatchPolicy::Wildcard => {
                 self.wildcards.get(procedure, |entry| &self.registrations[entry].procedure)
             }
-            _ => self.exact.find(self.hashing.hash_one(&**procedure), is_it),
+            _ => self.exact.find(self.hashing.hash_one(&**procedure), matches),
         }
     }
 

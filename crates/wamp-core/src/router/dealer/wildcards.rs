@@ -67,7 +67,7 @@ pub(super) enum NoRoom {
 
 impl Wildcards {
     pub(super) fn new(seed: HashSeed) -> Self {
-        Self { shapes: Vec::new(), index: Index::new(seed), hashing: hashing(seed) }
+        Self { shapes: Vec::new(), index: Index::default(), hashing: hashing(seed) }
     }
 
     pub(super) fn get<'a>(&self, pattern: &str, text: impl Fn(usize) -> &'a str) -> Option<usize> {
