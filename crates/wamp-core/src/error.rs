@@ -1,7 +1,9 @@
 //! Errors of commands to a machine.
 
+use wamp_proto::EncodeError;
+
 /// A command that is not possible now. The machine has not changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Misuse {
     /// The session has not joined yet, is closing, or is over.
@@ -16,10 +18,21 @@ pub enum Misuse {
     /// The dealer has granted no credit for another chunk; `Event::Credit` follows when it does.
     #[error("the router takes no more chunks of this call for now")]
     NoCredit,
+    /// The message is longer than the router takes.
+    #[error("a message of {len} bytes, where the router takes {limit}")]
+    TooLarge {
+        /// The length of the message.
+        len: usize,
+        /// The longest message that the router takes.
+        limit: usize,
+    },
+    /// The message cannot be written.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
 }
 
 /// Why a reply to an invocation was not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyError {
     /// The call is over: it was answered or canceled, or its caller has left.
@@ -31,4 +44,15 @@ pub enum ReplyError {
     /// The dealer has granted no credit for another progressive result; `Event::Credit` follows when it does.
     #[error("the router takes no more results of this call for now")]
     NoCredit,
+    /// The message is longer than the router takes.
+    #[error("a message of {len} bytes, where the router takes {limit}")]
+    TooLarge {
+        /// The length of the message.
+        len: usize,
+        /// The longest message that the router takes.
+        limit: usize,
+    },
+    /// The message cannot be written.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
 }

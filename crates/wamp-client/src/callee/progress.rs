@@ -6,9 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use wamp_core::ReplyError;
 use wamp_core::session::Stream;
-use wamp_proto::message;
 use wamp_proto::relay::PlainProgress;
-use wamp_proto::{Payload, PayloadBuffer, RequestId, Uri};
+use wamp_proto::{Payload, PayloadBuffer, RequestId};
 use wamp_transport::COPIED_BELOW;
 
 use crate::callee::scratch;
@@ -17,7 +16,7 @@ use crate::engine::handlers::Waits;
 use crate::engine::invocations::memory;
 use crate::engine::shared::Engine;
 use crate::engine::state::{State, WaitingResult};
-use crate::error::{SendError, SubmitError, TooLarge};
+use crate::error::SendError;
 
 /// Sends progressive results of one call.
 #[derive(Clone)]
@@ -58,13 +57,9 @@ impl ProgressSender {
             return self.send_payload(buffer.take()).await;
         }
         let head = PlainProgress::written(self.id, buffer);
-        let (octets, limit) = (head.encoded_len(serializer), self.engine.max_send());
-        if octets > limit {
-            return Err(TooLarge { octets, limit }.into());
-        }
         self.yield_to_others().await?;
         match self.engine.express(|state, now| state.progress_written(now, &head, buffer)) {
-            Some(sent) => sent.map_err(|_| SendError::Over),
+            Some(sent) => Ok(sent?),
             // What waits holds no more memory than it needs.
             None => self.send_payload(buffer.take().detached()).await,
         }
@@ -83,7 +78,6 @@ impl ProgressSender {
 
     pub(crate) async fn send_payload(&self, payload: Payload) -> Result<(), SendError> {
         let payload = payload.transcode(self.engine.serializer())?;
-        self.check(&payload)?;
         self.yield_to_others().await?;
         let mut waiting = Some(payload);
         // Without a future for each thing that may have to be waited for, if nothing has.
@@ -98,7 +92,7 @@ impl ProgressSender {
                 sent = self.send_as_soon_as_possible(waiting, &mut waits.place) => sent,
             },
         };
-        sent.map_err(|_| SendError::Over)
+        Ok(sent?)
     }
 
     /// Sends as soon as there is room in the queue and credit. Dropped before, it has not sent.
@@ -128,19 +122,6 @@ impl ProgressSender {
             }
             credit.await;
         }
-    }
-
-    fn check(&self, payload: &Payload) -> Result<(), SendError> {
-        let message = |_| {
-            let mut options = message::YieldOptions::default();
-            options.progress = Some(true);
-            message::Yield { request: self.id, options, payload: payload.clone() }.into()
-        };
-        self.engine.check_size(payload.len(), &Uri::default(), message).map_err(|unsent| match unsent {
-            SubmitError::Encode(error) => SendError::Encode(error),
-            SubmitError::TooLarge(error) => SendError::TooLarge(error),
-            SubmitError::Closed(_) | SubmitError::Misuse(_) => SendError::Over,
-        })
     }
 
     /// Waits for room in the queue and for credit, or for the end of the call.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_core::Stream;
 use serde::Serialize;
 use tokio::sync::oneshot;
-use wamp_proto::message::{self, InvocationPolicy, MatchPolicy, RegisterOptions};
+use wamp_proto::message::{InvocationPolicy, MatchPolicy, RegisterOptions};
 use wamp_proto::{Payload, RegistrationId, Uri};
 
 use crate::callee::failure::Failure;
@@ -153,9 +153,6 @@ impl IntoFuture for Register {
         let Register { session, procedure, options, concurrency, start } = self;
         Box::pin(async move {
             let uri = procedure.clone();
-            session.engine.check_size(0, &uri, |request| {
-                message::Register { request, options: options.clone(), procedure: uri.clone() }.into()
-            })?;
             let handler = Procedure::new(procedure, concurrency, start);
             let (waiter, answer) = oneshot::channel();
             session

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use wamp_core::Misuse;
 use wamp_core::session::Stream;
-use wamp_proto::message::{self, CallOptions};
-use wamp_proto::{Payload, RequestId, Uri};
+use wamp_proto::message::CancelMode;
+use wamp_proto::{Payload, RequestId};
 
 use crate::caller::running::{CallHandle, CallRequest, RunningCall};
 use crate::caller::stream::CallStream;
 use crate::engine::shared::Engine;
 use crate::engine::state::Replies;
-use crate::error::{CallError, SendError, SubmitError};
+use crate::error::{CallError, SendError};
 
 /// A call in chunks, to be made. Await it for its two directions.
 #[must_use = "nothing is sent until it is awaited"]
@@ -38,9 +38,8 @@ impl<In: 'static, Out: 'static> IntoFuture for DuplexCall<In, Out> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let procedure = self.request.procedure().clone();
             let pending = self.request.started().await?;
-            let sender = ChunkSender::new(&pending, procedure);
+            let sender = ChunkSender::new(&pending);
             Ok((sender, CallStream::new(pending)))
         })
     }
@@ -55,15 +54,14 @@ pub struct ChunkSender<In> {
     call: CallHandle,
     engine: Arc<Engine>,
     replies: Arc<Replies>,
-    procedure: Uri,
     finished: bool,
     chunks: PhantomData<fn(In)>,
 }
 
 impl<In> ChunkSender<In> {
-    fn new(pending: &RunningCall, procedure: Uri) -> Self {
+    fn new(pending: &RunningCall) -> Self {
         let (call, engine, replies) = (pending.handle(), pending.engine().clone(), pending.replies().clone());
-        Self { call, engine, replies, procedure, finished: false, chunks: PhantomData }
+        Self { call, engine, replies, finished: false, chunks: PhantomData }
     }
 
     /// Says that there are no more chunks.
@@ -76,12 +74,15 @@ impl<In> ChunkSender<In> {
 
     async fn send_payload(&mut self, payload: Payload, last: bool) -> Result<(), SendError> {
         let id = self.call.id();
-        self.check(id, &payload)?;
         tokio::task::consume_budget().await;
         let sent = self.send_as_soon_as_possible(id, payload, last).await;
+        let sent = sent.map_err(SendError::from);
         // A call that is over has an end already; there is nothing to cancel.
-        self.finished |= last || sent.is_err();
-        sent.map_err(|_| SendError::Over)
+        self.finished |= match &sent {
+            Ok(()) => last,
+            Err(error) => *error == SendError::Over,
+        };
+        sent
     }
 
     /// Sends as soon as there is room in the queue and credit. Dropped before, it has not sent.
@@ -111,20 +112,6 @@ impl<In> ChunkSender<In> {
             credit.await;
         }
     }
-
-    fn check(&self, request: RequestId, payload: &Payload) -> Result<(), SendError> {
-        let message = |_| {
-            let mut options = CallOptions::default();
-            options.progress = Some(true);
-            let (procedure, payload) = (self.procedure.clone(), payload.clone());
-            message::Call { request, options, procedure, payload }.into()
-        };
-        self.engine.check_size(payload.len(), &self.procedure, message).map_err(|unsent| match unsent {
-            SubmitError::Encode(error) => SendError::Encode(error),
-            SubmitError::TooLarge(error) => SendError::TooLarge(error),
-            SubmitError::Closed(_) | SubmitError::Misuse(_) => SendError::Over,
-        })
-    }
 }
 
 impl<In: Serialize> ChunkSender<In> {
@@ -153,7 +140,7 @@ impl<In: Serialize> ChunkSender<In> {
 impl<In> Drop for ChunkSender<In> {
     fn drop(&mut self) {
         if !self.finished {
-            self.call.cancel(message::CancelMode::KillNoWait);
+            self.call.cancel(CancelMode::KillNoWait);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use wamp_core::Time;
 use wamp_core::session::Stream;
-use wamp_proto::message::{self, CallOptions, CancelMode};
+use wamp_proto::message::{CallOptions, CancelMode};
 use wamp_proto::{Payload, RequestId, Uri};
 
 use crate::arguments::Body;
@@ -51,10 +51,6 @@ impl CallRequest {
         }
     }
 
-    pub(crate) fn procedure(&self) -> &Uri {
-        &self.procedure
-    }
-
     /// Makes the call as soon as there is room in the queue.
     pub(crate) async fn started(self) -> Result<RunningCall, CallError> {
         let (session, prepared) = self.prepare()?;
@@ -63,17 +59,12 @@ impl CallRequest {
         Ok(RunningCall { session, id, replies })
     }
 
-    /// Writes the arguments and checks that they can be sent.
+    /// Writes the arguments.
     fn prepare(self) -> Result<(Session, ReadyCall), SubmitError> {
         let CallRequest { session, procedure, options, body, buffer } = self;
         let payload = body.finish(session.serializer())?;
         let replies = Arc::new(Inbox::new(buffer));
         let prepared = ReadyCall { procedure, options, payload, replies, limit: buffer };
-        session.engine.check_size(prepared.payload.len(), &prepared.procedure, |request| {
-            let ReadyCall { procedure, options, payload, .. } = &prepared;
-            let (procedure, options, payload) = (procedure.clone(), options.clone(), payload.clone());
-            message::Call { request, options, procedure, payload }.into()
-        })?;
         Ok((session, prepared))
     }
 }

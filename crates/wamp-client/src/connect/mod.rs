@@ -262,6 +262,7 @@ async fn join<T: Transport>(
     let (serializer, max_send, name) = (transport.serializer(), transport.max_send(), transport.name());
     config.credit = Some(session::Credit::new(serializer));
     config.answers_pings = true;
+    config.max_send = Some(session::MaxSend::new(serializer, max_send));
     // No router can guess which ids collide in the tables.
     let seed = RandomState::new().hash_one(());
     let mut core = session::Session::new(Time::ORIGIN, config, seed);

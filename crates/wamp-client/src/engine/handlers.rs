@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use wamp_core::{Failure, Reply, Time};
-use wamp_proto::message;
-use wamp_proto::{Message, Payload, RequestId, Uri, uri};
+use wamp_proto::{Payload, RequestId, uri};
 
 use crate::arguments::sentence;
 use crate::engine::cancel::CancelState;
@@ -54,7 +53,7 @@ impl Running {
 
     /// The handler has ended with this result, which goes out as soon as there is room for it.
     pub(crate) async fn answer(mut self, outcome: Result<Payload, Failure>) {
-        let mut reply = Some(self.sendable(outcome));
+        let mut reply = Some(outcome.map_or_else(Reply::Error, Reply::Result));
         let finish = |state: &mut State, now| reply.take().map(|reply| self.finish(state, now, reply));
         if self.engine.if_room(finish).is_err()
             && let Some(reply) = reply
@@ -102,42 +101,6 @@ impl Running {
     fn finish(&self, state: &mut State, now: Time, reply: Reply) {
         state.finish(now, self.id, &self.procedure, reply);
     }
-
-    /// The answer in a form that fits the queue in any case.
-    fn sendable(&self, outcome: Result<Payload, Failure>) -> Reply {
-        let serializer = self.engine.serializer();
-        let failure = match outcome {
-            Ok(payload) => {
-                let message = || result(self.id, payload.clone());
-                match self.engine.check_size(payload.len(), &NOTHING, |_| message()) {
-                    Ok(()) => return Reply::Result(payload),
-                    Err(unsent) => Failure {
-                        error: uri::PAYLOAD_SIZE_EXCEEDED,
-                        payload: sentence(serializer, &unsent.to_string()),
-                    },
-                }
-            }
-            Err(failure) => failure,
-        };
-        let message = || error(self.id, failure.clone());
-        if self.engine.check_size(failure.payload.len(), &failure.error, |_| message()).is_ok() {
-            return Reply::Error(failure);
-        }
-        let text = "the error that the procedure gave is too long or cannot be written";
-        Reply::Error(Failure { error: uri::RUNTIME_ERROR, payload: sentence(serializer, text) })
-    }
-}
-
-const NOTHING: Uri = Uri::from_static("");
-
-fn result(request: RequestId, payload: Payload) -> Message {
-    message::Yield { request, options: Default::default(), payload }.into()
-}
-
-fn error(request: RequestId, failure: Failure) -> Message {
-    let Failure { error, payload } = failure;
-    let kind = message::RequestKind::Invocation;
-    message::Error { kind, request, details: Default::default(), error, payload }.into()
 }
 
 impl Drop for Running {

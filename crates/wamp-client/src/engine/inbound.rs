@@ -134,7 +134,7 @@ impl<'a> Inbound<'a> {
 
     /// Handles them in their order, and after each what follows from it: a consumer that does not follow is found
     /// out in time.
-    pub(crate) fn handle(mut self, state: &mut State, now: Time, limits: &Limits, max_send: usize) {
+    pub(crate) fn handle(mut self, state: &mut State, now: Time, limits: &Limits) {
         let serializer = state.queue.serializer();
         for input in self.inputs {
             match input {
@@ -171,7 +171,7 @@ impl<'a> Inbound<'a> {
                 Input::Faulty(error, octets) => state.session.handle_faulty(now, serializer, &error, octets),
                 Input::Ping(payload) => state.queue.pong(payload.clone()),
             }
-            while drain(state, now, max_send) {}
+            while drain(state, now) {}
         }
     }
 }

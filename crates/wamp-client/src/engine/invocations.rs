@@ -120,10 +120,32 @@ impl State {
 
     /// A handler has ended, with this as its answer.
     pub(crate) fn finish(&mut self, now: Time, id: RequestId, procedure: &Arc<Procedure>, answer: Reply) {
-        if self.session.reply(now, id, answer).is_err() {
+        if self.answer(now, id, answer).is_err() {
             self.discarded += 1;
         }
         self.end(id, procedure);
+    }
+
+    /// Sends an answer, or an error in its place if it cannot be sent.
+    fn answer(&mut self, now: Time, id: RequestId, answer: Reply) -> Result<(), ReplyError> {
+        let is_result = matches!(answer, Reply::Result(_));
+        let mut sent = self.session.reply(now, id, answer);
+        let mut instead = |error, text: &str| {
+            let payload = sentence(self.queue.serializer(), text);
+            self.session.reply(now, id, Reply::Error(Failure { error, payload }))
+        };
+        if let Err(why) = &sent
+            && is_unsendable(why)
+        {
+            sent = match is_result {
+                true => instead(uri::PAYLOAD_SIZE_EXCEEDED, &why.to_string()),
+                false => {
+                    let text = "the error that the procedure gave is too long or cannot be written";
+                    instead(uri::RUNTIME_ERROR, text)
+                }
+            };
+        }
+        sent
     }
 
     /// A handler has ended, or will not begin.
@@ -297,4 +319,8 @@ fn cost(invocation: &message::Invocation) -> usize {
         len(&peer.caller_authid) + len(&peer.caller_authrole)
     });
     held(invocation.payload.len()) + uri + peer + INVOCATION
+}
+
+fn is_unsendable(why: &ReplyError) -> bool {
+    matches!(why, ReplyError::TooLarge { .. } | ReplyError::Encode(_))
 }

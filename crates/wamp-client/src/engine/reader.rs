@@ -110,7 +110,7 @@ fn handle_part(
         let is_last = pieces.peek().is_none();
         let part = engine.with(|state, now| {
             before.get_or_insert(state.session.stats());
-            inbound.handle(state, now, limits, engine.max_send());
+            inbound.handle(state, now, limits);
             if let Some(error) = end.take_if(|_| is_last) {
                 handle_end(state, now, &error);
             }

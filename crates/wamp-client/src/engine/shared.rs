@@ -15,19 +15,15 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use wamp_core::Time;
 use wamp_core::session::{Closed, Joined};
-use wamp_proto::{Message, RequestId, Serializer, Uri};
+use wamp_proto::Serializer;
 use wamp_transport::Batch;
 
 use crate::engine::budget::Budget;
 use crate::engine::events::drain;
 use crate::engine::state::State;
-use crate::error::{SubmitError, TooLarge};
 
 /// They go on when it has fallen to this.
 const LOW_WATER: usize = 768 << 10;
-
-/// What a message may have beside its payload and its URI without being measured.
-const HEAD: usize = 512;
 
 /// How long the end of a session may take to be written.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
@@ -169,29 +165,6 @@ impl Engine {
         }
     }
 
-    /// Whether a message with this payload and this URI can be written and is not too long. It is only made,
-    /// with an id that it could have, where that is not plain to see.
-    pub(crate) fn check_size(
-        &self,
-        payload: usize,
-        uri: &Uri,
-        message: impl FnOnce(RequestId) -> Message,
-    ) -> Result<(), SubmitError> {
-        // A character may be escaped. U+0000 in front is what cannot be written.
-        let octets = payload.saturating_add(6 * uri.len() + HEAD);
-        if octets <= self.max_send && !uri.starts_with('\0') {
-            return Ok(());
-        }
-        let message = message(self.lock().session.next_request());
-        let mut head = Vec::new();
-        message.encode_head(self.serializer, &mut head)?;
-        let octets = head.len() + message.payload().len() + self.serializer.end().len();
-        if octets > self.max_send {
-            return Err(TooLarge { octets, limit: self.max_send }.into());
-        }
-        Ok(())
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock is a bug of ours; the tables hold what they held, and others go on.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -229,7 +202,7 @@ impl Engine {
         let now = self.now();
         let deadline = state.session.poll_timeout();
         let result = op(&mut state, now);
-        while drain(&mut state, now, self.max_send) {}
+        while drain(&mut state, now) {}
         let moved = state.session.poll_timeout() != deadline;
         let wanted = state.wants_writer();
         let after = std::mem::take(&mut state.after);
@@ -244,9 +217,6 @@ impl Engine {
         }
         if wanted || moved || after.closed {
             self.writer.notify_one();
-        }
-        if let Some((message, error)) = after.unwritable {
-            tracing::error!(message, error, "a message cannot be written; the session ends");
         }
         after.wakers.into_iter().for_each(Waker::wake);
         for (procedure, job) in after.jobs {

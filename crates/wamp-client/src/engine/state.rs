@@ -92,8 +92,6 @@ pub(crate) struct After {
     pub(crate) closed: bool,
     /// Nothing waits for room in the queue any more.
     pub(crate) freed: bool,
-    /// A message that cannot be written, and why.
-    pub(crate) unwritable: Option<(&'static str, String)>,
 }
 
 impl State {

@@ -5,7 +5,7 @@ mod text;
 use std::fmt;
 
 use wamp_core::session::Closed;
-use wamp_core::{Failure, Misuse};
+use wamp_core::{Failure, Misuse, ReplyError};
 use wamp_proto::{EncodeError, Payload, PayloadError, Uri, uri};
 
 use text::ErrorText;
@@ -166,6 +166,26 @@ pub enum SendError {
     TooLarge(#[from] TooLarge),
 }
 
+impl From<ReplyError> for SendError {
+    fn from(error: ReplyError) -> Self {
+        match error {
+            ReplyError::TooLarge { len, limit } => SendError::TooLarge(TooLarge { octets: len, limit }),
+            ReplyError::Encode(error) => SendError::Encode(error),
+            _ => SendError::Over,
+        }
+    }
+}
+
+impl From<Misuse> for SendError {
+    fn from(misuse: Misuse) -> Self {
+        match misuse {
+            Misuse::TooLarge { len, limit } => SendError::TooLarge(TooLarge { octets: len, limit }),
+            Misuse::Encode(error) => SendError::Encode(error),
+            _ => SendError::Over,
+        }
+    }
+}
+
 /// Why there is no chunk.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -227,23 +247,28 @@ pub struct TooLarge {
 }
 
 /// Why a command got nowhere, before anybody was asked.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 pub(crate) enum SubmitError {
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
-    #[error(transparent)]
-    TooLarge(#[from] TooLarge),
-    #[error("{0}")]
+    Encode(EncodeError),
     Closed(Closed),
-    #[error(transparent)]
     Misuse(Misuse),
+}
+
+impl From<EncodeError> for SubmitError {
+    fn from(error: EncodeError) -> Self {
+        SubmitError::Encode(error)
+    }
 }
 
 impl From<SubmitError> for CallError {
     fn from(unsent: SubmitError) -> Self {
         match unsent {
-            SubmitError::Encode(error) => CallError::Encode(error),
-            SubmitError::TooLarge(error) => CallError::TooLarge(error),
+            SubmitError::Encode(error) | SubmitError::Misuse(Misuse::Encode(error)) => {
+                CallError::Encode(error)
+            }
+            SubmitError::Misuse(Misuse::TooLarge { len, limit }) => {
+                CallError::TooLarge(TooLarge { octets: len, limit })
+            }
             SubmitError::Closed(closed) => CallError::from_closed(&closed),
             SubmitError::Misuse(_) => CallError::Disconnected(Closed::Left),
         }
@@ -253,8 +278,12 @@ impl From<SubmitError> for CallError {
 impl From<SubmitError> for RequestError {
     fn from(unsent: SubmitError) -> Self {
         match unsent {
-            SubmitError::Encode(error) => RequestError::Encode(error),
-            SubmitError::TooLarge(error) => RequestError::TooLarge(error),
+            SubmitError::Encode(error) | SubmitError::Misuse(Misuse::Encode(error)) => {
+                RequestError::Encode(error)
+            }
+            SubmitError::Misuse(Misuse::TooLarge { len, limit }) => {
+                RequestError::TooLarge(TooLarge { octets: len, limit })
+            }
             SubmitError::Closed(closed) => RequestError::from_closed(&closed),
             SubmitError::Misuse(Misuse::Unknown) => RequestError::Gone,
             SubmitError::Misuse(_) => RequestError::Disconnected(Closed::Left),

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use serde::Serialize;
 use tokio::sync::oneshot;
-use wamp_proto::message::{self, PublishOptions};
+use wamp_proto::message::PublishOptions;
 use wamp_proto::{Args, Payload, PublicationId, Uri};
 
 use crate::arguments::Body;
@@ -96,10 +96,6 @@ impl IntoFuture for Publish {
         let Publish { session, topic, options, body } = self;
         Box::pin(async move {
             let payload = body.finish(session.serializer())?;
-            session.engine.check_size(payload.len(), &topic, |request| {
-                let (options, topic, payload) = (options.clone(), topic.clone(), payload.clone());
-                message::Publish { request, options, topic, payload }.into()
-            })?;
             let (waiter, answer) = oneshot::channel();
             let acknowledged = options.acknowledge == Some(true);
             let publish = move |state: &mut crate::engine::state::State, now| -> Result<(), SubmitError> {

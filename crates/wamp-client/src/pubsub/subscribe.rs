@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use serde::Deserialize;
 use tokio::sync::oneshot;
-use wamp_proto::message::{self, SubscribeOptions};
+use wamp_proto::message::SubscribeOptions;
 use wamp_proto::{Payload, PayloadError, PublicationId, SubscriptionId, Uri};
 
 use crate::engine::inbox::{Inbox, Next};
@@ -152,9 +152,6 @@ impl IntoFuture for Subscribe {
 /// Subscribes. If this is dropped before the answer has come, the subscription ends when it comes, or with
 /// the first event after it.
 async fn subscribe(session: &Session, topic: Uri, buffer: usize) -> Result<Subscription, RequestError> {
-    session.engine.check_size(0, &topic, |request| {
-        message::Subscribe { request, options: SubscribeOptions::default(), topic: topic.clone() }.into()
-    })?;
     let mut unanswered = Unanswered { feed: Arc::new(Inbox::new(buffer)), answered: false };
     let feed = unanswered.feed.clone();
     let (waiter, answer) = oneshot::channel();

@@ -65,7 +65,7 @@ impl Session {
     /// Registers a procedure; [`Event::Registered`] or [`Event::Refused`] follows.
     ///
     /// # Errors
-    /// [`Misuse::NotOpen`].
+    /// [`Misuse::NotOpen`], [`Misuse::TooLarge`], [`Misuse::Encode`].
     pub fn register(
         &mut self,
         _now: Time,
@@ -73,9 +73,8 @@ impl Session {
         procedure: Uri,
     ) -> Result<RequestId, Misuse> {
         self.check_open()?;
-        let request = self.request(Request::Register(procedure.clone()));
-        self.send(message::Register { request, options, procedure });
-        Ok(request)
+        let about = Request::Register(procedure.clone());
+        self.request(Some(about), |request| message::Register { request, options, procedure }.into())
     }
 
     /// Takes a procedure back; [`Event::Unregistered`] or [`Event::Refused`] follows. Invocations under way
@@ -88,33 +87,33 @@ impl Session {
         if !self.callee.registrations.contains_key(&registration) {
             return Err(Misuse::Unknown);
         }
-        let request = self.request(Request::Unregister(registration));
-        self.send(message::Unregister { request, registration });
-        Ok(request)
+        let about = Request::Unregister(registration);
+        self.request(Some(about), |request| message::Unregister { request, registration }.into())
     }
 
     /// Answers an invocation. After a result or an error it is over.
     ///
     /// # Errors
     /// [`ReplyError::Over`] if the call has ended meanwhile; [`ReplyError::NotAsked`] for progress that the
-    /// caller did not ask for; [`ReplyError::NoCredit`] for progress that the dealer does not take for now. Then
-    /// nothing was sent.
+    /// caller did not ask for; [`ReplyError::NoCredit`] for progress that the dealer does not take for now;
+    /// [`ReplyError::TooLarge`], [`ReplyError::Encode`]. Then nothing was sent, and the invocation is as it was.
     pub fn reply(&mut self, now: Time, invocation: RequestId, reply: Reply) -> Result<(), ReplyError> {
-        self.admit_reply(now, invocation, reply.kind())?;
-        let request = invocation;
-        match reply {
+        let (request, kind) = (invocation, reply.kind());
+        let mut options = YieldOptions::default();
+        let message = match reply {
             Reply::Progress(payload) => {
-                let mut options = YieldOptions::default();
                 options.progress = Some(true);
-                let message = Message::from(message::Yield { request, options, payload });
-                self.charge_result(invocation, |session| session.price(&message));
-                self.send(message);
+                Message::from(message::Yield { request, options, payload })
             }
-            Reply::Result(payload) => {
-                self.send(message::Yield { request, options: YieldOptions::default(), payload });
-            }
-            Reply::Error(failure) => self.send(failure.answer(RequestKind::Invocation, request)),
+            Reply::Result(payload) => message::Yield { request, options, payload }.into(),
+            Reply::Error(failure) => failure.answer(RequestKind::Invocation, request).into(),
+        };
+        self.check_size(&message)?;
+        self.admit_reply(now, invocation, kind)?;
+        if kind == ReplyKind::Progress {
+            self.charge_result(invocation, |session| session.price(&message));
         }
+        self.send(message);
         Ok(())
     }
 
@@ -125,6 +124,7 @@ impl Session {
     /// As [`reply`](Self::reply) has them. Then nothing is to be written.
     pub fn progress(&mut self, now: Time, progress: &PlainProgress) -> Result<(), ReplyError> {
         let invocation = progress.request();
+        self.check_len(|serializer| progress.encoded_len(serializer))?;
         self.admit_reply(now, invocation, ReplyKind::Progress)?;
         let serializer = self.config.credit.map(|credit| credit.serializer);
         let price = |_: &mut Self| serializer.map_or(0, |serializer| cost(progress.encoded_len(serializer)));

@@ -63,7 +63,8 @@ impl Session {
     /// `options.timeout`: the session watches it, and cancels.
     ///
     /// # Errors
-    /// [`Misuse::NotOpen`]; [`Misuse::NotSupported`] for chunks to a router that does not take them.
+    /// [`Misuse::NotOpen`]; [`Misuse::NotSupported`] for chunks to a router that does not take them;
+    /// [`Misuse::TooLarge`], [`Misuse::Encode`].
     pub fn call(
         &mut self,
         now: Time,
@@ -76,22 +77,24 @@ impl Session {
         if in_chunks && !self.router_has(Role::Dealer, Feature::ProgressiveCallInvocations) {
             return Err(Misuse::NotSupported);
         }
-        let request = self.ids.next();
+        let willing = options.receive_progress == Some(true);
         let timeout = options
             .timeout
             .map(|millis| Duration::from_millis(millis.0))
             .filter(|timeout| !timeout.is_zero() && !self.router_has(Role::Dealer, Feature::CallTimeout));
-        let willing = options.receive_progress == Some(true);
+        let upload = in_chunks.then(|| procedure.clone());
+        let request = self.ids.peek();
+        let message = Message::from(message::Call { request, options, procedure, payload });
+        self.check_size(&message)?;
+        let request = self.ids.next();
         let results = if willing { self.incoming() } else { None };
         let mut chunks = if in_chunks { self.outgoing() } else { None };
-        let in_chunks = in_chunks.then(|| procedure.clone());
-        let message = Message::from(message::Call { request, options, procedure, payload });
         if let Some(chunks) = &mut chunks {
             chunks.charge(self.price(&message));
         }
         let call = Call {
             progress: Progress::new(willing),
-            upload: in_chunks,
+            upload,
             results,
             chunks,
             timeout,
@@ -106,7 +109,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Misuse::Unknown`] for a call that is over, or has had its last chunk; [`Misuse::NoCredit`] if the dealer
-    /// takes no more for now, which does not concern the last one.
+    /// takes no more for now, which does not concern the last one; [`Misuse::TooLarge`], [`Misuse::Encode`].
     pub fn send_chunk(
         &mut self,
         _now: Time,
@@ -114,20 +117,21 @@ impl Session {
         payload: Payload,
         last: bool,
     ) -> Result<(), Misuse> {
-        let entry = self.caller.calls.get_mut(&call).ok_or(Misuse::Unknown)?;
-        let upload = entry.upload.as_ref().ok_or(Misuse::Unknown)?;
+        let entry = self.caller.calls.get(&call).ok_or(Misuse::Unknown)?;
+        let procedure = entry.upload.clone().ok_or(Misuse::Unknown)?;
         if !last && entry.chunks.is_some_and(|chunks| !chunks.has_credit()) {
             return Err(Misuse::NoCredit);
         }
-        let procedure = upload.clone();
+        let mut options = CallOptions::default();
+        options.progress = (!last).then_some(true);
+        let message = Message::from(message::Call { request: call, options, procedure, payload });
+        self.check_size(&message)?;
+        let entry = self.caller.calls.get_mut(&call).ok_or(Misuse::Unknown)?;
         if last {
             entry.upload = None;
             entry.chunks = None;
         }
         let counted = entry.chunks.is_some();
-        let mut options = CallOptions::default();
-        options.progress = (!last).then_some(true);
-        let message = Message::from(message::Call { request: call, options, procedure, payload });
         if counted {
             let price = self.price(&message);
             if let Some(chunks) = self.caller.chunks(call) {

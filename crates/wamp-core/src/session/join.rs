@@ -5,7 +5,7 @@ use std::time::Duration;
 use wamp_proto::message::{Hello, HelloDetails, Welcome};
 use wamp_proto::{ByteString, Feature, Features, Role, Roles, Uri};
 
-use super::{Credit, Joined};
+use super::{Credit, Joined, MaxSend};
 
 /// What a session wants to join, and as what.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Config {
     /// How far senders of results and chunks may go ahead of this session; `None`, as it is by default, for a
     /// driver that knows no credit.
     pub credit: Option<Credit>,
+    /// The longest message that the router takes; `None`, the default, for no limit.
+    pub max_send: Option<MaxSend>,
     /// The identity it wants, if any.
     pub authid: Option<ByteString>,
     /// Whether the driver answers PINGs of the transport, which the router is told then; `false` by default.
@@ -49,6 +51,7 @@ impl Config {
                 .with(Role::Publisher, Features::none().with(Feature::PublisherExclusion))
                 .with(Role::Subscriber, Features::none()),
             credit: None,
+            max_send: None,
             authid: None,
             answers_pings: false,
             join_timeout: Duration::from_secs(10),

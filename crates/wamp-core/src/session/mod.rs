@@ -13,6 +13,7 @@ mod event;
 mod faults;
 mod join;
 mod publisher;
+mod size;
 mod streams;
 mod subscriber;
 
@@ -25,6 +26,7 @@ use wamp_proto::{
 
 pub use event::{Closed, Event, Joined, PlainVerdict, Publication};
 pub use join::Config;
+pub use size::MaxSend;
 pub use streams::{Credit, Stream};
 
 use crate::deadlines::Deadlines;
@@ -226,11 +228,6 @@ impl Session {
         matches!(self.state, State::Leaving { .. })
     }
 
-    /// The id that the next request will have, for a driver that measures a message before it asks for it.
-    pub fn next_request(&self) -> RequestId {
-        self.ids.peek()
-    }
-
     /// Whether the session is over.
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed
@@ -345,11 +342,20 @@ impl Session {
         }
     }
 
-    /// An id for a request whose answer will be about this.
-    fn request(&mut self, request: Request) -> RequestId {
+    /// Sends a request with the next id, if it is not too long. Its answer will be about this, if there is one.
+    fn request(
+        &mut self,
+        about: Option<Request>,
+        message: impl FnOnce(RequestId) -> Message,
+    ) -> Result<RequestId, Misuse> {
+        let message = message(self.ids.peek());
+        self.check_size(&message)?;
         let id = self.ids.next();
-        self.requests.insert(id, request);
-        id
+        if let Some(about) = about {
+            self.requests.insert(id, about);
+        }
+        self.send(message);
+        Ok(id)
     }
 
     /// The request that an answer is about, if it is under way and of the right kind.

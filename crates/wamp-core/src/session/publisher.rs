@@ -11,7 +11,7 @@ impl Session {
     /// follows; else nothing does.
     ///
     /// # Errors
-    /// [`Misuse::NotOpen`].
+    /// [`Misuse::NotOpen`], [`Misuse::TooLarge`], [`Misuse::Encode`].
     pub fn publish(
         &mut self,
         _now: Time,
@@ -20,12 +20,8 @@ impl Session {
         payload: Payload,
     ) -> Result<RequestId, Misuse> {
         self.check_open()?;
-        let request = match options.acknowledge {
-            Some(true) => self.request(Request::Publish),
-            _ => self.ids.next(),
-        };
-        self.send(message::Publish { request, options, topic, payload });
-        Ok(request)
+        let about = (options.acknowledge == Some(true)).then_some(Request::Publish);
+        self.request(about, |request| message::Publish { request, options, topic, payload }.into())
     }
 
     pub(super) fn handle_published(&mut self, published: message::Published) {

@@ -30,7 +30,7 @@ impl Session {
     /// Subscribes to a topic; [`Event::Subscribed`] or [`Event::Refused`] follows.
     ///
     /// # Errors
-    /// [`Misuse::NotOpen`].
+    /// [`Misuse::NotOpen`], [`Misuse::TooLarge`], [`Misuse::Encode`].
     pub fn subscribe(
         &mut self,
         _now: Time,
@@ -38,9 +38,8 @@ impl Session {
         topic: Uri,
     ) -> Result<RequestId, Misuse> {
         self.check_open()?;
-        let request = self.request(Request::Subscribe(topic.clone()));
-        self.send(message::Subscribe { request, options, topic });
-        Ok(request)
+        let about = Request::Subscribe(topic.clone());
+        self.request(Some(about), |request| message::Subscribe { request, options, topic }.into())
     }
 
     /// Ends a subscription; [`Event::Unsubscribed`] or [`Event::Refused`] follows.
@@ -52,9 +51,8 @@ impl Session {
         if !self.subscriber.subscriptions.contains_key(&subscription) {
             return Err(Misuse::Unknown);
         }
-        let request = self.request(Request::Unsubscribe(subscription));
-        self.send(message::Unsubscribe { request, subscription });
-        Ok(request)
+        let about = Request::Unsubscribe(subscription);
+        self.request(Some(about), |request| message::Unsubscribe { request, subscription }.into())
     }
 
     pub(super) fn handle_subscribed(&mut self, subscribed: message::Subscribed) {

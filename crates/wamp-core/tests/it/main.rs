@@ -13,6 +13,7 @@ mod express_lane;
 mod faults;
 mod join;
 mod matching;
+mod max_send;
 mod net;
 mod portions;
 mod progressive_invocations;
