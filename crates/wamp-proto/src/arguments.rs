@@ -1,4 +1,4 @@
-//! Puts a payload together piece by piece.
+//! Building a payload argument by argument.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::value::sent::Draft;
 use crate::value::ser::Ser;
 use crate::value::{Args, READ_DEPTH};
 
-/// A payload that is put together piece by piece. The first error is kept until [`finish`](Arguments::finish).
+/// A builder of a payload. The first error is kept until [`finish`](Arguments::finish).
 ///
 /// ```
 /// # use wamp_proto::{Arguments, Serializer};
@@ -33,7 +33,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// None so far.
+    /// No arguments.
     pub fn new(serializer: Serializer) -> Self {
         let (mut args, mut kwargs) = (Vec::new(), Vec::new());
         let (list, dict) = with_format!(serializer, F => {
@@ -42,7 +42,7 @@ impl Arguments {
         Arguments { serializer, args, list, kwargs, dict, error: None }
     }
 
-    /// One more positional argument, whatever the value is.
+    /// Adds one positional argument, whatever the value is.
     pub fn arg<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.and(|this| {
             with_format!(this.serializer, F => {
@@ -52,7 +52,7 @@ impl Arguments {
         })
     }
 
-    /// More positional arguments: each element of a tuple or a list is one.
+    /// Adds positional arguments: each element of a tuple or a list is one.
     pub fn args<T: Args + ?Sized>(self, values: &T) -> Self {
         self.and(|this| {
             with_format!(this.serializer, F => {
@@ -75,7 +75,7 @@ impl Arguments {
         })
     }
 
-    /// One more keyword argument.
+    /// Adds one keyword argument.
     pub fn kwarg<T: Serialize + ?Sized>(self, name: &str, value: &T) -> Self {
         self.and(|this| {
             with_format!(this.serializer, F => {
@@ -87,7 +87,7 @@ impl Arguments {
         })
     }
 
-    /// More keyword arguments: each field of a struct, each entry of a map is one.
+    /// Adds keyword arguments: each field of a struct or entry of a map is one.
     pub fn kwargs<T: Serialize + ?Sized>(self, values: &T) -> Self {
         self.and(|this| {
             with_format!(this.serializer, F => {
@@ -112,7 +112,7 @@ impl Arguments {
         })
     }
 
-    /// The payload, or the first error on the way.
+    /// Returns the payload, or the first error.
     pub fn finish(self) -> Result<Payload, EncodeError> {
         let Arguments { serializer, args, list, mut kwargs, dict, error } = self;
         if let Some(error) = error {

@@ -1,4 +1,4 @@
-//! What can be wrong with octets, with messages and with values, and how it is said.
+//! Errors of decoding and encoding, and their texts.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,48 +6,48 @@ use std::fmt;
 use crate::message::Head;
 use crate::uri::{self, Uri};
 
-/// What is wrong with octets, before anybody knows which message they are.
+/// A fault in bytes, before it is known of which message they are a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The octets end inside a value.
+    /// The bytes end inside a value.
     Truncated,
-    /// Octets that the format does not allow, and where.
+    /// Bytes that the format does not allow, and their position.
     Malformed { what: &'static str, at: usize },
-    /// A value of a type that WAMP does not have, and where.
+    /// A value of a type that WAMP does not have, and its position.
     #[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
     Foreign { what: &'static str, at: usize },
-    /// More lists and dicts inside each other than the limit.
+    /// Lists and dicts nested deeper than the limit.
     TooDeep,
-    /// A value of another kind than the place wants.
+    /// A value of the wrong type.
     Expected { expected: Cow<'static, str>, found: Cow<'static, str> },
-    /// The list ended before this element.
+    /// The list ends before this element.
     Missing { expected: Cow<'static, str> },
-    /// A key of a dict and what is wrong with its value.
+    /// A fault in the value of this key of a dict.
     Key { key: Cow<'static, str>, fault: Box<Fault> },
-    /// A HELLO where the session has been opened already; it has not been read.
+    /// A HELLO in an open session; it was not read.
     Opened,
 }
 
 impl Fault {
-    /// A function, for `ok_or_else`: a value that is made in vain costs its drop where readers are hottest.
+    /// A function for `ok_or_else`: dropping a fault that is not needed costs time in the hottest readers.
     #[cold]
     pub(crate) fn truncated() -> Self {
         Fault::Truncated
     }
 
-    /// Likewise.
+    /// See [`truncated`](Self::truncated).
     #[cold]
     pub(crate) fn too_deep() -> Self {
         Fault::TooDeep
     }
 
-    /// A frame that is no text from there on, in a format that is text.
+    /// A frame of a text format that is not UTF-8 from this byte on.
     #[cold]
     pub(crate) fn not_utf8(at: usize) -> Self {
         Fault::Malformed { what: "text is not UTF-8", at }
     }
 
-    /// The fault of a frame that has been read up to there only, where it is no text any more.
+    /// Corrects the fault of a frame that was read only up to `cut`, where it stops being UTF-8.
     pub(crate) fn at_cut(self, cut: Option<usize>) -> Self {
         match (self, cut) {
             (Fault::Truncated, Some(at)) => Self::not_utf8(at),
@@ -55,10 +55,10 @@ impl Fault {
         }
     }
 
-    /// A dict key that is no string.
+    /// A dict key that is not a string.
     #[cold]
     pub(crate) fn key(at: usize) -> Self {
-        Fault::Malformed { what: "a dict key that is no string", at }
+        Fault::Malformed { what: "a dict key that is not a string", at }
     }
 
     pub(crate) fn expected(expected: &'static str, found: &'static str) -> Self {
@@ -66,11 +66,11 @@ impl Fault {
     }
 }
 
-/// A key in an error is no longer than this, in bytes.
+/// The longest key shown in an error, in bytes.
 const KEY: usize = 64;
 
 impl Fault {
-    /// A fault in the value of a key.
+    /// Wraps a fault in the value of a key.
     #[cold]
     pub(crate) fn within(self, key: &str) -> Self {
         let end = (0..=KEY.min(key.len())).rev().find(|end| key.is_char_boundary(*end)).unwrap_or(0);
@@ -82,8 +82,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Truncated => f.write_str("ends in the middle of a value"),
-            Fault::Malformed { what, at } => write!(f, "{what} at octet {at}"),
-            Fault::Foreign { what, at } => write!(f, "{what}, which WAMP has not, at octet {at}"),
+            Fault::Malformed { what, at } => write!(f, "{what} at byte {at}"),
+            Fault::Foreign { what, at } => write!(f, "{what}, which WAMP does not have, at byte {at}"),
             Fault::TooDeep => f.write_str("nested deeper than the limit"),
             Fault::Expected { expected, found } => write!(f, "expected {expected}, found {found}"),
             Fault::Missing { expected } => write!(f, "missing: expected {expected}"),
@@ -93,7 +93,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Octets that are no WAMP message. Says which message, which element, what was expected.
+/// Bytes that are not a WAMP message. The text names the message, the element and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeError {
     pub(crate) message: Option<&'static str>,
@@ -105,24 +105,24 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    /// One that concerns the link.
+    /// A fault that concerns the link.
     pub(crate) fn new(
         message: Option<&'static str>,
         element: Option<(usize, &'static str)>,
         fault: Fault,
     ) -> Self {
-        // The key of an option is known, so the dict is one and only this value is faulty.
+        // The key of an option was read, so only this value of the dict is faulty.
         let concerns_request = matches!(fault, Fault::Key { .. });
         Self { message, element, fault, concerns_request, head: None }
     }
 
-    /// One in the payload.
+    /// A fault in the payload.
     pub(crate) fn in_payload(message: &'static str, element: (usize, &'static str), fault: Fault) -> Self {
         Self { concerns_request: true, ..Self::new(Some(message), Some(element), fault) }
     }
 
-    /// Where the fault is in the value of an option or in the payload, so that it concerns one request only: which
-    /// one. The session may go on. `None`: a message of its kind, or at this place, ends the session.
+    /// The request that the fault concerns, if the fault is in the value of an option or in the payload: the
+    /// session may go on. `None` if the fault, in this message or at this place, ends the session.
     ///
     /// ```
     /// # use wamp_proto::{Limits, Message, Serializer, message::Head};
@@ -136,8 +136,8 @@ impl DecodeError {
         self.head.as_deref()
     }
 
-    /// What the request of [`head`](Self::head) is refused with: `wamp.error.feature_not_supported` for binary in
-    /// the place of arguments, which is how older clients send what they have encrypted, and else
+    /// The error URI for the request of [`head`](Self::head): `wamp.error.feature_not_supported` for binary in
+    /// the place of arguments, which older clients send for encrypted payloads, and otherwise
     /// `wamp.error.invalid_argument`.
     pub fn reason(&self) -> Uri {
         match &self.fault {
@@ -150,12 +150,12 @@ impl DecodeError {
         }
     }
 
-    /// The message whose code was read, as `CALL`; `None` where it did not come to that.
+    /// The name of the message, such as `CALL`; `None` if its code could not be read.
     pub fn message(&self) -> Option<&'static str> {
         self.message
     }
 
-    /// The element that is wrong, counted from 1 for the code itself, and its name in the specification.
+    /// The faulty element, counted from 1 for the message code, and its name in the specification.
     pub fn element(&self) -> Option<(usize, &'static str)> {
         self.element
     }
@@ -180,37 +180,37 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// A value that cannot be written, or not in this format.
+/// A value that cannot be written, in any format or in this one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// NaN or an infinity, which JSON has no way to write.
+    /// NaN or an infinity, which JSON cannot express.
     #[error("{0} cannot be written in JSON")]
     NotFinite(&'static str),
-    /// A text that begins with U+0000: in WAMP's JSON that means binary.
+    /// A text that begins with U+0000, which means binary in WAMP's JSON.
     #[error("a string that begins with U+0000 cannot be written in JSON")]
     NulText,
-    /// A dict key that is neither a string nor an integer nor a boolean.
+    /// A dict key that is not a string, an integer or a boolean.
     #[error("a dict key must be a string, found {0}")]
     Key(&'static str),
-    /// More lists and dicts inside each other than [`Limits::depth`](crate::Limits).
+    /// Lists and dicts nested deeper than [`Limits::depth`](crate::Limits).
     #[error("nested deeper than the limit of {0}")]
     TooDeep(usize),
     /// An integer beyond 64 bits.
     #[error("the integer {0} does not fit into 64 bits")]
     Integer(String),
-    /// A payload that turned out not to be well-formed when it was rewritten in another format.
+    /// A payload that proved malformed while it was transcoded.
     #[error("the payload cannot be rewritten: {0}")]
     Malformed(String),
-    /// A payload in another serializer than the message is to be written in.
+    /// A payload in another serializer than that of the message.
     #[error("the payload is in another serializer and has not been transcoded")]
     Untranscoded,
-    /// The value's own `Serialize` gave up.
+    /// An error of the value's own `Serialize`.
     #[error("{0}")]
     Custom(String),
 }
 
-/// Arguments that do not fit what was asked of them, as `argument 2: expected u32, found string`.
+/// Arguments of the wrong type or number. The text is such as `argument 2: expected u32, found string`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PayloadError {
     pub(crate) text: String,

@@ -12,7 +12,7 @@ macro_rules! id {
         pub struct $name(u64);
 
         impl $name {
-            /// The identifier of this number; `None` unless it is between 1 and 2^53.
+            /// The identifier with this number, if it is between 1 and 2^53.
             pub const fn new(id: u64) -> Option<Self> {
                 if id >= 1 && id <= MAX_ID { Some(Self(id)) } else { None }
             }
@@ -38,11 +38,11 @@ macro_rules! id {
 }
 
 id! {
-    /// A session, in the global scope: random over the whole range.
+    /// A session, in the global scope: random in the whole range.
     SessionId
 }
 id! {
-    /// A publication, in the global scope: random over the whole range.
+    /// A publication, in the global scope: random in the whole range.
     PublicationId
 }
 id! {
@@ -54,15 +54,15 @@ id! {
     RegistrationId
 }
 id! {
-    /// A request, in the scope of a session and a direction: 1, 2, 3, … and after 2^53 again 1.
+    /// A request, in the scope of a session and a direction: 1, 2, 3, … and 1 again after 2^53.
     RequestId
 }
 
 impl RequestId {
-    /// The first of a session and direction.
+    /// The first id of a session and direction.
     pub const FIRST: RequestId = RequestId(1);
 
-    /// The one after this.
+    /// The id after this one.
     pub const fn next(self) -> RequestId {
         if self.0 == MAX_ID { RequestId(1) } else { RequestId(self.0 + 1) }
     }

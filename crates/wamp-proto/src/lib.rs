@@ -1,10 +1,11 @@
-//! WAMP messages and how they are written.
+//! WAMP messages and their encodings.
 //!
-//! This crate turns octets into typed [`Message`]s and back, in JSON, MessagePack and CBOR. It keeps no
-//! state and does no I/O: what a message *means* is in `wamp-core`, how it travels in `wamp-transport`.
+//! This crate decodes bytes into typed [`Message`]s and encodes them, in JSON, MessagePack and CBOR. It keeps
+//! no state and does no I/O: the meaning of a message is in `wamp-core`, and how it travels in
+//! `wamp-transport`.
 //!
-//! A message is decoded up to its options and its URI. Its arguments stay the octets they came in as, a
-//! slice of the frame in a [`Payload`]; an application asks for values with [`Payload::decode`].
+//! A message is decoded up to its options and its URI. Its arguments stay the bytes they arrived as, a slice of
+//! the frame in a [`Payload`]; an application gets values by [`Payload::decode`].
 //!
 //! ```
 //! use bytes::Bytes;
@@ -24,7 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-// With no serializer there is nothing to read or write; the types alone are left.
+// Without a serializer nothing can be read or written; only the types are left.
 #![cfg_attr(
     not(any(feature = "json", feature = "msgpack", feature = "cbor")),
     allow(dead_code, unreachable_code, unused_imports, unused_mut, unused_variables)

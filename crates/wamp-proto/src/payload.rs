@@ -288,7 +288,7 @@ impl fmt::Debug for Payload {
     /// Without the contents, which are nobody's business in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(serializer) = self.serializer else { return f.write_str("Payload(empty)") };
-        write!(f, "Payload({serializer}, {} octets)", self.len())
+        write!(f, "Payload({serializer}, {} bytes)", self.len())
     }
 }
 

@@ -1,14 +1,14 @@
-//! Showing a text of a peer in a sentence.
+//! Texts of peers in errors and logs.
 
 use std::fmt::{self, Write};
 
-/// What is shown of a text, in bytes, with its escapes.
+/// The longest text shown, in bytes with its escapes.
 const SHOWN: usize = 128;
 
-/// A text in quotation marks, escaped as Rust escapes strings, and cut after about 128 bytes.
+/// A text in quotation marks, escaped as a Rust string literal and cut after about 128 bytes.
 ///
-/// A peer may send texts of many MiB. To show one costs the same however long it is, and nothing in it reaches
-/// a terminal unescaped.
+/// A text of a peer may have many MiB. Showing it costs the same at any length, and reaches a terminal escaped
+/// only.
 ///
 /// ```
 /// use wamp_proto::quoted;
@@ -20,7 +20,7 @@ pub fn quoted(text: &str) -> Quoted<'_> {
     Quoted(text)
 }
 
-/// What [`quoted`] makes.
+/// The display form of [`quoted`].
 #[derive(Clone, Copy)]
 pub struct Quoted<'a>(&'a str);
 
@@ -47,7 +47,7 @@ impl fmt::Debug for Quoted<'_> {
     }
 }
 
-/// A text without quotation marks, cut after about so many bytes. What is not printable is escaped.
+/// A text without quotation marks, cut after about `bytes` bytes, with unprintable characters escaped.
 ///
 /// ```
 /// use wamp_proto::shown;
@@ -59,7 +59,7 @@ pub fn shown(text: &str, bytes: usize) -> Shown<'_> {
     Shown(text, bytes)
 }
 
-/// What [`shown`] makes.
+/// The display form of [`shown`].
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a>(&'a str, usize);
 
@@ -77,7 +77,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// What a quotation escapes though it is printable.
+/// Printable characters that are escaped in quotation marks.
 const QUOTES: [char; 3] = ['"', '\'', '\\'];
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
         {
             let text = quoted(&character.repeat(1000)).to_string();
             let expected = format!("{:?}", character.repeat(shown));
-            // A combining mark is escaped only where it comes first.
+            // A combining mark is escaped only at the beginning.
             if character != "\u{301}" {
                 assert_eq!(text, format!("{}…\"", &expected[..expected.len() - 1]), "{character:?}");
             }

@@ -1,4 +1,4 @@
-//! Roles and features: what a peer announces in HELLO and WELCOME that it can do.
+//! Roles and features, as announced in HELLO and WELCOME.
 
 use crate::error::{EncodeError, Fault};
 use crate::id::MAX_ID;
@@ -41,11 +41,11 @@ impl Role {
     }
 }
 
-/// A feature of the Advanced Profile that a role may announce.
+/// A feature of the Advanced Profile, announced for a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Feature {
-    /// A call may answer with partial results before the last one.
+    /// A call may answer with progressive results before the last one.
     ProgressiveCallResults,
     /// A call may be made in chunks.
     ProgressiveCallInvocations,
@@ -61,7 +61,7 @@ pub enum Feature {
     PatternBasedRegistration,
     /// `invoke` of a registration.
     SharedRegistration,
-    /// The router may take back a registration.
+    /// The router may revoke a registration.
     RegistrationRevocation,
     /// `ppt_*`.
     PayloadPassthruMode,
@@ -85,8 +85,8 @@ pub enum Feature {
     SubscriptionMetaApi,
     /// `wamp.session.add_testament`.
     TestamentMetaApi,
-    /// An extension, for callers: progressive RESULTs may come without arguments. Towards a caller that does not
-    /// announce it, a router writes an empty list and an empty dict, since some clients fail without them.
+    /// An extension for callers: progressive RESULTs may lack arguments. For a caller that does not announce
+    /// it, a router writes an empty list and an empty dict, since some clients fail without them.
     BareResults,
 }
 
@@ -121,7 +121,7 @@ impl Feature {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        // Some sections of the specification, and peers that follow them, write it with two l.
+        // Some sections of the specification, and some peers, use the other spelling.
         let name = if name == "call_cancelling" { "call_canceling" } else { name };
         Self::ALL.iter().find(|(_, n)| *n == name).map(|(feature, _)| *feature)
     }
@@ -134,29 +134,29 @@ impl Feature {
 /// The key of [`Features::credit`].
 const CREDIT: &str = "_progress_credit";
 
-/// The features that a role announces. One that is there but is not a boolean counts as not announced.
+/// The features of a role. A feature whose value is not a boolean counts as not announced.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Features {
     announced: u32,
     denied: u32,
-    /// The octets that this peer grants at once to every stream that it will receive in this role: results for
-    /// a caller, chunks for a callee, both for a dealer. Whoever announces it speaks
-    /// [CREDIT](crate::message::Credit). In HELLO and WELCOME it is `_progress_credit`; what is no integer
-    /// between 0 and 2^53 there counts as not announced.
+    /// The bytes that this peer grants at once to every stream that it receives in this role: results for a
+    /// caller, chunks for a callee, both for a dealer. A peer that announces it knows
+    /// [CREDIT](crate::message::Credit). It is `_progress_credit` in HELLO and WELCOME; a value other than an
+    /// integer from 0 to 2^53 counts as not announced.
     pub credit: Option<u64>,
-    /// Keys that are no feature known here.
+    /// Unknown keys.
     pub extra: Extra,
-    /// Keys beside `features` in the role's dict.
+    /// Other keys than `features` in the role's dict.
     pub role_extra: Extra,
 }
 
 impl Features {
-    /// No feature.
+    /// No features.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// These features and one more.
+    /// Adds a feature.
     #[must_use]
     pub fn with(mut self, feature: Feature) -> Self {
         self.announced |= feature.bit();
@@ -169,7 +169,7 @@ impl Features {
         self.announced & feature.bit() != 0
     }
 
-    /// These features, and so many octets of credit for each stream.
+    /// Adds credit of this many bytes for each stream.
     #[must_use]
     pub fn with_credit(mut self, octets: u64) -> Self {
         self.credit = Some(octets.min(MAX_ID));
@@ -251,22 +251,22 @@ impl Features {
     }
 }
 
-/// `Details.roles`: the roles of a peer, each with its features.
+/// `Details.roles`: the roles of a peer and their features.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Roles {
-    /// In a box, since a message would be five times as large with them.
+    /// Boxed, since a message would be five times as large with them.
     roles: Box<[Option<Features>; 6]>,
-    /// Keys that are no role known here.
+    /// Unknown roles.
     pub extra: Extra,
 }
 
 impl Roles {
-    /// No role.
+    /// No roles.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// These roles and one more.
+    /// Adds a role.
     #[must_use]
     pub fn with(mut self, role: Role, features: Features) -> Self {
         self.roles[role as usize] = Some(features);
@@ -278,7 +278,7 @@ impl Roles {
         self.roles[role as usize].as_ref()
     }
 
-    /// Whether the role is announced with this feature.
+    /// Whether the role is announced, with this feature.
     pub fn has(&self, role: Role, feature: Feature) -> bool {
         self.get(role).is_some_and(|features| features.has(feature))
     }

@@ -1,4 +1,4 @@
-//! URIs: what names a realm, procedure, topic or error (Basic Profile, *URIs*), and the predefined ones.
+//! URIs: the names of realms, procedures, topics and errors (Basic Profile, *URIs*), and the predefined ones.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,21 +8,21 @@ use bytestring::ByteString;
 
 use crate::quoted::quoted;
 
-/// A text where the specification wants a URI.
+/// A text in a place where the specification wants a URI.
 ///
-/// Decoding takes any text, since a bad URI is answered, not aborted; [`Uri::check`] tells whether it follows
-/// the rules. A decoded one is a slice of its frame; [`Uri::detached`] copies it out.
+/// Decoding accepts any text, since a bad URI is answered with an ERROR; [`Uri::check`] applies the rules. A
+/// decoded URI is a slice of its frame; [`Uri::detached`] copies it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Uri(ByteString);
 
-/// How a URI is to be judged.
+/// The rules by which a URI is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum UriRules {
-    /// No white space, no control characters, no `#`, no empty component.
+    /// No white space, control characters or `#`, and no empty component.
     #[default]
     Loose,
-    /// Components of `a-z`, `0-9` and `_` only, none empty.
+    /// Components of `a-z`, `0-9` and `_`, none of them empty.
     Strict,
 }
 
@@ -32,19 +32,19 @@ pub enum UriRules {
 pub enum UriKind {
     /// A complete name; no component is empty.
     Exact,
-    /// The beginning of names; the last component may be empty.
+    /// A prefix of names; the last component may be empty.
     Prefix,
-    /// A pattern; an empty component stands for any one.
+    /// A pattern; an empty component matches any one component.
     Wildcard,
 }
 
-/// How large a URI may be.
+/// The largest size of a URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UriLimits {
-    /// Its length in bytes; 1 KiB by default.
+    /// The length in bytes; 1 KiB by default.
     pub bytes: usize,
-    /// Its components; 64 by default.
+    /// The number of components; 64 by default.
     pub components: usize,
 }
 
@@ -54,7 +54,7 @@ impl Default for UriLimits {
     }
 }
 
-/// Why a text is no URI.
+/// The reason why a text is not a valid URI.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{uri} is not a valid URI: {reason}")]
 pub struct InvalidUri {
@@ -70,7 +70,7 @@ impl InvalidUri {
 }
 
 impl Uri {
-    /// A URI known at compile time; it is not checked.
+    /// A URI known at compile time. It is not checked.
     pub const fn from_static(uri: &'static str) -> Self {
         Self(ByteString::from_static(uri))
     }
@@ -88,7 +88,7 @@ impl Uri {
         }
     }
 
-    /// Checks the size of the text, at a cost that the limits bound.
+    /// Checks the size of the text, at a cost bounded by the limits.
     pub fn check_size(&self, limits: UriLimits) -> Result<(), InvalidUri> {
         let UriLimits { bytes, components } = limits;
         if self.len() > bytes {
@@ -105,12 +105,12 @@ impl Uri {
         Ok(())
     }
 
-    /// Whether the first component is `wamp`, which the protocol keeps for itself.
+    /// Whether the first component is `wamp`, which the protocol reserves.
     pub fn is_reserved(&self) -> bool {
         self.as_str() == "wamp" || self.starts_with("wamp.")
     }
 
-    /// The same text in memory of its own, so that it does not keep a frame alive.
+    /// A copy of the text that does not keep a frame in memory.
     pub fn detached(&self) -> Self {
         Self(ByteString::from(self.as_str()))
     }
@@ -141,8 +141,8 @@ fn fault(uri: &str, rules: UriRules, kind: UriKind) -> Option<&'static str> {
     None
 }
 
-/// White space in any of the dialects of regular expressions that peers check URIs with, and control characters,
-/// which some of these count as such.
+/// White space in any of the regular expression dialects that peers check URIs with, and control characters,
+/// which some of them count as white space.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || c.is_control() || c == '\u{feff}'
 }
@@ -230,9 +230,9 @@ predefined! {
     NO_SUCH_ROLE = "wamp.error.no_such_role";
     /// HELLO offered no authentication method that the router takes.
     NO_MATCHING_AUTH_METHOD = "wamp.error.no_matching_auth_method";
-    /// CALL of a procedure that nobody registered.
+    /// CALL of a procedure that is not registered.
     NO_SUCH_PROCEDURE = "wamp.error.no_such_procedure";
-    /// REGISTER of a procedure that somebody registered already.
+    /// REGISTER of a procedure that is already registered.
     PROCEDURE_ALREADY_EXISTS = "wamp.error.procedure_already_exists";
     /// UNREGISTER of a registration that the session does not hold.
     NO_SUCH_REGISTRATION = "wamp.error.no_such_registration";
@@ -240,13 +240,13 @@ predefined! {
     NO_SUCH_SUBSCRIPTION = "wamp.error.no_such_subscription";
     /// A URI that breaks the rules for URIs.
     INVALID_URI = "wamp.error.invalid_uri";
-    /// Arguments or options that do not fit.
+    /// Arguments or options of the wrong type or value.
     INVALID_ARGUMENT = "wamp.error.invalid_argument";
-    /// A procedure failed in a way of its own.
+    /// An error of the procedure itself.
     RUNTIME_ERROR = "wamp.error.runtime_error";
-    /// The call was canceled, or somebody it needs has left.
+    /// The call was canceled, or one of its peers has left.
     CANCELED = "wamp.error.canceled";
-    /// How some peers write [`CANCELED`]; we read it and never write it.
+    /// Another spelling of [`CANCELED`], which is read but never written.
     CANCELLED = "wamp.error.cancelled";
     /// The call took longer than its timeout.
     TIMEOUT = "wamp.error.timeout";
@@ -254,11 +254,11 @@ predefined! {
     UNAVAILABLE = "wamp.error.unavailable";
     /// A message is too big for its receiver.
     PAYLOAD_SIZE_EXCEEDED = "wamp.error.payload_size_exceeded";
-    /// The other end lacks a feature that the request needs.
+    /// The peer lacks a feature that the request needs.
     FEATURE_NOT_SUPPORTED = "wamp.error.feature_not_supported";
-    /// The realm does not disclose who calls.
+    /// The realm does not disclose callers.
     DISCLOSE_ME_DISALLOWED = "wamp.error.option_disallowed.disclose_me";
-    /// The session may not do this.
+    /// The session is not authorized to do this.
     NOT_AUTHORIZED = "wamp.error.not_authorized";
     /// GOODBYE: the client leaves the realm.
     CLOSE_REALM = "wamp.close.close_realm";

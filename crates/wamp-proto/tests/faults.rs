@@ -70,7 +70,7 @@ fn json_that_is_no_text_somewhere_in_the_payload_has_a_head() {
         let frame = [begin.as_bytes(), b",[\"st\xe8r\"]]"].concat();
         let error = decode(Serializer::Json, &frame).unwrap_err();
         assert_eq!(error.head(), head.as_ref(), "{error}");
-        assert!(error.to_string().contains("text is not UTF-8 at octet"), "{error}");
+        assert!(error.to_string().contains("text is not UTF-8 at byte"), "{error}");
     }
     for frame in [&b"[48,1,{},\"\xe8\"]"[..], b"[48,1,{},\"a\"]\xe8", b"\xe8"] {
         let error = decode(Serializer::Json, frame).unwrap_err();

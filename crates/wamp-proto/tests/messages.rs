@@ -187,7 +187,7 @@ fn text_that_is_not_utf8_is_refused_wherever_it_is() {
     assert_eq!(decode(b"\x94\x30\x01\x81\xa1\xff\x01\xa1a").unwrap_err().head(), None);
     let error = decode(b"\x94\x32\x01\x80\x91\xa1\xff").unwrap_err();
     assert!(matches!(error.head(), Some(Head::Result { progress: Some(false), .. })), "{error:?}");
-    assert_eq!(error.to_string(), "RESULT, element 4 (Arguments): a string that is not UTF-8 at octet 5");
+    assert_eq!(error.to_string(), "RESULT, element 4 (Arguments): a string that is not UTF-8 at byte 5");
 }
 
 // behaviour 59
@@ -217,7 +217,7 @@ fn bombs_are_refused() {
     small.message = 16;
     let frame = Bytes::from_static(b"[50,1,{},[\"0123456789\"]]");
     let error = Message::decode(Serializer::Json, &frame, &small).unwrap_err();
-    assert_eq!(error.to_string(), "expected at most 16 octets, found 24");
+    assert_eq!(error.to_string(), "expected at most 16 bytes, found 24");
 }
 
 // behaviour 56

@@ -403,7 +403,7 @@ fn errors_say_where_and_which_kind_but_not_what() {
         "keyword \"from\": expected u32, found integer out of range"
     );
     let debug = format!("{:?}", Payload::new(Serializer::Json, "secret").unwrap());
-    assert_eq!(debug, "Payload(json, 10 octets)");
+    assert_eq!(debug, "Payload(json, 10 bytes)");
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn behaviour_55_binary_of_other_json_encoders() {
 fn behaviour_55_bad_base64_is_an_error_when_it_is_read() {
     let payload = received(Serializer::Json, br#"["\u0000!!!"]"#, None).unwrap();
     let error = payload.decode::<Tree>().unwrap_err();
-    assert_eq!(error.to_string(), "argument 1: binary that is not base64 at octet 1");
+    assert_eq!(error.to_string(), "argument 1: binary that is not base64 at byte 1");
     assert!(matches!(payload.transcode(Serializer::Cbor), Err(EncodeError::Malformed(_))));
     assert_eq!(payload.transcode(Serializer::Json).unwrap(), payload);
 }
@@ -195,7 +195,7 @@ fn behaviour_58_utf8_is_checked_when_somebody_looks() {
         let payload = received(from, octets, None).unwrap();
         assert_eq!(
             payload.decode::<String>().unwrap_err().to_string(),
-            "argument 1: a string that is not UTF-8 at octet 1"
+            "argument 1: a string that is not UTF-8 at byte 1"
         );
         assert!(matches!(payload.transcode(Serializer::Json), Err(EncodeError::Malformed(_))));
     }

@@ -160,7 +160,7 @@ impl Realm {
         welcome.authmethod = Some(identity.authmethod);
         welcome.authprovider = Some(identity.authprovider);
         let welcome = fitting(welcome, serializer, max_message).ok_or_else(|| {
-            let text = format!("WELCOME does not fit into the {max_message} octets that the client takes");
+            let text = format!("WELCOME does not fit into the {max_message} bytes that the client accepts");
             (uri::PAYLOAD_SIZE_EXCEEDED, text)
         })?;
         let session = Session {

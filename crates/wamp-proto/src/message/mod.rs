@@ -194,7 +194,7 @@ impl Message {
         let nameless = |fault| DecodeError::new(None, None, fault);
         if frame.len() > limits.message {
             let found = format!("{}", frame.len());
-            let expected = format!("at most {} octets", limits.message);
+            let expected = format!("at most {} bytes", limits.message);
             return Err(nameless(Fault::Expected { expected: expected.into(), found: found.into() }));
         }
         with_format!(serializer, F => {

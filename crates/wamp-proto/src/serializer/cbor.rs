@@ -266,7 +266,7 @@ impl<'de> CborReader<'de> {
             _ => return Err(Fault::Malformed { what: "a head that is reserved", at: start }),
         };
         if major == SIMPLE && info == 24 && argument < 32 {
-            return Err(Fault::Malformed { what: "a simple value in two octets", at: start });
+            return Err(Fault::Malformed { what: "a simple value in two bytes", at: start });
         }
         Ok(Head { major, info, argument })
     }

@@ -195,7 +195,7 @@ fn signed(value: i64) -> Token<'static> {
 }
 
 fn reserved(at: usize) -> Fault {
-    Fault::Malformed { what: "the octet 0xC1, which is never used", at }
+    Fault::Malformed { what: "the byte 0xC1, which is never used", at }
 }
 
 #[cold]
