@@ -1,4 +1,4 @@
-//! Whoever sends nonsense is told what was wrong, loses its connection, and harms nobody.
+//! A peer that sends nonsense is told what was wrong, loses its connection, and harms no other peer.
 
 use wamp_proto::message::RequestKind;
 use wamp_proto::{Message, Serializer};
@@ -9,7 +9,7 @@ use crate::wire::{Wire, frame, ws_frame};
 
 const VIOLATION: &str = "wamp.error.protocol_violation";
 
-/// What a client says first, and how the ABORT begins that it gets for it.
+/// The first message of a client, and the beginning of the ABORT that answers it.
 const BEFORE_HELLO: &[(&str, &str, &str)] = &[
     (
         r#"[1,"no.such.realm",{"roles":{"caller":{}}}]"#,
@@ -28,7 +28,7 @@ const BEFORE_HELLO: &[(&str, &str, &str)] = &[
     (r#""hello""#, VIOLATION, "expected list, found string"),
 ];
 
-/// What a client says after WELCOME, and how the sentence of the ABORT begins that it gets for it.
+/// A message after WELCOME, and the beginning of the text of the ABORT that answers it.
 const AFTER_WELCOME: &[(&str, &str)] = &[
     (HELLO, "HELLO after the session was established"),
     (r#"[1,"another.realm",{"roles":{"caller":{}}}]"#, "HELLO after the session was established"),
@@ -95,7 +95,7 @@ async fn what_breaks_the_protocol_later_is_answered_with_abort() {
     assert_eq!(sizes.sessions, 2);
 }
 
-/// Octets that are nothing in the serializer.
+/// Bytes that mean nothing in the serializer.
 fn garbage(serializer: Serializer) -> &'static [u8] {
     match serializer {
         Serializer::Json => b"[48,1,{},",
@@ -128,7 +128,7 @@ async fn octets_that_are_no_message_are_answered_with_abort() {
     bystander.finish().await;
 }
 
-/// Hears ABORT while garbage goes on, and then the end.
+/// Receives ABORT while garbage continues, and then the end of the connection.
 async fn drown(mut peer: Peer, octets: &[u8]) {
     let Incoming::Message(abort) = peer.incoming_while_sending(octets).await.unwrap() else {
         panic!("no ABORT")
@@ -147,7 +147,7 @@ async fn abort_arrives_also_when_garbage_keeps_coming_and_then_the_connection_en
         let peer = house.join(way, Serializer::MsgPack).await;
         drowning.push(drown(peer, &octets));
     }
-    // All at once, since each goes on for as long as the router listens to it.
+    // All at once, since each continues for as long as the router listens to it.
     let [a, b, c, d] = drowning.try_into().ok().unwrap();
     tokio::join!(a, b, c, d);
     bystander.finish().await;
@@ -157,12 +157,12 @@ async fn abort_arrives_also_when_garbage_keeps_coming_and_then_the_connection_en
 async fn a_frame_that_breaks_the_transport_is_answered_with_abort_and_an_orderly_end() {
     let house = House::new().await;
     let mut bystander = Bystander::new(&house.router).await;
-    // Reserved bits, a reserved type, the 25th bit with others, more than 16 MiB can be.
+    // Reserved bits, a reserved type, the 25th bit with others, more than 16 MiB.
     for prefix in [[0x10, 0, 0, 1], [0x03, 0, 0, 1], [0x08, 0, 0, 1], [0x80, 0, 0, 0]] {
         let mut wire = Wire::connect(&house).await;
         wire.join_rawsocket(HELLO).await;
         let mut octets = prefix.to_vec();
-        // So much that it cannot all have been read with the prefix.
+        // So much that it cannot all have been read together with the prefix.
         octets.resize(1 << 20, b'x');
         wire.write(&octets).await;
         let abort = wire.text().await;
@@ -255,7 +255,7 @@ async fn requests_that_cannot_be_are_refused_and_the_session_lives() {
                 let heard = (heard.kind, heard.request.get(), heard.error.to_string());
                 assert_eq!(heard, (kind, request, error.to_owned()), "{way:?}, {serializer}, {said}");
             }
-            // The owner still has it.
+            // The owner still has its registration.
             owner.say(r#"[48,2,{},"com.myapp.taken"]"#).await;
             assert!(owner.hear().await.starts_with("[68,1,"));
         }
@@ -266,7 +266,7 @@ async fn requests_that_cannot_be_are_refused_and_the_session_lives() {
 async fn a_bad_message_in_one_segment_with_good_ones_takes_the_answers_with_it() {
     let house = House::new().await;
     let bystander = Bystander::new(&house.router).await;
-    // behaviour 45, octet by octet what comes back
+    // behaviour 45: the answer, byte by byte
     let mut wire = Wire::connect(&house).await;
     wire.join_rawsocket(HELLO).await;
     let said = [r#"[64,1,{},"com.myapp.mine"]"#, "[99]", r#"[48,2,{},"com.myapp.bystander"]"#];

@@ -1,4 +1,4 @@
-//! The documents say what the code does: rules that are cited exist, and so do the tests and features that are named.
+//! The documents agree with the code: cited rules exist, and so do the named tests and features.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use wamp_core::router::{self, Join, Realm};
 use wamp_core::session::{self, Session};
 use wamp_proto::{Message, Serializer};
 
-/// The rules, as `wamp_core::behaviour` shows them.
+/// The rules, rendered as `wamp_core::behaviour`.
 const BEHAVIOUR: &str = "crates/wamp-core/src/behaviour.md";
 
 fn root() -> PathBuf {

@@ -1,4 +1,4 @@
-//! How a connection ends when its peer ends it: what came before is answered, and nothing is waited for.
+//! Connections that end: everything sent before is answered, and nothing is waited for.
 
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::wire::{Wire, frame, ws_frame};
 const CALL: &str = r#"[48,1,{},"com.myapp.nobody"]"#;
 const GOODBYE: &str = r#"[6,{},"wamp.close.normal"]"#;
 const CLOSE: [u8; 2] = 1000_u16.to_be_bytes();
-/// What a linger for a peer that does not close would take.
+/// The time that waiting for a peer that does not close would take.
 const LINGER: Duration = Duration::from_secs(2);
 
 #[tokio::test]
@@ -110,10 +110,10 @@ async fn a_router_that_will_be_back_closes_without_goodbye_where_that_would_be_f
             wire.join_ws(recorded(file)).await;
             clients.push((wire, is_final && restarts));
         }
-        // RawSocket has no way to say it.
+        // RawSocket cannot express it.
         let mut rawsocket = Wire::connect(&house).await;
         rawsocket.join_rawsocket(recorded(AUTOBAHN_JS)).await;
-        // Neither has one of these joined.
+        // Neither of them has joined.
         let mut early = Wire::connect(&house).await;
         early.write(crate::wire::UPGRADE.as_bytes()).await;
         early.response().await;

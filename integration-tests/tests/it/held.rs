@@ -1,4 +1,4 @@
-//! A session that is held because of another still gets answers to what it asks for itself.
+//! A session that is held because of another still gets answers to its own requests.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn router() -> Router {
     Router::builder().limits(limits).build()
 }
 
-/// Reads a little each second, so that nothing stands still.
+/// Reads a little each second, so that the link makes progress.
 async fn sips(mut wire: Wire<DuplexStream>) {
     loop {
         wire.read(1000).await;
@@ -31,7 +31,7 @@ async fn sips(mut wire: Wire<DuplexStream>) {
     }
 }
 
-/// A callee that is held by its only caller, which reads slowly: with a stream, or a last reply.
+/// A callee that is held by its only caller, which slowly reads a stream or a last reply.
 async fn held(router: &Router, way: Way, serializer: Serializer, is_last: bool) -> Peer {
     let mut callee = piped(router, way, serializer, 4 << 20).await;
     callee.register("com.myapp.get").await;

@@ -1,4 +1,4 @@
-//! Messages made to hurt, and messages that are merely newer than we are.
+//! Hostile messages, and messages from a newer version of the protocol.
 
 use wamp_proto::Serializer::{Cbor, Json, MsgPack};
 use wamp_proto::uri::UriRules;
@@ -14,7 +14,7 @@ async fn invalid_utf8_in_uris_and_keys_is_a_violation() {
     for (serializer, octets) in [
         (Json, &b"[48,1,{},\"com.\xff\"]"[..]),
         (Json, b"[48,1,{\"\xc3\":1},\"com\"]"),
-        // A lone surrogate is no text either.
+        // A lone surrogate is not text either.
         (Json, br#"[48,1,{},"com.\ud800"]"#),
         (MsgPack, b"\x94\x30\x01\x80\xa2\xff\xfe"),
         (MsgPack, b"\x94\x30\x01\x81\xa1\xff\x01\xa1a"),
@@ -23,7 +23,7 @@ async fn invalid_utf8_in_uris_and_keys_is_a_violation() {
     ] {
         for way in [Way::Memory, Way::RawSocket, Way::WebSocket] {
             let mut peer = house.join(way, serializer).await;
-            // A text frame that is not UTF-8 does not even get to the decoder; the outcome is the same.
+            // A text frame that is not UTF-8 does not reach the decoder; the outcome is the same.
             peer.send(octets).await;
             let (reason, _) = peer.aborted().await;
             assert_eq!(reason, "wamp.error.protocol_violation", "{octets:02x?}");
@@ -55,7 +55,7 @@ async fn bombs_do_not_go_off() {
         assert_eq!(reason, "wamp.error.protocol_violation", "{serializer}: {sentence}");
         bystander.progress().await;
     }
-    // In a payload they are a matter of the call.
+    // In a payload they concern the call only.
     for (serializer, octets) in [
         (Json, json("[")),
         (Json, json("[{\"a\":")),
@@ -65,7 +65,7 @@ async fn bombs_do_not_go_off() {
         (Cbor, call(Cbor, &b"\x9f".repeat(DEEP))),
         (Cbor, call(Cbor, &b"\xc1".repeat(DEEP))),
         (Cbor, call(Cbor, &[b"\x81".to_vec(), b"\xd9\xd9\xf7".repeat(DEEP)].concat())),
-        // 2^32-1 elements, or entries, or octets, of which ten are there; for CBOR 2^64-1.
+        // 2^32-1 elements, entries or bytes are declared, of which ten are there; for CBOR 2^64-1.
         (MsgPack, call(MsgPack, b"\xdd\xff\xff\xff\xff0123456789")),
         (MsgPack, call(MsgPack, b"\x91\xdf\xff\xff\xff\xff0123456789")),
         (MsgPack, call(MsgPack, b"\x91\xc6\xff\xff\xff\xff0123456789")),
@@ -83,7 +83,7 @@ async fn bombs_do_not_go_off() {
     }
     bystander.finish().await;
 
-    // 64 levels, the message being the first, are nothing to complain about.
+    // 64 levels, the message being the first, are allowed.
     let mut peer = house.join(Way::Memory, Json).await;
     peer.register("com.myapp.deep").await;
     let deep = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
@@ -147,7 +147,7 @@ async fn uris_are_judged_loosely_or_strictly() {
     let mut strict = attach(&router, Json);
     strict.say(&HELLO.replacen("realm1", "strict", 1)).await;
     strict.hear().await;
-    // The URI, and whether each takes it as the name of a procedure and of a topic.
+    // The URI, and whether it is accepted as the name of a procedure and of a topic.
     let table = [
         ("com.myapp.longop", true, true),
         ("com.myapp.long_op2", true, true),
@@ -163,7 +163,7 @@ async fn uris_are_judged_loosely_or_strictly() {
         ("com myapp", false, false),
         ("com.\\tmyapp", false, false),
         ("com.#", false, false),
-        // What the protocol keeps for itself; but only the whole component.
+        // Reserved by the protocol, but only as a whole component.
         ("wamp", false, false),
         ("wamp.session.count", false, false),
         ("wampum.shell", true, true),

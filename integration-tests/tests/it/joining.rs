@@ -1,4 +1,4 @@
-//! From the connection to WELCOME, in time or not, and once more on the same connection.
+//! From the connection to WELCOME, in time or not, and again on the same connection.
 
 use std::time::Duration;
 
@@ -21,19 +21,19 @@ async fn a_second_session_on_the_same_connection_begins_anew() {
             let mut ids = Vec::new();
             for session in 0..3 {
                 ids.push(peer.join().await);
-                // The request ids count from 1 again, the registration of before is gone,
+                // The request ids begin at 1 again, the earlier registration is gone,
                 let registration = peer.register("com.myapp.again").await;
                 peer.say(r#"[48,2,{"receive_progress":true},"com.myapp.again"]"#).await;
-                // and so do the ids of invocations.
+                // and invocation ids begin anew.
                 let details = r#"{"receive_progress":true}"#;
                 peer.expect(&format!("[68,1,{registration},{details}]")).await;
                 if session == 1 {
-                    // Leaving with a call under way, and HELLO in the same breath.
+                    // GOODBYE with a running call, and HELLO in the same write.
                     peer.say_all(&[r#"[6,{},"wamp.close.close_realm"]"#, HELLO]).await;
                     peer.expect(r#"[6,{},"wamp.close.goodbye_and_out"]"#).await;
                     let Message::Welcome(welcome) = peer.message().await else { panic!("no WELCOME") };
                     ids.push(welcome.session.get());
-                    // A late answer to the session before is nonsense in this one.
+                    // A late answer to the earlier session is a violation in this one.
                     peer.say("[70,1,{}]").await;
                     let (_, sentence) = peer.aborted().await;
                     assert_eq!(sentence, "YIELD for the invocation 1, which never was");
@@ -137,7 +137,7 @@ async fn without_hello_in_time_the_link_is_aborted() {
     assert_eq!((reason.as_str(), sentence.as_str()), ("wamp.error.protocol_violation", "no HELLO in time"));
     assert_eq!(start.elapsed().as_secs(), 10);
 
-    // PINGs do not count, nor does a HELLO that comes octet by octet.
+    // PINGs do not count, nor does a HELLO that arrives byte by byte.
     let mut peer = attach(&router, Serializer::Json);
     let start = Instant::now();
     for _ in 0..3 {
@@ -148,7 +148,7 @@ async fn without_hello_in_time_the_link_is_aborted() {
     peer.aborted().await;
     assert_eq!(start.elapsed().as_secs(), 10);
 
-    // After GOODBYE nobody waits for ever either, but nothing was wrong.
+    // After GOODBYE the link ends in time as well, but nothing was wrong.
     let mut peer = attach(&router, Serializer::Json);
     peer.join().await;
     peer.say(r#"[6,{},"wamp.close.close_realm"]"#).await;
@@ -195,7 +195,7 @@ async fn a_transport_handshake_takes_no_longer_than_it_may() {
         let end = String::from_utf8(wire.end().await).unwrap();
         assert!(end.starts_with(answer) && end.is_empty() == answer.is_empty(), "{begun:?}: {end}");
     }
-    // And who has shaken hands has to say HELLO.
+    // After the handshake HELLO must follow.
     let mut wire = Wire::connect(&house).await;
     wire.write(&HANDSHAKE).await;
     wire.read(4).await;

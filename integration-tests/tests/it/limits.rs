@@ -1,5 +1,5 @@
-//! The limits of the router's builder, and which test reaches each. Those that no other module is about are
-//! tested here.
+//! The limits of the router's builder, and the test that reaches each. This module has the tests that fit no
+//! other.
 //!
 //! | limit | test |
 //! |---|---|
@@ -34,7 +34,7 @@ use crate::support::{HELLO, House, Way, attach, attach_joined, piped, within};
 use crate::wire::{HANDSHAKE, UPGRADE, Wire};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// RawSocket's words for it.
+/// RawSocket's error code for it.
 const CONNECTION_LIMIT: [u8; 4] = [0x7f, 0x40, 0, 0];
 
 async fn house(set: impl FnOnce(&mut Limits)) -> House {
@@ -48,7 +48,7 @@ async fn one_connection_too_many_is_told_so() {
     let house = house(|limits| limits.connections = Some(2)).await;
     let first = house.join(Way::RawSocket, Serializer::Json).await;
     let mut second = house.join(Way::WebSocket, Serializer::Json).await;
-    // What is attached takes no file descriptor that the router knows of.
+    // An attached link takes no file descriptor that the router knows of.
     attach_joined(&house.router, Serializer::Json).await;
     for unix in [false, true] {
         let answer = refusal(&house, unix, &HANDSHAKE).await;
@@ -60,7 +60,7 @@ async fn one_connection_too_many_is_told_so() {
     let stats = house.router.stats();
     assert_eq!((stats.connections, stats.refusals, stats.sessions), (2, 4, 2));
     second.settle(1).await;
-    // Who leaves makes room.
+    // A connection that leaves makes room.
     drop(first);
     within(async {
         while house.router.stats().connections > 1 {
@@ -74,7 +74,7 @@ async fn one_connection_too_many_is_told_so() {
     assert_eq!(house.router.stats().connections, 0);
 }
 
-/// Connects, says this, and gives all that comes until the end.
+/// Connects, sends this, and returns everything received until the end.
 async fn refusal(house: &House, unix: bool, said: &[u8]) -> Vec<u8> {
     if unix {
         let mut wire = Wire { stream: within(UnixStream::connect(&house.unix)).await.unwrap() };
@@ -259,7 +259,7 @@ async fn all_slow_links_together_have_no_more_than_the_router_allows() {
     assert!(queued < QUEUED + SLOW * (32 << 10), "{queued}");
     assert!(most[0] > HIGH - (4 << 10), "the first has what it wants: {most:?}");
     assert!(most[SLOW - 1] >= 16 << 10 && most[SLOW - 1] < 40 << 10, "the last has a little: {most:?}");
-    // Everybody reads in the end, and has everything.
+    // In the end every caller reads, and has everything.
     for (mut caller, mut callee, sent) in pairs {
         let ends = async {
             callee.flush().await.unwrap();

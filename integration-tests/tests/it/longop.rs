@@ -1,10 +1,10 @@
-//! The four lines of longop, from raw callee to raw caller over every way.
+//! The four lines of longop, from a raw callee to a raw caller over every way.
 
 use wamp_proto::Serializer;
 
 use crate::support::{HELLO, House, SERIALIZERS, WAYS, Way, within};
 
-/// Three progressive results, each seen before the callee sends the next, then the last one.
+/// Three progressive results, each received before the callee sends the next, then the last one.
 async fn longop(house: &House, caller: (Way, Serializer), callee: (Way, Serializer)) {
     let mut callee = house.join(callee.0, callee.1).await;
     let mut caller = house.join(caller.0, caller.1).await;
@@ -58,7 +58,7 @@ async fn a_caller_that_asks_for_no_progress_gets_one_result() {
     let registration = callee.register("com.myapp.longop").await;
     caller.say(r#"[48,1,{},"com.myapp.longop",[3]]"#).await;
     callee.expect(&format!("[68,1,{registration},{{}},[3]]")).await;
-    // behaviour 16: a callee that sends it all the same
+    // behaviour 16: a callee that sends progress all the same
     callee.say(r#"[70,1,{"progress":true},[0]]"#).await;
     callee.say("[70,1,{},[3]]").await;
     caller.expect("[50,1,{},[3]]").await;

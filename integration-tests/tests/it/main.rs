@@ -1,4 +1,4 @@
-//! The router from outside: peers whose messages the tests write themselves, over pipes and over loopback.
+//! Tests of the router from outside: peers whose messages the tests write themselves, over pipes and loopback.
 
 #![allow(unreachable_pub, reason = "what the modules share is public among them")]
 

@@ -1,4 +1,4 @@
-//! Many at once.
+//! Many sessions at once.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ async fn live(mut peer: Peer, number: usize, all: Arc<Barrier>) {
         }
     }
     assert_eq!(heard, [0, 1, 2, 3]);
-    // Nobody leaves while a neighbour still waits for its answer.
+    // No session leaves while a neighbour waits for its answer.
     all.wait().await;
 }
 
@@ -47,7 +47,7 @@ async fn two_hundred_sessions_at_once_make_a_progressive_call_each() {
     let all = Arc::new(Barrier::new(SESSIONS));
     let mut lives = JoinSet::new();
     for number in 0..SESSIONS {
-        // Over loopback, and every third one by itself in memory or over a Unix socket.
+        // Over loopback, and every third one in memory or over a Unix socket.
         let peer = house.join(WAYS[number % WAYS.len()], SERIALIZERS[number % SERIALIZERS.len()]).await;
         lives.spawn(live(peer, number, all.clone()));
     }

@@ -30,7 +30,7 @@ fn held(router: &Router) -> usize {
     memory.queued + memory.receiving
 }
 
-/// A peer that has joined, byte by byte, over a pipe that takes all of a message.
+/// A peer that has joined, byte by byte, over a pipe that can hold a whole message.
 async fn wire(router: &Router, is_websocket: bool) -> Wire<DuplexStream> {
     let (ours, theirs) = duplex(2 * MESSAGE);
     let mut wire = Wire { stream: ours };

@@ -1,4 +1,4 @@
-//! Connections that have not joined: how long they may take, and that they do not take the places of others.
+//! Connections that have not joined: their time limit, and that they do not take the places of others.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn the_oldest_gives_way_and_is_told() {
     let mut silent = Wire::connect(&house).await;
     let mut http = Wire::connect(&house).await;
     http.write(b"GET / HT").await;
-    // Each one that comes drives out one.
+    // Each new connection displaces one.
     let mut rawsocket = Wire::connect(&house).await;
     rawsocket.write(&HANDSHAKE[..2]).await;
     assert_eq!(silent.end().await, b"", "it is not known what it speaks");
@@ -60,7 +60,7 @@ async fn a_session_does_not_give_way_and_one_that_has_ended_does() {
     for _ in 0..10 {
         crowd.push(Wire::connect(&house).await);
     }
-    // It gets in all the same.
+    // It is accepted all the same.
     let mut wire = Wire::connect(&house).await;
     wire.join_ws(HELLO).await;
     assert_eq!(house.router.stats().sessions, 5);

@@ -1,4 +1,4 @@
-//! One port for RawSocket and WebSocket, and what else knocks at it.
+//! One port for RawSocket and WebSocket, and other software that connects to it.
 
 use tokio::net::{TcpStream, UnixStream};
 use wamp_proto::Serializer;
@@ -55,7 +55,7 @@ async fn what_speaks_neither_is_refused_without_harm() {
     let mut bystander = Bystander::new(&house.router).await;
     let long_head = format!("GET / HTTP/1.1\r\nX: {}\r\n", "x".repeat(20_000));
     let table: &[(&[u8], &str)] = &[
-        // An ordinary request is told what this is.
+        // An ordinary HTTP request is answered with an explanation.
         (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 426 "),
         (b"POST /call HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 4"),
         (b"GET / HTTP/9.9\r\n\r\n", "HTTP/1.1 505 "),
@@ -89,7 +89,7 @@ async fn what_speaks_neither_is_refused_without_harm() {
 #[tokio::test]
 async fn a_subprotocol_is_picked_from_the_offers_or_the_handshake_fails() {
     let house = House::new().await;
-    // behaviours 54 and 61: what is batched or UBJSON is not spoken here
+    // behaviours 54 and 61: batched subprotocols and UBJSON are not offered
     for offers in
         ["", "foo", "wamp.2.json.batched", "wamp.2.msgpack.batched, wamp.2.ubjson", "wamp.2", "WAMP"]
     {
@@ -127,7 +127,7 @@ async fn a_rawsocket_handshake_is_answered_also_when_it_is_refused() {
         ([0x7f, 0xf4, 0, 0], [0x7f, 0x10, 0, 0]),
         ([0x7f, 0xf5, 0, 0], [0x7f, 0x10, 0, 0]),
         ([0x7f, 0x0f, 0, 0], [0x7f, 0x10, 0, 0]),
-        // reserved octets
+        // reserved bytes
         ([0x7f, 0xf1, 0, 1], [0x7f, 0x30, 0, 0]),
         ([0x7f, 0xf1, 0x80, 0], [0x7f, 0x30, 0, 0]),
     ];
@@ -171,7 +171,7 @@ async fn octet_after_octet_is_as_good_as_all_at_once() {
     assert!(wire.response().await.starts_with("HTTP/1.1 101 "));
     wire.dribble(&ws_frame(0x81, HELLO.as_bytes())).await;
     assert!(wire.ws_frame().await.1.starts_with(b"[2,"));
-    // In fragments of one octet, with a PING in the middle.
+    // In fragments of one byte, with a PING in the middle.
     let (first, rest) = call.as_bytes().split_first().unwrap();
     wire.dribble(&ws_frame(0x01, &[*first])).await;
     wire.dribble(&ws_frame(0x89, b"hey")).await;
@@ -184,7 +184,7 @@ async fn octet_after_octet_is_as_good_as_all_at_once() {
     assert!(heard.starts_with(error.as_bytes()), "{}", String::from_utf8_lossy(&heard));
 }
 
-/// All that a client writes from its first octet to the middle of a call.
+/// Everything that a client writes from its first byte to the middle of a call.
 fn whole_lives() -> [Vec<u8>; 2] {
     let said =
         [HELLO, r#"[64,1,{},"com.myapp.mine"]"#, r#"[48,2,{"receive_progress":true},"com.myapp.mine"]"#];
@@ -202,7 +202,7 @@ async fn a_client_may_vanish_after_any_octet() {
         for octets in 0..life.len() {
             let mut stream = within(TcpStream::connect(&house.tcp)).await.unwrap();
             if octets % 2 == 0 {
-                // A reset, where otherwise it is an orderly end.
+                // A reset instead of an orderly end.
                 stream.set_zero_linger().unwrap();
             }
             tokio::io::AsyncWriteExt::write_all(&mut stream, &life[..octets]).await.unwrap();
@@ -210,7 +210,7 @@ async fn a_client_may_vanish_after_any_octet() {
         bystander.progress().await;
     }
     bystander.finish().await;
-    // All that they had is free again as soon as the router has seen them go.
+    // Everything they had is free again as soon as the router has noticed.
     let sizes = within(async {
         loop {
             let (_, sizes) = house.router.realm_stats("realm1").unwrap();

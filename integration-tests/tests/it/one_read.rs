@@ -1,11 +1,11 @@
-//! What comes with one read is handled in its order, whatever way each message of it takes.
+//! The messages of one read are handled in their order, whatever path each of them takes.
 
 use wamp_proto::Serializer;
 
 use crate::support::{HELLO, House, SERIALIZERS, Way};
 use crate::wire::{Wire, frame, frame_of};
 
-/// A callee of which the test writes each octet, and two callers with a call to it under way.
+/// A callee of which the test writes each byte, and two callers with a running call to it.
 async fn calls(
     house: &House,
     caller: Serializer,

@@ -1,4 +1,4 @@
-//! Arguments on their way from one serializer to another, and through the router untouched.
+//! Arguments transcoded from one serializer to another, and forwarded untouched.
 
 use wamp_proto::Serializer::{self, Cbor, Json, MsgPack};
 use wamp_transport::Incoming;
@@ -22,7 +22,7 @@ impl Pair {
         Self { house, caller, callee, request: 0 }
     }
 
-    /// Calls; the callee has heard it. Gives the invocation's id, which is the request's.
+    /// Calls, and waits until the callee has the INVOCATION. Returns its id, which is that of the request.
     async fn call(&mut self) -> u64 {
         self.request += 1;
         let options = r#"{"receive_progress":true}"#;
@@ -31,7 +31,7 @@ impl Pair {
         self.request
     }
 
-    /// The callee says a YIELD of these arguments, written in its serializer.
+    /// The callee sends a YIELD with these arguments, written in its serializer.
     async fn reply(&mut self, options: &str, arguments: &[u8]) {
         let head = match self.callee.serializer() {
             Json => {
@@ -48,7 +48,7 @@ impl Pair {
         self.callee.send(&[head, &id, &options, arguments].concat()).await;
     }
 
-    /// The caller's call has failed for its arguments.
+    /// The caller's call has failed because of its arguments.
     async fn refused(&mut self) {
         let error = self.caller.hear().await;
         let expected = format!(r#"[8,48,{},{{}},"wamp.error.invalid_argument""#, self.request);
@@ -72,7 +72,7 @@ fn contains(octets: &[u8], part: &[u8]) -> bool {
 // behaviour 55
 #[tokio::test]
 async fn binary_survives_between_all_serializers() {
-    // "hello" as each writes it, the only argument.
+    // "hello" as each serializer writes it, as the only argument.
     let hello = |serializer| match serializer {
         Json => &b"\"\\u0000aGVsbG8=\""[..],
         MsgPack => b"\xc4\x05hello",
@@ -101,14 +101,14 @@ async fn binary_survives_between_all_serializers() {
 // behaviour 55
 #[tokio::test]
 async fn what_json_cannot_say_of_binary_and_text_is_an_error_for_the_call() {
-    // A text that begins with NUL.
+    // A text that begins with U+0000.
     for (callee, arguments) in [(MsgPack, &b"\x91\xa4\0abc"[..]), (Cbor, b"\x81\x64\0abc")] {
         let mut pair = Pair::new(Json, callee).await;
         pair.call().await;
         pair.reply("{}", arguments).await;
         pair.refused().await;
     }
-    // Bad base64, whatever the caller speaks.
+    // Bad base64, whatever the caller's serializer is.
     let bad = br#"["\u0000!!!"]"#;
     for caller in SERIALIZERS {
         let mut pair = Pair::new(caller, Json).await;
@@ -175,7 +175,7 @@ async fn nan_and_infinity_are_an_error_towards_json_and_never_a_dropped_message(
     ];
     for (callee, arguments) in nan {
         let mut pair = Pair::new(Json, callee).await;
-        // In a chunk: the call is over, and the callee hears it.
+        // In a progressive result: the call is over, and the callee is interrupted.
         pair.call().await;
         pair.reply(r#"{"progress":true}"#, &octets(callee, "[1]")).await;
         pair.caller.expect(r#"[50,1,{"progress":true},[1]]"#).await;
@@ -186,7 +186,7 @@ async fn nan_and_infinity_are_an_error_towards_json_and_never_a_dropped_message(
         pair.call().await;
         pair.reply("{}", arguments).await;
         pair.refused().await;
-        // Among binary serializers it passes.
+        // Between binary serializers it is forwarded.
         let mut pair = Pair::new(if callee == Cbor { MsgPack } else { Cbor }, callee).await;
         pair.call().await;
         pair.reply("{}", arguments).await;
@@ -223,7 +223,7 @@ async fn what_only_cbor_and_messagepack_know_is_rewritten() {
         pair.call().await;
         pair.reply("{}", arguments).await;
         pair.caller.expect(&format!("[50,1,{{}},{heard}]")).await;
-        // To a peer of the same kind it goes as it is.
+        // To a peer with the same serializer it is forwarded as it is.
         let mut pair = Pair::new(*callee, *callee).await;
         pair.call().await;
         pair.reply("{}", arguments).await;
@@ -231,17 +231,17 @@ async fn what_only_cbor_and_messagepack_know_is_rewritten() {
     }
 }
 
-/// What some reader would not survive, in the serializer of its sender.
+/// Payloads that some reader would not survive, in the serializer of their sender.
 const POISON: &[(Serializer, &[u8])] = &[
     // behaviour 58: text that is not UTF-8
     (Json, br#"["\ud83d"]"#),
     (MsgPack, b"\x91\xa2\xff\xfe"),
     (Cbor, b"\x81\x62\xff\xfe"),
-    // Keys that are no text.
+    // Keys that are not text.
     (Json, br#"[{"\u0000AQID":1}]"#),
     (MsgPack, b"\x91\x82\x01\xa1a\xff\x02"),
     (Cbor, b"\x81\xa2\x01\x61a\xf5\x02"),
-    // Types that WAMP does not have, and numbers that not everybody has.
+    // Types that WAMP does not have, and numbers that not every reader has.
     (Json, b"[1e400]"),
     (MsgPack, b"\x91\xd4\x05\x2a"),
     (MsgPack, b"\x91\xc7\x05\xff12345"),
@@ -286,7 +286,8 @@ async fn integers_beyond_64_bits_keep_their_digits_or_are_refused() {
     }
 }
 
-/// What the callee sends as number `i`: small, or so large that it is rewritten outside of the realm's lock.
+/// The value that the callee sends as number `i`: small, or so large that it is transcoded outside of the
+/// realm's lock.
 fn chunk(i: usize) -> String {
     let octets = if i.is_multiple_of(50) { 5000 } else { i % 300 };
     format!("[{i},\"{}\"]", "x".repeat(octets))

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use wamp_proto::{Limits, Message, Serializer};
 use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, WriteError, WriteHalf};
 
-/// Whoever waits longer than this waits for ever.
+/// A test that waits longer than this will wait for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// HELLO with every role, the features that a call needs, and both extensions that say what a peer can bear.
+/// HELLO with every role, the features that a call needs, and both extensions that say what a peer can handle.
 pub const HELLO: &str = r#"[1,"realm1",{"roles":{"caller":{"features":{"progressive_call_results":true,"call_canceling":true,"_bare_results":true}},"callee":{"features":{"progressive_call_results":true,"call_canceling":true}},"publisher":{},"subscriber":{}},"_ping":true}]"#;
 
 /// Fails a test that hangs.
@@ -63,14 +63,14 @@ impl Peer {
         self.serializer
     }
 
-    /// Joins and gives the session's id.
+    /// Joins and returns the session id.
     pub async fn join(&mut self) -> u64 {
         self.say(HELLO).await;
         let Message::Welcome(welcome) = self.message().await else { panic!("no WELCOME") };
         welcome.session.get()
     }
 
-    /// Registers a procedure, as the first request of the session, and gives the registration's id.
+    /// Registers a procedure, as the first request of the session, and returns the registration id.
     pub async fn register(&mut self, procedure: &str) -> u64 {
         self.say(&format!(r#"[64,1,{{}},"{procedure}"]"#)).await;
         let Message::Registered(registered) = self.message().await else { panic!("no REGISTERED") };
@@ -81,7 +81,7 @@ impl Peer {
         self.say_all(&[json]).await;
     }
 
-    /// Says several things at once: in one segment, where there are segments.
+    /// Sends several messages at once: in one segment, where there are segments.
     pub async fn say_all(&mut self, json: &[&str]) {
         for json in json {
             self.out.push_bytes(&octets(self.serializer, json));
@@ -89,7 +89,7 @@ impl Peer {
         within(self.flush()).await.unwrap();
     }
 
-    /// Sends a message of which only the octets are known.
+    /// Sends bytes as a message.
     pub async fn send(&mut self, octets: &[u8]) {
         self.out.push_bytes(octets);
         within(self.flush()).await.unwrap();
@@ -105,13 +105,13 @@ impl Peer {
         within(self.flush()).await.unwrap();
     }
 
-    /// Writes what was left over when an earlier call was dropped.
+    /// Writes what was left when an earlier call was dropped.
     pub async fn flush(&mut self) -> Result<(), WriteError> {
         self.write.write(&mut self.out).await
     }
 
-    /// Says something that may wait for a peer that does not read. `false`: it does, and what is left of it goes
-    /// with what is said next. With the clock paused that means that nobody can go on.
+    /// Sends a message that may have to wait for a peer that does not read. Returns `false` if it waits; the
+    /// rest is sent with the next message. With the clock paused, waiting means that no task can go on.
     pub async fn says(&mut self, json: &str) -> bool {
         self.out.push_bytes(&octets(self.serializer, json));
         match tokio::time::timeout(Duration::from_secs(1), self.flush()).await {
@@ -120,13 +120,13 @@ impl Peer {
         }
     }
 
-    /// Waits until the router has handled all that was said.
+    /// Waits until the router has handled everything sent so far.
     pub async fn settle(&mut self, request: u64) {
         self.say(&format!("[34,{request},1]")).await;
         assert!(self.hear().await.starts_with(&format!("[8,34,{request},")));
     }
 
-    /// All that one read brings.
+    /// The items of one read.
     pub async fn some(&mut self) -> Vec<Incoming> {
         let first = self.incoming().await.unwrap();
         std::iter::once(first).chain(self.came.drain(..)).collect()
@@ -171,7 +171,7 @@ impl Peer {
         }
     }
 
-    /// Hears ABORT, and then that the connection is closed in an orderly way. Gives the reason and the sentence.
+    /// Receives ABORT, and then an orderly end of the connection. Returns the reason and the text.
     pub async fn aborted(&mut self) -> (String, String) {
         let abort = match self.message().await {
             Message::Abort(abort) => abort,
@@ -181,7 +181,7 @@ impl Peer {
         (abort.reason.to_string(), abort.details.message.unwrap_or_default().to_string())
     }
 
-    /// The next that comes, while the same octets are sent again and again.
+    /// The next item, while the same bytes are sent again and again.
     pub async fn incoming_while_sending(&mut self, octets: &[u8]) -> Result<Incoming, ReadError> {
         let Self { read, write, out, came, .. } = self;
         let flood = async {
@@ -224,10 +224,10 @@ pub fn octets(serializer: Serializer, json: &str) -> Vec<u8> {
     if serializer == Serializer::Json {
         return json.as_bytes().to_vec();
     }
-    // As the only argument of a message, which has no other way than to be written.
+    // As the only argument of a message, since nothing else writes a value.
     let carrier = Bytes::from(format!("[50,1,{{}},[{json}]]"));
     let carrier = Message::decode(Serializer::Json, &carrier, &Limits::default()).unwrap();
     let payload = carrier.payload().transcode(serializer).unwrap();
-    // The header of a list of one element is one octet long.
+    // The header of a list of one element has one byte.
     payload.args_bytes()[1..].to_vec()
 }

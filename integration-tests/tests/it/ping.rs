@@ -1,4 +1,4 @@
-//! PING is answered, whatever else is on its way.
+//! PING is answered, whatever else is being sent.
 
 use tokio::io::{DuplexStream, duplex};
 use wamp_proto::Serializer;
@@ -10,7 +10,7 @@ use crate::support::{HELLO, House, Peer, SERIALIZERS, Way, attach_joined, piped}
 use crate::wire::{UPGRADE, Wire, frame_of, ws_frame};
 
 const PIPE: usize = 16 << 10;
-/// The pipe, what the writer has taken out of the queue, and what a WebSocket buffers.
+/// The pipe, what the writer has taken from the queue, and what a WebSocket buffers.
 const AHEAD: usize = PIPE + (64 << 10) + (64 << 10);
 const CHUNKS: usize = 500;
 
@@ -32,7 +32,7 @@ async fn a_pong_does_not_wait_for_the_data_in_front_of_it() {
             }
             callee.settle(2).await;
             caller.ping(b"now").await;
-            // The router has read the PING when the callee hears of this.
+            // The router has read the PING when the callee receives this.
             caller.say(r#"[48,2,{},"com.myapp.longop"]"#).await;
             assert!(callee.hear().await.starts_with("[68,2,"));
 
@@ -106,7 +106,7 @@ async fn a_websocket_pong_comes_between_the_fragments_of_a_long_message() {
     let (mut wire, mut callee) = websocket(&router).await;
     let filler = "x".repeat(4 << 20);
     callee.say(&format!(r#"[70,1,{{"progress":true}},["{filler}"]]"#)).await;
-    // It is on its way: more than the first fragment cannot be, since nobody reads on.
+    // It is being sent: only its first fragment can be, since the peer does not read.
     let (first, fragment) = wire.ws_frame().await;
     assert_eq!(first, 0x01);
     // And our own PING between two fragments of a message of ours.

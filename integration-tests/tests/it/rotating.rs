@@ -1,4 +1,5 @@
-//! Callers that do not read hold a callee in turns, and come back as new sessions; an innocent one is not harmed.
+//! Callers that do not read hold a callee in turns and come back as new sessions; an innocent one is not
+//! harmed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use crate::support::{Peer, Way, attach_joined, piped};
 const SECOND: Duration = Duration::from_secs(1);
 const HIGH: usize = 32 << 10;
 
-/// Answers each call of `v.quick` at once, and each of `v.big` with much; how, says `streams`.
+/// Answers each call of `v.quick` at once, and each of `v.big` with much data, streamed if `streams`.
 async fn victim(mut victim: Peer, streams: bool) {
     let big = victim.register("com.myapp.big").await;
     victim.say(r#"[64,2,{},"com.myapp.quick"]"#).await;
@@ -44,7 +45,7 @@ async fn attacker(router: Router, seed: u64, calls: u64) {
     }
 }
 
-/// The waits of calls, one each 100 ms, for so long.
+/// The waits of calls made each 100 ms, for this long.
 async fn innocent(mut peer: Peer, lasts: Duration) -> Vec<(Instant, Duration)> {
     let start = Instant::now();
     let mut waits = Vec::new();
@@ -85,7 +86,7 @@ async fn however_many_hold_a_callee_in_turns_an_innocent_call_waits_for_one_shar
             }
             let waits = innocent(quick, 14 * SECOND).await;
             going.store(false, Ordering::Relaxed);
-            // All waits together, in any window of 10 s; the worst begins with one, or ends with one.
+            // The sum of all waits in any window of 10 s; the worst window begins or ends with a wait.
             let within = |from: Instant| {
                 let to = from + 10 * SECOND;
                 let part = |(at, wait): &(Instant, Duration)| (*at + *wait).min(to) - (*at).clamp(from, to);

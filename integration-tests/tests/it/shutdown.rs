@@ -1,4 +1,4 @@
-//! The end of the router, and where it begins: addresses.
+//! Shutdown of the router, and the addresses it listens on.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{House, Peer, SERIALIZERS, WAYS, Way, attach_joined, piped, 
 
 const GOODBYE: &str = r#"[6,{"message":"the router is shutting down"},"wamp.close.system_shutdown"]"#;
 
-/// Hears GOODBYE, answers it and sees the connection closed.
+/// Receives GOODBYE, answers it and sees the connection closed.
 async fn leave(peer: &mut Peer) {
     peer.expect(GOODBYE).await;
     peer.say(r#"[6,{},"wamp.close.goodbye_and_out"]"#).await;
@@ -42,10 +42,10 @@ async fn everybody_hears_goodbye_and_then_the_links_are_closed() {
     assert!(start.elapsed() < Duration::from_secs(2), "nobody had to be waited for");
     let (stats, sizes) = house.router.realm_stats("realm1").unwrap();
     assert_eq!((stats.violations, sizes.sessions), (0, 0));
-    // Nobody listens any more, at once.
+    // The router stops listening at once.
     assert!(TcpStream::connect(&house.tcp).await.is_err());
     assert!(!house.unix.exists());
-    // And it may be shut down twice.
+    // A second shutdown is allowed.
     within(house.router.shut_down()).await;
 }
 
@@ -103,7 +103,7 @@ async fn who_does_not_answer_or_does_not_read_is_not_waited_for_long() {
     };
     tokio::join!(router.shut_down(), hears);
     assert!(start.elapsed() <= Duration::from_millis(5100), "{:?}", start.elapsed());
-    // With the handle goes everything.
+    // Dropping the handle ends everything.
     drop(router);
     while mute.incoming().await.is_ok() {}
 }
@@ -136,13 +136,13 @@ async fn a_unix_socket_can_be_listened_on_again_at_once() {
         within(router.shut_down()).await;
         assert!(!path.exists());
     }
-    // Somebody has died without tidying up.
+    // Another process has died without removing its socket.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists());
     let router = Router::default();
     router.listen(&address).await.unwrap();
     within(UnixStream::connect(&path)).await.unwrap();
-    // What is no socket is not taken away.
+    // A file that is not a socket is not removed.
     let file = path.with_extension("txt");
     std::fs::write(&file, "precious").unwrap();
     router.listen(&format!("unix://{}", file.display())).await.unwrap_err();
@@ -159,7 +159,7 @@ async fn a_public_address_wants_a_word_of_permission() {
         assert!(matches!(refused, ListenError::Public(_)), "{refused}");
         assert!(refused.to_string().contains("--allow-anonymous-on-public"), "{refused}");
     }
-    // With it, all that stands in the way is that the address is not ours.
+    // With permission, the only obstacle is that the address is not ours.
     let router = Router::builder().allow_anonymous_on_public(true).build();
     let refused = router.listen("192.0.2.1:0").await.unwrap_err();
     assert!(matches!(refused, ListenError::Io { .. }), "{refused}");

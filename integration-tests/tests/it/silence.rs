@@ -1,4 +1,4 @@
-//! A link that says nothing is asked whether it is still there.
+//! A silent link is asked whether its peer is still there.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn after_30_s_of_silence_comes_a_ping_and_10_s_later_the_end() {
             silent.incoming().await.unwrap_err();
             assert_eq!(since(start), 40, "{way:?}");
         };
-        // Whoever waits for it, and answers PINGs, learns that it is gone.
+        // A peer that waits for it, and answers PINGs, learns that it is gone.
         let learns = async {
             let error = caller.hear().await;
             assert!(error.starts_with(r#"[8,48,1,{},"wamp.error.canceled""#), "{error}");
@@ -55,7 +55,7 @@ async fn over_rawsocket_only_a_peer_that_knows_pings_is_asked() {
         let mut peer = piped_as(&router, way, Serializer::Json, 4096, &hello).await;
         assert_eq!(idle(&mut peer, 50).await.is_some(), asked, "{way:?}");
     }
-    // Whoever sends a PING, or an unasked PONG, knows what it is.
+    // A peer that sends a PING, or an unsolicited PONG, knows what it is.
     for pings in [true, false] {
         let router = Router::default();
         let mut peer = piped_as(&router, Way::RawSocket, Serializer::Json, 4096, &hello).await;
@@ -71,7 +71,7 @@ async fn over_rawsocket_only_a_peer_that_knows_pings_is_asked() {
     }
 }
 
-/// Stays away from the program for so long; only its transport is awake.
+/// The program does not read for this long; only its transport is active.
 async fn idle(peer: &mut Peer, seconds: u64) -> Option<Incoming> {
     tokio::time::timeout(Duration::from_secs(seconds), peer.incoming()).await.ok().map(Result::unwrap)
 }
@@ -94,7 +94,7 @@ async fn a_pong_or_anything_else_keeps_the_link() {
             let Some(Incoming::Ping(_)) = idle(&mut peer, 35).await else { panic!("no PING") };
         }
         peer.settle(1).await;
-        // Somebody who keeps talking is not asked.
+        // A peer that keeps sending is not asked.
         for request in 2..10 {
             assert_eq!(idle(&mut peer, 20).await, None);
             peer.settle(request).await;
@@ -114,7 +114,7 @@ async fn a_websocket_that_is_not_even_read_is_given_up() {
     peer.incoming().await.unwrap_err();
 }
 
-/// How a message of 1 MiB travels.
+/// How a message of 1 MiB is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Upload {
     RawSocket,
@@ -172,7 +172,7 @@ async fn an_upload_of_1_mib_over_100_kbit_per_s_arrives() {
             sleep(Duration::from_secs(1)).await;
         }
         assert!(since(start) > 80);
-        // Nothing was asked in between.
+        // No PING was sent in between.
         let answer = match upload {
             Upload::RawSocket => wire.text().await,
             _ => String::from_utf8(wire.ws_frame().await.1).unwrap(),

@@ -1,4 +1,4 @@
-//! How long a message may be, in each direction and at each time.
+//! Message sizes, in each direction and at each time.
 
 use wamp_proto::{Message, Serializer};
 use wamp_transport_rawsocket as rawsocket;
@@ -9,13 +9,13 @@ use crate::wire::{Wire, frame};
 
 const MIB_16: usize = 1 << 24;
 
-/// A message of exactly so many octets, filled up where there is a `$`.
+/// A message of exactly this length, filled up where there is a `$`.
 fn filled(pattern: &str, octets: usize) -> String {
     let filler = "x".repeat(octets + 1 - pattern.len());
     pattern.replacen('$', &filler, 1)
 }
 
-/// A client over RawSocket that takes no message longer than this.
+/// A client over RawSocket that accepts no message longer than this.
 async fn small(house: &House, serializer: Serializer, max_receive: usize) -> Peer {
     let mut config = rawsocket::Config::default();
     config.max_receive = max_receive;
@@ -38,16 +38,16 @@ async fn what_is_too_long_for_a_caller_of_512_octets_is_an_error_for_its_call_on
         callee.expect(&format!("[68,{invocation},{registration},{details}]")).await;
         callee.say(&format!(r#"[70,{invocation},{{"progress":true}},[1]]"#)).await;
         caller.expect(r#"[50,1,{"progress":true},[1]]"#).await;
-        // A chunk of 600 octets: the call is over, and the callee is told so.
+        // A progressive result of 600 bytes: the call is over, and the callee is interrupted.
         callee.say(&filled(&format!(r#"[70,{invocation},{{"progress":true}},["$"]]"#), 600)).await;
         let error = caller.hear().await;
         assert!(error.starts_with(r#"[8,48,1,{},"wamp.error.payload_size_exceeded""#), "{error}");
         let options = r#"{"mode":"killnowait","reason":"wamp.error.payload_size_exceeded"}"#;
         callee.expect(&format!("[69,{invocation},{options}]")).await;
-        // Late, and of no consequence.
+        // Late, and without consequence.
         callee.say(&format!("[70,{invocation},{{}},[2]]")).await;
 
-        // A last result of 600 octets; an ERROR of 600 octets.
+        // A last result of 600 bytes; an ERROR of 600 bytes.
         for (request, answer) in [(2, r#"[70,ID,{},["$"]]"#), (3, r#"[8,68,ID,{},"com.myapp.error",["$"]]"#)]
         {
             let id = (invocation + request - 1).to_string();
@@ -135,7 +135,7 @@ async fn before_welcome_64_kib_are_enough_for_everybody() {
         let mut peer = house.connect(way, Serializer::Json).await;
         peer.say(&filled(hello, 64 << 10)).await;
         assert!(peer.hear().await.starts_with("[2,"), "{way:?}");
-        // After it there is more room.
+        // After WELCOME the limit is larger.
         peer.say(&filled(r#"[48,1,{},"com.myapp.nobody",["$"]]"#, 1 << 20)).await;
         assert!(peer.hear().await.contains("wamp.error.no_such_procedure"), "{way:?}");
 
@@ -165,13 +165,13 @@ async fn exactly_16_mib_pass_on_rawsocket_and_no_octet_more() {
     assert_eq!(result.len(), MIB_16);
     assert!(result.starts_with("[50,1,{},[\"xx") && result.ends_with("xx\"]]"));
 
-    // One octet more cannot even be said on RawSocket; on WebSocket it is a violation.
+    // One byte more cannot be expressed on RawSocket; on WebSocket it is a violation.
     let mut peer = house.join(Way::WebSocket, Serializer::Json).await;
     peer.say(&filled(r#"[48,1,{},"com.myapp.longop",["$"]]"#, MIB_16 + 1)).await;
     let (reason, sentence) = peer.aborted().await;
     assert_eq!(reason, "wamp.error.protocol_violation");
     assert!(sentence.contains("16777216"), "{sentence}");
-    // And a result that grows beyond it on its way is an error for the caller.
+    // A result that grows beyond it when it is transcoded is an error for the caller.
     caller.say(r#"[48,2,{},"com.myapp.longop"]"#).await;
     callee.hear().await;
     callee.say(&filled(r#"[8,68,2,{},"e",["$"]]"#, MIB_16)).await;

@@ -1,4 +1,4 @@
-//! Somebody who does not read: what waits is bounded, nothing is lost, and nobody else notices.
+//! A peer that does not read: queues are bounded, nothing is lost, and no other peer notices.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ const WAYS: [Way; 3] = [Way::Memory, Way::RawSocket, Way::WebSocket];
 const PIPE: usize = 16 << 10;
 const HIGH: usize = 128 << 10;
 const CHUNK: usize = 1000;
-/// What may be on its way in total: the queue, what one read of the callee's link brought on top of it, the two
-/// pipes, what the writer holds, and what a WebSocket buffers.
+/// The most that may be on its way: the queue, what one read of the callee's link adds, the two pipes, what the
+/// writer holds, and what a WebSocket buffers.
 const BOUND: usize = HIGH + 5 * (64 << 10);
 const STALL: Duration = Duration::from_secs(20);
 
-/// What a callee hears when its caller is gone.
+/// What a callee receives when its caller has left.
 const GONE: &str = r#"[69,1,{"mode":"killnowait","reason":"wamp.close.close_realm"}]"#;
 
 fn router() -> Router {
     let mut limits = Limits::default();
     limits.high_water = HIGH;
     limits.low_water = HIGH / 2;
-    // That is about the links, not about their calls.
+    // These tests are about links, not about their calls.
     limits.stall = Duration::from_secs(1 << 20);
     limits.give_up = STALL;
-    // Nobody is to be asked whether he is there in these tests.
+    // No PINGs in these tests.
     limits.silence = Duration::from_secs(1 << 20);
     Router::builder().limits(limits).build()
 }
@@ -38,8 +38,8 @@ fn chunk(i: usize) -> String {
     format!(r#"{{"progress":true}},[{i},"{}"]"#, "x".repeat(CHUNK))
 }
 
-/// A caller that reads nothing after its CALL, and a callee that has been held. Says how many chunks the callee
-/// could send.
+/// A caller that reads nothing after its CALL, and a callee that has been held. Returns how many results the
+/// callee could send.
 async fn held(router: &Router, way: Way) -> (Peer, Peer, usize) {
     let mut callee = piped(router, way, Serializer::Json, PIPE).await;
     callee.register("com.myapp.flood").await;
@@ -100,7 +100,7 @@ async fn a_link_that_never_reads_is_dropped_and_its_callee_interrupted() {
         assert!((STALL..STALL + Duration::from_secs(5)).contains(&waited), "{way:?}: {waited:?}");
         bystander.progress().await;
 
-        // The callee is free: what it still had to say is late, and it can serve others.
+        // The callee is released: its further results are late, and it can serve others.
         callee.flush().await.unwrap();
         callee.say("[70,1,{},[\"late\"]]").await;
         let mut other = attach_joined(&router, Serializer::MsgPack).await;
@@ -110,7 +110,7 @@ async fn a_link_that_never_reads_is_dropped_and_its_callee_interrupted() {
         other.expect("[50,1,{},[2]]").await;
         let (stats, sizes) = router.realm_stats("realm1").unwrap();
         assert!(stats.late > 0 && sizes.sessions == 4, "{way:?}: {stats:?}, {sizes:?}");
-        // The caller finds what was on its way before, and no end of its call.
+        // The caller receives what was sent before, and no end of its call.
         let mut found = 0;
         while let Ok(Incoming::Message(_)) = caller.incoming().await {
             found += 1;
@@ -135,7 +135,7 @@ async fn a_link_that_reads_slowly_is_not_dropped() {
                 assert_eq!(json(&message), format!("[50,1,{}]", chunk(next)));
                 next += 1;
             }
-            // The callee says more as soon as it can.
+            // The callee sends more as soon as it can.
             let _ = timeout(Duration::from_millis(10), callee.flush()).await;
         }
         assert!(next > 5, "{way:?}");
@@ -195,7 +195,7 @@ async fn events_for_a_slow_subscriber_are_dropped_and_its_session_stays() {
         for i in 0..EVENTS {
             let filler = "x".repeat(CHUNK);
             let said = format!(r#"[16,{},{{}},"com.myapp.topic",[{i},"{filler}"]]"#, i + 1);
-            // Nobody holds the publisher for it.
+            // The publisher is not held.
             assert!(publisher.says(&said).await, "{way:?}: held at {i}");
             let event = quick.hear().await;
             assert!(event.starts_with(&format!("[36,{subscription},")), "{event}");
@@ -207,7 +207,7 @@ async fn events_for_a_slow_subscriber_are_dropped_and_its_session_stays() {
         let range = (EVENTS - BOUND / CHUNK)..(EVENTS - HIGH / CHUNK);
         assert!(range.contains(&lost), "{way:?}: {lost} lost");
 
-        // It reads again: the ones that were kept, in order, and then new ones.
+        // It reads again: the events that were kept, in order, and then new ones.
         let mut numbers = Vec::new();
         while numbers.len() < EVENTS - lost {
             let event = slow.hear().await;
@@ -328,7 +328,7 @@ async fn a_timeout_stands_still_while_the_router_holds_the_callee() {
     }
 }
 
-/// *When somebody is slow*, B: whatever ends the calls that hold a link releases it.
+/// Whatever ends the calls that hold a link releases it.
 #[tokio::test(start_paused = true)]
 async fn a_cancel_releases_the_callee_at_once() {
     for end in

@@ -1,5 +1,5 @@
-//! Somebody does not read for too long: his calls end loudly, and everybody else goes on. Worlds in which each
-//! waits for another, too, come to an end.
+//! A peer that does not read for too long: its calls end with an error, and all others go on. Circular waits
+//! end too.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const SLOW: &str = r#""wamp.error.canceled",["slow consumer"]]"#;
 const INTERRUPT: &str = r#"{"mode":"killnowait","reason":"wamp.error.canceled"}]"#;
 
-/// Ways to the router, and how many octets at a time each takes. With one octet, a pair in memory takes one
+/// Ways to the router, and how many bytes each takes at a time. With one byte, a pair in memory takes one
 /// message.
 const WAYS: [(Way, usize); 5] = [
     (Way::Memory, 16 << 10),
@@ -38,7 +38,7 @@ fn chunk(invocation: usize) -> String {
     format!(r#"[70,{invocation},{{"progress":true}},["{}"]]"#, "x".repeat(CHUNK))
 }
 
-/// Says the same until nobody takes it any more; how often it was taken.
+/// Sends the same message until it is not accepted any more; returns how often it was accepted.
 async fn fill(peer: &mut Peer, mut said: impl FnMut() -> String) -> usize {
     let mut count = 0;
     while peer.says(&said()).await {
@@ -48,7 +48,7 @@ async fn fill(peer: &mut Peer, mut said: impl FnMut() -> String) -> usize {
     count
 }
 
-/// Reads until the call ends, and says how.
+/// Reads until the call ends, and returns its end.
 async fn end(peer: &mut Peer) -> String {
     loop {
         match peer.message().await {
@@ -114,7 +114,7 @@ async fn an_innocent_caller_waits_once_for_somebody_with_many_stalled_streams() 
         };
         fill(&mut callee, &mut any).await;
 
-        // What it answers stands behind the flood, and everything behind the slow one.
+        // Its answer is queued behind the flood, and everything else behind the slow caller.
         let start = Instant::now();
         innocent.say(r#"[48,1,{},"com.myapp.flood"]"#).await;
         assert!(callee.hear().await.starts_with("[68,101,"));
@@ -134,7 +134,7 @@ async fn an_innocent_caller_waits_once_for_somebody_with_many_stalled_streams() 
         assert!(waited <= 2 * SECOND + SECOND / 10, "{way:?}: {waited:?}");
         assert_eq!(router.stats().slow_consumers, 100, "{way:?}");
 
-        // From now on nobody waits, whatever the slow one does.
+        // From now on no call waits, whatever the slow caller does.
         let start = Instant::now();
         for request in 2..=20 {
             let _ = slow
@@ -149,7 +149,7 @@ async fn an_innocent_caller_waits_once_for_somebody_with_many_stalled_streams() 
             assert_eq!(since.elapsed(), Duration::ZERO, "{way:?}");
         }
         assert!(router.stats().unavailable > 0 || start.elapsed() > SECOND, "{way:?}");
-        // And he who was slow finds an end of each call.
+        // The slow caller receives an end of each call.
         let mut ends = 0;
         while ends < 100 {
             ends += usize::from(end(&mut slow).await.ends_with(SLOW));
@@ -174,11 +174,11 @@ async fn two_sessions_that_are_each_others_slow_callers_both_go_on() {
         let start = Instant::now();
         fill(&mut a, || chunk(1)).await;
         fill(&mut b, || chunk(1)).await;
-        // Each writes all that it has to say before it reads anything.
+        // Each writes everything it has to send before it reads anything.
         tokio::try_join!(a.flush(), b.flush()).unwrap();
         assert!(start.elapsed() < 10 * SECOND, "{way:?}: {:?}", start.elapsed());
         for (peer, ends) in [(&mut a, 3), (&mut b, 3)] {
-            // The ends of its calls, and the INTERRUPTs of those that it was to answer.
+            // The ends of its calls, and the INTERRUPTs of those that it had to answer.
             let mut heard = Vec::new();
             while heard.len() < ends {
                 heard.push(end(peer).await);
@@ -203,7 +203,7 @@ async fn a_session_that_calls_itself_and_does_not_read_goes_on() {
         me.hear().await;
         let start = Instant::now();
         fill(&mut me, || chunk(1)).await;
-        // It writes all that it has to say before it reads anything.
+        // It writes everything it has to send before it reads anything.
         me.flush().await.unwrap();
         me.say("[70,1,{},[\"end\"]]").await;
         let waited = start.elapsed();
@@ -232,7 +232,7 @@ async fn a_callee_that_does_not_read_its_chunks_loses_the_call_and_its_caller_go
         assert!((5 * SECOND..7 * SECOND).contains(&waited), "{way:?}: {waited:?}");
         caller.flush().await.unwrap();
         caller.settle(2).await;
-        // A new call would have nowhere to go, until the callee reads.
+        // A new call would have no room until the callee reads.
         caller.say(r#"[48,3,{},"com.myapp.upload"]"#).await;
         assert!(caller.hear().await.contains("wamp.error.unavailable"), "{way:?}");
         loop {
@@ -272,7 +272,7 @@ async fn an_application_that_uploads_everything_before_it_reads_comes_to_its_end
             "x".repeat(CHUNK)
         );
         let start = Instant::now();
-        // The callee sends everything back at once, and waits for that; so it does not read either.
+        // The callee sends everything back at once, and waits for room; so it does not read either.
         let echo = async {
             loop {
                 if !callee.hear().await.starts_with("[68,1,") {
@@ -299,8 +299,7 @@ async fn a_held_callee_is_not_asked_whether_it_is_there() {
         let router = router();
         let (mut caller, mut callee) = flood(&router, way).await;
         let sent = fill(&mut callee, || chunk(1)).await;
-        // The caller reads something now and then, so little that the callee stays held for longer than it may
-        // be silent.
+        // The caller reads now and then, so little that the callee stays held for longer than it may be silent.
         let (start, mut heard) = (Instant::now(), 0);
         while start.elapsed() < 60 * SECOND {
             for item in caller.some().await {
@@ -315,10 +314,10 @@ async fn a_held_callee_is_not_asked_whether_it_is_there() {
         let stats = router.stats();
         assert_eq!((stats.held, stats.sessions, stats.holds, stats.slow_consumers), (1, 2, 1, 0), "{way:?}");
         assert!(stats.held_time >= 60 * SECOND, "{way:?}");
-        // Not even a PING has come meanwhile.
+        // Not even a PING has arrived meanwhile.
         let nothing = timeout(SECOND / 10, callee.incoming()).await;
         assert!(nothing.is_err(), "{way:?}: {nothing:?}");
-        // Now it reads all, and the callee ends the call.
+        // Now it reads everything, and the callee ends the call.
         let ends = async {
             callee.flush().await.unwrap();
             callee.say("[70,1,{},[\"end\"]]").await;
@@ -354,7 +353,7 @@ async fn a_call_goes_to_a_callee_that_reads() {
         caller.say(r#"[48,2,{},"com.myapp.shared"]"#).await;
         assert!(quick.hear().await.starts_with("[68,1,"), "{way:?}");
         assert_eq!(router.stats().unavailable, 1, "{way:?}");
-        // The one that feeds it goes on when it reads.
+        // The session that feeds it goes on when it reads.
         let reads = async {
             loop {
                 slow.hear().await;
@@ -371,7 +370,7 @@ async fn a_call_goes_to_a_callee_that_reads() {
     }
 }
 
-/// Links become full and have room again all the time, on several threads; nobody may be forgotten.
+/// Links become full and have room again all the time, on several threads; none may stay held for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_wake_up_is_lost_when_links_fill_and_drain_at_once() {
     const STREAMS: usize = 8;
@@ -380,7 +379,7 @@ async fn no_wake_up_is_lost_when_links_fill_and_drain_at_once() {
     limits.high_water = 4 << 10;
     limits.low_water = 3 << 10;
     limits.memory = 64 << 10;
-    // An end of a call would be a way out.
+    // The end of a call would release it.
     limits.stall = 1000 * SECOND;
     limits.give_up = 1000 * SECOND;
     let mut sessions = SessionLimits::default();
@@ -388,7 +387,7 @@ async fn no_wake_up_is_lost_when_links_fill_and_drain_at_once() {
     sessions.holding_window = 1000 * SECOND;
     let router = Router::builder().limits(limits).session_limits(sessions).build();
     let mut tasks = Vec::new();
-    // All callees are called by two callers each, so that one holds what the other waits for.
+    // Each callee is called by two callers, so that one holds what the other waits for.
     for i in 0..STREAMS {
         let mut callee = piped(&router, Way::Memory, Serializer::Json, 2048).await;
         callee.register(&format!("com.myapp.p{i}")).await;

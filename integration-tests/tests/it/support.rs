@@ -1,4 +1,4 @@
-//! A router, the ways from a peer to it, and somebody to whom nothing may happen.
+//! A router, the ways to reach it, and a bystander that must not be affected.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,7 +45,7 @@ impl House {
         Self { router, tcp: tcp.to_string(), unix }
     }
 
-    /// Connects a peer, which has said nothing yet.
+    /// Connects a peer, which has sent nothing yet.
     pub async fn connect(&self, way: Way, serializer: Serializer) -> Peer {
         match way {
             Way::Memory => attach(&self.router, serializer),
@@ -81,7 +81,7 @@ impl House {
     }
 }
 
-/// A name for a Unix socket that nobody else has.
+/// A path for a Unix socket that is not in use.
 pub fn unix_path() -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -102,8 +102,8 @@ pub async fn attach_joined(router: &Router, serializer: Serializer) -> Peer {
     peer
 }
 
-/// Connects a peer that has joined over a pipe of so many octets each way, which nothing else buffers: what the
-/// peer does not read waits in the router.
+/// Connects a peer that has joined over a pipe of this many bytes each way, which nothing else buffers: what
+/// the peer does not read waits in the router.
 pub async fn piped(router: &Router, way: Way, serializer: Serializer, capacity: usize) -> Peer {
     let mut peer = connected(router, way, serializer, capacity).await;
     peer.join().await;
@@ -153,7 +153,7 @@ async fn connected(router: &Router, way: Way, serializer: Serializer, capacity: 
     }
 }
 
-/// A progressive call under way, to which nothing may happen.
+/// A running progressive call, which must not be affected.
 pub struct Bystander {
     caller: Peer,
     callee: Peer,

@@ -10,12 +10,12 @@ use wamp_proto::Serializer;
 use wamp_router::Router;
 use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, WriteError, WriteHalf};
 
-/// So many messages come without a pause.
+/// The number of messages that arrive without a pause.
 const MESSAGES: usize = 1000;
 
 const OCTETS: usize = 64 << 10;
 
-/// A publisher who has written everything before it is read; and how many of his messages have been read.
+/// A publisher that has written everything before it is read; and how many of its messages have been read.
 struct Flood(Arc<AtomicUsize>);
 
 impl Transport for Flood {
@@ -51,7 +51,7 @@ impl ReadHalf for Flood {
     }
 }
 
-/// Takes whatever it is given.
+/// Accepts every message.
 struct Nowhere;
 
 impl WriteHalf for Nowhere {

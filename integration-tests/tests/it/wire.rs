@@ -1,4 +1,4 @@
-//! Connections of which a test writes each octet.
+//! Connections of which a test writes each byte.
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -31,7 +31,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.stream.flush().await.unwrap();
     }
 
-    /// Writes octet after octet, each by itself.
+    /// Writes byte by byte.
     pub async fn dribble(&mut self, octets: &[u8]) {
         for octet in octets {
             self.write(&[*octet]).await;
@@ -45,14 +45,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         read
     }
 
-    /// All until the end, which has to be an orderly one.
+    /// Everything until the end, which has to be an orderly one.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut read = Vec::new();
         within(self.stream.read_to_end(&mut read)).await.unwrap();
         read
     }
 
-    /// All until the end, of whatever kind that is.
+    /// Everything until the end, of whatever kind it is.
     pub async fn end(&mut self) -> Vec<u8> {
         let mut read = Vec::new();
         let _ = within(self.stream.read_to_end(&mut read)).await;
@@ -68,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         String::from_utf8(read).unwrap()
     }
 
-    /// A RawSocket frame: its type, and what it carries.
+    /// A RawSocket frame: its type, and its content.
     pub async fn frame(&mut self) -> (u8, Vec<u8>) {
         let prefix = self.read(4).await;
         let length = u32::from_be_bytes([0, prefix[1], prefix[2], prefix[3]]);
@@ -82,7 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         String::from_utf8(octets).unwrap()
     }
 
-    /// A WebSocket frame: its first octet, and what it carries.
+    /// A WebSocket frame: its first byte, and its content.
     pub async fn ws_frame(&mut self) -> (u8, Vec<u8>) {
         let head = self.read(2).await;
         let length = match head[1] {
@@ -94,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         (head[0], self.read(length).await)
     }
 
-    /// Joins over RawSocket, from the first octet on.
+    /// Joins over RawSocket, from the first byte on.
     pub async fn join_rawsocket(&mut self, hello: &str) {
         self.write(&HANDSHAKE).await;
         assert_eq!(self.read(4).await, HANDSHAKE);
@@ -102,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         assert!(self.text().await.starts_with("[2,"));
     }
 
-    /// Joins over WebSocket, from the first octet on.
+    /// Joins over WebSocket, from the first byte on.
     pub async fn join_ws(&mut self, hello: &str) {
         self.write(UPGRADE.as_bytes()).await;
         assert!(self.response().await.starts_with("HTTP/1.1 101 "));
