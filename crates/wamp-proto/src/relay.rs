@@ -157,52 +157,19 @@ impl PlainResult {
 
     fn head_of(&self, code: Code, serializer: Serializer) -> ResultHead {
         let mut head = ResultHead { octets: [0; MAX_HEAD], len: 0, end: self.end(serializer) };
-        match serializer {
-            #[cfg(feature = "json")]
-            Serializer::Json => json::write(&mut head, code, self),
-            #[cfg(feature = "msgpack")]
-            Serializer::MsgPack => msgpack::write(&mut head, code, self),
-            #[cfg(feature = "cbor")]
-            Serializer::Cbor => cbor::write(&mut head, code, self),
-        }
+        with_format!(serializer, F => F::write(&mut head, code, self));
         head
     }
 
     /// The length of the whole message with a payload of that length, in bytes.
     pub fn encoded_len(&self, serializer: Serializer, payload: usize) -> usize {
-        let head: usize = match serializer {
-            #[cfg(feature = "json")]
-            Serializer::Json => json::len(self),
-            #[cfg(feature = "msgpack")]
-            Serializer::MsgPack => msgpack::len(self),
-            #[cfg(feature = "cbor")]
-            Serializer::Cbor => cbor::len(self),
-        };
+        let head: usize = with_format!(serializer, F => F::len(self));
         head + payload + self.end(serializer).len()
     }
 
     /// The bytes after the payload.
     fn end(&self, serializer: Serializer) -> &'static [u8] {
-        match (self.added, serializer) {
-            #[cfg(feature = "json")]
-            (0, Serializer::Json) => b"]",
-            #[cfg(feature = "json")]
-            (1, Serializer::Json) => b",{}]",
-            #[cfg(feature = "json")]
-            (_, Serializer::Json) => b"[],{}]",
-            #[cfg(feature = "msgpack")]
-            (0, Serializer::MsgPack) => b"",
-            #[cfg(feature = "msgpack")]
-            (1, Serializer::MsgPack) => b"\x80",
-            #[cfg(feature = "msgpack")]
-            (_, Serializer::MsgPack) => b"\x90\x80",
-            #[cfg(feature = "cbor")]
-            (0, Serializer::Cbor) => b"",
-            #[cfg(feature = "cbor")]
-            (1, Serializer::Cbor) => b"\xa0",
-            #[cfg(feature = "cbor")]
-            (_, Serializer::Cbor) => b"\x80\xa0",
-        }
+        with_format!(serializer, F => F::ENDS[usize::from(self.added)])
     }
 }
 
@@ -261,9 +228,60 @@ impl AsRef<[u8]> for ResultHead {
 
 /// Which message it is that is plain.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Code {
+pub(crate) enum Code {
     Result = 50,
     Yield = 70,
+}
+
+/// How a format writes the heads of plain messages mostly. With none of these functions, frames in this format are left
+/// to [`Message::decode`](crate::Message::decode), and heads are written token by token.
+pub(crate) trait PlainFormat: Format {
+    /// Reads what goes before the payload, if the frame begins so.
+    fn head(frame: &[u8], code: Code) -> Option<Head> {
+        let _ = (frame, code);
+        None
+    }
+
+    /// Reads and checks the payload behind a head.
+    fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
+        let _ = (frame, head, depth);
+        None
+    }
+
+    /// The length of the head of a RESULT.
+    fn len(result: &PlainResult) -> usize {
+        tokens::<Self>(Code::Result, result).len()
+    }
+
+    /// Writes a head, of no more than [`MAX_HEAD`] bytes.
+    fn write(head: &mut ResultHead, code: Code, result: &PlainResult) {
+        let octets = tokens::<Self>(code, result);
+        head.octets[..octets.len()].copy_from_slice(&octets);
+        head.len = octets.len();
+    }
+}
+
+/// A head, token by token.
+fn tokens<F: Format + ?Sized>(code: Code, result: &PlainResult) -> Vec<u8> {
+    let mut out = Vec::with_capacity(MAX_HEAD);
+    let mut list = F::begin_list(&mut out, Some(3 + usize::from(result.elements)));
+    for number in [code as u64, result.request.get()] {
+        F::element(&mut out, &mut list);
+        F::unsigned(&mut out, number);
+    }
+    F::element(&mut out, &mut list);
+    let mut dict = F::begin_dict(&mut out, Some(result.progress.into()));
+    if result.progress {
+        F::entry(&mut out, &mut dict);
+        F::text(&mut out, "progress").expect("this text is written in every format");
+        F::colon(&mut out);
+        F::bool(&mut out, true);
+    }
+    F::end_dict(&mut out, dict);
+    if result.elements > 0 {
+        out.extend_from_slice(F::SEPARATOR);
+    }
+    out
 }
 
 /// A plain frame, taken apart.
@@ -282,23 +300,10 @@ impl Parts {
         let octets = u32::try_from(frame.len()).ok().filter(|_| frame.len() <= limits.message)?;
         // What is left once the list that is the message has been entered; its dict needs one more.
         let depth = limits.depth.min(MAX_DEPTH).checked_sub(1).filter(|depth| *depth > 0)?;
-        let (head, end): (Head, Tail) = match serializer {
-            #[cfg(feature = "json")]
-            Serializer::Json => {
-                let head = json::head(frame, code)?;
-                (head, json::tail(frame, head, depth)?)
-            }
-            #[cfg(feature = "msgpack")]
-            Serializer::MsgPack => {
-                let head = msgpack::head(frame, code)?;
-                (head, msgpack::tail(frame, head, depth)?)
-            }
-            #[cfg(feature = "cbor")]
-            Serializer::Cbor => {
-                let head = cbor::head(frame, code)?;
-                (head, cbor::tail(frame, head, depth)?)
-            }
-        };
+        let (head, end): (Head, Tail) = with_format!(serializer, F => {
+            let head = F::head(frame, code)?;
+            (head, F::tail(frame, head, depth)?)
+        });
         Some(Self {
             request: RequestId::new(head.request)?,
             progress: head.progress,
@@ -312,7 +317,7 @@ impl Parts {
 
 /// What goes before the payload.
 #[derive(Clone, Copy)]
-struct Head {
+pub(crate) struct Head {
     request: u64,
     progress: bool,
     /// How many elements follow, where the format says it in advance.
@@ -323,7 +328,7 @@ struct Head {
 }
 
 /// What follows the head.
-struct Tail {
+pub(crate) struct Tail {
     elements: u8,
     tail: Range<usize>,
     /// Where in the frame the second element begins, if it is there.
@@ -331,7 +336,7 @@ struct Tail {
 }
 
 /// A number of `N` octets.
-#[cfg(any(feature = "msgpack", feature = "cbor"))]
+#[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
 fn number<const N: usize>(octets: &[u8]) -> Option<(u64, usize)> {
     let digits = octets.get(1..)?.first_chunk::<N>()?;
     Some((digits.iter().fold(0, |number, digit| number << 8 | u64::from(*digit)), 1 + N))
@@ -339,7 +344,7 @@ fn number<const N: usize>(octets: &[u8]) -> Option<(u64, usize)> {
 
 /// The payload of a format that says its lengths in advance: so many values up to the end of the frame, the
 /// first a list and the second a dict.
-#[cfg(any(feature = "msgpack", feature = "cbor"))]
+#[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
 fn counted_tail<F: Format>(
     frame: &[u8],
     head: Head,

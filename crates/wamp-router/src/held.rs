@@ -104,7 +104,7 @@ impl<R: ReadHalf> Held<'_, R> {
                 continue;
             }
             for (frame, range) in messages(item) {
-                match code(self.serializer, &frame[range.clone()]) {
+                match self.serializer.message_code(&frame[range.clone()]) {
                     Some(YIELD | ERROR | CREDIT | EVENT_RECEIVED) => {}
                     Some(CALL) => calls.push(frame.slice(range)),
                     _ => asks = true,
@@ -146,24 +146,6 @@ const YIELD: u16 = 70;
 const CREDIT: u16 = 256;
 const EVENT_RECEIVED: u16 = 337;
 
-/// The code of a message, if it begins as a message does.
-fn code(serializer: Serializer, frame: &[u8]) -> Option<u16> {
-    if serializer.is_text() {
-        let rest = frame.trim_ascii_start().strip_prefix(b"[")?.trim_ascii_start();
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        return std::str::from_utf8(&rest[..digits]).ok()?.parse().ok();
-    }
-    // A list of a few elements, and an integer as both formats write it; only its heads differ.
-    let (one, two, small): (u8, u8, u8) =
-        if serializer.name() == "msgpack" { (0xcc, 0xcd, 0x80) } else { (0x18, 0x19, 0x18) };
-    match *frame {
-        [_, head, high, low, ..] if head == two => Some(u16::from_be_bytes([high, low])),
-        [_, head, code, ..] if head == one => Some(u16::from(code)),
-        [_, code, ..] if code < small => Some(u16::from(code)),
-        _ => None,
-    }
-}
-
 #[cfg(all(test, feature = "json", feature = "msgpack", feature = "cbor"))]
 mod tests {
     use super::*;
@@ -184,16 +166,19 @@ mod tests {
                 &Limits::default(),
             )
             .unwrap();
-            assert_eq!(code(Serializer::Json, format!(" [ {}", &json[1..]).as_bytes()), Some(expected));
+            assert_eq!(
+                Serializer::Json.message_code(format!(" [ {}", &json[1..]).as_bytes()),
+                Some(expected)
+            );
             for serializer in Serializer::ALL.iter().copied() {
                 let frame = message.encode(serializer).unwrap_or_else(|_| panic!("{json}"));
-                assert_eq!(code(serializer, &frame), Some(expected), "{serializer}");
+                assert_eq!(serializer.message_code(&frame), Some(expected), "{serializer}");
             }
         }
-        assert_eq!(code(Serializer::MsgPack, &[0x95, 0xcd, 1, 0, 0]), Some(CREDIT));
-        assert_eq!(code(Serializer::Cbor, &[0x85, 0x19, 1, 0, 0]), Some(CREDIT));
+        assert_eq!(Serializer::MsgPack.message_code(&[0x95, 0xcd, 1, 0, 0]), Some(CREDIT));
+        assert_eq!(Serializer::Cbor.message_code(&[0x85, 0x19, 1, 0, 0]), Some(CREDIT));
         for serializer in Serializer::ALL.iter().copied() {
-            assert_eq!(code(serializer, b""), None);
+            assert_eq!(serializer.message_code(b""), None);
         }
     }
 }

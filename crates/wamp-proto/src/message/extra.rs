@@ -117,7 +117,7 @@ impl Extra {
                 let start = reader.position();
                 reader.skip()?;
                 if let (Token::Text(key), true) = (key, self.counts(index)) {
-                    show(&key, self.dict[start..reader.position()].trim_ascii_start_if(serializer.is_text()));
+                    show(&key, self.dict[start..reader.position()].trim_ascii_start_if(F::HAS_SPACES));
                 }
                 index += 1;
             }

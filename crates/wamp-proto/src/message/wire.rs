@@ -147,7 +147,7 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
         let mut start = self.reader.position();
         self.reader.check()?;
         let end = self.reader.position();
-        if self.serializer.is_text() {
+        if self.serializer.has_spaces() {
             start += self.frame[start..end].iter().take_while(|octet| octet.is_ascii_whitespace()).count();
         }
         Ok(start..end)
@@ -175,14 +175,7 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
             (None, None) => Payload::empty(),
             (Some(args), kwargs) => Payload::from_frame(self.serializer, self.frame, args, kwargs),
             (None, Some(kwargs)) => {
-                let empty: &[u8] = match self.serializer {
-                    #[cfg(feature = "json")]
-                    Serializer::Json => b"[]",
-                    #[cfg(feature = "msgpack")]
-                    Serializer::MsgPack => &[0x90],
-                    #[cfg(feature = "cbor")]
-                    Serializer::Cbor => &[0x80],
-                };
+                let empty = self.serializer.empty_list();
                 let octets = Bytes::from([empty, &self.frame[kwargs]].concat());
                 let all = octets.len();
                 Payload::from_frame(self.serializer, &octets, 0..empty.len(), Some(empty.len()..all))

@@ -3,64 +3,66 @@
 use super::*;
 use crate::serializer::cbor::Cbor;
 
-pub(super) fn head(frame: &[u8], code: Code) -> Option<Head> {
-    let (&[list @ 0x83..=0x85, 0x18, first], rest) = frame.split_first_chunk()? else { return None };
-    (first == code as u8).then_some(())?;
-    let (request, len) = match *rest.first()? {
-        small @ 0..24 => (small.into(), 1),
-        24 => number::<1>(rest)?,
-        25 => number::<2>(rest)?,
-        26 => number::<4>(rest)?,
-        27 => number::<8>(rest)?,
-        _ => return None,
-    };
-    let rest = &rest[len..];
-    let (progress, options) = match rest.split_first_chunk() {
-        Some((b"\xa1\x68progress\xf5", _)) => (true, 11),
-        Some((b"\xa1\x68progress\xf4", _)) => (false, 11),
-        _ if *rest.first()? == 0xa0 => (false, 1),
-        _ => return None,
-    };
-    Some(Head { request, progress, elements: list - 0x83, end: 3 + len + options })
-}
-
-pub(super) fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
-    let is_list = |octet: u8| octet >> 5 == 4;
-    let is_dict = |octet: u8| octet >> 5 == 5;
-    counted_tail::<Cbor>(frame, head, depth, is_list, is_dict)
-}
-
-pub(super) fn len(result: &PlainResult) -> usize {
-    let request = match result.request.get() {
-        ..24 => 1,
-        24..0x100 => 2,
-        0x100..0x1_0000 => 3,
-        0x1_0000..0x1_0000_0000 => 5,
-        _ => 9,
-    };
-    3 + request + if result.progress { 11 } else { 1 }
-}
-
-pub(super) fn write(head: &mut ResultHead, code: Code, result: &PlainResult) {
-    head.put(&[0x83 + result.elements, 0x18, code as u8]);
-    let request = result.request.get();
-    if request < 24 {
-        head.put(&[request as u8]);
-    } else if let Ok(request) = u8::try_from(request) {
-        head.put(&[24, request]);
-    } else if let Ok(request) = u16::try_from(request) {
-        head.put(&[25]);
-        head.put(&request.to_be_bytes());
-    } else if let Ok(request) = u32::try_from(request) {
-        head.put(&[26]);
-        head.put(&request.to_be_bytes());
-    } else {
-        head.put(&[27]);
-        head.put(&request.to_be_bytes());
+impl PlainFormat for Cbor {
+    fn head(frame: &[u8], code: Code) -> Option<Head> {
+        let (&[list @ 0x83..=0x85, 0x18, first], rest) = frame.split_first_chunk()? else { return None };
+        (first == code as u8).then_some(())?;
+        let (request, len) = match *rest.first()? {
+            small @ 0..24 => (small.into(), 1),
+            24 => number::<1>(rest)?,
+            25 => number::<2>(rest)?,
+            26 => number::<4>(rest)?,
+            27 => number::<8>(rest)?,
+            _ => return None,
+        };
+        let rest = &rest[len..];
+        let (progress, options) = match rest.split_first_chunk() {
+            Some((b"\xa1\x68progress\xf5", _)) => (true, 11),
+            Some((b"\xa1\x68progress\xf4", _)) => (false, 11),
+            _ if *rest.first()? == 0xa0 => (false, 1),
+            _ => return None,
+        };
+        Some(Head { request, progress, elements: list - 0x83, end: 3 + len + options })
     }
-    if result.progress {
-        head.put(b"\xa1\x68progress\xf5");
-    } else {
-        head.put(b"\xa0");
+
+    fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
+        let is_list = |octet: u8| octet >> 5 == 4;
+        let is_dict = |octet: u8| octet >> 5 == 5;
+        counted_tail::<Cbor>(frame, head, depth, is_list, is_dict)
+    }
+
+    fn len(result: &PlainResult) -> usize {
+        let request = match result.request.get() {
+            ..24 => 1,
+            24..0x100 => 2,
+            0x100..0x1_0000 => 3,
+            0x1_0000..0x1_0000_0000 => 5,
+            _ => 9,
+        };
+        3 + request + if result.progress { 11 } else { 1 }
+    }
+
+    fn write(head: &mut ResultHead, code: Code, result: &PlainResult) {
+        head.put(&[0x83 + result.elements, 0x18, code as u8]);
+        let request = result.request.get();
+        if request < 24 {
+            head.put(&[request as u8]);
+        } else if let Ok(request) = u8::try_from(request) {
+            head.put(&[24, request]);
+        } else if let Ok(request) = u16::try_from(request) {
+            head.put(&[25]);
+            head.put(&request.to_be_bytes());
+        } else if let Ok(request) = u32::try_from(request) {
+            head.put(&[26]);
+            head.put(&request.to_be_bytes());
+        } else {
+            head.put(&[27]);
+            head.put(&request.to_be_bytes());
+        }
+        if result.progress {
+            head.put(b"\xa1\x68progress\xf5");
+        } else {
+            head.put(b"\xa0");
+        }
     }
 }

@@ -14,45 +14,71 @@ fn begin(code: Code) -> &'static [u8; 4] {
     }
 }
 
-pub(super) fn head(frame: &[u8], code: Code) -> Option<Head> {
-    let rest = frame.strip_prefix(begin(code))?;
-    let mut request = 0;
-    let mut len = 0;
-    while let Some(digit @ b'0'..=b'9') = rest.get(len) {
-        request = request * 10 + u64::from(digit - b'0');
-        len += 1;
-        if len > DIGITS {
+impl PlainFormat for Json {
+    fn head(frame: &[u8], code: Code) -> Option<Head> {
+        let rest = frame.strip_prefix(begin(code))?;
+        let mut request = 0;
+        let mut len = 0;
+        while let Some(digit @ b'0'..=b'9') = rest.get(len) {
+            request = request * 10 + u64::from(digit - b'0');
+            len += 1;
+            if len > DIGITS {
+                return None;
+            }
+        }
+        // No id begins with a zero, and JSON has no other number that does.
+        if len == 0 || rest[0] == b'0' {
             return None;
         }
+        let rest = rest[len..].strip_prefix(b",{")?;
+        let (progress, options) = match rest.split_first_chunk::<17>() {
+            _ if rest.first() == Some(&b'}') => (false, 1),
+            _ if rest.starts_with(br#""progress":true}"#) => (true, 16),
+            Some((br#""progress":false}"#, _)) => (false, 17),
+            _ => return None,
+        };
+        Some(Head { request, progress, elements: 0, end: 4 + len + 2 + options })
     }
-    // No id begins with a zero, and JSON has no other number that does.
-    if len == 0 || rest[0] == b'0' {
-        return None;
-    }
-    let rest = rest[len..].strip_prefix(b",{")?;
-    let (progress, options) = match rest.split_first_chunk::<17>() {
-        _ if rest.first() == Some(&b'}') => (false, 1),
-        _ if rest.starts_with(br#""progress":true}"#) => (true, 16),
-        Some((br#""progress":false}"#, _)) => (false, 17),
-        _ => return None,
-    };
-    Some(Head { request, progress, elements: 0, end: 4 + len + 2 + options })
-}
 
-pub(super) fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
-    let rest = frame.get(head.end..)?;
-    if rest == b"]" {
-        return Some(Tail { elements: 0, tail: 0..0, kwargs_at: 0 });
+    fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
+        let rest = frame.get(head.end..)?;
+        if rest == b"]" {
+            return Some(Tail { elements: 0, tail: 0..0, kwargs_at: 0 });
+        }
+        let args = head.end + 1;
+        let args_end = args + value(rest.strip_prefix(b",")?, b'[', depth)?;
+        let rest = &frame[args_end..];
+        if rest == b"]" {
+            return Some(Tail { elements: 1, tail: args..args_end, kwargs_at: 0 });
+        }
+        let kwargs_end = args_end + 1 + value(rest.strip_prefix(b",")?, b'{', depth)?;
+        let kwargs_at = args_end + 1;
+        (&frame[kwargs_end..] == b"]").then_some(Tail { elements: 2, tail: args..kwargs_end, kwargs_at })
     }
-    let args = head.end + 1;
-    let args_end = args + value(rest.strip_prefix(b",")?, b'[', depth)?;
-    let rest = &frame[args_end..];
-    if rest == b"]" {
-        return Some(Tail { elements: 1, tail: args..args_end, kwargs_at: 0 });
+
+    fn len(result: &PlainResult) -> usize {
+        let details = if result.progress { 18 } else { 3 };
+        4 + digits(result.request) + details + usize::from(result.elements > 0)
     }
-    let kwargs_end = args_end + 1 + value(rest.strip_prefix(b",")?, b'{', depth)?;
-    let kwargs_at = args_end + 1;
-    (&frame[kwargs_end..] == b"]").then_some(Tail { elements: 2, tail: args..kwargs_end, kwargs_at })
+
+    fn write(head: &mut ResultHead, code: Code, result: &PlainResult) {
+        head.put(begin(code));
+        let mut request = result.request.get();
+        let len = digits(result.request);
+        for digit in head.octets[head.len..head.len + len].iter_mut().rev() {
+            *digit = b'0' + (request % 10) as u8;
+            request /= 10;
+        }
+        head.len += len;
+        if result.progress {
+            head.put(br#",{"progress":true}"#);
+        } else {
+            head.put(b",{}");
+        }
+        if result.elements > 0 {
+            head.put(b",");
+        }
+    }
 }
 
 /// How many octets the value takes that begins so.
@@ -65,28 +91,4 @@ fn value(octets: &[u8], first: u8, depth: usize) -> Option<usize> {
 
 fn digits(request: RequestId) -> usize {
     1 + request.get().ilog10() as usize
-}
-
-pub(super) fn len(result: &PlainResult) -> usize {
-    let details = if result.progress { 18 } else { 3 };
-    4 + digits(result.request) + details + usize::from(result.elements > 0)
-}
-
-pub(super) fn write(head: &mut ResultHead, code: Code, result: &PlainResult) {
-    head.put(begin(code));
-    let mut request = result.request.get();
-    let len = digits(result.request);
-    for digit in head.octets[head.len..head.len + len].iter_mut().rev() {
-        *digit = b'0' + (request % 10) as u8;
-        request /= 10;
-    }
-    head.len += len;
-    if result.progress {
-        head.put(br#",{"progress":true}"#);
-    } else {
-        head.put(b",{}");
-    }
-    if result.elements > 0 {
-        head.put(b",");
-    }
 }

@@ -3,64 +3,66 @@
 use super::*;
 use crate::serializer::msgpack::MsgPack;
 
-pub(super) fn head(frame: &[u8], code: Code) -> Option<Head> {
-    let (&[list @ 0x93..=0x95, first], rest) = frame.split_first_chunk()? else { return None };
-    (first == code as u8).then_some(())?;
-    let (request, len) = match *rest.first()? {
-        small @ 0..0x80 => (small.into(), 1),
-        0xcc => number::<1>(rest)?,
-        0xcd => number::<2>(rest)?,
-        0xce => number::<4>(rest)?,
-        0xcf => number::<8>(rest)?,
-        _ => return None,
-    };
-    let rest = &rest[len..];
-    let (progress, options) = match rest.split_first_chunk() {
-        Some((b"\x81\xa8progress\xc3", _)) => (true, 11),
-        Some((b"\x81\xa8progress\xc2", _)) => (false, 11),
-        _ if *rest.first()? == 0x80 => (false, 1),
-        _ => return None,
-    };
-    Some(Head { request, progress, elements: list - 0x93, end: 2 + len + options })
-}
-
-pub(super) fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
-    let is_list = |octet: u8| matches!(octet, 0x90..=0x9f | 0xdc | 0xdd);
-    let is_dict = |octet: u8| matches!(octet, 0x80..=0x8f | 0xde | 0xdf);
-    counted_tail::<MsgPack>(frame, head, depth, is_list, is_dict)
-}
-
-pub(super) fn len(result: &PlainResult) -> usize {
-    let request = match result.request.get() {
-        ..0x80 => 1,
-        0x80..0x100 => 2,
-        0x100..0x1_0000 => 3,
-        0x1_0000..0x1_0000_0000 => 5,
-        _ => 9,
-    };
-    2 + request + if result.progress { 11 } else { 1 }
-}
-
-pub(super) fn write(head: &mut ResultHead, code: Code, result: &PlainResult) {
-    head.put(&[0x93 + result.elements, code as u8]);
-    let request = result.request.get();
-    if request < 0x80 {
-        head.put(&[request as u8]);
-    } else if let Ok(request) = u8::try_from(request) {
-        head.put(&[0xcc, request]);
-    } else if let Ok(request) = u16::try_from(request) {
-        head.put(&[0xcd]);
-        head.put(&request.to_be_bytes());
-    } else if let Ok(request) = u32::try_from(request) {
-        head.put(&[0xce]);
-        head.put(&request.to_be_bytes());
-    } else {
-        head.put(&[0xcf]);
-        head.put(&request.to_be_bytes());
+impl PlainFormat for MsgPack {
+    fn head(frame: &[u8], code: Code) -> Option<Head> {
+        let (&[list @ 0x93..=0x95, first], rest) = frame.split_first_chunk()? else { return None };
+        (first == code as u8).then_some(())?;
+        let (request, len) = match *rest.first()? {
+            small @ 0..0x80 => (small.into(), 1),
+            0xcc => number::<1>(rest)?,
+            0xcd => number::<2>(rest)?,
+            0xce => number::<4>(rest)?,
+            0xcf => number::<8>(rest)?,
+            _ => return None,
+        };
+        let rest = &rest[len..];
+        let (progress, options) = match rest.split_first_chunk() {
+            Some((b"\x81\xa8progress\xc3", _)) => (true, 11),
+            Some((b"\x81\xa8progress\xc2", _)) => (false, 11),
+            _ if *rest.first()? == 0x80 => (false, 1),
+            _ => return None,
+        };
+        Some(Head { request, progress, elements: list - 0x93, end: 2 + len + options })
     }
-    if result.progress {
-        head.put(b"\x81\xa8progress\xc3");
-    } else {
-        head.put(b"\x80");
+
+    fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
+        let is_list = |octet: u8| matches!(octet, 0x90..=0x9f | 0xdc | 0xdd);
+        let is_dict = |octet: u8| matches!(octet, 0x80..=0x8f | 0xde | 0xdf);
+        counted_tail::<MsgPack>(frame, head, depth, is_list, is_dict)
+    }
+
+    fn len(result: &PlainResult) -> usize {
+        let request = match result.request.get() {
+            ..0x80 => 1,
+            0x80..0x100 => 2,
+            0x100..0x1_0000 => 3,
+            0x1_0000..0x1_0000_0000 => 5,
+            _ => 9,
+        };
+        2 + request + if result.progress { 11 } else { 1 }
+    }
+
+    fn write(head: &mut ResultHead, code: Code, result: &PlainResult) {
+        head.put(&[0x93 + result.elements, code as u8]);
+        let request = result.request.get();
+        if request < 0x80 {
+            head.put(&[request as u8]);
+        } else if let Ok(request) = u8::try_from(request) {
+            head.put(&[0xcc, request]);
+        } else if let Ok(request) = u16::try_from(request) {
+            head.put(&[0xcd]);
+            head.put(&request.to_be_bytes());
+        } else if let Ok(request) = u32::try_from(request) {
+            head.put(&[0xce]);
+            head.put(&request.to_be_bytes());
+        } else {
+            head.put(&[0xcf]);
+            head.put(&request.to_be_bytes());
+        }
+        if result.progress {
+            head.put(b"\x81\xa8progress\xc3");
+        } else {
+            head.put(b"\x80");
+        }
     }
 }

@@ -345,3 +345,19 @@ proptest! {
         }
     }
 }
+
+/// A format without heads of its own gets the same ones, and they have room.
+#[test]
+fn a_head_token_by_token_is_the_same_head() {
+    for serializer in Serializer::ALL {
+        for request in [1, 9, 200, 1 << 15, 1 << 31, 1 << 53] {
+            for (elements, progress) in [(0, false), (1, true), (2, true)] {
+                let request = RequestId::new(request).unwrap();
+                let result = PlainResult { request, progress, elements, added: 0 };
+                let octets = with_format!(*serializer, F => tokens::<F>(Code::Result, &result));
+                assert_eq!(octets, result.head(*serializer).as_ref(), "{serializer}");
+                assert!(octets.len() <= MAX_HEAD);
+            }
+        }
+    }
+}

@@ -50,6 +50,9 @@ fn write_head(out: &mut Vec<u8>, major: u8, argument: u64) {
 }
 
 impl Format for Cbor {
+    const ENDS: [&'static [u8]; 3] = [b"", b"\xa0", b"\x80\xa0"];
+    const EMPTY_LIST: &'static [u8] = b"\x80";
+
     type Reader<'de> = CborReader<'de>;
 
     fn reader(octets: &[u8], depth: usize) -> Result<CborReader<'_>, Fault> {

@@ -30,6 +30,11 @@ const INFALLIBLE: &str = "writing into a Vec does not fail";
 pub(crate) struct Json;
 
 impl Format for Json {
+    const SEPARATOR: &'static [u8] = b",";
+    const ENDS: [&'static [u8]; 3] = [b"]", b",{}]", b"[],{}]"];
+    const EMPTY_LIST: &'static [u8] = b"[]";
+    const HAS_SPACES: bool = true;
+
     type Reader<'de> = JsonReader<'de>;
 
     fn reader(octets: &[u8], depth: usize) -> Result<JsonReader<'_>, Fault> {
@@ -44,6 +49,13 @@ impl Format for Json {
         let mut reader = JsonReader { text, at: 0, depth: depth.min(MAX_DEPTH) };
         reader.space();
         Ok((reader, (!is_all).then_some(text.len())))
+    }
+
+    /// Without a look at the rest, which may be long.
+    fn code(frame: &[u8]) -> Option<u16> {
+        let rest = frame.trim_ascii_start().strip_prefix(b"[")?.trim_ascii_start();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
     }
 
     fn null(out: &mut Vec<u8>) {

@@ -1,10 +1,9 @@
-//! The serializers, and the two traits every one of them implements.
+//! The serializers, and the traits every one of them implements.
 //!
-//! [`Serializer`] is the table: name, WebSocket subprotocol, RawSocket number, text or binary.
-//! A new serializer is a file beside this one and a row in [`Serializer`] and `with_format!`.
-//!
-//! `Reader` pulls tokens out of octets and `Format` appends tokens to octets. Messages, the serde
-//! glue in `value` and transcoding are written once against these two.
+//! A new serializer is a file beside this one, a Cargo feature and a line in the table [`serializers!`], which makes
+//! [`Serializer`] and all that asks for a serializer's format. The file has a `Reader`, which pulls tokens out of
+//! bytes, a `Format`, which appends tokens to bytes, and an `impl PlainFormat`, which may be empty. Messages, the serde
+//! glue in `value` and transcoding are written once against these.
 
 #[cfg_attr(not(all(feature = "json", feature = "cbor")), allow(dead_code))]
 pub(crate) mod big;
@@ -30,44 +29,71 @@ use big::Big;
 /// Readers and writers recurse, so nesting ends here whatever limit somebody configures.
 pub(crate) const MAX_DEPTH: usize = 128;
 
-/// A serialization format that WAMP defines (Basic Profile, *Serializers*).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Serializer {
-    /// JSON; binary as a string of U+0000 and base64 (Advanced Profile, *Binary conversion of JSON strings*).
-    #[cfg(feature = "json")]
-    Json,
+/// Makes [`Serializer`] and [`with_format!`] of a table. The name of a serializer is its Cargo feature as well; the one
+/// to prefer comes first. The first token stands for the `$` of the inner macro.
+macro_rules! serializers {
+    ($d:tt $(
+        $(#[$doc:meta])*
+        $Variant:ident = $module:ident::$Format:ident($name:literal, $subprotocol:literal, $id:literal, $text:ident);
+    )+) => {
+        /// A serialization format that WAMP defines (Basic Profile, *Serializers*).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Serializer {
+            $(
+                $(#[$doc])*
+                #[cfg(feature = $name)]
+                $Variant,
+            )+
+        }
+
+        impl Serializer {
+            /// The serializers this build has, the one to prefer first.
+            pub const ALL: &'static [Serializer] = &[$(#[cfg(feature = $name)] Serializer::$Variant,)+];
+
+            /// `name, WebSocket subprotocol, RawSocket number, text?`
+            const fn row(self) -> (&'static str, &'static str, u8, bool) {
+                #[allow(dead_code)]
+                const TEXT: bool = true;
+                #[allow(dead_code)]
+                const BINARY: bool = false;
+                match self {
+                    $(
+                        #[cfg(feature = $name)]
+                        Serializer::$Variant => ($name, $subprotocol, $id, $text),
+                    )+
+                }
+            }
+        }
+
+        /// Runs an expression with `$F` being the [`Format`] of a serializer.
+        macro_rules! with_format {
+            ($d serializer:expr, $d F:ident => $d body:expr) => {
+                match $d serializer {
+                    $(
+                        #[cfg(feature = $name)]
+                        $crate::Serializer::$Variant => {
+                            type $d F = $crate::serializer::$module::$Format;
+                            $d body
+                        }
+                    )+
+                }
+            };
+        }
+        pub(crate) use with_format;
+    };
+}
+
+serializers! { $
     /// MessagePack, version 5.
-    #[cfg(feature = "msgpack")]
-    MsgPack,
+    MsgPack = msgpack::MsgPack("msgpack", "wamp.2.msgpack", 2, BINARY);
     /// CBOR (RFC 8949).
-    #[cfg(feature = "cbor")]
-    Cbor,
+    Cbor = cbor::Cbor("cbor", "wamp.2.cbor", 3, BINARY);
+    /// JSON; binary as a string of U+0000 and base64 (Advanced Profile, *Binary conversion of JSON strings*).
+    Json = json::Json("json", "wamp.2.json", 1, TEXT);
 }
 
 impl Serializer {
-    /// The serializers this build has, the one to prefer first.
-    pub const ALL: &'static [Serializer] = &[
-        #[cfg(feature = "msgpack")]
-        Serializer::MsgPack,
-        #[cfg(feature = "cbor")]
-        Serializer::Cbor,
-        #[cfg(feature = "json")]
-        Serializer::Json,
-    ];
-
-    /// `name, WebSocket subprotocol, RawSocket number, text?`
-    const fn row(self) -> (&'static str, &'static str, u8, bool) {
-        match self {
-            #[cfg(feature = "json")]
-            Serializer::Json => ("json", "wamp.2.json", 1, true),
-            #[cfg(feature = "msgpack")]
-            Serializer::MsgPack => ("msgpack", "wamp.2.msgpack", 2, false),
-            #[cfg(feature = "cbor")]
-            Serializer::Cbor => ("cbor", "wamp.2.cbor", 3, false),
-        }
-    }
-
     /// `json`, `msgpack` or `cbor`.
     pub const fn name(self) -> &'static str {
         self.row().0
@@ -100,12 +126,33 @@ impl Serializer {
 
     /// What closes a message after its payload: `]` in JSON, nothing in the others.
     pub const fn end(self) -> &'static [u8] {
-        if self.is_text() { b"]" } else { b"" }
+        with_format!(self, F => F::ENDS[0])
+    }
+
+    /// An empty list.
+    pub(crate) const fn empty_list(self) -> &'static [u8] {
+        with_format!(self, F => F::EMPTY_LIST)
+    }
+
+    /// Whether white space may stand before a value.
+    pub(crate) const fn has_spaces(self) -> bool {
+        with_format!(self, F => F::HAS_SPACES)
+    }
+
+    /// Returns the code of a message in this serializer, such as 70 for YIELD, or `None` if the frame does not begin as
+    /// a message does. The rest of the frame is not checked.
+    ///
+    /// ```
+    /// # #[cfg(feature = "json")]
+    /// assert_eq!(wamp_proto::Serializer::Json.message_code(b"[70,1,{}]"), Some(70));
+    /// ```
+    pub fn message_code(self, frame: &[u8]) -> Option<u16> {
+        with_format!(self, F => F::code(frame))
     }
 
     /// What stands between two elements of a message: `,` in JSON, nothing in the others.
     pub(crate) const fn separator(self) -> &'static [u8] {
-        if self.is_text() { b"," } else { b"" }
+        with_format!(self, F => F::SEPARATOR)
     }
 }
 
@@ -127,30 +174,6 @@ impl FromStr for Serializer {
         Self::ALL.iter().copied().find(|s| s.name() == name).ok_or_else(|| UnknownSerializer(name.to_owned()))
     }
 }
-
-/// Runs an expression with `$F` being the [`Format`] of a serializer.
-macro_rules! with_format {
-    ($serializer:expr, $F:ident => $body:expr) => {
-        match $serializer {
-            #[cfg(feature = "json")]
-            $crate::Serializer::Json => {
-                type $F = $crate::serializer::json::Json;
-                $body
-            }
-            #[cfg(feature = "msgpack")]
-            $crate::Serializer::MsgPack => {
-                type $F = $crate::serializer::msgpack::MsgPack;
-                $body
-            }
-            #[cfg(feature = "cbor")]
-            $crate::Serializer::Cbor => {
-                type $F = $crate::serializer::cbor::Cbor;
-                $body
-            }
-        }
-    };
-}
-pub(crate) use with_format;
 
 /// One step of reading: a scalar, or the start of a list or dict.
 #[derive(Clone, Debug, PartialEq)]
@@ -212,7 +235,7 @@ pub(crate) struct Open {
 
 impl Open {
     /// Takes one off a length that was said in advance; `false` at the end.
-    #[cfg(any(feature = "msgpack", feature = "cbor"))]
+    #[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
     pub(crate) fn count_down(&mut self) -> bool {
         match &mut self.left {
             None | Some(0) => false,
@@ -279,8 +302,31 @@ pub(crate) struct Mark {
 pub(crate) trait Format {
     type Reader<'de>: Reader<'de>;
 
+    /// What stands between two elements of a message.
+    const SEPARATOR: &'static [u8] = b"";
+
+    /// What closes a message: after its payload, after a payload and an explicit empty dict, and after an explicit empty
+    /// list and dict instead of a payload.
+    const ENDS: [&'static [u8]; 3];
+
+    /// A list with nothing in it.
+    const EMPTY_LIST: &'static [u8];
+
+    /// White space may stand before a value, where a reader's position is.
+    const HAS_SPACES: bool = false;
+
     /// Reads `octets`, entering at most `depth` nested lists and dicts.
     fn reader(octets: &[u8], depth: usize) -> Result<Self::Reader<'_>, Fault>;
+
+    /// The code of a message, if it begins as a message does. Of the rest nothing is checked.
+    fn code(frame: &[u8]) -> Option<u16> {
+        let mut reader = Self::reader(frame, MAX_DEPTH).ok()?;
+        let Token::List(mut list) = reader.value().ok()? else { return None };
+        match reader.element(&mut list).ok()?.then(|| reader.value())?.ok()? {
+            Token::Unsigned(code) => u16::try_from(code).ok(),
+            _ => None,
+        }
+    }
 
     /// Reads `octets` as far as they can be read at all, and says where that ends if it is not everywhere. Only JSON
     /// is checked as a whole: a frame of it that is no text somewhere still has a head.
@@ -315,11 +361,11 @@ pub(crate) trait Format {
 }
 
 /// What the longest header of a list or dict takes: CBOR's, with a length of 64 bits.
-#[cfg(any(feature = "msgpack", feature = "cbor"))]
+#[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
 const MAX_HEADER: usize = 9;
 
 /// Brings the header of a list or dict in line with what was written after it. Does not allocate, but for room.
-#[cfg(any(feature = "msgpack", feature = "cbor"))]
+#[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
 fn mend(out: &mut Vec<u8>, mark: Mark, write: impl Fn(&mut Vec<u8>, usize)) {
     let announced = mark.announced.unwrap_or(0);
     if announced == mark.count {

@@ -28,6 +28,9 @@ fn dict_header(out: &mut Vec<u8>, len: usize) {
 }
 
 impl Format for MsgPack {
+    const ENDS: [&'static [u8]; 3] = [b"", b"\x80", b"\x90\x80"];
+    const EMPTY_LIST: &'static [u8] = b"\x90";
+
     type Reader<'de> = MsgPackReader<'de>;
 
     fn reader(octets: &[u8], depth: usize) -> Result<MsgPackReader<'_>, Fault> {
