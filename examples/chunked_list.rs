@@ -1,5 +1,5 @@
-//! A long list in chunks: the caller shows the first users while the rest is still under way, and gets a
-//! summary of another type at the end.
+//! A long list in parts: the caller shows the first users while the rest is being sent, and gets a summary of
+//! another type at the end.
 
 use std::time::Duration;
 

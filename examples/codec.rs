@@ -1,9 +1,9 @@
-//! What is in this frame? Reads lines from standard input and writes one for each.
+//! Shows frames: reads lines from standard input and writes one for each.
 //!
 //! `codec decode`: a line `<serializer> <hex>` in, the message as a line of JSON out. `codec encode`: a line
-//! `<serializer> <JSON array>` in, the frame in hex out. What is no message gives `ERROR <reason>`.
+//! `<serializer> <JSON array>` in, the frame in hex out. Anything that is not a message gives `ERROR <reason>`.
 //!
-//! The way leads through the typed `Message`, so it shows what the codec has understood.
+//! Each frame is decoded to a `Message`, so the output shows what the codec has understood.
 
 use std::io::{self, BufRead, Write};
 
@@ -38,7 +38,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// A line in two: the serializer and what is written in it.
+/// Splits a line into the serializer and the text behind it.
 fn text(line: &[u8]) -> Result<(Serializer, &str), String> {
     let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8")?.trim();
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));

@@ -1,5 +1,5 @@
 //! The canonical program of progressive results: a router, a callee and a caller in one process, over a real
-//! socket on loopback. `longop(n)` answers with n partial results, one a second, and then with n.
+//! socket on loopback. `longop(n)` sends n partial results, one each second, and then n.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use wamp_router::Router;
 /// Runs com.myapp.longop with an embedded router.
 #[derive(Parser)]
 struct Options {
-    /// How many partial results.
+    /// Number of partial results.
     #[arg(short, default_value_t = 3)]
     n: u64,
     /// Milliseconds between them.
@@ -50,7 +50,7 @@ async fn longop(call: Invocation, interval: Duration) -> Result<(u64,), Failure>
         if let Some(progress) = &progress {
             progress.send((i,)).await?;
         }
-        // A sleep of no time still takes a tick of the timer.
+        // A sleep of zero takes a tick of the timer.
         if !interval.is_zero() {
             tokio::time::sleep(interval).await;
         }

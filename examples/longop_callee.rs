@@ -1,4 +1,5 @@
-//! Offers `com.myapp.longop(n)`: n partial results, one at each interval, and then n. Ends on SIGTERM and Ctrl-C.
+//! Offers `com.myapp.longop(n)`: n partial results, one in each interval, and then n. Exits on SIGTERM and
+//! Ctrl-C.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -48,7 +49,7 @@ async fn longop(call: Invocation, default: u64, interval: Duration) -> Result<(u
         if let Some(progress) = &progress {
             progress.send((i,)).await?;
         }
-        // A sleep of no time still takes a tick of the timer.
+        // A sleep of zero takes a tick of the timer.
         if !interval.is_zero() {
             tokio::time::sleep(interval).await;
         }

@@ -1,4 +1,4 @@
-//! Calls `com.myapp.longop` and prints each partial result as it comes, and then the last.
+//! Calls `com.myapp.longop` and prints each partial result when it arrives, and then the last.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -34,7 +34,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// `<uri>: <what is said about it>` for a call that failed, `<kind>: <cause>` for a connection that did.
+/// `<uri>: <arguments>` for a failed call, `<kind>: <cause>` for a failed connection.
 fn in_words(error: &(dyn Error + 'static)) -> String {
     match error.downcast_ref::<ConnectError>() {
         Some(error) => format!("{}: {error}", error.kind()),

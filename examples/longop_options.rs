@@ -1,4 +1,4 @@
-//! What `longop-caller` and `longop-callee` may be told, on the command line or by the environment.
+//! The options of `longop-caller` and `longop-callee`, from the command line or the environment.
 
 use clap::Parser;
 use wamp_client::{Connect, Serializer, connect};
@@ -11,16 +11,16 @@ pub struct Options {
     /// The realm.
     #[arg(long, env = "WAMP_REALM", default_value = "realm1")]
     realm: String,
-    /// json, msgpack or cbor; left out: what the router likes best.
+    /// json, msgpack or cbor; if absent, the first that the router supports.
     #[arg(long, env = "WAMP_SERIALIZER")]
     serializer: Option<Serializer>,
     /// The procedure.
     #[arg(long, env = "WAMP_PROCEDURE", default_value = "com.myapp.longop")]
     pub procedure: String,
-    /// How many partial results: what the caller asks for, and the callee sends if the caller does not say.
+    /// Number of partial results: the caller asks for it, and the callee sends it if the caller does not say.
     #[arg(short, env = "WAMP_N", default_value_t = 3)]
     pub n: u64,
-    /// Milliseconds between them: the callee's pace. A caller takes what comes.
+    /// Milliseconds between them, for the callee.
     #[arg(long, env = "WAMP_INTERVAL_MS", default_value_t = 1000)]
     pub interval_ms: u64,
 }

@@ -1,7 +1,7 @@
-//! A transport of one's own: implement three traits, and client and router speak over it.
+//! A transport of your own: implement three traits, and client and router use it.
 //!
-//! This one wraps the in-memory pair and writes down how many messages pass; yours may speak to a serial line,
-//! a message broker or a simulated network.
+//! This one wraps the in-memory pair and counts the messages; yours may use a serial line, a message broker or
+//! a simulated network.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

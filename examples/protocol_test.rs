@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     net.session(callee).register(now, Default::default(), "com.myapp.longop".into())?;
     net.run(now);
 
-    // Two results in time, the third one late: the timeout begins again with each.
+    // Two results in time, the third one late: each result restarts the timeout.
     let mut options = CallOptions::default();
     options.receive_progress = Some(true);
     options.timeout = Some(wamp_proto::message::Millis(100));
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A realm and its clients; messages are handed over at once.
+/// A realm and its clients; messages are delivered at once.
 struct Net {
     realm: Realm,
     sessions: HashMap<SessionKey, Session>,

@@ -1,9 +1,9 @@
-//! A two-way stream: sound goes up while sentences come down, neither waiting for the other.
+//! A bidirectional stream: sound is sent while sentences come back, neither waiting for the other.
 
 use wamp_client::{Failure, Invocation, connect};
 use wamp_router::Router;
 
-/// What a real program would take from a microphone.
+/// In a real program this would come from a microphone.
 const SOUND: &str = "It was a bright cold day in April. The clocks were striking thirteen. Nobody minded.";
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! An upload with progress: the caller sends a file in chunks, the callee says after each how far it is.
+//! An upload with progress: the caller sends a file in chunks, and the callee reports its progress after each.
 
 use bytes::Bytes;
 use wamp_client::{Failure, Invocation, connect};

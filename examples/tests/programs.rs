@@ -1,4 +1,4 @@
-//! Runs the examples as a reader would, and looks at what they print.
+//! Runs the examples as a reader would, and checks their output.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
@@ -28,7 +28,7 @@ impl Running {
 
     /// Ends it with SIGTERM.
     fn terminate(mut self) -> bool {
-        // The shell has a `kill` of its own, which is there on every machine.
+        // The shell's own `kill` exists on every machine.
         Command::new("sh").args(["-c", &format!("kill {}", self.0.id())]).status().unwrap();
         self.0.wait().unwrap().success()
     }
@@ -151,7 +151,7 @@ fn what_a_procedure_says_about_its_error_is_shown() {
     });
 }
 
-/// The end of a session is told in words.
+/// The end of a session is described in words.
 #[test]
 fn a_callee_that_loses_its_router_says_so() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

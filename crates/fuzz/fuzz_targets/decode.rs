@@ -1,5 +1,5 @@
-//! `Message::decode` in each serializer: it does not panic; what it takes can be written and is the same when read
-//! again; and a payload that could be transcoded is the same after another way there and back.
+//! `Message::decode` in each serializer: it does not panic; what it accepts can be written and is the same when
+//! read again; and a transcoded payload is the same after another way there and back.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ fuzz_target!(|input: &[u8]| {
     let frame = bytes::Bytes::copy_from_slice(frame);
     let Ok(message) = Message::decode(serializer, &frame, &Limits::default()) else { return };
 
-    // An option that cannot be written, as a float that is no number in JSON, fails the message and no more.
+    // An option that cannot be written, such as NaN in JSON, fails the message and nothing else.
     if let Ok(written) = message.encode(serializer) {
         assert_eq!(message.encoded_len(serializer).ok(), Some(written.len()), "the length that is counted");
         let again = Message::decode(serializer, &written, &Limits::default()).expect("what was written can be read");

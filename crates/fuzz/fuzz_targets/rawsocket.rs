@@ -17,7 +17,7 @@ fuzz_target!(|input: &[u8]| {
     let read = |pieces, runs| -> Option<(Vec<Incoming>, String)> {
         block_on(async {
             let mut config = Config::default();
-            // The smallest maximum, or a larger one: what is too long is met with either.
+            // The smallest maximum, or a larger one: messages that are too long occur with either.
             config.max_receive = 512 << (first % 5);
             let transport = accept(AnyStream(Stream::new(&bytes, pieces)), &[], &config).await.ok()?;
             Some(read_all(transport, runs).await)

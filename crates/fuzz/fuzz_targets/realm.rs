@@ -1,5 +1,5 @@
-//! A realm and twelve peers that do anything in any order: each CALL has exactly one end, nothing follows it, no progress
-//! comes unasked, the realm holds just the calls that are waited for, and nothing when all have gone.
+//! A realm and twelve peers that do anything in any order: each CALL has exactly one end, nothing follows it,
+//! no progress is unsolicited, the realm holds exactly the running calls, and nothing when all have left.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! The two ways of a plain result: what `relay` reads of a frame, `Message::decode` reads of it too, and what `relay`
-//! writes is what `Message` would write.
+//! The two ways of a plain result: `relay` and `Message::decode` read the same from a frame, and write the
+//! same.
 
 #![no_main]
 

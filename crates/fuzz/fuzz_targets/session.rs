@@ -1,5 +1,5 @@
-//! A client's session against a router that says anything: each call has exactly one end, nothing follows it, what goes out
-//! can be written, and nothing is under way when the session is over.
+//! A client's session against a router that sends anything: each call has exactly one end, nothing follows it,
+//! every message can be written, and nothing is running when the session is over.
 
 #![no_main]
 
@@ -60,7 +60,7 @@ impl Client {
         }
     }
 
-    /// The router says something, about small ids, so that many of them are ones that there are.
+    /// The router sends something, about small ids, so that many of them exist.
     fn router(&mut self, [kind, id, what, how]: [u8; 4]) {
         let (id, other) = (u64::from(id % 24) + 1, u64::from(what % 8) + 1);
         let progress = how & 1 > 0;

@@ -1,4 +1,4 @@
-//! The program `wamp-router` in a process of its own: what it prints, how it ends, and what it serves meanwhile.
+//! The program `wamp-router` in a process of its own: its output, its exit, and its service.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Whoever waits longer than this waits for ever.
+/// A test that waits longer than this will wait for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const HELLO: &str = r#"[1,"realm1",{"roles":{"caller":{}}}]"#;
@@ -26,7 +26,7 @@ impl Program {
         Self::spawn(command)
     }
 
-    /// Starts it with so many file descriptors.
+    /// Starts it with this many file descriptors.
     fn with_files(files: usize) -> Self {
         let mut command = Command::new("sh");
         let script = format!("ulimit -n {files}; exec \"$0\" --listen 127.0.0.1:0");
@@ -65,7 +65,7 @@ impl Program {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// How it ends, and that it has printed nothing more.
+    /// Waits for its exit, and checks that it has printed nothing more.
     fn end(mut self) -> ExitStatus {
         let start = Instant::now();
         let status = loop {
@@ -130,7 +130,7 @@ impl<S: Read + Write> Client<S> {
         self
     }
 
-    /// Nothing more comes.
+    /// Nothing more arrives.
     fn ended(mut self) {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).unwrap();
@@ -163,7 +163,7 @@ fn it_listens_wherever_it_is_told_to_and_says_where() {
         assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
     }
     Client(UnixStream::connect(&path).unwrap()).greeted().join(HELLO);
-    // Nothing tidies up behind a program that is killed.
+    // A program that was killed leaves its socket behind.
     drop(program);
     std::fs::remove_file(&path).unwrap();
 }
@@ -261,7 +261,7 @@ fn its_log_has_no_terminal_escapes_where_there_is_no_terminal() {
     let mut client = tcp(&address).join(HELLO);
     client.say("[1000]");
     let _ = client.0.read_to_end(&mut Vec::new());
-    // What a peer says is not obeyed by a terminal that shows the log.
+    // A terminal that shows the log does not obey what a peer sends.
     let mut client = tcp(&address);
     client.say(r#"[1,"\u001b[2J\u0007\u009bred",{"roles":{"caller":{}}}]"#);
     let _ = client.0.read_to_end(&mut Vec::new());
@@ -273,7 +273,7 @@ fn its_log_has_no_terminal_escapes_where_there_is_no_terminal() {
     let mut log = Vec::new();
     program.child.stderr.take().unwrap().read_to_end(&mut log).unwrap();
     let log = String::from_utf8(log).unwrap();
-    // The reason of each refusal is there, with the peer.
+    // The reason of each refusal is logged, with the peer.
     for reason in ["wamp.error.protocol_violation", "wamp.error.no_such_realm", "wamp.2.json"] {
         let lines: Vec<&str> = log.lines().filter(|line| line.contains(reason)).collect();
         assert!(
@@ -326,7 +326,7 @@ fn it_has_connections_for_half_of_few_file_descriptors_and_says_so_to_one_too_ma
 fn it_does_not_spin_when_it_is_out_of_file_descriptors() {
     let program = Program::with_files(20);
     let address = program.address();
-    // Sessions take all places, and those that are refused say nothing and stay for a while.
+    // Sessions take all places, and refused connections send nothing and stay for a while.
     let files = || std::fs::read_dir(format!("/proc/{}/fd", program.child.id())).unwrap().count();
     let (mut sessions, mut silent) = (Vec::new(), Vec::new());
     while files() < 20 {
@@ -362,7 +362,7 @@ fn it_does_not_spin_when_it_is_out_of_file_descriptors() {
 
 #[cfg(target_os = "linux")]
 impl Program {
-    /// The time that it has worked, in ticks.
+    /// The CPU time used so far, in ticks.
     fn ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         let (_, fields) = stat.rsplit_once(") ").unwrap();

@@ -1,4 +1,4 @@
-//! A stream that gives what it has in pieces, and takes what it is given.
+//! A stream that delivers its input in pieces, and accepts everything written to it.
 
 use std::io;
 use std::pin::Pin;
@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wamp_transport::{Incoming, ReadHalf, Transport};
 
-/// How much comes at a time.
+/// How much arrives at a time.
 #[derive(Clone, Copy, Debug)]
 pub enum Pieces {
     /// All of it.
     All,
-    /// So many bytes.
+    /// This many bytes.
     Of(usize),
     /// 1, 2, … 7 bytes, then 1 again.
     Growing,
@@ -22,7 +22,7 @@ pub struct Stream {
     input: Vec<u8>,
     at: usize,
     pieces: Pieces,
-    /// What is put in front of the input when this has been written: the answer to a handshake.
+    /// What precedes the input once this was written: the answer to a handshake.
     answer: Option<fn(&[u8]) -> Option<Vec<u8>>>,
     written: Vec<u8>,
 }
@@ -33,7 +33,7 @@ impl Stream {
     }
 
     #[allow(dead_code, reason = "for the target `websocket`")]
-    /// Gives nothing until `answer` has made something of what was written.
+    /// Delivers nothing until `answer` has made something of what was written.
     pub fn answering(mut self, answer: fn(&[u8]) -> Option<Vec<u8>>) -> Self {
         self.answer = Some(answer);
         self
@@ -90,7 +90,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
 
-/// All that a transport reads until it fails, and how it fails. Runs are taken apart.
+/// Everything that a transport reads until it fails, and how it fails. Runs are split into messages.
 pub async fn read_all<T: Transport>(transport: T, runs: bool) -> (Vec<Incoming>, String) {
     let (mut read, _write) = transport.split();
     let mut came = Vec::new();

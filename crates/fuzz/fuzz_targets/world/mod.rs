@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// Takes all that the realm has to say, and lets it do what it has put off.
+    /// Takes everything the realm has to send, and lets it do work it has postponed.
     pub fn settle(&mut self) {
         loop {
             while let Some((to, message)) = self.realm.poll_transmit() {
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// The realm holds just the calls that are waited for.
+    /// The realm holds exactly the running calls.
     pub fn check(&self) {
         let waited: usize = self.peers.iter().map(|peer| peer.calls.len()).sum();
         let calls = self.realm.sizes().calls;
@@ -167,7 +167,7 @@ pub fn message(text: &str) -> Message {
     Message::decode(Serializer::Json, &frame, &Limits::default()).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// Makes a note of a call that is waited for from now on.
+/// Records a call that is running from now on.
 pub fn waiting(willing: bool, more: bool) -> Waiting {
     Waiting { willing, more }
 }

@@ -28,14 +28,14 @@ pub struct Peer {
     pub next_request: u64,
     pub calls: BTreeMap<u64, Waiting>,
     pub invocations: Vec<u64>,
-    /// The greatest invocation.
+    /// The greatest invocation id.
     pub watermark: u64,
     pub registrations: Vec<u64>,
     pub subscriptions: Vec<u64>,
 }
 
 impl Peer {
-    /// Peers differ in what they announce and in what they speak.
+    /// Peers differ in what they announce and in their serializer.
     pub fn new(number: usize, small: bool) -> Self {
         Self {
             key: None,

@@ -13,7 +13,7 @@ const PATTERNS: [&str; 6] = ["p.a", "p.b", "p.", "p..x", "p.b.", "q"];
 const MODES: [&str; 4] = [r#"{}"#, r#"{"mode":"skip"}"#, r#"{"mode":"kill"}"#, r#"{"mode":"killnowait"}"#];
 
 impl World {
-    /// `kind` says what, `who` which peer; the others are details.
+    /// `kind` says what happens, `who` to which peer; the others are details.
     pub fn step(&mut self, [kind, who, what, how]: [u8; 4]) {
         let number = usize::from(who) % PEERS;
         let other = usize::from(how) % PEERS;
@@ -71,12 +71,12 @@ impl World {
         if let Some(call) = peer.calls.get_mut(&id) {
             call.more = more;
         }
-        // The URI may be another one, which is no chunk of that call then.
+        // With another URI it is not a chunk of that call.
         let procedure = PROCEDURES[usize::from(how >> 1) % PROCEDURES.len()];
         self.handle(number, message(&format!(r#"[48,{id},{{"progress":{more}}},"{procedure}",["chunk"]]"#)));
     }
 
-    /// An invocation of the peer, a late one, or one that never was.
+    /// An invocation of the peer, a late one, or one that never existed.
     fn invocation(&self, number: usize, what: u8) -> Option<u64> {
         let peer = &self.peers[number];
         if what == 255 {
@@ -235,7 +235,7 @@ impl World {
         }
     }
 
-    /// Messages that come at a wrong time, or twice.
+    /// Messages at a wrong time, or repeated.
     fn strange(&mut self, number: usize, what: u8, how: u8) {
         let id = match what % 6 {
             // A request of its own uses the next id.
@@ -258,7 +258,7 @@ fn pick(of: &[u64], what: u8) -> Option<u64> {
     of.get(usize::from(what) % of.len().max(1)).copied()
 }
 
-/// Something short, or long enough to be more than a window or a small maximum.
+/// Something short, or long enough to exceed a window or a small maximum.
 fn padding(how: u8) -> &'static str {
     const LONG: &str = match std::str::from_utf8(&[b'x'; 600]) {
         Ok(text) => text,

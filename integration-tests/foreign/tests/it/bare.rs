@@ -1,5 +1,5 @@
-//! A stream whose WebSocket handshake has no subprotocol for the other end, and one for this end: what tests WebSocket offers
-//! none, and our transports insist on one.
+//! A stream whose WebSocket handshake has no subprotocol for the other end, and one for this end: WebSocket
+//! test tools offer none, and our transports require one.
 
 use std::io;
 use std::pin::Pin;
@@ -16,9 +16,9 @@ const MAX_HEAD: usize = 16 << 10;
 
 pub struct Bare {
     stream: TcpStream,
-    /// The head that this end writes, until it is complete; then what is left to write of it without the line.
+    /// The head that this end writes, until it is complete; then the rest of it without the line.
     writing: Head,
-    /// The head that the other end writes, and what this end is given of it.
+    /// The head that the other end writes, and how much of it this end was given.
     reading: Option<Head>,
     protocol: &'static str,
 }
@@ -42,7 +42,8 @@ impl Bare {
         Self { stream, writing: Head::default(), reading: Some(Head::default()), protocol }
     }
 
-    /// The end of a server, with the request, in which the client wants the subprotocol, and all that came behind it.
+    /// The end of a server, with the request, in which the client asks for the subprotocol, and everything
+    /// behind it.
     pub async fn server(mut stream: TcpStream, protocol: &'static str) -> io::Result<(Self, Vec<u8>)> {
         let mut request = Vec::new();
         while find(&request, END).is_none() {
@@ -121,14 +122,14 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
-/// The same with the line behind the first one.
+/// The head with the line behind its first one.
 fn with_protocol(head: &[u8], protocol: &str) -> Vec<u8> {
     let Some(first) = find(head, b"\r\n") else { return head.to_vec() };
     let line = format!("Sec-WebSocket-Protocol: {protocol}\r\n");
     [&head[..first + 2], line.as_bytes(), &head[first + 2..]].concat()
 }
 
-/// The same without the line; what is behind the head stays.
+/// The head without the line; everything behind the head stays.
 fn without_protocol(bytes: &[u8]) -> Vec<u8> {
     let end = find(bytes, END).map_or(bytes.len(), |end| end + END.len());
     let (head, behind) = bytes.split_at(end);

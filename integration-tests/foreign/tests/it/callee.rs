@@ -35,7 +35,7 @@ impl Drop for Ours {
 }
 
 impl Callee {
-    /// Starts one that has registered.
+    /// Starts a callee and waits until it has registered.
     pub async fn start(
         tools: &Tools,
         peer: Peer,
@@ -54,7 +54,7 @@ impl Callee {
         Ok(Callee::Foreign(Box::new(process), lines))
     }
 
-    /// Lets the first call that waits go on.
+    /// Lets the first waiting call go on.
     pub async fn nod(&mut self) -> Result<(), String> {
         match self {
             Callee::Ours(ours) => {
@@ -65,7 +65,7 @@ impl Callee {
         }
     }
 
-    /// A call was canceled, and its handler knows why. Only ours can tell.
+    /// A call was canceled, and its handler knows why. Only our callee can tell.
     pub async fn expect_canceled(&mut self, why: CancelReason) -> Result<(), String> {
         let Callee::Ours(ours) = self else { return Ok(()) };
         match timeout(PATIENCE, ours.canceled.recv()).await {
@@ -83,7 +83,7 @@ impl Callee {
             .map_or(Ok(()), |reason| Err(format!("a call of the callee was canceled: {reason:?}")))
     }
 
-    /// Leaves, in the polite way.
+    /// Leaves with GOODBYE.
     pub async fn leave(&mut self) -> Result<(), String> {
         match self {
             Callee::Ours(ours) => {

@@ -1,4 +1,5 @@
-//! A caller: asks for three progressive results and says `Progress: i` for each, then `Final: n` or `Error: …`.
+//! A caller: asks for three progressive results and prints `Progress: i` for each, then `Final: n` or `Error:
+//! …`.
 
 use tokio::sync::mpsc::Sender;
 use wamp_client::{CallError, Session, connect};
@@ -9,14 +10,14 @@ use crate::process::{Lines, Process};
 use crate::tools::Tools;
 
 pub struct Caller {
-    /// What it says.
+    /// Its output.
     pub lines: Lines,
-    /// `None` is ours, in the test's process.
+    /// `None` is our caller, in the test's process.
     process: Option<Process>,
 }
 
 impl Caller {
-    /// Starts one. A foreign one may be given more arguments.
+    /// Starts a caller, a foreign one with further arguments.
     pub async fn start(
         tools: &Tools,
         peer: Peer,
@@ -40,7 +41,7 @@ impl Caller {
         Ok(Self { lines, process: None })
     }
 
-    /// It says nothing more and ends well, or not.
+    /// It prints nothing more, and exits well or not.
     pub async fn expect_end(&mut self, well: bool) -> Result<(), String> {
         self.lines.expect_end().await?;
         match &mut self.process {
@@ -64,7 +65,7 @@ async fn call(session: Session, procedure: String, say: Sender<String>) {
     let mut failed = false;
     match session.call(procedure).args((3,)).progressive::<i64>().await {
         Ok(mut items) => {
-            // Goes on after an error: a second end would be heard.
+            // Goes on after an error, so that a second end would be noticed.
             while let Some(item) = items.next().await {
                 failed |= item.is_err();
                 say(item.map_or_else(|error| described(&error), |i| format!("Progress: {i}"))).await;

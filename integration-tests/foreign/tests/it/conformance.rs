@@ -29,10 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(400);
 /// One case; the longest are those with 16 MiB in small pieces.
 const CASE: Duration = Duration::from_secs(100);
 
-/// The chapters that are run have so many cases.
+/// The number of cases in the chapters that are run.
 const CASES: usize = 301;
 
-/// What a case came to, best first. What is behind them is a failure.
+/// The outcome of a case, best first. All others are failures.
 const GOOD: [&str; 3] = ["OK", "NON-STRICT", "INFORMATIONAL"];
 
 /// Runs the roles that have one of the words in their name, or both.
@@ -167,10 +167,10 @@ fn kosoku(arguments: &[&str]) -> Result<(Process, Lines), String> {
     Process::start("kosoku", command, &Log::default())
 }
 
-/// All that is said of cases, until the end.
+/// All results of cases, until the end.
 async fn verdicts(lines: &mut Lines) -> Result<Verdicts, String> {
     let mut verdicts = Verdicts::new();
-    // The first line comes when all cases have been run.
+    // The first line is printed when all cases have run.
     while let Some(line) = lines.next_within(PATIENCE).await? {
         let mut words = line.split_whitespace();
         let (Some(case), Some(messages), Some(end)) = (words.next(), words.next(), words.next()) else {

@@ -1,6 +1,6 @@
-//! The HELLOs of foreign clients, as our router's tests know them.
+//! The HELLOs of foreign clients, on which the router's tests rely.
 //!
-//! Each client is run against a listener that takes its HELLO and compares it with what was recorded in
+//! Each client runs against a listener that compares its HELLO with the record in
 //! `crates/wamp-core/tests/hellos`. With `RECORD_HELLOS=1` the files are written anew.
 
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ fn read(file: &PathBuf) -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// Runs a caller and gives its first message.
+/// Runs a caller and returns its first message.
 async fn heard(tools: &Tools, peer: Peer) -> Result<Value, String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! What the programs of a row complained of, for the case that it fails.
+//! The standard error of the programs of a row, shown if it fails.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

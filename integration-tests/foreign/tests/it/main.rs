@@ -1,8 +1,8 @@
 //! Our router, callers and callees with those of Autobahn|Python, Autobahn|JS, wampy.js and Crossbar.io.
 //!
 //! `cargo test -p wamp-foreign-tests [-- part of a row …]` installs the foreign software if need be, runs the
-//! rows of `rows.rs`, the payloads of `poison.rs` and the cases of `conformance.rs` and prints them as a table. A tool that is
-//! missing is a failure.
+//! rows of `rows.rs`, the payloads of `poison.rs` and the cases of `conformance.rs`, and prints a table. A
+//! missing tool is a failure.
 
 #![allow(unreachable_pub, reason = "what the modules share is public among them")]
 

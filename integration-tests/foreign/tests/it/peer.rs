@@ -1,4 +1,4 @@
-//! What a peer of a row is: `lib/transport/serializer`.
+//! The peers of a row: `lib/transport/serializer`.
 
 use wamp_client::Serializer;
 

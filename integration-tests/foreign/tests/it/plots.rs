@@ -1,4 +1,4 @@
-//! What happens in a row, and what must come of it.
+//! What happens in a row, and the expected outcome.
 
 use tokio::time::sleep;
 use wamp_client::{CancelReason, Serializer};
@@ -12,11 +12,11 @@ use crate::rows::{Plot, Row};
 use crate::tap::Tap;
 use crate::tools::Tools;
 
-/// Where a row takes place.
+/// The router and the names of a row.
 pub struct Stage<'a> {
     pub tools: &'a Tools,
     pub router: &'a Running,
-    /// Every row has its own.
+    /// Each row has its own.
     pub procedure: &'a str,
     pub log: &'a Log,
 }
@@ -102,7 +102,7 @@ impl Stage<'_> {
         callee.leave().await
     }
 
-    /// The callee's handler learns that nobody waits for it any more.
+    /// The callee's handler learns that the call was canceled.
     async fn caller_dies(&self, row: Row) -> Result<(), String> {
         let mut callee = self.callee(row.callee).await?;
         let mut caller = self.caller(row.caller).await?;
@@ -128,21 +128,21 @@ impl Stage<'_> {
     }
 }
 
-/// The ERROR that ends a call which was canceled.
+/// The ERROR that ends a canceled call.
 fn error_of(callee: Library, mode: &str) -> &'static str {
     match (callee, mode) {
-        // Answers an INTERRUPT so.
+        // The answer to an INTERRUPT.
         (Library::AutobahnPython, "kill") => "wamp.error.runtime_error",
         _ => CANCELED,
     }
 }
 
-/// What a caller shows of it.
+/// How a caller behaves at it.
 fn shown(caller: Library, mode: &str, error: &str) -> String {
     match (caller, mode) {
-        // Ends the call by itself and keeps silent about the ERROR.
+        // Ends the call by itself and prints nothing about the ERROR.
         (Library::AutobahnPython, _) => "Canceled".to_owned(),
-        // Ends the call by itself, does not know it any more when the ERROR comes, and gives up its session.
+        // Ends the call by itself, does not know it any more when the ERROR arrives, and closes its session.
         (Library::AutobahnJs, "skip" | "killnowait") => "Error: Cancelled".to_owned(),
         _ => format!("Error: {error}"),
     }

@@ -1,4 +1,5 @@
-//! Payloads that some decoder raises an exception on: whatever is published and called with, Autobahn|Python goes on.
+//! Payloads on which some decoder raises an exception: Autobahn|Python survives everything that is published
+//! and called through our router.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,8 @@ use crate::tools::Tools;
 /// The readers, for each serializer of an attacker.
 const READERS: [&str; 4] = ["py/ws/json", "py/ws/msgpack", "py/ws/cbor", "py/rs/msgpack"];
 
-/// Begins, in each serializer, a PUBLISH to `poison.topic` and a CALL of `poison.0`, `poison.1`, …; its last byte but the payload
-/// is missing where the format has one.
+/// The beginning, in each serializer, of a PUBLISH to `poison.topic` and of a CALL of `poison.0`, `poison.1`,
+/// …; the last byte, if the format has one, follows the payload.
 struct Attacker {
     row: &'static str,
     /// The number of the serializer in a RawSocket handshake.
@@ -128,7 +129,7 @@ async fn play(tools: &Tools, attacker: &Attacker) -> Result<(), String> {
     let mut failed = Vec::new();
     for (index, payload) in attacker.payloads.iter().enumerate() {
         attack(&url, attacker, payload).await.map_err(|error| format!("no attack: {error}"))?;
-        // A reader that is lost says nothing of the next ones: it is replaced.
+        // A reader that is lost cannot report on the next ones: it is replaced.
         for (number, reader) in lost(&publisher, &mut readers, index + 1).await? {
             failed.push(format!(
                 "{} is lost to {}",
@@ -192,16 +193,16 @@ async fn lost(
     Ok(lost)
 }
 
-/// Joins, publishes and calls each reader. Whatever the router says to that, it is not read.
+/// Joins, publishes and calls each reader. The router's answers are not read.
 async fn attack(url: &str, attacker: &Attacker, payload: &[u8]) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(url.trim_start_matches("rs://")).await?;
     stream.write_all(&[0x7f, 0xf0 | attacker.number, 0, 0]).await?;
     stream.write_all(&frame(attacker.hello)).await?;
-    // The handshake's answer, and WELCOME.
+    // The answer to the handshake, and WELCOME.
     stream.read_exact(&mut [0; 12]).await?;
     stream.write_all(&frame(&(attacker.publish)(payload))).await?;
     for reader in 0..READERS.len() as u8 {
-        // The ids of the calls are those that come next, as far as the router counts them.
+        // The ids of the calls are the next ones that the router expects.
         let mut call = (attacker.call)(reader, payload);
         let at = if attacker.number == 3 { 3 } else { 2 };
         match attacker.number {
@@ -210,7 +211,7 @@ async fn attack(url: &str, attacker: &Attacker, payload: &[u8]) -> std::io::Resu
         }
         stream.write_all(&frame(&call)).await?;
     }
-    // What has come is handled before the connection ends.
+    // Everything sent is handled before the connection ends.
     sleep(Duration::from_millis(200)).await;
     Ok(())
 }

@@ -10,10 +10,10 @@ use tokio::time::timeout;
 
 use crate::log::Log;
 
-/// Whoever waits longer than this waits for ever.
+/// A test that waits longer than this will wait for ever.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Lines that somebody says one after another.
+/// Lines that arrive one after another.
 pub struct Lines {
     whose: &'static str,
     lines: mpsc::Receiver<String>,
@@ -30,13 +30,13 @@ impl Lines {
         self.next_within(PATIENCE).await
     }
 
-    /// The same with another patience.
+    /// The same with another time limit.
     pub async fn next_within(&mut self, patience: Duration) -> Result<Option<String>, String> {
         let silence = |_| format!("{} says nothing", self.whose);
         timeout(patience, self.lines.recv()).await.map_err(silence)
     }
 
-    /// The next line is this one.
+    /// Checks the next line.
     pub async fn expect(&mut self, expected: &str) -> Result<(), String> {
         match self.next().await? {
             Some(line) if line == expected => Ok(()),
@@ -45,7 +45,7 @@ impl Lines {
         }
     }
 
-    /// Nothing has been said that was not taken.
+    /// Checks that no further line has arrived.
     pub fn expect_nothing_yet(&mut self) -> Result<(), String> {
         match self.lines.try_recv() {
             Ok(line) => Err(format!("{} says {line:?} too early", self.whose)),
@@ -56,7 +56,7 @@ impl Lines {
         }
     }
 
-    /// Puts all that comes into the log.
+    /// Appends all lines to the log.
     pub fn record(mut self, log: &Log) {
         let log = log.clone();
         tokio::spawn(async move {
@@ -66,7 +66,7 @@ impl Lines {
         });
     }
 
-    /// Nothing is said any more.
+    /// Checks that no more lines follow.
     pub async fn expect_end(&mut self) -> Result<(), String> {
         match self.next().await? {
             None => Ok(()),
@@ -83,7 +83,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it; what it complains of goes into the log.
+    /// Starts a program; its standard error goes to the log.
     pub fn start(name: &'static str, mut command: Command, log: &Log) -> Result<(Self, Lines), String> {
         command.kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let program = command.as_std().get_program().to_owned();
@@ -94,7 +94,7 @@ impl Process {
             tokio::spawn(async move {
                 let mut output = BufReader::new(output).lines();
                 while let Ok(Some(line)) = output.next_line().await {
-                    // Who is not listened to is still to be read.
+                    // The output is read to its end, though no test listens.
                     let _ = sender.send(line).await;
                 }
             });
@@ -106,7 +106,7 @@ impl Process {
         Ok((Self { name, child, input }, lines))
     }
 
-    /// Gives it a line.
+    /// Writes a line to its input.
     pub async fn say(&mut self, line: &str) -> Result<(), String> {
         let input = self.input.as_mut().ok_or_else(|| format!("{} has no input any more", self.name))?;
         let written = timeout(PATIENCE, input.write_all(format!("{line}\n").as_bytes())).await;
@@ -119,7 +119,7 @@ impl Process {
         self.input = None;
     }
 
-    /// Kills it, without any warning.
+    /// Kills it without warning.
     pub async fn kill(&mut self) -> Result<(), String> {
         self.child.kill().await.map_err(|error| format!("{} cannot be killed: {error}", self.name))
     }

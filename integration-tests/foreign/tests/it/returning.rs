@@ -1,4 +1,4 @@
-//! Clients come back after a restart of the program `wamp-router`, as far as their library lets them.
+//! Clients that connect again after a restart of the program `wamp-router`, as far as their library does.
 
 use std::time::Instant;
 
@@ -46,14 +46,14 @@ async fn one(tools: &Tools, row: &str, log: &Log) -> Result<(), String> {
     returned
 }
 
-/// The next line but others about trying is that it has joined.
+/// Apart from lines about attempts, the next line is that it has joined.
 async fn joined(lines: &mut Lines) -> Result<(), String> {
     let joins = async {
         while let Some(line) = lines.next().await? {
             match line.as_str() {
                 "Joined" => return Ok(()),
                 "Stays away" => return Err("the client stays away".to_owned()),
-                // The library's own.
+                // The delays are the library's own.
                 _ => {}
             }
         }
@@ -62,7 +62,7 @@ async fn joined(lines: &mut Lines) -> Result<(), String> {
     timeout(PATIENCE, joins).await.map_err(|_| "the client does not come back".to_owned())?
 }
 
-/// What is not our doing: the library takes GOODBYE for the end.
+/// Not in our power: the library takes GOODBYE for the end.
 async fn gone(peer: Peer, lines: &mut Lines) -> Result<(), String> {
     if peer.library != Library::AutobahnJs {
         return Err("only Autobahn|JS says so".to_owned());

@@ -12,17 +12,17 @@ use crate::peer::Transport;
 use crate::process::Process;
 use crate::tools::{Tools, here, in_python};
 
-/// How much silence an impatient router bears before it sends a PING, and after it.
+/// The silence after which an impatient router sends a PING, and after it closes the link.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// Enough silence for an impatient router to give up a peer that does not answer a PING.
+/// Enough silence for an impatient router to close the link of a peer that does not answer a PING.
 pub const LONG_SILENCE: Duration = Duration::from_secs(4);
 
 #[derive(Clone, Copy, Debug)]
 pub enum Which {
     /// `wamp-router`, the library.
     Embedded,
-    /// The same, but it does not bear silence for long.
+    /// The same, with short limits of silence.
     Impatient,
     /// `wamp-router`, the program.
     Program,
@@ -91,7 +91,7 @@ impl Running {
             }
             Keeper::Crossbar { mut process, .. } => {
                 process.end_input();
-                // It says 1, as always after SIGTERM.
+                // Its exit code is 1 after SIGTERM, as always.
                 process.exited().await.map(|_| ())
             }
         }
@@ -127,7 +127,7 @@ async fn program(tools: &Tools, arguments: &[&str], log: &Log) -> Result<(Socket
 }
 
 async fn crossbar(log: &Log) -> Result<(SocketAddr, Keeper), String> {
-    // It writes keys beside its configuration, and cannot take port 0.
+    // It writes keys beside its configuration, and does not support port 0.
     let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
     let address = free_port().map_err(|error| format!("no free port: {error}"))?;
     let config = std::fs::read_to_string(here("crossbar/config.json"))
@@ -151,7 +151,7 @@ async fn crossbar(log: &Log) -> Result<(SocketAddr, Keeper), String> {
     Ok((address, Keeper::Crossbar { process, _folder: folder }))
 }
 
-/// Runs what follows until the end of its input, or of this process.
+/// Runs the following until the end of its input, or of this process.
 fn until_eof() -> Command {
     Command::new(here("until-eof.sh"))
 }

@@ -167,7 +167,7 @@ pub const HELLOS: &[&str] = &[
     "wampy/ws/cbor",
 ];
 
-/// Clients, and what becomes of them when the router is restarted.
+/// Clients, and what they do when the router is restarted.
 pub const RETURNS: &[&str] = &[
     "js/ws/json comes back",
     "js/ws/msgpack comes back",
@@ -181,7 +181,7 @@ pub const RETURNS: &[&str] = &[
     "js/ws/json stays away after goodbye",
 ];
 
-/// A row that has been read.
+/// A parsed row.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     pub caller: Peer,

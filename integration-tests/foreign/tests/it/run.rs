@@ -18,13 +18,13 @@ use crate::tools::Tools;
 /// A row that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What came of a section.
+/// The outcome of a section.
 pub struct Chapter {
     pub title: &'static str,
     pub outcomes: Vec<Outcome>,
 }
 
-/// What came of a row.
+/// The outcome of a row.
 pub struct Outcome {
     pub row: &'static str,
     pub took: Duration,

@@ -1,4 +1,4 @@
-//! A way into the router that writes down all that the router says.
+//! A way into the router that records everything the router sends.
 
 use std::io;
 use std::net::SocketAddr;
@@ -39,7 +39,7 @@ impl Tap {
         format!("ws://{}/ws", self.address)
     }
 
-    /// Waits for the end of the connection and gives all messages that the router has sent, in JSON.
+    /// Waits for the end of the connection and returns all messages that the router has sent, in JSON.
     pub async fn all(mut self) -> Result<Vec<String>, String> {
         let mut all = Vec::new();
         let ended = async {
@@ -61,7 +61,7 @@ struct Writer {
     serializer: Serializer,
     inner: <WebSocket<TcpStream> as Transport>::Write,
     write_down: mpsc::Sender<String>,
-    /// Written down, and on its way.
+    /// Recorded, and forwarded.
     passing: Batch,
 }
 
@@ -97,7 +97,7 @@ impl WriteHalf for Writer {
             message.copy_to(&mut octets);
             self.passing.push_bytes(&octets);
             batch.pop_front();
-            // No row has more than fits; what did not would be missed there.
+            // No row has more than this; a missing one would be noticed.
             let _ = self.write_down.try_send(in_json(self.serializer, octets));
         }
         self.inner.write(&mut self.passing).await

@@ -1,4 +1,4 @@
-//! What must be there before the first row: the foreign software, and our router as a program.
+//! What the first row needs: the foreign software, and our router as a program.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -79,7 +79,7 @@ async fn node_flag() -> Result<Option<&'static str>, String> {
     }
 }
 
-/// Builds `wamp-router` and says where it is.
+/// Builds `wamp-router` and returns its path.
 async fn wamp_router() -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);

@@ -1,9 +1,10 @@
-//! Random clients against a router of this process, for a given time; then nothing may be left of them.
+//! Random clients against a router in this process, for a given time; then none of them may have left anything.
 //!
-//! `soak SECONDS [CLIENTS [SEED]]`, as `cargo run -p wamp-hostile-tests --profile hostile --bin soak -- 900 12`. Clients register,
-//! call, stream, cancel and publish, over both transports and in all serializers. Each lives for some seconds. It
-//! leaves, drops its session, or its thread stands still for a while and its connection breaks. In the end
-//! every table that `Router::stats` shows is empty, and no more memory is resident than 64 MiB above the start.
+//! `soak SECONDS [CLIENTS [SEED]]`, such as `cargo run -p wamp-hostile-tests --profile hostile --bin soak --
+//! 900 12`. Clients register, call, stream, cancel and publish, over both transports and in all serializers.
+//! Each lives for some seconds. Then it leaves, drops its session, or stops its thread for a while and breaks
+//! its connection. In the end every table in `Router::stats` is empty, and resident memory is at most 64 MiB
+//! above the start.
 
 use std::collections::VecDeque;
 use std::future::IntoFuture;
@@ -17,13 +18,13 @@ use tokio::time::{sleep, timeout};
 use wamp_client::{Failure, Invocation, InvocationPolicy, MatchPolicy, Serializer, Session, connect};
 use wamp_router::{Address, Router, RouterStats};
 
-/// A call that is not answered for so long is stuck.
+/// A call that is not answered for this long is stuck.
 const STUCK: Duration = Duration::from_secs(60);
 
 /// After the last client the router has this long to forget them all.
 const QUIET: Duration = Duration::from_secs(50);
 
-/// What clients have seen.
+/// What clients have observed.
 #[derive(Default)]
 struct Seen {
     clients: AtomicU64,
@@ -114,7 +115,7 @@ fn soak(time: Duration, clients: usize, seed: u64) -> Result<(), String> {
 
 const LEFT: usize = 9;
 
-/// What has to be nothing in the end.
+/// Counters that must be zero in the end.
 fn left(stats: &RouterStats) -> [usize; LEFT] {
     [
         stats.sessions,
@@ -145,14 +146,14 @@ fn report(stats: &RouterStats, peak: f64) -> String {
     )
 }
 
-/// What is resident of this process, in MiB.
+/// The resident memory of this process, in MiB.
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0) / 1024.0
 }
 
-/// One client, in a runtime of its own, so that it can stand still and break off.
+/// One client, in a runtime of its own, so that it can stop and break off.
 fn live(port: u16, mut rng: Rng) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     count(&SEEN.clients);
@@ -171,7 +172,7 @@ fn live(port: u16, mut rng: Rng) {
             _ => std::thread::sleep(Duration::from_millis(rng.u64(..20_000))),
         }
     });
-    // Whatever is open breaks here.
+    // Everything open breaks here.
     drop(runtime);
 }
 
@@ -188,7 +189,7 @@ async fn join(port: u16, rng: &mut Rng) -> Option<Session> {
             }
             _ => session.register(format!("soak.pre{}", rng.u32(..5)), work).matching(MatchPolicy::Prefix),
         };
-        // Somebody else may have it.
+        // Another client may have it.
         let _ = register.await;
     }
     for _ in 0..rng.u32(..3) {
@@ -197,7 +198,7 @@ async fn join(port: u16, rng: &mut Rng) -> Option<Session> {
     Some(session)
 }
 
-/// So many results of such a length, with a pause behind each.
+/// This many results of this length, with a pause after each.
 async fn work(call: Invocation) -> Result<(u64, String), Failure> {
     let (number, size, pause): (u64, usize, u64) = call.args()?;
     if let Some(progress) = call.progress() {

@@ -1,6 +1,6 @@
-//! A case: one attack, what is to hold, and what came of it.
+//! A case: one attack, what must hold, and its outcome.
 
-/// The figures of a case that held, or what did not hold, with the figures.
+/// The figures of a case that held, or the failure with the figures.
 pub type Outcome = Result<String, String>;
 
 /// One attack.
@@ -12,7 +12,7 @@ pub struct Case {
     pub when: When,
 }
 
-/// How a case goes together with others.
+/// How a case runs beside others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// It measures time: nothing else runs meanwhile.
@@ -32,12 +32,12 @@ pub fn is_long() -> bool {
     std::env::var("HOSTILE").is_ok_and(|word| word == "long")
 }
 
-/// What an I/O error means for a case.
+/// The outcome of a case with an I/O error.
 pub fn broken(error: std::io::Error) -> String {
     format!("the attack could not be made: {error}")
 }
 
-/// Fails unless this holds; the figures come in both ways.
+/// Fails unless this holds; the figures are shown either way.
 pub fn hold(holds: bool, what: &str, figures: String) -> Outcome {
     if holds { Ok(figures) } else { Err(format!("{what}: {figures}")) }
 }

@@ -1,4 +1,4 @@
-//! Many quiet peers: they have subscribed, or joined, and read what comes in one thread for all of them.
+//! Many quiet peers: subscribed or joined, and read by one thread for all of them.
 
 use std::io;
 use std::net::TcpStream;
@@ -27,7 +27,7 @@ impl Drop for Crowd {
 }
 
 impl Crowd {
-    /// So many subscribers of a topic.
+    /// This many subscribers of a topic.
     pub fn of_subscribers(port: u16, count: usize, topic: &str) -> io::Result<Self> {
         let subscriber = || {
             let mut peer = Peer::join(port)?;

@@ -10,21 +10,22 @@ use crate::case::{Outcome, is_long};
 use crate::process::{Router, be_nice};
 use crate::wire::SENT;
 
-/// So many attackers at a time.
+/// The number of attackers at a time.
 const ATTACKERS: usize = 4;
 
-/// The p99 of the bystander may be so many times that of the control, and the longest wait so many times.
+/// How many times that of the control the p99 of the bystander may be, and how many times the longest wait.
 const P99: u32 = 5;
 const LONGEST: u32 = 10;
 
-/// A control below these is taken for these: a scheduler alone makes such differences.
+/// A control below these counts as these: the scheduler alone makes such differences.
 const LEAST_P99: Duration = Duration::from_millis(4);
 const LEAST_LONGEST: Duration = Duration::from_millis(10);
 
-/// One of so many attempts has to be good, since other programs run on the machine too; `HOSTILE_ATTEMPTS` says otherwise.
+/// The number of attempts of which one has to be good, since other programs run on the machine too;
+/// `HOSTILE_ATTEMPTS` overrides it.
 const ATTEMPTS: usize = 3;
 
-/// Who sends less has not attacked.
+/// An attacker that sends less has not attacked.
 const LEAST_SENT: u64 = 1000;
 
 /// Something that attackers hold while they attack.
@@ -32,9 +33,10 @@ pub type Keep = Box<dyn Any>;
 
 /// An attack that goes on for a while.
 pub struct Flood {
-    /// Makes the scene on the router of this port, before the attack: subscribers, callees.
+    /// Prepares the router of this port, before the attack: subscribers, callees.
     pub scene: fn(u16) -> io::Result<Keep>,
-    /// Attacks the router of this port until then. It is called again if it ends earlier. Which attacker it is comes third.
+    /// Attacks the router of this port until then. It is called again if it ends earlier. The third argument is
+    /// the number of the attacker.
     pub attack: fn(u16, Instant, usize) -> io::Result<()>,
     pub attackers: usize,
     /// How long the attack takes.
@@ -52,7 +54,7 @@ impl Flood {
         self
     }
 
-    /// One attacker, and time enough for one blow.
+    /// One attacker, and time enough for one attack.
     pub fn once(mut self) -> Self {
         self.attackers = 1;
         self
@@ -72,7 +74,7 @@ impl Flood {
         outcome
     }
 
-    /// The waits of a bystander of the router that is attacked, or of another one.
+    /// The waits of a bystander of the attacked router, or of another one.
     fn measure(&self, control: bool) -> Result<Waits, String> {
         let attempt = || -> io::Result<(Router, Option<Router>, Keep)> {
             let attacked = Router::start()?;

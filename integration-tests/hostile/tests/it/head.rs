@@ -17,7 +17,7 @@ pub fn empty() -> Value {
     Value::Dict(Vec::new())
 }
 
-/// A message: its head, and elements behind it that are written in this serializer already.
+/// A message: its head, and further elements that are written in this serializer already.
 pub fn message(serializer: u8, head: &[Value], payload: &[u8]) -> Vec<u8> {
     let len = (head.len() + usize::from(!payload.is_empty())) as u8;
     let mut bytes = match serializer {

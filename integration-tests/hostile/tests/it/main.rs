@@ -25,8 +25,9 @@ use std::time::{Duration, Instant};
 
 use case::{Case, Outcome, When, is_long};
 
-/// What the names of the cases begin with that do not hold yet. They are not run unless they are named, or `HOSTILE=long` is
-/// set, and then do not make the run fail. A line leaves this list with the change that makes its cases hold.
+/// The beginnings of the names of cases that do not hold yet. They run only if they are named, or with
+/// `HOSTILE=long`, and then do not make the run fail. A line leaves this list with the change that makes its
+/// cases hold.
 const STILL_FAILING: &[&str] = &[
     // The p99 of a bystander is 82 ms, where 24 are allowed; at 1,000 subscribers it is at the limit.
     "floods/PUBLISH to 1,000",
@@ -37,7 +38,7 @@ fn is_known(case: &Case) -> bool {
     STILL_FAILING.iter().any(|name| case.name.starts_with(name))
 }
 
-/// So many cases that need not be alone run at a time.
+/// The number of cases that run at a time, of those that need not be alone.
 const TOGETHER: usize = 4;
 
 struct Done {
@@ -104,7 +105,7 @@ fn run(case: Case) -> Done {
     Done { case, took: started.elapsed(), outcome }
 }
 
-/// Prints what came of a case, and says whether it failed unexpectedly.
+/// Prints the outcome of a case, and returns whether it failed unexpectedly.
 fn print(done: &Done) -> bool {
     let Done { case, took, outcome } = done;
     let is_known = is_known(case);

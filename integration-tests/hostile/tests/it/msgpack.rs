@@ -1,4 +1,5 @@
-//! The little MessagePack that an attacker needs: messages written by hand, and the first integers of a message read.
+//! The little MessagePack that an attacker needs: messages written by hand, and the first integers of a
+//! received message.
 
 /// A MessagePack text under construction.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +52,7 @@ impl Pack {
         self
     }
 
-    /// The head of a list of this many elements, whatever their number.
+    /// The head of a list with this many elements, whether they follow or not.
     pub fn list(mut self, len: usize) -> Self {
         self.long(0xdc, 0xdd, len);
         self

@@ -1,4 +1,4 @@
-//! Processes beside the test: `wamp-router`, and a victim of the client library; what they cost.
+//! Processes beside the test: `wamp-router`, and a victim that uses the client library; and their memory.
 
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -33,12 +33,12 @@ impl Process {
         Ok((process, line))
     }
 
-    /// What is resident now, in MiB.
+    /// The resident memory, in MiB.
     pub fn rss(&self) -> f64 {
         self.status("VmRSS:")
     }
 
-    /// The most that was resident since [`reset_peak`](Self::reset_peak), in MiB.
+    /// The most resident memory since [`reset_peak`](Self::reset_peak), in MiB.
     pub fn peak(&self) -> f64 {
         self.status("VmHWM:")
     }
@@ -53,7 +53,7 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0) / 1024.0
     }
 
-    /// Waits, so long at most, until so many MiB or less are resident, and returns how much is.
+    /// Waits, at most this long, until at most this many MiB are resident, and returns how many are.
     pub fn rss_falls_to(&self, limit: f64, patience: Duration) -> f64 {
         let start = Instant::now();
         while self.rss() > limit && start.elapsed() < patience {
@@ -66,7 +66,7 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Stops it, as a machine that hangs would be.
+    /// Stops it, like a machine that hangs.
     pub fn freeze(&self) {
         if let Some(pid) = rustix::process::Pid::from_raw(self.child.id() as i32) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::STOP);
@@ -86,7 +86,7 @@ impl Router {
         Self::start_by(Command::new(program()?))
     }
 
-    /// With so many file descriptors.
+    /// With this many file descriptors.
     pub fn with_files(files: u32) -> io::Result<Self> {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")]).arg(program()?);
@@ -144,7 +144,7 @@ fn build() -> io::Result<PathBuf> {
     }
 }
 
-/// Lets others go before this thread.
+/// Lowers the priority of this thread.
 pub fn be_nice() {
     let _ = rustix::process::nice(5);
 }

@@ -18,7 +18,7 @@ pub const JSON: u8 = 1;
 pub const MSGPACK: u8 = 2;
 pub const CBOR: u8 = 3;
 
-/// The greatest message of RawSocket.
+/// The longest message of RawSocket.
 pub const MAX: usize = 1 << 24;
 
 /// A WebSocket request for MessagePack.
@@ -27,7 +27,7 @@ pub const UPGRADE: &[u8] =
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Protocol: wamp.2.msgpack\r\n\r\n";
 
-/// What all attackers have sent.
+/// The bytes that all attackers have sent.
 pub static SENT: AtomicU64 = AtomicU64::new(0);
 
 /// Sends all of this.
@@ -112,7 +112,7 @@ impl Peer {
         Ok(peer)
     }
 
-    /// With a session, and a kernel that takes little of what is not read.
+    /// With a session, and a kernel that buffers little of what is not read.
     pub fn join_deaf(port: u16) -> io::Result<Self> {
         let peer = Self::join(port)?;
         rustix::net::sockopt::set_socket_recv_buffer_size(&peer.socket, 4096)?;
@@ -199,7 +199,7 @@ impl Peer {
         self.expect(33).map(drop)
     }
 
-    /// Reads and throws away from now on, in a thread.
+    /// From now on reads and discards everything, in a thread.
     pub fn drain(&self) -> Drain {
         Drain::new(&self.socket)
     }
@@ -229,7 +229,7 @@ pub fn websocket_joined(port: u16) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-/// What a thread has read from a connection, and thrown away.
+/// What a thread has read from a connection and discarded.
 #[derive(Clone, Debug)]
 pub struct Drain {
     bytes: Arc<AtomicU64>,

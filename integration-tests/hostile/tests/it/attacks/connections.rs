@@ -1,4 +1,4 @@
-//! Many connections: all at once, and ones that say nothing.
+//! Many connections: all at once, and ones that send nothing.
 
 use std::io;
 use std::net::TcpStream;
@@ -23,7 +23,7 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// A SYN that finds no room comes again after a second.
+/// A SYN that finds no room is repeated after a second.
 const LOST: Duration = Duration::from_millis(900);
 
 fn burst() -> Outcome {
@@ -56,7 +56,7 @@ fn silent(bytes: usize) -> Outcome {
             silent.push(socket);
         }
         let start = Instant::now();
-        // A refusal is no join: the newcomer tries again.
+        // A refused newcomer has not joined: it tries again.
         while Peer::join(router.port).is_err() {
             if start.elapsed() > Duration::from_secs(20) {
                 return Err(io::Error::other("nobody can join for 20 s"));

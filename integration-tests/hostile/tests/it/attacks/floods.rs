@@ -91,10 +91,10 @@ const fn long(name: &'static str, run: fn() -> crate::case::Outcome) -> Case {
     Case { name, run, when: When::LongAlone }
 }
 
-/// A router that does not take what it is sent is waited for so long.
+/// How long a router that does not read is waited for.
 const BLOCKED: Duration = Duration::from_millis(500);
 
-/// Sends one burst after the other, and reads what is answered.
+/// Sends one burst after another, and reads the answers.
 fn pour(
     socket: &TcpStream,
     until: Instant,

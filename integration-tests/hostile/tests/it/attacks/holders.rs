@@ -1,4 +1,4 @@
-//! Callers that do not read, or read slowly, and what they do to their callee and to its other callers.
+//! Callers that do not read, or read slowly, and their effect on their callee and its other callers.
 
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use crate::msgpack::{Item, NO_OPTIONS, call, subscribe, yield_of};
 use crate::process::Router;
 use crate::wire::{Peer, message};
 
-/// No innocent call waits longer in any 10 s, with something for the machine.
+/// The longest that an innocent call may wait in any 10 s, with a margin for the machine.
 const LIMIT: Duration = Duration::from_millis(2500 + 500);
 
 pub const CASES: &[Case] = &[
@@ -18,11 +18,12 @@ pub const CASES: &[Case] = &[
     Case { name: "holders/a reader that is slow, not dead", run: slow_reader, when: When::Together },
 ];
 
-/// What a callee is asked for.
+/// The calls that a callee answers.
 const BIG: usize = 1 << 20;
 
-/// A callee answers `held.big` with 1 MiB and `held.quick` at once. Attackers call the first and do not read, so that one after
-/// the other holds the callee, and come back as new sessions. The longest that an innocent call of the second waits.
+/// A callee answers `held.big` with 1 MiB and `held.quick` at once. Attackers call the first and do not read,
+/// so that one after another holds the callee, and come back as new sessions. The figure is the longest wait of
+/// an innocent call of the second.
 fn rotating(attackers: usize) -> Outcome {
     let time = Duration::from_secs(if is_long() { 40 } else { 13 });
     let longest = || -> io::Result<Duration> {
@@ -91,7 +92,8 @@ fn innocent(port: u16, until: Instant) -> io::Result<Duration> {
     Ok(longest)
 }
 
-/// A caller takes one result of nearly 16 MiB at 300 kB/s. How long its callee waits for an answer to a request of its own.
+/// A caller reads one result of nearly 16 MiB at 300 kB/s. The figure is how long its callee waits for an
+/// answer to a request of its own.
 fn slow_reader() -> Outcome {
     let waited = || -> io::Result<Duration> {
         let router = Router::start()?;
@@ -104,7 +106,7 @@ fn slow_reader() -> Outcome {
         std::thread::scope(|scope| {
             let socket = attacker.socket.try_clone()?;
             scope.spawn(move || {
-                // A failure is the end of the attacker, which releases the callee.
+                // A failure ends the attacker, which releases the callee.
                 let mut bytes = vec![0; 30_000];
                 while Instant::now() < over && (&socket).read_exact(&mut bytes).is_ok() {
                     std::thread::sleep(Duration::from_millis(100));

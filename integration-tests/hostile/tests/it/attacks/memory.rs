@@ -1,6 +1,6 @@
-//! What peers can make the router hold: at the peak, and when they have gone.
+//! What peers can make the router hold: at the peak, and after they have left.
 //!
-//! The router counts what it holds for its peers and has a budget for it; what is resident may be half as much again.
+//! The router has a budget for what it holds for its peers; resident memory may be half as much again.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -13,10 +13,10 @@ use crate::msgpack::{
 use crate::process::{BUDGET, Router};
 use crate::wire::{MAX, MSGPACK, PING, Peer, close, frame, message};
 
-/// Growth of what is resident, by the budget.
+/// Growth of resident memory, by the budget.
 const PEAK: f64 = 1.5 * BUDGET;
 
-/// What may stay when all peers have gone, in MiB.
+/// What may stay after all peers have left, in MiB.
 const STAYS: f64 = 32.0;
 
 pub const CASES: &[Case] = &[
@@ -52,7 +52,7 @@ type Held = Vec<TcpStream>;
 fn measure(attack: fn(u16) -> io::Result<Held>) -> Outcome {
     let measured = || -> io::Result<Outcome> {
         let router = Router::start()?;
-        // What a router takes at its first peers is no growth.
+        // What a router allocates for its first peers is no growth.
         drop((0..20).map(|_| Peer::join(router.port)).collect::<io::Result<Vec<_>>>()?);
         let before = router.process.rss();
         router.process.reset_peak();
@@ -73,15 +73,15 @@ fn measure(attack: fn(u16) -> io::Result<Held>) -> Outcome {
     measured().map_err(broken)?
 }
 
-/// How long an attacker waits for a router that does not take what it is sent.
+/// How long an attacker waits for a router that does not read.
 const BLOCKED: Duration = Duration::from_millis(150);
 
-/// Sends this and returns whether the router took it. A router that does not read on is no failure of the attack.
+/// Sends this and returns whether the router read it. A router that does not read is no failure of the attack.
 fn offer(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<bool> {
     socket.set_write_timeout(Some(BLOCKED))?;
     match socket.write_all(bytes) {
         Ok(()) => Ok(true),
-        // Refused, cut off, or not read: all of them are defences.
+        // Refused, closed, or not read: each is a defence.
         Err(error) => {
             let defences = [
                 io::ErrorKind::WouldBlock,
@@ -145,12 +145,13 @@ fn callee(port: u16, procedure: &str) -> io::Result<Peer> {
 struct Stream {
     peer: Peer,
     invocation: u64,
-    /// What is left of a message.
+    /// The rest of a message.
     pending: Vec<u8>,
 }
 
 impl Stream {
-    /// Sends what the router takes, a few MiB at the most: results of a call that has ended are taken without end.
+    /// Sends what the router reads, a few MiB at the most: results of a call that has ended are read without
+    /// end.
     fn go_on(&mut self) {
         let _ = self.peer.socket.set_write_timeout(Some(Duration::from_millis(10)));
         for _ in 0..64 {
@@ -165,8 +166,8 @@ impl Stream {
     }
 }
 
-/// Each caller is stalled by a callee of its own, which streams. Another callee of all of them then has a large last
-/// result for each of their calls.
+/// Each caller is stalled by a callee of its own, which streams. Another callee of all of them then has a long
+/// last result for each of their calls.
 fn stalled_callers(port: u16) -> io::Result<Held> {
     const CALLERS: usize = 20;
     const RESULTS: usize = 40;
@@ -225,7 +226,7 @@ fn slow_subscribers(port: u16, count: usize) -> io::Result<Held> {
     Ok(held)
 }
 
-/// Each result came in one read with 59 KB of something that goes nowhere.
+/// Each result arrived in one read with 59 KB of something that is ignored.
 fn pinned_results(port: u16) -> io::Result<Held> {
     let mut victim = callee(port, "pin.get")?;
     let mut held = Vec::new();
@@ -267,7 +268,7 @@ fn lists(port: u16) -> io::Result<Held> {
             &message(Pack::array(4).uint(16).uint(1).raw(&option_list(key, element)).str("a.b").0),
         )?;
         offer(&peer.socket, &message(subscribe(2, "a.b")))?;
-        // An answer, or an end: it has been read.
+        // An answer, or an end: it was read.
         let _ = peer.frame();
         held.push(peer.socket);
     }
@@ -328,7 +329,7 @@ fn calls_unread(port: u16) -> io::Result<Held> {
     Ok(held)
 }
 
-/// Requests whose answers nobody reads.
+/// Requests whose answers are never read.
 fn answers_unread(port: u16) -> io::Result<Held> {
     let mut held = Vec::new();
     for _ in 0..200 {

@@ -9,7 +9,7 @@ use crate::msgpack::{Item, NO_OPTIONS, Pack, RECEIVE_PROGRESS, call_with};
 use crate::process::{Process, Router, victim};
 use crate::wire::{MAX, PING, Peer, frame, message};
 
-/// The most that a program with our client holds, in MiB, whatever comes.
+/// The most that a program with our client may hold, in MiB.
 const MOST: f64 = 300.0;
 
 pub const CASES: &[Case] = &[
@@ -26,7 +26,7 @@ const fn case(name: &'static str, run: fn() -> Outcome) -> Case {
     Case { name, run, when: When::Together }
 }
 
-/// What is sent, or until nothing more is taken for a while.
+/// Sends, until nothing more is accepted for a while.
 const TIME: Duration = Duration::from_secs(6);
 
 fn judge(mut victim: Process) -> Outcome {
@@ -41,7 +41,7 @@ fn by_caller(attack: fn(&mut Peer) -> io::Result<()>) -> Outcome {
         let victim = victim(&router.url())?;
         let mut caller = Peer::join_deaf(router.port)?;
         caller.socket.set_write_timeout(Some(Duration::from_secs(2)))?;
-        // A router that does not take it is a defence.
+        // A victim that does not read defends itself.
         let _ = attack(&mut caller);
         std::thread::sleep(TIME);
         Ok(judge(victim))
@@ -70,7 +70,7 @@ fn large_calls(caller: &mut Peer) -> io::Result<()> {
     (1..=3000).try_for_each(|id| caller.say(call_with(id, NO_OPTIONS, "victim.take", &arguments)))
 }
 
-/// A router that says what it likes to a victim that has joined it.
+/// A router that sends whatever it wants to a victim that has joined it.
 fn by_router(attack: fn(&mut Evil) -> io::Result<()>) -> Outcome {
     let measured = || -> io::Result<Outcome> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -79,7 +79,7 @@ fn by_router(attack: fn(&mut Evil) -> io::Result<()>) -> Outcome {
         let mut evil = Evil::accept(listener.accept()?.0)?;
         let victim = joining.join().map_err(|_| io::Error::other("no victim"))??;
         evil.peer.socket.set_write_timeout(Some(Duration::from_secs(2)))?;
-        // A victim that does not read on, or goes, is none.
+        // A victim that stops reading, or leaves, is none.
         let _ = attack(&mut evil);
         std::thread::sleep(Duration::from_secs(1));
         Ok(judge(victim))
@@ -95,7 +95,7 @@ struct Evil {
 }
 
 impl Evil {
-    /// Lets a client in and answers what it wants at first.
+    /// Accepts a client and answers its first requests.
     fn accept(socket: TcpStream) -> io::Result<Self> {
         let mut peer = Peer::accepted(socket)?;
         peer.hear()?;

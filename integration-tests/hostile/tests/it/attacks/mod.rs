@@ -1,4 +1,4 @@
-//! The attacks, a file for each kind.
+//! The attacks, one file for each kind.
 
 mod connections;
 mod floods;
@@ -15,7 +15,7 @@ use crate::case::Case;
 
 /// All cases, in the order in which they run.
 pub fn all() -> impl Iterator<Item = Case> {
-    // What waits for long comes first, so that little is left to wait for in the end.
+    // Cases that wait for long run first, so that little is left to wait for at the end.
     let together =
         [signs_of_life::CASES, holders::CASES, memory::CASES, memory_of_clients::CASES, poison::CASES];
     let alone = [one_batch::CASES, tables::CASES, wildcards::CASES, connections::CASES, floods::CASES];

@@ -1,4 +1,4 @@
-//! One write of about 31 KiB, which costs the router as much as it has subscribers.
+//! One write of about 31 KiB, whose cost for the router grows with the number of subscribers.
 
 use std::io;
 use std::time::{Duration, Instant};

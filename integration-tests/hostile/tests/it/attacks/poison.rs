@@ -1,4 +1,4 @@
-//! Payloads that no conforming reader survives: they end at the router, on every message that carries one.
+//! Payloads that no conforming reader survives: the router stops them, in every message that has a payload.
 
 use std::io;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub const CASES: &[Case] = &[
     Case { name: "poison/JSON", run: || poison(JSON), when: When::Together },
 ];
 
-/// Payloads, each a whole list of arguments, by what is wrong with them.
+/// Payloads, each a whole list of arguments, by their fault.
 fn payloads(serializer: u8) -> Vec<(&'static str, Vec<u8>)> {
     match serializer {
         MSGPACK => vec![
@@ -100,7 +100,7 @@ impl Victims {
         Ok(Self { sessions, events })
     }
 
-    /// All sessions are open, have heard no poisoned event, and hear a good one.
+    /// All sessions are open, have received no poisoned event, and receive a good one.
     async fn survive(mut self) -> Result<(), String> {
         if self.events.try_recv().is_ok() {
             return Err("it was delivered as an event".to_owned());
@@ -123,7 +123,7 @@ impl Victims {
     }
 }
 
-/// The payload in each message that carries one. Each is refused and the session goes on; none is passed on.
+/// The payload in each message that has one. Each is refused and the session goes on; none is forwarded.
 fn attack(router: &Router, serializer: u8, payload: &[u8]) -> io::Result<()> {
     use Value::{Number, Text};
     let mut attacker = Attacker::join(router, serializer)?;
@@ -136,7 +136,7 @@ fn attack(router: &Router, serializer: u8, payload: &[u8]) -> io::Result<()> {
     }
     attacker.say(&[Number(64), Number(5), empty(), Text("poison.attacker")], b"")?;
     attacker.hear()?;
-    // As a callee: its caller is told something, and not the payload.
+    // As a callee: its caller gets an answer, and not the payload.
     let mut caller = Peer::join(router.port)?;
     for invocation in [1, 2] {
         let id = caller.id();

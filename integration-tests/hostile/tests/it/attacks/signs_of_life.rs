@@ -1,4 +1,4 @@
-//! Lines that are slow, and ends that are silent.
+//! Slow lines, and silent ends.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -35,7 +35,7 @@ pub const CASES: &[Case] = &[
     Case { name: "signs of life/16 MiB at 2.6 Mbit/s", run: long_upload, when: When::Long },
 ];
 
-/// The client's default, with something for the machine.
+/// The client's default, with a margin for the machine.
 const NOTICED: Duration = Duration::from_secs(45 + 3);
 
 fn silent_router() -> Outcome {
@@ -60,8 +60,8 @@ enum Line {
     Fragments,
 }
 
-/// A router in this process that gives up a link after 1.5 s of silence, and a message that takes 6 s to arrive, never
-/// silent for longer than 50 ms.
+/// A router in this process that closes a link after 1.5 s of silence, and a message that takes 6 s to arrive,
+/// never silent for longer than 50 ms.
 fn slow_upload(line: Line) -> Outcome {
     let mut limits = Limits::default();
     (limits.silence, limits.pong) = (Duration::from_millis(1000), Duration::from_millis(500));
@@ -97,7 +97,7 @@ fn upload(port: u16, line: Line, size: usize, time: Duration) -> io::Result<Outc
             (websocket_joined(port)?, frames.collect::<Vec<_>>().concat())
         }
     };
-    // No PING is answered: what arrives is the sign of life.
+    // No PING is answered: arriving bytes are the sign of life.
     let drain = Drain::new(&socket);
     let before = drain.bytes();
     let steps = (time.as_millis() / 50).max(1) as usize;

@@ -1,4 +1,4 @@
-//! Full tables, and their owner that leaves.
+//! Full tables, and an owner that leaves.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -70,7 +70,7 @@ fn run(attack: fn(u16, Instant, usize) -> io::Result<()>) -> Outcome {
     Flood { time: time(), ..Flood::new(attack).once() }.run()
 }
 
-/// Makes as many requests as fit, reads the answers, and goes without a word.
+/// Makes as many requests as fit, reads the answers, and closes the connection.
 fn fill(port: u16, until: Instant, make: fn(u64) -> Vec<u8>) -> io::Result<()> {
     let mut peer = Peer::join(port)?;
     peer.drain();
@@ -83,7 +83,7 @@ fn fill(port: u16, until: Instant, make: fn(u64) -> Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Leaves what has been sent the time to be handled, and the rest of the time for the end.
+/// Leaves time to handle what was sent, and the rest of the time for the end.
 fn settle(until: Instant) {
     std::thread::sleep(until.saturating_duration_since(Instant::now()) / 2);
 }
@@ -99,7 +99,7 @@ fn callees(port: u16) -> io::Result<Keep> {
     Ok(Box::new(callees))
 }
 
-/// Four callers with as many calls as one callee may have; it goes, and each call ends.
+/// Four callers with as many calls as one callee may have; it leaves, and each call ends.
 fn callee_leaves(port: u16, until: Instant, _: usize) -> io::Result<()> {
     let mut callee = Peer::join(port)?;
     callee.register("table.leaver")?;

@@ -39,8 +39,8 @@ fn time() -> Duration {
     Duration::from_millis(if is_long() { 8000 } else { 1000 })
 }
 
-/// All patterns of so many components, each `a` or a gap, with one component behind them that no call has. Those that
-/// the router refuses are not there.
+/// All patterns with this many components, each `a` or a gap, and one component behind them that no call has;
+/// without those that the router refuses.
 fn crossing(port: u16, components: u32) -> io::Result<Keep> {
     let mut peer = Peer::join(port)?;
     let drain = peer.drain();
@@ -52,7 +52,7 @@ fn crossing(port: u16, components: u32) -> io::Result<Keep> {
             .flat_map(|number| message(register(u64::from(number) + 1, WILDCARD, &pattern(number))));
         peer.send(&burst.collect::<Vec<u8>>())?;
     }
-    // All has been answered when nothing comes any more.
+    // When nothing more arrives, everything has been answered.
     let (mut before, mut quiet) = (0, 0);
     while quiet < 3 {
         std::thread::sleep(Duration::from_millis(50));
@@ -62,7 +62,7 @@ fn crossing(port: u16, components: u32) -> io::Result<Keep> {
     Ok(Box::new(peer))
 }
 
-/// 200 calls in one write that no pattern matches, which takes a search some time to find out.
+/// 200 calls in one write that match no pattern, which a search takes long to find out.
 fn calls(port: u16, until: Instant, components: usize) -> io::Result<()> {
     let uri = "a.".repeat(components) + "y";
     let peer = Peer::join(port)?;
@@ -81,7 +81,8 @@ fn calls(port: u16, until: Instant, components: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// URIs longer than any real one, in every request: each is refused, and costs neither memory nor anybody's time.
+/// URIs longer than any real one, in every request: each is refused, and costs neither memory nor time of
+/// others.
 fn giants() -> Outcome {
     giants_io().map_err(broken)?
 }
