@@ -1,10 +1,11 @@
-//! A decoded message allocates nothing for what it does not read: payload and unknown keys are slices.
+//! A decoded message allocates nothing for what it does not read: the payload is a slice, and so are the unknown keys
+//! of a dict, for which there is one box.
 
 use bytes::Bytes;
 use wamp_proto::{Limits, Message, Serializer};
 
 #[test]
-fn decoding_does_not_allocate_for_payload_and_unknown_keys() {
+fn decoding_does_not_allocate_for_payload_and_values_of_unknown_keys() {
     let limits = Limits::default();
     let big = format!(r#"[["{}"],{{"a":[1,2,3,{{"b":null}}]}}]"#, "x".repeat(100_000));
     for written in [
@@ -26,7 +27,8 @@ fn decoding_does_not_allocate_for_payload_and_unknown_keys() {
                 decoded = Some(Message::decode(*serializer, &frame, &limits));
             });
             assert!(decoded.unwrap().is_ok());
-            assert_eq!(allocated.count_total, 0, "{serializer}: {}", &written[..40.min(written.len())]);
+            let boxes = u64::from(written.contains("_x"));
+            assert_eq!(allocated.count_total, boxes, "{serializer}: {}", &written[..40.min(written.len())]);
         }
     }
 }

@@ -60,7 +60,7 @@ impl Accept {
             (State::Waiting, Message::Hello(hello)) => match hello.realm.check_size(UriLimits::default()) {
                 Ok(()) => {
                     self.state = State::Greeted;
-                    self.event = Some(AcceptEvent::Hello(Box::new(hello)));
+                    self.event = Some(AcceptEvent::Hello(hello));
                 }
                 Err(error) => self.refuse(uri::INVALID_URI, &error.to_string()),
             },

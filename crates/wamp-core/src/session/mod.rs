@@ -251,7 +251,7 @@ impl Session {
     fn handle_while_joining(&mut self, message: Message) {
         match message {
             Message::Welcome(welcome) => {
-                let joined = Joined::from(welcome);
+                let joined = Joined::from(*welcome);
                 self.router = joined.roles.clone();
                 self.state = State::Open;
                 self.events.push_back(Event::Joined(Box::new(joined)));

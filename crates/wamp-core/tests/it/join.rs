@@ -5,7 +5,7 @@ use std::time::Duration;
 use wamp_core::Time;
 use wamp_core::router::{Accept, AcceptEvent, Closing, Config, Event, Join, Realm};
 use wamp_core::session::{self, Closed, Session};
-use wamp_proto::message::{Hello, HelloDetails};
+use wamp_proto::message::HelloDetails;
 use wamp_proto::{Feature, Limits, Message, Role, Serializer, uri};
 
 use crate::net::{Net, all_roles, bytes, json};
@@ -102,9 +102,10 @@ fn after_goodbye_all_is_ignored_until_hello_or_the_end() {
 }
 
 fn join(details: &str) -> Result<(), (wamp_proto::Uri, String)> {
-    let Message::Hello(Hello { details, .. }) = message(&format!(r#"[1,"realm1",{details}]"#)) else {
+    let Message::Hello(hello) = message(&format!(r#"[1,"realm1",{details}]"#)) else {
         panic!("not a HELLO");
     };
+    let details = hello.details;
     let mut realm = Realm::new(Config::new("realm1"), 1);
     realm.join(Time::ORIGIN, Join { details, serializer: Serializer::Json, max_message: 1 << 20 }).map(|_| ())
 }
@@ -120,7 +121,8 @@ fn roles_without_usable_features_are_roles() {
         r#"{"callee":{"features":{"progressive_calls":true}},"supervisor":{}}"#,
     ] {
         let hello = message(&format!(r#"[1,"realm1",{{"roles":{roles}}}]"#));
-        let Message::Hello(Hello { details, .. }) = &hello else { panic!("not a HELLO") };
+        let Message::Hello(read) = &hello else { panic!("not a HELLO") };
+        let details = &read.details;
         assert!(details.roles.get(Role::Callee).is_some(), "{roles}");
         assert!(!details.roles.has(Role::Callee, Feature::CallCanceling), "{roles}");
         assert!(!details.roles.has(Role::Callee, Feature::ProgressiveCallResults), "{roles}");
@@ -132,8 +134,8 @@ fn roles_without_usable_features_are_roles() {
 #[test]
 fn canceling_is_read_in_both_spellings_and_written_in_one() {
     let hello = message(r#"[1,"realm1",{"roles":{"callee":{"features":{"call_cancelling":true}}}}]"#);
-    let Message::Hello(Hello { details, .. }) = &hello else { panic!("not a HELLO") };
-    assert!(details.roles.has(Role::Callee, Feature::CallCanceling));
+    let Message::Hello(read) = &hello else { panic!("not a HELLO") };
+    assert!(read.details.roles.has(Role::Callee, Feature::CallCanceling));
     assert!(json(&hello).contains(r#""call_canceling":true"#));
 }
 

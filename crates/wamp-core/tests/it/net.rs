@@ -6,7 +6,7 @@ use std::time::Duration;
 use wamp_core::router::{self, Join, Realm, SessionKey, Watch};
 use wamp_core::session::{self, Session};
 use wamp_core::{Reply, Time};
-use wamp_proto::message::{CallOptions, Hello, HelloDetails, Invocation};
+use wamp_proto::message::{CallOptions, HelloDetails, Invocation};
 use wamp_proto::{Feature, Features, Limits, Message, Payload, RequestId, Role, Roles, Serializer};
 
 /// A client, by the order of joining.
@@ -277,8 +277,12 @@ impl Net {
                 while let Some(message) = session.poll_transmit() {
                     quiet = false;
                     match (message, *key) {
-                        (Message::Hello(Hello { details, .. }), None) => {
-                            let join = Join { details, serializer: *serializer, max_message: usize::MAX };
+                        (Message::Hello(hello), None) => {
+                            let join = Join {
+                                details: hello.details,
+                                serializer: *serializer,
+                                max_message: usize::MAX,
+                            };
                             let joined = self.realm.join(self.now, join).unwrap();
                             *key = Some(joined);
                             self.keys.insert(joined, Client(index));

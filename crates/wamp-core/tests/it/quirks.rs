@@ -3,7 +3,7 @@
 use wamp_core::Time;
 use wamp_core::router::Quirks;
 use wamp_core::session::{Config, Session};
-use wamp_proto::message::{Hello, HelloDetails};
+use wamp_proto::message::HelloDetails;
 use wamp_proto::{Limits, Message, Serializer};
 
 const AUTOBAHN_PYTHON: &str = include_str!("../hellos/autobahn-python.json");
@@ -16,7 +16,7 @@ fn recorded(file: &str) -> HelloDetails {
     let hello = hello.trim_end().strip_suffix('}').expect("the last key of the file");
     let hello = hello.trim_end().to_owned();
     match Message::decode(Serializer::Json, &hello.into(), &Limits::default()) {
-        Ok(Message::Hello(Hello { details, .. })) => details,
+        Ok(Message::Hello(hello)) => hello.details,
         other => panic!("{other:?}"),
     }
 }

@@ -13,12 +13,17 @@ use crate::value::{De, READ_DEPTH, Ser};
 
 /// Keys of an options or details dict that are not fields of its struct.
 ///
-/// As decoded this is the dict's slice of the frame and a bit for each entry that counts; nothing is copied.
+/// As decoded this is the dict's slice of the frame and a bit for each entry that counts; no value is copied.
+/// Without such keys, as mostly, it is one word.
 #[derive(Clone, Default)]
-pub struct Extra {
-    /// The whole dict, and its serializer; no octets if no entry counts.
+pub struct Extra(Option<Box<Kept>>);
+
+/// A dict with at least one entry that counts.
+#[derive(Clone)]
+struct Kept {
+    /// The whole dict.
     dict: Bytes,
-    serializer: Option<Serializer>,
+    serializer: Serializer,
     /// Which of the first 64 entries count, and which of the next ones, 64 a word.
     kept: u64,
     more: Box<[u64]>,
@@ -28,24 +33,24 @@ pub struct Extra {
 impl Extra {
     /// Whether there is no such key.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.0.is_none()
     }
 
     /// How many such keys there are.
     pub fn len(&self) -> usize {
-        self.len as usize
+        self.0.as_ref().map_or(0, |kept| kept.len as usize)
     }
 
     /// Whether this key is among them.
     pub fn contains(&self, key: &str) -> bool {
-        self.octets(key).is_some()
+        self.value(key).is_some()
     }
 
     /// The value of a key; `None` if it is not there.
     pub fn get<'de, T: Deserialize<'de>>(&'de self, key: &str) -> Option<Result<T, PayloadError>> {
-        let octets = self.octets(key)?;
-        Some(with_format!(self.serializer?, F => {
-            F::reader(octets, READ_DEPTH).map_err(PayloadError::from).and_then(|mut reader| T::deserialize(De(&mut reader)))
+        let (serializer, value) = self.value(key)?;
+        Some(with_format!(serializer, F => {
+            F::reader(value, READ_DEPTH).map_err(PayloadError::from).and_then(|mut reader| T::deserialize(De(&mut reader)))
         }))
     }
 
@@ -58,7 +63,8 @@ impl Extra {
 
     /// Adds a key, or replaces its value.
     pub fn insert<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), EncodeError> {
-        let Some(serializer) = self.serializer.or_else(|| Serializer::ALL.first().copied()) else {
+        let serializer = self.0.as_ref().map(|kept| kept.serializer);
+        let Some(serializer) = serializer.or_else(|| Serializer::ALL.first().copied()) else {
             return Ok(());
         };
         with_format!(serializer, F => {
@@ -83,9 +89,48 @@ impl Extra {
 
     fn all(serializer: Serializer, dict: Bytes, len: usize) -> Self {
         let more = vec![u64::MAX; len.saturating_sub(1) / 64].into_boxed_slice();
-        Self { dict, serializer: Some(serializer), kept: u64::MAX, more, len: len as u32 }
+        Self(Some(Box::new(Kept { dict, serializer, kept: u64::MAX, more, len: len as u32 })))
     }
 
+    fn value(&self, key: &str) -> Option<(Serializer, &[u8])> {
+        let mut found = None;
+        self.each(|name, value| {
+            if name == key {
+                found = Some(value);
+            }
+        });
+        Some((self.0.as_ref()?.serializer, found?))
+    }
+
+    /// Shows each entry that counts: the key and the bytes of the value.
+    fn each<'a>(&'a self, show: impl FnMut(&str, &'a [u8])) {
+        if let Some(kept) = &self.0 {
+            kept.each(show);
+        }
+    }
+
+    /// Writes the entries into an open dict. A value that the format cannot express is written as null.
+    pub(crate) fn write<F: Format>(&self, out: &mut Vec<u8>, into: &mut Mark) -> Result<(), EncodeError> {
+        let Some(kept) = &self.0 else { return Ok(()) };
+        let mut result = Ok(());
+        self.each(|key, octets| {
+            if result.is_err() {
+                return;
+            }
+            result = write_key::<F>(out, into, key);
+            let start = out.len();
+            let copied: Result<(), EncodeError> =
+                with_format!(kept.serializer, From => copy::<From, F>(octets, out));
+            if result.is_ok() && copied.is_err() {
+                out.truncate(start);
+                F::null(out);
+            }
+        });
+        result
+    }
+}
+
+impl Kept {
     fn counts(&self, index: usize) -> bool {
         let word = match index / 64 {
             0 => self.kept,
@@ -94,19 +139,8 @@ impl Extra {
         word >> (index % 64) & 1 == 1
     }
 
-    fn octets(&self, key: &str) -> Option<&[u8]> {
-        let mut found = None;
-        self.each(|name, octets| {
-            if name == key {
-                found = Some(octets);
-            }
-        });
-        found
-    }
-
-    /// Shows each entry that counts: the key and the octets of the value.
     fn each<'a>(&'a self, mut show: impl FnMut(&str, &'a [u8])) {
-        let Some(serializer) = self.serializer.filter(|_| self.len > 0) else { return };
+        let serializer = self.serializer;
         let walked: Result<(), crate::error::Fault> = with_format!(serializer, F => (|| {
             let mut reader = F::reader(&self.dict, usize::MAX)?;
             let Token::Dict(mut dict) = reader.value()? else { return Ok(()) };
@@ -124,26 +158,6 @@ impl Extra {
             Ok(())
         })());
         debug_assert!(walked.is_ok(), "the dict was read once already");
-    }
-
-    /// Writes the entries into an open dict. A value that the format cannot express is written as null.
-    pub(crate) fn write<F: Format>(&self, out: &mut Vec<u8>, into: &mut Mark) -> Result<(), EncodeError> {
-        let Some(serializer) = self.serializer.filter(|_| self.len > 0) else { return Ok(()) };
-        let mut result = Ok(());
-        self.each(|key, octets| {
-            if result.is_err() {
-                return;
-            }
-            result = write_key::<F>(out, into, key);
-            let start = out.len();
-            let copied: Result<(), EncodeError> =
-                with_format!(serializer, From => copy::<From, F>(octets, out));
-            if result.is_ok() && copied.is_err() {
-                out.truncate(start);
-                F::null(out);
-            }
-        });
-        result
     }
 }
 
@@ -164,8 +178,13 @@ impl PartialEq for Extra {
             extra.each(|key, octets| all.push((key.to_owned(), octets.to_vec())));
             all
         };
-        self.len == other.len
-            && (self.len == 0 || self.serializer == other.serializer && entries(self) == entries(other))
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(one), Some(two)) => {
+                one.len == two.len && one.serializer == two.serializer && entries(self) == entries(other)
+            }
+            _ => false,
+        }
     }
 }
 
@@ -215,12 +234,12 @@ impl Keeper {
         if self.len == 0 {
             return Extra::default();
         }
-        Extra {
+        Extra(Some(Box::new(Kept {
             dict: source.frame.slice(self.start..source.reader.position()),
-            serializer: Some(source.serializer),
+            serializer: source.serializer,
             kept: self.kept,
             more: self.more.into_boxed_slice(),
             len: self.len,
-        }
+        })))
     }
 }
