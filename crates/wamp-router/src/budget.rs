@@ -180,6 +180,13 @@ impl Budget {
         bytes >= self.share() || part.memory >= self.fair() || self.queued_memory() >= self.for_queues()
     }
 
+    /// How many bytes a link with so many may take until it is above its high water.
+    pub(crate) fn room(&self, part: &Part, bytes: usize) -> usize {
+        let is_short = part.memory >= self.fair() || self.queued_memory() >= self.for_queues();
+        let most = if is_short { self.least() } else { self.share() };
+        most.saturating_sub(bytes)
+    }
+
     /// Whether a link with so many bytes is below its low water.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         // As far below its share as it is for a link that is alone.

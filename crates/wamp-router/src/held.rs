@@ -11,8 +11,8 @@ use wamp_core::router::{Realm as Machine, SessionKey};
 use wamp_proto::{Limits, Message, Serializer};
 use wamp_transport::{Incoming, ReadError, ReadHalf};
 
-use crate::arrived::messages;
 use crate::budget::Budget;
+use crate::inbound::messages;
 use crate::outbound::Outbound;
 use crate::pending::Pending;
 use crate::realm::Realm;

@@ -17,15 +17,14 @@
 //! the protocol are in `wamp-core`; this crate moves messages between links and a realm's machine, and limits
 //! what they may hold.
 
-mod ahead;
-mod arrived;
 mod budget;
 mod config;
 mod connections;
-mod express;
 mod greet;
 mod held;
+mod inbound;
 mod keepalive;
+mod lanes;
 mod link;
 mod links;
 mod listen;
@@ -36,9 +35,11 @@ mod realm;
 mod receiving;
 mod refusals;
 mod relief;
+mod rewrites;
 mod router;
 mod serve;
 mod stats;
+mod turn;
 mod wakes;
 mod writer;
 

@@ -18,16 +18,16 @@ use wamp_proto::{Limits as MessageLimits, Message, Serializer, Uri, quoted, uri}
 use wamp_transport::socket::Peer;
 use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, Transport};
 
-use crate::arrived::{Arrived, Handled};
 use crate::config::Shutdown;
 use crate::connections::{Newcomer, Place, TOO_MANY_NEWCOMERS};
-use crate::express::Express;
 use crate::held::Held;
+use crate::inbound::{Handled, Inbound};
 use crate::keepalive::{Keepalive, Seen, Verdict};
 use crate::outbound::Outbound;
 use crate::pending::Pending;
 use crate::realm::Realm;
 use crate::router::Shared;
+use crate::turn::RealmTurn;
 use crate::wakes::Wakes;
 use crate::writer::Writer;
 
@@ -384,20 +384,20 @@ impl<R: ReadHalf> Link<R> {
         let pending = std::mem::take(&mut self.pending);
         let mut limits = self.message_limits();
         limits.hello = false;
-        let mut arrived = Arrived::decode(pending, self.serializer, limits, session);
-        if arrived.has_long() {
-            Box::pin(arrived.prepare(realm)).await;
+        let mut inbound = Inbound::decode(pending, self.serializer, limits, session);
+        if inbound.has_long() {
+            Box::pin(inbound.prepare(realm)).await;
         }
         let (mut paused, mut wakes) = (false, Wakes::default());
         loop {
-            let handle = |express: &mut Express<'_>| arrived.handle(express, &self.outbound);
-            let (handled, held) = realm.with_express(session, &mut wakes, handle).await;
+            let handle = |turn: &mut RealmTurn<'_>| inbound.handle(turn, &self.outbound);
+            let (handled, held) = realm.with_turn(session, &mut wakes, handle).await;
             if held || handled == Handled::All || wakes.is_due() {
                 wakes.flush().await;
             }
             if held {
                 paused = true;
-                let asks = arrived.has_request();
+                let asks = inbound.has_request();
                 let Self { outbound, read, serializer, pending, failed, .. } = self;
                 let (serializer, budget) = (*serializer, &self.router.budget);
                 let held =
@@ -409,7 +409,7 @@ impl<R: ReadHalf> Link<R> {
             }
             self.turn.check().await;
         }
-        let ahead = std::mem::replace(&mut self.pending, arrived.into_rest());
+        let ahead = std::mem::replace(&mut self.pending, inbound.into_rest());
         self.pending.append(ahead);
         paused
     }

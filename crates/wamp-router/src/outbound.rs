@@ -26,7 +26,7 @@ use tokio::sync::Notify;
 use wamp_core::router::{Closing, Realm as Machine, SessionKey, Watch};
 use wamp_proto::message::Abort;
 use wamp_proto::{Message, Serializer};
-use wamp_transport::{Allowance, Batch, Queue};
+use wamp_transport::{Allowance, Batch, Queue, SharedBatch};
 
 use crate::Limits;
 use crate::budget::{Budget, Part};
@@ -102,7 +102,7 @@ pub(crate) enum Pushed {
         /// That was not so before.
         newly: bool,
     },
-    /// It was dropped: an event for a link that does not keep up.
+    /// It was dropped: events for a link that does not keep up.
     Dropped,
 }
 
@@ -159,13 +159,11 @@ impl Outbound {
         session.as_ref().and_then(|(realm, session)| Some((realm.upgrade()?, *session)))
     }
 
-    /// Adds a message. It is known to be writable and small enough; the realm has checked that.
+    /// Adds a message and wakes the writer up. The message is known to be writable and small enough; the realm has
+    /// checked that.
     pub(crate) fn push(&self, message: &Message) -> Pushed {
         let mut waiting = self.waiting();
-        let Waiting { queue, part, aborted, .. } = &mut *waiting;
-        if matches!(message, Message::Event(_)) && self.budget.is_full(part, queue.encoded_len()) {
-            return Pushed::Dropped;
-        }
+        let Waiting { queue, aborted, .. } = &mut *waiting;
         let pushed = match message {
             Message::Abort(abort) => {
                 *aborted = Some(Box::new(abort.clone()));
@@ -177,51 +175,55 @@ impl Outbound {
             tracing::error!(message = message.name(), %error, "a message could not be written");
             debug_assert!(false, "the realm lets through what can be written only");
         }
-        self.filled(waiting)
+        let pushed = self.count(waiting);
+        self.notify_writer();
+        pushed
     }
 
-    /// Adds an event that is written already, unless the link does not keep up. Its writer is woken up later,
-    /// with all that are to be then, or at once if the link is full.
-    pub(crate) fn push_event(self: &Arc<Self>, event: &[u8], wakes: &mut Wakes) -> Pushed {
+    /// Adds events, unless the link does not keep up. Its writer has to be woken up.
+    pub(crate) fn append_events(&self, events: &SharedBatch) -> Pushed {
         let mut waiting = self.waiting();
         let Waiting { queue, part, .. } = &mut *waiting;
         if self.budget.is_full(part, queue.encoded_len()) {
             return Pushed::Dropped;
         }
-        queue.push_bytes(event);
-        let pushed = self.count(waiting);
+        queue.append_shared(events);
+        self.count(waiting)
+    }
+
+    /// Has the writer woken up for events with all that are to be, or at once if the link is full.
+    pub(crate) fn wake_later(self: &Arc<Self>, pushed: Pushed, wakes: &mut Wakes) {
         if pushed != Pushed::Queued {
-            self.ready.notify_one();
+            self.notify_writer();
         } else if !self.wakes_later.swap(true, Ordering::AcqRel) {
             wakes.add(self);
         }
-        pushed
+    }
+
+    /// Wakes the writer up.
+    pub(crate) fn notify_writer(&self) {
+        self.ready.notify_one();
     }
 
     /// Has the writer look for the events that were added.
     pub(crate) fn wake_writer(&self) {
         // In this order: an event that is added in between is seen by the writer, or has it woken up again.
         self.wakes_later.store(false, Ordering::Release);
-        self.ready.notify_one();
+        self.notify_writer();
     }
 
-    /// An empty batch, to be filled and then [appended](Self::append).
-    pub(crate) fn spare(&self) -> Batch {
-        self.waiting().queue.spare()
+    /// An empty batch, to be filled and then [appended](Self::append), and the length from which on events should
+    /// be left out of it: with that much the link is full.
+    pub(crate) fn open(&self) -> (Batch, usize) {
+        let Waiting { queue, part, .. } = &mut *self.waiting();
+        (queue.spare(), self.budget.room(part, queue.encoded_len()))
     }
 
-    /// Adds results, like [`push`](Self::push) one after another.
+    /// Adds messages. The writer has to be woken up.
     pub(crate) fn append(&self, batch: Batch) -> Pushed {
         let mut waiting = self.waiting();
         waiting.queue.append(batch);
-        self.filled(waiting)
-    }
-
-    /// Wakes the writer, and says whether more waits now than should.
-    fn filled(&self, waiting: MutexGuard<'_, Waiting>) -> Pushed {
-        let pushed = self.count(waiting);
-        self.ready.notify_one();
-        pushed
+        self.count(waiting)
     }
 
     /// Says whether more waits now than should.

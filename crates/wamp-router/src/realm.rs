@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wamp_core::Time;
-use wamp_core::router::{Config, Event, Feed, Realm as Machine, Seeds, SessionKey, Sizes, Stats};
-use wamp_proto::{Message, Uri};
-use wamp_transport::COPIED_BELOW;
+use wamp_core::router::{Config, Event, Realm as Machine, Seeds, SessionKey, Sizes, Stats};
+use wamp_proto::Uri;
 
-use crate::express::Express;
+use crate::lanes::{Fed, Lanes};
 use crate::links::Links;
 use crate::lock::FairLock;
-use crate::outbound::{Outbound, Pushed};
+use crate::outbound::Outbound;
+use crate::turn::RealmTurn;
 use crate::wakes::Wakes;
 
 /// A realm that links share.
@@ -35,12 +35,14 @@ struct Inner {
 }
 
 impl Inner {
-    /// What is left to do when something has happened: sends what there is to send, hands out events, holds the
-    /// sender if it has filled a link, and sees to the next deadline. Says whether the sender is held for that.
-    fn settle(&mut self, now: Time, mut fed: Fed, deadline: &Notify) -> bool {
+    /// Runs after every call into the machine: transmits, dispatches events, holds the sender if it has filled a
+    /// link, and re-arms the deadline. Returns whether the sender is held for that.
+    fn settle(&mut self, now: Time, mut fed: Fed, wakes: &mut Wakes, deadline: &Notify) -> bool {
         let Inner { machine, links, armed, events_dropped } = self;
         loop {
-            transmit(machine, links, &mut fed, events_dropped, &mut Wakes::default());
+            let mut lanes = Lanes::new(links, events_dropped, wakes, fed);
+            lanes.transmit(machine);
+            fed = lanes.finish();
             let Some(event) = machine.poll_event() else { break };
             match event {
                 Event::Closed { session, closing } => {
@@ -63,11 +65,12 @@ impl Inner {
                 _ => {}
             }
         }
+        let sender = fed.sender();
         for full in fed.newly_full {
             machine.set_full(now, full);
         }
         let mut held = false;
-        if let Some(sender) = fed.sender {
+        if let Some(sender) = sender {
             for (by, feed) in fed.full {
                 held |= machine.hold(now, sender, by, feed);
             }
@@ -144,31 +147,37 @@ impl Realm {
     }
 
     fn with_links<T>(&self, act: impl FnOnce(&mut Machine, Time, &mut Links) -> T) -> T {
+        // Dropped after the lock, which wakes the writers up.
+        let mut wakes = Wakes::default();
         let now = self.now();
         let mut inner = self.inner.value();
         let Inner { machine, links, .. } = &mut *inner;
         let result = act(machine, now, links);
-        inner.settle(now, Fed::nobody(), &self.deadline);
+        inner.settle(now, Fed::by_none(), &mut wakes, &self.deadline);
         result
     }
 
-    /// Like [`with`](Self::with), for what has come from a session, with the [express lane](Express) for plain
-    /// results. If it has filled a link, the session is held from this moment on; whether it is comes second.
-    pub(crate) async fn with_express<T>(
+    /// Like [`with`](Self::with), for the messages of a session: a turn of its link. If they have filled a link, the
+    /// session is held from now on; the second result says whether it is. Writers that have only events are woken up
+    /// by the caller.
+    pub(crate) async fn with_turn<T>(
         &self,
         sender: SessionKey,
         wakes: &mut Wakes,
-        act: impl FnOnce(&mut Express<'_>) -> T,
+        act: impl FnOnce(&mut RealmTurn<'_>) -> T,
     ) -> (T, bool) {
-        let _turn = self.inner.turn().await;
+        let permit = self.inner.turn().await;
         let now = self.now();
         let mut inner = self.inner.value();
         let Inner { machine, links, events_dropped, .. } = &mut *inner;
-        let mut express = Express::new(machine, links, events_dropped, wakes, now, sender);
-        let result = act(&mut express);
-        self.inner.ends(express.is_used_up());
-        let fed = express.finish();
-        let held = inner.settle(now, fed, &self.deadline);
+        let mut turn = RealmTurn::new(machine, links, events_dropped, wakes, now, sender);
+        let result = act(&mut turn);
+        self.inner.ends(turn.is_used_up());
+        let fed = turn.finish();
+        let held = inner.settle(now, fed, wakes, &self.deadline);
+        drop(inner);
+        drop(permit);
+        wakes.wake_urgent();
         (result, held)
     }
 
@@ -214,90 +223,6 @@ impl Realm {
                     }
                 }
             }
-        }
-    }
-}
-
-/// Puts what a machine has to say into the queues of its receivers, and says how many messages that were.
-pub(crate) fn transmit(
-    machine: &mut Machine,
-    links: &Links,
-    fed: &mut Fed,
-    events_dropped: &mut u64,
-    wakes: &mut Wakes,
-) -> usize {
-    let mut count = 0;
-    while let Some(transmission) = machine.poll_transmit_to_all() {
-        count += transmission.len();
-        let message = transmission.message();
-        let feed = feed(message);
-        let mut note = |to, pushed| match pushed {
-            Pushed::Dropped => *events_dropped += 1,
-            pushed => fed.note(to, pushed, feed),
-        };
-        if transmission.len() > 1
-            && message.payload().len() < COPIED_BELOW
-            && let Some(link) = transmission.receivers().find_map(|to| links.get(to))
-            && let Ok(event) = message.encode(link.serializer())
-        {
-            for to in transmission.receivers() {
-                let Some(link) = links.get(to) else { continue };
-                note(to, link.push_event(&event, wakes));
-            }
-            continue;
-        }
-        for to in transmission.receivers() {
-            let Some(link) = links.get(to) else { continue };
-            note(to, link.push(message));
-        }
-    }
-    count
-}
-
-/// How a message is fed to its receiver by the other end of a call. A message that merely tells it of an end
-/// holds nobody, nor do events.
-fn feed(message: &Message) -> Option<Feed> {
-    let more = match message {
-        Message::Result(result) => result.details.progress == Some(true),
-        Message::Invocation(invocation) => invocation.details.progress == Some(true),
-        Message::Error(_) => false,
-        _ => return None,
-    };
-    Some(if more { Feed::Stream } else { Feed::Last })
-}
-
-/// What a sender has filled with all that one read brought. The machine learns of it at the end: whoever has
-/// filled a link is kept waiting, and not refused what came in the same breath.
-pub(crate) struct Fed {
-    sender: Option<SessionKey>,
-    /// Full links that it has fed, and how.
-    full: Vec<(SessionKey, Feed)>,
-    newly_full: Vec<SessionKey>,
-}
-
-impl Fed {
-    /// By what this session has sent.
-    pub(crate) fn by(sender: SessionKey) -> Self {
-        Self { sender: Some(sender), full: Vec::new(), newly_full: Vec::new() }
-    }
-
-    /// By nobody who could be held for it.
-    fn nobody() -> Self {
-        Self { sender: None, full: Vec::new(), newly_full: Vec::new() }
-    }
-
-    /// Takes note of what became of something that was put into the queue of a receiver.
-    pub(crate) fn note(&mut self, to: SessionKey, pushed: Pushed, feed: Option<Feed>) {
-        let Pushed::Full { newly } = pushed else { return };
-        if newly {
-            self.newly_full.push(to);
-        }
-        let feed = feed.or_else(|| (self.sender == Some(to)).then_some(Feed::Stream));
-        let Some(feed) = feed.filter(|_| self.sender.is_some()) else { return };
-        match self.full.iter_mut().find(|(full, _)| *full == to) {
-            Some((_, known)) if feed == Feed::Stream => *known = feed,
-            Some(_) => {}
-            None => self.full.push((to, feed)),
         }
     }
 }

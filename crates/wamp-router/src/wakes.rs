@@ -1,10 +1,10 @@
-//! Writers that are woken up when all of a read is handled, and not with each event for them.
+//! Writers that are to be woken up, each once.
 //!
 //! A publisher that is read from at full pace has many events for each of its subscribers. A writer that is woken
 //! up with the first of them writes that one alone, and the system call costs more than all else. So events only
 //! note that there is something to write, and the link that has read the publications wakes the writers up: when
-//! all of the read is handled, or after a few milliseconds. Any other message for a link wakes its writer up
-//! at once, which then takes the events as well.
+//! all of the read is handled, or after a few milliseconds. With any other message the writer is woken up at the
+//! end of the turn at the realm, when its lock is free, and takes the events as well.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +22,26 @@ const AT_ONCE: usize = 128;
 /// Links whose writers are to be woken up. If it is dropped before, it wakes them all.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
+    /// Those that have something other than events.
+    urgent: Vec<Arc<Outbound>>,
     links: Vec<Arc<Outbound>>,
     since: Option<Instant>,
 }
 
 impl Wakes {
-    /// Adds a link that is not among them yet.
+    /// Adds a link whose writer is to be woken up at the end of the turn.
+    pub(crate) fn add_urgent(&mut self, link: &Arc<Outbound>) {
+        self.urgent.push(link.clone());
+    }
+
+    /// Wakes those writers up that have something other than events.
+    pub(crate) fn wake_urgent(&mut self) {
+        for link in self.urgent.drain(..) {
+            link.notify_writer();
+        }
+    }
+
+    /// Adds a link that has events and is not among them yet.
     pub(crate) fn add(&mut self, link: &Arc<Outbound>) {
         self.links.push(link.clone());
     }
@@ -50,6 +64,7 @@ impl Wakes {
     }
 
     fn wake_all(&mut self) {
+        self.wake_urgent();
         for link in self.links.drain(..) {
             link.wake_writer();
         }

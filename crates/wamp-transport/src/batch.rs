@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use wamp_proto::relay::ResultHead;
@@ -68,6 +69,8 @@ static NO_PAYLOAD: Bytes = Bytes::new();
 #[derive(Debug, Default)]
 pub struct Batch {
     arena: Vec<u8>,
+    /// In the place of the arena, one that several batches have.
+    shared: Option<Arc<Vec<u8>>>,
     /// Messages that have more to them than the arena and the prefix say, in order.
     large: VecDeque<Large>,
     control: VecDeque<Control>,
@@ -84,8 +87,56 @@ pub struct Batch {
     longest: usize,
 }
 
+/// Messages for several receivers, packed once. See [`Queue::append_shared`](crate::Queue::append_shared).
+#[derive(Clone, Debug)]
+pub struct SharedBatch {
+    arena: Arc<Vec<u8>>,
+    large: VecDeque<Large>,
+    len: usize,
+    encoded_len: usize,
+    pinned: usize,
+    longest: usize,
+}
+
+impl SharedBatch {
+    /// How many messages there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no message.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The length of the messages with their prefixes.
+    pub(crate) fn framed_len(&self) -> usize {
+        self.encoded_len + PREFIX * self.len
+    }
+
+    /// The length of the messages without prefixes.
+    pub(crate) fn encoded_len(&self) -> usize {
+        self.encoded_len
+    }
+
+    /// A batch with these messages, which lie where they are until another message is pushed.
+    pub(crate) fn batch(&self) -> Batch {
+        let Self { arena, large, len, encoded_len, pinned, longest } = self.clone();
+        Batch {
+            shared: Some(arena),
+            large,
+            len,
+            octets: encoded_len,
+            total_pushed: encoded_len,
+            pinned,
+            longest,
+            ..Batch::default()
+        }
+    }
+}
+
 /// A message with a payload outside of the arena, or too long for its prefix.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Large {
     /// Where it begins in the arena, with its prefix.
     start: usize,
@@ -94,6 +145,13 @@ struct Large {
     payload: Bytes,
     /// Its length without the prefix.
     octets: usize,
+}
+
+impl Large {
+    /// The same message in an arena in which this much goes before it.
+    fn behind(&self, offset: usize) -> Self {
+        Self { start: self.start + offset, after: self.after + offset, ..self.clone() }
+    }
 }
 
 /// Slices of which the first are filled.
@@ -271,16 +329,43 @@ impl Batch {
         octets
     }
 
+    /// The messages, of which nothing has left yet, in a form that several queues can have.
+    pub fn into_shared(self) -> SharedBatch {
+        debug_assert_eq!(self.start + self.done, 0, "something has left already");
+        let Self { mut arena, large, len, octets, pinned, longest, .. } = self;
+        arena.shrink_to_fit();
+        SharedBatch { arena: Arc::new(arena), large, len, encoded_len: octets, pinned, longest }
+    }
+
+    /// Appends messages that others have as well.
+    pub(crate) fn append_shared(&mut self, messages: &SharedBatch) {
+        self.reserve(messages.arena.len());
+        let offset = self.arena.len();
+        self.arena.extend_from_slice(&messages.arena);
+        self.large.extend(messages.large.iter().map(|large| large.behind(offset)));
+        self.pinned += messages.pinned;
+        self.len += messages.len;
+        self.octets += messages.encoded_len;
+        self.total_pushed += messages.encoded_len;
+        self.longest = self.longest.max(messages.longest);
+    }
+
+    /// Whether the messages lie in an arena that other batches have as well.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Where the messages lie.
+    fn arena(&self) -> &[u8] {
+        self.shared.as_deref().unwrap_or(&self.arena)
+    }
+
     /// Moves all messages of another batch, of which nothing has left yet, behind those of this one.
     pub(crate) fn append(&mut self, other: &mut Batch) {
-        self.reserve(other.arena.len());
+        self.reserve(other.arena().len());
         let offset = self.arena.len();
-        self.arena.extend_from_slice(&other.arena);
-        self.large.extend(other.large.drain(..).map(|large| Large {
-            start: large.start + offset,
-            after: large.after + offset,
-            ..large
-        }));
+        self.arena.extend_from_slice(other.arena());
+        self.large.extend(other.large.drain(..).map(|large| large.behind(offset)));
         self.control.append(&mut other.control);
         self.len += other.len;
         self.octets += other.octets;
@@ -299,8 +384,11 @@ impl Batch {
         self.seal(start, self.arena.len(), Bytes::new());
     }
 
-    /// Makes room in the arena.
+    /// Makes room in the arena, which no other batch has from now on.
     fn reserve(&mut self, octets: usize) {
+        if let Some(shared) = self.shared.take() {
+            self.arena = Arc::unwrap_or_clone(shared);
+        }
         let needed = self.arena.len() + octets;
         if needed > self.arena.capacity() && needed <= FULL {
             let goal = if needed <= LARGE { needed.next_power_of_two() } else { FULL };
@@ -377,13 +465,13 @@ impl Batch {
             Some(large) => {
                 let end = large.start + PREFIX + large.octets - large.payload.len();
                 Outgoing {
-                    head: &self.arena[head..large.after],
+                    head: &self.arena()[head..large.after],
                     payload: &large.payload,
-                    end: &self.arena[large.after..end],
+                    end: &self.arena()[large.after..end],
                 }
             }
             None => {
-                let message = &self.arena[head..head + self.front_len()];
+                let message = &self.arena()[head..head + self.front_len()];
                 Outgoing { head: message, payload: &NO_PAYLOAD, end: b"" }
             }
         })
@@ -423,14 +511,14 @@ impl Batch {
             }
         }
         for large in large {
-            slices.fill(&self.arena[from..large.after]);
+            slices.fill(&self.arena()[from..large.after]);
             slices.fill(&large.payload);
             if slices.filled == slices.out.len() {
                 return slices.filled;
             }
             from = large.after;
         }
-        slices.fill(&self.arena[from..]);
+        slices.fill(&self.arena()[from..]);
         slices.filled
     }
 
@@ -438,7 +526,7 @@ impl Batch {
     pub fn advance(&mut self, mut octets: usize) {
         if octets + self.done == self.framed_len() {
             // All of it, as mostly.
-            self.start = self.arena.len();
+            self.start = self.arena().len();
             self.large.clear();
             (self.done, self.len, self.octets) = (0, 0, 0);
             return;
@@ -480,7 +568,7 @@ impl Batch {
 
     /// The memory that the batch holds at most, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        self.arena.capacity() + self.pinned
+        self.arena.capacity() + self.shared.as_ref().map_or(0, |shared| shared.len()) + self.pinned
     }
 
     /// The length of all messages since the batch was cleared, gone or not.
@@ -498,7 +586,7 @@ impl Batch {
         if let Some(large) = self.front_large() {
             return large.octets;
         }
-        let prefix = &self.arena[self.start..self.start + PREFIX];
+        let prefix = &self.arena()[self.start..self.start + PREFIX];
         prefix.iter().fold(0, |length, &octet| length << 8 | usize::from(octet))
     }
 }

@@ -8,11 +8,14 @@ use bytes::Bytes;
 use wamp_proto::relay::ResultHead;
 use wamp_proto::{EncodeError, Message, Serializer};
 
-use crate::batch::{Batch, Control, PushError};
+use crate::batch::{Batch, Control, PushError, SharedBatch};
 use crate::pool;
 
 /// A chunk that has reached this many octets gets no further message.
 const CHUNK: usize = 64 * 1024;
+
+/// Messages of several queues with this many bytes are worth a chunk of their own. Fewer are copied.
+const SHARED: usize = 8 * 1024;
 
 /// What an idle link may hold on to: enough for small messages, and not the memory of its WELCOME.
 const IDLE_CAPACITY: usize = 256;
@@ -126,27 +129,28 @@ impl Queue {
         if self.closed {
             return Ok(0);
         }
-        let octets = match self.chunks.back_mut().filter(|chunk| chunk.encoded_len() < CHUNK) {
-            Some(chunk) => {
-                let before = chunk.memory();
-                let pushed = push(chunk);
-                self.waiting_memory += chunk.memory() - before;
-                pushed?
-            }
-            None => {
-                let mut chunk = self.spare();
-                match push(&mut chunk) {
-                    Ok(octets) => {
-                        self.push_chunk(chunk);
-                        octets
-                    }
-                    Err(e) => {
-                        self.spare = Some(chunk);
-                        return Err(e);
+        let octets =
+            match self.chunks.back_mut().filter(|chunk| chunk.encoded_len() < CHUNK && !chunk.is_shared()) {
+                Some(chunk) => {
+                    let before = chunk.memory();
+                    let pushed = push(chunk);
+                    self.waiting_memory += chunk.memory() - before;
+                    pushed?
+                }
+                None => {
+                    let mut chunk = self.spare();
+                    match push(&mut chunk) {
+                        Ok(octets) => {
+                            self.push_chunk(chunk);
+                            octets
+                        }
+                        Err(e) => {
+                            self.spare = Some(chunk);
+                            return Err(e);
+                        }
                     }
                 }
-            }
-        };
+            };
         self.waiting += octets;
         Ok(octets)
     }
@@ -165,7 +169,9 @@ impl Queue {
             self.keep(batch);
             return 0;
         }
-        match self.chunks.back_mut().filter(|chunk| chunk.framed_len() + batch.framed_len() <= CHUNK) {
+        let fits =
+            |chunk: &&mut Batch| !chunk.is_shared() && chunk.framed_len() + batch.framed_len() <= CHUNK;
+        match self.chunks.back_mut().filter(fits) {
             Some(chunk) => {
                 let before = chunk.memory();
                 chunk.append(&mut batch);
@@ -176,6 +182,29 @@ impl Queue {
         }
         self.waiting += octets;
         octets
+    }
+
+    /// Appends messages that other queues have as well, and returns their length; 0 when the queue is closed, which
+    /// takes nothing. Many of them are not copied.
+    pub fn append_shared(&mut self, messages: &SharedBatch) -> usize {
+        if self.closed || messages.is_empty() {
+            return 0;
+        }
+        let length = messages.framed_len();
+        let fits = |chunk: &&mut Batch| !chunk.is_shared() && chunk.framed_len() + length <= CHUNK;
+        if length >= SHARED {
+            self.push_chunk(messages.batch());
+        } else if let Some(chunk) = self.chunks.back_mut().filter(fits) {
+            let before = chunk.memory();
+            chunk.append_shared(messages);
+            self.waiting_memory += chunk.memory() - before;
+        } else {
+            let mut chunk = self.spare();
+            chunk.append_shared(messages);
+            self.push_chunk(chunk);
+        }
+        self.waiting += messages.encoded_len();
+        messages.encoded_len()
     }
 
     fn push_chunk(&mut self, chunk: Batch) {

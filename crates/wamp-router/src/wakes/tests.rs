@@ -1,4 +1,5 @@
 use wamp_proto::Serializer;
+use wamp_transport::Batch;
 
 use super::*;
 use crate::Limits;
@@ -9,6 +10,13 @@ fn links(count: usize) -> Vec<Arc<Outbound>> {
     let budget = Arc::new(Budget::new(&limits));
     let link = || Arc::new(Outbound::new(Serializer::Json, &limits, budget.clone()));
     std::iter::repeat_with(link).take(count).collect()
+}
+
+fn push_event(link: &Arc<Outbound>, wakes: &mut Wakes) {
+    let mut batch = Batch::new();
+    batch.push_bytes(b"[36]");
+    let pushed = link.append_events(&batch.into_shared());
+    link.wake_later(pushed, wakes);
 }
 
 /// Lets all other tasks run until they wait.
@@ -35,7 +43,7 @@ async fn a_writer_is_woken_up_once_for_many_events() {
     let mut wakes = Wakes::default();
     for _ in 0..10 {
         for link in &links {
-            link.push_event(b"[36]", &mut wakes);
+            push_event(link, &mut wakes);
         }
     }
     assert_eq!(wakes.links.len(), 300);
@@ -52,7 +60,7 @@ async fn nobody_waits_for_wakes_that_are_dropped_and_everybody_can_be_woken_up_a
     let links = links(1);
     for _ in 0..2 {
         let mut wakes = Wakes::default();
-        links[0].push_event(b"[36]", &mut wakes);
+        push_event(&links[0], &mut wakes);
         drop(wakes);
         assert!(is_awake(&links[0]).await);
     }
@@ -62,7 +70,7 @@ async fn nobody_waits_for_wakes_that_are_dropped_and_everybody_can_be_woken_up_a
 async fn they_are_due_after_a_while() {
     let mut wakes = Wakes::default();
     assert!(!wakes.is_due());
-    links(1)[0].push_event(b"[36]", &mut wakes);
+    push_event(&links(1)[0], &mut wakes);
     assert!(!wakes.is_due());
     wakes.since = Some(Instant::now() - WAIT);
     assert!(wakes.is_due());

@@ -223,3 +223,39 @@ fn an_arena_doubles_up_to_a_full_chunk_and_is_kept() {
     batch.clear();
     assert_eq!(batch.capacity(), FULL);
 }
+
+#[test]
+fn a_shared_batch_is_the_messages_that_it_stands_for() {
+    let (first, second) = ([result(1), result(5000)], [result(2), result(70_000), result(3)]);
+    let shared = batch_of(&second).into_shared();
+    let wanted = batch_of(&second);
+    for step in [7, 100_000_000] {
+        for _ in 0..2 {
+            let mut batch = shared.batch();
+            assert_eq!((batch.len(), batch.encoded_len()), (wanted.len(), wanted.encoded_len()));
+            assert_eq!((batch.total_pushed(), batch.longest()), (wanted.total_pushed(), wanted.longest()));
+            assert!(batch.memory() >= shared.arena.len() + 70_000);
+            assert_eq!(drain(&mut batch, 2, step), prefixed(&second));
+            batch.clear();
+            assert_eq!((batch.is_shared(), batch.memory()), (false, 0));
+        }
+    }
+    // One by one, as WebSocket takes them.
+    let mut batch = shared.batch();
+    for message in &second {
+        let mut copy = Vec::new();
+        batch.front().unwrap().copy_to(&mut copy);
+        assert_eq!(copy, encoded(message));
+        batch.pop_front();
+    }
+    assert!(batch.is_empty());
+    // Behind others, and others behind it.
+    let mut batch = batch_of(&first);
+    batch.append_shared(&shared);
+    assert_eq!(drain(&mut batch, 2, 1000), prefixed(&[&first[..], &second[..]].concat()));
+    let mut batch = shared.batch();
+    batch.push(&first[0], Serializer::Json).unwrap();
+    batch.append(&mut shared.batch());
+    assert_eq!(drain(&mut batch, 2, 1000), prefixed(&[&second[..], &first[..1], &second[..]].concat()));
+    assert_eq!(drain(&mut shared.batch(), 2, 1000), prefixed(&second), "it is untouched");
+}

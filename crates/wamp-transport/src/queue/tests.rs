@@ -227,3 +227,29 @@ fn a_closed_queue_takes_no_batch() {
     assert_eq!(queue.append(Batch::new()), 0);
     assert!(queue.is_empty());
 }
+
+#[test]
+fn shared_messages_keep_their_place_and_many_are_not_copied() {
+    for (octets, is_copied) in [(10, true), (5000, false), (60_000, false)] {
+        let sent: Vec<_> = (1..=12).map(|request| result(request, octets)).collect();
+        let mut queue = Queue::new(Serializer::Json);
+        let mut memory = 0;
+        for part in sent.chunks(4) {
+            queue.push(&part[0]).unwrap();
+            let before = queue.encoded_len();
+            let shared = batch(&part[1..]).into_shared();
+            assert_eq!(queue.append_shared(&shared), queue.encoded_len() - before);
+            memory += shared.framed_len();
+        }
+        assert!(queue.memory() >= memory);
+        let wanted: Vec<_> = sent.iter().map(|m| m.encode(Serializer::Json).unwrap()).collect();
+        assert_eq!(queue.encoded_len(), wanted.iter().map(Bytes::len).sum::<usize>());
+        assert_eq!(queue.chunks.len(), if is_copied { 1 } else { 6 });
+        assert_eq!(drain(&mut queue).1, wanted);
+        assert_eq!((queue.encoded_len(), queue.waiting_memory, queue.taken_memory), (0, 0, 0));
+    }
+    let mut queue = Queue::new(Serializer::Json);
+    queue.close();
+    assert_eq!(queue.append_shared(&batch(&[result(2, 10)]).into_shared()), 0);
+    assert!(queue.is_empty());
+}

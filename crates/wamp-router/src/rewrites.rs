@@ -14,7 +14,7 @@ use wamp_proto::{RequestId, Serializer};
 /// So many calls are remembered for each thread. Two of them may get in each other's way.
 const CALLS: usize = 32;
 
-/// When what one read brought has become so many octets, no more of it is rewritten ahead.
+/// When what one read brought has become so many bytes, no more of it is rewritten ahead.
 const LOAD: usize = 128 * 1024;
 
 thread_local! {
@@ -25,13 +25,13 @@ thread_local! {
 /// What is kept from one read to the next.
 #[derive(Default)]
 struct Memory {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     /// What the callers of some calls speak. Those of another realm may be among them, which does no harm.
     calls: [Option<(SessionKey, RequestId, Serializer)>; CALLS],
 }
 
 /// What is rewritten of one read.
-pub(crate) struct Ahead {
+pub(crate) struct Rewrites {
     memory: Box<Memory>,
     /// The end of all that was rewritten ahead.
     end: usize,
@@ -45,7 +45,7 @@ pub(crate) struct Plain {
     ahead: Option<(Serializer, Range<u32>)>,
 }
 
-impl Ahead {
+impl Rewrites {
     /// For what has come from a session that speaks this.
     pub(crate) fn new(session: SessionKey, serializer: Serializer) -> Self {
         let memory = MEMORY.try_with(Cell::take).ok().flatten().unwrap_or_default();
@@ -78,28 +78,28 @@ impl Ahead {
         if plain.read.progress {
             self.memory.calls[place(&plain.read)] = Some((self.session, plain.read.request, to));
         }
-        self.memory.octets.truncate(self.end);
+        self.memory.bytes.truncate(self.end);
         self.rewrite(&plain.read, frame, to)
     }
 
     /// What was rewritten and stands there.
-    pub(crate) fn octets(&self, payload: Range<usize>) -> &[u8] {
-        &self.memory.octets[payload]
+    pub(crate) fn written(&self, payload: Range<usize>) -> &[u8] {
+        &self.memory.bytes[payload]
     }
 
     /// Keeps the memory for the next read, unless it is much.
     pub(crate) fn finish(self) {
         let mut memory = self.memory;
-        memory.octets.clear();
-        memory.octets.shrink_to(2 * LOAD);
+        memory.bytes.clear();
+        memory.bytes.shrink_to(2 * LOAD);
         // A thread that ends keeps nothing.
         let _ = MEMORY.try_with(|kept| kept.set(Some(memory)));
     }
 
     fn rewrite(&mut self, read: &PlainYield, frame: &[u8], to: Serializer) -> Option<Range<usize>> {
-        let octets = &mut self.memory.octets;
-        let start = octets.len();
-        let length = read.rewrite(frame, self.serializer, to, octets).ok()?;
+        let bytes = &mut self.memory.bytes;
+        let start = bytes.len();
+        let length = read.rewrite(frame, self.serializer, to, bytes).ok()?;
         Some(start..start + length)
     }
 }

@@ -20,15 +20,16 @@ fn read(json: &str) -> PlainYield {
 
 /// What comes with one read: whether each was rewritten ahead, and what it is for callers who speak this.
 fn pass(session: SessionKey, frames: &[(&str, Serializer)]) -> Vec<(bool, Option<Vec<u8>>)> {
-    let mut ahead = Ahead::new(session, Serializer::Json);
-    let plain: Vec<_> = frames.iter().map(|(json, _)| ahead.prepare(read(json), json.as_bytes())).collect();
+    let mut rewrites = Rewrites::new(session, Serializer::Json);
+    let plain: Vec<_> =
+        frames.iter().map(|(json, _)| rewrites.prepare(read(json), json.as_bytes())).collect();
     let all = frames.iter().zip(plain).map(|((json, to), plain)| {
-        let payload = ahead.payload(&plain, json.as_bytes(), *to);
-        assert!(ahead.memory.octets.len() < LOAD + 2 * 4096, "what is not made ahead does not pile up");
-        (plain.ahead.is_some(), payload.map(|payload| ahead.octets(payload).to_vec()))
+        let payload = rewrites.payload(&plain, json.as_bytes(), *to);
+        assert!(rewrites.memory.bytes.len() < LOAD + 2 * 4096, "what is not made ahead does not pile up");
+        (plain.ahead.is_some(), payload.map(|payload| rewrites.written(payload).to_vec()))
     });
     let all = all.collect();
-    ahead.finish();
+    rewrites.finish();
     all
 }
 
@@ -53,8 +54,8 @@ fn a_call_is_not_mistaken_for_another() {
     let same_place = format!(r#"[70,{},{{"progress":true}},[1]]"#, 1 + CALLS);
     assert!(!pass(session(2), &[(&same_place, Serializer::Cbor)])[0].0, "another call's");
     // Even then what counts is what the realm says.
-    let (ahead, octets) = pass(session(2), &[(&same_place, Serializer::MsgPack)]).remove(0);
-    assert_eq!((ahead, octets), (true, Some(b"\x91\x01".to_vec())));
+    let (ahead, bytes) = pass(session(2), &[(&same_place, Serializer::MsgPack)]).remove(0);
+    assert_eq!((ahead, bytes), (true, Some(b"\x91\x01".to_vec())));
 }
 
 #[test]
@@ -85,12 +86,12 @@ fn memory_is_bounded() {
     let session = session(5);
     let long = format!(r#"[70,1,{{"progress":true}},["{}"]]"#, "x".repeat(4000));
     let frames = vec![(long.as_str(), Serializer::Cbor); 1000];
-    let octets = |all: Vec<(bool, Option<Vec<u8>>)>| {
-        assert!(all.iter().all(|(_, octets)| octets.as_ref().is_some_and(|octets| octets.len() == 4004)));
+    let bytes = |all: Vec<(bool, Option<Vec<u8>>)>| {
+        assert!(all.iter().all(|(_, bytes)| bytes.as_ref().is_some_and(|bytes| bytes.len() == 4004)));
         all.iter().filter(|(ahead, _)| *ahead).count() * 4004
     };
-    assert_eq!(octets(pass(session, &frames)), 0);
-    assert!((LOAD..LOAD + 4004).contains(&octets(pass(session, &frames))));
-    let kept = Ahead::new(session, Serializer::Json);
-    assert!(kept.memory.octets.capacity() <= 2 * LOAD);
+    assert_eq!(bytes(pass(session, &frames)), 0);
+    assert!((LOAD..LOAD + 4004).contains(&bytes(pass(session, &frames))));
+    let kept = Rewrites::new(session, Serializer::Json);
+    assert!(kept.memory.bytes.capacity() <= 2 * LOAD);
 }

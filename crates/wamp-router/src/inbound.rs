@@ -10,11 +10,11 @@ use wamp_proto::relay::PlainYield;
 use wamp_proto::{DecodeError, Limits, Message, Serializer, quoted};
 use wamp_transport::Incoming;
 
-use crate::ahead::{Ahead, Plain};
-use crate::express::Express;
 use crate::outbound::Outbound;
 use crate::pending::Pending;
 use crate::realm::Realm;
+use crate::rewrites::{Plain, Rewrites};
+use crate::turn::RealmTurn;
 
 /// A message of this many bytes is looked at closer before the realm is locked, so that its payload is not
 /// transcoded under the lock.
@@ -26,7 +26,7 @@ const KEPT_OTHERS: usize = 256;
 static NO_BYTES: Bytes = Bytes::new();
 
 /// Items that a read brought, and the messages in them.
-pub(crate) struct Arrived {
+pub(crate) struct Inbound {
     pending: Pending,
     serializer: Serializer,
     limits: Limits,
@@ -37,7 +37,7 @@ pub(crate) struct Arrived {
     next: usize,
     /// Where the first message stands that was not decoded, since the session is over before it.
     end: Option<(usize, usize)>,
-    ahead: Option<Ahead>,
+    rewrites: Option<Rewrites>,
     session: SessionKey,
 }
 
@@ -71,13 +71,13 @@ enum Kind {
 /// What became of the messages of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Handled {
-    /// All are handled, or the session is over. What comes after its end is [left alone](Arrived::into_rest).
+    /// All are handled, or the session is over. What comes after its end is [left alone](Inbound::into_rest).
     All,
     /// The turn is used up, and there are more.
     Part,
 }
 
-impl Arrived {
+impl Inbound {
     /// Reads messages of a session, up to the first that can end it.
     pub(crate) fn decode(
         pending: Pending,
@@ -85,17 +85,17 @@ impl Arrived {
         limits: Limits,
         session: SessionKey,
     ) -> Self {
-        let ahead = Some(Ahead::new(session, serializer));
+        let rewrites = Some(Rewrites::new(session, serializer));
         let Tables { entries, others } = KEPT.try_with(Cell::take).ok().flatten().unwrap_or_default();
-        let mut arrived =
-            Self { pending, serializer, limits, entries, others, next: 0, end: None, ahead, session };
-        arrived.read();
-        arrived
+        let mut inbound =
+            Self { pending, serializer, limits, entries, others, next: 0, end: None, rewrites, session };
+        inbound.read();
+        inbound
     }
 
     fn read(&mut self) {
-        let Self { pending, serializer, limits, entries, others, ahead, end, .. } = self;
-        let Some(ahead) = ahead else { return };
+        let Self { pending, serializer, limits, entries, others, rewrites, end, .. } = self;
+        let Some(rewrites) = rewrites else { return };
         let mut is_over = false;
         for (index, item) in pending.items().iter().enumerate() {
             let item_index = index as u32;
@@ -106,7 +106,7 @@ impl Arrived {
                 }
                 let part = &frame[range.clone()];
                 let kind = match PlainYield::read(*serializer, part, limits) {
-                    Some(read) => Kind::Plain(ahead.prepare(read, part)),
+                    Some(read) => Kind::Plain(rewrites.prepare(read, part)),
                     None => {
                         let decoded = Message::decode(*serializer, &frame.slice(range.clone()), limits);
                         is_over = ends_session(&decoded);
@@ -177,40 +177,40 @@ impl Arrived {
     }
 
     /// Handles messages in their order, until the turn is used up.
-    pub(crate) fn handle(&mut self, express: &mut Express<'_>, own: &Outbound) -> Handled {
-        let Some(mut ahead) = self.ahead.take() else { return Handled::All };
-        while self.next < self.entries.len() && express.is_open() {
-            if express.is_used_up() {
-                self.ahead = Some(ahead);
+    pub(crate) fn handle(&mut self, turn: &mut RealmTurn<'_>, own: &Outbound) -> Handled {
+        let Some(mut rewrites) = self.rewrites.take() else { return Handled::All };
+        while self.next < self.entries.len() && turn.is_open() {
+            if turn.is_used_up() {
+                self.rewrites = Some(rewrites);
                 return Handled::Part;
             }
-            self.handle_next(express, own, &mut ahead);
+            self.handle_next(turn, own, &mut rewrites);
             self.next += 1;
         }
-        ahead.finish();
+        rewrites.finish();
         Handled::All
     }
 
-    fn handle_next(&mut self, express: &mut Express<'_>, own: &Outbound, ahead: &mut Ahead) {
+    fn handle_next(&mut self, turn: &mut RealmTurn<'_>, own: &Outbound, rewrites: &mut Rewrites) {
         let (frame, range) = self.message(self.next);
         match &self.entries[self.next].kind {
             Kind::Plain(plain) => {
                 let _span = tracing::debug_span!("call", invocation = plain.read.request.get()).entered();
-                if express.relay(self.serializer, plain, (frame, range.clone()), ahead) {
+                if turn.relay(self.serializer, plain, (frame, range.clone()), rewrites) {
                     return;
                 }
                 let octets = range.len();
                 match Message::decode(self.serializer, &frame.slice(range), &self.limits) {
-                    Ok(message) => express.handle(message, &Prepared::sized(octets)),
-                    Err(error) => express.handle_faulty(&error),
+                    Ok(message) => turn.handle(message, &Prepared::sized(octets)),
+                    Err(error) => turn.handle_faulty(&error),
                 }
             }
             Kind::Other => match self.others.pop_front() {
                 Some((_, Ok((message, prepared)))) => {
                     let _span = call_span(&message).entered();
-                    express.handle(message, &prepared);
+                    turn.handle(message, &prepared);
                 }
-                Some((_, Err(error))) => express.handle_faulty(&error),
+                Some((_, Err(error))) => turn.handle_faulty(&error),
                 None => {}
             },
             Kind::Ping => own.pong(frame.clone()),

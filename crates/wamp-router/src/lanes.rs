@@ -1,0 +1,301 @@
+//! Lanes: the messages that one turn of a link at its realm sends, gathered for each receiver.
+//!
+//! A batch for each receiver goes into the receiver's queue at the end of the turn, or when it is large: with one
+//! lock of the queue, one look at the budget and one wake-up for all of its messages. Messages to one receiver keep
+//! their order. An event with several receivers is written once. While the receivers stay the same, as those of a
+//! topic do, such events share a batch, and a long batch is shared by the queues of all its receivers.
+//!
+//! ```text
+//! realm ─▶ RESULT to A, INVOCATION to B, RESULT to A ─▶ lane A: 2 messages, lane B: 1
+//!      └─▶ EVENT to C, D, E; EVENT to C, D, E        ─▶ fan of C, D, E: 2 messages
+//! ```
+
+use std::sync::Arc;
+
+use wamp_core::router::{Feed, Realm as Machine, SessionKey, Transmission};
+use wamp_proto::relay::{PlainResult, ResultHead};
+use wamp_proto::{Message, Serializer};
+use wamp_transport::Batch;
+
+use crate::links::Links;
+use crate::outbound::{Outbound, Pushed};
+use crate::wakes::Wakes;
+
+/// Messages are gathered for this many receivers at once.
+const LANES: usize = 32;
+
+/// A batch of this many bytes does not wait for more.
+const LOAD: usize = 64 * 1024;
+
+/// The same of a batch with several receivers, each of which holds all of it.
+const FAN_LOAD: usize = 32 * 1024;
+
+/// The messages of a turn, by receiver.
+pub(crate) struct Lanes<'a> {
+    links: &'a Links,
+    events_dropped: &'a mut u64,
+    wakes: &'a mut Wakes,
+    lanes: Vec<Lane<'a>>,
+    /// The lane that was used last.
+    last: usize,
+    /// Never has a receiver for which a lane has messages.
+    fan: Option<Fan>,
+    fed: Fed,
+    pushed: usize,
+}
+
+/// Messages for one receiver.
+struct Lane<'a> {
+    to: SessionKey,
+    link: &'a Arc<Outbound>,
+    batch: Batch,
+    /// From this length on, the link does not keep up and events for it are dropped.
+    events_below: usize,
+    /// How the messages feed the receiver: as a stream if one of them belongs to a stream.
+    feed: Option<Feed>,
+    /// Not only events are among them.
+    is_urgent: bool,
+    /// The last plain result, and its head: the next one mostly has the same.
+    head: Option<(PlainResult, ResultHead)>,
+}
+
+/// Events for several receivers, which have the same serializer.
+struct Fan {
+    /// In order.
+    receivers: Vec<SessionKey>,
+    serializer: Serializer,
+    batch: Batch,
+}
+
+impl<'a> Lanes<'a> {
+    pub(crate) fn new(links: &'a Links, events_dropped: &'a mut u64, wakes: &'a mut Wakes, fed: Fed) -> Self {
+        Self { links, events_dropped, wakes, lanes: Vec::new(), last: 0, fan: None, fed, pushed: 0 }
+    }
+
+    /// How many messages, or batches of a fan, were put into a lane or a queue.
+    pub(crate) fn pushed(&self) -> usize {
+        self.pushed
+    }
+
+    /// Takes what the machine sends.
+    pub(crate) fn transmit(&mut self, machine: &mut Machine) {
+        while let Some(transmission) = machine.poll_transmit_to_all() {
+            if transmission.len() > 1 {
+                self.push_to_all(&transmission);
+            } else {
+                for to in transmission.receivers() {
+                    self.push(to, transmission.message());
+                }
+            }
+        }
+    }
+
+    /// Appends a plain RESULT. Its payload is appended by `payload`, behind the head.
+    pub(crate) fn push_result(
+        &mut self,
+        to: SessionKey,
+        serializer: Serializer,
+        result: &PlainResult,
+        append: impl FnOnce(&mut Batch, &ResultHead),
+    ) {
+        let Some(lane) = self.lane(to) else { return };
+        if lane.head.as_ref().is_none_or(|(known, _)| known != result) {
+            lane.head = Some((*result, result.head(serializer)));
+        }
+        if let Some((_, head)) = &lane.head {
+            append(&mut lane.batch, head);
+        }
+        lane.is_urgent = true;
+        lane.feed = stronger(lane.feed, Some(if result.progress { Feed::Stream } else { Feed::Last }));
+        if lane.batch.framed_len() >= LOAD {
+            self.flush_last();
+        }
+    }
+
+    /// Appends a message for one receiver, if that has a link.
+    fn push(&mut self, to: SessionKey, message: &Message) {
+        self.pushed += 1;
+        let Some(mut lane) = self.lane(to) else { return };
+        match message {
+            Message::Abort(_) => {
+                let link = lane.link;
+                self.flush_last();
+                let pushed = link.push(message);
+                return self.fed.note(to, pushed, None);
+            }
+            Message::Event(_) if lane.batch.encoded_len() >= lane.events_below => {
+                // The writer may have made room meanwhile.
+                self.flush_last();
+                lane = &mut self.lanes[self.last];
+                if lane.events_below == 0 {
+                    *self.events_dropped += 1;
+                    return;
+                }
+            }
+            _ => {}
+        }
+        lane.is_urgent |= !matches!(message, Message::Event(_));
+        lane.feed = stronger(lane.feed, feed(message));
+        if let Err(error) = lane.batch.push(message, lane.link.serializer()) {
+            tracing::error!(message = message.name(), %error, "a message could not be written");
+            debug_assert!(false, "the realm lets through what can be written only");
+        }
+        if lane.batch.framed_len() >= LOAD {
+            self.flush_last();
+        }
+    }
+
+    /// Appends an event for several receivers.
+    fn push_to_all(&mut self, transmission: &Transmission) {
+        let message = transmission.message();
+        let is_same = |fan: &Fan| fan.receivers.iter().copied().eq(transmission.receivers());
+        if !self.fan.as_ref().is_some_and(is_same) {
+            self.flush_fan();
+            let mut receivers: Vec<_> = transmission.receivers().collect();
+            receivers.sort_unstable();
+            let Some(link) = receivers.iter().find_map(|to| self.links.get(*to)) else { return };
+            if self.lanes.iter().any(|lane| receivers.binary_search(&lane.to).is_ok()) {
+                self.flush_lanes();
+            }
+            self.fan = Some(Fan { receivers, serializer: link.serializer(), batch: Batch::new() });
+        }
+        let Some(fan) = &mut self.fan else { return };
+        if let Err(error) = fan.batch.push(message, fan.serializer) {
+            tracing::error!(message = message.name(), %error, "a message could not be written");
+            debug_assert!(false, "the realm lets through what can be written only");
+        }
+        if fan.batch.framed_len() >= FAN_LOAD {
+            self.flush_fan();
+        }
+    }
+
+    /// The lane to a receiver, if that has a link. It is the last one then.
+    fn lane(&mut self, to: SessionKey) -> Option<&mut Lane<'a>> {
+        if self.fan.as_ref().is_some_and(|fan| fan.receivers.binary_search(&to).is_ok()) {
+            self.flush_fan();
+        }
+        if self.lanes.get(self.last).is_none_or(|lane| lane.to != to) {
+            self.last = match self.lanes.iter().position(|lane| lane.to == to) {
+                Some(known) => known,
+                None => {
+                    let link = self.links.get(to)?;
+                    if self.lanes.len() == LANES {
+                        self.flush_lanes();
+                    }
+                    let (batch, events_below) = link.open();
+                    let lane =
+                        Lane { to, link, batch, events_below, feed: None, is_urgent: false, head: None };
+                    self.lanes.push(lane);
+                    self.lanes.len() - 1
+                }
+            };
+        }
+        self.lanes.get_mut(self.last)
+    }
+
+    /// Puts everything into the queues. Returns the links that are full.
+    pub(crate) fn finish(mut self) -> Fed {
+        self.flush_fan();
+        self.flush_lanes();
+        self.fed
+    }
+
+    /// Puts what the last lane has into its queue and wakes the writer up. The lane stays open.
+    fn flush_last(&mut self) {
+        let Some(lane) = self.lanes.get_mut(self.last) else { return };
+        let pushed = lane.link.append(std::mem::take(&mut lane.batch));
+        lane.link.notify_writer();
+        self.fed.note(lane.to, pushed, lane.feed.take());
+        lane.is_urgent = false;
+        (lane.batch, lane.events_below) = lane.link.open();
+    }
+
+    fn flush_lanes(&mut self) {
+        for Lane { to, link, batch, feed, is_urgent, .. } in self.lanes.drain(..) {
+            let is_empty = batch.is_empty();
+            let pushed = link.append(batch);
+            if is_urgent {
+                self.wakes.add_urgent(link);
+            } else if !is_empty {
+                link.wake_later(pushed, self.wakes);
+            }
+            self.fed.note(to, pushed, feed);
+        }
+    }
+
+    fn flush_fan(&mut self) {
+        let Some(Fan { receivers, batch, .. }) = self.fan.take() else { return };
+        let events = batch.into_shared();
+        self.pushed += receivers.len();
+        for to in receivers {
+            let Some(link) = self.links.get(to) else { continue };
+            let pushed = link.append_events(&events);
+            if pushed == Pushed::Dropped {
+                *self.events_dropped += events.len() as u64;
+            } else {
+                link.wake_later(pushed, self.wakes);
+            }
+            self.fed.note(to, pushed, None);
+        }
+    }
+}
+
+/// How a message is fed to its receiver by the other end of a call. A message that merely tells of an end holds
+/// no session, nor do events.
+fn feed(message: &Message) -> Option<Feed> {
+    let more = match message {
+        Message::Result(result) => result.details.progress == Some(true),
+        Message::Invocation(invocation) => invocation.details.progress == Some(true),
+        Message::Error(_) => false,
+        _ => return None,
+    };
+    Some(if more { Feed::Stream } else { Feed::Last })
+}
+
+/// The feed of a batch with messages of both.
+fn stronger(one: Option<Feed>, two: Option<Feed>) -> Option<Feed> {
+    match (one, two) {
+        (Some(Feed::Stream), _) | (_, Some(Feed::Stream)) => Some(Feed::Stream),
+        (one, two) => one.or(two),
+    }
+}
+
+/// Links that a sender has filled with the messages of one read. The machine learns of them at the end of the
+/// turn, so that the sender is paused after the read and none of its messages is refused for it.
+pub(crate) struct Fed {
+    sender: Option<SessionKey>,
+    /// Full links that the sender has fed, and how.
+    pub(crate) full: Vec<(SessionKey, Feed)>,
+    pub(crate) newly_full: Vec<SessionKey>,
+}
+
+impl Fed {
+    /// Links filled by the messages of a session.
+    pub(crate) fn by(sender: SessionKey) -> Self {
+        Self { sender: Some(sender), full: Vec::new(), newly_full: Vec::new() }
+    }
+
+    /// Links filled without a session that could be paused.
+    pub(crate) fn by_none() -> Self {
+        Self { sender: None, full: Vec::new(), newly_full: Vec::new() }
+    }
+
+    pub(crate) fn sender(&self) -> Option<SessionKey> {
+        self.sender
+    }
+
+    /// Records the state of a link after an append.
+    fn note(&mut self, to: SessionKey, pushed: Pushed, feed: Option<Feed>) {
+        let Pushed::Full { newly } = pushed else { return };
+        if newly {
+            self.newly_full.push(to);
+        }
+        let feed = feed.or_else(|| (self.sender == Some(to)).then_some(Feed::Stream));
+        let Some(feed) = feed.filter(|_| self.sender.is_some()) else { return };
+        match self.full.iter_mut().find(|(full, _)| *full == to) {
+            Some((_, known)) if feed == Feed::Stream => *known = feed,
+            Some(_) => {}
+            None => self.full.push((to, feed)),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! One turn of a link at its realm: the messages of a read, handled under one lock of the realm.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use wamp_core::Time;
+use wamp_core::router::{Prepared, Realm as Machine, Relayed, SessionKey};
+use wamp_proto::{DecodeError, Message, Serializer};
+
+use crate::lanes::{Fed, Lanes};
+use crate::links::Links;
+use crate::rewrites::{Plain, Rewrites};
+use crate::wakes::Wakes;
+
+/// How much one turn may do, in units of a plain result. It is about half a millisecond.
+const TURN: usize = 4096;
+
+/// The cost of a message that is no plain result.
+const MESSAGE: usize = 8;
+
+/// The cost of a message for its receiver.
+const PUSH: usize = 2;
+
+/// The realm's machine while it handles the messages of a session.
+pub(crate) struct RealmTurn<'a> {
+    machine: &'a mut Machine,
+    now: Time,
+    sender: SessionKey,
+    lanes: Lanes<'a>,
+    /// The cost of all that was done, without what was pushed.
+    cost: usize,
+}
+
+impl<'a> RealmTurn<'a> {
+    pub(crate) fn new(
+        machine: &'a mut Machine,
+        links: &'a Links,
+        events_dropped: &'a mut u64,
+        wakes: &'a mut Wakes,
+        now: Time,
+        sender: SessionKey,
+    ) -> Self {
+        let lanes = Lanes::new(links, events_dropped, wakes, Fed::by(sender));
+        Self { machine, now, sender, lanes, cost: 0 }
+    }
+
+    /// Whether the session of the sender is not over.
+    pub(crate) fn is_open(&self) -> bool {
+        self.machine.has(self.sender)
+    }
+
+    /// Whether others should have their turn before more is handled.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.cost + PUSH * self.lanes.pushed() >= TURN
+    }
+
+    /// Passes a plain YIELD on, which is that part of a buffer. `false`: it has to be decoded and
+    /// [handled](Self::handle).
+    pub(crate) fn relay(
+        &mut self,
+        serializer: Serializer,
+        plain: &Plain,
+        (buffer, part): (&Bytes, Range<usize>),
+        rewrites: &mut Rewrites,
+    ) -> bool {
+        self.cost += 1;
+        let mut rewritten = None;
+        let rewrite = |to| {
+            rewritten = rewrites.payload(plain, &buffer[part.clone()], to);
+            rewritten.as_ref().map(Range::len)
+        };
+        match self.machine.relay(self.now, self.sender, serializer, &plain.read, rewrite) {
+            Relayed::Result { to, serializer, result } => {
+                self.lanes.push_result(to, serializer, &result, |batch, head| {
+                    match rewritten {
+                        Some(payload) => batch.push_plain(head, rewrites.written(payload)),
+                        None => {
+                            let payload = plain.read.tail();
+                            let payload = part.start + payload.start..part.start + payload.end;
+                            batch.push_result(head, buffer, payload)
+                        }
+                    };
+                });
+                true
+            }
+            Relayed::Dropped => {
+                self.lanes.transmit(self.machine);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Handles a message.
+    pub(crate) fn handle(&mut self, message: Message, prepared: &Prepared) {
+        self.cost += MESSAGE;
+        self.machine.handle_prepared(self.now, self.sender, message, prepared);
+        self.lanes.transmit(self.machine);
+    }
+
+    /// Handles a message that could not be read, or not in full.
+    pub(crate) fn handle_faulty(&mut self, error: &DecodeError) {
+        self.cost += MESSAGE;
+        tracing::debug!(%error, "a message with a fault");
+        self.machine.handle_faulty(self.now, self.sender, error);
+        self.lanes.transmit(self.machine);
+    }
+
+    /// Sends what was gathered. Returns the links that are full.
+    pub(crate) fn finish(self) -> Fed {
+        self.lanes.finish()
+    }
+}
