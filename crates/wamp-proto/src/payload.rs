@@ -1,4 +1,4 @@
-//! The arguments of a message, as the octets they stand in it.
+//! The arguments of a message, as the bytes they arrived in.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,11 +15,11 @@ use crate::value::read::{Nothing, Received};
 use crate::value::sent::Draft;
 use crate::value::{READ_DEPTH, is_tuple};
 
-/// Positional and keyword arguments, opaque: the octets of some [`Serializer`], a slice of the frame they
-/// came in. Cloning is cheap.
+/// Positional and keyword arguments, opaque: bytes in some [`Serializer`], a slice of the frame they arrived
+/// in. Cloning is cheap.
 ///
-/// Only [`decode`](Payload::decode), [`args`](Payload::args) and [`kwargs`](Payload::kwargs) make values of
-/// them. Which value is read from which arguments, and written as which:
+/// Only [`decode`](Payload::decode), [`args`](Payload::args) and [`kwargs`](Payload::kwargs) turn them into
+/// values. This table says how values become arguments, and back:
 ///
 /// | value | written as | read from |
 /// |---|---|---|
@@ -50,29 +50,30 @@ use crate::value::{READ_DEPTH, is_tuple};
 ///
 /// # What a payload may hold
 ///
-/// A payload is passed on as it came, so what [`Message::decode`](crate::Message::decode) lets in has to be such
-/// that every reader survives it. It checks in one pass, however deep:
+/// A payload is forwarded as it arrived, so [`Message::decode`](crate::Message::decode) accepts only what every
+/// reader survives. It checks in one pass, at any depth (behaviour 55 to 59):
 ///
 /// * It is well-formed, and not nested deeper than [`Limits::depth`](crate::Limits::depth).
 /// * Text is UTF-8. Keys of dicts are text.
-/// * Integers have at most 300 digits. Beyond 64 bits JSON has their digits and CBOR a bignum; towards MessagePack,
-///   which has none, transcoding fails. No integer becomes a float on its way.
-/// * JSON: text that begins with U+0000 is base64, with padding. Every number is within the range of floats; NaN
-///   and infinities are none. Escapes are whole characters.
+/// * Integers have at most 300 digits. Beyond 64 bits JSON has their digits and CBOR a bignum; MessagePack has
+///   none, and transcoding to it fails. No integer becomes a float.
+/// * JSON: text that begins with U+0000 is base64, with padding. Every number is within the range of floats;
+///   there is no NaN and no infinity. Escapes are whole characters.
 /// * MessagePack: no extension types, timestamps included.
-/// * CBOR: of the simple values only booleans, null and `undefined`, which is null elsewhere. Of the tags only those
-///   for dates, big numbers, URIs, UUIDs and arrays of numbers, each before what it is for; elsewhere its content
-///   stands alone, and decimals (4, 5) cannot be written. Short floats and indefinite lengths are fine.
+/// * CBOR: the simple values are booleans, null and `undefined`, which is null elsewhere. The tags are those
+///   for dates, big numbers, URIs, UUIDs and arrays of numbers, each before a value of its type; other formats
+///   get the value without the tag, and cannot express decimals (4, 5). Short floats and indefinite lengths are
+///   fine.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Payload {
-    /// `None` only where there are no octets.
+    /// `None` only if there are no bytes.
     serializer: Option<Serializer>,
-    /// 0 for nothing, 1 for positional arguments, 2 for positional and keyword arguments.
+    /// 0 for no arguments, 1 for positional arguments, 2 for positional and keyword arguments.
     elements: u8,
-    /// As it stands in a message: from the first octet of Arguments to the last of ArgumentsKw, with the
-    /// format's separator between them.
+    /// As in a message: from the first byte of Arguments to the last of ArgumentsKw, with the format's
+    /// separator between them.
     tail: Bytes,
-    /// Where in `tail` ArgumentsKw begins, if it is there.
+    /// The position of ArgumentsKw in `tail`, if there are any.
     kwargs_at: usize,
 }
 
@@ -131,25 +132,25 @@ impl Payload {
         if self.elements == 2 { &self.tail[self.kwargs_at..] } else { &[] }
     }
 
-    /// What the octets are written in; `None` for a payload without any.
+    /// The serializer of the bytes; `None` for an empty payload.
     pub fn serializer(&self) -> Option<Serializer> {
         self.serializer
     }
 
-    /// Whether neither Arguments nor ArgumentsKw are there, not even empty.
+    /// Whether there are neither Arguments nor ArgumentsKw, not even empty ones.
     pub fn is_empty(&self) -> bool {
         self.elements == 0
     }
 
-    /// How many octets this is in a message.
+    /// The length in a message, in bytes.
     pub fn len(&self) -> usize {
         self.tail.len()
     }
 
-    /// The same arguments in another format, rewritten token by token. In the same format a cheap clone.
+    /// Transcodes the arguments token by token. To the same format it is a cheap clone.
     ///
-    /// Fails where the other format cannot say it: JSON has no NaN, no infinities, no text that begins with U+0000;
-    /// MessagePack has no integers beyond 64 bits; only CBOR has decimals.
+    /// Fails where the other format cannot express a value: JSON has no NaN, no infinities, no text that begins
+    /// with U+0000; MessagePack has no integers beyond 64 bits; only CBOR has decimals.
     pub fn transcode(&self, to: Serializer) -> Result<Self, EncodeError> {
         let from = match self.serializer {
             Some(from) if from != to => from,
@@ -168,13 +169,13 @@ impl Payload {
         Ok(Self::from_draft(draft))
     }
 
-    /// The same octets in a buffer of their own, so that a small payload does not keep a big frame alive.
+    /// The same bytes in a buffer of their own, so that a small payload does not keep a large frame in memory.
     pub fn detached(self) -> Self {
         Payload { tail: Bytes::copy_from_slice(&self.tail), ..self }
     }
 
-    /// The same arguments with an empty list and an empty dict where there is none, for a peer that fails
-    /// without them.
+    /// The same arguments with an empty list and an empty dict where they are missing, for a peer that needs
+    /// them.
     pub fn explicit(self, serializer: Serializer) -> Self {
         if self.elements == 2 {
             return self;
@@ -195,12 +196,12 @@ impl Payload {
         Self::from_draft(draft)
     }
 
-    /// How many elements of a message this is: 0, 1 or 2.
+    /// The number of elements of a message: 0, 1 or 2.
     pub(crate) fn elements(&self) -> u8 {
         self.elements
     }
 
-    /// The octets of these elements.
+    /// The bytes of these elements.
     pub(crate) fn tail(&self) -> &Bytes {
         &self.tail
     }
@@ -213,8 +214,8 @@ impl Payload {
         self.kwargs_at
     }
 
-    /// What stands in a frame, in which a decoder has found a well-formed list and dict at these places.
-    /// Copies only where something else than the separator is between the two.
+    /// A payload from a frame, in which a decoder has found a well-formed list and dict at these places. Copies
+    /// only if more than the separator is between them.
     pub(crate) fn from_frame(
         serializer: Serializer,
         frame: &Bytes,
@@ -255,7 +256,7 @@ impl Payload {
         together.then_some(Payload { serializer, elements, tail, kwargs_at })
     }
 
-    /// Whether octets of unknown origin are a list, a separator and a dict.
+    /// Whether bytes of unknown origin are a list, a separator and a dict.
     pub(crate) fn is_well_formed(&self) -> bool {
         let Some(serializer) = self.serializer else { return true };
         let (args, kwargs) = (self.args_bytes(), self.kwargs_bytes());
@@ -285,21 +286,21 @@ impl Payload {
 }
 
 impl fmt::Debug for Payload {
-    /// Without the contents, which are nobody's business in a log.
+    /// Without the contents, which do not belong in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(serializer) = self.serializer else { return f.write_str("Payload(empty)") };
         write!(f, "Payload({serializer}, {} bytes)", self.len())
     }
 }
 
-/// Rewrites one value.
+/// Transcodes one value.
 pub(crate) fn copy<From: Format, To: Format>(octets: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let mut reader = From::reader(octets, READ_DEPTH)?;
     transcode::<_, To>(&mut reader, out)?;
     Ok(reader.finish()?)
 }
 
-/// Whether `octets` are one well-formed value of this kind, from the first to the last.
+/// Whether `octets` is exactly one well-formed value of this type.
 fn is_exactly<F: Format>(octets: &[u8], kind: impl Fn(&Token<'_>) -> bool) -> bool {
     let check = || {
         let mut reader = F::reader(octets, READ_DEPTH)?;

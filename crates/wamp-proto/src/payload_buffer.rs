@@ -1,4 +1,4 @@
-//! Arguments that are written again and again, each time into the same memory.
+//! A buffer for arguments that are written again and again.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::payload::Payload;
 use crate::serializer::Serializer;
 use crate::value::sent::Draft;
 
-/// Arguments that are written again and again, each time into the same memory; by the table at [`Payload`].
+/// A buffer for arguments that are written again and again, by the table at [`Payload`].
 ///
 /// ```
 /// # use wamp_proto::{Payload, PayloadBuffer, Serializer};
@@ -30,22 +30,22 @@ pub struct PayloadBuffer {
 }
 
 impl PayloadBuffer {
-    /// One that holds no memory and no arguments.
+    /// An empty buffer without memory.
     pub const fn new() -> Self {
         Self { out: Vec::new(), serializer: None, elements: 0, kwargs_at: 0 }
     }
 
-    /// Writes the arguments that a value stands for, in the place of those before.
+    /// Writes the arguments that a value stands for, replacing earlier ones.
     ///
     /// # Errors
-    /// What the serializer has no way to write. Then no arguments are written.
+    /// A value that the serializer cannot express. Then the buffer is empty.
     pub fn write<T: Serialize + ?Sized>(
         &mut self,
         serializer: Serializer,
         value: &T,
     ) -> Result<(), EncodeError> {
         let mut draft = Draft::new(serializer);
-        // Until it is written there is nothing, even if the value panics.
+        // Empty until everything is written, even if the value panics.
         draft.out = std::mem::take(self).out;
         draft.out.clear();
         let written = draft.write(value);
@@ -62,23 +62,23 @@ impl PayloadBuffer {
         written
     }
 
-    /// The arguments, as they stand in a message.
+    /// The arguments, as they are written in a message.
     pub fn as_bytes(&self) -> &[u8] {
         &self.out
     }
 
-    /// What they are written in: not what was asked for, where the value was a [`Payload`] in something else.
+    /// The serializer of the arguments: another than the one asked for if the value was a [`Payload`] in it;
     /// `None` for no arguments.
     pub fn serializer(&self) -> Option<Serializer> {
         self.serializer
     }
 
-    /// The octets that it can hold before it takes more memory.
+    /// The bytes that it can hold without another allocation.
     pub fn capacity(&self) -> usize {
         self.out.capacity()
     }
 
-    /// The arguments, and their memory with them.
+    /// Takes the arguments and their memory out.
     pub fn take(&mut self) -> Payload {
         let Self { out, serializer, elements, kwargs_at } = std::mem::take(self);
         Payload::from_parts(serializer, elements, out.into(), kwargs_at).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Reads the list of positional arguments.
+//! Reading the list of positional arguments.
 
 use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
@@ -7,7 +7,7 @@ use super::de::{De, Elements};
 use crate::error::PayloadError;
 use crate::serializer::{Reader, Token};
 
-/// `Deserializer` of the positional arguments: a reader at the list, or none.
+/// The `Deserializer` of the positional arguments: a reader at the list, or none.
 #[derive(Clone)]
 pub(crate) struct ArgsDe<R>(pub(crate) Option<R>);
 
@@ -21,7 +21,7 @@ pub(super) fn wrong_count(expected: usize, found: usize) -> PayloadError {
 }
 
 impl<'de, R: Reader<'de>> ArgsDe<R> {
-    /// Enters the list. Without one its place is taken by an empty list.
+    /// Enters the list. Without one, an empty list takes its place.
     fn with<T>(
         mut self,
         read: impl FnOnce(Option<&mut Elements<'_, R>>) -> Result<T, PayloadError>,
@@ -35,12 +35,12 @@ impl<'de, R: Reader<'de>> ArgsDe<R> {
         }
     }
 
-    /// How many there are. Passes over all of them.
+    /// The number of arguments. Skips all of them.
     pub(super) fn count(&self) -> Result<usize, PayloadError> {
         self.clone().with(|elements| elements.map_or(Ok(0), Elements::count))
     }
 
-    /// Reads the one argument that there is.
+    /// Reads the only argument.
     pub(super) fn only<T>(
         self,
         read: impl FnOnce(De<'_, R>) -> Result<T, PayloadError>,
@@ -50,7 +50,7 @@ impl<'de, R: Reader<'de>> ArgsDe<R> {
             if !elements.next()? {
                 return Err(wrong_count(1, 0));
             }
-            // The number of arguments is the better thing to say, so it is counted before all.
+            // The number of arguments is the more useful error, so it is checked first.
             let mut ahead = elements.reader.clone();
             let value = read(De(elements.reader)).map_err(|error| error.within("argument 1"));
             if value.is_err() {
@@ -101,7 +101,8 @@ impl<'de, R: Reader<'de>> ArgsDe<R> {
     }
 }
 
-/// Positional arguments, each error with the number of its argument. A tuple may want more than there are.
+/// Positional arguments; each error has the number of its argument. A tuple may have more elements than there
+/// are arguments.
 struct List<'a, 'b, R> {
     elements: Option<&'a mut Elements<'b, R>>,
     read: usize,
@@ -138,7 +139,7 @@ impl<'de, R: Reader<'de>> SeqAccess<'de> for List<'_, '_, R> {
     }
 }
 
-/// An argument that a tuple has and the payload has not.
+/// An argument that a tuple has and the payload lacks.
 struct Missing {
     len: usize,
     count: usize,

@@ -1,4 +1,4 @@
-//! Reads one value from any format.
+//! Reading one value from any format.
 
 use std::borrow::Cow;
 
@@ -14,11 +14,10 @@ use crate::error::PayloadError;
 use crate::serializer::big::Big;
 use crate::serializer::{MAX_DEPTH, Open, Reader, Token};
 
-/// How deep what is read may be nested. An application's payloads have been checked against its limits when
-/// they arrived.
+/// The nesting depth that is read. Payloads from peers were checked against the limits when they arrived.
 pub(crate) const READ_DEPTH: usize = MAX_DEPTH;
 
-/// `Deserializer` of the value that the reader stands at.
+/// The `Deserializer` of the value at the reader's position.
 pub(crate) struct De<'a, R>(pub(crate) &'a mut R);
 
 impl<'a, 'de, R: Reader<'de>> De<'a, R> {
@@ -49,7 +48,7 @@ impl<'a, 'de, R: Reader<'de>> De<'a, R> {
         }
     }
 
-    /// JavaScript writes its numbers as floats in MessagePack and CBOR (behaviour 56).
+    /// JavaScript encoders write numbers as floats in MessagePack and CBOR (behaviour 56).
     fn integer<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PayloadError> {
         const EXACT: f64 = (1_u64 << 53) as f64;
         match self.0.value()? {
@@ -60,7 +59,7 @@ impl<'a, 'de, R: Reader<'de>> De<'a, R> {
                     visitor.visit_u64(value as u64)
                 }
             }
-            // Serde's own words for it would be about 128 bits.
+            // Serde's own error would mention 128 bits.
             Token::Big(_) => Err(de::Error::invalid_value(Unexpected::Unsigned(u64::MAX), &visitor)),
             token => self.visit(token, visitor),
         }
@@ -77,7 +76,7 @@ impl<'a, 'de, R: Reader<'de>> De<'a, R> {
         }
     }
 
-    /// An integer of any length has a nearest float.
+    /// Each integer, of any length, has a nearest float.
     fn float<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PayloadError> {
         match self.0.value()? {
             Token::Big(value) => visitor.visit_f64(value.to_float()),
@@ -87,7 +86,7 @@ impl<'a, 'de, R: Reader<'de>> De<'a, R> {
 
     fn string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PayloadError> {
         match self.0.value()? {
-            // serde's own visitors would take binary that happens to be UTF-8.
+            // Serde's own visitors would accept binary that happens to be UTF-8.
             Token::Binary(value) => Err(de::Error::invalid_type(Unexpected::Bytes(&value), &visitor)),
             token => self.visit(token, visitor),
         }
@@ -95,14 +94,14 @@ impl<'a, 'de, R: Reader<'de>> De<'a, R> {
 
     fn list<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PayloadError> {
         match self.0.value()? {
-            // `Vec<u8>` asks for a list.
+            // `Vec<u8>` expects a list.
             Token::Binary(value) => visitor.visit_seq(SeqDeserializer::new(value.iter().copied())),
             token => self.visit(token, visitor),
         }
     }
 }
 
-/// An integer beyond 64 bits, for those that take 128.
+/// An integer beyond 64 bits, for visitors that accept 128.
 fn wide<'de, V: Visitor<'de>>(value: &Big, visitor: V) -> Result<V::Value, PayloadError> {
     let magnitude = value.magnitude().and_then(|magnitude| match value.is_negative() {
         false => Some(Ok(magnitude)),
@@ -204,7 +203,7 @@ impl<'de, R: Reader<'de>> Deserializer<'de> for De<'_, R> {
         visitor: V,
     ) -> Result<V::Value, PayloadError> {
         match self.0.value()? {
-            // Derived visitors would take the fields by their order.
+            // Derived visitors would read the fields by their order.
             Token::List(_) => Err(de::Error::invalid_type(Unexpected::Seq, &visitor)),
             token => self.visit(token, visitor),
         }
@@ -265,7 +264,7 @@ impl<'a, 'de, R: Reader<'de>> Elements<'a, R> {
         Ok(!self.over)
     }
 
-    /// How many elements there are, those included that nobody has read.
+    /// The number of elements, including unread ones.
     pub(super) fn count(&mut self) -> Result<usize, PayloadError> {
         while self.next()? {
             self.reader.skip()?;
@@ -280,7 +279,7 @@ impl<'a, 'de, R: Reader<'de>> Elements<'a, R> {
         }
     }
 
-    /// Every element has been read.
+    /// Checks that every element was read.
     fn end(mut self) -> Result<(), PayloadError> {
         let read = self.read;
         let all = self.count()?;
@@ -288,7 +287,7 @@ impl<'a, 'de, R: Reader<'de>> Elements<'a, R> {
     }
 
     pub(super) fn size(&self) -> Option<usize> {
-        // Only declared by the peer, so good for a small reservation and no more.
+        // Only declared by the peer, so it reserves little memory.
         self.open.left.map(|left| left.min(256) as usize)
     }
 }
@@ -339,7 +338,7 @@ impl<'a, 'de, R: Reader<'de>> Entries<'a, R> {
         De(self.reader)
     }
 
-    /// Every entry has been read.
+    /// Checks that every entry was read.
     pub(super) fn end(mut self) -> Result<(), PayloadError> {
         match self.next()? {
             None => Ok(()),
@@ -368,7 +367,7 @@ impl<'de, R: Reader<'de>> MapAccess<'de> for Entries<'_, R> {
     }
 }
 
-/// The variant of an enum that was written as `{variant: value}`; the reader stands at the value.
+/// The variant of an enum that was written as `{variant: value}`; the reader is at the value.
 struct Variant<'a, 'de, R> {
     variant: Cow<'de, str>,
     reader: &'a mut R,

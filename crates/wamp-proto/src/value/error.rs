@@ -1,4 +1,4 @@
-//! serde's errors in our words: kinds of values, never their contents.
+//! Serde's errors in WAMP's words: types of values, never their contents.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -26,7 +26,7 @@ impl serde::ser::Error for EncodeError {
 }
 
 impl PayloadError {
-    /// Says where it went wrong: `argument 2`, `keyword "limit"`.
+    /// Adds the place of the error: `argument 2`, `keyword "limit"`.
     pub(crate) fn within(mut self, place: impl Display) -> Self {
         self.text = format!("{place}: {}", self.text);
         self
@@ -85,7 +85,7 @@ impl Display for Names {
     }
 }
 
-/// WAMP's words for what a `Visitor` says it expects.
+/// WAMP's words for what a `Visitor` expects.
 fn word(expected: &dyn Expected) -> Cow<'static, str> {
     let text = expected.to_string();
     match text.as_str() {
@@ -117,7 +117,7 @@ fn kind(unexpected: Unexpected<'_>) -> &'static str {
         Unexpected::NewtypeVariant | Unexpected::TupleVariant | Unexpected::StructVariant => {
             "variant with a value"
         }
-        // In serde's own words, of a visitor that takes no 128 bits.
+        // Serde's words, of a visitor that accepts no 128 bits.
         Unexpected::Other(text) if text.starts_with("integer") => "integer beyond 64 bits",
         Unexpected::Other(_) => "another kind of value",
     }

@@ -11,7 +11,7 @@ use serde::ser::{Impossible, Serialize, Serializer};
 use crate::error::{EncodeError, PayloadError};
 use crate::serializer::Format;
 
-/// Writes a key. Integers, booleans and characters become their text; nothing else is a key.
+/// Writes a key. Integers, booleans and characters become their text; other types are refused.
 pub(crate) struct KeySer<'a, F> {
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) format: PhantomData<F>,
@@ -23,7 +23,7 @@ impl<F: Format> KeySer<'_, F> {
     }
 }
 
-/// Serde methods that all say the same, for a `Serializer` that takes few kinds of values.
+/// Serde methods that all fail, for a `Serializer` of few types.
 macro_rules! refuse {
     ($error:expr; $($method:ident($($argument:ty),*) $(-> $ok:ty)?, $kind:literal;)*) => {
         $(refuse!(@ $error, $kind, $method, [$($argument),*], $($ok)?);)*
@@ -37,7 +37,7 @@ macro_rules! refuse {
 }
 pub(crate) use refuse;
 
-/// `refuse!` for everything that is made of other values.
+/// `refuse!` for all compound types.
 macro_rules! refuse_compounds {
     ($error:expr) => {
         type SerializeSeq = Impossible<Self::Ok, EncodeError>;

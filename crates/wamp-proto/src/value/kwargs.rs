@@ -1,4 +1,4 @@
-//! Reads the dict of keyword arguments.
+//! Reading the dict of keyword arguments.
 
 use std::borrow::Cow;
 
@@ -11,11 +11,11 @@ use super::key::Key;
 use crate::error::PayloadError;
 use crate::serializer::{Open, Reader, Token};
 
-/// `Deserializer` of the keyword arguments: a reader at the dict, or none.
+/// The `Deserializer` of the keyword arguments: a reader at the dict, or none.
 #[derive(Clone)]
 pub(crate) struct KwargsDe<R>(pub(crate) Option<R>);
 
-/// Keyword arguments, each error with its keyword.
+/// Keyword arguments; each error has its keyword.
 struct Keywords<'a, 'de, R> {
     entries: Entries<'a, R>,
     key: Option<Cow<'de, str>>,
@@ -73,7 +73,7 @@ impl<'de, R: Reader<'de>> Deserializer<'de> for KwargsDe<R> {
         }
     }
 
-    /// Like a struct without fields, which ignores the keys it does not know.
+    /// Like a struct without fields, which ignores unknown keys.
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PayloadError> {
         visitor.visit_unit()
     }

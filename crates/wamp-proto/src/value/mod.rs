@@ -1,9 +1,8 @@
-//! How a Rust value becomes arguments, and back: one serde `Serializer` and one `Deserializer`, written once
-//! for all formats.
+//! Conversion between Rust values and arguments: one serde `Serializer` and one `Deserializer` for all formats.
 //!
-//! [`ser`] and [`de`] are about one value; [`sent`] and [`read`] hold the rule of what is an argument, what a
-//! list of them and what keywords, which only the outermost value can say. Every format writes structs as
-//! maps and says `is_human_readable() == true`, so that a value means the same after transcoding.
+//! [`ser`] and [`de`] handle one value. [`sent`] and [`read`] decide what is one argument, a list of arguments,
+//! or keywords, which only the outermost value can say. Every format writes structs as maps and has
+//! `is_human_readable() == true`, so that a value means the same after transcoding.
 
 pub(crate) mod args;
 mod de;

@@ -1,5 +1,5 @@
-//! How a ready [`Payload`] passes through serde, which knows only values: as a tuple struct of its parts, by
-//! a name that our (de)serializer recognizes. With another serializer these parts are what is written.
+//! Passing a ready [`Payload`] through serde, which knows only values: as a tuple struct of its parts, by a
+//! name that our (de)serializer recognizes. Another serializer writes these parts.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::payload::Payload;
 /// The parts of a payload.
 #[derive(Default)]
 pub(crate) struct RawPayload {
-    /// By its number in RawSocket; 0 for none.
+    /// The number of the serializer in RawSocket; 0 for none.
     serializer: u64,
     elements: u64,
     kwargs_at: u64,
@@ -31,7 +31,7 @@ impl RawPayload {
     }
 }
 
-/// serde has a `Serialize` for binary only in crates of its own.
+/// Serde itself has no type that is serialized as binary.
 pub(crate) struct Binary<'a>(pub(crate) &'a [u8]);
 
 impl Serialize for Binary<'_> {
@@ -51,7 +51,7 @@ impl Serialize for Payload {
     }
 }
 
-/// Takes the fields that are serialized above.
+/// Accepts the fields that are serialized above.
 pub(crate) struct Capture<'a> {
     pub(crate) raw: &'a mut RawPayload,
     pub(crate) field: usize,
@@ -129,7 +129,7 @@ impl<'de> Visitor<'de> for PartsVisitor {
             kwargs_at: part(&mut seq)?,
             tail: part::<Octets, S>(&mut seq)?.0,
         };
-        // They may come from anywhere.
+        // They may come from any source.
         let payload = raw.into_payload().filter(Payload::is_well_formed);
         payload.ok_or_else(|| de::Error::custom("these are not the parts of a payload"))
     }

@@ -1,9 +1,9 @@
-//! How arguments become a value: the rule's second half.
+//! The second half of the rule: from arguments to a value.
 //!
-//! A tuple is the whole list; `()` takes nothing and one null; `Option` takes nothing as `None`, and else what
-//! its inner type takes; a struct or map is the only argument, or the keywords if there are no arguments;
-//! everything else is the only argument. [`Kwargs`](super::Kwargs), [`ArgsKwargs`](super::ArgsKwargs),
-//! [`Value`](super::Value) and [`Payload`] say themselves what they are.
+//! A tuple is the whole list; `()` accepts nothing and one null; `Option` reads nothing as `None`, and
+//! otherwise as its inner type; a struct or map is the only argument, or the keywords if there are no
+//! arguments; everything else is the only argument. [`Kwargs`](super::Kwargs),
+//! [`ArgsKwargs`](super::ArgsKwargs), [`Value`](super::Value) and [`Payload`] decide for themselves.
 
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
@@ -15,16 +15,16 @@ use crate::error::{Fault, PayloadError};
 use crate::payload::Payload;
 use crate::serializer::{Open, Reader, Token};
 
-/// `Deserializer` of a whole payload.
+/// The `Deserializer` of a whole payload.
 pub(crate) struct Received<'de, R> {
     pub(crate) payload: &'de Payload,
     pub(crate) args: ArgsDe<R>,
     pub(crate) kwargs: KwargsDe<R>,
-    /// serde says "tuple" of tuples and of arrays.
+    /// Serde calls both tuples and arrays "tuple".
     pub(crate) tuple: bool,
 }
 
-/// The reader of a payload that has no octets and so no format.
+/// The reader of an empty payload, which has no format.
 #[derive(Clone)]
 pub(crate) enum Nothing {}
 

@@ -1,8 +1,8 @@
-//! How a value becomes arguments: the rule's first half.
+//! The first half of the rule: from a value to arguments.
 //!
 //! `()` is no arguments and a tuple is the list of them. [`Kwargs`](super::Kwargs),
-//! [`ArgsKwargs`](super::ArgsKwargs), [`Value`](super::Value) and [`Payload`](crate::Payload) say themselves
-//! what they are. `Some(t)` is sent like `t`, as `Option` is read. Everything else is one argument.
+//! [`ArgsKwargs`](super::ArgsKwargs), [`Value`](super::Value) and [`Payload`](crate::Payload) decide for
+//! themselves. `Some(t)` is sent like `t`, as `Option` is read. Everything else is one argument.
 
 use std::marker::PhantomData;
 
@@ -35,13 +35,13 @@ impl Draft {
         })
     }
 
-    /// `out` holds a list of arguments; behind it a dict of keywords is next.
+    /// Ends the list of arguments in `out`; a dict of keywords follows.
     pub(crate) fn begin_kwargs(&mut self) {
         self.out.extend_from_slice(self.serializer.separator());
         self.kwargs_at = self.out.len();
     }
 
-    /// `out` holds both. What is empty need not be sent.
+    /// Ends `out`, which holds both. Empty ones need not be sent.
     fn end_kwargs<F: Format>(&mut self) -> Result<(), EncodeError> {
         let args_end = self.kwargs_at - self.serializer.separator().len();
         let some_args = match any::<F>(&self.out[..args_end])? {
@@ -61,7 +61,7 @@ impl Draft {
     }
 }
 
-/// What a value begins with, and whether there is anything in it.
+/// The first token of a value, and whether the value is not empty.
 fn any<F: Format>(octets: &[u8]) -> Result<(Token<'_>, bool), Fault> {
     let mut reader = F::reader(octets, 1)?;
     let token = reader.value()?;
@@ -77,16 +77,16 @@ fn not(rule: &str, found: &str) -> EncodeError {
     EncodeError::Custom(format!("{rule}, found {found}"))
 }
 
-/// `Serializer` of what is sent.
+/// The `Serializer` of sent values.
 pub(crate) struct Sent<'a, F> {
     pub(crate) draft: &'a mut Draft,
-    /// serde says "tuple" of tuples and of arrays.
+    /// Serde calls both tuples and arrays "tuple".
     pub(crate) tuple: bool,
     pub(crate) format: PhantomData<F>,
 }
 
 impl<'a, F: Format> Sent<'a, F> {
-    /// Begins the list of one argument, which comes next.
+    /// Begins the list of one argument, which follows.
     fn begin_only(self) -> (Ser<'a, F>, Mark) {
         self.draft.elements = 1;
         let out = &mut self.draft.out;
@@ -110,7 +110,7 @@ macro_rules! only {
     };
 }
 
-/// serde wants the length first; the one argument's list is closed with the compound.
+/// Serde needs the length first; the list of the one argument is closed with the compound.
 macro_rules! compounds {
     ($($method:ident($($name:ident: $kind:ty),*);)*) => {
         $(fn $method(self, $($name: $kind),*) -> Result<Compound<'a, F>, EncodeError> {
@@ -151,7 +151,7 @@ impl<'a, F: Format> Serializer for Sent<'a, F> {
     }
 
     fn serialize_unit(self) -> Result<(), EncodeError> {
-        // Not for a value that only happens to be null, as `serde_json::Value` can.
+        // Not for a value that happens to be null, as `serde_json::Value` can be.
         if self.tuple { Ok(()) } else { self.only(&()) }
     }
 
@@ -228,7 +228,7 @@ impl<'a, F: Format> Serializer for Sent<'a, F> {
     }
 }
 
-/// A tuple struct, or one of the two types of this crate that pretend to be one.
+/// A tuple struct, or one of the two types of this crate that serialize as one.
 pub(crate) enum SentTuple<'a, F> {
     Struct(Compound<'a, F>),
     ArgsKwargs { draft: &'a mut Draft, field: usize },

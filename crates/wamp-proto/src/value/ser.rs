@@ -1,4 +1,4 @@
-//! Writes one value in any format.
+//! Writing one value in any format.
 
 use std::marker::PhantomData;
 
@@ -9,11 +9,11 @@ use super::{ARGS_KWARGS, PAYLOAD};
 use crate::error::EncodeError;
 use crate::serializer::{Format, Mark};
 
-/// How deep the messages that we write may be nested: the message itself, its list of arguments, and what
-/// is in these. The limit that peers have by default.
+/// The nesting depth of messages that are written: the message itself, its list of arguments, and their
+/// contents. It is the default limit of peers.
 pub(crate) const DEPTH: usize = 64;
 
-/// `Serializer` of one value, appended to `out`.
+/// The `Serializer` of one value, appended to `out`.
 pub(crate) struct Ser<'a, F> {
     out: &'a mut Vec<u8>,
     depth: usize,
@@ -59,7 +59,7 @@ impl<'a, F: Format> Ser<'a, F> {
         })
     }
 
-    /// Begins the dict `{variant: …}`; what is serialized next is its value.
+    /// Begins the dict `{variant: …}`; the value follows.
     fn variant(self, variant: &str) -> Result<(Self, Mark), EncodeError> {
         let depth = self.depth.checked_sub(1).ok_or(EncodeError::TooDeep(DEPTH))?;
         let mut mark = F::begin_dict(self.out, Some(1));
@@ -227,7 +227,7 @@ impl<'a, F: Format> Serializer for Ser<'a, F> {
     }
 }
 
-/// A list or dict that is being written.
+/// A list or dict being written.
 pub(crate) struct Compound<'a, F> {
     out: &'a mut Vec<u8>,
     depth: usize,
@@ -235,7 +235,7 @@ pub(crate) struct Compound<'a, F> {
     dict: bool,
     /// The dict `{variant: …}` around it.
     variant: Option<Mark>,
-    /// The list of arguments around all, of which it is the only one.
+    /// The list of arguments around it, whose only argument it is.
     only: Option<Mark>,
     format: PhantomData<F>,
 }

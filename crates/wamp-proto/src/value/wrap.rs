@@ -1,4 +1,4 @@
-//! The types by which an application says what is an argument, a list of them, or keywords.
+//! Types by which an application chooses one argument, a list of arguments, or keywords.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,13 +6,13 @@ use std::marker::PhantomData;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeTupleStruct, Serializer};
 
-// Names by which our (de)serializer knows these types; others see an ordinary newtype or tuple struct.
+// Names by which our (de)serializer recognizes these types; others see an ordinary newtype or tuple struct.
 pub(crate) const KWARGS: &str = "$wamp::Kwargs";
 pub(crate) const ARGS_KWARGS: &str = "$wamp::ArgsKwargs";
 pub(crate) const VALUE: &str = "$wamp::Value";
 pub(crate) const PAYLOAD: &str = "$wamp::Payload";
 
-/// Keyword arguments and no others: a struct or a map with string keys.
+/// Keyword arguments only: a struct or a map with string keys.
 ///
 /// ```
 /// # use wamp_proto::{Kwargs, Payload, Serializer};
@@ -55,7 +55,7 @@ macro_rules! newtype {
 newtype!(Kwargs, KWARGS);
 newtype!(Value, VALUE);
 
-/// Reads what a newtype struct wraps.
+/// Reads the content of a newtype struct.
 struct Inner<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Inner<T> {
@@ -127,8 +127,8 @@ tuples!(A B C D E F G H I J K L);
 
 /// Whether a type is a tuple or `()`, possibly behind references, smart pointers and `Option`.
 ///
-/// serde calls tuples and arrays of a fixed length both "tuple", but `(1, 2)` are two arguments and `[1, 2]`
-/// is one. [`std::any::type_name`] is the only thing that tells them apart: it begins with `(` or `[`.
+/// Serde calls tuples and arrays of a fixed length both "tuple", but `(1, 2)` is two arguments and `[1, 2]` is
+/// one. Only [`std::any::type_name`] tells them apart: it begins with `(` or `[`.
 pub(crate) fn is_tuple<T: ?Sized>() -> bool {
     const AROUND: [&str; 8] = [
         "&",
