@@ -30,6 +30,28 @@ fn a_pattern_tells_its_callee_what_was_called() {
     assert_eq!(net.realm.sizes().registrations, 1);
 }
 
+/// A callee that could answer them would pose as the router's own procedures.
+#[test]
+fn a_pattern_never_serves_a_reserved_uri() {
+    let mut net = Net::new();
+    let callee = net.raw(Serializer::Json, all_roles());
+    let caller = net.raw(Serializer::Json, all_roles());
+    for (request, policy, pattern) in
+        [(1, "prefix", ""), (2, "prefix", "w"), (3, "prefix", "wam"), (4, "wildcard", ".session.count")]
+    {
+        net.say(callee, &format!(r#"[64,{request},{{"match":"{policy}"}},"{pattern}"]"#));
+    }
+    assert_eq!(net.heard(callee), ["[65,1,1]", "[65,2,2]", "[65,3,3]", "[65,4,4]"]);
+    for (request, procedure) in [(1, "wamp.session.count"), (2, "wamp.foo"), (3, "wamp")] {
+        net.say(caller, &format!(r#"[48,{request},{{}},"{procedure}"]"#));
+        let answer = net.heard(caller);
+        assert!(answer[0].contains("wamp.error.no_such_procedure"), "{answer:?}");
+    }
+    assert!(net.heard(callee).is_empty());
+    net.say(caller, r#"[48,4,{},"wampum.session.count"]"#);
+    assert_eq!(net.heard(callee), [r#"[68,1,3,{"procedure":"wampum.session.count"}]"#]);
+}
+
 #[test]
 fn shared_registrations_take_turns_as_they_say() {
     for (invoke, expected) in [
