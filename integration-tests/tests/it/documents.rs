@@ -148,6 +148,22 @@ fn each_rule_names_tests_that_exist() {
     }
 }
 
+#[test]
+fn each_file_that_is_named_exists() {
+    let mut count = 0;
+    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"] {
+        for name in read(document).split('`').skip(1).step_by(2) {
+            let is_path = name.contains('/') && [".rs", ".md", ".toml"].iter().any(|end| name.ends_with(end));
+            if is_path && !name.contains(['<', ' ', ':']) {
+                let found = ["", "crates"].iter().any(|folder| root().join(folder).join(name).is_file());
+                assert!(found, "{document} names {name}, which does not exist");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 50, "{count}");
+}
+
 /// The features in `Details.roles` of HELLO or WELCOME, each with the roles that announce it, in the order of their
 /// names.
 fn announced(message: &Message) -> BTreeMap<String, Vec<String>> {
