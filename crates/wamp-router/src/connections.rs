@@ -13,11 +13,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// So many are being refused at the same time.
@@ -36,9 +36,12 @@ pub(crate) const TOO_MANY_NEWCOMERS: &str = "there are too many connections that
 /// The connections of a router.
 #[derive(Debug)]
 pub(crate) struct Connections {
+    /// How many there may be.
     limit: Option<usize>,
-    now: AtomicUsize,
-    being_refused: AtomicUsize,
+    /// Places for those that are served, as many as a semaphore can have where there is no limit.
+    places: Arc<Semaphore>,
+    /// Places for those that are being refused.
+    refusals: Arc<Semaphore>,
     refused: AtomicU64,
     newcomers: Mutex<Newcomers>,
     /// A newcomer has joined or is gone.
@@ -63,38 +66,15 @@ struct Entry {
 /// What to do with a connection that was accepted.
 pub(crate) enum Admission {
     /// Serve it, and keep this until its end.
-    Serve(Place),
+    Serve(Permit),
     /// Say that there is no room, and keep this until that has been said.
-    Refuse(Place),
+    Refuse(Permit),
     /// Close it.
     Close,
 }
 
 /// A place that is taken until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Place {
-    connections: Arc<Connections>,
-    of: fn(&Connections) -> &AtomicUsize,
-}
-
-impl Place {
-    /// The connection is refused, and told so, which may take a while: it has one of the places for that from now on.
-    /// `false`: enough others have those.
-    pub(crate) fn be_refused(&mut self) -> bool {
-        self.connections.refused.fetch_add(1, Ordering::Relaxed);
-        match self.connections.take(|its| &its.being_refused, REFUSALS) {
-            Some(place) => *self = place,
-            None => return false,
-        }
-        true
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        (self.of)(&self.connections).fetch_sub(1, Ordering::AcqRel);
-    }
-}
+pub(crate) type Permit = OwnedSemaphorePermit;
 
 /// A connection that has not joined, until this is dropped.
 #[derive(Debug)]
@@ -144,17 +124,31 @@ impl Newcomers {
 
 impl Connections {
     pub(crate) fn new(limit: Option<usize>) -> Self {
-        let (now, being_refused, refused, newcomers, fewer) = Default::default();
-        Self { limit, now, being_refused, refused, newcomers, fewer }
+        let places = Arc::new(Semaphore::new(places(limit)));
+        let refusals = Arc::new(Semaphore::new(REFUSALS));
+        let (refused, newcomers, fewer) = Default::default();
+        Self { limit, places, refusals, refused, newcomers, fewer }
     }
 
     /// A connection has been accepted.
-    pub(crate) fn admit(self: &Arc<Self>) -> Admission {
-        if let Some(place) = self.take(|its| &its.now, self.limit.unwrap_or(usize::MAX)) {
-            return Admission::Serve(place);
+    pub(crate) fn admit(&self) -> Admission {
+        match self.places.clone().try_acquire_owned() {
+            Ok(permit) => Admission::Serve(permit),
+            Err(_) => self.refusal().map_or(Admission::Close, Admission::Refuse),
         }
+    }
+
+    /// A connection that has a place is refused after all, and told so, which may take a while: it has one of the places
+    /// for that from now on. `false`: others have all of those.
+    pub(crate) fn refuse(&self, permit: &mut Permit) -> bool {
+        let refusal = self.refusal();
+        refusal.map(|refusal| *permit = refusal).is_some()
+    }
+
+    /// Counts a refusal, and takes a place for it if there is one.
+    fn refusal(&self) -> Option<Permit> {
         self.refused.fetch_add(1, Ordering::Relaxed);
-        self.take(|its| &its.being_refused, REFUSALS).map_or(Admission::Close, Admission::Refuse)
+        self.refusals.clone().try_acquire_owned().ok()
     }
 
     /// How many newcomers there may be.
@@ -206,19 +200,18 @@ impl Connections {
         self.newcomers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(self: &Arc<Self>, of: fn(&Connections) -> &AtomicUsize, limit: usize) -> Option<Place> {
-        let more = |taken| (taken < limit).then(|| taken + 1);
-        of(self).fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
-        Some(Place { connections: self.clone(), of })
-    }
-
     pub(crate) fn now(&self) -> usize {
-        self.now.load(Ordering::Acquire)
+        places(self.limit) - self.places.available_permits()
     }
 
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
+}
+
+/// How many places there are.
+fn places(limit: Option<usize>) -> usize {
+    limit.map_or(Semaphore::MAX_PERMITS, |limit| limit.min(Semaphore::MAX_PERMITS))
 }
 
 /// How many connections the process has file descriptors for; `None` if nothing limits them.

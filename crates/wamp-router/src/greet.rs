@@ -12,8 +12,8 @@ use wamp_transport_rawsocket::{self as rawsocket, RawSocket};
 use wamp_transport_ws::{self as ws, WebSocket};
 
 use crate::Limits;
-use crate::connections::{Newcomer, Place, TOO_MANY_NEWCOMERS};
-use crate::router::Shared;
+use crate::connections::{Newcomer, Permit, TOO_MANY_NEWCOMERS};
+use crate::router::RouterState;
 
 /// What RawSocket begins with, and HTTP never.
 const RAWSOCKET: u8 = rawsocket::handshake::MAGIC;
@@ -37,7 +37,7 @@ pub(crate) enum Greeted<S> {
 }
 
 /// What comes of a handshake.
-pub(crate) type Greeting<S> = Result<(Greeted<S>, Place, Newcomer), NotGreeted>;
+pub(crate) type Greeting<S> = Result<(Greeted<S>, Permit, Newcomer), NotGreeted>;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -80,18 +80,18 @@ impl From<rawsocket::HandshakeError> for NotGreeted {
 /// A connection in the handshake of its transport: how long that may take.
 #[derive(Debug)]
 pub(crate) struct Handshake {
-    shared: Arc<Shared>,
+    state: Arc<RouterState>,
     peer: Peer,
-    place: Place,
+    permit: Permit,
     newcomer: Newcomer,
     until: Instant,
 }
 
 impl Handshake {
     /// For a connection that stands since then.
-    pub(crate) fn new(shared: &Arc<Shared>, peer: Peer, place: Place, since: Instant) -> Self {
-        let newcomer = shared.connections.newcomer(peer.ip());
-        Self { shared: shared.clone(), peer, place, newcomer, until: since + shared.limits.join }
+    pub(crate) fn new(state: &Arc<RouterState>, peer: Peer, permit: Permit, since: Instant) -> Self {
+        let newcomer = state.connections.newcomer(peer.ip());
+        Self { state: state.clone(), peer, permit, newcomer, until: since + state.limits.join }
     }
 
     /// Waits until the client may not go on.
@@ -99,23 +99,21 @@ impl Handshake {
         tokio::select! {
             () = sleep_until(self.until) => Refusal::TooSlow,
             () = self.newcomer.gives_way() => Refusal::GivesWay,
-            () = self.closing() => Refusal::Closing,
+            () = self.state.closing.cancelled() => Refusal::Closing,
         }
-    }
-
-    /// Waits until the router shuts down.
-    async fn closing(&self) {
-        // The sender is in `shared`, so it is never gone.
-        let _ = self.shared.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
     /// Gives the client time to hear why it was refused: a socket that is closed over what its peer has sent may
     /// take back what was written last.
     async fn linger<S: AsyncRead + Unpin>(&mut self, stream: &mut S) {
-        let time = if self.place.be_refused() && !self.shared.is_closing() { REFUSAL } else { BRIEFLY };
+        let time = if self.state.connections.refuse(&mut self.permit) && !self.state.is_closing() {
+            REFUSAL
+        } else {
+            BRIEFLY
+        };
         tokio::select! {
             _ = timeout(time, discard(stream)) => {}
-            () = self.closing() => drop(timeout(BRIEFLY, discard(stream)).await),
+            () = self.state.closing.cancelled() => drop(timeout(BRIEFLY, discard(stream)).await),
         }
     }
 
@@ -124,7 +122,7 @@ impl Handshake {
         accepted.map_err(|error| {
             let error = NotGreeted::from(error);
             if let NotGreeted::Refused(why) = &error {
-                self.shared.refusals.handshake(&self.peer, why);
+                self.state.refusals.handshake(&self.peer, why);
             }
             error
         })
@@ -138,10 +136,10 @@ impl Handshake {
         if let Err(why) = &greeted {
             match why {
                 NotGreeted::Refused(why) => {
-                    self.shared.refusals.handshake(&self.peer, why);
+                    self.state.refusals.handshake(&self.peer, why);
                     self.linger(stream).await;
                 }
-                NotGreeted::Silent(why) => self.shared.refusals.handshake(&self.peer, why),
+                NotGreeted::Silent(why) => self.state.refusals.handshake(&self.peer, why),
                 NotGreeted::Gone(why) => tracing::debug!(peer = %self.peer, why, "no handshake"),
             }
         }
@@ -181,7 +179,7 @@ pub(crate) async fn greet<S: Socket>(mut socket: S, mut handshake: Handshake) ->
         let first = first(&mut socket, &handshake).await?;
         if first[0] == RAWSOCKET {
             // A RawSocket client may not answer a PING, so the operating system asks whether it is still there.
-            socket.set_probe(&probe(&handshake.shared.limits))?;
+            socket.set_probe(&probe(&handshake.state.limits))?;
         }
         http(&mut socket, first, &handshake).await
     };
@@ -189,12 +187,12 @@ pub(crate) async fn greet<S: Socket>(mut socket: S, mut handshake: Handshake) ->
     let greeted = match handshake.ended(begun, &mut socket).await? {
         Begun::WebSocket(accepted) => Greeted::WebSocket(accepted.over(socket)),
         Begun::RawSocket(first) => {
-            let config = rawsocket_config(&handshake.shared);
+            let config = rawsocket_config(&handshake.state);
             let accepted = rawsocket::accept(socket, &first, &config).await;
             Greeted::RawSocket(handshake.refused(accepted)?)
         }
     };
-    Ok((greeted, handshake.place, handshake.newcomer))
+    Ok((greeted, handshake.permit, handshake.newcomer))
 }
 
 /// Tells a client that there is no room for it.
@@ -228,7 +226,7 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(
         return Ok(Begun::RawSocket(first));
     }
     let refusal = async { handshake.refusal().await.http() };
-    let config = ws_config(&handshake.shared);
+    let config = ws_config(&handshake.state);
     let accepted = ws::accept_unless(stream, &first, &config, refusal);
     // Later, for a client that does not even read its refusal.
     match timeout_at(handshake.until + REFUSAL, accepted).await {
@@ -275,16 +273,16 @@ fn probe(limits: &Limits) -> Probe {
     Probe { silence: limits.silence, answer: limits.pong, write: limits.give_up }
 }
 
-fn rawsocket_config(shared: &Shared) -> rawsocket::Config {
+fn rawsocket_config(state: &RouterState) -> rawsocket::Config {
     let mut config = rawsocket::Config::default();
-    config.max_receive = shared.limits.message;
+    config.max_receive = state.limits.message;
     config
 }
 
-fn ws_config(shared: &Shared) -> ws::Config {
+fn ws_config(state: &RouterState) -> ws::Config {
     let mut config = ws::Config::default();
-    config.max_receive = shared.limits.message;
-    config.max_send = shared.limits.websocket_message;
+    config.max_receive = state.limits.message;
+    config.max_send = state.limits.websocket_message;
     config
 }
 

@@ -19,14 +19,14 @@ use wamp_transport::socket::Peer;
 use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, Transport};
 
 use crate::config::Shutdown;
-use crate::connections::{Newcomer, Place, TOO_MANY_NEWCOMERS};
+use crate::connections::{Newcomer, Permit, TOO_MANY_NEWCOMERS};
 use crate::held::Held;
 use crate::inbound::{Handled, Inbound};
 use crate::keepalive::{Keepalive, Seen, Verdict};
 use crate::outbound::Outbound;
 use crate::pending::Pending;
 use crate::realm::Realm;
-use crate::router::Shared;
+use crate::router::RouterState;
 use crate::turn::RealmTurn;
 use crate::wakes::Wakes;
 use crate::writer::Writer;
@@ -54,11 +54,11 @@ const PINGS_BEFORE_HELLO: usize = 16;
 
 /// Serves a connection, that stands since then, until its end.
 pub(crate) fn serve<T: Transport>(
-    router: Arc<Shared>,
+    router: Arc<RouterState>,
     transport: T,
     peer: Peer,
     since: Instant,
-    place: Option<(Place, Newcomer)>,
+    permit: Option<(Permit, Newcomer)>,
 ) -> impl Future<Output = ()> + Send {
     let (serializer, name) = (transport.serializer(), transport.name());
     let max_message = transport.max_send().min(router.limits.message);
@@ -71,7 +71,7 @@ pub(crate) fn serve<T: Transport>(
     let writer = tokio::spawn(async move { writer.run(&limits.limits).await });
     let (pings, pending, turn) = (name != RAWSOCKET, Pending::default(), Turn::new());
     let closes_for_restart = name == WEBSOCKET && router.shutdown == Shutdown::Restart;
-    let (place, newcomer) = place.map(|(place, newcomer)| (place, Box::new(newcomer))).unzip();
+    let (permit, newcomer) = permit.map(|(permit, newcomer)| (permit, Box::new(newcomer))).unzip();
     let mut link = Link {
         router,
         read,
@@ -84,7 +84,7 @@ pub(crate) fn serve<T: Transport>(
         pending,
         failed: None,
         turn,
-        place,
+        permit,
         newcomer,
         lingers: true,
     };
@@ -106,7 +106,7 @@ pub(crate) fn serve<T: Transport>(
 }
 
 struct Link<R> {
-    router: Arc<Shared>,
+    router: Arc<RouterState>,
     read: R,
     outbound: Arc<Outbound>,
     serializer: Serializer,
@@ -123,7 +123,7 @@ struct Link<R> {
     failed: Option<ReadError>,
     turn: Turn,
     /// None for a connection that the program has brought.
-    place: Option<Place>,
+    permit: Option<Permit>,
     /// Until WELCOME.
     newcomer: Option<Box<Newcomer>>,
     /// At its end there is time for the peer to read the last words.
@@ -170,7 +170,7 @@ impl<R: ReadHalf> Link<R> {
                 return;
             }
             (first, since) = (false, Instant::now());
-            if self.place.is_some() {
+            if self.permit.is_some() {
                 let newcomer = self.router.connections.newcomer(self.peer.ip());
                 self.newcomer = Some(Box::new(newcomer));
             }
@@ -186,19 +186,19 @@ impl<R: ReadHalf> Link<R> {
             false => (Accept::again(Time::ORIGIN, wait), message),
         };
         self.read.set_max_receive(max_receive);
-        let mut closing = self.router.closing.subscribe();
-        let newcomer = self.newcomer.take();
+        let (newcomer, router) = (self.newcomer.take(), self.router.clone());
         let mut pings = 0;
         loop {
             self.turn.check().await;
             let item = tokio::select! {
                 item = timeout_at(start + wait, self.next()) => item,
                 () = gives_way(newcomer.as_deref()) => {
-                    self.lingers = self.place.as_mut().is_some_and(Place::be_refused);
+                    let connections = &self.router.connections;
+                    self.lingers = self.permit.as_mut().is_some_and(|permit| connections.refuse(permit));
                     self.refuse(&mut accept, uri::UNAVAILABLE, TOO_MANY_NEWCOMERS);
                     return None;
                 }
-                _ = closing.wait_for(|closing| *closing) => {
+                () = router.closing.cancelled() => {
                     self.refuse(&mut accept, uri::SYSTEM_SHUTDOWN, "the router is shutting down");
                     return None;
                 }
@@ -495,14 +495,14 @@ mod tests {
     #[tokio::test]
     async fn the_two_tasks_of_a_link_are_small() {
         let router = Router::default();
-        let shared = router.shared();
+        let state = router.state();
         let transport = memory::pair(Serializer::Json).0;
-        let outbound = Arc::new(Outbound::new(Serializer::Json, &shared.limits, shared.budget.clone()));
+        let outbound = Arc::new(Outbound::new(Serializer::Json, &state.limits, state.budget.clone()));
         let (_, write) = memory::pair(Serializer::Json).0.split();
         let mut writer = Writer::new(write, outbound);
         let itself = size_of_val(&writer);
-        let writer = itself + size_of_val(&writer.run(&shared.limits));
-        let link = size_of_val(&serve(shared.clone(), transport, Peer::Other, Instant::now(), None));
+        let writer = itself + size_of_val(&writer.run(&state.limits));
+        let link = size_of_val(&serve(state.clone(), transport, Peer::Other, Instant::now(), None));
         assert!(link <= 880 && writer <= 560, "{link} and {writer} octets");
     }
 }

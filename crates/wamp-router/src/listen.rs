@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream, lookup_host};
 use wamp_transport::socket::{Listener, Peer};
 
-use crate::router::{Router, Shared};
+use crate::router::{Router, RouterState};
 use crate::serve;
 
 /// How many connections the operating system keeps until they are accepted, if it is not told to keep fewer
@@ -68,23 +68,23 @@ impl Router {
     /// # Errors
     /// [`ListenError`] names the address and the cause.
     pub async fn listen(&self, address: &str) -> Result<Address, ListenError> {
-        let shared = self.shared();
+        let state = self.state();
         if let Some(path) = address.strip_prefix("unix://") {
-            return listen_unix(shared, address, Path::new(path));
+            return listen_unix(state, address, Path::new(path));
         }
         let io = |source| ListenError::Io { address: address.to_owned(), source };
         if !address.contains(':') {
             return Err(ListenError::Address(address.to_owned()));
         }
         let addresses: Vec<SocketAddr> = lookup_host(address).await.map_err(io)?.collect();
-        if !shared.anonymous_on_public
+        if !state.anonymous_on_public
             && let Some(public) = addresses.iter().find(|address| !address.ip().is_loopback())
         {
             return Err(ListenError::Public(*public));
         }
         let listener = listen_tcp(&addresses).map_err(io)?;
         let local = listener.local_addr().map_err(io)?;
-        serve::spawn(shared, listener);
+        serve::spawn(state, listener);
         Ok(Address::Tcp(local))
     }
 }
@@ -116,7 +116,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     socket.listen(BACKLOG)
 }
 
-fn listen_unix(shared: &Arc<Shared>, address: &str, path: &Path) -> Result<Address, ListenError> {
+fn listen_unix(state: &Arc<RouterState>, address: &str, path: &Path) -> Result<Address, ListenError> {
     let io = |source| ListenError::Io { address: address.to_owned(), source };
     if !path.is_absolute() {
         return Err(ListenError::Address(address.to_owned()));
@@ -128,7 +128,7 @@ fn listen_unix(shared: &Arc<Shared>, address: &str, path: &Path) -> Result<Addre
         bound => bound,
     };
     let listener = listener.map_err(io)?;
-    serve::spawn(shared, UnixPath { listener, file: SocketFile(path.into()) });
+    serve::spawn(state, UnixPath { listener, file: SocketFile(path.into()) });
     Ok(Address::Unix(path.to_owned()))
 }
 

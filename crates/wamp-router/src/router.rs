@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use wamp_core::router::{Seeds, Sizes, Stats};
 use wamp_proto::Uri;
 use wamp_transport::Transport;
@@ -31,14 +31,14 @@ pub struct Router {
 
 #[derive(Debug)]
 struct Handle {
-    shared: Arc<Shared>,
+    state: Arc<RouterState>,
     /// The task that looks after memory.
     relief: AbortHandle,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.close();
+        self.state.close();
         self.relief.abort();
     }
 }
@@ -52,7 +52,7 @@ fn seeds() -> Seeds {
 
 /// What links and listeners need of a router; it does not keep the router alive.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct RouterState {
     pub(crate) realms: HashMap<Uri, Arc<Realm>>,
     pub(crate) limits: Limits,
     /// What is queued for all links.
@@ -61,42 +61,25 @@ pub(crate) struct Shared {
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) anonymous_on_public: bool,
     pub(crate) shutdown: Shutdown,
-    /// Set when the router shuts down.
-    pub(crate) closing: watch::Sender<bool>,
-    links: AtomicUsize,
-    /// The last link has ended.
-    idle: Notify,
+    /// Canceled when the router shuts down.
+    pub(crate) closing: CancellationToken,
+    /// The tasks of links and listeners, for which a shutdown waits.
+    pub(crate) tasks: TaskTracker,
 }
 
-impl Shared {
+impl RouterState {
     pub(crate) fn is_closing(&self) -> bool {
-        *self.closing.borrow()
+        self.closing.is_cancelled()
     }
 
     /// Says GOODBYE to everybody, and lets nobody in any more.
     fn close(&self) {
-        if self.closing.send_replace(true) {
-            return;
-        }
-        for realm in self.realms.values() {
-            realm.with_at_once(|machine, now| machine.shut_down(now));
-        }
-    }
-
-    /// Counts a link until the guard is dropped.
-    pub(crate) fn count(self: &Arc<Self>) -> Counted {
-        self.links.fetch_add(1, Ordering::AcqRel);
-        Counted(self.clone())
-    }
-}
-
-/// A link that is being served.
-pub(crate) struct Counted(Arc<Shared>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        if self.0.links.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.idle.notify_waiters();
+        // Only the first one that comes here closes it.
+        if self.tasks.close() {
+            self.closing.cancel();
+            for realm in self.realms.values() {
+                realm.with_at_once(|machine, now| machine.shut_down(now));
+            }
         }
     }
 }
@@ -124,7 +107,7 @@ impl Router {
         }
         let budget = Arc::new(Budget::new(&config.limits));
         let relief = tokio::spawn(relief::watch(budget.clone(), config.limits)).abort_handle();
-        let shared = Arc::new(Shared {
+        let state = Arc::new(RouterState {
             realms,
             budget,
             connections: Arc::new(Connections::new(config.limits.connections)),
@@ -132,26 +115,22 @@ impl Router {
             limits: config.limits,
             anonymous_on_public: config.anonymous_on_public,
             shutdown: config.shutdown,
-            closing: watch::Sender::new(false),
-            links: AtomicUsize::new(0),
-            idle: Notify::new(),
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
         });
-        Self { handle: Arc::new(Handle { shared, relief }) }
+        Self { handle: Arc::new(Handle { state, relief }) }
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.handle.shared
+    pub(crate) fn state(&self) -> &Arc<RouterState> {
+        &self.handle.state
     }
 
     /// Serves a connection that already stands, over any transport: the other end of an in-memory pair, or a
     /// transport of your own.
     pub fn attach<T: Transport>(&self, transport: T) {
-        let counted = self.shared().count();
-        let link = link::serve(self.shared().clone(), transport, Peer::Other, Instant::now(), None);
-        tokio::spawn(async move {
-            link.await;
-            drop(counted);
-        });
+        let state = self.state();
+        let link = link::serve(state.clone(), transport, Peer::Other, Instant::now(), None);
+        state.tasks.spawn(link);
     }
 
     /// What has been counted in all realms, and how much there is now.
@@ -161,21 +140,23 @@ impl Router {
     /// # async fn main() {
     /// let router = wamp_router::Router::default();
     /// let stats = router.stats();
-    /// println!("{} sessions, {} octets queued", stats.sessions, stats.octets_queued);
-    /// println!("{} results, {} of them progressive", stats.results, stats.progressive_results);
-    /// println!("held {} times, {:?} in all", stats.holds, stats.held_time);
+    /// println!("{} sessions, {} bytes queued", stats.now.sessions, stats.bytes_queued);
+    /// println!("{} results, {} of them progressive", stats.total.results, stats.total.progressive_results);
+    /// println!("held {} times, {:?} in all", stats.total.holds, stats.held_time);
     /// # }
     /// ```
     pub fn stats(&self) -> RouterStats {
-        let shared = self.shared();
+        let state = self.state();
         let mut sum = RouterStats::default();
-        for realm in shared.realms.values() {
-            let (stats, sizes) = realm.stats();
-            sum.add(stats, sizes, realm.held_time());
+        for realm in state.realms.values() {
+            let (total, now) = realm.stats();
+            sum.total += total;
+            sum.now += now;
+            sum.held_time += realm.held_time();
         }
-        (sum.connections, sum.refusals) = (shared.connections.now(), shared.connections.refused());
-        let budget = &shared.budget;
-        sum.octets_queued = budget.queued();
+        (sum.connections, sum.refusals) = (state.connections.now(), state.connections.refused());
+        let budget = &state.budget;
+        sum.bytes_queued = budget.queued();
         sum.memory =
             Memory { limit: budget.limit(), queued: budget.queued_memory(), receiving: budget.receiving() };
         sum.gave_way = budget.holders.given_up();
@@ -184,27 +165,16 @@ impl Router {
 
     /// What a realm has counted, and how much it holds; `None` if there is no such realm.
     pub fn realm_stats(&self, realm: &str) -> Option<(Stats, Sizes)> {
-        self.shared().realms.get(realm).map(|realm| realm.stats())
+        self.state().realms.get(realm).map(|realm| realm.stats())
     }
 
     /// Ends all sessions with GOODBYE `wamp.close.system_shutdown` (or as [`Shutdown`] says), closes all listeners, and waits until the
     /// links have ended, at most as long as [`Limits::shutdown`].
     pub async fn shut_down(&self) {
-        let shared = self.shared();
-        shared.close();
-        let idle = async {
-            loop {
-                let notified = shared.idle.notified();
-                tokio::pin!(notified);
-                notified.as_mut().enable();
-                if shared.links.load(Ordering::Acquire) == 0 {
-                    return;
-                }
-                notified.await;
-            }
-        };
-        if tokio::time::timeout(shared.limits.shutdown, idle).await.is_err() {
-            tracing::warn!(links = shared.links.load(Ordering::Acquire), "shut down with links still open");
+        let state = self.state();
+        state.close();
+        if tokio::time::timeout(state.limits.shutdown, state.tasks.wait()).await.is_err() {
+            tracing::warn!(links = state.tasks.len(), "shut down with links still open");
         }
     }
 }

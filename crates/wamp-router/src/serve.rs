@@ -7,33 +7,29 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use wamp_transport::socket::{Listener, Peer, Socket};
 
-use crate::connections::{Admission, Place};
+use crate::connections::{Admission, Permit};
 use crate::greet::{self, Greeted, Handshake, REFUSAL};
 use crate::link;
-use crate::router::Shared;
+use crate::router::RouterState;
 
 /// How long to wait when there is nothing left to accept a connection with.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
 /// Serves what comes to a listener until the router shuts down, in a task of its own. A shutdown waits for it, so that
 /// the address is free afterwards.
-pub(crate) fn spawn(shared: &Arc<Shared>, listener: impl Listener) {
-    let (shared, counted) = (shared.clone(), shared.count());
-    tokio::spawn(async move {
-        accept_all(&shared, listener).await;
-        drop(counted);
-    });
+pub(crate) fn spawn(state: &Arc<RouterState>, listener: impl Listener) {
+    let own = state.clone();
+    state.tasks.spawn(async move { accept_all(&own, listener).await });
 }
 
-async fn accept_all(shared: &Arc<Shared>, mut listener: impl Listener) {
-    let mut closing = shared.closing.subscribe();
+async fn accept_all(state: &Arc<RouterState>, mut listener: impl Listener) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = closing.wait_for(|closing| *closing) => return,
+            () = state.closing.cancelled() => return,
         };
         match accepted {
-            Ok((socket, peer)) => admit(shared, socket, peer).await,
+            Ok((socket, peer)) => admit(state, socket, peer).await,
             Err(error) => not_accepted(&error).await,
         }
     }
@@ -45,44 +41,42 @@ async fn not_accepted(error: &io::Error) {
 }
 
 /// Waits until there is a place for a newcomer from this peer; then serves the connection, refuses or closes it.
-pub(crate) async fn admit<S: Socket>(shared: &Arc<Shared>, socket: S, peer: Peer) {
-    shared.connections.place_for(peer.ip()).await;
-    match shared.connections.admit() {
-        Admission::Serve(place) => serve(shared, socket, peer, place),
-        Admission::Refuse(place) => refuse(shared, socket, place),
+pub(crate) async fn admit<S: Socket>(state: &Arc<RouterState>, socket: S, peer: Peer) {
+    state.connections.place_for(peer.ip()).await;
+    match state.connections.admit() {
+        Admission::Serve(permit) => serve(state, socket, peer, permit),
+        Admission::Refuse(permit) => refuse(state, socket, permit),
         Admission::Close => {}
     }
 }
 
 /// Refuses a connection in a task of its own, which takes little time.
-fn refuse<S: Socket>(shared: &Arc<Shared>, socket: S, place: Place) {
-    let counted = shared.count();
-    tokio::spawn(async move {
+fn refuse<S: Socket>(state: &Arc<RouterState>, socket: S, permit: Permit) {
+    state.tasks.spawn(async move {
         if timeout(REFUSAL, greet::refuse(socket)).await.is_err() {
             tracing::debug!("refused a connection that sent no handshake");
         }
-        drop((place, counted));
+        drop(permit);
     });
 }
 
 /// Serves a connection in a task of its own: first the transport's handshake.
-fn serve<S: Socket>(shared: &Arc<Shared>, socket: S, peer: Peer, place: Place) {
+fn serve<S: Socket>(state: &Arc<RouterState>, socket: S, peer: Peer, permit: Permit) {
     let since = Instant::now();
-    let handshake = Handshake::new(shared, peer.clone(), place, since);
+    let handshake = Handshake::new(state, peer.clone(), permit, since);
     // Each of them in a box, or the task would be as large as all of them.
     let greeting = Box::pin(greet::greet(socket, handshake));
-    let (shared, counted) = (shared.clone(), shared.count());
-    tokio::spawn(async move {
+    let own = state.clone();
+    state.tasks.spawn(async move {
         match greeting.await {
-            Ok((Greeted::RawSocket(transport), place, newcomer)) => {
-                Box::pin(link::serve(shared, transport, peer, since, Some((place, newcomer)))).await;
+            Ok((Greeted::RawSocket(transport), permit, newcomer)) => {
+                Box::pin(link::serve(own, transport, peer, since, Some((permit, newcomer)))).await;
             }
-            Ok((Greeted::WebSocket(transport), place, newcomer)) => {
-                Box::pin(link::serve(shared, transport, peer, since, Some((place, newcomer)))).await;
+            Ok((Greeted::WebSocket(transport), permit, newcomer)) => {
+                Box::pin(link::serve(own, transport, peer, since, Some((permit, newcomer)))).await;
             }
             // The log has it already.
             Err(_) => {}
         }
-        drop(counted);
     });
 }

@@ -58,7 +58,7 @@ async fn one_connection_too_many_is_told_so() {
         assert!(answer.ends_with("\r\n\r\nthere are too many connections\n"), "{answer}");
     }
     let stats = house.router.stats();
-    assert_eq!((stats.connections, stats.refusals, stats.sessions), (2, 4, 2));
+    assert_eq!((stats.connections, stats.refusals, stats.now.sessions), (2, 4, 2));
     second.settle(1).await;
     // A connection that leaves makes room.
     drop(first);
@@ -133,7 +133,7 @@ async fn a_websocket_peer_gets_no_message_above_the_limit_that_was_set_for_it() 
     assert!(large.hear().await.ends_with("x\"]]"));
     assert!(large.hear().await.ends_with(",[3]]"));
     assert!(caller.hear().await.ends_with(",[3]]"));
-    assert_eq!(house.router.stats().events_dropped, 1);
+    assert_eq!(house.router.stats().total.events_dropped, 1);
 }
 
 #[tokio::test]
@@ -248,14 +248,14 @@ async fn all_slow_links_together_have_no_more_than_the_router_allows() {
         let mut caller = piped(&router, Way::Memory, Serializer::Json, 4096).await;
         caller.say(&format!(r#"[48,1,{{"receive_progress":true}},"com.myapp.p{i}"]"#)).await;
         callee.hear().await;
-        let (before, mut sent) = (router.stats().octets_queued, 0);
+        let (before, mut sent) = (router.stats().bytes_queued, 0);
         while callee.says(&format!(r#"[70,1,{{"progress":true}},[{sent},"{filler}"]]"#)).await {
             sent += 1;
         }
-        most.push(router.stats().octets_queued.saturating_sub(before));
+        most.push(router.stats().bytes_queued.saturating_sub(before));
         pairs.push((caller, callee, sent));
     }
-    let queued = router.stats().octets_queued;
+    let queued = router.stats().bytes_queued;
     assert!(queued < QUEUED + SLOW * (32 << 10), "{queued}");
     assert!(most[0] > HIGH - (4 << 10), "the first has what it wants: {most:?}");
     assert!(most[SLOW - 1] >= 16 << 10 && most[SLOW - 1] < 40 << 10, "the last has a little: {most:?}");
@@ -275,5 +275,5 @@ async fn all_slow_links_together_have_no_more_than_the_router_allows() {
     }
     sleep(SECOND).await;
     let stats = router.stats();
-    assert_eq!((stats.octets_queued, stats.held, stats.slow_consumers), (0, 0, 0));
+    assert_eq!((stats.bytes_queued, stats.now.held, stats.total.slow_consumers), (0, 0, 0));
 }

@@ -79,7 +79,7 @@ async fn unfinished_messages_have_a_common_limit_and_others_come_through() {
             halves.push(half);
         }
         assert!(router.stats().memory.receiving > MEMORY / 2, "{:?}", router.stats().memory);
-        assert_eq!(router.stats().sessions, 30);
+        assert_eq!(router.stats().now.sessions, 30);
         // Small messages do not wait at all, and a long one not for long.
         let mut small = attach_joined(&router, Serializer::Json).await;
         small.settle(1).await;

@@ -63,7 +63,7 @@ async fn a_session_does_not_give_way_and_one_that_has_ended_does() {
     // It is accepted all the same.
     let mut wire = Wire::connect(&house).await;
     wire.join_ws(HELLO).await;
-    assert_eq!(house.router.stats().sessions, 5);
+    assert_eq!(house.router.stats().now.sessions, 5);
     drop(crowd);
     until(|| house.router.stats().connections == 5).await;
     let mut left = joined.remove(0);
@@ -72,7 +72,7 @@ async fn a_session_does_not_give_way_and_one_that_has_ended_does() {
     let _others = [Wire::connect(&house).await, Wire::connect(&house).await];
     let abort = left.text().await;
     assert!(abort.ends_with(r#","wamp.error.unavailable"]"#), "{abort}");
-    assert_eq!(house.router.stats().sessions, 4);
+    assert_eq!(house.router.stats().now.sessions, 4);
 }
 
 #[tokio::test]

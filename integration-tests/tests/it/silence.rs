@@ -189,7 +189,7 @@ async fn an_upload_that_trickles_ends_its_link() {
         let start = Instant::now();
         let message = long_publish(upload);
         let mut seconds = message.chunks(1000);
-        while router.stats().sessions == 1 {
+        while router.stats().now.sessions == 1 {
             wire.write(seconds.next().unwrap()).await;
             sleep(Duration::from_secs(1)).await;
         }
@@ -203,7 +203,7 @@ async fn an_upload_that_stops_ends_its_link_although_its_sender_pings() {
     let mut wire = publisher(&router, Upload::Fragments).await;
     let start = Instant::now();
     wire.write(&long_publish(Upload::Fragments)[..2 * 60_014]).await;
-    while router.stats().sessions == 1 {
+    while router.stats().now.sessions == 1 {
         wire.write(&ws_frame(0x8a, b"")).await;
         sleep(Duration::from_secs(1)).await;
     }

@@ -75,8 +75,8 @@ async fn a_caller_that_holds_its_callee_and_accepts_nothing_loses_its_call_after
         let (mut caller, mut callee) = flood(&router, way).await;
         let start = Instant::now();
         fill(&mut callee, || chunk(1)).await;
-        assert_eq!(router.stats().held, 1, "{way:?}");
-        let queued = router.stats().octets_queued;
+        assert_eq!(router.stats().now.held, 1, "{way:?}");
+        let queued = router.stats().bytes_queued;
         assert!((HIGH..HIGH + (128 << 10)).contains(&queued), "{way:?}: {queued} octets");
 
         assert!(callee.hear().await.ends_with(INTERRUPT), "{way:?}");
@@ -92,8 +92,8 @@ async fn a_caller_that_holds_its_callee_and_accepts_nothing_loses_its_call_after
         caller.expect("[50,2,{},[2]]").await;
         bystander.finish().await;
         let stats = router.stats();
-        assert_eq!((stats.slow_consumers, stats.held, stats.octets_queued), (1, 0, 0), "{way:?}");
-        assert!(stats.holds >= 1 && stats.held_time >= 3 * SECOND, "{way:?}: {stats:?}");
+        assert_eq!((stats.total.slow_consumers, stats.now.held, stats.bytes_queued), (1, 0, 0), "{way:?}");
+        assert!(stats.total.holds >= 1 && stats.held_time >= 3 * SECOND, "{way:?}: {stats:?}");
     }
 }
 
@@ -132,7 +132,7 @@ async fn an_innocent_caller_waits_once_for_somebody_with_many_stalled_streams() 
         };
         let (waited, ()) = tokio::join!(answered, hears);
         assert!(waited <= 2 * SECOND + SECOND / 10, "{way:?}: {waited:?}");
-        assert_eq!(router.stats().slow_consumers, 100, "{way:?}");
+        assert_eq!(router.stats().total.slow_consumers, 100, "{way:?}");
 
         // From now on no call waits, whatever the slow caller does.
         let start = Instant::now();
@@ -148,7 +148,7 @@ async fn an_innocent_caller_waits_once_for_somebody_with_many_stalled_streams() 
             innocent.expect(&format!("[50,{request},{{}},[2]]")).await;
             assert_eq!(since.elapsed(), Duration::ZERO, "{way:?}");
         }
-        assert!(router.stats().unavailable > 0 || start.elapsed() > SECOND, "{way:?}");
+        assert!(router.stats().total.unavailable > 0 || start.elapsed() > SECOND, "{way:?}");
         // The slow caller receives an end of each call.
         let mut ends = 0;
         while ends < 100 {
@@ -187,7 +187,7 @@ async fn two_sessions_that_are_each_others_slow_callers_both_go_on() {
             let interrupted = heard.iter().filter(|heard| heard.ends_with(INTERRUPT)).count();
             assert_eq!(canceled + interrupted, ends, "{way:?}: {heard:?}");
         }
-        assert_eq!(router.stats().calls, 1, "{way:?}: the bystander's");
+        assert_eq!(router.stats().now.calls, 1, "{way:?}: the bystander's");
         bystander.finish().await;
     }
 }
@@ -312,7 +312,11 @@ async fn a_held_callee_is_not_asked_whether_it_is_there() {
         }
         assert!(heard < sent, "{way:?}");
         let stats = router.stats();
-        assert_eq!((stats.held, stats.sessions, stats.holds, stats.slow_consumers), (1, 2, 1, 0), "{way:?}");
+        assert_eq!(
+            (stats.now.held, stats.now.sessions, stats.total.holds, stats.total.slow_consumers),
+            (1, 2, 1, 0),
+            "{way:?}"
+        );
         assert!(stats.held_time >= 60 * SECOND, "{way:?}");
         // Not even a PING has arrived meanwhile.
         let nothing = timeout(SECOND / 10, callee.incoming()).await;
@@ -352,7 +356,7 @@ async fn a_call_goes_to_a_callee_that_reads() {
         assert!(caller.hear().await.starts_with(r#"[8,48,1,{},"wamp.error.unavailable","#), "{way:?}");
         caller.say(r#"[48,2,{},"com.myapp.shared"]"#).await;
         assert!(quick.hear().await.starts_with("[68,1,"), "{way:?}");
-        assert_eq!(router.stats().unavailable, 1, "{way:?}");
+        assert_eq!(router.stats().total.unavailable, 1, "{way:?}");
         // The session that feeds it goes on when it reads.
         let reads = async {
             loop {
@@ -425,6 +429,6 @@ async fn no_wake_up_is_lost_when_links_fill_and_drain_at_once() {
         task.await.unwrap();
     }
     let stats = router.stats();
-    assert!(stats.holds as usize > STREAMS && stats.held == 0, "{stats:?}");
-    assert_eq!(stats.progressive_results as usize, 2 * STREAMS * CHUNKS);
+    assert!(stats.total.holds as usize > STREAMS && stats.now.held == 0, "{stats:?}");
+    assert_eq!(stats.total.progressive_results as usize, 2 * STREAMS * CHUNKS);
 }

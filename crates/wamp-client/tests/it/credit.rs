@@ -296,7 +296,7 @@ async fn ends_after(router: Router, patience: Duration) {
     flood(&callee, "a").await;
     let mut items = caller.call("a").progressive::<(u64, String)>().await.unwrap();
     tokio::time::sleep(patience - Duration::from_secs(1)).await;
-    assert_eq!((router.stats().slow_consumers, router.stats().starved), (0, 1));
+    assert_eq!((router.stats().total.slow_consumers, router.stats().now.starved), (0, 1));
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut count = 0;
     let end = loop {
@@ -307,7 +307,7 @@ async fn ends_after(router: Router, patience: Duration) {
         count += 1;
     };
     assert!(matches!(end, CallError::Canceled { .. }), "{end:?}");
-    assert_eq!((router.stats().slow_consumers, router.stats().starved), (1, 0));
+    assert_eq!((router.stats().total.slow_consumers, router.stats().now.starved), (1, 0));
 }
 
 #[tokio::test]

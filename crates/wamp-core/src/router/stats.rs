@@ -1,8 +1,27 @@
 //! The counters of a realm, and how much it holds.
 
+use std::ops::AddAssign;
+
+/// Makes a struct of numbers that can be added to those of another realm.
+macro_rules! numbers {
+    ($(#[$doc:meta])* pub struct $Name:ident { $($(#[$field_doc:meta])* pub $field:ident: $Number:ty,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct $Name {
+            $($(#[$field_doc])* pub $field: $Number,)+
+        }
+
+        impl AddAssign for $Name {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$field += other.$field;)+
+            }
+        }
+    };
+}
+
+numbers! {
 /// What a realm has counted since its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Stats {
     /// Results that went to their callers.
     pub results: u64,
@@ -37,10 +56,10 @@ pub struct Stats {
     /// How often a session was held, since it had filled the link of another, or its own.
     pub holds: u64,
 }
+}
 
+numbers! {
 /// How much a realm holds now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Sizes {
     /// Sessions.
     pub sessions: usize,
@@ -56,4 +75,5 @@ pub struct Sizes {
     pub starved: usize,
     /// Sessions that are held.
     pub held: usize,
+}
 }

@@ -118,12 +118,12 @@ const LEFT: usize = 9;
 /// Counters that must be zero in the end.
 fn left(stats: &RouterStats) -> [usize; LEFT] {
     [
-        stats.sessions,
-        stats.calls,
-        stats.registrations,
-        stats.topics,
-        stats.held,
-        stats.starved,
+        stats.now.sessions,
+        stats.now.calls,
+        stats.now.registrations,
+        stats.now.topics,
+        stats.now.held,
+        stats.now.starved,
         stats.connections,
         stats.memory.queued,
         stats.memory.receiving,
@@ -140,9 +140,9 @@ fn report(stats: &RouterStats, peak: f64) -> String {
         seen(progress),
         seen(errors),
         seen(stuck),
-        stats.sessions,
-        stats.calls,
-        stats.held,
+        stats.now.sessions,
+        stats.now.calls,
+        stats.now.held,
     )
 }
 
