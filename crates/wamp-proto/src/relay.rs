@@ -12,6 +12,7 @@
 //!
 //! For a caller with another serializer the payload is [rewritten](PlainYield::rewrite).
 
+pub(crate) mod canonical;
 #[cfg(feature = "cbor")]
 mod cbor;
 mod ends;
@@ -236,6 +237,32 @@ pub(crate) enum Code {
 /// How a format writes the heads of plain messages mostly. With none of these functions, frames in this format are left
 /// to [`Message::decode`](crate::Message::decode), and heads are written token by token.
 pub(crate) trait PlainFormat: Format {
+    /// Reads the beginning of a message: the number of elements behind the code, where the format says it in advance,
+    /// the code, and where it ends.
+    fn begin(frame: &[u8]) -> Option<(Option<u8>, u8, usize)> {
+        let _ = frame;
+        None
+    }
+
+    /// Reads an integer that is not negative. Returns its length as well.
+    fn integer(rest: &[u8]) -> Option<(u64, usize)> {
+        let _ = rest;
+        None
+    }
+
+    /// Reads a text, whose contents may not be UTF-8. Returns where they are, and the length of the text.
+    fn string(rest: &[u8]) -> Option<(Range<usize>, usize)> {
+        let _ = rest;
+        None
+    }
+
+    /// Reads an empty dict, or one with one entry, which is a boolean. Returns where its key is and the value, and the
+    /// length of the dict.
+    fn flag(rest: &[u8]) -> Option<(Option<(Range<usize>, bool)>, usize)> {
+        let _ = rest;
+        None
+    }
+
     /// Reads what goes before the payload, if the frame begins so.
     fn head(frame: &[u8], code: Code) -> Option<Head> {
         let _ = (frame, code);

@@ -38,6 +38,7 @@ pub use session::{
 
 use crate::error::{DecodeError, EncodeError, Fault};
 use crate::payload::Payload;
+use crate::relay::canonical;
 use crate::serializer::{Format, Reader, Serializer, Token, with_format};
 use wire::Source;
 
@@ -207,6 +208,19 @@ impl Message {
             let expected = format!("at most {} bytes", limits.message);
             return Err(nameless(Fault::Expected { expected: expected.into(), found: found.into() }));
         }
+        match canonical::read(serializer, frame, limits) {
+            Some(message) => Ok(message),
+            None => Self::decode_tokens(serializer, frame, limits),
+        }
+    }
+
+    /// Reads a message token by token.
+    pub(crate) fn decode_tokens(
+        serializer: Serializer,
+        frame: &Bytes,
+        limits: &Limits,
+    ) -> std::result::Result<Self, DecodeError> {
+        let nameless = |fault| DecodeError::new(None, None, fault);
         with_format!(serializer, F => {
             let (reader, cut) = F::reader_of_prefix(frame, limits.depth).map_err(nameless)?;
             let begin = reader.clone();

@@ -4,17 +4,55 @@ use super::*;
 use crate::serializer::cbor::Cbor;
 
 impl PlainFormat for Cbor {
-    fn head(frame: &[u8], code: Code) -> Option<Head> {
-        let (&[list @ 0x83..=0x85, 0x18, first], rest) = frame.split_first_chunk()? else { return None };
-        (first == code as u8).then_some(())?;
-        let (request, len) = match *rest.first()? {
+    fn begin(frame: &[u8]) -> Option<(Option<u8>, u8, usize)> {
+        match *frame {
+            [list @ 0x81..=0x97, code @ 0..24, ..] => Some((Some(list - 0x81), code, 2)),
+            [list @ 0x81..=0x97, 0x18, code, ..] => Some((Some(list - 0x81), code, 3)),
+            _ => None,
+        }
+    }
+
+    fn integer(rest: &[u8]) -> Option<(u64, usize)> {
+        Some(match *rest.first()? {
             small @ 0..24 => (small.into(), 1),
             24 => number::<1>(rest)?,
             25 => number::<2>(rest)?,
             26 => number::<4>(rest)?,
             27 => number::<8>(rest)?,
             _ => return None,
+        })
+    }
+
+    fn string(rest: &[u8]) -> Option<(Range<usize>, usize)> {
+        let contents = match *rest {
+            [head @ 0x60..=0x77, ..] => 1..1 + usize::from(head & 0x1f),
+            [0x78, len, ..] => 2..2 + usize::from(len),
+            _ => return None,
         };
+        let end = contents.end;
+        (end <= rest.len()).then_some((contents, end))
+    }
+
+    fn flag(rest: &[u8]) -> Option<(Option<(Range<usize>, bool)>, usize)> {
+        match *rest.first()? {
+            0xa0 => Some((None, 1)),
+            0xa1 => {
+                let (key, len) = Self::string(&rest[1..])?;
+                let value = match *rest.get(1 + len)? {
+                    0xf4 => false,
+                    0xf5 => true,
+                    _ => return None,
+                };
+                Some((Some((1 + key.start..1 + key.end, value)), 2 + len))
+            }
+            _ => None,
+        }
+    }
+
+    fn head(frame: &[u8], code: Code) -> Option<Head> {
+        let (&[list @ 0x83..=0x85, 0x18, first], rest) = frame.split_first_chunk()? else { return None };
+        (first == code as u8).then_some(())?;
+        let (request, len) = Self::integer(rest)?;
         let rest = &rest[len..];
         let (progress, options) = match rest.split_first_chunk() {
             Some((b"\xa1\x68progress\xf5", _)) => (true, 11),

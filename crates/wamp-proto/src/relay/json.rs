@@ -15,21 +15,50 @@ fn begin(code: Code) -> &'static [u8; 4] {
 }
 
 impl PlainFormat for Json {
-    fn head(frame: &[u8], code: Code) -> Option<Head> {
-        let rest = frame.strip_prefix(begin(code))?;
-        let mut request = 0;
+    fn begin(frame: &[u8]) -> Option<(Option<u8>, u8, usize)> {
+        let (code, len) = Self::integer(frame.strip_prefix(b"[")?)?;
+        Some((None, u8::try_from(code).ok()?, 1 + len))
+    }
+
+    /// Without a leading zero, which JSON does not have.
+    fn integer(rest: &[u8]) -> Option<(u64, usize)> {
+        let mut value = 0;
         let mut len = 0;
         while let Some(digit @ b'0'..=b'9') = rest.get(len) {
-            request = request * 10 + u64::from(digit - b'0');
+            value = value * 10 + u64::from(digit - b'0');
             len += 1;
             if len > DIGITS {
                 return None;
             }
         }
-        // No id begins with a zero, and JSON has no other number that does.
-        if len == 0 || rest[0] == b'0' {
-            return None;
+        // What goes on is no integer, or is written as an exponent or fraction.
+        let ends = matches!(rest.get(len), Some(b',' | b']'));
+        (len > 0 && rest[0] != b'0' && ends).then_some((value, len))
+    }
+
+    fn string(rest: &[u8]) -> Option<(Range<usize>, usize)> {
+        let contents = rest.strip_prefix(b"\"")?;
+        let end = contents.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
+        (contents[end] == b'"').then_some((1..1 + end, 2 + end))
+    }
+
+    fn flag(rest: &[u8]) -> Option<(Option<(Range<usize>, bool)>, usize)> {
+        if rest.starts_with(b"{}") {
+            return Some((None, 2));
         }
+        let (key, len) = Self::string(rest.strip_prefix(b"{")?)?;
+        let value = &rest[1 + len..];
+        let (value, end) = match value {
+            _ if value.starts_with(b":true}") => (true, 6),
+            _ if value.starts_with(b":false}") => (false, 7),
+            _ => return None,
+        };
+        Some((Some((1 + key.start..1 + key.end, value)), 1 + len + end))
+    }
+
+    fn head(frame: &[u8], code: Code) -> Option<Head> {
+        let rest = frame.strip_prefix(begin(code))?;
+        let (request, len) = Self::integer(rest)?;
         let rest = rest[len..].strip_prefix(b",{")?;
         let (progress, options) = match rest.split_first_chunk::<17>() {
             _ if rest.first() == Some(&b'}') => (false, 1),

@@ -4,17 +4,54 @@ use super::*;
 use crate::serializer::msgpack::MsgPack;
 
 impl PlainFormat for MsgPack {
-    fn head(frame: &[u8], code: Code) -> Option<Head> {
-        let (&[list @ 0x93..=0x95, first], rest) = frame.split_first_chunk()? else { return None };
-        (first == code as u8).then_some(())?;
-        let (request, len) = match *rest.first()? {
+    fn begin(frame: &[u8]) -> Option<(Option<u8>, u8, usize)> {
+        match *frame {
+            [list @ 0x91..=0x9f, code @ 0..0x80, ..] => Some((Some(list - 0x91), code, 2)),
+            _ => None,
+        }
+    }
+
+    fn integer(rest: &[u8]) -> Option<(u64, usize)> {
+        Some(match *rest.first()? {
             small @ 0..0x80 => (small.into(), 1),
             0xcc => number::<1>(rest)?,
             0xcd => number::<2>(rest)?,
             0xce => number::<4>(rest)?,
             0xcf => number::<8>(rest)?,
             _ => return None,
+        })
+    }
+
+    fn string(rest: &[u8]) -> Option<(Range<usize>, usize)> {
+        let contents = match *rest {
+            [head @ 0xa0..=0xbf, ..] => 1..1 + usize::from(head & 0x1f),
+            [0xd9, len, ..] => 2..2 + usize::from(len),
+            _ => return None,
         };
+        let end = contents.end;
+        (end <= rest.len()).then_some((contents, end))
+    }
+
+    fn flag(rest: &[u8]) -> Option<(Option<(Range<usize>, bool)>, usize)> {
+        match *rest.first()? {
+            0x80 => Some((None, 1)),
+            0x81 => {
+                let (key, len) = Self::string(&rest[1..])?;
+                let value = match *rest.get(1 + len)? {
+                    0xc2 => false,
+                    0xc3 => true,
+                    _ => return None,
+                };
+                Some((Some((1 + key.start..1 + key.end, value)), 2 + len))
+            }
+            _ => None,
+        }
+    }
+
+    fn head(frame: &[u8], code: Code) -> Option<Head> {
+        let (&[list @ 0x93..=0x95, first], rest) = frame.split_first_chunk()? else { return None };
+        (first == code as u8).then_some(())?;
+        let (request, len) = Self::integer(rest)?;
         let rest = &rest[len..];
         let (progress, options) = match rest.split_first_chunk() {
             Some((b"\x81\xa8progress\xc3", _)) => (true, 11),

@@ -11,7 +11,7 @@ use crate::{ArgsKwargs, MAX_ID, Payload};
 /// The same for a RESULT, as its caller reads it.
 fn agree_at_the_end(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
     let Some(plain) = PlainReply::read(serializer, frame, limits) else { return false };
-    let decoded = Message::decode(serializer, &Bytes::copy_from_slice(frame), limits);
+    let decoded = Message::decode_tokens(serializer, &Bytes::copy_from_slice(frame), limits);
     let Ok(Message::Result(long)) = decoded else { panic!("{serializer}: {frame:02x?}: {decoded:?}") };
     let details = ResultDetails { progress: long.details.progress, ..Default::default() };
     assert_eq!(long.details, details, "{serializer}: {frame:02x?}");
@@ -25,7 +25,7 @@ fn agree_at_the_end(serializer: Serializer, frame: &[u8], limits: &Limits) -> bo
 /// What is read the short way is what is read the long way. Says whether it was read the short way.
 fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
     let Some(plain) = PlainYield::read(serializer, frame, limits) else { return false };
-    let decoded = Message::decode(serializer, &Bytes::copy_from_slice(frame), limits);
+    let decoded = Message::decode_tokens(serializer, &Bytes::copy_from_slice(frame), limits);
     let Ok(Message::Yield(long)) = decoded else { panic!("{serializer}: {frame:02x?}: {decoded:?}") };
     let options = YieldOptions { progress: long.options.progress, ..Default::default() };
     assert_eq!(long.options, options, "{serializer}: {frame:02x?}");
