@@ -1,4 +1,5 @@
-//! The callee: registrations, and invocations under way.
+//! The callee: registrations, and running invocations (behaviour [31](crate::behaviour#rule-31) to
+//! [34](crate::behaviour#rule-34)).
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::{Failure, Misuse, Reply, ReplyError, Time};
 pub(super) struct Callee {
     registrations: Map<RegistrationId, Uri>,
     invocations: Map<RequestId, Invocation>,
-    /// The dealer's ids; an INTERRUPT at or below it is late, one above it is nonsense.
+    /// The dealer's ids. An INTERRUPT with an id up to the latest is late, one beyond it is a violation.
     seen: Watermark,
 }
 
@@ -27,14 +28,14 @@ pub(super) struct Callee {
 struct Invocation {
     progress: Progress,
     answers_cancel: bool,
-    /// More chunks are to come.
+    /// More chunks follow.
     uploading: bool,
-    /// How long each result may take, where the dealer leaves it to the callee to watch that.
+    /// How long each result may take, if the dealer leaves the timeout to the callee.
     timeout: Option<Duration>,
     deadline: Option<Deadline>,
-    /// Its progressive results, where credit is counted.
+    /// The stream of progressive results, if the hop uses credit.
     results: Option<Sending>,
-    /// Its chunks, where credit is counted.
+    /// The stream of chunks, if the hop uses credit.
     chunks: Option<Incoming>,
 }
 
@@ -77,11 +78,11 @@ impl Session {
         self.request(Some(about), |request| message::Register { request, options, procedure }.into())
     }
 
-    /// Takes a procedure back; [`Event::Unregistered`] or [`Event::Refused`] follows. Invocations under way
-    /// go on.
+    /// Unregisters a procedure; [`Event::Unregistered`] or [`Event::Refused`] follows. Running invocations go
+    /// on.
     ///
     /// # Errors
-    /// [`Misuse::NotOpen`], or [`Misuse::Unknown`] for what is not registered.
+    /// [`Misuse::NotOpen`], or [`Misuse::Unknown`] if there is no such registration.
     pub fn unregister(&mut self, _now: Time, registration: RegistrationId) -> Result<RequestId, Misuse> {
         self.check_open()?;
         if !self.callee.registrations.contains_key(&registration) {
@@ -91,12 +92,12 @@ impl Session {
         self.request(Some(about), |request| message::Unregister { request, registration }.into())
     }
 
-    /// Answers an invocation. After a result or an error it is over.
+    /// Replies to an invocation. A result or an error ends it.
     ///
     /// # Errors
     /// [`ReplyError::Over`] if the call has ended meanwhile; [`ReplyError::NotAsked`] for progress that the
-    /// caller did not ask for; [`ReplyError::NoCredit`] for progress that the dealer does not take for now;
-    /// [`ReplyError::TooLarge`], [`ReplyError::Encode`]. Then nothing was sent, and the invocation is as it was.
+    /// caller did not ask for; [`ReplyError::NoCredit`] for progress without credit; [`ReplyError::TooLarge`],
+    /// [`ReplyError::Encode`]. Then nothing was sent, and the invocation is unchanged.
     pub fn reply(&mut self, now: Time, invocation: RequestId, reply: Reply) -> Result<(), ReplyError> {
         let (request, kind) = (invocation, reply.kind());
         let mut options = YieldOptions::default();
@@ -117,11 +118,11 @@ impl Session {
         Ok(())
     }
 
-    /// Sends a progressive result, as [`reply`](Self::reply) does; only the YIELD is written by the driver, before
-    /// anything that [`poll_transmit`](Self::poll_transmit) gives from now on. The driver has polled before.
+    /// Sends a progressive result, as [`reply`](Self::reply) does, but the driver writes the YIELD itself,
+    /// before all later messages of [`poll_transmit`](Self::poll_transmit). The driver has polled before.
     ///
     /// # Errors
-    /// As [`reply`](Self::reply) has them. Then nothing is to be written.
+    /// Those of [`reply`](Self::reply). Then nothing must be written.
     pub fn progress(&mut self, now: Time, progress: &PlainProgress) -> Result<(), ReplyError> {
         let invocation = progress.request();
         self.check_len(|serializer| progress.encoded_len(serializer))?;
@@ -132,7 +133,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether a reply of this kind may go out now. If so, it is about to.
+    /// Whether a reply of this kind may be sent now. If so, it counts as sent.
     fn admit_reply(&mut self, now: Time, invocation: RequestId, kind: ReplyKind) -> Result<(), ReplyError> {
         if !self.is_open() {
             return Err(ReplyError::Over);
@@ -158,8 +159,8 @@ impl Session {
         Ok(())
     }
 
-    /// Counts a progressive result that goes out. While there is no credit for another, the caller keeps this
-    /// end waiting and not the other way round, so the timeout stands still.
+    /// Accounts for a progressive result. While there is no credit for another, this end waits for the caller,
+    /// so the timeout is paused.
     fn charge_result(&mut self, invocation: RequestId, price: impl FnOnce(&mut Self) -> u64) {
         if self.callee.results(invocation).is_none() {
             return;
@@ -175,7 +176,7 @@ impl Session {
         }
     }
 
-    /// There is credit again.
+    /// Resumes the timeout: there is credit again.
     pub(super) fn resume_timeout(&mut self, now: Time, invocation: RequestId) {
         if let Some(entry) = self.callee.invocations.get_mut(&invocation)
             && let (Some(timeout), None) = (entry.timeout, entry.deadline)
@@ -184,8 +185,8 @@ impl Session {
         }
     }
 
-    /// From now on a cancel that awaits an answer leaves the invocation under way, and its handler answers
-    /// it. Otherwise the session answers for it, with `wamp.error.canceled`, at once.
+    /// From now on a cancel that awaits an answer leaves the invocation running, and its handler answers it.
+    /// Otherwise the session answers at once with `wamp.error.canceled`.
     ///
     /// # Errors
     /// [`ReplyError::Over`] if the call has ended.
@@ -195,7 +196,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether an invocation still wants an answer.
+    /// Whether an invocation has not been answered yet.
     pub fn is_invoked(&self, invocation: RequestId) -> bool {
         self.callee.invocations.contains_key(&invocation)
     }
@@ -226,15 +227,15 @@ impl Session {
         }
     }
 
-    /// Whether more chunks of an invocation are to come.
+    /// Whether more chunks of an invocation follow.
     pub(super) fn is_uploading(&self, invocation: RequestId) -> bool {
         self.callee.invocations.get(&invocation).is_some_and(|entry| entry.uploading)
     }
 
-    /// Takes note of the id of an invocation. `false`: it is over, and that has been counted.
+    /// Records the id of an invocation. Returns `false` if the invocation is over, which is then counted.
     pub(super) fn is_new_invocation(&mut self, invocation: RequestId) -> bool {
         let is_new = self.callee.seen.check(invocation) != Sequence::Seen;
-        // Otherwise it is a chunk that the dealer sent before it knew that the invocation is over.
+        // Otherwise the dealer sent this chunk before it knew that the invocation was over.
         self.stats.late += u64::from(!is_new);
         is_new
     }
@@ -259,7 +260,7 @@ impl Session {
             return;
         }
         if !self.callee.registrations.contains_key(&invocation.registration) {
-            // An UNREGISTER may have crossed it on the way.
+            // An UNREGISTER may have crossed it.
             let failure = Failure::new(wamp_proto::uri::NO_SUCH_REGISTRATION);
             return self.send(failure.answer(RequestKind::Invocation, request));
         }
@@ -285,7 +286,8 @@ impl Session {
         self.consume(now, Stream::Chunks(request), cost);
     }
 
-    /// An invocation took longer than its caller allowed (Advanced Profile, *Callee-Initiated Timeouts*).
+    /// Handles an invocation that took longer than its caller allowed (Advanced Profile, *Callee-Initiated
+    /// Timeouts*).
     pub(super) fn handle_invocation_deadline(&mut self, invocation: RequestId) {
         let Some(entry) = self.callee.invocations.get_mut(&invocation) else { return };
         entry.deadline = None;

@@ -1,4 +1,4 @@
-//! The caller: calls under way, and what becomes of them.
+//! The caller: running calls, and their replies.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ pub(super) struct Caller {
 #[derive(Clone)]
 struct Call {
     progress: Progress,
-    /// The procedure of a call in chunks, until its last one.
+    /// The procedure of a call in chunks, until its last chunk.
     upload: Option<Uri>,
-    /// How long each result may take, where the router does not watch that.
+    /// How long each result may take, if the router does not watch the timeout.
     timeout: Option<Duration>,
     deadline: Option<Deadline>,
-    /// Its progressive results, where credit is counted.
+    /// The stream of progressive results, if the hop uses credit.
     results: Option<Incoming>,
-    /// Its chunks, where credit is counted.
+    /// The stream of chunks, if the hop uses credit.
     chunks: Option<Sending>,
 }
 
@@ -56,14 +56,14 @@ impl Caller {
 }
 
 impl Session {
-    /// Calls a procedure. Answers come as [`Event::Replied`].
+    /// Calls a procedure. Replies arrive as [`Event::Replied`].
     ///
-    /// With `options.progress` this is the first chunk of several; [`send_chunk`](Self::send_chunk) sends the
-    /// others, and the options are those of the first. A router without call timeouts is helped out with
-    /// `options.timeout`: the session watches it, and cancels.
+    /// With `options.progress` this is the first of several chunks; [`send_chunk`](Self::send_chunk) sends the
+    /// others, with the options of the first. If the router has no call timeouts, the session watches
+    /// `options.timeout` itself, and cancels.
     ///
     /// # Errors
-    /// [`Misuse::NotOpen`]; [`Misuse::NotSupported`] for chunks to a router that does not take them;
+    /// [`Misuse::NotOpen`]; [`Misuse::NotSupported`] for chunks if the router did not announce them;
     /// [`Misuse::TooLarge`], [`Misuse::Encode`].
     pub fn call(
         &mut self,
@@ -105,11 +105,11 @@ impl Session {
         Ok(request)
     }
 
-    /// Sends a further chunk of a call; after the last there is none.
+    /// Sends a further chunk of a call; none may follow the last.
     ///
     /// # Errors
-    /// [`Misuse::Unknown`] for a call that is over, or has had its last chunk; [`Misuse::NoCredit`] if the dealer
-    /// takes no more for now, which does not concern the last one; [`Misuse::TooLarge`], [`Misuse::Encode`].
+    /// [`Misuse::Unknown`] for a call that is over or has had its last chunk; [`Misuse::NoCredit`] if there is
+    /// no credit, which the last chunk does not need; [`Misuse::TooLarge`], [`Misuse::Encode`].
     pub fn send_chunk(
         &mut self,
         _now: Time,
@@ -142,11 +142,11 @@ impl Session {
         Ok(())
     }
 
-    /// Cancels a call. With [`CancelMode::Kill`] the callee still decides how it ends; with the other modes,
-    /// and where the router cannot cancel, the call ends here and now with `wamp.error.canceled`.
+    /// Cancels a call. With [`CancelMode::Kill`] the callee decides how it ends. With the other modes, and if
+    /// the router cannot cancel, the call ends at once with `wamp.error.canceled`.
     ///
     /// # Errors
-    /// [`Misuse::Unknown`] for a call that is over: it has been answered, so there is nothing to cancel.
+    /// [`Misuse::Unknown`] for a call that is over.
     pub fn cancel(&mut self, _now: Time, call: RequestId, mode: CancelMode) -> Result<(), Misuse> {
         let progress = &mut self.caller.calls.get_mut(&call).ok_or(Misuse::Unknown)?.progress;
         if progress.on_cancel(mode) {
@@ -155,7 +155,7 @@ impl Session {
         Ok(())
     }
 
-    /// Tells the router of a cancel, and ends the call here unless the callee is to end it.
+    /// Sends CANCEL, and ends the call here unless the callee is to end it.
     fn give_up(&mut self, call: RequestId, mode: CancelMode, failure: Failure) {
         let router_cancels = self.router_has(Role::Dealer, Feature::CallCanceling);
         if router_cancels {
@@ -193,7 +193,7 @@ impl Session {
         self.handle_reply(now, result.request, reply, octets);
     }
 
-    /// A result has come that cannot be read: its call fails.
+    /// Handles a result that cannot be read: its call fails.
     pub(super) fn handle_faulty_result(
         &mut self,
         now: Time,
@@ -219,9 +219,8 @@ impl Session {
         self.handle_reply(now, error.request, Reply::Error(error.into()), 0);
     }
 
-    /// A plain RESULT has come, of which the driver has the payload. Does with it what
-    /// [`handle_frame`](Self::handle_frame) does, only that what [`Event::Replied`] would say is said here. The driver
-    /// has polled before.
+    /// Handles a plain RESULT whose payload the driver keeps, like [`handle_frame`](Self::handle_frame), but
+    /// returns the outcome instead of an [`Event::Replied`]. The driver has polled before.
     pub fn handle_plain(&mut self, now: Time, plain: &PlainReply) -> PlainVerdict {
         if !matches!(self.state, State::Open | State::Leaving { .. }) {
             return PlainVerdict::Unusual;
@@ -239,7 +238,7 @@ impl Session {
         }
     }
 
-    /// Whether a reply is to be delivered, and what it costs then. If not, that has been counted.
+    /// The cost of a reply that is to be delivered. Others are counted.
     fn judge_reply(&mut self, now: Time, request: RequestId, kind: ReplyKind, octets: usize) -> Option<u64> {
         let Some(call) = self.caller.calls.get_mut(&request) else {
             match self.ids.has_issued(request) {
@@ -273,7 +272,7 @@ impl Session {
         let stream = Stream::Results(request);
         let mut cost = self.receive(stream, octets);
         if phase == Phase::Canceling {
-            // Whoever has canceled need not take what still comes, and the end is behind it.
+            // After a cancel the replies are not taken, and the end is behind them.
             self.consume(now, stream, std::mem::take(&mut cost));
         }
         Some(cost)

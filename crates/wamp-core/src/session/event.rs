@@ -1,4 +1,4 @@
-//! What a session tells its program.
+//! The events of a session.
 
 use std::fmt;
 
@@ -11,47 +11,47 @@ use wamp_proto::{
 use super::Stream;
 use crate::{Failure, Reply};
 
-/// Something happened.
+/// An event of a session.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
     /// The session is open.
     Joined(Box<Joined>),
-    /// The session is over; everything that was under way in it has ended. The last event.
+    /// The session is over, and so are all its calls, invocations and requests. The last event.
     Closed(Closed),
-    /// A call was answered; after a result or an error there is nothing more.
+    /// A reply to a call. After a result or an error there is no other.
     Replied {
         /// The call, as [`call`](super::Session::call) returned it.
         call: RequestId,
-        /// The answer.
+        /// The reply.
         reply: Reply,
-        /// What it costs of the credit that was granted to the call; see [`Session::consume`].
+        /// Its cost, to be given back by [`Session::consume`]; 0 if the stream has no credit.
         ///
         /// [`Session::consume`]: super::Session::consume
         cost: u64,
     },
-    /// There was no credit for a stream that goes out, and now there is.
+    /// A stream that this session sends has credit again.
     Credit {
-        /// Which.
+        /// The stream.
         stream: Stream,
     },
     /// A procedure is registered.
     Registered {
         /// The request.
         request: RequestId,
-        /// What it got.
+        /// The registration.
         registration: RegistrationId,
     },
     /// A procedure is no longer registered.
     Unregistered {
         /// The request.
         request: RequestId,
-        /// What is gone.
+        /// The registration.
         registration: RegistrationId,
     },
-    /// The router took back a registration.
+    /// The router revoked a registration.
     Revoked {
-        /// What is gone.
+        /// The registration.
         registration: RegistrationId,
     },
     /// A procedure of this session is called.
@@ -64,50 +64,50 @@ pub enum Event {
         payload: Payload,
         /// No more chunks follow.
         last: bool,
-        /// What it costs of the credit that was granted to the call; see [`Session::consume`]. That of the
-        /// first chunk, which is [`Event::Invoked`], is given back by the session itself.
+        /// Its cost, to be given back by [`Session::consume`]. The session itself gives back that of the first
+        /// chunk, which is [`Event::Invoked`].
         ///
         /// [`Session::consume`]: super::Session::consume
         cost: u64,
     },
-    /// An invocation is canceled. Unless it was to answer that itself, it is over.
+    /// An invocation is canceled. Unless the handler answers cancels itself, it is over.
     Interrupted {
         /// The invocation.
         invocation: RequestId,
-        /// Whether an answer is awaited.
+        /// Whether the caller awaits an answer.
         mode: CancelMode,
-        /// Why, where the router says so.
+        /// The reason, if the router gives one.
         reason: Option<Uri>,
     },
     /// A topic is subscribed to.
     Subscribed {
         /// The request.
         request: RequestId,
-        /// What it got.
+        /// The subscription.
         subscription: SubscriptionId,
     },
     /// A topic is no longer subscribed to.
     Unsubscribed {
         /// The request.
         request: RequestId,
-        /// What is gone.
+        /// The subscription.
         subscription: SubscriptionId,
     },
     /// A publication was acknowledged.
     Published {
         /// The request.
         request: RequestId,
-        /// What it became.
+        /// The publication.
         publication: PublicationId,
     },
     /// A request other than a call was refused.
     Refused {
         /// The request.
         request: RequestId,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
-    /// Something was published to a topic that is subscribed to.
+    /// An event of a subscription.
     EventReceived(Box<Publication>),
 }
 
@@ -115,33 +115,33 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Joined {
-    /// Its id.
+    /// The session id.
     pub session: SessionId,
-    /// What the router can do.
+    /// The roles and features of the router.
     pub roles: Roles,
     /// The router's software.
     pub agent: Option<ByteString>,
-    /// The identity that the router gave.
+    /// The authentication id.
     pub authid: Option<ByteString>,
-    /// The role that the router gave.
+    /// The role.
     pub authrole: Option<ByteString>,
 }
 
-/// Something that was published.
+/// A publication.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Publication {
-    /// The subscription that it came by.
+    /// The subscription.
     pub subscription: SubscriptionId,
-    /// Its id.
+    /// The publication id.
     pub publication: PublicationId,
-    /// The rest.
+    /// The other details.
     pub details: EventDetails,
     /// The arguments.
     pub payload: Payload,
 }
 
-/// How a session ended.
+/// Why a session ended.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Closed {
@@ -149,29 +149,29 @@ pub enum Closed {
     Left,
     /// The router closed the session.
     ByRouter {
-        /// Why.
+        /// The reason.
         reason: Uri,
-        /// A sentence for people.
+        /// A text for people.
         message: Option<ByteString>,
     },
     /// The router refused or aborted the session.
     Aborted {
-        /// Why.
+        /// The reason.
         reason: Uri,
-        /// A sentence for people.
+        /// A text for people.
         message: Option<ByteString>,
     },
-    /// The router broke the protocol; it was told so.
+    /// The router broke the protocol, and was sent ABORT.
     Violation(String),
     /// The connection was lost.
     Lost,
-    /// The router gave no sign of life for too long, and the connection was given up.
+    /// The router was silent for too long, and the connection was closed.
     Silent(String),
     /// The router did not answer HELLO in time.
     JoinTimeout,
 }
 
-/// What is shown of a text of the router, in bytes.
+/// The longest text of the router that is shown, in bytes.
 const SHOWN: usize = 512;
 
 impl fmt::Display for Closed {
@@ -195,17 +195,17 @@ impl fmt::Display for Closed {
     }
 }
 
-/// What becomes of a plain RESULT.
+/// The outcome of a plain RESULT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PlainVerdict {
-    /// It is the next reply to its call, the last one unless it is progressive.
+    /// It is the next reply to its call, and the last one unless it is progressive.
     Deliver {
-        /// What it costs of the credit of its stream, as [`Event::Replied`] says it.
+        /// Its cost, as in [`Event::Replied`].
         cost: u64,
     },
-    /// Nobody waits for it. It has been counted.
+    /// It is late or unsolicited, and was counted.
     Discard,
-    /// The session has not begun, or is over: [`Session::handle_frame`](super::Session::handle_frame) decides.
+    /// The session is not open: [`Session::handle_frame`](super::Session::handle_frame) decides.
     Unusual,
 }

@@ -1,4 +1,5 @@
-//! Messages with a fault: what concerns one request ends that request, and what concerns the link ends the session.
+//! Messages with a fault: a fault that concerns one request ends that request, and one that concerns the link
+//! ends the session (behaviour [70](crate::behaviour#rule-70)).
 //!
 //! | from a router | its payload, or the value of a detail, is faulty |
 //! |---|---|
@@ -18,8 +19,8 @@ use crate::progress::ReplyKind;
 use crate::{Failure, Time};
 
 impl Session {
-    /// A message of so many octets has come that could not be read, or not in full. What is said about it is written
-    /// in `serializer`.
+    /// Handles a message of this length that could not be read completely. Texts about it are written in
+    /// `serializer`.
     pub fn handle_faulty(&mut self, now: Time, serializer: Serializer, error: &DecodeError, octets: usize) {
         let head = match self.state {
             State::Closed => return,

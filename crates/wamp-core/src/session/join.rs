@@ -7,24 +7,24 @@ use wamp_proto::{ByteString, Feature, Features, Role, Roles, Uri};
 
 use super::{Credit, Joined, MaxSend};
 
-/// What a session wants to join, and as what.
+/// What a session joins, and how.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// The realm.
     pub realm: Uri,
-    /// What this end calls itself.
+    /// The name of this end's software.
     pub agent: ByteString,
-    /// What this end can do.
+    /// The roles and features that this end announces.
     pub roles: Roles,
-    /// How far senders of results and chunks may go ahead of this session; `None`, as it is by default, for a
-    /// driver that knows no credit.
+    /// How far senders of results and chunks may send ahead of this session; `None`, the default, for a driver
+    /// without credit.
     pub credit: Option<Credit>,
-    /// The longest message that the router takes; `None`, the default, for no limit.
+    /// The longest message that the router accepts; `None`, the default, for no limit.
     pub max_send: Option<MaxSend>,
-    /// The identity it wants, if any.
+    /// The authentication id to ask for.
     pub authid: Option<ByteString>,
-    /// Whether the driver answers PINGs of the transport, which the router is told then; `false` by default.
+    /// Whether the driver answers PINGs of the transport, which HELLO then announces; `false` by default.
     pub answers_pings: bool,
     /// How long the router may take to answer HELLO; 10 s by default.
     pub join_timeout: Duration,
@@ -33,7 +33,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// To join this realm in all four roles, with what this crate can do.
+    /// Joins this realm in all four roles, with the features of this crate.
     pub fn new(realm: impl Into<Uri>) -> Self {
         let caller = Features::none()
             .with(Feature::ProgressiveCallResults)

@@ -39,7 +39,7 @@ use crate::{Misuse, Time};
 pub struct Session {
     config: Config,
     state: State,
-    /// What the router announced.
+    /// The roles and features that the router announced.
     router: Roles,
     ids: RequestIds,
     /// Requests other than calls that wait for their answer.
@@ -51,9 +51,9 @@ pub struct Session {
     transmit: VecDeque<Message>,
     events: VecDeque<Event>,
     stats: Stats,
-    /// The windows of all streams that come in.
+    /// The sum of the windows of all incoming streams.
     windows: u64,
-    /// For measuring what goes out.
+    /// A buffer for measuring outgoing messages.
     scratch: Vec<u8>,
 }
 
@@ -65,7 +65,7 @@ enum State {
     Closed,
 }
 
-/// A request that waits for its answer, and what that answer is about.
+/// A request that waits for its answer, and its subject.
 #[derive(Clone)]
 enum Request {
     Register(Uri),
@@ -75,24 +75,24 @@ enum Request {
     Publish,
 }
 
-/// What a deadline is for.
+/// The purpose of a deadline.
 #[derive(Clone)]
 enum Due {
     /// No result has come for this call.
     Call(RequestId),
     /// No result has been given to this invocation.
     Invocation(RequestId),
-    /// What has been taken of this stream was not much, but it was a while ago.
+    /// Consumed bytes of this stream were too few to be granted, and are granted now.
     Grant(Stream),
 }
 
-/// What a session has met and ignored.
+/// Messages that a session has ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Replies and interrupts for what was over.
+    /// Replies and interrupts for calls that are over.
     pub late: u64,
-    /// Progressive results that nobody asked for.
+    /// Progressive results for callers that did not ask for them.
     pub unsolicited: u64,
     /// Answers to requests that were never made, and events of unknown subscriptions.
     pub unknown: u64,
@@ -101,7 +101,7 @@ pub struct Stats {
 }
 
 impl Session {
-    /// A session that begins with HELLO. The seed decides nothing that a peer sees.
+    /// A session that begins with HELLO. The seed has no effect that a peer can see.
     pub fn new(now: Time, config: Config, seed: u64) -> Self {
         let hello = config.hello();
         Self {
@@ -122,15 +122,15 @@ impl Session {
         }
     }
 
-    /// A message has come, written as this crate would write it. A driver that knows how long it really was
-    /// says so by [`handle_frame`](Self::handle_frame): credit is counted in octets.
+    /// Handles a message, whose length is taken as that in this crate's own encoding. A driver that knows the
+    /// real length, by which credit is counted, uses [`handle_frame`](Self::handle_frame).
     pub fn handle_message(&mut self, now: Time, message: Message) {
         let serializer = self.config.credit.map(|credit| credit.serializer);
         let octets = serializer.and_then(|serializer| message.encoded_len(serializer).ok()).unwrap_or(0);
         self.handle_frame(now, message, octets);
     }
 
-    /// A message of so many octets has come.
+    /// Handles a message of this length.
     pub fn handle_frame(&mut self, now: Time, message: Message, octets: usize) {
         match self.state {
             State::Closed => {}
@@ -139,8 +139,8 @@ impl Session {
         }
     }
 
-    /// Octets have come that are no message, as a frame that is too long: `text` says what is wrong with them. See
-    /// [`handle_faulty`](Self::handle_faulty) for what a decoder has found.
+    /// Handles bytes that are not a message, such as a frame that is too long, described by `text`. For the
+    /// errors of a decoder see [`handle_faulty`](Self::handle_faulty).
     pub fn handle_garbage(&mut self, _now: Time, text: String) {
         if self.state != State::Closed {
             self.violation(text);
@@ -157,7 +157,7 @@ impl Session {
         self.close(closed);
     }
 
-    /// The router gives no sign of life, and the driver has given up the connection; `text` says more.
+    /// The router is silent, and the driver has closed the connection; `text` has the details.
     pub fn handle_silence(&mut self, _now: Time, text: String) {
         match self.state {
             State::Closed => {}
@@ -166,7 +166,7 @@ impl Session {
         }
     }
 
-    /// Time has passed.
+    /// Handles the deadlines that have passed.
     pub fn handle_timeout(&mut self, now: Time) {
         match self.state {
             State::Joining { until } if until <= now => self.close(Closed::JoinTimeout),
@@ -184,8 +184,8 @@ impl Session {
         }
     }
 
-    /// Leaves the realm: says GOODBYE and waits for the router's, at most as long as configured. Calls under
-    /// way may still be answered meanwhile.
+    /// Leaves the realm: sends GOODBYE and waits for the router's, at most as long as configured. Running calls
+    /// may still be answered meanwhile.
     ///
     /// # Errors
     /// [`Misuse::NotOpen`].
@@ -201,7 +201,7 @@ impl Session {
         self.transmit.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
+    /// The next deadline, at which [`handle_timeout`](Self::handle_timeout) must be called.
     pub fn poll_timeout(&self) -> Option<Time> {
         let deadline = self.deadlines.next();
         match self.state {
@@ -223,7 +223,7 @@ impl Session {
         self.state == State::Open
     }
 
-    /// Whether this end has said GOODBYE and waits for the router's.
+    /// Whether this end has sent GOODBYE and waits for the router's.
     pub fn is_leaving(&self) -> bool {
         matches!(self.state, State::Leaving { .. })
     }
@@ -233,17 +233,17 @@ impl Session {
         self.state == State::Closed
     }
 
-    /// What the router announced in WELCOME.
+    /// The roles and features that the router announced.
     pub fn router(&self) -> &Roles {
         &self.router
     }
 
-    /// Calls and invocations under way.
+    /// The number of running calls and invocations.
     pub fn in_flight(&self) -> (usize, usize) {
         (self.caller.len(), self.callee.len())
     }
 
-    /// What was ignored.
+    /// The counters of ignored messages.
     pub fn stats(&self) -> Stats {
         self.stats
     }
@@ -335,14 +335,14 @@ impl Session {
         self.router.has(role, feature)
     }
 
-    /// After GOODBYE a peer says nothing more (Basic Profile, *Session Closing*).
+    /// After GOODBYE a peer sends nothing more (Basic Profile, *Session Closing*).
     fn send(&mut self, message: impl Into<Message>) {
         if !self.is_leaving() {
             self.transmit.push_back(message.into());
         }
     }
 
-    /// Sends a request with the next id, if it is not too long. Its answer will be about this, if there is one.
+    /// Sends a request with the next id, if it is not too long, and remembers its subject.
     fn request(
         &mut self,
         about: Option<Request>,
@@ -358,7 +358,7 @@ impl Session {
         Ok(id)
     }
 
-    /// The request that an answer is about, if it is under way and of the right kind.
+    /// The waiting request that an answer is for, if it is of the right kind.
     fn answered(&mut self, id: RequestId, fits: impl Fn(&Request) -> bool) -> Option<Request> {
         if self.requests.get(&id).is_some_and(fits) {
             return self.requests.remove(&id);
@@ -372,7 +372,7 @@ impl Session {
         self.close(Closed::Violation(text));
     }
 
-    /// ABORT overtakes everything that has not gone out yet.
+    /// ABORT overtakes everything that has not been sent yet.
     fn abort(&mut self, reason: Uri, text: &str) {
         let mut details = CloseDetails::default();
         details.message = Some(ByteString::from(text));

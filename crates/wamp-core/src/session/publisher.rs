@@ -1,4 +1,4 @@
-//! The publisher: publications that want to be acknowledged.
+//! The publisher: publications that want an acknowledgement.
 
 use wamp_proto::message::{self, PublishOptions};
 use wamp_proto::{Payload, RequestId, Uri};
@@ -7,8 +7,7 @@ use super::{Event, Request, Session};
 use crate::{Misuse, Time};
 
 impl Session {
-    /// Publishes to a topic. If `options.acknowledge` is set, [`Event::Published`] or [`Event::Refused`]
-    /// follows; else nothing does.
+    /// Publishes to a topic. With `options.acknowledge`, [`Event::Published`] or [`Event::Refused`] follows.
     ///
     /// # Errors
     /// [`Misuse::NotOpen`], [`Misuse::TooLarge`], [`Misuse::Encode`].

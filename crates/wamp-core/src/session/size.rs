@@ -1,14 +1,15 @@
-//! The check of a request or reply against the longest message that the router takes, before anything changes.
+//! The check of a request or reply against the longest message that the router accepts, before any state
+//! changes.
 //!
-//! It concerns the messages with a payload or a URI of the application. Those that the session writes by itself have no
-//! more than 512 bytes, which every router takes.
+//! It applies to messages with a payload or a URI of the application. Those that the session writes itself have
+//! at most 512 bytes, which every router accepts.
 
 use wamp_proto::{EncodeError, Message, Serializer};
 
 use super::Session;
 use crate::{Misuse, ReplyError};
 
-/// The longest message that the router takes.
+/// The longest message that the router accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MaxSend {
@@ -28,7 +29,7 @@ impl MaxSend {
 /// The longest head without its URI.
 const HEAD: usize = 512;
 
-/// The most bytes that one byte of a URI takes, escaped.
+/// The longest encoding of one byte of a URI.
 const ESCAPED: usize = 6;
 
 /// A message that cannot be sent.
@@ -57,7 +58,7 @@ impl From<Unsendable> for ReplyError {
 }
 
 impl Session {
-    /// Checks that a message can be written and is not too long. Only one that comes close to the limit is measured.
+    /// Checks that a message can be written and is not too long. Only a message close to the limit is measured.
     pub(super) fn check_size(&self, message: &Message) -> Result<(), Unsendable> {
         let Some(MaxSend { serializer, len: limit }) = self.config.max_send else { return Ok(()) };
         let uri = match message {
@@ -69,14 +70,14 @@ impl Session {
             _ => "",
         };
         let at_most = message.payload().len().saturating_add(ESCAPED * uri.len() + HEAD);
-        // U+0000 in front is what JSON cannot write.
+        // JSON cannot write a text that begins with U+0000.
         if at_most <= limit && !uri.starts_with('\0') {
             return Ok(());
         }
         check(message.encoded_len(serializer).map_err(Unsendable::Encode)?, limit)
     }
 
-    /// Checks a message that has this length.
+    /// Checks a message of this length.
     pub(super) fn check_len(&self, len: impl FnOnce(Serializer) -> usize) -> Result<(), Unsendable> {
         match self.config.max_send {
             Some(MaxSend { serializer, len: limit }) => check(len(serializer), limit),

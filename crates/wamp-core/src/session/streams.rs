@@ -1,8 +1,8 @@
 //! Credit at a client's end: it grants to the results of its calls and the chunks of its invocations as the
 //! program takes them, and spends what the dealer grants to the results and chunks that it sends.
 //!
-//! The rule is in [`credit`](crate::credit). Without [`Config::credit`](super::Config::credit), or with a
-//! router that does not announce it, nothing of this happens.
+//! The arithmetic is in [`credit`](crate::credit). Without [`Config::credit`](super::Config::credit), or with a
+//! router that does not announce it, there is no credit.
 
 use std::time::Duration;
 
@@ -24,21 +24,20 @@ pub enum Stream {
     Chunks(RequestId),
 }
 
-/// How far senders may go ahead of this session.
+/// How far senders may send ahead of this session.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Credit {
-    /// What messages are written in: credit is counted in its octets.
+    /// The serializer of the connection: credit is counted in its bytes.
     pub serializer: Serializer,
-    /// Octets that each stream is granted at once; 64 KiB by default.
+    /// The bytes granted to each stream when it begins; 64 KiB by default.
     pub window: u64,
-    /// Octets that a stream that is taken at once may have on its way in the end; 1 MiB by default.
+    /// The largest window of a stream whose items are taken at once, in bytes; 1 MiB by default.
     pub max_window: u64,
-    /// Octets that all streams together may have on their way, where that is more than `window` for each;
-    /// 64 MiB by default.
+    /// The sum of all windows, where that is more than `window` for each; 64 MiB by default.
     pub session: u64,
-    /// What has been taken is granted after this time, even if it is not much; 30 s by default. The router
-    /// ends a call to which nothing is granted for long.
+    /// The time after which consumed bytes are granted even if they are few; 30 s by default. The router ends a
+    /// call to which nothing is granted for long.
     pub delay: Duration,
 }
 
@@ -55,22 +54,22 @@ impl Credit {
     }
 }
 
-/// A stream that comes in.
+/// An incoming stream.
 #[derive(Clone)]
 pub(super) struct Incoming {
     receiving: Receiving,
-    /// When what has been taken is granted, even if it is not much.
+    /// The deadline for granting a small number of consumed bytes.
     delayed: Option<Deadline>,
 }
 
 impl Session {
-    /// What the router grants to each stream at once, if both ends know credit.
+    /// The bytes that the router grants to each stream when it begins, if both ends have credit.
     fn granted(&self) -> Option<u64> {
         self.config.credit?;
         self.router.get(Role::Dealer)?.credit
     }
 
-    /// A stream that begins to come in.
+    /// Begins an incoming stream.
     pub(super) fn incoming(&mut self) -> Option<Incoming> {
         self.granted()?;
         let window = self.config.credit?.window;
@@ -78,7 +77,7 @@ impl Session {
         Some(Incoming { receiving: Receiving::new(window), delayed: None })
     }
 
-    /// A stream that comes in no more.
+    /// Ends an incoming stream.
     pub(super) fn end_incoming(&mut self, incoming: Option<Incoming>) {
         if let Some(incoming) = incoming {
             self.windows -= incoming.receiving.window();
@@ -88,17 +87,17 @@ impl Session {
         }
     }
 
-    /// A stream that begins to go out.
+    /// Begins an outgoing stream.
     pub(super) fn outgoing(&self) -> Option<Sending> {
         self.granted().map(Sending::new)
     }
 
-    /// What a message of a stream costs that is about to go out.
+    /// The cost of an outgoing message of a stream.
     pub(super) fn price(&mut self, message: &Message) -> u64 {
         let payload = message.payload_tail().len();
         let Some(Credit { serializer, .. }) = self.config.credit else { return cost(payload) };
         self.scratch.clear();
-        // What cannot be written will not be sent either.
+        // A message that cannot be written is not sent either.
         let _ = message.encode_head(serializer, &mut self.scratch);
         cost(self.scratch.len() + payload + serializer.end().len())
     }
@@ -117,7 +116,7 @@ impl Session {
         }
     }
 
-    /// A message of so many octets has come by a stream. Says what is to be given back by
+    /// Accounts for an incoming message of this length. Returns the cost to be given back by
     /// [`consume`](Self::consume).
     pub(super) fn receive(&mut self, stream: Stream, octets: usize) -> u64 {
         match self.incoming_of(stream) {
@@ -129,8 +128,8 @@ impl Session {
         }
     }
 
-    /// The program has taken what cost so much of the results of a call, or of the chunks of an invocation; the
-    /// events say the costs, which may be added up. It makes room for more.
+    /// Gives back the cost of results or chunks that the program has taken, as the events state it; several may
+    /// be added up. This makes room for more.
     pub fn consume(&mut self, now: Time, stream: Stream, cost: u64) {
         let Some(credit) = self.config.credit.filter(|_| cost > 0) else { return };
         let wider = credit.session.saturating_sub(self.windows);
@@ -153,7 +152,7 @@ impl Session {
         }
     }
 
-    /// Something has been taken a while ago, and too little since to be granted.
+    /// Grants consumed bytes that were too few for a grant until now.
     pub(super) fn handle_delayed_grant(&mut self, stream: Stream) {
         let Some(incoming) = self.incoming_of(stream) else { return };
         incoming.delayed = None;
@@ -177,14 +176,14 @@ impl Session {
         self.send(message::Credit { request, options, total: Total(Some(total)) });
     }
 
-    /// Whether a message of this cost, which has just come by a stream, was more than had been granted: its sender
-    /// does not know credit, and what it sends is bounded by nothing but the program.
+    /// Whether the latest message of a stream, of this cost, was sent without credit: its sender does not know
+    /// credit, and nothing but the program limits what it sends.
     pub fn is_overdrawn(&mut self, stream: Stream, cost: u64) -> bool {
         self.incoming_of(stream).is_none_or(|incoming| incoming.receiving.is_overdrawn(cost))
     }
 
-    /// Whether the next progressive result of an invocation, or the next chunk of a call, may go out now.
-    /// Without it there is [`Event::Credit`] later, or the end of the call.
+    /// Whether the next progressive result of an invocation, or the next chunk of a call, has credit. If not,
+    /// [`Event::Credit`] or the end of the call follows.
     pub fn may_send(&mut self, stream: Stream) -> bool {
         self.outgoing_of(stream).is_none_or(|sending| sending.has_credit())
     }
@@ -214,6 +213,6 @@ impl Session {
                 return;
             }
         }
-        // Without a stream the call is over, and its credit with it.
+        // Without a stream the call is over, and so is its credit.
     }
 }

@@ -1,4 +1,4 @@
-//! The subscriber: subscriptions and what comes by them.
+//! The subscriber: subscriptions and their events.
 
 use wamp_proto::message::{self, SubscribeOptions};
 use wamp_proto::{RequestId, SubscriptionId, Uri};
@@ -45,7 +45,7 @@ impl Session {
     /// Ends a subscription; [`Event::Unsubscribed`] or [`Event::Refused`] follows.
     ///
     /// # Errors
-    /// [`Misuse::NotOpen`], or [`Misuse::Unknown`] for what is not subscribed to.
+    /// [`Misuse::NotOpen`], or [`Misuse::Unknown`] if there is no such subscription.
     pub fn unsubscribe(&mut self, _now: Time, subscription: SubscriptionId) -> Result<RequestId, Misuse> {
         self.check_open()?;
         if !self.subscriber.subscriptions.contains_key(&subscription) {
