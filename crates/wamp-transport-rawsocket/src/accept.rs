@@ -13,11 +13,11 @@ use crate::{Config, RawSocket};
 /// The length of a client's request.
 const REQUEST: usize = 4;
 
-/// Answers the client at the other end of a stream, of which the `first` bytes may have been read already to find
-/// out what it speaks. A client that is refused has been told why.
+/// Answers the client at the other end of a stream. The `first` bytes may have been read already to detect the
+/// protocol. A refused client has been told why.
 ///
 /// # Errors
-/// The client was refused, speaks something else, or is gone.
+/// The client was refused, does not speak RawSocket, or is gone.
 pub async fn accept<S: Socket>(
     mut socket: S,
     first: &[u8],
@@ -28,11 +28,11 @@ pub async fn accept<S: Socket>(
     Ok(RawSocket { socket, rest, agreed })
 }
 
-/// Reads a client's request, of which the `first` bytes may have been read already, and refuses it, as with
-/// [`ErrorCode::ConnectionLimit`].
+/// Reads a client's request and refuses it, for example with [`ErrorCode::ConnectionLimit`]. The `first` bytes
+/// of it may have been read already.
 ///
 /// # Errors
-/// The client speaks something else, or is gone.
+/// The client does not speak RawSocket, or is gone.
 pub async fn refuse<S>(mut stream: S, first: &[u8], code: ErrorCode) -> Result<(), HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -46,7 +46,7 @@ where
     Ok(())
 }
 
-/// Settles the handshake; and what of the octets that have been read already came after the request.
+/// Decides the handshake, and returns the bytes already read beyond the request.
 async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     first: &[u8],
@@ -64,7 +64,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     Ok((outcome?, BytesMut::from(rest)))
 }
 
-/// Reads four octets, of which some have been read already.
+/// Reads four bytes, of which some have been read already.
 async fn read<S: AsyncRead + Unpin>(stream: &mut S, first: &[u8]) -> Result<[u8; REQUEST], HandshakeError> {
     let mut octets = [0; REQUEST];
     let known = first.len().min(octets.len());

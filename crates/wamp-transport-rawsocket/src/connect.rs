@@ -13,7 +13,7 @@ use crate::{Config, RawSocket};
 /// Asks the server at the other end of a stream for a connection with this serializer.
 ///
 /// # Errors
-/// The server refused, speaks something else, or is gone.
+/// The server refused, does not speak RawSocket, or is gone.
 pub async fn connect<S: Socket>(
     mut socket: S,
     serializer: Serializer,

@@ -1,4 +1,4 @@
-//! Why there is no connection.
+//! Errors of the handshake.
 
 use std::io;
 
@@ -10,43 +10,43 @@ use crate::handshake::ErrorCode;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The connection broke in the handshake.
+    /// The connection broke during the handshake.
     #[error("the connection broke in the handshake: {0}")]
     Io(#[from] io::Error),
     /// The peer closed the connection before the handshake was complete.
     #[error("the peer closed the connection in the handshake")]
     Closed,
-    /// What came first is no RawSocket handshake.
+    /// The first bytes are not a RawSocket handshake.
     #[error("the peer does not speak RawSocket: {}", what(octets))]
     NotRawSocket {
-        /// What came first.
+        /// The first bytes.
         octets: [u8; 4],
     },
-    /// The server said no.
+    /// The server refused.
     #[error("the server refused the connection: {0}")]
     Refused(ErrorCode),
-    /// The server's answer is neither yes nor no.
+    /// The server's reply is invalid.
     #[error("the server's answer is none: {why} ({octets:02x?})")]
     Illegal {
-        /// The answer.
+        /// The reply.
         octets: [u8; 4],
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The server took another serializer than the one it was asked for.
+    /// The server chose another serializer than the requested one.
     #[error("asked for {asked}, the server answered with serializer {answered}")]
     OtherSerializer {
-        /// What we asked for.
+        /// The requested serializer.
         asked: Serializer,
-        /// The number in the answer.
+        /// The number in the reply.
         answered: u8,
     },
-    /// We said no to a client, which has been told.
+    /// This end refused a client, which has been told.
     #[error("refused the client: {0}")]
     Declined(ErrorCode),
 }
 
-/// The words for octets that are no handshake.
+/// Describes bytes that are not a handshake.
 fn what(octets: &[u8; 4]) -> String {
     match octets {
         [0x15, ..] => "a TLS alert came, the port seems to want TLS".into(),

@@ -1,11 +1,11 @@
-//! The four octets before everything that travels (Advanced Profile, *RawSocket Transport*, *Framing*).
+//! The four bytes before each frame (Advanced Profile, *RawSocket Transport*, *Framing*).
 //!
 //! ```text
 //! RRRR XTTT  LLLL LLLL  LLLL LLLL  LLLL LLLL
 //! ```
 //!
-//! `X` is set for a length of exactly 2^24, which the 24 bits `L` cannot say; they are zero then. `R` is
-//! zero. The prefix of a message is written by [`wamp_transport::Batch`].
+//! `X` is set for a length of exactly 2^24, which 24 bits cannot express; `L` is zero then. `R` is zero.
+//! [`wamp_transport::Batch`] writes the prefix of a message.
 
 use wamp_transport::ReadError;
 
@@ -13,8 +13,8 @@ use crate::MAX_MESSAGE;
 
 pub(crate) const PREFIX: usize = 4;
 
-/// What a PING or a PONG may carry, in bytes. The specification sets no limit; a PING has to be kept until it is
-/// answered, so this is one.
+/// The longest content of a PING or PONG, in bytes. The specification sets no limit, but a PING has to be kept
+/// until it is answered (behaviour 86).
 pub(crate) const MAX_CONTROL: usize = 4 * 1024;
 
 /// `TTT`
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     Pong = 2,
 }
 
-/// What follows a prefix, and how many octets of it.
+/// The type and length of a frame.
 pub(crate) fn parse(prefix: [u8; PREFIX]) -> Result<(Kind, usize), ReadError> {
     let [first, length @ ..] = prefix;
     let violation = |what| Err(ReadError::Violation(format!("{what} in the frame prefix {prefix:02x?}")));
@@ -46,7 +46,7 @@ pub(crate) fn parse(prefix: [u8; PREFIX]) -> Result<(Kind, usize), ReadError> {
     }
 }
 
-/// The prefix of so many octets, at most 2^24.
+/// The prefix for this length, at most 2^24.
 pub(crate) fn prefix(kind: Kind, octets: usize) -> Option<[u8; PREFIX]> {
     if octets > MAX_MESSAGE {
         return None;

@@ -1,11 +1,11 @@
-//! The handshake, without I/O: four octets each way.
+//! The handshake, without I/O: four bytes each way.
 //!
 //! ```text
 //! request, yes   0111 1111  LLLL SSSS  0000 0000  0000 0000
 //! no             0111 1111  EEEE 0000  0000 0000  0000 0000
 //! ```
 //!
-//! `L` says that the sender takes messages of up to 2^(9+L) octets, `S` is the serializer, `E` an
+//! `L` says that the sender accepts messages of up to 2^(9+L) bytes, `S` is the serializer, `E` an
 //! [`ErrorCode`].
 
 use std::fmt;
@@ -15,18 +15,18 @@ use wamp_proto::Serializer;
 use crate::Config;
 use crate::error::HandshakeError;
 
-/// The first octet of all, which cannot begin an HTTP request.
+/// The first byte, which cannot begin an HTTP request.
 pub const MAGIC: u8 = 0x7f;
 
-/// What a handshake has settled.
+/// The outcome of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Agreed {
-    /// Every message is written in it.
+    /// The serializer of all messages.
     pub serializer: Serializer,
-    /// The greatest message that the peer takes, in octets.
+    /// The longest message that the peer accepts, in bytes.
     pub max_send: usize,
-    /// The greatest message that this end has said it takes, in octets.
+    /// The longest message that this end has announced to accept, in bytes.
     pub max_receive: usize,
 }
 
@@ -47,7 +47,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// The code of this number; there is no 0, and none above 15.
+    /// The code with this number; 0 and numbers above 15 are none.
     pub fn new(code: u8) -> Option<Self> {
         match code {
             1 => Some(Self::SerializerUnsupported),
@@ -83,28 +83,28 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// The field for the greatest length within this many octets.
+/// The length field for the greatest announced length within this many bytes.
 fn length_field(max_receive: usize) -> u8 {
     // Between 9 and 24, so it fits.
     (max_receive.max(1).ilog2().clamp(9, 24) - 9) as u8
 }
 
-/// The octets that a length field stands for.
+/// The length in bytes that a length field stands for.
 fn length(field: u8) -> usize {
     1 << (9 + field)
 }
 
-/// What a client says first.
+/// The request of a client.
 pub fn request(serializer: Serializer, max_receive: usize) -> [u8; 4] {
     [MAGIC, length_field(max_receive) << 4 | serializer.rawsocket_id(), 0, 0]
 }
 
-/// What a server says that refuses a client.
+/// The reply of a server that refuses a client.
 pub fn refusal(code: ErrorCode) -> [u8; 4] {
     [MAGIC, code.get() << 4, 0, 0]
 }
 
-/// A server's reading of a request: what to answer, if anything, and what came of it.
+/// A server's decision about a request: the reply, if any, and the outcome.
 pub fn read_request(octets: [u8; 4], config: &Config) -> (Option<[u8; 4]>, Result<Agreed, HandshakeError>) {
     let [magic, second, reserved @ ..] = octets;
     if magic != MAGIC {
@@ -124,10 +124,10 @@ pub fn read_request(octets: [u8; 4], config: &Config) -> (Option<[u8; 4]>, Resul
     (Some(request(serializer, config.max_receive)), Ok(Agreed { serializer, max_send, max_receive }))
 }
 
-/// A client's reading of the reply to its request.
+/// A client's decision about the reply to its request.
 ///
 /// # Errors
-/// The server refused, or what came is no reply to this request.
+/// The server refused, or the bytes are not a reply to this request.
 pub fn read_reply(
     octets: [u8; 4],
     serializer: Serializer,
@@ -138,7 +138,7 @@ pub fn read_reply(
         return Err(HandshakeError::NotRawSocket { octets });
     }
     if reserved != [0, 0] {
-        return Err(HandshakeError::Illegal { octets, why: "the last two octets must be zero" });
+        return Err(HandshakeError::Illegal { octets, why: "the last two bytes must be zero" });
     }
     match (second & 0x0f, second >> 4) {
         (0, code) => Err(match ErrorCode::new(code) {

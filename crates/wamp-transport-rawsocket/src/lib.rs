@@ -1,8 +1,9 @@
 //! WAMP over RawSocket (Advanced Profile, *RawSocket Transport*): length-prefixed messages on TCP, a Unix
 //! socket or any other stream of bytes.
 //!
-//! The handshake is in [`handshake`], without I/O; [`connect`] and [`accept`] do it on a [`Socket`] and return a
-//! [`RawSocket`], a [`Transport`]. Nothing here limits the time: set a timeout around what waits for a peer.
+//! [`handshake`] has the handshake without I/O; [`connect()`] and [`accept()`] do it on a [`Socket`] and return a
+//! [`RawSocket`], a [`Transport`]. Nothing in this crate has a time limit: set a timeout around everything that
+//! waits for a peer.
 //!
 //! ```
 //! use wamp_proto::Serializer;
@@ -47,17 +48,17 @@ pub use handshake::{Agreed, ErrorCode};
 pub use read::Reader;
 pub use write::Writer;
 
-/// The greatest message that RawSocket has a length for.
+/// The longest message that a RawSocket handshake can announce.
 pub const MAX_MESSAGE: usize = 1 << 24;
 
-/// What this end wants of a connection.
+/// The settings of this end of a connection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The greatest message to take, in octets. What is announced, and then held to, is the greatest power of
-    /// two within it, between 512 octets and 16 MiB. Default: 16 MiB.
+    /// The longest message to accept, in bytes. The limit that is announced and enforced is the greatest power
+    /// of two within it, from 512 bytes to 16 MiB. Default: 16 MiB.
     pub max_receive: usize,
-    /// The serializers that a server speaks. Default: all.
+    /// The serializers that a server accepts. Default: all.
     pub serializers: Vec<Serializer>,
 }
 
@@ -71,7 +72,7 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct RawSocket<S> {
     socket: S,
-    /// What has been read beyond the handshake.
+    /// The bytes already read beyond the handshake.
     rest: BytesMut,
     agreed: Agreed,
 }

@@ -1,4 +1,4 @@
-//! Frames out of a stream.
+//! Reading frames from a stream.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -13,48 +13,49 @@ use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, Run, UNCOUNTED, U
 
 use crate::frame::{self, Kind, MAX_CONTROL, PREFIX};
 
-/// A read asks for this much at first, and after reads that brought little.
+/// The size of a read at first, and after reads that brought little.
 const SMALL_READ: usize = 4 * 1024;
 
-/// A read asks for this much after reads that brought all they had asked for.
+/// The size of a read after reads that brought all they had asked for.
 const LARGE_READ: usize = 64 * 1024;
 
-/// A frame of this length is too long for the next one to be expected like it.
+/// After a frame longer than this, the next one is not expected to be as long.
 const USUAL: usize = 4 * LARGE_READ;
 
 /// After this many bytes of an unfinished frame, other tasks have their turn.
 const TURN: usize = 4 * LARGE_READ;
 
-/// No more frames than this come out of one call.
+/// The largest number of frames that one call returns.
 const MAX_FRAMES: usize = 2048;
 
 thread_local! {
-    /// A large buffer that no reader on this thread has a use for, so that a busy one need not ask the
-    /// allocator each time it has waited.
+    /// A large buffer that no reader on this thread needs, so that a busy one need not allocate after each
+    /// wait.
     static KEPT: Cell<Option<BytesMut>> = const { Cell::new(None) };
 }
 
-/// The greatest length that a prefix says with no other bit set.
+/// The greatest length that a prefix expresses with no other bit set.
 const MAX_24_BIT: usize = (1 << 24) - 1;
 
 /// The receiving half of a [`RawSocket`](crate::RawSocket).
 ///
 /// A message is a slice of the buffer that it was read into: of up to 64 KiB and shared with others if it is
-/// shorter than that, else its own. A run of messages is one slice. While nothing comes the reader holds no buffer beyond what has come of an
-/// unfinished frame. The buffer grows with what has come, never by a length that was only announced.
+/// shorter than that, else its own. A run of messages is one slice. An idle reader holds no buffer beyond the
+/// bytes of an unfinished frame. The buffer grows with the bytes that arrive, never by a length that was only
+/// announced.
 #[derive(Debug)]
 pub struct Reader<R> {
     stream: R,
     buffer: BytesMut,
-    /// How much a read asks for.
+    /// The size of the next read.
     piece: usize,
-    /// The length of the last frame with its prefix, if it was longer than a large read and yet not very long:
-    /// the next one is expected to be like it.
+    /// The length of the last frame with its prefix, if it was longer than a large read and not very long: the
+    /// next frame is expected to be as long.
     usual: Option<usize>,
     max_receive: usize,
-    /// The bytes that the stream has brought.
+    /// The number of bytes that the stream has delivered.
     received: u64,
-    /// Whoever decides about memory, if there is one, and whether it counts an unfinished frame.
+    /// The permission for memory, if it has to be asked for, and whether it counts an unfinished frame.
     allowance: Option<Arc<dyn Allowance>>,
     counted: bool,
     /// The stream has ended.
@@ -62,14 +63,14 @@ pub struct Reader<R> {
 }
 
 impl<R> Reader<R> {
-    /// Begins with what has been read already.
+    /// Begins with bytes that have been read already.
     pub(crate) fn new(stream: R, buffer: BytesMut, max_receive: usize) -> Self {
         let received = buffer.len() as u64;
         let (piece, usual, allowance, counted, ended) = (SMALL_READ, None, None, false, false);
         Self { stream, buffer, piece, usual, max_receive, received, allowance, counted, ended }
     }
 
-    /// The octets of the frame in front of the buffer, with its prefix, if that much is known and allowed.
+    /// The length of the frame at the front of the buffer, with its prefix, if it is known and allowed.
     fn front(&self) -> Result<Option<(Kind, usize)>, ReadError> {
         let Some(&prefix) = self.buffer.first_chunk::<PREFIX>() else { return Ok(None) };
         let (kind, length) = frame::parse(prefix)?;
@@ -84,8 +85,8 @@ impl<R> Reader<R> {
         Ok(Some((kind, PREFIX + length)))
     }
 
-    /// Moves what is complete out of the buffer, message by message or in runs of several. If that is nothing,
-    /// says how much is missing of the frame in front and how long it is, as far as its prefix is there.
+    /// Moves complete frames out of the buffer, one by one or in runs. If there is none, returns how much of
+    /// the frame at the front is missing and how long it is, if its prefix is there.
     fn cut(&mut self, into: &mut Vec<Incoming>, runs: bool) -> Result<Option<Missing>, ReadError> {
         let before = into.len();
         let mut frames = 0;
@@ -110,7 +111,7 @@ impl<R> Reader<R> {
                         Kind::Pong => Incoming::Pong(frame),
                     });
                 }
-                // The next call finds the offender in front.
+                // The next call finds the faulty frame at the front.
                 Err(_) if into.len() > before => return Ok(None),
                 Err(e) => return Err(e),
                 Ok(_) if into.len() > before => return Ok(None),
@@ -123,15 +124,15 @@ impl<R> Reader<R> {
         Ok(None)
     }
 
-    /// Moves the message in front, of so many octets, out of the buffer, together with the whole messages
-    /// behind it; and how many that are.
+    /// Moves the message of this length at the front out of the buffer, together with the whole messages behind
+    /// it; returns how many they are.
     fn run(&mut self, first: usize, most: usize) -> (Bytes, usize) {
         let (mut end, mut count) = (first, 1);
         self.usual = Some(first).filter(|first| (LARGE_READ..USUAL).contains(first));
         while count < most {
             let rest = &self.buffer[end..];
             let Some(&prefix) = rest.first_chunk::<PREFIX>() else { break };
-            // A length of more than 24 bits, another kind and what is wrong have other bits set as well.
+            // A longer length, another type and every fault have other bits set as well.
             let length = u32::from_be_bytes(prefix) as usize;
             if length > MAX_24_BIT || length > self.max_receive || PREFIX + length > rest.len() {
                 break;
@@ -142,12 +143,12 @@ impl<R> Reader<R> {
         (self.buffer.split_to(end).freeze(), count)
     }
 
-    /// How much to ask for next.
+    /// Returns the size of the next read.
     fn room(&self, missing: Missing) -> usize {
         if missing.total > LARGE_READ {
-            // Nothing beyond this frame: what is small should not keep a large buffer. And first what is
-            // there already: the buffer is four times as large when it was full, so that what it leaves behind in
-            // the allocator is a third of it and not all of it.
+            // Nothing beyond this frame, so that a small message does not keep a large buffer. The bytes that
+            // are there come first: the buffer grows fourfold when it is full, so that it leaves a third of its
+            // size behind in the allocator, and not all of it.
             let spare = self.buffer.capacity() - self.buffer.len();
             let more = if spare < LARGE_READ { (3 * self.buffer.len()).max(LARGE_READ) } else { spare };
             missing.octets.min(more)
@@ -158,7 +159,7 @@ impl<R> Reader<R> {
         }
     }
 
-    /// How much to ask for next, as far as that is allowed.
+    /// Returns the size of the next read, as far as it is permitted.
     fn poll_room(&mut self, cx: &mut Context<'_>, missing: Missing) -> Poll<usize> {
         let room = self.room(missing);
         let Some(allowance) = &self.allowance else { return Poll::Ready(room) };
@@ -174,7 +175,7 @@ impl<R> Reader<R> {
         Poll::Ready(room)
     }
 
-    /// Nothing of an unfinished frame is there that would count.
+    /// No bytes of an unfinished frame are left to count.
     fn release(&mut self) {
         if self.counted && self.buffer.len() <= UNCOUNTED {
             self.counted = false;
@@ -184,7 +185,7 @@ impl<R> Reader<R> {
         }
     }
 
-    /// Holds no more than what has come.
+    /// Frees memory beyond the bytes that have arrived.
     fn rest(&mut self) {
         if self.buffer.is_empty() {
             let buffer = std::mem::take(&mut self.buffer);
@@ -197,7 +198,7 @@ impl<R> Reader<R> {
         }
     }
 
-    /// Takes a buffer that another reader on this thread has no use for.
+    /// Takes a buffer that another reader on this thread does not need.
     fn take(&mut self) {
         if self.buffer.capacity() == 0
             && let Ok(Some(kept)) = KEPT.try_with(Cell::take)
@@ -215,10 +216,10 @@ impl<R> Reader<R> {
     }
 }
 
-/// What is missing of the frame in front.
+/// The number of missing bytes of the frame at the front.
 #[derive(Clone, Copy)]
 struct Missing {
-    /// Its length with its prefix, 0 where that is not known.
+    /// Its length with its prefix, 0 if unknown.
     total: usize,
     octets: usize,
 }
@@ -261,7 +262,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 }
 
-/// Lets other tasks have their turn.
+/// Yields to other tasks.
 async fn others_first() {
     let mut is_over = false;
     poll_fn(|cx| {
@@ -302,7 +303,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
     }
 
     async fn discard(&mut self) {
-        // Octets now, no frames: what stands in front may be one that cannot be read.
+        // From now on these are bytes, not frames: the first may be a frame that cannot be read.
         self.buffer = BytesMut::new();
         self.release();
         if self.ended {

@@ -1,4 +1,4 @@
-//! Batches into a stream.
+//! Writing batches to a stream.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -11,7 +11,7 @@ use wamp_transport::{Batch, Control, WriteError, WriteHalf};
 
 use crate::frame::{self, Kind};
 
-/// How many pieces one write hands over at most.
+/// The largest number of slices of one write.
 const SLICES: usize = 64;
 
 /// The sending half of a [`RawSocket`](crate::RawSocket).
@@ -19,7 +19,7 @@ const SLICES: usize = 64;
 pub struct Writer<W> {
     stream: W,
     max_send: usize,
-    /// PINGs and PONGs on their way; they lie between two messages.
+    /// PINGs and PONGs being written, between two messages.
     controls: BytesMut,
     accepted: u64,
 }
@@ -36,7 +36,7 @@ impl<W> Writer<W> {
                 Control::Ping(payload) => (Kind::Ping, payload),
                 Control::Pong(payload) => (Kind::Pong, payload),
             };
-            // No PING that came was longer, and no sensible one of ours.
+            // No PING that arrived was longer, and no sensible one of ours is.
             if let Some(prefix) = frame::prefix(kind, payload.len()) {
                 self.controls.put_slice(&prefix);
                 self.controls.put_slice(&payload);
@@ -44,7 +44,7 @@ impl<W> Writer<W> {
         }
     }
 
-    /// Counts what the stream has taken.
+    /// Accounts for bytes that the stream has accepted.
     fn took(&mut self, octets: usize, batch: &mut Batch) {
         self.accepted += octets as u64;
         let controls = octets.min(self.controls.len());
@@ -57,8 +57,8 @@ impl<W> Writer<W> {
 }
 
 impl<W: AsyncWrite + Unpin> Writer<W> {
-    /// Hands the whole batch to the stream. The slices live no longer than a call, for a link that waits would
-    /// hold them in its task.
+    /// Writes the whole batch. The slices live no longer than a call, since a waiting link would hold them in
+    /// its task.
     fn poll_write(&mut self, cx: &mut Context<'_>, batch: &mut Batch) -> Poll<io::Result<()>> {
         loop {
             if !batch.in_message() {
@@ -83,7 +83,7 @@ impl<W: AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<W> {
     async fn write(&mut self, batch: &mut Batch) -> Result<(), WriteError> {
         if batch.longest() > self.max_send {
             let what =
-                format!("a message of {} octets to a peer that takes {}", batch.longest(), self.max_send);
+                format!("a message of {} bytes to a peer that accepts {}", batch.longest(), self.max_send);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what).into());
         }
         poll_fn(|cx| self.poll_write(cx, batch)).await?;
@@ -94,10 +94,10 @@ impl<W: AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<W> {
         self.accepted
     }
 
-    /// Says that nothing more comes. A socket that is dropped while octets of the peer lie in it unread may
-    /// take back what was written last; so go on reading until the peer closes as well, or for a while.
+    /// Closes the sending side. A socket that is dropped while it has unread bytes may discard what was written
+    /// last; so go on reading until the peer closes as well, or for a while.
     async fn close(&mut self) {
-        // There is nobody to tell if the connection is broken already.
+        // On a broken connection it makes no difference.
         let _ = self.stream.shutdown().await;
     }
 }

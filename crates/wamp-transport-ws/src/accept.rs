@@ -17,14 +17,14 @@ use wamp_transport::Socket;
 use crate::error::{HandshakeError, names};
 use crate::{Config, Role, WebSocket, http_head};
 
-/// No more than this is read from a client that has been refused.
+/// The most that is read from a refused client.
 const MAX_REST: usize = 1 << 20;
 
-/// Answers the client at the other end of a stream, of which the `first` bytes may have been read already to find
-/// out what it speaks. A client that is refused has been told why.
+/// Answers the client at the other end of a stream. The `first` bytes may have been read already to detect the
+/// protocol. A refused client has been told why.
 ///
 /// # Errors
-/// The client was refused, speaks something else, or is gone.
+/// The client was refused, does not speak WebSocket, or is gone.
 pub async fn accept<S: Socket>(
     mut socket: S,
     first: &[u8],
@@ -51,20 +51,20 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// The connection, over the stream that the handshake was done on.
+    /// Returns the connection, over the stream of the handshake.
     pub fn over<S: Socket>(self, socket: S) -> WebSocket<S> {
         WebSocket::new(socket, self.rest, Role::Server, self.serializer, &self.config)
     }
 }
 
-/// Like [`accept`], on a stream that stays with the caller, and until `refuse` is ready before the client's
-/// request is complete: then that is what the client is told.
+/// Like [`accept`], on a stream that the caller keeps. If `refuse` is ready before the client's request is
+/// complete, the client is refused for that reason.
 ///
-/// After a refusal read what the client still sends, for a while: a stream that is closed over that may take back the
-/// answer.
+/// After a refusal, read what the client still sends for a while: closing the stream with unread bytes may
+/// discard the answer.
 ///
 /// # Errors
-/// The client was refused, speaks something else, or is gone.
+/// The client was refused, does not speak WebSocket, or is gone.
 pub async fn accept_unless<S>(
     stream: &mut S,
     first: &[u8],
@@ -91,7 +91,7 @@ where
     }
 }
 
-/// The head of a client's request and what came behind it; or what to tell the client instead.
+/// Reads the head of a client's request and the bytes behind it, or returns the refusal.
 async fn request<S: AsyncRead + Unpin>(
     stream: &mut S,
     first: &[u8],
@@ -108,15 +108,15 @@ async fn request<S: AsyncRead + Unpin>(
         Err(error @ HandshakeError::TooLong { .. }) => {
             Ok(Err(Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error.to_string())))
         }
-        // No answer is known for what it speaks. But HTTP can be read by people.
+        // No answer fits an unknown protocol, but people can read HTTP.
         Err(error @ HandshakeError::NotHttp(_)) => bad(error),
-        // A client that has said all it had to say may still read.
+        // A client that has closed its sending side may still read.
         Err(error @ HandshakeError::Closed) => bad(error),
         Err(error) => Err(error),
     }
 }
 
-/// What is ready first; both at once count as the first of them.
+/// Returns the result that is ready first; if both are, the first.
 async fn select<A, B>(mut a: Pin<&mut A>, mut b: Pin<&mut B>) -> Result<A::Output, B::Output>
 where
     A: Future,
@@ -129,8 +129,8 @@ where
     .await
 }
 
-/// Reads a client's request, of which the `first` bytes may have been read already, and answers that there is no
-/// room for it now (HTTP 503), with a sentence that says why.
+/// Reads a client's request and answers that there is no room now (HTTP 503), with a text that says why. The
+/// `first` bytes of it may have been read already.
 ///
 /// # Errors
 /// The client is gone.
@@ -147,7 +147,7 @@ where
     Ok(())
 }
 
-/// Why a client gets no connection: an HTTP status, and a sentence.
+/// Why a client is refused: an HTTP status, and a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     status: StatusCode,
@@ -170,7 +170,7 @@ impl Refusal {
     }
 }
 
-/// Tells a client why it gets no connection.
+/// Tells a client why it is refused.
 async fn decline<S>(stream: &mut S, Refusal { status, why }: &Refusal) -> Result<(), HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -190,7 +190,7 @@ where
     Ok(())
 }
 
-/// Reads what a client still sends that has been refused.
+/// Reads what a refused client still sends.
 async fn discard<S: AsyncRead + Unpin>(stream: &mut S) {
     let (mut rest, mut read) = ([0; 1024], 0);
     while read < MAX_REST {
@@ -201,7 +201,7 @@ async fn discard<S: AsyncRead + Unpin>(stream: &mut S) {
     }
 }
 
-/// What to answer to a request, and the serializer; or why not.
+/// Returns the response to a request and the serializer, or the refusal.
 fn answer(head: &[u8], config: &Config) -> Result<(Vec<u8>, Serializer), Refusal> {
     let refused = |error: Error| {
         let (status, why) = refusal(&error);
@@ -229,7 +229,7 @@ fn answer(head: &[u8], config: &Config) -> Result<(Vec<u8>, Serializer), Refusal
     Ok((switching(response.headers()), serializer))
 }
 
-/// What is wrong with a request: the status, and a sentence. For "upgrade required" the subprotocols follow.
+/// A fault of a request: the status, and a text. For "upgrade required" the subprotocols follow.
 fn refusal(error: &Error) -> (StatusCode, String) {
     let (status, why) = match error {
         Error::Protocol(ProtocolError::WrongHttpMethod) => {
@@ -271,7 +271,7 @@ fn switching(headers: &HeaderMap) -> Vec<u8> {
     octets
 }
 
-/// The first subprotocol that the client offers and we speak.
+/// The first offered subprotocol that this end supports.
 fn pick(headers: &HeaderMap, speaks: &[Serializer]) -> Option<Serializer> {
     headers
         .get_all(header::SEC_WEBSOCKET_PROTOCOL)

@@ -1,8 +1,8 @@
-//! Messages out of octets, without I/O.
+//! Assembling messages from bytes, without I/O.
 //!
-//! A frame that is a message by itself and not long is unmasked where it lies and becomes a slice of the
-//! buffer. The payload of any other, a fragment or a long one, is moved out of the buffer as it comes; so the
-//! buffer never has to be long, and no memory is taken for a length that was only announced.
+//! A short frame that is a whole message is unmasked in the buffer and becomes a slice of it. The payload of
+//! any other frame, a fragment or a long one, is moved out of the buffer as it arrives; so the buffer stays
+//! short, and no memory is reserved for a length that was only announced.
 //!
 //! ```text
 //!         +-- whole, up to 64 KiB ------------------------> slice ---+
@@ -17,44 +17,44 @@ use crate::Role;
 use crate::close::{self, Fault};
 use crate::frame::{Header, Mask, Opcode, apply_mask};
 
-/// A longer frame is not waited for in the buffer.
+/// A longer frame is not completed in the buffer.
 const MAX_WHOLE: usize = 64 * 1024;
 
-/// Turns what came into messages.
+/// Assembles messages from received bytes.
 #[derive(Debug)]
 pub(crate) struct Assembler {
     role: Role,
     /// Whether messages are text.
     text: bool,
     pub(crate) max_receive: usize,
-    /// What has come and has not been looked at yet. The reader appends to it.
+    /// Received bytes that have not been examined. The reader appends to it.
     pub(crate) buffer: BytesMut,
     /// The frame whose payload is being moved into `message`.
     flowing: Option<Flowing>,
-    /// What there is of a message that is no slice of the buffer.
+    /// The part of a message that is not a slice of the buffer.
     message: Vec<u8>,
-    /// There is one, if only its header.
+    /// Whether there is such a message, if only its header.
     in_message: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Flowing {
     fin: bool,
-    /// So much of the payload is still to come.
+    /// The number of payload bytes still to come.
     left: usize,
-    /// The mask as it is for the next octet.
+    /// The mask for the next byte.
     mask: Mask,
 }
 
-/// What is in front of the buffer.
+/// The item at the front of the buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     Message(Bytes),
     Ping(Bytes),
     Pong(Bytes),
-    /// The peer closes the connection, with this code.
+    /// The peer closes the connection with this code.
     Close(Option<u16>),
-    /// Nothing that is complete; so many octets are missing, or 0 where that is not known.
+    /// Nothing is complete; this many bytes are missing, or 0 if unknown.
     Missing(usize),
 }
 
@@ -63,7 +63,7 @@ impl Assembler {
         Self { role, text, max_receive, buffer, flowing: None, message: Vec::new(), in_message: false }
     }
 
-    /// Takes the next item out of the buffer.
+    /// Takes the next item from the buffer.
     pub(crate) fn next(&mut self) -> Result<Item, Fault> {
         loop {
             if let Some(flowing) = self.flowing {
@@ -106,7 +106,7 @@ impl Assembler {
         }
     }
 
-    /// What a header must be here (RFC 6455, 5.1, 5.4 and 5.6); and the length.
+    /// Checks a header in its context (RFC 6455, 5.1, 5.4 and 5.6), and the length.
     #[inline]
     fn check(&self, header: &Header) -> Result<usize, Fault> {
         let violation = |what| Err(Fault::new(close::PROTOCOL, what));
@@ -141,14 +141,14 @@ impl Assembler {
         Ok(length)
     }
 
-    /// Moves what is there of a payload; says how much is missing.
+    /// Moves the available bytes of a payload; returns how many are missing.
     fn flow(&mut self, Flowing { fin, left, mut mask }: Flowing) -> usize {
         let octets = left.min(self.buffer.len());
         let before = self.message.len();
         let wanted = before + octets;
         if wanted > self.message.capacity() {
-            // Four times what has come, but not beyond the end, so that moving it is rare and little is left behind in
-            // the allocator; twice as much where the end is not known.
+            // Fourfold, but not beyond the end, so that moving is rare and little is left behind in the
+            // allocator; twofold if the end is unknown.
             let goal = if fin { (before * 4).min(before + left) } else { before * 2 };
             self.message.reserve_exact(goal.max(wanted) - before);
         }
@@ -171,12 +171,12 @@ impl Assembler {
         Ok(Item::Message(message))
     }
 
-    /// The bytes of the message that is not whole yet, without the headers of its fragments.
+    /// The number of bytes of the unfinished message, without the headers of its fragments.
     pub(crate) fn gathered(&self) -> usize {
         self.message.len()
     }
 
-    /// The message that is not whole yet.
+    /// The unfinished message.
     pub(crate) fn unfinished(&self) -> Option<Unfinished> {
         let memory = self.message.capacity() + self.buffer.capacity();
         let bytes = self.message.len() + self.buffer.len();
@@ -184,7 +184,7 @@ impl Assembler {
             return Some(Unfinished { bytes, missing: left.saturating_sub(self.buffer.len()), memory });
         }
         if self.in_message {
-            // More fragments follow, and how many is not known.
+            // More fragments follow, and their number is unknown.
             return Some(Unfinished {
                 bytes,
                 missing: self.max_receive.saturating_sub(bytes).max(1),
@@ -201,16 +201,16 @@ impl Assembler {
         (bytes > 0).then_some(Unfinished { bytes, missing, memory })
     }
 
-    /// The memory of the unfinished message once so many more bytes have come.
+    /// The memory of the unfinished message after this many more bytes.
     pub(crate) fn memory_with(&self, room: usize) -> usize {
         let message = self.message.len() + self.buffer.len() + room;
         let capacity = self.message.capacity();
-        // It doubles where it does not fit.
+        // It doubles when it does not fit.
         let grown = if message > capacity { message.max(2 * self.message.len()) } else { capacity };
         grown + self.buffer.capacity().max(self.buffer.len() + room)
     }
 
-    /// Holds no more than what has come.
+    /// Frees memory beyond the bytes that have arrived.
     pub(crate) fn rest(&mut self) {
         if self.buffer.is_empty() {
             self.buffer = BytesMut::new();
@@ -219,7 +219,7 @@ impl Assembler {
         }
     }
 
-    /// Forgets everything.
+    /// Discards everything.
     pub(crate) fn clear(&mut self) {
         (self.buffer, self.message, self.flowing) = (BytesMut::new(), Vec::new(), None);
         self.in_message = false;

@@ -1,21 +1,21 @@
-//! Why a connection is closed, as closing frames say it (RFC 6455, 7.4).
+//! Close codes (RFC 6455, 7.4).
 
 use wamp_transport::ReadError;
 
-/// Nothing is wrong.
+/// No error.
 pub(crate) const NORMAL: u16 = 1000;
-/// This end goes away, as a server that is restarted.
+/// This end is going away, like a server that restarts.
 pub(crate) const GOING_AWAY: u16 = 1001;
-/// What came is no WebSocket.
+/// The bytes are not WebSocket.
 pub(crate) const PROTOCOL: u16 = 1002;
-/// Text where there should be binary messages, or the reverse.
+/// Text frames for binary messages, or the reverse.
 pub(crate) const UNSUPPORTED: u16 = 1003;
 /// Text that is not UTF-8.
 pub(crate) const INVALID: u16 = 1007;
 /// A message that is too long.
 pub(crate) const SIZE: u16 = 1009;
 
-/// What makes reading impossible: how it is said here, and how to the peer.
+/// An error that makes reading impossible: its text for this end, and its code for the peer.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) code: u16,
@@ -28,7 +28,7 @@ impl Fault {
     }
 }
 
-/// The code in the payload of a closing frame; it may be empty.
+/// The code in the payload of a Close frame, which may be empty.
 pub(crate) fn code(payload: &[u8]) -> Result<Option<u16>, Fault> {
     let Some((&code, reason)) = payload.split_first_chunk() else {
         if payload.is_empty() {
@@ -37,7 +37,7 @@ pub(crate) fn code(payload: &[u8]) -> Result<Option<u16>, Fault> {
         return Err(Fault::new(PROTOCOL, "a closing frame with half a code"));
     };
     let code = u16::from_be_bytes(code);
-    // 1004 to 1006 and 1015 are never sent; what is not listed is for future versions of the protocol.
+    // 1004 to 1006 and 1015 are never sent; unlisted codes are for future versions of the protocol.
     if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
         return Err(Fault::new(PROTOCOL, "a closing frame with a code that nobody may send"));
     }

@@ -13,14 +13,14 @@ use wamp_transport::Socket;
 use crate::error::{HandshakeError, names};
 use crate::{Config, Role, WebSocket, http_head};
 
-/// So much of the text of a refusal is read.
+/// The most that is read of the text of a refusal.
 const MAX_REFUSAL: usize = 1024;
 
-/// Asks the server at the other end of a stream for a connection with one of these serializers, the one to
-/// prefer first. The URL, as `ws://localhost:8080/ws`, is what goes into the request.
+/// Asks the server at the other end of a stream for a connection with one of these serializers, in order of
+/// preference. The URL, such as `ws://localhost:8080/ws`, goes into the request.
 ///
 /// # Errors
-/// The server refused, speaks something else, picked no serializer, or is gone.
+/// The server refused, does not speak WebSocket, chose no serializer, or is gone.
 pub async fn connect<S: Socket>(
     mut socket: S,
     url: &str,
@@ -45,10 +45,10 @@ pub async fn connect<S: Socket>(
     Ok(WebSocket::new(socket, rest, Role::Client, serializer, config))
 }
 
-/// Returns the `host:port` that a URL like `ws://localhost:8080/ws` names.
+/// Returns the `host:port` of a URL such as `ws://localhost:8080/ws`.
 ///
 /// # Errors
-/// It is no such URL.
+/// It is not such a URL.
 pub fn tcp_address(url: &str) -> Result<String, HandshakeError> {
     let uri = parse(url)?;
     let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80));
@@ -72,9 +72,9 @@ fn parse(url: &str) -> Result<Uri, HandshakeError> {
     Ok(uri)
 }
 
-/// The request, and the key whose digest has to come back.
+/// The request, and the key for the check of the response.
 fn request(url: &str, serializers: &[Serializer]) -> Result<(Vec<u8>, String), HandshakeError> {
-    // Over a stream of the caller's own, with TLS perhaps, both schemes are the same.
+    // Over a stream of the caller's, perhaps with TLS, both schemes are the same.
     let uri: Uri = url.parse().map_err(|e| bad(url, e))?;
     let mut request = uri.into_client_request().map_err(|e| bad(url, e))?;
     let offers = HeaderValue::from_str(&names(serializers)).map_err(|e| bad(url, e))?;
@@ -82,7 +82,7 @@ fn request(url: &str, serializers: &[Serializer]) -> Result<(Vec<u8>, String), H
     generate_request(request).map_err(|e| bad(url, e))
 }
 
-/// Checks what a server says that accepts (RFC 6455, 4.1) and finds the serializer that it picked.
+/// Checks the response of a server that accepts (RFC 6455, 4.1), and returns the serializer that it chose.
 fn check(headers: &HeaderMap, key: &str, offered: &[Serializer]) -> Result<Serializer, HandshakeError> {
     let is = |name, value: &str| {
         let found = headers.get(name).map(HeaderValue::as_bytes);
@@ -112,12 +112,12 @@ fn check(headers: &HeaderMap, key: &str, offered: &[Serializer]) -> Result<Seria
     }
 }
 
-/// The first line of the text that a server sends with a refusal.
+/// Reads the first line of the text of a refusal.
 async fn refusal<S: AsyncRead + Unpin>(stream: &mut S, mut text: BytesMut, headers: &HeaderMap) -> String {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse().ok());
     let length = announced.unwrap_or(0).min(MAX_REFUSAL);
     while text.len() < length {
-        // Whatever goes wrong now, the status is known.
+        // Even if this fails, the status is known.
         if !matches!(stream.read_buf(&mut text).await, Ok(1..)) {
             break;
         }

@@ -1,4 +1,4 @@
-//! Why there is no connection.
+//! Errors of the handshake.
 
 use std::io;
 
@@ -8,54 +8,54 @@ use wamp_proto::Serializer;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// Not a URL that one can connect to.
+    /// Not a URL to connect to.
     #[error("cannot connect to {url:?}: {why}")]
     Url {
-        /// What was given.
+        /// The URL.
         url: String,
         /// What is wrong with it.
         why: String,
     },
-    /// The connection broke in the handshake.
+    /// The connection broke during the handshake.
     #[error("the connection broke in the handshake: {0}")]
     Io(#[from] io::Error),
     /// The peer closed the connection before the handshake was complete.
     #[error("the peer closed the connection in the handshake")]
     Closed,
-    /// What came is no HTTP.
+    /// The bytes are not HTTP.
     #[error("the peer does not speak HTTP: {0}")]
     NotHttp(String),
-    /// What came is HTTP, but the headers are longer than anybody needs.
+    /// The head of the HTTP message is too long.
     #[error("the headers are longer than {limit} bytes")]
     TooLong {
-        /// How much we read.
+        /// The number of bytes that were read.
         limit: usize,
     },
-    /// The server answered with something else than a WebSocket connection.
+    /// The server answered with something other than a WebSocket connection.
     #[error("the server answered with HTTP {status}{}", if line.is_empty() { String::new() } else { format!(": {line}") })]
     Status {
-        /// As 404.
+        /// The status, such as 404.
         status: u16,
-        /// The first line of the text that came with it, perhaps cut short.
+        /// The first line of the text of the answer, perhaps cut.
         line: String,
     },
-    /// The server accepted, but not as the protocol wants it.
+    /// The server accepted, but not as the protocol requires.
     #[error("the server's answer breaks the WebSocket protocol: {0}")]
     Illegal(String),
-    /// The server picked no subprotocol, or one that was not offered.
+    /// The server chose no subprotocol, or one that was not offered.
     #[error("the server picked {}; offered were {}", answered.as_deref().unwrap_or("no subprotocol"), names(offered))]
     Subprotocol {
-        /// What we offered.
+        /// The offered subprotocols.
         offered: Vec<Serializer>,
-        /// What the server picked.
+        /// The chosen one.
         answered: Option<String>,
     },
-    /// We said no to a client, which has been told.
+    /// This end refused a client, which has been told.
     #[error("refused the client: {0}")]
     Declined(String),
 }
 
-/// The subprotocols of these serializers, as `wamp.2.cbor, wamp.2.json`.
+/// The subprotocols of these serializers, such as `wamp.2.cbor, wamp.2.json`.
 pub(crate) fn names(serializers: &[Serializer]) -> String {
     serializers.iter().map(|s| s.subprotocol()).collect::<Vec<_>>().join(", ")
 }

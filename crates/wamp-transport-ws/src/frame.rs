@@ -4,16 +4,16 @@
 //! FRRR oooo  MLLL LLLL  [16 or 64 bits of length]  [32 bits of mask]
 //! ```
 //!
-//! `F` is set for the last frame of a message, `R` is reserved, `o` the opcode, `M` says that there is a
-//! mask. `L` is the length, or 126 or 127 where a longer length follows; a length that is written longer than
-//! it needs to be is taken all the same.
+//! `F` is set for the last frame of a message, `R` is reserved, `o` the opcode, `M` says that there is a mask.
+//! `L` is the length, or 126 or 127 if a longer length follows; a length that is written longer than necessary
+//! is accepted.
 
 use bytes::BytesMut;
 
-/// What a PING, a PONG or a CLOSE may carry (RFC 6455, 5.5).
+/// The longest content of a PING, PONG or CLOSE (RFC 6455, 5.5).
 pub(crate) const MAX_CONTROL: usize = 125;
 
-/// No header is longer than this.
+/// The longest header.
 const MAX_HEADER: usize = 14;
 
 const FIN: u8 = 0x80;
@@ -23,7 +23,7 @@ const CONTROL: u8 = 0x08;
 const LENGTH_16: u8 = 126;
 const LENGTH_64: u8 = 127;
 
-/// What a payload is combined with, octet by octet.
+/// The mask of a payload.
 pub(crate) type Mask = [u8; 4];
 
 /// `oooo`
@@ -50,28 +50,29 @@ impl Opcode {
         })
     }
 
-    /// Whether it says something about the connection and is no part of a message.
+    /// Whether the frame is a control frame.
     pub(crate) fn is_control(self) -> bool {
         self as u8 & CONTROL != 0
     }
 }
 
-/// What stands before a payload.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// The message ends with this frame.
+    /// Whether the message ends with this frame.
     pub(crate) fin: bool,
     pub(crate) opcode: Opcode,
     pub(crate) mask: Option<Mask>,
-    /// The length of the payload. Its uppermost bit has to be 0, which is left to whoever knows a limit.
+    /// The length of the payload. Its top bit must be 0, which the check of the limit covers.
     pub(crate) length: u64,
 }
 
 impl Header {
-    /// The header in front of these octets, and its own length; `None` as long as it is not complete.
+    /// Parses the header at the beginning of these bytes. Returns it with its length; `None` if it is
+    /// incomplete.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The fault of the header.
     #[inline]
     pub(crate) fn parse(octets: &[u8]) -> Result<Option<(Self, usize)>, &'static str> {
         let &[first, second, ref rest @ ..] = octets else { return Ok(None) };
@@ -84,7 +85,7 @@ impl Header {
             return Err("a control frame in fragments");
         }
         if opcode.is_control() && usize::from(second & !MASKED) > MAX_CONTROL {
-            return Err("a control frame of more than 125 octets");
+            return Err("a control frame of more than 125 bytes");
         }
         let (length, rest) = match second & !MASKED {
             LENGTH_16 => {
@@ -136,7 +137,7 @@ impl Header {
     }
 }
 
-/// Masks or unmasks a payload from its beginning on; both are the same.
+/// Masks or unmasks a payload from its beginning; both are the same operation.
 #[inline]
 pub(crate) fn apply_mask(octets: &mut [u8], mask: Mask) {
     let [a, b, c, d] = mask;

@@ -1,17 +1,17 @@
-//! An HTTP message up to its empty line, out of a stream.
+//! Reading an HTTP message up to its empty line.
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::error::HandshakeError;
 
-/// No head is longer than this.
+/// The longest head.
 const MAX_HEAD: usize = 16 * 1024;
 
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 
-/// Reads until the empty line is there, beginning with what has been read already. Gives the head, and what
-/// came after it. Fails at the first octet that `begins` does not like.
+/// Reads up to the empty line, beginning with bytes that have been read already. Returns the head, and the
+/// bytes behind it. Fails at the first byte that `begins` rejects.
 pub(crate) async fn read<S: AsyncRead + Unpin>(
     stream: &mut S,
     first: &[u8],
@@ -41,7 +41,7 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(
     }
 }
 
-/// The words for an octet that begins no HTTP message.
+/// Describes a byte that cannot begin an HTTP message.
 fn what(octet: u8) -> String {
     match octet {
         0x15 => "a TLS alert came, the port seems to want TLS (wss)".into(),

@@ -1,20 +1,20 @@
 //! WAMP over WebSocket (Basic Profile, *WebSocket Transport*), on TCP or any other stream of bytes.
 //!
-//! [`connect`] and [`accept`] do the opening handshake on a [`Socket`], in which the subprotocol names the serializer,
-//! and return a [`WebSocket`], a [`Transport`]. Nothing here limits the time: set a timeout around what waits for a
-//! peer.
+//! [`connect()`] and [`accept()`] do the opening handshake on a [`Socket`], in which the subprotocol names the
+//! serializer, and return a [`WebSocket`], a [`Transport`]. Nothing in this crate has a time limit: set a
+//! timeout around everything that waits for a peer.
 //!
-//! The handshake is done by `tungstenite`, of which nothing shows. The frames are our own, RFC 6455 without
-//! extensions, because they are the path of every message: many messages are cut out of one read and written
-//! in one go, their payloads are slices of what was read, the two halves hardly ever meet, and a connection
-//! on which nothing happens holds no buffer.
+//! `tungstenite` does the handshake and is not part of the API. The frames are read and written here, by RFC
+//! 6455 without extensions, since every message passes them: many messages are cut from one read and written at
+//! once, their payloads are slices of the read buffer, the two halves hardly ever meet, and an idle connection
+//! holds no buffer.
 //!
-//! * A message longer than 64 KiB leaves in fragments, so that a PONG never waits behind a long message and
-//!   no buffer gets long. Fragments of the peer are put together.
-//! * A PING of the peer is answered inside, also while nobody writes; it never comes out of a read.
-//! * A closing frame of the peer ends the reading half. It is answered when the writing half is closed, after all
-//!   that is still to be written.
-//! * Memory is taken for octets that have come, not for a length that was announced.
+//! * A message longer than 64 KiB is sent in fragments, so that a PONG never waits behind a long message and no
+//!   buffer gets long. Fragments of the peer are assembled.
+//! * A PING of the peer is answered inside, also while nothing is written; a read never returns it.
+//! * A Close frame of the peer ends the reading half. It is answered when the writing half is closed, after
+//!   everything that is still to be written.
+//! * Memory is allocated for bytes that have arrived, not for an announced length.
 //!
 //! ```
 //! use wamp_proto::Serializer;
@@ -68,16 +68,16 @@ pub use write::Writer;
 use assemble::Assembler;
 use write_side::WriteSide;
 
-/// What this end wants of a connection.
+/// The settings of this end of a connection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The greatest message to take, in octets. The peer is not told. Default: 16 MiB.
+    /// The longest message to accept, in bytes. The peer is not told. Default: 16 MiB.
     pub max_receive: usize,
-    /// The greatest message to send, in octets, since a WebSocket peer does not say what it takes. Whoever
-    /// sends looks at [`max_send`](wamp_transport::Transport::max_send). Default: no limit.
+    /// The longest message to send, in bytes, since a WebSocket peer does not announce a limit. The sender has
+    /// to observe [`max_send`](wamp_transport::Transport::max_send). Default: no limit.
     pub max_send: usize,
-    /// The serializers that a server speaks. Default: all.
+    /// The serializers that a server accepts. Default: all.
     pub serializers: Vec<Serializer>,
 }
 
@@ -101,9 +101,9 @@ pub fn accept_key(key: &str) -> String {
 /// Which end of a connection this is. A client masks its frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The end that has asked for the connection.
+    /// The end that asked for the connection.
     Client,
-    /// The end that has accepted it.
+    /// The end that accepted it.
     Server,
 }
 
@@ -118,16 +118,16 @@ pub struct WebSocket<S> {
 }
 
 impl<S: Socket> WebSocket<S> {
-    /// A connection whose opening handshake another library has done, for example an HTTP server that has answered
-    /// 101 with the [`subprotocol`](Serializer::subprotocol) of this serializer and the [`accept_key`]. Nothing may
-    /// have been read of what follows the handshake, or the stream has to return it again.
+    /// A connection whose opening handshake another library has done, for example an HTTP server that has
+    /// answered 101 with the [`subprotocol`](Serializer::subprotocol) of this serializer and the
+    /// [`accept_key`]. Nothing behind the handshake may have been read, or the stream has to return it again.
     pub fn upgraded(socket: S, role: Role, serializer: Serializer, config: &Config) -> Self {
         Self::new(socket, BytesMut::new(), role, serializer, config)
     }
 
-    /// A connection whose handshake is over, and what has been read beyond it.
+    /// A connection after its handshake, and the bytes already read beyond it.
     fn new(socket: S, read: BytesMut, role: Role, serializer: Serializer, config: &Config) -> Self {
-        // A copy, for otherwise the buffer of the handshake would live on.
+        // A copy, since a slice would keep the buffer of the handshake.
         let read = BytesMut::from(&read[..]);
         let assembler = Assembler::new(role, serializer.is_text(), config.max_receive, read);
         Self { socket, role, serializer, max_send: config.max_send, assembler }
@@ -146,7 +146,7 @@ impl<S: Socket> Transport for WebSocket<S> {
         self.serializer
     }
 
-    /// What the configuration says: a WebSocket peer does not.
+    /// The configured limit: a WebSocket peer announces none.
     fn max_send(&self) -> usize {
         self.max_send
     }

@@ -1,4 +1,4 @@
-//! Messages out of a connection.
+//! Reading messages from a connection.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -14,53 +14,53 @@ use crate::assemble::{Assembler, Item};
 use crate::close::Fault;
 use crate::write_side::{Task, WriteSide};
 
-/// No more messages than this come out of one call.
+/// The largest number of messages that one call returns.
 const MAX_MESSAGES: usize = 256;
 
-/// A read asks for this much at first, and after reads that brought little.
+/// The size of a read at first, and after reads that brought little.
 const SMALL_READ: usize = 4 * 1024;
 
-/// A read asks for this much after reads that brought all they had asked for.
+/// The size of a read after reads that brought all they had asked for.
 const LARGE_READ: usize = 64 * 1024;
 
-/// After this many bytes of a message that is not whole yet, other tasks have their turn.
+/// After this many bytes of an unfinished message, other tasks have their turn.
 const LONG_MESSAGE: usize = 4 * LARGE_READ;
 
-/// After this many bytes of small frames that are no messages, other tasks have their turn.
+/// After this many bytes of small frames that are not messages, other tasks have their turn.
 const SMALL_FRAMES: usize = 16 * 1024;
 
-/// What nobody wants is read in pieces of this size.
+/// The size of reads whose bytes are discarded.
 const DISCARDED: usize = 4 * 1024;
 
 /// The receiving half of a [`WebSocket`](crate::WebSocket).
 ///
 /// A message is a slice of the buffer that it was read into, of up to 64 KiB and shared with others; one that
-/// is longer, or came in fragments, has its own. While nothing comes the reader holds no buffer beyond what
-/// has come of an unfinished message.
+/// is longer, or came in fragments, has its own. An idle reader holds no buffer beyond the bytes of an
+/// unfinished message.
 #[derive(Debug)]
 pub struct Reader<S: Socket> {
     stream: S::Read,
     shared: Arc<WriteSide<S::Write>>,
     assembler: Assembler,
-    /// How much a read asks for.
+    /// The size of the next read.
     piece: usize,
     /// The last read brought all it had asked for, which was not much, so there may be more.
     more: bool,
     /// Answers to the peer may be waiting.
     answering: bool,
-    /// How it ended, after the messages before that.
+    /// How the connection ended, after the messages before that.
     end: Option<ReadError>,
     ended: bool,
-    /// The bytes that the stream has brought.
+    /// The number of bytes that the stream has delivered.
     received: u64,
-    /// The peer has sent a closing frame.
+    /// The peer has sent a Close frame.
     parted: bool,
-    /// Whoever decides about memory, if there is one, and whether it counts an unfinished message.
+    /// The permission for memory, if it has to be asked for, and whether it counts an unfinished message.
     allowance: Option<Arc<dyn Allowance>>,
     counted: bool,
     /// The stream itself has ended.
     drained: bool,
-    /// What comes is thrown away.
+    /// Received bytes are discarded.
     discarding: bool,
 }
 
@@ -85,7 +85,7 @@ impl<S: Socket> Reader<S> {
         }
     }
 
-    /// Takes one message and all that have come completely by then.
+    /// Returns one message and all others that are complete by then.
     fn poll(&mut self, cx: &mut Context<'_>, into: &mut Vec<Incoming>) -> Poll<Result<(), ReadError>> {
         let before = into.len();
         let (mut pending, start, gathered) = (false, self.received, self.assembler.gathered());
@@ -93,7 +93,7 @@ impl<S: Socket> Reader<S> {
             if into.len() > before && !self.more {
                 break;
             }
-            // Small frames without end, PINGs and empty fragments, cost more than what is read of a long one.
+            // Endless small frames, PINGs and empty fragments, cost more than their bytes in a long message.
             let came = (self.received - start) as usize;
             let is_long = self.assembler.gathered().saturating_sub(gathered) >= came / 2;
             let most = if is_long { LONG_MESSAGE } else { SMALL_FRAMES };
@@ -121,8 +121,8 @@ impl<S: Socket> Reader<S> {
         Poll::Ready(Err(self.end.take().unwrap_or(ReadError::Closed)))
     }
 
-    /// Moves what is complete out of the buffer, up to so many items in all. Says how much is missing of what
-    /// comes next, if that is what it takes to go on.
+    /// Moves complete items out of the buffer, up to this many in all. Returns how many bytes are missing of
+    /// the next one, if it has to be completed first.
     fn cut(&mut self, into: &mut Vec<Incoming>, most: usize) -> Option<usize> {
         while !self.ended && into.len() < most {
             match self.assembler.next() {
@@ -134,7 +134,8 @@ impl<S: Socket> Reader<S> {
                 }
                 Ok(Item::Missing(octets)) => return Some(octets),
                 Ok(Item::Close(code)) => {
-                    // The writing half sends the answer when it is closed, after the answers to what came before.
+                    // The writing half sends the answer when it is closed, after the answers to earlier
+                    // messages.
                     self.shared.lock().code = code;
                     self.parted = true;
                     self.end(ReadError::Closed);
@@ -152,7 +153,7 @@ impl<S: Socket> Reader<S> {
 
     /// Reads once.
     fn poll_fill(&mut self, cx: &mut Context<'_>, missing: usize) -> Poll<()> {
-        // With what is there already no more than a piece, so that the same buffer will do again.
+        // Only a piece, if bytes are there already, so that the same buffer is used again.
         let room = self.piece.saturating_sub(self.assembler.buffer.len()).max(SMALL_READ);
         let room = ready!(self.poll_room(cx, room.max(missing.min(LARGE_READ))));
         self.assembler.buffer.reserve(room);
@@ -169,13 +170,13 @@ impl<S: Socket> Reader<S> {
             }
         };
         if came == 0 {
-            // Without a closing frame. The peer may still read the answers to what it has sent.
+            // Without a Close frame. The peer may still read the answers to what it has sent.
             self.drained = true;
             self.end(ReadError::Closed);
         }
         self.received += came as u64;
         let full = came == room;
-        // A call that has brought a large piece goes no further: its buffer is to be used again.
+        // A call that has read a large piece goes no further: its buffer is to be used again.
         self.more = full && self.piece < LARGE_READ;
         if full {
             self.piece = (self.piece * 2).min(LARGE_READ);
@@ -185,7 +186,7 @@ impl<S: Socket> Reader<S> {
         Poll::Ready(())
     }
 
-    /// How much to read, as far as that is allowed: so much is wanted.
+    /// Returns how much to read of the wanted bytes, as far as it is permitted.
     fn poll_room(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<usize> {
         let Some(allowance) = &self.allowance else { return Poll::Ready(room) };
         match self.assembler.unfinished().filter(|message| message.bytes > UNCOUNTED) {
@@ -199,7 +200,7 @@ impl<S: Socket> Reader<S> {
         Poll::Ready(room)
     }
 
-    /// Nothing of an unfinished message is there that would count.
+    /// No bytes of an unfinished message are left to count.
     fn release(&mut self) {
         if self.counted && self.assembler.unfinished().is_none_or(|message| message.bytes <= UNCOUNTED) {
             self.counted = false;
@@ -209,10 +210,10 @@ impl<S: Socket> Reader<S> {
         }
     }
 
-    /// Sends the answers to PING, as far as there is room for them.
+    /// Sends the answers to PINGs, as far as there is room.
     fn answer(&mut self, cx: &mut Context<'_>) {
         if self.answering {
-            // If the connection is broken, whoever reads or writes next will see it.
+            // If the connection is broken, the next read or write notices it.
             self.answering = self.shared.enter(Task::Reader, cx.waker()).poll_flush().is_pending();
         }
     }
@@ -223,7 +224,7 @@ impl<S: Socket> Reader<S> {
         self.release();
     }
 
-    /// Throws away what comes; after a closing frame only what has come already.
+    /// Discards received bytes; after a Close frame only those that are there.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let mut octets = [0; DISCARDED];
@@ -238,7 +239,7 @@ impl<S: Socket> Reader<S> {
 }
 
 impl<S: Socket> ReadHalf for Reader<S> {
-    /// For the frames that have not begun yet.
+    /// For frames that have not begun yet.
     fn set_max_receive(&mut self, octets: usize) {
         self.assembler.max_receive = octets;
     }
@@ -259,18 +260,18 @@ impl<S: Socket> ReadHalf for Reader<S> {
         self.assembler.unfinished()
     }
 
-    /// Also ends with a closing frame of the peer: a server that has sent its own closes the connection at once
-    /// then (RFC 6455, 7.1.1).
+    /// Also ends with a Close frame of the peer: a server that has sent its own then closes the connection at
+    /// once (RFC 6455, 7.1.1).
     async fn discard(&mut self) {
         self.discarding = true;
         let mut came = Vec::new();
         while !self.ended && self.read(&mut came).await.is_ok() {
             came.clear();
         }
-        // Bytes now, no frames: what stands in front may be one that cannot be read.
+        // From now on these are bytes, not frames: the first may be a frame that cannot be read.
         self.assembler.clear();
         if !self.drained {
-            // However it ends, it is over.
+            // Any end is the end.
             let _ = poll_fn(|cx| self.poll_discard(cx)).await;
         }
     }

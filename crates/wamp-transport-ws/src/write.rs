@@ -1,4 +1,4 @@
-//! Batches into a connection.
+//! Writing batches to a connection.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use crate::frame::Opcode;
 use crate::write_buffer::WriteBuffer;
 use crate::write_side::{Task, WriteSide};
 
-/// A longer message leaves in fragments of at most this many octets, which is what a 16-bit length says.
+/// A longer message is sent in fragments of at most this many bytes, the longest for a 16-bit length.
 const MAX_FRAME: usize = 0xffff;
 
-/// Once this much is staged no further message is; what is longer than a frame leaves bit by bit.
+/// Once this much is in the write buffer no further message is added; a long message is added piece by piece,
 const STAGED: usize = 64 * 1024;
 
-/// Only when no more than this is left of it.
+/// and only when no more than this is left in the buffer.
 const REFILL: usize = 8 * 1024;
 
 /// The sending half of a [`WebSocket`](crate::WebSocket).
 ///
-/// A PING or PONG of a batch is cut to 125 octets, which is all that WebSocket allows.
+/// A PING or PONG of a batch is cut to 125 bytes, the limit of WebSocket.
 #[derive(Debug)]
 pub struct Writer<S: Socket> {
     shared: Arc<WriteSide<S::Write>>,
-    /// Text or binary.
+    /// Whether messages are text.
     kind: Opcode,
-    /// So much of the message in front of the batch is staged already.
+    /// How much of the message at the front of the batch is in the write buffer.
     begun: usize,
 }
 
@@ -42,7 +42,7 @@ impl<S: Socket> Writer<S> {
         let mut out = self.shared.enter(Task::Writer, cx.waker());
         loop {
             if out.closed {
-                // The peer's closing frame is answered, if there is room for that.
+                // Answers the peer's Close frame, if there is room.
                 let _ = out.poll_flush();
                 return Poll::Ready(Err(WriteError::Closed));
             }
@@ -60,14 +60,14 @@ impl<S: Socket> Writer<S> {
         let mut out = self.shared.enter(Task::Writer, cx.waker());
         let code = out.code;
         out.close(code);
-        // There is nobody to tell if the connection is broken already.
+        // On a broken connection it makes no difference.
         let _ = ready!(out.poll_flush());
         out.poll_shutdown().map(|_| ())
     }
 }
 
-/// Moves out of the batch what goes next: PINGs and PONGs, also between the fragments of a message, then
-/// messages. So much of the message in front has `begun` to leave.
+/// Moves frames from the batch into the write buffer: PINGs and PONGs, also between the fragments of a message,
+/// then messages. `begun` bytes of the message at the front have been moved before.
 fn stage(staged: &mut WriteBuffer, batch: &mut Batch, kind: Opcode, begun: &mut usize) {
     while let Some(control) = batch.pop_control() {
         match control {
@@ -105,8 +105,9 @@ impl<S: Socket> WriteHalf for Writer<S> {
         self.shared.lock().code = Some(close::GOING_AWAY);
     }
 
-    /// Sends the closing frame, or the answer to that of the peer, and says that nothing more comes. The peer's own closing frame is there for the
-    /// reading half; go on reading until it says that the connection is closed, or for a while.
+    /// Sends the Close frame, or the answer to that of the peer, and closes the sending side. The reading half
+    /// gets the peer's own Close frame; go on reading until it reports that the connection is closed, or for a
+    /// while.
     async fn close(&mut self) {
         poll_fn(|cx| self.poll_close(cx)).await;
     }

@@ -1,7 +1,7 @@
-//! Frames on their way out, without I/O.
+//! Outgoing frames, without I/O.
 //!
-//! Headers and what is short lie packed in one buffer; the payload of a long message stays where it is,
-//! unless it has to be masked. Frames are only ever added whole, so any other frame may come behind.
+//! Headers and short payloads are packed in one buffer; the payload of a long message is not copied, unless it
+//! has to be masked. Frames are always added whole, so any other frame may follow.
 //!
 //! ```text
 //! queue   [header|message|header|message|header] [large payload] [header] [large payload]
@@ -18,10 +18,10 @@ use wamp_transport::Outgoing;
 use crate::Role;
 use crate::frame::{Header, MAX_CONTROL, Mask, Opcode, apply_mask};
 
-/// A shorter piece of a payload is copied.
+/// A shorter part of a payload is copied.
 const COPIED_BELOW: usize = 2 * 1024;
 
-/// The header of a message below 64 KiB, with a mask.
+/// The length of the header of a message below 64 KiB, with a mask.
 const SHORT_HEADER: usize = 8;
 
 /// Frames, to be written from the front.
@@ -29,7 +29,7 @@ const SHORT_HEADER: usize = 8;
 pub(crate) struct WriteBuffer {
     queue: VecDeque<Bytes>,
     packed: BytesMut,
-    /// The length of all of that.
+    /// The length of all frames.
     octets: usize,
     /// Frames have to be masked.
     masks: bool,
@@ -38,7 +38,7 @@ pub(crate) struct WriteBuffer {
 }
 
 impl WriteBuffer {
-    /// `vectored` is whether several pieces can be written at once.
+    /// `vectored` says whether several slices can be written at once.
     pub(crate) fn new(role: Role, vectored: bool) -> Self {
         let masks = role == Role::Client;
         let copies = masks || !vectored;
@@ -49,12 +49,12 @@ impl WriteBuffer {
         self.octets
     }
 
-    /// Makes room for so many short messages of so many octets.
+    /// Reserves room for this many short messages of this length.
     pub(crate) fn reserve(&mut self, messages: usize, octets: usize) {
         self.packed.reserve(messages * SHORT_HEADER + octets);
     }
 
-    /// Adds a control frame, cut to what it may carry.
+    /// Adds a control frame, cut to the longest content.
     pub(crate) fn control(&mut self, opcode: Opcode, payload: &[u8]) {
         let payload = &payload[..payload.len().min(MAX_CONTROL)];
         let (mask, begin) = self.header(true, opcode, payload.len());
@@ -85,10 +85,10 @@ impl WriteBuffer {
         self.octets += part.len();
     }
 
-    /// Adds a header; says which mask it announces, and where its payload begins if that is packed.
+    /// Adds a header; returns its mask, and where its payload begins if that is packed.
     #[inline]
     fn header(&mut self, fin: bool, opcode: Opcode, length: usize) -> (Option<Mask>, usize) {
-        // Unforeseeable for whoever chooses the payload (RFC 6455, 5.3 and 10.3).
+        // Unpredictable for the author of the payload (RFC 6455, 5.3 and 10.3).
         let mask = self.masks.then(rand::random);
         let before = self.packed.len();
         Header { fin, opcode, mask, length: length as u64 }.write(&mut self.packed);
@@ -99,13 +99,13 @@ impl WriteBuffer {
 
     #[inline]
     fn seal(&mut self, mask: Option<Mask>, begin: usize) {
-        // What is masked has been copied, so all of it is packed.
+        // Masked payloads were copied, so all of it is packed.
         if let Some(mask) = mask {
             apply_mask(&mut self.packed[begin..], mask);
         }
     }
 
-    /// Fills in what goes first; says how many slices that makes.
+    /// Fills in the first slices; returns their number.
     pub(crate) fn slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         let pieces = self.queue.iter().map(|piece| &piece[..]).chain([&self.packed[..]]);
         let mut filled = 0;
@@ -116,7 +116,7 @@ impl WriteBuffer {
         filled
     }
 
-    /// Removes what has left.
+    /// Removes written bytes.
     pub(crate) fn advance(&mut self, mut octets: usize) {
         self.octets -= octets;
         while let Some(piece) = self.queue.front_mut() {
@@ -130,7 +130,7 @@ impl WriteBuffer {
         self.packed.advance(octets);
     }
 
-    /// Holds no memory if there is nothing to hold.
+    /// Frees the memory if the buffer is empty.
     pub(crate) fn rest(&mut self) {
         if self.octets == 0 {
             (self.queue, self.packed) = (VecDeque::new(), BytesMut::new());
@@ -138,7 +138,7 @@ impl WriteBuffer {
     }
 }
 
-/// What of `part` is between two places, counted from the first of them.
+/// The part of `part` between two positions, counted from its beginning.
 fn within(part: &Range<usize>, from: usize, to: usize) -> Range<usize> {
     part.start.clamp(from, to) - from..part.end.clamp(from, to) - from
 }

@@ -1,8 +1,8 @@
-//! What the two halves share: the outgoing side of the connection.
+//! The outgoing side of the connection, shared by the two halves.
 //!
-//! The reader comes here only to answer a PING, which has to be possible while nobody writes and
-//! in the middle of a long message; so the writer's lock is hardly ever contended. Whoever has something
-//! staged sends all that is staged. A stream remembers one waker for writing, so both tasks stand behind it.
+//! The reader uses it only to answer a PING, which has to be possible while nothing is written and in the
+//! middle of a long message; so the writer's lock is hardly ever contended. A half that adds a frame writes
+//! everything in the buffer. A stream remembers one waker for writing, so both tasks are registered behind it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,14 +16,14 @@ use crate::frame::{MAX_CONTROL, Opcode};
 use crate::write_buffer::WriteBuffer;
 use crate::{Role, close};
 
-/// How many pieces one write hands over at most.
+/// The largest number of slices of one write.
 const SLICES: usize = 64;
 
-/// When so many octets of answers to PINGs are staged, only the last PING that came is still to be answered
+/// When this many bytes of answers to PINGs are in the buffer, only the latest PING is still to be answered
 /// (RFC 6455, 5.5.3).
 const MAX_ANSWERS: usize = 4 * 1024;
 
-/// The outgoing side, behind a lock that nobody holds while waiting.
+/// The outgoing side, behind a lock that is never held across a wait.
 #[derive(Debug)]
 pub(crate) struct WriteSide<W> {
     out: Mutex<Out<W>>,
@@ -35,23 +35,23 @@ pub(crate) struct WriteSide<W> {
 pub(crate) struct Out<W> {
     stream: W,
     pub(crate) staged: WriteBuffer,
-    /// How many octets the stream has taken.
+    /// The number of bytes that the stream has accepted.
     pub(crate) accepted: u64,
     /// Something was written and has not been flushed.
     dirty: bool,
-    /// What to say when closing; nothing, as the answer to a closing frame that says nothing.
+    /// The code for closing; `None` for the answer to an empty Close frame.
     pub(crate) code: Option<u16>,
-    /// Nothing may be staged any more.
+    /// Nothing may be added any more.
     pub(crate) closed: bool,
-    /// Octets of answers to PINGs since nothing was staged.
+    /// The bytes of answers to PINGs since the buffer was empty.
     answers: usize,
-    /// The last PING, if it is not answered.
+    /// The latest PING, if it is not answered.
     unanswered: Option<Bytes>,
-    /// Wakes whoever is waiting.
+    /// Wakes the waiting tasks.
     waker: Waker,
 }
 
-/// Who waits for room to write.
+/// The tasks that wait for room to write.
 #[derive(Debug, Default)]
 struct Waiting {
     tasks: Mutex<[Option<Waker>; 2]>,
@@ -89,13 +89,13 @@ impl<W: AsyncWrite + Unpin> WriteSide<W> {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Out<W>> {
-        // Were a stream to panic, it would be broken at worst; that is an error later on.
+        // After a panic the stream is broken at worst, which is an error later.
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the lock for a task, which is woken when what it polls can go on.
+    /// Takes the lock for a task, which is woken when it can go on.
     pub(crate) fn enter(&self, task: Task, waker: &Waker) -> MutexGuard<'_, Out<W>> {
-        // Nothing here panics, so the two slots are what they are.
+        // Nothing here panics, so the two slots are consistent.
         let mut tasks = self.waiting.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut tasks[task as usize] {
             Some(known) => known.clone_from(waker),
@@ -121,7 +121,7 @@ impl<W: AsyncWrite + Unpin> Out<W> {
         }
     }
 
-    /// Says goodbye, unless that has been said. Nothing is staged from now on.
+    /// Sends the Close frame, unless that was done. Nothing is added from now on.
     pub(crate) fn close(&mut self, code: Option<u16>) {
         if !std::mem::replace(&mut self.closed, true) {
             let code = code.map(u16::to_be_bytes);
@@ -129,7 +129,7 @@ impl<W: AsyncWrite + Unpin> Out<W> {
         }
     }
 
-    /// Sends what is staged.
+    /// Writes the buffer.
     pub(crate) fn poll_send(&mut self) -> Poll<io::Result<()>> {
         loop {
             while self.staged.octets() > 0 {
@@ -153,7 +153,7 @@ impl<W: AsyncWrite + Unpin> Out<W> {
         }
     }
 
-    /// Sends what is staged, all the way to the peer.
+    /// Writes the buffer and flushes the stream.
     pub(crate) fn poll_flush(&mut self) -> Poll<io::Result<()>> {
         ready!(self.poll_send())?;
         self.staged.rest();
@@ -165,7 +165,7 @@ impl<W: AsyncWrite + Unpin> Out<W> {
         Poll::Ready(Ok(()))
     }
 
-    /// Says that nothing more comes.
+    /// Closes the sending side.
     pub(crate) fn poll_shutdown(&mut self) -> Poll<io::Result<()>> {
         let mut cx = Context::from_waker(&self.waker);
         Pin::new(&mut self.stream).poll_shutdown(&mut cx)

@@ -1,8 +1,8 @@
 //! Outgoing messages, packed for one flush.
 //!
-//! Everything small lies in one arena, message behind message, each behind a prefix of 4 octets with its
-//! length, so that a stream with length prefixes writes a whole arena as one slice. A large payload stays
-//! the slice it is and is written from where it lies.
+//! Small messages are packed in one arena, each behind a prefix of 4 bytes with its length, so that a stream
+//! with length prefixes writes a whole arena as one slice. A large payload stays where it is and is written
+//! from there.
 //!
 //! ```text
 //! arena      [4|head payload end] [4|head      end] [4|head payload end] …
@@ -18,23 +18,23 @@ use bytes::Bytes;
 use wamp_proto::relay::ResultHead;
 use wamp_proto::{EncodeError, Message, Serializer};
 
-/// A payload shorter than this, in bytes, is copied behind its head; another stays where it is. It is a quarter of
-/// the read buffer that a slice of a message may keep alive.
+/// A payload shorter than this, in bytes, is copied behind its head; a longer one stays where it is. It is a
+/// quarter of the read buffer that a slice of a message may keep in memory.
 pub const COPIED_BELOW: usize = READ_BUFFER / 4;
 
 /// Transports read into buffers of up to this many bytes, except for messages that are longer.
 const READ_BUFFER: usize = 64 * 1024;
 
-/// An arena with more room than this is given back when the batch is cleared.
+/// An arena with more room than this is freed when the batch is cleared.
 const KEPT_CAPACITY: usize = 128 * 1024;
 
 /// An arena of more than this many bytes grows to [`FULL`], a smaller one to the next power of two.
 const LARGE: usize = 64 * 1024;
 
-/// A full chunk, and one message that is copied.
+/// A full chunk, and one copied message.
 const FULL: usize = LARGE + COPIED_BELOW + 1024;
 
-/// What a head takes, without its URI.
+/// The length of a head without its URI.
 const HEAD: usize = 64;
 
 /// The length prefix of a message.
@@ -47,9 +47,9 @@ static NO_PAYLOAD: Bytes = Bytes::new();
 
 /// Outgoing messages, packed for one flush.
 ///
-/// A transport empties it from the front, in one of two ways: message by message
-/// ([`front`](Self::front), [`pop_front`](Self::pop_front)), or, where the stream carries a length before
-/// each message, as runs of octets ([`slices`](Self::slices), [`advance`](Self::advance)).
+/// A transport empties it from the front, in one of two ways: message by message ([`front`](Self::front),
+/// [`pop_front`](Self::pop_front)), or, if the stream has a length before each message, as bytes
+/// ([`slices`](Self::slices), [`advance`](Self::advance)).
 ///
 /// ```
 /// use wamp_transport::Batch;
@@ -69,20 +69,20 @@ static NO_PAYLOAD: Bytes = Bytes::new();
 #[derive(Debug, Default)]
 pub struct Batch {
     arena: Vec<u8>,
-    /// In the place of the arena, one that several batches have.
+    /// An arena shared by several batches, in place of the own one.
     shared: Option<Arc<Vec<u8>>>,
-    /// Messages that have more to them than the arena and the prefix say, in order.
+    /// Messages that the arena and the prefix do not describe completely, in order.
     large: VecDeque<Large>,
     control: VecDeque<Control>,
-    /// Where the front message, with its prefix, begins in the arena.
+    /// The position of the front message, with its prefix, in the arena.
     start: usize,
-    /// How much of the front message, with its prefix, has left.
+    /// How much of the front message, with its prefix, was written.
     done: usize,
     len: usize,
     octets: usize,
-    /// All that was ever pushed since the batch was cleared.
+    /// The length of everything pushed since the batch was cleared.
     total_pushed: usize,
-    /// The memory that the payloads outside of the arena keep alive at most, gone or not.
+    /// The memory that the payloads outside of the arena keep at most, written or not.
     pinned: usize,
     longest: usize,
 }
@@ -99,7 +99,7 @@ pub struct SharedBatch {
 }
 
 impl SharedBatch {
-    /// How many messages there are.
+    /// The number of messages.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -119,7 +119,7 @@ impl SharedBatch {
         self.encoded_len
     }
 
-    /// A batch with these messages, which lie where they are until another message is pushed.
+    /// A batch with these messages, which are not copied until another message is pushed.
     pub(crate) fn batch(&self) -> Batch {
         let Self { arena, large, len, encoded_len, pinned, longest } = self.clone();
         Batch {
@@ -138,9 +138,9 @@ impl SharedBatch {
 /// A message with a payload outside of the arena, or too long for its prefix.
 #[derive(Clone, Debug)]
 struct Large {
-    /// Where it begins in the arena, with its prefix.
+    /// Its position in the arena, with its prefix.
     start: usize,
-    /// Where in the arena its payload belongs.
+    /// The position of its payload in the arena.
     after: usize,
     payload: Bytes,
     /// Its length without the prefix.
@@ -148,7 +148,7 @@ struct Large {
 }
 
 impl Large {
-    /// The same message in an arena in which this much goes before it.
+    /// The same message in an arena with this much before it.
     fn behind(&self, offset: usize) -> Self {
         Self { start: self.start + offset, after: self.after + offset, ..self.clone() }
     }
@@ -170,14 +170,14 @@ impl<'a> Slices<'_, 'a> {
     }
 }
 
-/// The message in front of a [`Batch`], in up to three pieces.
+/// The message at the front of a [`Batch`], in up to three pieces.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
-    /// What comes first; often all of it.
+    /// The first bytes; often all of them.
     pub head: &'a [u8],
     /// The payload, unless it is part of `head`.
     pub payload: &'a Bytes,
-    /// What closes the message after its payload.
+    /// The bytes behind the payload.
     pub end: &'a [u8],
 }
 
@@ -187,7 +187,7 @@ impl Outgoing<'_> {
         self.head.len() + self.payload.len() + self.end.len()
     }
 
-    /// Appends the message, in one piece.
+    /// Appends the message as one piece.
     pub fn copy_to(&self, out: &mut Vec<u8>) {
         out.reserve(self.encoded_len());
         out.extend_from_slice(self.head);
@@ -196,17 +196,17 @@ impl Outgoing<'_> {
     }
 }
 
-/// A frame that is no message and goes before the messages of its batch.
+/// A control frame, which precedes the messages of its batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// Asks the peer for a [`Control::Pong`] with the same octets.
+    /// Asks the peer for a [`Control::Pong`] with the same content.
     Ping(Bytes),
     /// The answer to a PING of the peer.
     Pong(Bytes),
 }
 
 impl Control {
-    /// The octets it carries.
+    /// The content.
     pub fn payload(&self) -> &Bytes {
         match self {
             Control::Ping(payload) | Control::Pong(payload) => payload,
@@ -214,19 +214,19 @@ impl Control {
     }
 }
 
-/// A message that was not accepted; nothing of it is left behind.
+/// A message that was not accepted; it has left nothing behind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PushError {
     /// It cannot be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// It is longer than the peer takes.
-    #[error("a message of {octets} octets, with a limit of {limit}")]
+    /// It is longer than the peer accepts.
+    #[error("a message of {octets} bytes, with a limit of {limit}")]
     TooLarge {
         /// Its length.
         octets: usize,
-        /// The limit that was given.
+        /// The limit.
         limit: usize,
     },
 }
@@ -237,10 +237,10 @@ impl Batch {
         Self::default()
     }
 
-    /// Appends a message and says how many octets it has.
+    /// Appends a message and returns its length.
     ///
     /// # Errors
-    /// What the serializer has no way to write. Then nothing has been appended.
+    /// The serializer cannot write the message. Then nothing has been appended.
     pub fn push(&mut self, message: &Message, serializer: Serializer) -> Result<usize, EncodeError> {
         self.encode(message, serializer, usize::MAX).map_err(|e| match e {
             PushError::Encode(e) => e,
@@ -248,10 +248,10 @@ impl Batch {
         })
     }
 
-    /// Appends a message unless it is longer than `limit`, and says how many octets it has.
+    /// Appends a message unless it is longer than `limit`, and returns its length.
     ///
     /// # Errors
-    /// What the serializer has no way to write, or a message that is too long. Then nothing has been appended.
+    /// The serializer cannot write the message, or it is too long. Then nothing has been appended.
     pub fn push_within(
         &mut self,
         message: &Message,
@@ -293,7 +293,7 @@ impl Batch {
         Ok(octets)
     }
 
-    /// Appends a plain RESULT, whose payload is that part of a frame, and says how many octets it has.
+    /// Appends a plain RESULT, whose payload is a part of a frame, and returns its length.
     pub fn push_result(&mut self, head: &ResultHead, frame: &Bytes, payload: Range<usize>) -> usize {
         let (head, end) = (head.as_ref(), head.end());
         let octets = head.len() + payload.len() + end.len();
@@ -314,8 +314,7 @@ impl Batch {
         octets
     }
 
-    /// Appends a plain message, of which this is the head and this the payload, which is copied however long it is.
-    /// Says how many octets it has.
+    /// Appends a plain message of this head and payload, which is always copied, and returns its length.
     pub fn push_plain(&mut self, head: &ResultHead, payload: &[u8]) -> usize {
         let (head, end) = (head.as_ref(), head.end());
         let octets = head.len() + payload.len() + end.len();
@@ -329,7 +328,7 @@ impl Batch {
         octets
     }
 
-    /// The messages, of which nothing has left yet, in a form that several queues can have.
+    /// Converts an unsent batch to a form that several queues can share.
     pub fn into_shared(self) -> SharedBatch {
         debug_assert_eq!(self.start + self.done, 0, "something has left already");
         let Self { mut arena, large, len, octets, pinned, longest, .. } = self;
@@ -337,7 +336,7 @@ impl Batch {
         SharedBatch { arena: Arc::new(arena), large, len, encoded_len: octets, pinned, longest }
     }
 
-    /// Appends messages that others have as well.
+    /// Appends shared messages.
     pub(crate) fn append_shared(&mut self, messages: &SharedBatch) {
         self.reserve(messages.arena.len());
         let offset = self.arena.len();
@@ -350,17 +349,17 @@ impl Batch {
         self.longest = self.longest.max(messages.longest);
     }
 
-    /// Whether the messages lie in an arena that other batches have as well.
+    /// Whether the messages are in an arena shared with other batches.
     pub(crate) fn is_shared(&self) -> bool {
         self.shared.is_some()
     }
 
-    /// Where the messages lie.
+    /// The memory of the messages.
     fn arena(&self) -> &[u8] {
         self.shared.as_deref().unwrap_or(&self.arena)
     }
 
-    /// Moves all messages of another batch, of which nothing has left yet, behind those of this one.
+    /// Moves all messages of another unsent batch behind those of this one.
     pub(crate) fn append(&mut self, other: &mut Batch) {
         self.reserve(other.arena().len());
         let offset = self.arena.len();
@@ -375,7 +374,7 @@ impl Batch {
         other.clear();
     }
 
-    /// Appends a message that is already written.
+    /// Appends an encoded message.
     pub fn push_bytes(&mut self, message: &[u8]) {
         self.reserve(PREFIX + message.len());
         let start = self.arena.len();
@@ -384,7 +383,7 @@ impl Batch {
         self.seal(start, self.arena.len(), Bytes::new());
     }
 
-    /// Makes room in the arena, which no other batch has from now on.
+    /// Makes room in the arena, which is not shared from now on.
     fn reserve(&mut self, octets: usize) {
         if let Some(shared) = self.shared.take() {
             self.arena = Arc::unwrap_or_clone(shared);
@@ -396,7 +395,7 @@ impl Batch {
         }
     }
 
-    /// Counts the message that begins at `start` and writes its prefix.
+    /// Accounts for the message that begins at `start`, and writes its prefix.
     fn seal(&mut self, start: usize, after: usize, payload: Bytes) {
         let octets = self.arena.len() - start - PREFIX + payload.len();
         self.arena[start..start + PREFIX].copy_from_slice(&prefix(octets));
@@ -414,23 +413,23 @@ impl Batch {
         self.longest = self.longest.max(octets);
     }
 
-    /// Adds a PING, which goes before the messages.
+    /// Adds a PING, which precedes the messages.
     pub fn ping(&mut self, payload: Bytes) {
         self.control.push_back(Control::Ping(payload));
     }
 
-    /// Adds a PONG, which goes before the messages.
+    /// Adds a PONG, which precedes the messages.
     pub fn pong(&mut self, payload: Bytes) {
         self.control.push_back(Control::Pong(payload));
     }
 
-    /// Takes the next PING or PONG.
+    /// Removes the next PING or PONG.
     pub fn pop_control(&mut self) -> Option<Control> {
         self.control.pop_front()
     }
 
-    /// The length of the messages that have not left yet, in bytes and without prefixes. A message that has left
-    /// in part counts in full.
+    /// The length of the unwritten messages, in bytes and without prefixes. A message that is partly written
+    /// counts in full.
     pub fn encoded_len(&self) -> usize {
         self.octets
     }
@@ -440,12 +439,12 @@ impl Batch {
         self.octets + PREFIX * self.len
     }
 
-    /// How many messages have not left yet.
+    /// The number of unwritten messages.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Neither a message nor a PING nor a PONG is left.
+    /// Whether neither a message nor a PING nor a PONG is left.
     pub fn is_empty(&self) -> bool {
         self.len == 0 && self.control.is_empty()
     }
@@ -455,7 +454,7 @@ impl Batch {
         self.longest
     }
 
-    /// The first message, unless only part of it is left.
+    /// The first message, unless it is partly written.
     pub fn front(&self) -> Option<Outgoing<'_>> {
         if self.len == 0 || self.done > 0 {
             return None;
@@ -493,9 +492,9 @@ impl Batch {
         self.octets -= octets;
     }
 
-    /// Fills in what is left, in order, each message behind its length: 4 octets, the most significant first,
-    /// of which the upper 8 bits are 0 (a message of 2^24 octets or more has only bit 27 set, see
-    /// [`longest`](Self::longest)). Says how many slices it has filled; there may be more to come.
+    /// Fills in the unwritten bytes in order, each message behind its length: 4 bytes, the most significant
+    /// first, of which the upper 8 bits are 0 (a message of 2^24 bytes or more has only bit 27 set, see
+    /// [`longest`](Self::longest)). Returns the number of filled slices; there may be more to come.
     pub fn slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         let mut slices = Slices { out, filled: 0 };
         let mut from = self.start + self.done;
@@ -503,7 +502,7 @@ impl Batch {
         if let Some(front) = self.front_large() {
             let head = front.after - front.start;
             if self.done > head {
-                // Inside the payload, or in what comes after it.
+                // Inside the payload, or behind it.
                 let skip = (self.done - head).min(front.payload.len());
                 slices.fill(&front.payload[skip..]);
                 from -= skip;
@@ -522,10 +521,10 @@ impl Batch {
         slices.filled
     }
 
-    /// Removes this many octets, prefixes included.
+    /// Removes this many bytes, prefixes included.
     pub fn advance(&mut self, mut octets: usize) {
         if octets + self.done == self.framed_len() {
-            // All of it, as mostly.
+            // All of it, which is the usual case.
             self.start = self.arena().len();
             self.large.clear();
             (self.done, self.len, self.octets) = (0, 0, 0);
@@ -542,7 +541,7 @@ impl Batch {
         }
     }
 
-    /// Whether part of the first message has left and part of it has not.
+    /// Whether the first message is partly written.
     pub fn in_message(&self) -> bool {
         self.done > 0
     }
@@ -561,7 +560,7 @@ impl Batch {
         *self = Self { arena, large, control, ..Self::default() };
     }
 
-    /// The octets of memory that an empty batch holds on to.
+    /// The memory that an empty batch keeps, in bytes.
     pub(crate) fn capacity(&self) -> usize {
         self.arena.capacity()
     }
@@ -571,17 +570,17 @@ impl Batch {
         self.arena.capacity() + self.shared.as_ref().map_or(0, |shared| shared.len()) + self.pinned
     }
 
-    /// The length of all messages since the batch was cleared, gone or not.
+    /// The length of all messages since the batch was cleared, written or not.
     pub(crate) fn total_pushed(&self) -> usize {
         self.total_pushed
     }
 
-    /// What the arena and the prefix do not say about the front message.
+    /// The description of the front message beyond the arena and the prefix.
     fn front_large(&self) -> Option<&Large> {
         self.large.front().filter(|large| large.start == self.start)
     }
 
-    /// The length of the front message; there is one.
+    /// The length of the front message, which exists.
     fn front_len(&self) -> usize {
         if let Some(large) = self.front_large() {
             return large.octets;
@@ -591,13 +590,13 @@ impl Batch {
     }
 }
 
-/// The memory that a payload keeps alive at most.
+/// The memory that a payload keeps at most.
 fn pinned(payload: &Bytes) -> usize {
     if payload.is_empty() { 0 } else { payload.len().max(READ_BUFFER) }
 }
 
-/// What goes before a message: RawSocket's 25th bit says that it is longer than the others can; what is longer
-/// still is refused by a transport with prefixes.
+/// The prefix of a message: RawSocket's 25th bit marks the length that the others cannot express; a longer
+/// message is refused by a transport with prefixes.
 fn prefix(octets: usize) -> [u8; PREFIX] {
     let prefix = if octets <= MAX_24_BIT { octets as u32 } else { 1 << 27 };
     prefix.to_be_bytes()

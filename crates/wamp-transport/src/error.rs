@@ -1,4 +1,4 @@
-//! How a connection ends.
+//! The ends of a connection.
 
 use std::io;
 
@@ -12,12 +12,12 @@ pub enum ReadError {
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
-    /// A message beyond the limit; its length where it was announced.
-    #[error("a message of {length} octets, with a limit of {limit}")]
+    /// A message beyond the limit.
+    #[error("a message of {length} bytes, with a limit of {limit}")]
     TooLarge {
-        /// The announced length, or what had come when the limit was passed.
+        /// The announced length, or the number of bytes when the limit was passed.
         length: usize,
-        /// The limit in force.
+        /// The limit.
         limit: usize,
     },
     /// The peer broke the rules of the transport.

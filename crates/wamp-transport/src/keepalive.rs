@@ -1,16 +1,16 @@
-//! Signs of life: when a peer is asked whether it is still there, and when its connection is given up.
+//! Signs of life: when a peer gets a PING, and when its connection is closed.
 //!
-//! * Bytes that arrive are a sign of life, also those of a message that is not whole yet.
-//! * After [`silence`](Config::silence) without one the peer gets a PING; after [`pong`](Config::pong) more without one
-//!   the connection is given up.
-//! * No PING is sent while something is being written: it would wait behind that, and a driver watches over a
-//!   peer that accepts nothing. Neither is a peer [asked](Keepalive::set_asks) that is not known to answer a PING.
-//! * A message that has begun to arrive must go on at [`rate`](Config::rate), on average over each `silence`, or the
-//!   connection is given up. PINGs and PONGs in between do not count here: an unfinished message holds memory, however
-//!   lively its sender is.
-//! * While a driver does not read from a connection, nothing of this counts.
+//! * Bytes that arrive are a sign of life, also in the middle of a message.
+//! * After [`silence`](Config::silence) without one the peer gets a PING; after [`pong`](Config::pong) more the
+//!   connection is closed.
+//! * No PING is sent while something is being written: it would wait behind that, and a driver watches a peer
+//!   that accepts nothing. Nor is a peer [asked](Keepalive::set_asks) that is not known to answer a PING.
+//! * A message that has begun to arrive must go on at [`rate`](Config::rate), on average over each `silence`,
+//!   or the connection is closed. PINGs and PONGs in between do not count: an unfinished message holds memory,
+//!   however active its sender is.
+//! * None of this counts while the driver does not read from the connection.
 //!
-//! No I/O and no clock: the driver says when something came, and what its transport knows when the deadline passes.
+//! No I/O and no clock: the driver reports what arrives, and what its transport knows when the deadline passes.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -29,15 +29,15 @@ use std::time::Duration;
 
 use crate::Unfinished;
 
-/// How long a peer may be silent.
+/// The limits of silence.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// How long it may be silent before it gets a PING; 30 s by default.
+    /// The silence before a PING; 30 s by default.
     pub silence: Duration,
-    /// How long after the PING it may be silent; 10 s by default.
+    /// The silence after the PING before the connection is closed; 10 s by default.
     pub pong: Duration,
-    /// Bytes of an unfinished message that must come in a second; 1 KiB by default.
+    /// The bytes of an unfinished message that must arrive in a second; 1 KiB by default.
     pub rate: usize,
 }
 
@@ -47,7 +47,7 @@ impl Default for Config {
     }
 }
 
-/// What a driver knows about its peer's signs of life; `I` is its clock's type for a moment.
+/// A driver's knowledge of its peer's signs of life; `I` is the time of its clock.
 #[derive(Debug)]
 pub struct Keepalive<I> {
     config: Config,
@@ -55,15 +55,15 @@ pub struct Keepalive<I> {
     asks: bool,
     /// The last sign of life.
     heard: I,
-    /// A PING has gone out since then.
+    /// A PING was sent since then.
     pinged: bool,
-    /// The bytes that had come by then.
+    /// The number of bytes that had arrived by then.
     received: u64,
-    /// The message that is arriving, as it was a while ago.
+    /// The arriving message, as it was a while ago.
     message: Option<Message<I>>,
 }
 
-/// How far a message had come at some time.
+/// How far a message had arrived at some time.
 #[derive(Clone, Copy, Debug)]
 struct Message<I> {
     at: I,
@@ -77,18 +77,18 @@ pub struct Seen {
     pub received: u64,
     /// [`ReadHalf::unfinished`](crate::ReadHalf::unfinished).
     pub unfinished: Option<Unfinished>,
-    /// Something has not been written yet.
+    /// Something is not written yet.
     pub is_writing: bool,
 }
 
-/// What is to be done when the deadline has passed.
+/// What to do when the deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing, until the next deadline.
     Wait,
     /// Send a PING.
     Ping,
-    /// Give up the connection, for this reason.
+    /// Close the connection, for this reason.
     GiveUp(&'static str),
 }
 
@@ -96,17 +96,17 @@ impl<I> Keepalive<I>
 where
     I: Copy + Ord + Add<Duration, Output = I> + Sub<I, Output = Duration>,
 {
-    /// For a peer of which this many bytes have come until now.
+    /// For a peer from which this many bytes have arrived so far.
     pub fn new(config: impl Into<Config>, now: I, received: u64) -> Self {
         Self { config: config.into(), asks: true, heard: now, pinged: false, received, message: None }
     }
 
-    /// Sets whether the peer is known to answer a PING, which is so by default.
+    /// Sets whether the peer is known to answer a PING, which is the default.
     pub fn set_asks(&mut self, asks: bool) {
         self.asks = asks;
     }
 
-    /// A read has brought something: whole messages, or PINGs and PONGs only.
+    /// A read has returned: whole messages, or PINGs and PONGs only.
     pub fn handle_read(&mut self, now: I, received: u64, has_message: bool) {
         (self.heard, self.pinged, self.received) = (now, false, received);
         if has_message {
@@ -119,17 +119,17 @@ where
         (self.heard, self.pinged, self.message) = (now, false, None);
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest.
+    /// The next deadline, at which [`handle_timeout`](Self::handle_timeout) must be called.
     pub fn deadline(&self) -> I {
         let silent = self.heard
             + if self.pinged { self.config.silence + self.config.pong } else { self.config.silence };
         self.message.map_or(silent, |message| silent.min(message.at + self.config.silence))
     }
 
-    /// Time has passed.
+    /// Handles the deadline.
     pub fn handle_timeout(&mut self, now: I, seen: Seen) -> Verdict {
         if seen.received != self.received {
-            // When exactly they came is not known.
+            // The exact time of their arrival is unknown.
             (self.heard, self.pinged, self.received) = (now, false, seen.received);
         }
         if self.is_too_slow(now, seen.unfinished) {
@@ -152,7 +152,7 @@ where
         Verdict::GiveUp("a PING is not answered")
     }
 
-    /// Whether the message that is arriving has not kept its rate, each time that this can be said.
+    /// Whether the arriving message has missed its rate, if that can be decided.
     fn is_too_slow(&mut self, now: I, unfinished: Option<Unfinished>) -> bool {
         let Some(Unfinished { bytes, .. }) = unfinished else {
             self.message = None;
@@ -189,7 +189,7 @@ mod tests {
         (Keepalive::new(Config::default(), start, 0), start)
     }
 
-    /// What a transport says in the middle of a message, all of whose bytes are its.
+    /// The report of a transport in the middle of a message that has all of its bytes.
     fn amid(bytes: usize) -> Seen {
         Seen {
             received: bytes as u64,
@@ -198,7 +198,8 @@ mod tests {
         }
     }
 
-    /// Calls `handle_timeout` at each deadline until that time; what came of it but waiting, and when.
+    /// Calls `handle_timeout` at each deadline until that time; returns the outcome other than waiting, and
+    /// when.
     fn run(
         keepalive: &mut Keepalive<Instant>,
         start: Instant,
@@ -242,7 +243,7 @@ mod tests {
     #[test]
     fn a_message_that_goes_on_keeps_its_link_however_long_it_takes() {
         let (mut keepalive, start) = keepalive();
-        // 100 kbit/s, and just the rate that is asked for.
+        // 100 kbit/s, and exactly the required rate.
         for rate in [12_500, 1024] {
             assert_eq!(run(&mut keepalive, start, 3600, |seconds| amid(rate * seconds as usize)), []);
         }

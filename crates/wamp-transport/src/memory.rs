@@ -1,7 +1,7 @@
 //! An in-memory pair: two ends of a connection without a socket.
 //!
-//! Each direction holds a bounded number of octets; a writer waits while the other end does not read. A
-//! message that is longer than the bound travels alone.
+//! Each direction holds a bounded number of bytes; a writer waits while the other end does not read. A message
+//! longer than the bound travels alone.
 //!
 //! ```
 //! use wamp_proto::Serializer;
@@ -35,7 +35,7 @@ use crate::batch::{Batch, Control};
 use crate::error::{ReadError, WriteError};
 use crate::{Incoming, ReadHalf, Transport, WriteHalf};
 
-/// What each direction of a [`pair`] holds, in octets.
+/// The capacity of each direction of a [`pair`], in bytes.
 pub const DEFAULT_CAPACITY: usize = 64 * 1024;
 
 /// Both ends of a connection.
@@ -43,8 +43,8 @@ pub fn pair(serializer: Serializer) -> (Memory, Memory) {
     pair_with(serializer, DEFAULT_CAPACITY)
 }
 
-/// Both ends of a connection that holds this many octets in each direction, or one message. With a capacity of
-/// 1 every message waits until the one before it has been read.
+/// Both ends of a connection that holds this many bytes in each direction, or one message. With a capacity of 1
+/// every message waits until the one before it has been read.
 pub fn pair_with(serializer: Serializer, capacity: usize) -> (Memory, Memory) {
     let pipe = || Pipe(Arc::new(Mutex::new(State { capacity, ..State::default() })));
     let (forth, back) = (pipe(), pipe());
@@ -104,7 +104,7 @@ impl ReadHalf for MemoryReader {
     async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
         poll_fn(|cx| {
             let mut state = self.pipe.lock();
-            // Only so much as the limit allows, so that what goes before an offender arrives.
+            // Only up to the limit, so that the messages before a faulty one arrive.
             let fits = |item: &Incoming| octets(item) <= self.max_receive;
             let good = state.items.iter().take_while(|item| fits(item)).count();
             if good > 0 {
@@ -188,12 +188,12 @@ struct Pipe(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     items: Vec<Incoming>,
-    /// What the items cost.
+    /// The cost of the items.
     octets: usize,
     capacity: usize,
-    /// Nobody writes any more.
+    /// The writer is gone.
     closed: bool,
-    /// Nobody reads any more.
+    /// The reader is gone.
     deaf: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -213,7 +213,7 @@ impl Pipe {
 }
 
 impl State {
-    /// Takes from the batch what there is room for; `true` when that was all.
+    /// Moves as much of the batch as there is room for; returns `true` if that was all.
     fn take(&mut self, batch: &mut Batch) -> bool {
         while self.items.is_empty() || self.octets < self.capacity {
             let Some(control) = batch.pop_control() else { break };
@@ -229,7 +229,7 @@ impl State {
                 return false;
             }
             if octets.capacity() < length {
-                // One allocation for all the messages that fit.
+                // One allocation for all messages that fit.
                 octets.reserve(length.max(self.capacity.min(batch.encoded_len())));
             }
             octets.extend_from_slice(message.head);
@@ -247,7 +247,7 @@ impl State {
     }
 }
 
-/// What an item costs beyond its octets, so that empty ones are bounded too.
+/// The cost of an item beyond its bytes, so that empty items are bounded too.
 const PREFIX: usize = 4;
 
 fn octets(item: &Incoming) -> usize {

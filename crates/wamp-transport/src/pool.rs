@@ -1,17 +1,17 @@
-//! Empty batches that no queue needs at the moment, for their memory: a few for each thread, and a few more for
-//! those between whom batches go one way only, as from the threads that fill queues to those that empty them.
+//! A cache of empty batches: a few for each thread, and a few shared ones, since batches move from threads that
+//! fill queues to threads that empty them.
 //!
-//! An idle queue holds nothing; a busy one should not have to ask the allocator each time it wakes up.
+//! An idle queue holds nothing; a busy one should not allocate each time it wakes up.
 
 use std::cell::RefCell;
 use std::sync::Mutex;
 
 use crate::batch::Batch;
 
-/// So many batches are kept for a thread, each with the memory that an empty batch may have.
+/// The number of batches kept for a thread, each with the memory that an empty batch may have.
 const KEPT: usize = 2;
 
-/// So many more are kept for all threads together.
+/// The number of shared batches.
 const SHARED: usize = 4;
 
 /// Only batches with more memory than this are worth a lock.
@@ -30,7 +30,7 @@ fn large() -> &'static Large {
     &LARGE_BATCHES
 }
 
-/// Tests run beside each other, so each has its own.
+/// Tests run in parallel, so each has its own.
 #[cfg(test)]
 fn large() -> &'static Large {
     thread_local! {
@@ -39,18 +39,18 @@ fn large() -> &'static Large {
     LARGE_BATCHES.with(|large| *large)
 }
 
-/// An empty batch that has memory, if there is one.
+/// Returns an empty batch with memory, if there is one.
 pub(crate) fn take() -> Option<Batch> {
     take_from(large())
 }
 
 fn take_from(large: &Large) -> Option<Batch> {
     let own = BATCHES.try_with(|batches| batches.borrow_mut().pop()).ok().flatten();
-    // Nobody waits for memory that he can have elsewhere.
+    // Never blocks: allocating is always possible.
     own.or_else(|| large.try_lock().ok()?.pop())
 }
 
-/// Keeps an empty batch, unless there are enough that have no less memory.
+/// Keeps an empty batch, unless there are enough with no less memory.
 pub(crate) fn give(batch: Batch) {
     give_to(large(), batch);
 }

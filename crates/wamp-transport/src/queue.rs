@@ -1,4 +1,4 @@
-//! What waits for a link's writer.
+//! The outbound queue of a link.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -11,26 +11,26 @@ use wamp_proto::{EncodeError, Message, Serializer};
 use crate::batch::{Batch, Control, PushError, SharedBatch};
 use crate::pool;
 
-/// A chunk that has reached this many octets gets no further message.
+/// A chunk of this many bytes gets no further message.
 const CHUNK: usize = 64 * 1024;
 
-/// Messages of several queues with this many bytes are worth a chunk of their own. Fewer are copied.
+/// Shared messages of this many bytes get a chunk of their own. Fewer are copied.
 const SHARED: usize = 8 * 1024;
 
-/// What an idle link may hold on to: enough for small messages, and not the memory of its WELCOME.
+/// The memory that an idle link may keep: enough for small messages, and not the memory of its WELCOME.
 const IDLE_CAPACITY: usize = 256;
 
-/// No more PINGs and PONGs than this wait; the oldest give way.
+/// The largest number of waiting PINGs and PONGs; the oldest give way.
 const MAX_CONTROLS: usize = 16;
 
-/// A longer PING or PONG is cut. No transport of ours lets one in.
+/// A longer PING or PONG is cut. No transport of this project lets one in.
 const MAX_CONTROL: usize = 4 * 1024;
 
-/// What waits for a link's writer: one FIFO of messages, counted in octets of the receiver's serialization.
+/// The outbound queue of a link: one FIFO of messages, counted in encoded bytes.
 ///
-/// Messages are written when they are pushed, into chunks that the writer takes one at a time. Only PING and
-/// PONG overtake, and [`abort`](Self::abort), which drops what it overtakes. The queue takes whatever it is
-/// given: its owner reads [`encoded_len`](Self::encoded_len) and decides. The owner also has the lock and the wake-up.
+/// Messages are encoded when they are pushed, into chunks that the writer takes one at a time. Only PING and
+/// PONG overtake, and [`abort`](Self::abort), which drops what it overtakes. The queue accepts everything: its
+/// owner reads [`encoded_len`](Self::encoded_len) and decides. The owner also has the lock and the wake-up.
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -52,15 +52,15 @@ const MAX_CONTROL: usize = 4 * 1024;
 #[derive(Debug)]
 pub struct Queue {
     serializer: Serializer,
-    /// None of them empty.
+    /// None of them is empty.
     chunks: VecDeque<Batch>,
     controls: VecDeque<Control>,
     control_octets: usize,
-    /// An empty batch, for its memory.
+    /// An empty batch, kept for its memory.
     spare: Option<Batch>,
-    /// Octets in the chunks.
+    /// The bytes in the chunks.
     waiting: usize,
-    /// Octets of the batches that the writer has.
+    /// The bytes in the batches that the writer has.
     taken: usize,
     /// The memory of the chunks, and of the batches that the writer has.
     waiting_memory: usize,
@@ -85,15 +85,15 @@ impl Queue {
         }
     }
 
-    /// The serializer that messages are written in.
+    /// The serializer of the messages.
     pub fn serializer(&self) -> Serializer {
         self.serializer
     }
 
-    /// Appends a message and says how many octets it has; 0 when the queue is closed, which takes nothing.
+    /// Appends a message and returns its length; 0 if the queue is closed, which accepts nothing.
     ///
     /// # Errors
-    /// What the serializer has no way to write. Then nothing has been appended.
+    /// The serializer cannot write the message. Then nothing has been appended.
     pub fn push(&mut self, message: &Message) -> Result<usize, EncodeError> {
         let serializer = self.serializer;
         self.add(|chunk| chunk.push(message, serializer))
@@ -102,21 +102,20 @@ impl Queue {
     /// Appends a message unless it is longer than `limit`; otherwise like [`push`](Self::push).
     ///
     /// # Errors
-    /// What the serializer has no way to write, or a message that is too long. Then nothing has been appended.
+    /// The serializer cannot write the message, or it is too long. Then nothing has been appended.
     pub fn push_within(&mut self, message: &Message, limit: usize) -> Result<usize, PushError> {
         let serializer = self.serializer;
         self.add(|chunk| chunk.push_within(message, serializer, limit))
     }
 
-    /// Appends a message of which this is the head and this the payload, and says how many octets it has; 0 when the
-    /// queue is closed, which takes nothing. The payload is copied, however long it is.
+    /// Appends a message of this head and payload and returns its length; 0 if the queue is closed, which
+    /// accepts nothing. The payload is always copied.
     pub fn push_plain(&mut self, head: &ResultHead, payload: &[u8]) -> usize {
         let pushed: Result<usize, Infallible> = self.add(|chunk| Ok(chunk.push_plain(head, payload)));
         pushed.unwrap_or_else(|never| match never {})
     }
 
-    /// Appends a message that is written already, and says how many bytes it has; 0 when the queue is closed, which
-    /// takes nothing.
+    /// Appends an encoded message and returns its length; 0 if the queue is closed, which accepts nothing.
     pub fn push_bytes(&mut self, message: &[u8]) -> usize {
         let pushed: Result<usize, Infallible> = self.add(|chunk| {
             chunk.push_bytes(message);
@@ -160,8 +159,8 @@ impl Queue {
         self.spare.take().or_else(pool::take).unwrap_or_default()
     }
 
-    /// Appends all messages of a batch, of which nothing has left yet, and says how many octets they have; 0
-    /// when the queue is closed, which takes nothing.
+    /// Appends all messages of an unsent batch and returns their length; 0 if the queue is closed, which
+    /// accepts nothing.
     pub fn append(&mut self, mut batch: Batch) -> usize {
         let octets = if self.closed { 0 } else { batch.encoded_len() };
         if octets == 0 {
@@ -184,8 +183,8 @@ impl Queue {
         octets
     }
 
-    /// Appends messages that other queues have as well, and returns their length; 0 when the queue is closed, which
-    /// takes nothing. Many of them are not copied.
+    /// Appends shared messages and returns their length; 0 if the queue is closed, which accepts nothing. A
+    /// large number of bytes is not copied.
     pub fn append_shared(&mut self, messages: &SharedBatch) -> usize {
         if self.closed || messages.is_empty() {
             return 0;
@@ -238,7 +237,7 @@ impl Queue {
         if self.closed {
             return;
         }
-        // The slice of a read buffer would keep all of the buffer.
+        // A slice would keep all of the read buffer.
         let payload = Bytes::copy_from_slice(&payload[..payload.len().min(MAX_CONTROL)]);
         self.control_octets += payload.len();
         self.controls.push_back(kind(payload));
@@ -248,11 +247,11 @@ impl Queue {
         }
     }
 
-    /// Drops all that waits, puts this message in its place and closes the queue. What the writer has taken
-    /// already still goes before it.
+    /// Drops everything that waits, puts this message in its place and closes the queue. Batches that the
+    /// writer has taken still precede it.
     ///
     /// # Errors
-    /// What the serializer has no way to write. The queue is empty and closed all the same.
+    /// The serializer cannot write the message. The queue is empty and closed all the same.
     pub fn abort(&mut self, message: &Message) -> Result<usize, EncodeError> {
         self.clear();
         self.closed = false;
@@ -261,7 +260,7 @@ impl Queue {
         pushed
     }
 
-    /// Drops all that waits and closes the queue. The writer still has what it has taken.
+    /// Drops everything that waits and closes the queue. The writer still has what it has taken.
     pub fn clear(&mut self) {
         self.chunks.clear();
         self.controls.clear();
@@ -271,18 +270,18 @@ impl Queue {
         self.closed = true;
     }
 
-    /// Takes nothing more. What waits is still there for the writer.
+    /// Closes the queue: it accepts nothing more. The writer still gets what waits.
     pub fn close(&mut self) {
         self.closed = true;
     }
 
-    /// Whether it takes nothing more. A writer that finds it closed and empty closes the connection.
+    /// Whether the queue is closed. A writer that finds it closed and empty closes the connection.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// The length of all messages that are not known to be written, in bytes: those that wait, and those that the
-    /// writer has.
+    /// The length of all messages that may be unwritten, in bytes: those that wait, and those that the writer
+    /// has.
     pub fn encoded_len(&self) -> usize {
         self.waiting + self.taken
     }
@@ -299,7 +298,7 @@ impl Queue {
         self.chunks.is_empty() && self.controls.is_empty()
     }
 
-    /// Takes what to write next, at most about 64 KiB and one message. An idle queue gives its memory away.
+    /// Takes the next batch to write, of at most about 64 KiB and one message. An idle queue frees its memory.
     pub fn pop(&mut self) -> Option<Batch> {
         if self.is_empty() {
             if let Some(spare) = self.spare.take_if(|spare| spare.capacity() > IDLE_CAPACITY) {
@@ -327,7 +326,7 @@ impl Queue {
         Some(batch)
     }
 
-    /// Takes back a batch from [`pop`](Self::pop). What was in it is written, or will never be.
+    /// Takes back a batch from [`pop`](Self::pop). Its messages are written, or never will be.
     pub fn recycle(&mut self, mut batch: Batch) {
         self.taken = self.taken.saturating_sub(batch.total_pushed());
         self.taken_memory = self.taken_memory.saturating_sub(batch.memory());

@@ -1,4 +1,4 @@
-//! Messages that came together.
+//! Messages that arrived together.
 
 use std::ops::Range;
 
@@ -7,8 +7,8 @@ use bytes::Bytes;
 /// The length before each message.
 const PREFIX: usize = 4;
 
-/// Whole messages that came together, in the one buffer that they came in: each behind its length in 4 octets,
-/// the most significant first, as [`Batch`](crate::Batch) writes them. What does not fit that is not read.
+/// Whole messages that arrived together, in their read buffer: each behind its length in 4 bytes, the most
+/// significant first, as [`Batch`](crate::Batch) writes them. Bytes of any other form are not returned.
 ///
 /// ```
 /// use wamp_transport::Run;
@@ -33,7 +33,7 @@ impl Run {
         &self.octets
     }
 
-    /// Where in the buffer each message stands.
+    /// The position of each message in the buffer.
     pub fn messages(&self) -> impl Iterator<Item = Range<usize>> {
         let mut at = 0;
         std::iter::from_fn(move || {
