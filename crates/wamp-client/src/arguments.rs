@@ -1,9 +1,9 @@
-//! The arguments of a message, being put together by a builder.
+//! A builder of the arguments of a message.
 
 use serde::Serialize;
 use wamp_proto::{Args, Arguments, EncodeError, Payload, Serializer};
 
-/// Arguments said one by one, or all at once. What is wrong with them is said at the end.
+/// Arguments added one by one, or all at once. Errors are returned at the end.
 pub(crate) struct Body {
     serializer: Option<Serializer>,
     said: Said,
@@ -17,7 +17,7 @@ enum Said {
 }
 
 impl Body {
-    /// Nothing yet. Without a serializer it stays so.
+    /// No arguments yet. Without a serializer it stays empty.
     pub(crate) fn new(serializer: Option<Serializer>) -> Self {
         Self { serializer, said: Said::Nothing }
     }
@@ -71,6 +71,6 @@ impl Body {
 
 /// One argument: a text.
 pub(crate) fn sentence(serializer: Serializer, text: &str) -> Payload {
-    // A text that JSON cannot carry begins with U+0000, which ours do not.
+    // JSON cannot express a text that begins with U+0000, which ours do not.
     Payload::new(serializer, text).unwrap_or_default()
 }

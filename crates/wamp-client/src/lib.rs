@@ -61,46 +61,46 @@
 //! # }
 //! ```
 //!
-//! What can be relied upon:
+//! The guarantees:
 //!
-//! 1. Progressive results come in order, before the last one, never two at a time for one call.
+//! 1. Progressive results arrive in order, before the last one, never two at a time for one call.
 //! 2. No code of the application runs on the task that reads the connection. An observer given to
 //!    [`Call::on_progress`] runs on the task that awaits the call, a handler on a task of its own, the handler
-//!    of a subscription on a task of the subscription. One that is stuck stalls its own call only.
+//!    of a subscription on a task of the subscription. A stuck one stalls its own call only.
 //! 3. Dropping a call or a stream cancels the call (`killnowait`). [`Session::leave`], and dropping the last
-//!    handle, write what was queued before they say GOODBYE.
+//!    handle, write what was queued before GOODBYE.
 //! 4. When the connection is lost, everything that waits fails at once with
 //!    [`Disconnected`](CallError::Disconnected).
-//! 5. [`CallError`] says whose fault it is.
-//! 6. What comes too late, twice or unasked is counted ([`Session::stats`]) and logged at debug level; it
-//!    never ends a session.
+//! 5. [`CallError`] says who caused an error.
+//! 6. Late, repeated and unsolicited messages are counted ([`Session::stats`]) and logged at debug level; they
+//!    never end a session.
 //!
 //! # Nothing is unbounded
 //!
 //! | what | limit | beyond it |
 //! |---|---|---|
-//! | octets queued for the router | 1 MiB, then 768 KiB | calls, publications and progressive results wait; last results, errors and cancels do not |
-//! | octets of progressive results that wait for one call | 64 MiB, [`Call::buffer`] | the call is canceled and ends with [`CallError::Lagged`] |
-//! | octets of events that wait for one subscriber | 16 MiB, [`Subscribe::buffer`] | dropped and counted |
-//! | invocations under way in a session | 65,536, with 256 MiB of arguments | ERROR `wamp.error.unavailable` |
-//! | octets of one message from the router | 16 MiB, [`Connect::max_message`] | ABORT |
+//! | bytes queued for the router | 1 MiB, then 768 KiB | calls, publications and results wait; refusals and cancels do not |
+//! | bytes of progressive results that wait for one call | 64 MiB, [`Call::buffer`] | the call is canceled and ends with [`CallError::Lagged`] |
+//! | bytes of events that wait for one subscriber | 16 MiB, [`Subscribe::buffer`] | dropped and counted |
+//! | running invocations of a session | 65,536, with 176 MiB of arguments and chunks | ERROR `wamp.error.unavailable` |
+//! | bytes of one message from the router | 16 MiB, [`Connect::max_message`] | ABORT |
 //!
 //! # How it works
 //!
 //! A session is the machine of [`wamp_core::session`] behind a lock, with two tasks. One reads a batch of
-//! messages, decodes them, and takes the lock once for all of them; the other writes what is queued. A call
-//! or a progressive result takes the lock itself and writes its message into the queue on the spot. There is
-//! no channel of commands between the handles and a driver, since that would be one hop more for each message
-//! and would bound messages by their number instead of their octets. Under the lock nothing waits and no code
-//! of the application runs, so it is held for about as long as it takes to write one message.
+//! messages, decodes them, and takes the lock once for all of them; the other writes the queue. A call or a
+//! progressive result takes the lock itself and writes its message directly into the queue. There is no channel
+//! of commands between the handles and a driver: it would add a step to each message, and would limit messages
+//! by number instead of bytes. Under the lock nothing waits and no code of the application runs, so it is held
+//! for about as long as it takes to write one message.
 //!
-//! Bulk should travel in chunks of 64 KiB or less, or in a session of its own: a fast call waits behind what
-//! is queued before it.
+//! Send bulk data in chunks of 64 KiB or less, or in a session of its own: a fast call waits behind what is
+//! queued before it.
 //!
 //! # Features
 //!
-//! `json`, `msgpack`, `cbor`: serializers; `ws`, `rawsocket`: transports. All are on by default and each can
-//! be had alone.
+//! `json`, `msgpack`, `cbor`: serializers; `ws`, `rawsocket`: transports. All are enabled by default and can be
+//! enabled individually.
 
 mod arguments;
 mod callee;

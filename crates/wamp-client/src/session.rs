@@ -10,11 +10,11 @@ use crate::engine::shared::Engine;
 
 /// A session with a router. Clones are handles of the same session.
 ///
-/// It lives until [`leave`](Self::leave), until the router ends it or the connection is lost, or until the
-/// last handle is dropped, which leaves in the background. Calls, streams and builders under way are handles
-/// too; handlers, registrations and subscriptions are not: a program that only has those waits for
-/// [`closed`](Self::closed). A handler that calls others takes [`Invocation::session`](crate::Invocation::session)
-/// instead of a clone, which would keep the session for ever.
+/// It lives until [`leave`](Self::leave), until the router ends it or the connection is lost, or until the last
+/// handle is dropped, which leaves in the background. Calls, streams and builders are handles too; handlers,
+/// registrations and subscriptions are not: a program that has only those waits for [`closed`](Self::closed). A
+/// handler that makes calls uses [`Invocation::session`](crate::Invocation::session) instead of a clone, which
+/// would keep the session for ever.
 #[derive(Clone)]
 pub struct Session {
     pub(crate) engine: Arc<Engine>,
@@ -30,7 +30,7 @@ impl Drop for Last {
     fn drop(&mut self) {
         self.0.with(|state, now| {
             if state.leave(now).is_err() && !state.session.is_leaving() {
-                // Nobody waits for the answer to HELLO any more.
+                // The answer to HELLO is not awaited any more.
                 state.session.handle_closed(now);
             }
         });
@@ -47,23 +47,23 @@ impl Session {
         Self { engine: engine.clone(), last: None }
     }
 
-    /// The session's id.
+    /// The session id.
     pub fn id(&self) -> SessionId {
         self.joined().session
     }
 
-    /// What the router said when it let the session in.
+    /// What the router said in WELCOME.
     pub fn joined(&self) -> &Joined {
         self.engine.joined()
     }
 
-    /// What arguments are written in on this connection.
+    /// The serializer of this connection.
     pub fn serializer(&self) -> Serializer {
         self.engine.serializer()
     }
 
-    /// Leaves the realm: what was queued is written, then GOODBYE, and the router's GOODBYE is awaited; for
-    /// 5 s at most. Calls may still be answered meanwhile; those that are not end with
+    /// Leaves the realm: writes what was queued, then GOODBYE, and waits for the router's GOODBYE; for 5 s at
+    /// most. Calls may still be answered meanwhile; the others end with
     /// [`Disconnected`](crate::CallError::Disconnected). Handlers are canceled.
     pub async fn leave(&self) -> Closed {
         // `NotOpen`: it is over, or about to be.
@@ -71,8 +71,8 @@ impl Session {
         self.closed().await
     }
 
-    /// Waits until the session is over and says why. By then what was queued is written, where that was
-    /// still possible.
+    /// Waits until the session is over and returns why. By then everything queued is written, if that was still
+    /// possible.
     pub async fn closed(&self) -> Closed {
         let mut closed = self.engine.closed();
         match closed.wait_for(Option::is_some).await {
@@ -87,7 +87,7 @@ impl Session {
         self.engine.with(|state, _| state.session.is_open())
     }
 
-    /// What the session has met and ignored.
+    /// The counters of ignored messages.
     pub fn stats(&self) -> Stats {
         self.engine.with(|state, _| {
             let ignored = state.session.stats();
@@ -108,17 +108,17 @@ impl fmt::Debug for Session {
     }
 }
 
-/// What a session has met and ignored, since it began.
+/// Messages that a session has ignored, since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Replies and cancels for what was over.
+    /// Replies and cancels for calls that were over.
     pub late: u64,
-    /// Progressive results that nobody had asked for.
+    /// Progressive results for calls that did not ask for them.
     pub unsolicited: u64,
     /// Answers to requests that were never made.
     pub unknown: u64,
-    /// Answers of handlers that nobody waited for any more.
+    /// Answers of handlers for calls that were over.
     pub discarded: u64,
     /// Events that a slow subscriber has missed, or that could not be read.
     pub events_dropped: u64,

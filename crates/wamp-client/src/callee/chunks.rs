@@ -1,4 +1,4 @@
-//! The chunks of a call, as its handler takes them.
+//! The chunks of a call, for its handler.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -17,8 +17,8 @@ use crate::engine::procedure::Upload;
 use crate::engine::shared::Engine;
 use crate::error::ChunkError;
 
-/// The chunks of one call, in order; it ends after the last one. An item that does not fit `T` is an `Err`,
-/// and the stream goes on; a cancel is an `Err`, and its end.
+/// The chunks of one call, in order; the stream ends after the last one. An item that does not fit `T` is an
+/// `Err`, and the stream goes on; a cancel is an `Err`, and ends it.
 pub struct Chunks<T> {
     first: Option<Payload>,
     upload: Option<Arc<Upload>>,
@@ -28,7 +28,7 @@ pub struct Chunks<T> {
 }
 
 impl<T> Chunks<T> {
-    /// The chunks of an invocation, of which one has perhaps been taken out of the way already.
+    /// The chunks of an invocation, whose first one may have been taken already.
     pub(crate) fn new(
         engine: Arc<Engine>,
         id: RequestId,

@@ -1,4 +1,4 @@
-//! How a procedure fails.
+//! Failures of a procedure.
 
 use std::any::Any;
 use std::fmt;
@@ -10,12 +10,12 @@ use wamp_proto::{PayloadError, Serializer, Uri, uri};
 use crate::arguments::{Body, sentence};
 use crate::error::{ChunkError, SendError};
 
-/// Why a procedure has no result: a URI, and arguments that say more.
+/// The reason why a procedure has no result: a URI, and arguments with details.
 ///
-/// It is made from every error by `?`: a [`PayloadError`] (the arguments did not fit) becomes
-/// `wamp.error.invalid_argument`, a [`SendError`] becomes `wamp.error.canceled`, anything else
-/// `wamp.error.runtime_error`; each with the error's text as its argument. What callers shall tell apart
-/// gets a URI of its own:
+/// `?` makes it from every error: a [`PayloadError`] (the arguments did not fit) becomes
+/// `wamp.error.invalid_argument`, a [`SendError`] becomes `wamp.error.canceled`, any other error
+/// `wamp.error.runtime_error`; each with the error's text as its argument. Errors that callers have to tell
+/// apart get URIs of their own:
 ///
 /// ```
 /// use wamp_client::Failure;
@@ -30,10 +30,10 @@ use crate::error::{ChunkError, SendError};
 /// # assert!(withdraw(1, 2).is_err() && parse("x").is_err());
 /// ```
 ///
-/// It is not itself a [`std::error::Error`], since it could not be made from every one then.
+/// It does not implement [`std::error::Error`], which would rule out the conversion from every error.
 #[must_use]
 pub struct Failure {
-    /// In a box, so that a `Result` with it is small.
+    /// Boxed, so that a `Result` with it is small.
     inner: Box<Inner>,
 }
 
@@ -43,19 +43,19 @@ struct Inner {
 }
 
 impl Failure {
-    /// A failure with this URI and nothing else said about it.
+    /// A failure with this URI and no arguments.
     pub fn new(error: impl Into<Uri>) -> Self {
         let body = Body::new(Serializer::ALL.first().copied());
         Self { inner: Box::new(Inner { error: error.into(), body }) }
     }
 
-    /// Says one thing about it.
+    /// Adds an argument.
     pub fn arg(mut self, value: impl Serialize) -> Self {
         self.inner.body.arg(&value);
         self
     }
 
-    /// Says one thing about it, by name.
+    /// Adds a keyword argument.
     pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
         self.inner.body.kwarg(name, &value);
         self
@@ -70,7 +70,7 @@ impl Failure {
         Self::new(error).arg(text)
     }
 
-    /// As it is sent. What cannot be written is replaced by a sentence that says so.
+    /// The failure as it is sent. Arguments that cannot be written are replaced by a text that says so.
     pub(crate) fn into_error(self, serializer: Serializer) -> Error {
         let Inner { error, body } = *self.inner;
         let payload = body.finish(serializer).unwrap_or_else(|fault| {

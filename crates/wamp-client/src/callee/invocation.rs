@@ -1,4 +1,4 @@
-//! What a handler sees of the call that it answers.
+//! The invocation of a handler.
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Invocation {
     /// The list of positional arguments, as a tuple, an array or a `Vec`.
     ///
     /// # Errors
-    /// Says which argument does not fit. By `?` it becomes `wamp.error.invalid_argument`.
+    /// The argument that does not fit. `?` makes it `wamp.error.invalid_argument`.
     pub fn args<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
         self.payload.args()
     }
@@ -45,7 +45,7 @@ impl Invocation {
     /// The keyword arguments, as a struct or a map.
     ///
     /// # Errors
-    /// Says which keyword does not fit. By `?` it becomes `wamp.error.invalid_argument`.
+    /// The keyword that does not fit. `?` makes it `wamp.error.invalid_argument`.
     pub fn kwargs<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
         self.payload.kwargs()
     }
@@ -53,22 +53,22 @@ impl Invocation {
     /// The value that the arguments stand for; see the table at [`Payload`].
     ///
     /// # Errors
-    /// Says which argument does not fit. By `?` it becomes `wamp.error.invalid_argument`.
+    /// The argument that does not fit. `?` makes it `wamp.error.invalid_argument`.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
         self.payload.decode()
     }
 
-    /// All arguments, as they came.
+    /// All arguments, as they arrived.
     pub fn payload(&self) -> &Payload {
         &self.payload
     }
 
-    /// What was called.
+    /// The procedure that was called; of interest where a pattern is registered.
     pub fn procedure(&self) -> &Uri {
         &self.uri
     }
 
-    /// Who calls, where the router discloses it: because the caller or the callee asked for it, or always.
+    /// The caller, if the router discloses it: because the caller or the callee asked for it, or always.
     pub fn caller(&self) -> Option<Caller<'_>> {
         let peer = self.caller.as_deref()?;
         Some(Caller {
@@ -83,9 +83,8 @@ impl Invocation {
         self.upload.is_some()
     }
 
-    /// All chunks of the call, the first one included; one that is the first or the last and has no arguments
-    /// is none. A call that is not made in chunks has one. Of several streams of one call, each chunk comes out
-    /// of one.
+    /// All chunks of the call, including the first. An empty first or last chunk is skipped. A call that is not
+    /// made in chunks has one. If a call has several such streams, each chunk is delivered to one of them.
     ///
     /// ```
     /// # use wamp_client::{Failure, Invocation};
@@ -106,7 +105,8 @@ impl Invocation {
         self.chunks_after(first)
     }
 
-    /// The chunks after the first one, whose arguments are something else: the name of a file, say.
+    /// The chunks after the first one, for a call whose first arguments are of another kind, such as the name
+    /// of a file.
     pub fn more_chunks<T>(&self) -> Chunks<T> {
         self.chunks_after(None)
     }
@@ -115,32 +115,32 @@ impl Invocation {
         Chunks::new(self.engine.clone(), self.id, first, self.upload.clone())
     }
 
-    /// For sending progressive results; `None` unless the caller asked for them.
+    /// The sender of progressive results; `None` unless the caller asked for them.
     pub fn progress(&self) -> Option<ProgressSender> {
         self.wants_progress
             .then(|| ProgressSender::new(self.engine.clone(), self.id, self.cancel_state.clone()))
     }
 
-    /// Waits until the call is canceled, and says why. From then on nobody waits for an answer, unless
-    /// [`answer_cancel_myself`](Self::answer_cancel_myself) was said. A call that is not canceled lets this
-    /// wait for ever.
+    /// Waits until the call is canceled, and returns why. From then on no answer is awaited, unless the handler
+    /// has called [`answer_cancel_myself`](Self::answer_cancel_myself). For a call that is not canceled this
+    /// waits for ever.
     pub async fn canceled(&self) -> CancelReason {
         self.cancel_state.canceled().await
     }
 
-    /// Why the call was canceled, if it was.
+    /// The reason of the cancel, if the call was canceled.
     pub fn cancel_reason(&self) -> Option<CancelReason> {
         self.cancel_state.reason()
     }
 
-    /// If the call is canceled in a way that awaits an answer (`kill`), this handler gives it: it may go on
-    /// sending, and what it returns is heard. Otherwise the library answers for it, at once.
+    /// Makes this handler answer a cancel that awaits an answer (`kill`): it may go on sending, and its result
+    /// is sent. Otherwise the library answers at once.
     pub fn answer_cancel_myself(&self) {
-        // `Over`: it is too late for any answer.
+        // `Over`: it is too late for an answer.
         let _ = self.engine.with(|state, _| state.session.answer_cancel_myself(self.id));
     }
 
-    /// The session, for calls of the handler's own. It does not keep the session open.
+    /// The session, for calls of the handler's own. This handle does not keep the session open.
     pub fn session(&self) -> Session {
         Session::inside(&self.engine)
     }
@@ -160,13 +160,13 @@ impl fmt::Debug for Invocation {
     }
 }
 
-/// Who calls.
+/// The caller of an invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Caller<'a> {
     /// The caller's session.
     pub session: SessionId,
-    /// Its identity.
+    /// Its authentication id.
     pub authid: Option<&'a str>,
     /// Its role.
     pub authrole: Option<&'a str>,

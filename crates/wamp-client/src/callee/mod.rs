@@ -1,4 +1,4 @@
-//! The callee: procedures, and what their handlers see of a call.
+//! The callee: procedures, and their invocations.
 
 pub(crate) mod chunks;
 pub(crate) mod failure;

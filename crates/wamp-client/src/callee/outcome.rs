@@ -1,4 +1,4 @@
-//! What a handler has returned, as it is sent.
+//! The results of handlers, as they are sent.
 
 use serde::Serialize;
 use wamp_core::Failure as Error;
@@ -7,7 +7,7 @@ use wamp_proto::{EncodeError, Payload, Serializer, uri};
 use crate::arguments::sentence;
 use crate::callee::failure::Failure;
 
-/// What a handler returned, as it is sent.
+/// The result of a handler, as it is sent.
 pub(crate) fn encode<T: Serialize>(
     result: Result<T, Failure>,
     serializer: Serializer,
@@ -24,7 +24,7 @@ pub(crate) fn write<T: Serialize + ?Sized>(value: &T, serializer: Serializer) ->
         .map_err(|error| unwritable(serializer, &error))
 }
 
-/// What a caller gets for a result that cannot be written.
+/// The failure for a result that cannot be written.
 pub(crate) fn unwritable(serializer: Serializer, error: &EncodeError) -> Error {
     let text = format!("the result cannot be written: {error}");
     Error { error: uri::INVALID_ARGUMENT, payload: sentence(serializer, &text) }

@@ -23,9 +23,9 @@ use crate::error::{RequestError, SubmitError};
 use crate::session::Session;
 
 impl Session {
-    /// Registers a procedure. Its handler runs on a task of its own for each call, concurrently with itself,
-    /// and is never aborted: when its call is canceled, its next [`send`](crate::ProgressSender::send) fails
-    /// and [`Invocation::canceled`] says why. A panic is an error of that call and of nothing else.
+    /// Registers a procedure. Its handler runs on a task of its own for each call, concurrently with other
+    /// calls, and is never aborted: when its call is canceled, its next [`send`](crate::ProgressSender::send)
+    /// fails and [`Invocation::canceled`] returns why. A panic is an error of that call only.
     ///
     /// ```
     /// # use wamp_client::{Invocation, RequestError, Session};
@@ -59,9 +59,9 @@ impl Session {
     /// Registers a procedure that answers with a stream: its items are progressive results, and the last
     /// result is empty, unless the stream ends with [`Reply::Result`](crate::Reply::Result).
     ///
-    /// A caller that asked for no progressive results gets the last result, or without one a list of all
-    /// items, up to 16 MiB; beyond that, `wamp.error.payload_size_exceeded`. The stream is polled only while
-    /// there is room for its items, and dropped when nobody waits for it any more.
+    /// A caller that did not ask for progressive results gets the last result, or, if it is empty, a list of
+    /// all items, up to 16 MiB; beyond that, `wamp.error.payload_size_exceeded`. The stream is polled only
+    /// while there is room for its items, and dropped when the call is over.
     pub fn register_stream<H, S, I>(&self, procedure: impl Into<Uri>, handler: H) -> Register
     where
         H: Fn(Invocation) -> S + Send + Sync + 'static,
@@ -82,7 +82,7 @@ fn starts<F>(session: &Session, answer: impl Fn(Invocation) -> F + Send + Sync +
 where
     F: Future<Output = Result<Payload, wamp_core::Failure>> + Send + 'static,
 {
-    // The engine keeps the procedure, and not the other way round.
+    // The engine keeps the procedure, and not the reverse.
     let engine = Arc::downgrade(&session.engine);
     Box::new(move |procedure: Arc<Procedure>, job: Job| {
         let Some(engine) = engine.upgrade() else { return };
@@ -96,7 +96,7 @@ where
     })
 }
 
-/// A procedure to be registered. Await it for its registration.
+/// A registration to be made. Await it.
 #[must_use = "nothing is registered until it is awaited"]
 pub struct Register {
     session: Session,
@@ -111,34 +111,35 @@ impl Register {
         Self { session, procedure, options: RegisterOptions::default(), concurrency: None, start }
     }
 
-    /// How many invocations may run at a time, at least one; further ones wait for their turn, in order. By
+    /// Limits how many invocations run at a time, at least one; others wait for their turn, in order. By
     /// default all run at once.
     pub fn concurrency(mut self, invocations: usize) -> Self {
         self.concurrency = Some(invocations);
         self
     }
 
-    /// How the URI matches what is called: as it is, as a prefix, or component by component, an empty one
-    /// matching any. With a pattern, [`Invocation::procedure`] says what was called.
+    /// Sets how the URI matches a called procedure: exactly, as a prefix, or component by component, where an
+    /// empty one matches any. With a pattern, [`Invocation::procedure`] returns the called URI.
     pub fn matching(mut self, policy: MatchPolicy) -> Self {
         self.options.policy = Some(policy);
         self
     }
 
-    /// Shares the procedure with others that register it in the same way, and says who is invoked.
+    /// Shares the procedure with other callees that register it with the same policy, which decides who is
+    /// invoked.
     pub fn invoke(mut self, policy: InvocationPolicy) -> Self {
         self.options.invoke = Some(policy);
         self
     }
 
-    /// Timeouts of calls are watched here and not by the router: the call ends with `wamp.error.timeout`, and
-    /// [`Invocation::canceled`] says so.
+    /// Watches the timeouts of calls here instead of in the router: the call ends with `wamp.error.timeout`,
+    /// and [`Invocation::canceled`] returns it.
     pub fn forward_timeout(mut self) -> Self {
         self.options.forward_timeout = Some(true);
         self
     }
 
-    /// Wants to know who calls; see [`Invocation::caller`].
+    /// Asks for the identity of callers; see [`Invocation::caller`].
     pub fn disclose_caller(mut self) -> Self {
         self.options.disclose_caller = Some(true);
         self
@@ -158,7 +159,7 @@ impl IntoFuture for Register {
             session
                 .engine
                 .with_room({
-                    // Under the lock nothing of the application's is dropped, so this keeps one, too.
+                    // No value of the application is dropped under the lock, so this keeps one, too.
                     let handler = handler.clone();
                     move |state, now| -> Result<(), SubmitError> {
                         match state.session.register(now, options, uri) {
@@ -190,15 +191,15 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// The registration's id.
+    /// The registration id.
     pub fn id(&self) -> RegistrationId {
         self.id
     }
 
-    /// Takes the procedure back. Invocations under way go on.
+    /// Unregisters the procedure. Running invocations go on.
     ///
     /// # Errors
-    /// [`RequestError::Gone`] if it was taken back before; or the session is over.
+    /// [`RequestError::Gone`] if it was unregistered before; or the session is over.
     pub async fn unregister(&self) -> Result<(), RequestError> {
         let (waiter, answer) = oneshot::channel();
         self.engine.with(|state, now| match state.session.unregister(now, self.id) {
@@ -212,7 +213,7 @@ impl Registration {
         answer.await.unwrap_or(Err(RequestError::Gone))
     }
 
-    /// A guard that takes the procedure back when it is dropped.
+    /// A guard that unregisters the procedure when it is dropped.
     pub fn into_guard(self) -> RegistrationGuard {
         RegistrationGuard { registration: self }
     }
@@ -224,7 +225,7 @@ impl fmt::Debug for Registration {
     }
 }
 
-/// A registered procedure that is taken back when this is dropped.
+/// A registered procedure that is unregistered when this is dropped.
 #[derive(Debug)]
 #[must_use = "dropping it unregisters the procedure"]
 pub struct RegistrationGuard {
@@ -235,7 +236,7 @@ impl Drop for RegistrationGuard {
     fn drop(&mut self) {
         let Registration { engine, id } = &self.registration;
         engine.with(|state, now| {
-            // An error means that it is taken back already.
+            // An error means that it is unregistered already.
             if let Ok(request) = state.session.unregister(now, *id) {
                 state.requests.insert(request, PendingRequest::Unregister(None));
             }

@@ -1,4 +1,4 @@
-//! Where values are written before it is known whether they can go: a buffer for each thread.
+//! A buffer of each thread, into which values are written before it is known whether they can be sent.
 
 use std::cell::Cell;
 
@@ -11,13 +11,13 @@ thread_local! {
     static BUFFER: Cell<PayloadBuffer> = const { Cell::new(PayloadBuffer::new()) };
 }
 
-/// A buffer, perhaps with memory. Nobody else has it until it is given back.
+/// Takes the thread's buffer, which may have memory.
 pub(crate) fn take() -> PayloadBuffer {
     // A thread that ends has none.
     BUFFER.try_with(Cell::take).unwrap_or_default()
 }
 
-/// Gives a buffer back, on whichever thread.
+/// Gives a buffer to this thread.
 pub(crate) fn give(buffer: PayloadBuffer) {
     if (1..=KEPT_CAPACITY).contains(&buffer.capacity()) {
         let _ = BUFFER.try_with(|kept| kept.set(buffer));

@@ -16,7 +16,7 @@ use crate::callee::progress::ProgressSender;
 use crate::engine::budget::Share;
 use crate::error::SendError;
 
-/// What a list of all items may take.
+/// The longest list of all items, in bytes.
 const MAX_LIST: usize = 16 << 20;
 
 /// An item of a stream whose last result is a value, perhaps of another type.
@@ -31,11 +31,11 @@ const MAX_LIST: usize = 16 << 20;
 pub enum Reply<T, R> {
     /// A progressive result.
     Progress(T),
-    /// The last result; what the stream gives after it is not asked for.
+    /// The last result. The stream is not polled after it.
     Result(R),
 }
 
-/// What a procedure's stream may have as items: any value, or a [`Reply`].
+/// The types of items of a procedure's stream: any value, or a [`Reply`].
 pub trait StreamItem: sealed::Sealed {}
 
 impl<T: Serialize> StreamItem for T {}
@@ -44,7 +44,7 @@ impl<T: Serialize, R: Serialize> StreamItem for Reply<T, R> {}
 mod sealed {
     use super::*;
 
-    /// How an item is written.
+    /// Writes the item.
     pub trait Sealed {
         /// Whether it is the last one.
         fn is_last(&self) -> bool;
@@ -52,7 +52,7 @@ mod sealed {
         /// The item as a progressive result, or as the last one.
         fn payload(&self, serializer: Serializer) -> Result<Payload, EncodeError>;
 
-        /// How long it is in a list.
+        /// The length of the item in a list.
         fn octets(&self, serializer: Serializer) -> Result<usize, EncodeError>;
 
         /// Items that are not the last one, as one list.
@@ -135,7 +135,7 @@ where
     };
     tokio::select! {
         biased;
-        // Nobody hears this.
+        // The call is over.
         () = cancel_state.over() => Err(Error::new(uri::CANCELED)),
         answer = answering => answer,
     }
@@ -156,7 +156,7 @@ where
 {
     let failed = |error: SendError| Failure::from(error).into_error(serializer);
     loop {
-        // What cannot be sent yet is not asked for.
+        // Items that cannot be sent yet are not asked for.
         progress.room().await.map_err(failed)?;
         let Some(item) = next(&mut stream).await else { return Ok(Payload::empty()) };
         let item = item.map_err(|failure| failure.into_error(serializer))?;
@@ -189,7 +189,7 @@ where
         let item_octets = item.octets(serializer).map_err(|error| unwritable(serializer, &error))?;
         octets += item_octets;
         if octets > limit {
-            let text = sentence(serializer, &format!("all items together have more than {limit} octets"));
+            let text = sentence(serializer, &format!("all items together have more than {limit} bytes"));
             return Err(Error { error: uri::PAYLOAD_SIZE_EXCEEDED, payload: text });
         }
         if !share.grow(item_octets + size_of::<I>()) {
@@ -197,7 +197,7 @@ where
             return Err(Error { error: uri::UNAVAILABLE, payload: text });
         }
         items.push(item);
-        // A stream that is always ready must let others run.
+        // A stream that is always ready must yield to other tasks.
         tokio::task::consume_budget().await;
     }
     I::list(&items, serializer)

@@ -18,15 +18,15 @@ use crate::engine::inbox::Next;
 use crate::error::CallError;
 use crate::session::Session;
 
-/// What the replies to one call may take while they wait, unless said otherwise.
+/// The memory of the replies to one call while they wait, by default.
 const BUFFER: usize = 64 << 20;
 
 type Observer<'a> = Box<dyn FnMut(&Payload) -> Result<(), PayloadError> + Send + 'a>;
 
-/// A call to be made. It owns a handle of its session, so it can be spawned.
+/// A call to be made. It owns a handle of its session and can be moved into a task.
 ///
 /// Await it for its result, or make a stream of its progressive results with
-/// [`progressive`](Self::progressive). Dropping what is being awaited cancels the call (`killnowait`).
+/// [`progressive`](Self::progressive). Dropping it while it is being awaited cancels the call (`killnowait`).
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Call<'a> {
     request: CallRequest,
@@ -60,37 +60,37 @@ impl Call<'static> {
 }
 
 impl<'a> Call<'a> {
-    /// More positional arguments: each element of a tuple or a list is one.
+    /// Adds positional arguments: each element of a tuple or a list is one.
     pub fn args(mut self, values: impl Args) -> Self {
         self.request.body.args(&values);
         self
     }
 
-    /// One more positional argument, whatever the value is.
+    /// Adds one positional argument, whatever the value is.
     pub fn arg(mut self, value: impl Serialize) -> Self {
         self.request.body.arg(&value);
         self
     }
 
-    /// One more keyword argument.
+    /// Adds one keyword argument.
     pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
         self.request.body.kwarg(name, &value);
         self
     }
 
-    /// More keyword arguments: each field of a struct, each entry of a map is one.
+    /// Adds keyword arguments: each field of a struct or entry of a map is one.
     pub fn kwargs(mut self, values: impl Serialize) -> Self {
         self.request.body.kwargs(&values);
         self
     }
 
-    /// All arguments, as they came from somewhere else. It excludes the other ways to say them.
+    /// Sets all arguments to a ready payload. It excludes the other ways to set them.
     pub fn payload(mut self, payload: Payload) -> Self {
         self.request.body.payload(payload);
         self
     }
 
-    /// How long the callee may take for each result (`CALL.Options.timeout`); the router watches it, where it
+    /// Sets how long the callee may take for each result (`CALL.Options.timeout`). The router watches it, if it
     /// can. Whole milliseconds, rounded up.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         let millis = timeout.as_nanos().div_ceil(1_000_000);
@@ -99,25 +99,26 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// Lets the callee know who calls, if the router allows it.
+    /// Discloses the caller to the callee, if the router allows it.
     pub fn disclose_me(mut self) -> Self {
         self.request.options.disclose_me = Some(true);
         self
     }
 
-    /// How many octets of progressive results may wait to be taken; 64 MiB by default. When more come, the
-    /// call is canceled and ends with [`CallError::Lagged`].
+    /// Sets how many bytes of progressive results may wait to be taken; 64 MiB by default. Past it the call is
+    /// canceled and ends with [`CallError::Lagged`].
     ///
-    /// That is for callees and routers that know no credit and send whatever they have. Others are kept waiting:
-    /// what waits here is then what was granted to them, 64 KiB at first and up to 1 MiB for who keeps up.
+    /// The limit is for callees and routers without credit, which send all they have. With credit the sender
+    /// waits instead, and at most 64 KiB wait here, or up to 1 MiB for a caller that keeps up.
     pub fn buffer(mut self, octets: usize) -> Self {
         self.request.buffer = octets;
         self
     }
 
-    /// Asks for progressive results and shows each to a function, on the task that awaits the call and in
-    /// order. One that does not fit `T` ends the call with [`CallError::Decode`]; a function that takes a
-    /// [`Payload`] accepts them all.
+    /// Asks for progressive results and passes each to a function, on the task that awaits the call and in
+    /// order. A result that does not fit `T` ends the call with [`CallError::Decode`]; a function of a
+    /// [`Payload`] accepts them all. The function is not async: to await something for each result, use
+    /// [`progressive`](Self::progressive).
     ///
     /// ```
     /// # use wamp_client::{CallError, Session};
@@ -166,8 +167,8 @@ impl<'a> Call<'a> {
         ProgressiveCall::new(request)
     }
 
-    /// Sends the arguments in chunks, and takes results at the same time, as a stream. Await it to make the
-    /// call; the arguments given so far go with the first message, before all chunks.
+    /// Sends the arguments in chunks and receives results at the same time, as a stream. Await it to make the
+    /// call; the arguments given so far are sent with the first message, before all chunks.
     ///
     /// ```
     /// # use wamp_client::Session;
@@ -268,7 +269,7 @@ impl CallResult {
     /// The value that the result stands for; see the table at [`Payload`].
     ///
     /// # Errors
-    /// [`CallError::Decode`] says which argument does not fit.
+    /// [`CallError::Decode`] names the argument that does not fit.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, CallError> {
         Ok(self.payload.decode()?)
     }
@@ -276,7 +277,7 @@ impl CallResult {
     /// The list of positional arguments, as a tuple, an array or a `Vec`.
     ///
     /// # Errors
-    /// [`CallError::Decode`] says which argument does not fit.
+    /// [`CallError::Decode`] names the argument that does not fit.
     pub fn args<'de, T: Deserialize<'de>>(&'de self) -> Result<T, CallError> {
         Ok(self.payload.args()?)
     }
@@ -284,17 +285,17 @@ impl CallResult {
     /// The keyword arguments, as a struct or a map.
     ///
     /// # Errors
-    /// [`CallError::Decode`] says which keyword does not fit.
+    /// [`CallError::Decode`] names the keyword that does not fit.
     pub fn kwargs<'de, T: Deserialize<'de>>(&'de self) -> Result<T, CallError> {
         Ok(self.payload.kwargs()?)
     }
 
-    /// All of it, as it came.
+    /// All arguments, as they arrived.
     pub fn payload(&self) -> &Payload {
         &self.payload
     }
 
-    /// All of it, as it came.
+    /// All arguments, as they arrived.
     pub fn into_payload(self) -> Payload {
         self.payload
     }

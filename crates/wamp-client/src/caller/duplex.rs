@@ -19,7 +19,7 @@ use crate::engine::shared::Engine;
 use crate::engine::state::Replies;
 use crate::error::{CallError, SendError};
 
-/// A call in chunks, to be made. Await it for its two directions.
+/// A call in chunks to be made. Await it for its two directions.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DuplexCall<In, Out> {
     request: CallRequest,
@@ -45,10 +45,10 @@ impl<In: 'static, Out: 'static> IntoFuture for DuplexCall<In, Out> {
     }
 }
 
-/// Sends the chunks of one call.
+/// The sender of the chunks of one call.
 ///
-/// [`finish`](Self::finish) or [`end`](Self::end) says that there are no more. Dropping it before cancels the
-/// call, so that half an upload is not taken for a whole one.
+/// [`finish`](Self::finish) or [`end`](Self::end) ends the upload. Dropping it before cancels the call, so that
+/// half an upload is not taken for a whole one.
 #[must_use = "dropping it cancels the call"]
 pub struct ChunkSender<In> {
     call: CallHandle,
@@ -64,7 +64,7 @@ impl<In> ChunkSender<In> {
         Self { call, engine, replies, finished: false, chunks: PhantomData }
     }
 
-    /// Says that there are no more chunks.
+    /// Ends the upload without a further chunk.
     ///
     /// # Errors
     /// The call is over.
@@ -77,7 +77,7 @@ impl<In> ChunkSender<In> {
         tokio::task::consume_budget().await;
         let sent = self.send_as_soon_as_possible(id, payload, last).await;
         let sent = sent.map_err(SendError::from);
-        // A call that is over has an end already; there is nothing to cancel.
+        // A call that is over needs no cancel.
         self.finished |= match &sent {
             Ok(()) => last,
             Err(error) => *error == SendError::Over,
@@ -94,7 +94,7 @@ impl<In> ChunkSender<In> {
     ) -> Result<(), Misuse> {
         let stream = Stream::Chunks(id);
         loop {
-            // Made before the look at the credit, so that it hears of every grant after that, and of the end.
+            // Created before the check of the credit, so that it notices every later grant, and the end.
             let credit = self.replies.other_way.notified();
             let sent = self.engine.with_room(|state, now| match last || state.session.may_send(stream) {
                 true => Ok(state.session.send_chunk(now, id, payload, last)),
@@ -104,7 +104,7 @@ impl<In> ChunkSender<In> {
                 Ok(sent) => return sent,
                 Err(back) => payload = back,
             }
-            // A program that sends everything before it reads anything would wait for ever for a callee that
+            // A program that sends everything before it reads anything could wait for ever for a callee that
             // waits for it in turn.
             let _lending = self.replies.lend();
             let owed = self.replies.owed();
@@ -115,13 +115,14 @@ impl<In> ChunkSender<In> {
 }
 
 impl<In: Serialize> ChunkSender<In> {
-    /// Sends a chunk. Waits while the callee, or whoever is between, does not follow. May be dropped at any time: it has sent all or nothing.
+    /// Sends a chunk. Waits while the callee or the router does not keep up. May be dropped at any time: it has
+    /// sent all or nothing.
     ///
     /// # Errors
-    /// The call is over (the stream of results says how it ended), or the value cannot be sent.
+    /// The call is over (the stream of results has the reason), or the value cannot be sent.
     pub async fn send(&mut self, chunk: In) -> Result<(), SendError> {
         let payload = Payload::new(self.engine.serializer(), &chunk);
-        // Not to be held while this waits.
+        // Not to be held across the wait.
         drop(chunk);
         self.send_payload(payload?, false).await
     }
@@ -129,7 +130,7 @@ impl<In: Serialize> ChunkSender<In> {
     /// Sends the last chunk.
     ///
     /// # Errors
-    /// The call is over (the stream of results says how it ended), or the value cannot be sent.
+    /// The call is over (the stream of results has the reason), or the value cannot be sent.
     pub async fn finish(mut self, last: In) -> Result<(), SendError> {
         let payload = Payload::new(self.engine.serializer(), &last)?;
         drop(last);

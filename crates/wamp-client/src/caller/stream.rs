@@ -15,7 +15,7 @@ use crate::caller::running::{CallHandle, CallRequest, RunningCall};
 use crate::engine::inbox::Next;
 use crate::error::CallError;
 
-/// A call for progressive results, to be made. Await it for its stream.
+/// A call with progressive results to be made. Await it for its stream.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct ProgressiveCall<T> {
     request: CallRequest,
@@ -41,13 +41,13 @@ impl<T: 'static> IntoFuture for ProgressiveCall<T> {
 ///
 /// Dropping it cancels the call (`killnowait`). Besides [`next`](Self::next) there is [`Stream`].
 ///
-/// An item that does not fit `T` is an `Err`, and the stream goes on. A call that ended in an error gives that
-/// error once and then `None`.
+/// An item that does not fit `T` is an `Err`, and the stream goes on. A call that ended in an error returns
+/// that error once and then `None`.
 #[must_use = "dropping it cancels the call"]
 pub struct CallStream<T> {
     pending: RunningCall,
     last: Option<Result<Payload, CallError>>,
-    /// The error that ended the call has been given out.
+    /// The error that ended the call was returned.
     over: bool,
     items: PhantomData<fn() -> T>,
 }
@@ -57,28 +57,27 @@ impl<T> CallStream<T> {
         Self { pending, last: None, over: false, items: PhantomData }
     }
 
-    /// The last result, read as `R`. Progressive results that have not been taken are discarded, and those
-    /// that are still to come.
+    /// Waits for the last result, read as `R`. All progressive results that were not taken are discarded.
     ///
     /// # Errors
-    /// The error that ended the call, also when [`next`](Self::next) has given it before.
+    /// The error that ended the call, even if [`next`](Self::next) has returned it before.
     pub async fn finish<R: DeserializeOwned>(mut self) -> Result<R, CallError> {
         let last = poll_fn(|cx| self.poll_last(cx)).await;
         Ok(last?.decode()?)
     }
 
-    /// Cancels the call. With [`CancelMode::Kill`] the callee decides how it ends; with the other modes it
-    /// ends with [`CallError::Canceled`] after what has already come.
+    /// Cancels the call. With [`CancelMode::Kill`] the callee decides how it ends; with the other modes it ends
+    /// with [`CallError::Canceled`] after the results that have arrived.
     pub fn cancel(&self, mode: CancelMode) {
         self.handle().cancel(mode);
     }
 
-    /// For canceling from somewhere else.
+    /// A handle that can cancel the call from another task.
     pub fn handle(&self) -> CallHandle {
         self.pending.handle()
     }
 
-    /// Takes all that is left, and keeps the last.
+    /// Discards progressive results up to the last reply.
     fn poll_last(&mut self, cx: &mut Context<'_>) -> Poll<Result<Payload, CallError>> {
         loop {
             if let Some(last) = &self.last {

@@ -1,4 +1,4 @@
-//! Why there is no session.
+//! Errors of connecting.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use wamp_core::session::Closed;
 use wamp_proto::Uri;
 use wamp_transport::PushError;
 
-/// Why there is no session: the URL, the cause, and a word for its kind.
+/// Why there is no session: the URL, the cause, and its kind.
 ///
-/// A program for people prints `Error: {kind}: {error}`.
+/// A program for people can print `Error: {kind}: {error}`.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}{cause}", Where(url))]
 pub struct ConnectError {
@@ -18,21 +18,22 @@ pub struct ConnectError {
     uri: Option<Uri>,
 }
 
-/// What kind of obstacle there was; its `Display` is one word.
+/// The kind of an obstacle; its `Display` is one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectErrorKind {
-    /// The URL is none that one can connect to.
+    /// Not a URL to connect to.
     Url,
-    /// TLS is wanted, here or there, and is not built in.
+    /// TLS, which is not built in, is required by the URL or the server.
     Tls,
-    /// Nobody answers there.
+    /// No server answers there.
     Connect,
-    /// The other end refuses the transport's handshake, speaks something else, or takes no message as long as HELLO.
+    /// The server refused the handshake of the transport, does not speak it, or accepts no message as long as
+    /// HELLO.
     Handshake,
-    /// The other end picked no serializer of ours.
+    /// The server chose none of the offered serializers.
     Subprotocol,
-    /// The router refused the session; [`ConnectError::uri`] says why.
+    /// The router refused the session; [`ConnectError::uri`] has the reason.
     Refused,
     /// It took too long.
     Timeout,
@@ -59,17 +60,17 @@ impl fmt::Display for ConnectErrorKind {
 }
 
 impl ConnectError {
-    /// What kind of obstacle there was.
+    /// The kind of obstacle.
     pub fn kind(&self) -> ConnectErrorKind {
         self.kind
     }
 
-    /// The URL that was to be connected to; `None` over a transport of one's own.
+    /// The URL; `None` over a transport of your own.
     pub fn url(&self) -> Option<&str> {
         self.url.as_deref()
     }
 
-    /// Why the router refused the session, as `wamp.error.no_such_realm`.
+    /// The reason why the router refused the session, such as `wamp.error.no_such_realm`.
     pub fn uri(&self) -> Option<&Uri> {
         self.uri.as_ref()
     }
@@ -124,7 +125,7 @@ impl ConnectError {
             _ => ConnectErrorKind::Handshake,
         };
         match error {
-            // The URL is named anyway.
+            // The URL is shown anyway.
             E::Url { why, .. } => Self::new(url, kind, why),
             error => Self::new(url, kind, error),
         }
@@ -135,7 +136,7 @@ impl ConnectError {
         use wamp_transport_rawsocket::{ErrorCode, HandshakeError as E};
         let kind = match &error {
             E::Io(_) | E::Closed => ConnectErrorKind::Lost,
-            // Alerts and handshakes of TLS begin so.
+            // Alerts and handshakes of TLS begin with these bytes.
             E::NotRawSocket { octets: [0x15 | 0x16, ..] } => ConnectErrorKind::Tls,
             E::OtherSerializer { .. } | E::Refused(ErrorCode::SerializerUnsupported) => {
                 ConnectErrorKind::Subprotocol

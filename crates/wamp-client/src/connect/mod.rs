@@ -1,4 +1,4 @@
-//! From a URL, or from a transport of one's own, to a session.
+//! From a URL, or from a transport of your own, to a session.
 //!
 //! A new transport is a scheme in `open`.
 
@@ -33,7 +33,7 @@ use crate::session::Session;
 
 type Opening = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send>>;
 
-/// Connects to a router and joins a realm: `realm1`, unless told otherwise.
+/// Connects to a router and joins a realm, by default `realm1`.
 ///
 /// | URL | transport |
 /// |---|---|
@@ -48,20 +48,19 @@ type Opening = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send
 /// # }
 /// ```
 ///
-/// Must be awaited inside a tokio runtime with time enabled; two tasks for the session are spawned there.
+/// Must be awaited inside a tokio runtime with time enabled; it spawns two tasks for the session.
 pub fn connect(url: impl Into<String>) -> Connect {
     let url = url.into();
     Connect { settings: Settings::default(), target: Target::Url(url) }
 }
 
-/// Where sessions come from, other than [`connect`].
+/// Sources of sessions other than [`connect`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Client;
 
 impl Client {
-    /// Joins a realm over a transport of one's own, or over one end of a
-    /// [`wamp_transport::memory::pair`].
+    /// Joins a realm over a transport of your own, or over one end of a [`wamp_transport::memory::pair`].
     ///
     /// The transport has its serializer already, so [`Connect::serializer`] changes nothing.
     pub fn over<T: Transport>(transport: T) -> Connect {
@@ -70,7 +69,7 @@ impl Client {
     }
 }
 
-/// What is to be connected and how. Await it.
+/// The settings of a connection to be made. Await it.
 #[must_use = "nothing happens until it is awaited"]
 pub struct Connect {
     settings: Settings,
@@ -103,44 +102,44 @@ impl Default for Settings {
 }
 
 impl Connect {
-    /// The realm; `realm1` by default.
+    /// Sets the realm; `realm1` by default.
     pub fn realm(mut self, realm: impl Into<Uri>) -> Self {
         self.settings.config.realm = realm.into();
         self
     }
 
-    /// The only serializer to offer. By default a WebSocket connection offers all that this build has, and a
-    /// RawSocket connection asks for MessagePack.
+    /// Sets the only serializer to offer. By default a WebSocket connection offers all that this build has, and
+    /// a RawSocket connection asks for MessagePack.
     pub fn serializer(mut self, serializer: Serializer) -> Self {
         self.settings.serializer = Some(serializer);
         self
     }
 
-    /// The greatest message to take, in octets; 16 MiB by default. A RawSocket peer is told.
+    /// Sets the longest message to accept, in bytes; 16 MiB by default. A RawSocket peer is told.
     pub fn max_message(mut self, octets: usize) -> Self {
         self.settings.max_message = octets;
         self
     }
 
-    /// What this client calls itself in HELLO.
+    /// Sets the name of this client's software in HELLO.
     pub fn agent(mut self, agent: impl Into<ByteString>) -> Self {
         self.settings.config.agent = agent.into();
         self
     }
 
-    /// The identity that this client wants.
+    /// Sets the authentication id to ask for.
     pub fn authid(mut self, authid: impl Into<ByteString>) -> Self {
         self.settings.config.authid = Some(authid.into());
         self
     }
 
-    /// How the session finds out that its router is gone without a word; `None`: it waits for ever.
+    /// Sets how the session notices a silent router; `None`: never.
     pub fn keepalive(mut self, keepalive: impl Into<Option<Keepalive>>) -> Self {
         self.settings.keepalive = keepalive.into();
         self
     }
 
-    /// How long the connection may take, and after it the router's answer to HELLO; 10 s by default.
+    /// Sets how long connecting may take, and after it the router's answer to HELLO; 10 s by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
         self
@@ -165,7 +164,7 @@ impl IntoFuture for Connect {
     }
 }
 
-/// Connects; what it gives joins.
+/// Connects. The returned transport has not joined yet.
 #[cfg_attr(not(feature = "rawsocket"), expect(unused_variables))]
 async fn open(url: String, settings: Settings) -> Result<Opening, ConnectError> {
     let Some((scheme, rest)) = url.split_once("://") else {
@@ -233,12 +232,12 @@ async fn websocket<S: Socket>(socket: S, url: String, settings: Settings) -> Res
 async fn rawsocket<S: Socket>(socket: S, url: String, settings: Settings) -> Result<Opening, ConnectError> {
     let mut config = wamp_transport_rawsocket::Config::default();
     config.max_receive = settings.max_message;
-    // MessagePack, where it is built in.
+    // MessagePack, if it is built in.
     let Some(serializer) = settings.serializer.or_else(|| Serializer::ALL.first().copied()) else {
         return Err(ConnectError::bad_url(&url, "no serializer is built in"));
     };
     let connected = async {
-        // Some servers do not survive a PING, so the operating system asks whether they are still there.
+        // Some servers do not survive a PING, so the operating system probes the connection.
         if let Some(keepalive) = settings.keepalive {
             let (silence, answer, write) = (keepalive.silence, keepalive.answer, Duration::from_secs(1));
             socket.set_probe(&Probe { silence, answer, write })?;
@@ -251,7 +250,7 @@ async fn rawsocket<S: Socket>(socket: S, url: String, settings: Settings) -> Res
     }
 }
 
-/// Says HELLO over an established connection and waits for the answer.
+/// Sends HELLO over an established connection and waits for the answer.
 async fn join<T: Transport>(
     transport: T,
     settings: Settings,

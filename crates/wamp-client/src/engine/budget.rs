@@ -3,25 +3,25 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of calls that have come (the arguments of all invocations under way, chunks that have not been taken) and of
+/// The most bytes of calls that have arrived (arguments of running invocations, chunks not taken) and of
 /// results that cannot be sent yet.
 pub(crate) const LIMIT: usize = 240 << 20;
 
-/// Bytes of calls that have come. What goes beyond is refused, so that there is always room for results.
+/// The most bytes of calls that have arrived. More are refused, so that there is always room for results.
 pub(crate) const LIMIT_OF_CALLS: usize = 176 << 20;
 
-/// Bytes that a session holds for its peers.
+/// The bytes that a session holds for its peers.
 #[derive(Debug, Default)]
 pub(crate) struct Budget(AtomicUsize);
 
 impl Budget {
-    /// Counts so many bytes more, unless that would be more than `limit` in all.
+    /// Adds bytes, unless there would be more than `limit` in all.
     pub(crate) fn take(&self, bytes: usize, limit: usize) -> bool {
         let add = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= limit);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
     }
 
-    /// Counts so many bytes less.
+    /// Removes bytes.
     pub(crate) fn give(&self, bytes: usize) {
         self.0.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -34,12 +34,12 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// A share of nothing.
+    /// An empty share.
     pub(crate) fn new(budget: &Arc<Budget>) -> Self {
         Self { budget: budget.clone(), bytes: 0 }
     }
 
-    /// Takes so many bytes more, unless there is no room for them.
+    /// Adds bytes, unless there is no room for them.
     pub(crate) fn grow(&mut self, bytes: usize) -> bool {
         let grown = self.budget.take(bytes, LIMIT);
         self.bytes += if grown { bytes } else { 0 };

@@ -1,4 +1,4 @@
-//! How a handler learns that nobody waits for it any more.
+//! Cancels of invocations, as handlers see them.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::error::CancelReason;
 
-/// Whether an invocation is canceled, and whether it still wants an answer.
+/// Whether an invocation is canceled, and whether it may still be answered.
 #[derive(Debug, Default)]
 pub(crate) struct CancelState {
     reason: OnceLock<CancelReason>,
@@ -18,7 +18,7 @@ pub(crate) struct CancelState {
 }
 
 impl CancelState {
-    /// The invocation is canceled; `over` says that no answer is wanted.
+    /// The invocation is canceled; `over` says that no answer is awaited.
     pub(crate) fn cancel(&self, reason: CancelReason, over: bool) {
         let _ = self.reason.set(reason);
         if over {
@@ -33,12 +33,12 @@ impl CancelState {
         self.changed.notify_waiters();
     }
 
-    /// Why it was canceled, if it was.
+    /// The reason, if it was canceled.
     pub(crate) fn reason(&self) -> Option<CancelReason> {
         self.reason.get().copied()
     }
 
-    /// Whether no answer is wanted any more.
+    /// Whether no answer is awaited any more.
     pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }
@@ -48,14 +48,14 @@ impl CancelState {
         self.until(Self::reason).await
     }
 
-    /// Waits until no answer is wanted any more.
+    /// Waits until no answer is awaited any more.
     pub(crate) async fn over(&self) {
         self.until(|this| this.is_over().then_some(())).await;
     }
 
     async fn until<T>(&self, check: impl Fn(&Self) -> Option<T>) -> T {
         loop {
-            // Made before the check, so that it hears of every change after it.
+            // Created before the check, so that it notices every later change.
             let changed = self.changed.notified();
             if let Some(value) = check(self) {
                 return value;

@@ -1,5 +1,5 @@
-//! A session at work: its state behind a lock, the tasks that read and write, and the tables of what is under way. It
-//! knows nothing of the API that stands on it in `caller`, `callee` and `pubsub`.
+//! The engine of a session: its machine behind a lock, the tasks that read and write, and the tables of running
+//! requests. It does not know the API above it in `caller`, `callee` and `pubsub`.
 
 pub(crate) mod budget;
 pub(crate) mod cancel;

@@ -1,5 +1,4 @@
-//! Procedures as the session keeps them, and their invocations whose handler has not begun: at most so many run at a
-//! time as the procedure wants.
+//! Registered procedures, and the invocations that wait for one of the places of their procedure.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +10,7 @@ use crate::engine::cancel::CancelState;
 use crate::engine::inbox::{Inbox, detach_small};
 use crate::error::CancelReason;
 
-/// Chunks that have come and have not been taken, then how the upload ended.
+/// Chunks that have arrived and were not taken, then the end of the upload.
 pub(crate) type Upload = Inbox<Payload, Result<(), CancelReason>>;
 
 /// Starts a handler on a task of its own.
@@ -21,21 +20,21 @@ pub(crate) type Start = Box<dyn Fn(Arc<Procedure>, Job) + Send + Sync>;
 pub(crate) struct Procedure {
     uri: Uri,
     start: Start,
-    /// How many invocations may run at a time, and those that run and wait.
+    /// The limit of invocations at a time, and those that run and wait.
     lane: Option<(usize, Mutex<Lane>)>,
 }
 
 #[derive(Default)]
 struct Lane {
     running: usize,
-    /// In the order they came in: the dealer counts its invocations.
+    /// In the order of arrival: the dealer counts its invocations.
     waiting: BTreeMap<RequestId, Job>,
 }
 
 /// An invocation whose handler has not begun.
 pub(crate) struct Job {
     pub(crate) id: RequestId,
-    /// What was called, where the registration is a pattern.
+    /// The called procedure, where the registration is a pattern.
     pub(crate) uri: Option<Uri>,
     pub(crate) wants_progress: bool,
     pub(crate) caller: Option<Box<Discloser>>,
@@ -81,7 +80,7 @@ impl Procedure {
         Arc::new(Self { uri, start, lane })
     }
 
-    /// The job, if it may begin now; else it waits for its turn.
+    /// Returns the job if it may begin now; otherwise it waits for its turn.
     pub(crate) fn admit(&self, job: Job) -> Option<Job> {
         let Some((limit, lane)) = &self.lane else { return Some(job) };
         let mut lane = lock(lane);
@@ -93,7 +92,7 @@ impl Procedure {
         Some(job)
     }
 
-    /// One handler has ended; the job whose turn it is.
+    /// One handler has ended: returns the job whose turn it is.
     pub(crate) fn next(&self) -> Option<Job> {
         let (_, lane) = self.lane.as_ref()?;
         let mut lane = lock(lane);
@@ -104,12 +103,12 @@ impl Procedure {
         next
     }
 
-    /// Takes back a job that waits. `false`: it does not.
+    /// Removes a waiting job. Returns `false` if it is not waiting.
     pub(crate) fn withdraw(&self, id: RequestId) -> bool {
         self.lane.as_ref().is_some_and(|(_, lane)| lock(lane).waiting.remove(&id).is_some())
     }
 
-    /// What was registered.
+    /// The registered URI.
     pub(crate) fn uri(&self) -> &Uri {
         &self.uri
     }

@@ -12,10 +12,10 @@ use crate::engine::shared::Engine;
 use crate::engine::silence::Watch;
 use crate::engine::state::State;
 
-/// The greatest message before WELCOME.
+/// The longest message before WELCOME.
 const BEFORE_WELCOME: usize = 64 << 10;
 
-/// Ends the session when its reader ends, also when the runtime takes it down.
+/// Ends the session when its reader ends, also when the runtime drops it.
 struct Reader(Arc<Engine>);
 
 impl Drop for Reader {
@@ -83,9 +83,9 @@ pub(crate) async fn read<R: ReadHalf>(
     }
 }
 
-/// What became of a part of what one read brought.
+/// What happened to a part of a read.
 struct Part {
-    /// So many pieces are handled now.
+    /// This many items were handled.
     handled: usize,
     is_last: bool,
     stats: Stats,
@@ -94,7 +94,8 @@ struct Part {
     must_wait: bool,
 }
 
-/// Handles what comes after so many pieces, until that is all or the reader has to wait; then the end, if there is one.
+/// Handles the items from this one on, until all are done or the reader has to wait; then the end, if there is
+/// one.
 fn handle_part(
     engine: &Arc<Engine>,
     incoming: &[Incoming],

@@ -1,4 +1,4 @@
-//! How a session finds out that its router is gone without a word.
+//! How a session notices that its router is gone without closing the connection.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -12,23 +12,22 @@ use wamp_transport::{Incoming, ReadHalf};
 
 use crate::engine::shared::Engine;
 
-/// The transport over which each peer answers a PING (RFC 6455, 5.5.2).
+/// The transport on which every peer answers a PING (RFC 6455, 5.5.2).
 const WEBSOCKET: &str = "websocket";
 
-/// No times are shorter than this, which would be a flood of PINGs.
+/// Shorter times would be a flood of PINGs.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// How a session finds out that its router is gone without a word: because a cable was pulled, say, or the router's
-/// machine has stopped. The session then ends with [`Closed::Silent`](crate::Closed::Silent), and everything that waits
-/// for the router with it.
+/// How a session notices that its router is gone without closing the connection, for example because the
+/// network or the router's machine is down. The session then ends with
+/// [`Closed::Silent`](crate::Closed::Silent), and so does everything that waits for the router.
 ///
-/// By default a router that is silent for 30 s is sent a PING, and given up when nothing comes for 10 s more; bytes of a
-/// message that is not complete yet are something. A router that accepts nothing of what it is sent is given up after
-/// 30 s.
+/// By default a router that is silent for 30 s gets a PING, and the connection is closed 10 s later if nothing
+/// arrives; bytes of an unfinished message count. A connection that accepts nothing for 30 s is closed as well.
 ///
-/// Not every router survives a PING over RawSocket. It is sent to one that announces `_progress_credit`, as ours does,
-/// or has sent a PING itself. For others the operating system probes a TCP connection after the same times, which shows
-/// whether the router's machine is there.
+/// Not every router survives a PING over RawSocket. One gets it if it announces `_progress_credit`, as ours
+/// does, or has sent a PING itself. For others the operating system probes the TCP connection after the same
+/// times, which shows whether the router's machine is there (behaviour 94).
 ///
 /// ```
 /// # use std::time::Duration;
@@ -53,19 +52,19 @@ impl Default for Keepalive {
 }
 
 impl Keepalive {
-    /// How long the router may be silent before it is sent a PING; 30 s by default.
+    /// The silence after which the router gets a PING; 30 s by default.
     pub fn silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
     }
 
-    /// How long after the PING the router may be silent; 10 s by default.
+    /// The silence after the PING before the connection is closed; 10 s by default.
     pub fn answer(mut self, answer: Duration) -> Self {
         self.answer = answer;
         self
     }
 
-    /// How long the connection may accept nothing of what is to be written; 30 s by default.
+    /// How long the connection may accept nothing while something is to be written; 30 s by default.
     pub fn write(mut self, write: Duration) -> Self {
         self.write = write;
         self
@@ -111,26 +110,26 @@ impl Watch {
         });
     }
 
-    /// A read has brought something.
+    /// A read has returned.
     pub(crate) fn handle_read(&mut self, half: &impl ReadHalf, engine: &Engine, came: &[Incoming]) {
         let Some(Running { rule, .. }) = &mut self.running else { return };
         let has_message = came.iter().any(|item| !is_control(item));
         rule.handle_read(Instant::now(), bytes(half, engine), has_message);
-        // A router that sends one knows them.
+        // A router that sends a PING knows them.
         if !self.asks && came.iter().any(is_control) {
             self.asks = true;
             rule.set_asks(true);
         }
     }
 
-    /// Nothing was read until now.
+    /// The connection was not read from until now.
     pub(crate) fn handle_pause(&mut self) {
         if let Some(Running { rule, .. }) = &mut self.running {
             rule.handle_pause(Instant::now());
         }
     }
 
-    /// Waits until something is to be done.
+    /// Waits until the next action.
     pub(crate) async fn deadline(&mut self) {
         match &mut self.running {
             Some(running) => running.timer.as_mut().await,
@@ -138,13 +137,13 @@ impl Watch {
         }
     }
 
-    /// Sends a PING if it is time for that. Says why, if the router is to be given up.
+    /// Sends a PING if it is time for that. Returns the reason if the router is to be given up.
     pub(crate) fn handle_timeout(&mut self, half: &impl ReadHalf, engine: &Engine) -> Option<String> {
         let (Some(Running { rule, timer }), Some(settings)) = (&mut self.running, self.settings) else {
             return None;
         };
-        // Bytes that a connection accepts after it has accepted none are a sign of life, too. So a PING may be sent
-        // behind others.
+        // Bytes that a connection accepts after it had accepted none are a sign of life, too. So a PING may be
+        // sent behind others.
         let seen = Seen { received: bytes(half, engine), unfinished: half.unfinished(), ..Seen::default() };
         let verdict = rule.handle_timeout(Instant::now(), seen);
         timer.as_mut().reset(rule.deadline());
@@ -162,7 +161,7 @@ impl Watch {
     }
 }
 
-/// The bytes that have come, and those that have been seen to leave.
+/// The number of bytes that have arrived, and of those known to be accepted.
 fn bytes(half: &impl ReadHalf, engine: &Engine) -> u64 {
     half.received() + engine.moved()
 }

@@ -1,4 +1,4 @@
-//! How a call fails, and how other requests do: whose fault it is, with the URI as the peer sent it.
+//! Errors of calls and of other requests: who caused them, with the URI as the peer sent it.
 
 mod text;
 
@@ -17,9 +17,9 @@ pub enum CallError {
     /// The procedure, or the router on its behalf, answered with an error.
     #[error("{}", ErrorText(uri, payload))]
     Application {
-        /// What happened, as the peer wrote it.
+        /// The error URI, as the peer wrote it.
         uri: Uri,
-        /// What is said about it.
+        /// The arguments of the error.
         payload: Payload,
     },
     /// The call was canceled, by this end or by the router.
@@ -27,7 +27,7 @@ pub enum CallError {
     Canceled {
         /// `wamp.error.canceled`, in the peer's spelling.
         uri: Uri,
-        /// What is said about it.
+        /// The arguments of the error.
         payload: Payload,
     },
     /// The call took longer than its timeout.
@@ -35,13 +35,13 @@ pub enum CallError {
     Timeout {
         /// `wamp.error.timeout`.
         uri: Uri,
-        /// What is said about it.
+        /// The arguments of the error.
         payload: Payload,
     },
-    /// More progressive results came than the call's buffer holds; the call was canceled.
+    /// More progressive results arrived than the call's buffer holds; the call was canceled.
     #[error("progressive results came faster than they were taken, and the buffer of {limit} bytes is full")]
     Lagged {
-        /// The buffer, in octets.
+        /// The size of the buffer, in bytes.
         limit: usize,
     },
     /// The session is over.
@@ -50,24 +50,24 @@ pub enum CallError {
     /// The router broke the protocol, which ended the session.
     #[error("the router broke the protocol: {0}")]
     Protocol(String),
-    /// The answer does not fit the type that it was to be read as.
+    /// The reply does not fit the requested type.
     #[error("the answer does not fit: {0}")]
     Decode(#[from] PayloadError),
     /// The arguments cannot be written. Nothing was sent.
     #[error("the arguments cannot be sent: {0}")]
     Encode(#[from] EncodeError),
-    /// The arguments are longer than the router takes. Nothing was sent.
+    /// The arguments are longer than the router accepts. Nothing was sent.
     #[error("the arguments cannot be sent: {0}")]
     TooLarge(#[from] TooLarge),
 }
 
 impl CallError {
-    /// The URI of the error, as the peer sent it; `None` for what did not come from a peer.
+    /// The URI of the error, as the peer sent it; `None` for an error that no peer sent.
     pub fn uri(&self) -> Option<&Uri> {
         self.said().map(|(uri, _)| uri)
     }
 
-    /// What the peer said about the error.
+    /// The arguments of the error.
     pub fn payload(&self) -> Option<&Payload> {
         self.said().map(|(_, payload)| payload)
     }
@@ -83,7 +83,7 @@ impl CallError {
 
     pub(crate) fn from_failure(failure: Failure) -> Self {
         let (uri, payload) = (failure.error.detached(), failure.payload.detached());
-        // behaviour 11: some peers write it with two l
+        // behaviour 11: some peers use the other spelling
         if uri == uri::CANCELED || uri == uri::CANCELLED {
             CallError::Canceled { uri, payload }
         } else if uri == uri::TIMEOUT {
@@ -101,19 +101,19 @@ impl CallError {
     }
 }
 
-/// Why a registration, subscription or publication did not come about.
+/// Why a registration, subscription or publication failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
     /// The router refused it.
     #[error("{}", ErrorText(uri, payload))]
     Refused {
-        /// Why, as the router wrote it.
+        /// The error URI, as the router wrote it.
         uri: Uri,
-        /// What is said about it.
+        /// The arguments of the error.
         payload: Payload,
     },
-    /// There is no such registration or subscription any more.
+    /// The registration or subscription has ended.
     #[error("there is no such registration or subscription any more")]
     Gone,
     /// The session is over.
@@ -125,7 +125,7 @@ pub enum RequestError {
     /// The arguments cannot be written. Nothing was sent.
     #[error("the request cannot be sent: {0}")]
     Encode(#[from] EncodeError),
-    /// The arguments are longer than the router takes. Nothing was sent.
+    /// The arguments are longer than the router accepts. Nothing was sent.
     #[error("the request cannot be sent: {0}")]
     TooLarge(#[from] TooLarge),
 }
@@ -155,13 +155,13 @@ impl RequestError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The call is over: it was answered, or canceled, or its caller has gone.
+    /// The call is over: it was answered or canceled, or its caller has left.
     #[error("the call is over")]
     Over,
     /// The value cannot be written.
     #[error("the progressive result cannot be written: {0}")]
     Encode(#[from] EncodeError),
-    /// The value is longer than the router takes.
+    /// The value is longer than the router accepts.
     #[error("the progressive result cannot be sent: {0}")]
     TooLarge(#[from] TooLarge),
 }
@@ -190,10 +190,10 @@ impl From<Misuse> for SendError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChunkError {
-    /// The chunk does not fit the type that it was to be read as. Others may follow.
+    /// The chunk does not fit the requested type. Others may follow.
     #[error("the chunk does not fit: {0}")]
     Decode(#[from] PayloadError),
-    /// The call was canceled before its last chunk came.
+    /// The call was canceled before its last chunk arrived.
     #[error("the call was canceled: {0}")]
     Canceled(CancelReason),
 }
@@ -202,9 +202,9 @@ pub enum ChunkError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CancelReason {
-    /// The caller canceled it; so a router says too that does not tell why.
+    /// The caller canceled it, or the router gave no reason.
     Canceled,
-    /// The caller is gone.
+    /// The caller has left.
     CallerGone,
     /// It took longer than its timeout.
     Timeout,
@@ -224,7 +224,7 @@ impl fmt::Display for CancelReason {
 }
 
 impl CancelReason {
-    /// What an INTERRUPT gives as its reason. Routers that give none mean a cancel.
+    /// The cancel reason of an INTERRUPT. Without a reason it is a cancel by the caller.
     pub(crate) fn from_uri(reason: Option<&Uri>) -> Self {
         match reason {
             Some(reason) if *reason == uri::TIMEOUT => CancelReason::Timeout,
@@ -235,18 +235,18 @@ impl CancelReason {
     }
 }
 
-/// A message longer than the peer takes.
+/// A message longer than the peer accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a message of {octets} bytes, where the router takes {limit}")]
 #[non_exhaustive]
 pub struct TooLarge {
     /// The length of the message.
     pub octets: usize,
-    /// What the peer said it takes.
+    /// The limit that the peer announced.
     pub limit: usize,
 }
 
-/// Why a command got nowhere, before anybody was asked.
+/// Why a command failed before anything was sent.
 #[derive(Clone, Debug)]
 pub(crate) enum SubmitError {
     Encode(EncodeError),

@@ -1,32 +1,32 @@
-//! What a peer says about an error, in one line for people: its URI, its arguments, its keywords.
+//! An error of a peer in one line for people: its URI, its arguments, its keywords.
 //!
 //! ```text
 //! com.myapp.error.bad: the name is too short, 3 (least: 8, of: ["a","b"])
 //! ```
 //!
-//! A text in front is shown as it is, other values as JSON has them. What is long is cut, and nothing reaches a terminal
-//! unescaped: a peer may say anything.
+//! A text in front is shown as it is, other values as in JSON. Long values are cut, and nothing reaches a
+//! terminal unescaped.
 
 use std::fmt::{self, Write};
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use wamp_proto::{Payload, Uri, shown};
 
-/// What is shown of a URI, of a text in front, and of each other value, in bytes.
+/// The longest URI, text in front, and other value that is shown, in bytes.
 const URI: usize = 256;
 const TEXT: usize = 512;
 const VALUE: usize = 128;
 
-/// So many values are shown, in each list and dict.
+/// The largest number of values that is shown of each list and dict.
 const VALUES: usize = 8;
 
-/// An error's URI and what is said about it.
+/// An error's URI and its arguments.
 pub(crate) struct ErrorText<'a>(pub(crate) &'a Uri, pub(crate) &'a Payload);
 
 impl fmt::Display for ErrorText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", shown(self.0, URI))?;
-        // What cannot be read is not shown.
+        // Arguments that cannot be read are not shown.
         let args = self.1.args::<List>().map_or_else(|_| Vec::new(), |List(args)| args);
         for (i, arg) in args.iter().enumerate() {
             f.write_str(if i == 0 { ": " } else { ", " })?;
@@ -47,12 +47,12 @@ impl fmt::Display for ErrorText<'_> {
     }
 }
 
-/// A value, no more of it than is shown.
+/// A value, up to the length that is shown.
 enum Any {
     Text(String),
-    /// Anything else, as it is shown.
+    /// Any other value, as it is shown.
     Other(String),
-    /// Those that are left out.
+    /// The number of values that are left out.
     Rest,
 }
 
@@ -77,7 +77,7 @@ fn other(value: impl fmt::Display) -> Any {
     Any::Other(value.to_string())
 }
 
-/// A text that is cut to what is shown at most, and a mark of that.
+/// A text that was cut to the longest length shown, and a mark of that.
 fn text(text: &str) -> String {
     let mut end = text.len().min(TEXT + 1);
     while !text.is_char_boundary(end) {
@@ -226,7 +226,7 @@ impl<'de> Deserialize<'de> for Dict {
     }
 }
 
-/// A key, no more of it than is shown.
+/// A key, up to the length that is shown.
 struct Key(String);
 
 impl<'de> Deserialize<'de> for Key {

@@ -1,4 +1,4 @@
-//! Publisher and subscriber.
+//! The publisher and the subscriber.
 
 pub(crate) mod publish;
 pub(crate) mod subscribe;

@@ -33,7 +33,7 @@ impl Session {
     }
 }
 
-/// Something to be published. Await it.
+/// A publication to be made. Await it.
 ///
 /// Without [`acknowledge`](Self::acknowledge) it is done, with `None`, when it is queued.
 #[must_use = "nothing is published until it is awaited"]
@@ -45,43 +45,43 @@ pub struct Publish {
 }
 
 impl Publish {
-    /// More positional arguments: each element of a tuple or a list is one.
+    /// Adds positional arguments: each element of a tuple or a list is one.
     pub fn args(mut self, values: impl Args) -> Self {
         self.body.args(&values);
         self
     }
 
-    /// One more positional argument, whatever the value is.
+    /// Adds one positional argument, whatever the value is.
     pub fn arg(mut self, value: impl Serialize) -> Self {
         self.body.arg(&value);
         self
     }
 
-    /// One more keyword argument.
+    /// Adds one keyword argument.
     pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
         self.body.kwarg(name, &value);
         self
     }
 
-    /// More keyword arguments: each field of a struct, each entry of a map is one.
+    /// Adds keyword arguments: each field of a struct or entry of a map is one.
     pub fn kwargs(mut self, values: impl Serialize) -> Self {
         self.body.kwargs(&values);
         self
     }
 
-    /// All arguments, as they came from somewhere else. It excludes the other ways to say them.
+    /// Sets all arguments to a ready payload. It excludes the other ways to set them.
     pub fn payload(mut self, payload: Payload) -> Self {
         self.body.payload(payload);
         self
     }
 
-    /// Waits for the router's answer: the publication's id, or why there is none.
+    /// Waits for the router's answer: the publication id, or the error.
     pub fn acknowledge(mut self) -> Self {
         self.options.acknowledge = Some(true);
         self
     }
 
-    /// Whether this session itself gets no event for it; so it is unless this is `false`.
+    /// Sets whether this session itself gets no event for it, which is the default.
     pub fn exclude_me(mut self, exclude: bool) -> Self {
         self.options.exclude_me = Some(exclude);
         self
