@@ -22,13 +22,12 @@ struct Summary {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let router = Router::default();
-    let address = router.listen("127.0.0.1:0").await?.to_string();
-    let url = address.rsplit(' ').next().unwrap_or_default(); // RawSocket this time
+    let url = router.listen("127.0.0.1:0").await?.rs_url();
 
-    let callee = connect(url).await?;
+    let callee = connect(&url).await?;
     callee.register("com.example.users", users).await?;
 
-    let caller = connect(url).await?;
+    let caller = connect(&url).await?;
     let call = caller.call("com.example.users").kwarg("country", "is");
     let mut chunks = call.progressive::<Vec<User>>().await?;
     while let Some(chunk) = chunks.next().await {

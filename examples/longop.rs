@@ -24,13 +24,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let interval = Duration::from_millis(options.interval_ms);
 
     let router = Router::builder().realm("realm1").build();
-    let address = router.listen("127.0.0.1:0").await?.to_string();
-    let url = address.split(' ').next().unwrap_or_default();
+    let url = router.listen("127.0.0.1:0").await?.rs_url();
 
-    let callee = connect(url).realm("realm1").await?;
+    let callee = connect(&url).realm("realm1").await?;
     callee.register("com.myapp.longop", move |call| longop(call, interval)).await?;
 
-    let caller = connect(url).realm("realm1").await?;
+    let caller = connect(&url).realm("realm1").await?;
     let total: u64 = caller
         .call("com.myapp.longop")
         .args((options.n,))

@@ -20,9 +20,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     net.run(now);
 
     // Two results in time, the third one late: each result restarts the timeout.
-    let mut options = CallOptions::default();
-    options.receive_progress = Some(true);
-    options.timeout = Some(wamp_proto::message::Millis(100));
+    let options = CallOptions {
+        receive_progress: Some(true),
+        timeout: Some(wamp_proto::message::Millis(100)),
+        ..CallOptions::default()
+    };
     net.session(caller).call(now, options, "com.myapp.longop".into(), Payload::empty())?;
     net.run(now);
     let events = std::iter::from_fn(|| net.session(callee).poll_event());

@@ -9,13 +9,12 @@ const SOUND: &str = "It was a bright cold day in April. The clocks were striking
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let router = Router::default();
-    let address = router.listen("127.0.0.1:0").await?.to_string();
-    let url = address.split(' ').next().unwrap_or_default();
+    let url = router.listen("127.0.0.1:0").await?.rs_url();
 
-    let callee = connect(url).await?;
+    let callee = connect(&url).await?;
     callee.register("com.example.transcribe", transcribe).await?;
 
-    let caller = connect(url).await?;
+    let caller = connect(&url).await?;
     let (mut up, mut down) = caller.call("com.example.transcribe").duplex::<String, String>().await?;
     let speaking = tokio::spawn(async move {
         for word in SOUND.split_inclusive(' ') {

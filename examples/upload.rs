@@ -9,13 +9,12 @@ const FILE: &[u8] = include_bytes!("upload.rs");
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let router = Router::default();
-    let address = router.listen("127.0.0.1:0").await?.to_string();
-    let url = address.split(' ').next().unwrap_or_default();
+    let url = router.listen("127.0.0.1:0").await?.rs_url();
 
-    let callee = connect(url).await?;
+    let callee = connect(&url).await?;
     callee.register("com.example.upload", upload).await?;
 
-    let caller = connect(url).await?;
+    let caller = connect(&url).await?;
     let call = caller.call("com.example.upload").args(("upload.rs", FILE.len()));
     let (mut up, mut down) = call.duplex::<Bytes, usize>().await?;
     for chunk in FILE.chunks(512) {

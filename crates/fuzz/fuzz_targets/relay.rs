@@ -53,8 +53,7 @@ fuzz_target!(|input: &[u8]| {
 
     // The callee's end of the same way.
     let written = PlainProgress::new(request, &result.payload);
-    let mut options = YieldOptions::default();
-    options.progress = Some(true);
+    let options = YieldOptions { progress: Some(true), ..YieldOptions::default() };
     let message = Message::from(Yield { request, options, payload: result.payload });
     let octets = message.encoded_len(serializer).expect("it came in this serializer");
     assert_eq!(written.encoded_len(serializer), octets, "the length that is counted");

@@ -101,9 +101,7 @@ impl Client {
         let uri = Uri::from(["p.a", "p.b"][usize::from(what) % 2]);
         match kind % 16 {
             0..=2 => {
-                let mut options = CallOptions::default();
-                options.receive_progress = Some(how & 1 > 0);
-                options.progress = Some(how & 2 > 0);
+                let options = CallOptions { receive_progress: Some(how & 1 > 0), progress: Some(how & 2 > 0), ..CallOptions::default() };
                 if let Ok(call) = self.session.call(now, options, uri, payload) {
                     self.calls.insert(call, how & 1 > 0);
                 }
@@ -118,8 +116,7 @@ impl Client {
             7 => drop(self.session.subscribe(now, SubscribeOptions::default(), uri)),
             8 => drop(SubscriptionId::new(number).map(|id| self.session.unsubscribe(now, id))),
             9 => {
-                let mut options = PublishOptions::default();
-                options.acknowledge = Some(how & 1 > 0);
+                let options = PublishOptions { acknowledge: Some(how & 1 > 0), ..PublishOptions::default() };
                 let _ = self.session.publish(now, options, uri, payload);
             }
             10 | 11 => {

@@ -20,8 +20,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((&first, frames)) = input.split_first() else { return };
     let (is_server, is_text) = (first & 1 == 0, first & 2 == 0);
     let serializer = if is_text { Serializer::Json } else { Serializer::MsgPack };
-    let mut config = Config::default();
-    config.max_receive = 256 << (first >> 2 & 7);
+    let config = Config { max_receive: 256 << (first >> 2 & 7), ..Config::default() };
     let read = |pieces| -> Option<(Vec<Incoming>, String)> {
         block_on(async {
             if is_server {

@@ -102,8 +102,7 @@ impl Null {
 
 /// How long a progressive result with this payload is on RawSocket.
 pub(crate) fn frame(serializer: Serializer, payload: usize) -> Result<usize, Failed> {
-    let mut details = message::ResultDetails::default();
-    details.progress = Some(true);
+    let details = message::ResultDetails { progress: Some(true), ..message::ResultDetails::default() };
     let payload = Payload::new(serializer, Template::new(payload).with(0))?;
     let request = RequestId::new(1).ok_or("no id")?;
     let result = Message::from(message::Result { request, details, payload });

@@ -134,8 +134,7 @@ fn a_callee_writes_and_sends_one_without_an_allocation() {
 fn a_caller_reads_one_without_an_allocation() {
     for &serializer in Serializer::ALL {
         let mut caller = session(serializer);
-        let mut options = CallOptions::default();
-        options.receive_progress = Some(true);
+        let options = CallOptions { receive_progress: Some(true), ..CallOptions::default() };
         caller.call(Time::ORIGIN, options, "bench".into(), Payload::empty()).unwrap();
         said(&mut caller);
         let frame = message(r#"[50,1,{"progress":true},["0123456789abcdef"]]"#, serializer);

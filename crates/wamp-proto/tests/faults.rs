@@ -257,8 +257,7 @@ fn a_list_in_options_has_a_bound() {
 
 #[test]
 fn a_hello_is_not_read_where_the_session_is_open() {
-    let mut limits = Limits::default();
-    limits.hello = false;
+    let limits = Limits { hello: false, ..Limits::default() };
     let read = |frame: &'static [u8]| Message::decode(Serializer::Json, &Bytes::from_static(frame), &limits);
     let error = read(br#"[1,"realm1",{"roles":{"caller":{}}}]"#).unwrap_err();
     assert_eq!(error.to_string(), "HELLO after the session was established");

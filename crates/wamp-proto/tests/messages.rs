@@ -213,8 +213,7 @@ fn bombs_are_refused() {
     ] {
         assert!(Message::decode(Serializer::MsgPack, &Bytes::copy_from_slice(frame), &limits).is_err());
     }
-    let mut small = Limits::default();
-    small.message = 16;
+    let small = Limits { message: 16, ..Limits::default() };
     let frame = Bytes::from_static(b"[50,1,{},[\"0123456789\"]]");
     let error = Message::decode(Serializer::Json, &frame, &small).unwrap_err();
     assert_eq!(error.to_string(), "expected at most 16 bytes, found 24");

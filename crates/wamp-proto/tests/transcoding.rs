@@ -56,8 +56,7 @@ fn results(
     to: Serializer,
     payload: &Payload,
 ) -> (Result<Vec<u8>, EncodeError>, Result<Vec<u8>, EncodeError>) {
-    let mut options = YieldOptions::default();
-    options.progress = Some(true);
+    let options = YieldOptions { progress: Some(true), ..YieldOptions::default() };
     let request = RequestId::new(300).unwrap();
     let frame = Message::from(Yield { request, options, payload: payload.clone() }).encode(from).unwrap();
     let plain = PlainYield::read(from, &frame, &Limits::default()).unwrap();
@@ -69,8 +68,7 @@ fn results(
         assert_eq!(short.len(), plain.result(request).encoded_len(to, octets));
         short
     });
-    let mut details = ResultDetails::default();
-    details.progress = Some(true);
+    let details = ResultDetails { progress: Some(true), ..ResultDetails::default() };
     let long = payload.transcode(to).map(|payload| {
         Message::from(message::Result { request, details, payload }).encode(to).unwrap().to_vec()
     });

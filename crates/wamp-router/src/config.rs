@@ -41,8 +41,18 @@ pub enum Shutdown {
 }
 
 /// What a link may take of the router, and how long it may take for it.
+///
+/// ```
+/// use std::time::Duration;
+/// use wamp_router::{Limits, Router};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let limits = Limits { join: Duration::from_secs(3), ..Limits::default() };
+/// let router = Router::builder().limits(limits).build();
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
 pub struct Limits {
     /// Octets of a message, both ways; 16 MiB by default.
     pub message: usize,
@@ -75,7 +85,7 @@ pub struct Limits {
     /// hold most: they are given up.
     pub memory: usize,
     /// A link whose outbound queue passes so many octets is dropped; 64 MiB by default.
-    pub queue: usize,
+    pub max_link_queue: usize,
     /// A link that holds others and accepts nothing for so long is stalled: its calls with them end, with
     /// ERROR `wamp.error.canceled` and the argument `"slow consumer"`. 5 s by default.
     pub stall: Duration,
@@ -105,7 +115,7 @@ impl Default for Limits {
             high_water: 1 << 20,
             low_water: 768 << 10,
             memory: 64 << 20,
-            queue: 64 << 20,
+            max_link_queue: 64 << 20,
             stall: Duration::from_secs(5),
             give_up: Duration::from_secs(30),
             connections: by_file_descriptors(),

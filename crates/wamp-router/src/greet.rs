@@ -274,16 +274,15 @@ fn probe(limits: &Limits) -> Probe {
 }
 
 fn rawsocket_config(state: &RouterState) -> rawsocket::Config {
-    let mut config = rawsocket::Config::default();
-    config.max_receive = state.limits.message;
-    config
+    rawsocket::Config { max_receive: state.limits.message, ..rawsocket::Config::default() }
 }
 
 fn ws_config(state: &RouterState) -> ws::Config {
-    let mut config = ws::Config::default();
-    config.max_receive = state.limits.message;
-    config.max_send = state.limits.websocket_message;
-    config
+    ws::Config {
+        max_receive: state.limits.message,
+        max_send: state.limits.websocket_message,
+        ..ws::Config::default()
+    }
 }
 
 #[cfg(test)]

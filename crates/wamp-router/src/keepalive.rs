@@ -11,8 +11,6 @@ pub(crate) type Keepalive = keepalive::Keepalive<Instant>;
 
 impl From<&Limits> for Config {
     fn from(limits: &Limits) -> Self {
-        let mut config = Config::default();
-        (config.silence, config.pong, config.rate) = (limits.silence, limits.pong, limits.message_rate);
-        config
+        Config { silence: limits.silence, pong: limits.pong, rate: limits.message_rate }
     }
 }

@@ -27,13 +27,40 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    /// Returns the URL of the address for WebSocket clients, as `ws://127.0.0.1:8080`; `None` for a Unix socket, for
+    /// which there is no such URL.
+    pub fn ws_url(&self) -> Option<String> {
+        match self {
+            Address::Tcp(address) => Some(format!("ws://{address}")),
+            Address::Unix(_) => None,
+        }
+    }
+
+    /// Returns the URL of the address for RawSocket clients, as `rs://127.0.0.1:8080` or `rs+unix:///run/wamp.sock`.
+    pub fn rs_url(&self) -> String {
+        match self {
+            Address::Tcp(address) => format!("rs://{address}"),
+            Address::Unix(path) => format!("rs+unix://{}", path.display()),
+        }
+    }
+
+    /// Returns the address and port, unless it is a Unix socket.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Tcp(address) => Some(*address),
+            Address::Unix(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Address {
     /// The URLs for clients, as `ws://127.0.0.1:8080 rs://127.0.0.1:8080`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Tcp(address) => write!(f, "ws://{address} rs://{address}"),
-            Address::Unix(path) => write!(f, "rs+unix://{}", path.display()),
+        if let Some(url) = self.ws_url() {
+            write!(f, "{url} ")?;
         }
+        f.write_str(&self.rs_url())
     }
 }
 

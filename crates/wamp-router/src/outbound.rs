@@ -128,7 +128,7 @@ impl Outbound {
             serializer,
             receiving: Arc::new(Receiving::new(budget.clone())),
             budget,
-            limit: limits.queue,
+            limit: limits.max_link_queue,
         }
     }
 

@@ -53,7 +53,6 @@ pub const MAX_MESSAGE: usize = 1 << 24;
 
 /// The settings of this end of a connection.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Config {
     /// The longest message to accept, in bytes. The limit that is announced and enforced is the greatest power
     /// of two within it, from 512 bytes to 16 MiB. Default: 16 MiB.

@@ -107,8 +107,7 @@ async fn messages_of_16_mib_and_one_octet_less() {
 #[tokio::test]
 async fn a_message_that_the_peer_does_not_take_is_not_begun() {
     let (ours, theirs) = duplex(1024);
-    let mut small = Config::default();
-    small.max_receive = 600;
+    let small = Config { max_receive: 600, ..Config::default() };
     let default = Config::default();
     let (client, server) =
         tokio::try_join!(connect(ours, Serializer::Json, &default), accept(theirs, &[], &small)).unwrap();

@@ -70,7 +70,6 @@ use write_side::WriteSide;
 
 /// The settings of this end of a connection.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Config {
     /// The longest message to accept, in bytes. The peer is not told. Default: 16 MiB.
     pub max_receive: usize,

@@ -16,9 +16,7 @@ fn request(lines: &str) -> String {
 }
 
 fn speaks(serializers: &[Serializer]) -> Config {
-    let mut config = Config::default();
-    config.serializers = serializers.to_vec();
-    config
+    Config { serializers: serializers.to_vec(), ..Config::default() }
 }
 
 /// What a server answers, and what it thinks of it.

@@ -31,7 +31,6 @@ use crate::Unfinished;
 
 /// The limits of silence.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
 pub struct Config {
     /// The silence before a PING; 30 s by default.
     pub silence: Duration,

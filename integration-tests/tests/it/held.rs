@@ -17,9 +17,7 @@ const HIGH: usize = 32 << 10;
 const WAYS: [Way; 3] = [Way::Memory, Way::RawSocket, Way::WebSocket];
 
 fn router() -> Router {
-    let mut limits = Limits::default();
-    limits.high_water = HIGH;
-    limits.low_water = HIGH / 4 * 3;
+    let limits = Limits { high_water: HIGH, low_water: HIGH / 4 * 3, ..Limits::default() };
     Router::builder().limits(limits).build()
 }
 

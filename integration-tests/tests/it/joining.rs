@@ -180,8 +180,7 @@ async fn a_hello_that_comes_too_slowly_is_too_late() {
 
 #[tokio::test]
 async fn a_transport_handshake_takes_no_longer_than_it_may() {
-    let mut limits = wamp_router::Limits::default();
-    limits.join = Duration::from_millis(50);
+    let limits = wamp_router::Limits { join: Duration::from_millis(50), ..wamp_router::Limits::default() };
     let house = House::with(Router::builder().limits(limits).build()).await;
     for (begun, answer) in [
         (&b""[..], ""),

@@ -166,9 +166,7 @@ async fn a_message_may_be_shorter_or_flatter_than_usual() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_may_be_shorter_than_usual() {
-    let mut limits = Limits::default();
-    limits.silence = 3 * SECOND;
-    limits.pong = 2 * SECOND;
+    let limits = Limits { silence: 3 * SECOND, pong: 2 * SECOND, ..Limits::default() };
     let router = Router::builder().limits(limits).build();
     let mut peer = attach_joined(&router, Serializer::Json).await;
     let start = Instant::now();
@@ -180,8 +178,7 @@ async fn silence_may_be_shorter_than_usual() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_may_wait_shorter_than_usual() {
-    let mut limits = Limits::default();
-    limits.shutdown = SECOND;
+    let limits = Limits { shutdown: SECOND, ..Limits::default() };
     let router = Router::builder().limits(limits).build();
     let _mute = piped(&router, Way::RawSocket, Serializer::Json, 64).await;
     let start = Instant::now();
@@ -191,8 +188,7 @@ async fn a_shutdown_may_wait_shorter_than_usual() {
 
 #[tokio::test(start_paused = true)]
 async fn limits_of_sessions_are_those_of_the_builder_or_of_the_realm() {
-    let mut limits = SessionLimits::default();
-    limits.registrations = 1;
+    let limits = SessionLimits { registrations: 1, ..SessionLimits::default() };
     let mut own = RealmConfig::new("own");
     own.limits.registrations = 2;
     own.kill_timeout = SECOND;
@@ -231,11 +227,13 @@ async fn all_slow_links_together_have_no_more_than_the_router_allows() {
     const SLOW: usize = 20;
     const QUEUED: usize = 512 << 10;
     const HIGH: usize = 256 << 10;
-    let mut limits = Limits::default();
-    limits.memory = QUEUED;
-    limits.high_water = HIGH;
-    limits.low_water = HIGH / 4 * 3;
-    limits.stall = Duration::from_secs(1 << 20);
+    let mut limits = Limits {
+        memory: QUEUED,
+        high_water: HIGH,
+        low_water: HIGH / 4 * 3,
+        stall: Duration::from_secs(1 << 20),
+        ..Limits::default()
+    };
     limits.give_up = limits.stall;
     limits.silence = limits.stall;
     let router = Router::builder().limits(limits).build();

@@ -17,11 +17,13 @@ const MEMORY: usize = 4 << 20;
 const MESSAGE: usize = 256 << 10;
 
 fn router() -> Router {
-    let mut limits = Limits::default();
-    limits.memory = MEMORY;
-    limits.message = MESSAGE;
-    limits.high_water = 64 << 10;
-    limits.low_water = 48 << 10;
+    let limits = Limits {
+        memory: MEMORY,
+        message: MESSAGE,
+        high_water: 64 << 10,
+        low_water: 48 << 10,
+        ..Limits::default()
+    };
     Router::builder().limits(limits).build()
 }
 

@@ -9,8 +9,7 @@ use crate::wire::{HANDSHAKE, UPGRADE, Wire, frame};
 
 /// A router with places for two newcomers.
 async fn house() -> House {
-    let mut limits = Limits::default();
-    limits.connections = Some(8);
+    let limits = Limits { connections: Some(8), ..Limits::default() };
     House::with(Router::builder().limits(limits).build()).await
 }
 
@@ -77,8 +76,7 @@ async fn a_session_does_not_give_way_and_one_that_has_ended_does() {
 
 #[tokio::test]
 async fn a_handshake_that_takes_too_long_is_answered() {
-    let mut limits = Limits::default();
-    limits.join = Duration::from_millis(100);
+    let limits = Limits { join: Duration::from_millis(100), ..Limits::default() };
     let house = House::with(Router::builder().limits(limits).build()).await;
     let mut http = Wire::connect(&house).await;
     http.write(&UPGRADE.as_bytes()[..40]).await;

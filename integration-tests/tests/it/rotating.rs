@@ -67,9 +67,7 @@ async fn innocent(mut peer: Peer, lasts: Duration) -> Vec<(Instant, Duration)> {
 async fn however_many_hold_a_callee_in_turns_an_innocent_call_waits_for_one_share() {
     for (attackers, calls) in [(1, 8), (8, 4), (64, 1)] {
         for streams in [false, true] {
-            let mut limits = Limits::default();
-            limits.high_water = HIGH;
-            limits.low_water = HIGH / 4 * 3;
+            let limits = Limits { high_water: HIGH, low_water: HIGH / 4 * 3, ..Limits::default() };
             let router = Router::builder().limits(limits).build();
             let peer = piped(&router, Way::RawSocket, Serializer::Json, 4096).await;
             let mut tasks = vec![tokio::spawn(victim(peer, streams))];

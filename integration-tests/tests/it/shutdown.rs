@@ -183,5 +183,11 @@ async fn what_is_no_address_is_named() {
     let Address::Tcp(taken) = router.listen("127.0.0.1:0").await.unwrap() else { panic!("not TCP") };
     let refused = router.listen(&taken.to_string()).await.unwrap_err();
     assert!(refused.to_string().starts_with(&format!("cannot listen on {taken}: ")), "{refused}");
-    assert_eq!(Address::Tcp(taken).to_string(), format!("ws://{taken} rs://{taken}"));
+    let address = Address::Tcp(taken);
+    assert_eq!(address.to_string(), format!("ws://{taken} rs://{taken}"));
+    assert_eq!(
+        (address.ws_url(), address.rs_url()),
+        (Some(format!("ws://{taken}")), format!("rs://{taken}"))
+    );
+    assert_eq!(Address::Unix("/run/wamp".into()).to_string(), "rs+unix:///run/wamp");
 }

@@ -17,8 +17,7 @@ fn filled(pattern: &str, octets: usize) -> String {
 
 /// A client over RawSocket that accepts no message longer than this.
 async fn small(house: &House, serializer: Serializer, max_receive: usize) -> Peer {
-    let mut config = rawsocket::Config::default();
-    config.max_receive = max_receive;
+    let config = rawsocket::Config { max_receive, ..rawsocket::Config::default() };
     let mut peer =
         Peer::over(within(rawsocket::connect(house.dial().await, serializer, &config)).await.unwrap());
     peer.join().await;

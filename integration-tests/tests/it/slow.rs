@@ -23,9 +23,7 @@ const STALL: Duration = Duration::from_secs(20);
 const GONE: &str = r#"[69,1,{"mode":"killnowait","reason":"wamp.close.close_realm"}]"#;
 
 fn router() -> Router {
-    let mut limits = Limits::default();
-    limits.high_water = HIGH;
-    limits.low_water = HIGH / 2;
+    let mut limits = Limits { high_water: HIGH, low_water: HIGH / 2, ..Limits::default() };
     // These tests are about links, not about their calls.
     limits.stall = Duration::from_secs(1 << 20);
     limits.give_up = STALL;
@@ -222,10 +220,8 @@ async fn events_for_a_slow_subscriber_are_dropped_and_its_session_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_many_fill_at_once_has_an_end() {
-    let mut limits = Limits::default();
-    limits.high_water = HIGH;
-    limits.low_water = HIGH / 2;
-    limits.queue = 512 << 10;
+    let limits =
+        Limits { high_water: HIGH, low_water: HIGH / 2, max_link_queue: 512 << 10, ..Limits::default() };
     let router = Router::builder().limits(limits).build();
     let bystander = Bystander::new(&router).await;
     let mut caller = piped(&router, Way::Memory, Serializer::Json, PIPE).await;

@@ -28,9 +28,7 @@ const WAYS: [(Way, usize); 5] = [
 ];
 
 fn router() -> Router {
-    let mut limits = Limits::default();
-    limits.high_water = HIGH;
-    limits.low_water = HIGH / 4 * 3;
+    let limits = Limits { high_water: HIGH, low_water: HIGH / 4 * 3, ..Limits::default() };
     Router::builder().limits(limits).build()
 }
 
@@ -379,16 +377,13 @@ async fn a_call_goes_to_a_callee_that_reads() {
 async fn no_wake_up_is_lost_when_links_fill_and_drain_at_once() {
     const STREAMS: usize = 8;
     const CHUNKS: usize = 1500;
-    let mut limits = Limits::default();
-    limits.high_water = 4 << 10;
-    limits.low_water = 3 << 10;
-    limits.memory = 64 << 10;
+    let mut limits =
+        Limits { high_water: 4 << 10, low_water: 3 << 10, memory: 64 << 10, ..Limits::default() };
     // The end of a call would release it.
     limits.stall = 1000 * SECOND;
     limits.give_up = 1000 * SECOND;
-    let mut sessions = SessionLimits::default();
-    sessions.holding = 1000 * SECOND;
-    sessions.holding_window = 1000 * SECOND;
+    let sessions =
+        SessionLimits { holding: 1000 * SECOND, holding_window: 1000 * SECOND, ..SessionLimits::default() };
     let router = Router::builder().limits(limits).session_limits(sessions).build();
     let mut tasks = Vec::new();
     // Each callee is called by two callers, so that one holds what the other waits for.

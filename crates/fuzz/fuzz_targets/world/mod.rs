@@ -33,8 +33,7 @@ impl World {
             (limits.registrations, limits.subscriptions) = (2, 2);
         }
         config.credit = (kind & 4 == 0).then(|| {
-            let mut credit = Credit::default();
-            (credit.window, credit.max_window) = (200, 800);
+            let credit = Credit { window: 200, max_window: 800, ..Credit::default() };
             credit
         });
         let realm = Realm::new(config, u64::from(kind));

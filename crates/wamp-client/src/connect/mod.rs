@@ -219,8 +219,10 @@ fn rs_address<'a>(url: &str, address: &'a str) -> Result<&'a str, ConnectError> 
 
 #[cfg(feature = "ws")]
 async fn websocket<S: Socket>(socket: S, url: String, settings: Settings) -> Result<Opening, ConnectError> {
-    let mut config = wamp_transport_ws::Config::default();
-    config.max_receive = settings.max_message;
+    let config = wamp_transport_ws::Config {
+        max_receive: settings.max_message,
+        ..wamp_transport_ws::Config::default()
+    };
     let offers = settings.serializer.as_ref().map_or(Serializer::ALL, std::slice::from_ref);
     match wamp_transport_ws::connect(socket, &url, offers, &config).await {
         Ok(transport) => Ok(Box::pin(join(transport, settings, Some(url)))),
@@ -230,8 +232,10 @@ async fn websocket<S: Socket>(socket: S, url: String, settings: Settings) -> Res
 
 #[cfg(feature = "rawsocket")]
 async fn rawsocket<S: Socket>(socket: S, url: String, settings: Settings) -> Result<Opening, ConnectError> {
-    let mut config = wamp_transport_rawsocket::Config::default();
-    config.max_receive = settings.max_message;
+    let config = wamp_transport_rawsocket::Config {
+        max_receive: settings.max_message,
+        ..wamp_transport_rawsocket::Config::default()
+    };
     // MessagePack, if it is built in.
     let Some(serializer) = settings.serializer.or_else(|| Serializer::ALL.first().copied()) else {
         return Err(ConnectError::bad_url(&url, "no serializer is built in"));

@@ -33,8 +33,7 @@ pub(crate) async fn read<R: ReadHalf>(
 ) {
     let _reader = Reader(engine.clone());
     half.set_max_receive(max_message.min(BEFORE_WELCOME));
-    let mut limits = Limits::default();
-    limits.message = max_message;
+    let limits = Limits { message: max_message, ..Limits::default() };
     let mut joined = false;
     let mut incoming = Vec::new();
     loop {

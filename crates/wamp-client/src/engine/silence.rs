@@ -73,9 +73,7 @@ impl Keepalive {
 
 impl From<Keepalive> for Config {
     fn from(keepalive: Keepalive) -> Self {
-        let mut config = Config::default();
-        (config.silence, config.pong) = (keepalive.silence.max(SHORTEST), keepalive.answer);
-        config
+        Config { silence: keepalive.silence.max(SHORTEST), pong: keepalive.answer, ..Config::default() }
     }
 }
 

@@ -286,8 +286,7 @@ async fn a_caller_that_takes_nothing_for_five_minutes_loses_the_call() {
 
 #[tokio::test(start_paused = true)]
 async fn how_long_it_may_take_nothing_is_a_setting() {
-    let mut credit = Credit::default();
-    credit.patience = Duration::from_secs(2);
+    let credit = Credit { patience: Duration::from_secs(2), ..Credit::default() };
     ends_after(Router::builder().realm("realm1").credit(credit).build(), credit.patience).await;
 }
 

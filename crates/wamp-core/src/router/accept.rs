@@ -125,7 +125,6 @@ impl Accept {
 }
 
 pub(super) fn abort(reason: Uri, text: &str) -> Message {
-    let mut details = CloseDetails::default();
-    details.message = Some(ByteString::from(sentence(text)));
+    let details = CloseDetails { message: Some(ByteString::from(sentence(text))), ..CloseDetails::default() };
     Abort { details, reason, payload: Payload::empty() }.into()
 }

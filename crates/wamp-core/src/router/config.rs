@@ -65,7 +65,6 @@ impl Config {
 /// How far the senders of progressive results and of chunks may go ahead of their receivers; see
 /// [`credit`](crate::credit).
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
 pub struct Credit {
     /// Octets that each stream is granted at once; 64 KiB by default.
     pub window: u64,
@@ -97,7 +96,6 @@ pub enum Disclosure {
 
 /// What one session may take of a realm, and what it may send.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
 pub struct Limits {
     /// Calls under way that it has made; 65,536 by default.
     pub calls: usize,

@@ -151,14 +151,16 @@ impl Realm {
         let is_sequential = self.cx.config.strict_request_ids || announced.caller_chunks;
         // Who does not know it shall not meet it.
         let credit = self.cx.config.credit.filter(|_| announced.knows_credit());
-        let mut welcome = WelcomeDetails::default();
-        welcome.roles = features::announced(credit.map(|credit| credit.window));
-        welcome.agent = Some(self.cx.config.agent.clone());
-        welcome.realm = Some(self.cx.config.name.clone());
-        welcome.authid = Some(identity.authid.clone());
-        welcome.authrole = Some(identity.authrole.clone());
-        welcome.authmethod = Some(identity.authmethod);
-        welcome.authprovider = Some(identity.authprovider);
+        let welcome = WelcomeDetails {
+            roles: features::announced(credit.map(|credit| credit.window)),
+            agent: Some(self.cx.config.agent.clone()),
+            realm: Some(self.cx.config.name.clone()),
+            authid: Some(identity.authid.clone()),
+            authrole: Some(identity.authrole.clone()),
+            authmethod: Some(identity.authmethod),
+            authprovider: Some(identity.authprovider),
+            ..WelcomeDetails::default()
+        };
         let welcome = fitting(welcome, serializer, max_message).ok_or_else(|| {
             let text = format!("WELCOME does not fit into the {max_message} bytes that the client accepts");
             (uri::PAYLOAD_SIZE_EXCEEDED, text)
@@ -396,8 +398,8 @@ impl Realm {
         if self.depart(key) {
             let deadline = self.cx.deadlines.set(now + self.cx.config.goodbye_timeout, Due::Goodbye(key));
             self.closing.insert(key, deadline);
-            let mut details = CloseDetails::default();
-            details.message = Some(ByteString::from(sentence(text)));
+            let details =
+                CloseDetails { message: Some(ByteString::from(sentence(text))), ..CloseDetails::default() };
             self.cx.out.send(key, message::Goodbye { details, reason });
         }
     }

@@ -21,8 +21,7 @@ pub(super) fn fitting(
     if longest(&full).is_some_and(|octets| octets <= max_message) || fits(&full) {
         return Some(full);
     }
-    let mut short = WelcomeDetails::default();
-    short.roles = full.roles;
+    let short = WelcomeDetails { roles: full.roles, ..WelcomeDetails::default() };
     fits(&short).then_some(short)
 }
 
@@ -51,10 +50,12 @@ mod tests {
     use crate::router::features::announced;
 
     fn details(agent: &str) -> WelcomeDetails {
-        let mut details = WelcomeDetails::default();
-        details.roles = announced(Some(u64::MAX));
-        details.agent = Some(ByteString::from(agent));
-        details.realm = Some("realm1".into());
+        let mut details = WelcomeDetails {
+            roles: announced(Some(u64::MAX)),
+            agent: Some(ByteString::from(agent)),
+            realm: Some("realm1".into()),
+            ..WelcomeDetails::default()
+        };
         for string in [&mut details.authid, &mut details.authrole, &mut details.authprovider] {
             *string = Some(ByteString::from(agent));
         }

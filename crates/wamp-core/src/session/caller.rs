@@ -122,8 +122,7 @@ impl Session {
         if !last && entry.chunks.is_some_and(|chunks| !chunks.has_credit()) {
             return Err(Misuse::NoCredit);
         }
-        let mut options = CallOptions::default();
-        options.progress = (!last).then_some(true);
+        let options = CallOptions { progress: (!last).then_some(true), ..CallOptions::default() };
         let message = Message::from(message::Call { request: call, options, procedure, payload });
         self.check_size(&message)?;
         let entry = self.caller.calls.get_mut(&call).ok_or(Misuse::Unknown)?;
@@ -159,8 +158,7 @@ impl Session {
     fn give_up(&mut self, call: RequestId, mode: CancelMode, failure: Failure) {
         let router_cancels = self.router_has(Role::Dealer, Feature::CallCanceling);
         if router_cancels {
-            let mut options = CancelOptions::default();
-            options.mode = Some(mode);
+            let options = CancelOptions { mode: Some(mode), ..CancelOptions::default() };
             self.send(message::Cancel { request: call, options });
         }
         if mode != CancelMode::Kill || !router_cancels {

@@ -60,8 +60,7 @@ impl Config {
     }
 
     pub(super) fn hello(&self) -> Hello {
-        let mut details = HelloDetails::default();
-        details.roles = self.roles.clone();
+        let mut details = HelloDetails { roles: self.roles.clone(), ..HelloDetails::default() };
         if let Some(credit) = self.credit {
             for role in [Role::Caller, Role::Callee] {
                 if let Some(features) = self.roles.get(role) {

@@ -374,8 +374,7 @@ impl Session {
 
     /// ABORT overtakes everything that has not been sent yet.
     fn abort(&mut self, reason: Uri, text: &str) {
-        let mut details = CloseDetails::default();
-        details.message = Some(ByteString::from(text));
+        let details = CloseDetails { message: Some(ByteString::from(text)), ..CloseDetails::default() };
         let abort = message::Abort { details, reason, payload: wamp_proto::Payload::empty() };
         self.transmit = VecDeque::from([abort.into()]);
     }

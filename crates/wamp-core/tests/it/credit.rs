@@ -22,8 +22,7 @@ pub(crate) fn counting(octets: u64) -> Roles {
 }
 
 pub(crate) fn small_windows() -> router::Config {
-    let mut credit = Credit::default();
-    (credit.window, credit.max_window) = (WINDOW, WINDOW);
+    let credit = Credit { window: WINDOW, max_window: WINDOW, ..Credit::default() };
     let mut config = router::Config::new("realm1");
     config.credit = Some(credit);
     config
@@ -371,8 +370,7 @@ fn uploading(serializer: Serializer) -> (Net, Client, Client, RequestId, Request
     let callee = net.join_counting(Serializer::Cbor, WINDOW, WINDOW);
     let caller = net.join_counting(serializer, WINDOW, WINDOW);
     net.register(callee, "com.myapp.up");
-    let mut options = CallOptions::default();
-    options.progress = Some(true);
+    let options = CallOptions { progress: Some(true), ..CallOptions::default() };
     let call = net.call_with(caller, options, "com.myapp.up", Payload::empty());
     let invocation = net.invocations(callee)[0].request;
     (net, callee, caller, call, invocation)
@@ -457,8 +455,8 @@ fn a_timeout_at_the_callee_stands_still_without_credit() {
     net.session(callee).register(now, options, "com.myapp.longop".into()).unwrap();
     net.run();
     net.events(callee);
-    let mut options = CallOptions::default();
-    (options.receive_progress, options.timeout) = (Some(true), Some(Millis(1000)));
+    let options =
+        CallOptions { receive_progress: Some(true), timeout: Some(Millis(1000)), ..CallOptions::default() };
     let call = net.call_with(caller, options, "com.myapp.longop", Payload::empty());
     let invocation = net.invocations(callee)[0].request;
     while progress(&mut net, callee, invocation).is_ok() {}

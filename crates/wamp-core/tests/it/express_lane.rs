@@ -67,8 +67,7 @@ fn rewritten(max_message: usize, answers: &[Payload]) -> (usize, Vec<String>, Ve
     net.say(caller, r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#);
     net.heard(callee);
     for payload in answers {
-        let mut options = YieldOptions::default();
-        options.progress = Some(true);
+        let options = YieldOptions { progress: Some(true), ..YieldOptions::default() };
         let request = RequestId::new(1).unwrap();
         net.tell(callee, Yield { request, options, payload: payload.clone() }.into());
     }
@@ -108,9 +107,8 @@ fn restarts_the_timeout(caller: Serializer) {
     let callee = net.join(Serializer::MsgPack);
     let caller = net.join(caller);
     net.register(callee, PROCEDURE);
-    let mut options = CallOptions::default();
-    options.receive_progress = Some(true);
-    options.timeout = Some(Millis(100));
+    let options =
+        CallOptions { receive_progress: Some(true), timeout: Some(Millis(100)), ..CallOptions::default() };
     net.call_with(caller, options, PROCEDURE, Default::default());
     let invocation = net.invocations(callee).remove(0).request;
     let before = net.express;
@@ -188,8 +186,7 @@ fn a_caller_that_may_need_explicit_arguments_gets_them_by_it() {
 fn credit_is_counted_in_the_octets_of_each_hop() {
     let mut realm = Realm::new(small_windows(), 7);
     let mut join = |serializer, window| {
-        let mut details = HelloDetails::default();
-        details.roles = counting(window);
+        let details = HelloDetails { roles: counting(window), ..HelloDetails::default() };
         realm.join(Time::ORIGIN, Join { details, serializer, max_message: 512 }).unwrap()
     };
     let (callee, caller) = (join(Serializer::Json, WINDOW), join(Serializer::MsgPack, WINDOW / 2));

@@ -232,8 +232,10 @@ fn joined() -> Session {
 fn a_faulty_result_fails_its_call_at_the_caller() {
     for (details, canceled) in [("{}", false), (r#"{"progress":true}"#, true)] {
         let mut session = joined();
-        let mut options = wamp_proto::message::CallOptions::default();
-        options.receive_progress = Some(true);
+        let options = wamp_proto::message::CallOptions {
+            receive_progress: Some(true),
+            ..wamp_proto::message::CallOptions::default()
+        };
         let call = session.call(Time::ORIGIN, options, "a.b".into(), Payload::empty()).unwrap();
         let said = tell(&mut session, &format!("[50,1,{details},[NaN]]"));
         assert_eq!(said.iter().any(|said| said == r#"[49,1,{"mode":"killnowait"}]"#), canceled, "{said:?}");

@@ -155,8 +155,7 @@ fn welcome_announces_just_what_there_is() {
     let client = net.join(Serializer::Json);
     assert!(net.session(client).is_open());
     let mut realm = Realm::new(Config::new("realm1"), 1);
-    let mut details = HelloDetails::default();
-    details.roles = all_roles();
+    let details = HelloDetails { roles: all_roles(), ..HelloDetails::default() };
     let join = Join { details, serializer: Serializer::Json, max_message: 1 << 20 };
     realm.join(Time::ORIGIN, join).unwrap();
     let (_, welcome) = realm.poll_transmit().unwrap();
@@ -174,8 +173,7 @@ fn session_ids_are_spread_over_the_whole_range() {
     let mut realm = Realm::new(Config::new("realm1"), 3);
     let mut above_half = 0;
     for _ in 0..1000 {
-        let mut details = HelloDetails::default();
-        details.roles = all_roles();
+        let details = HelloDetails { roles: all_roles(), ..HelloDetails::default() };
         let join = Join { details, serializer: Serializer::Json, max_message: 1 << 20 };
         let id = realm.join(Time::ORIGIN, join).unwrap().id().get();
         assert!((1..=wamp_proto::MAX_ID).contains(&id));
@@ -255,8 +253,7 @@ fn a_shutdown_says_goodbye_to_all_after_it_has_ended_their_calls() {
     assert_eq!((net.realm.sizes().sessions, net.realm.sizes().deadlines), (0, 0));
     assert_eq!(net.closed.len(), 2);
 
-    let mut details = HelloDetails::default();
-    details.roles = all_roles();
+    let details = HelloDetails { roles: all_roles(), ..HelloDetails::default() };
     let join = Join { details, serializer: Serializer::Json, max_message: 1 << 20 };
     assert_eq!(net.realm.join(net.now, join).unwrap_err().0, uri::SYSTEM_SHUTDOWN);
 }

@@ -69,8 +69,7 @@ fn what_cannot_be_written_is_refused() {
 #[test]
 fn a_chunk_that_is_too_long_leaves_its_call_as_it_was() {
     let mut session = open();
-    let mut options = CallOptions::default();
-    options.progress = Some(true);
+    let options = CallOptions { progress: Some(true), ..CallOptions::default() };
     let call = session.call(NOW, options, Uri::from_static("com.a"), Payload::empty()).unwrap();
     assert!(sent(&mut session).is_some());
     for last in [false, true] {

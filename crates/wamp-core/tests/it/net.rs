@@ -106,8 +106,7 @@ impl Net {
 
     fn add_raw_with(&mut self, serializer: Serializer, roles: Roles, max_message: usize) -> Client {
         let client = self.add(End::Raw(Vec::new()), serializer);
-        let mut details = HelloDetails::default();
-        details.roles = roles;
+        let details = HelloDetails { roles, ..HelloDetails::default() };
         let key = self.realm.join(self.now, Join { details, serializer, max_message }).unwrap();
         self.admit(client, key);
         self.run();
@@ -207,8 +206,7 @@ impl Net {
 
     /// Calls with `receive_progress`.
     pub(crate) fn call(&mut self, client: Client, procedure: &str, payload: Payload) -> RequestId {
-        let mut options = CallOptions::default();
-        options.receive_progress = Some(true);
+        let options = CallOptions { receive_progress: Some(true), ..CallOptions::default() };
         self.call_with(client, options, procedure, payload)
     }
 

@@ -189,9 +189,8 @@ fn our_sessions_upload_and_stream_both_ways() {
     let callee = net.join(Serializer::MsgPack);
     let caller = net.join(Serializer::Json);
     net.register(callee, "com.myapp.upload");
-    let mut options = CallOptions::default();
-    options.progress = Some(true);
-    options.receive_progress = Some(true);
+    let options =
+        CallOptions { progress: Some(true), receive_progress: Some(true), ..CallOptions::default() };
     let call = net.call_with(caller, options, "com.myapp.upload", args(Serializer::Json, &(0,)));
     let now = net.now;
     let events = net.events(callee);
@@ -238,8 +237,7 @@ fn our_callee_watches_the_timeout_that_it_asked_for() {
     let callee = net.join(Serializer::Json);
     let caller = net.raw(Serializer::Json, all_roles());
     let now = net.now;
-    let mut options = RegisterOptions::default();
-    options.forward_timeout = Some(true);
+    let options = RegisterOptions { forward_timeout: Some(true), ..RegisterOptions::default() };
     net.session(callee).register(now, options, "com.myapp.longop".into()).unwrap();
     net.run();
     net.events(callee);
@@ -276,9 +274,8 @@ fn our_caller_watches_a_timeout_that_the_router_does_not() {
     let welcome =
         r#"[2,1,{"roles":{"dealer":{"features":{"progressive_call_results":true,"call_canceling":true}}}}]"#;
     say(&mut session, start, welcome);
-    let mut options = CallOptions::default();
-    options.receive_progress = Some(true);
-    options.timeout = Some(Millis(100));
+    let options =
+        CallOptions { receive_progress: Some(true), timeout: Some(Millis(100)), ..CallOptions::default() };
     session.call(start, options, "com.myapp.longop".into(), Payload::empty()).unwrap();
     let at = |ms| start + Duration::from_millis(ms);
     assert_eq!(session.poll_timeout(), Some(at(100)));
@@ -294,11 +291,7 @@ fn our_caller_watches_a_timeout_that_the_router_does_not() {
     say(&mut session, at(181), "[50,1,{}]");
     assert_eq!((session.poll_event(), session.stats().late), (None, 1));
 
-    let options = {
-        let mut options = CallOptions::default();
-        options.progress = Some(true);
-        options
-    };
+    let options = CallOptions { progress: Some(true), ..CallOptions::default() };
     let refused = session.call(start, options, "com.myapp.upload".into(), Payload::empty());
     assert_eq!(refused, Err(Misuse::NotSupported), "this router takes no chunks");
 }

@@ -160,8 +160,7 @@ fn forge(
     let call = calls.get(of).map(|call| call.request);
     let stands = call.and_then(|call| endpoint.call_phase(call));
     let result = |progress: bool| {
-        let mut details = ResultDetails::default();
-        details.progress = progress.then_some(true);
+        let details = ResultDetails { progress: progress.then_some(true), ..ResultDetails::default() };
         let payload = payload(serializer, tag);
         Some(ResultMessage { request: id(call?), details, payload }.into())
     };
@@ -182,8 +181,7 @@ fn forge(
             if endpoint.invocation_phase(invocation)?.is_alive() {
                 return None;
             }
-            let mut options = InterruptOptions::default();
-            options.mode = Some(Mode::Kill.into());
+            let options = InterruptOptions { mode: Some(Mode::Kill.into()), ..InterruptOptions::default() };
             Some(Interrupt { request: id(invocation), options }.into())
         }
     }

@@ -291,8 +291,8 @@ impl Answer {
         if self == Answer::Error {
             return error(RequestKind::Invocation, invocation, payload);
         }
-        let mut options = YieldOptions::default();
-        options.progress = self.is_progress().then_some(true);
+        let options =
+            YieldOptions { progress: self.is_progress().then_some(true), ..YieldOptions::default() };
         Yield { request, options, payload }.into()
     }
 }
@@ -316,22 +316,21 @@ pub fn call(request: u64, options: CallOptions, procedure: Procedure, payload: P
 }
 
 pub fn call_options(more: bool, willing: bool, timeout: u64) -> CallOptions {
-    let mut options = CallOptions::default();
-    options.progress = more.then_some(true);
-    options.receive_progress = willing.then_some(true);
-    options.timeout = (timeout > 0).then_some(Millis(timeout));
-    options
+    CallOptions {
+        progress: more.then_some(true),
+        receive_progress: willing.then_some(true),
+        timeout: (timeout > 0).then_some(Millis(timeout)),
+        ..CallOptions::default()
+    }
 }
 
 pub fn cancel(request: u64, mode: Option<Mode>) -> Message {
-    let mut options = CancelOptions::default();
-    options.mode = mode.map(CancelMode::from);
+    let options = CancelOptions { mode: mode.map(CancelMode::from), ..CancelOptions::default() };
     Cancel { request: id(request), options }.into()
 }
 
 pub fn credit(request: u64, chunks: Option<bool>, total: Option<u64>) -> Message {
-    let mut options = CreditOptions::default();
-    options.chunks = chunks;
+    let options = CreditOptions { chunks, ..CreditOptions::default() };
     Credit { request: id(request), options, total: Total(total) }.into()
 }
 

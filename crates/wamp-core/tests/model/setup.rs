@@ -21,14 +21,15 @@ pub fn forwards_timeout(procedure: Procedure) -> bool {
 }
 
 pub fn register_options(procedure: Procedure) -> RegisterOptions {
-    let mut options = RegisterOptions::default();
-    options.invoke = match procedure {
-        1 => Some(InvocationPolicy::RoundRobin),
-        3 => Some(InvocationPolicy::Last),
-        _ => None,
-    };
-    options.forward_timeout = forwards_timeout(procedure).then_some(true);
-    options
+    RegisterOptions {
+        invoke: match procedure {
+            1 => Some(InvocationPolicy::RoundRobin),
+            3 => Some(InvocationPolicy::Last),
+            _ => None,
+        },
+        forward_timeout: forwards_timeout(procedure).then_some(true),
+        ..RegisterOptions::default()
+    }
 }
 
 /// A client.
@@ -157,11 +158,10 @@ impl Setup {
         config.strict_request_ids = rules.strict_ids;
         config.kill_timeout = rules.kill_wait;
         config.goodbye_timeout = rules.goodbye_wait;
-        config.credit = rules.credit.map(|rule| {
-            let mut credit = router::Credit::default();
-            (credit.window, credit.max_window) = (rule.windows.first, rule.windows.max);
-            credit.patience = rule.patience;
-            credit
+        config.credit = rules.credit.map(|rule| router::Credit {
+            window: rule.windows.first,
+            max_window: rule.windows.max,
+            patience: rule.patience,
         });
         config
     }

@@ -91,8 +91,7 @@ impl World {
                 });
                 Session::new(world.now, config, 1)
             });
-            let mut details = HelloDetails::default();
-            details.roles = kind.roles();
+            let mut details = HelloDetails { roles: kind.roles(), ..HelloDetails::default() };
             if let Some(Message::Hello(hello)) = session.as_mut().and_then(Session::poll_transmit) {
                 details = hello.details;
             }

@@ -73,8 +73,7 @@ pub fn join(details: HelloDetails) -> Join {
 impl Router {
     pub fn new(now: Time, seed: u64) -> Self {
         let mut realm = Realm::new(router::Config::new("realm1"), seed);
-        let mut details = HelloDetails::default();
-        details.roles = roles();
+        let details = HelloDetails { roles: roles(), ..HelloDetails::default() };
         let witness = realm.join(now, join(details)).expect("everybody may join");
         let mut router =
             Self { realm, witness, heard: Vec::new(), invocations: VecDeque::new(), requests: 0 };

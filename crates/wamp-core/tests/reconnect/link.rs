@@ -15,16 +15,17 @@ fn link(urls: usize) -> Link {
 }
 
 fn register(procedure: &'static str) -> Declaration {
-    let mut options = RegisterOptions::default();
-    options.policy = Some(MatchPolicy::Prefix);
-    options.invoke = Some(InvocationPolicy::RoundRobin);
-    options.forward_timeout = Some(true);
+    let options = RegisterOptions {
+        policy: Some(MatchPolicy::Prefix),
+        invoke: Some(InvocationPolicy::RoundRobin),
+        forward_timeout: Some(true),
+        ..RegisterOptions::default()
+    };
     Declaration::Register { options, procedure: Uri::from_static(procedure) }
 }
 
 fn subscribe(topic: &'static str) -> Declaration {
-    let mut options = SubscribeOptions::default();
-    options.policy = Some(MatchPolicy::Wildcard);
+    let options = SubscribeOptions { policy: Some(MatchPolicy::Wildcard), ..SubscribeOptions::default() };
     Declaration::Subscribe { options, topic: Uri::from_static(topic) }
 }
 

@@ -9,8 +9,7 @@ pub const DECLARABLE: usize = 3;
 
 pub fn declarable(index: usize) -> Declaration {
     if index == 2 {
-        let mut options = SubscribeOptions::default();
-        options.policy = None;
+        let options = SubscribeOptions { policy: None, ..SubscribeOptions::default() };
         return Declaration::Subscribe { options, topic: Uri::from_static("client.topic") };
     }
     let mut options = RegisterOptions::default();

@@ -147,8 +147,7 @@ impl World {
             }
             Step::Progress => {
                 if let Some(request) = self.router.invocations.front() {
-                    let mut options = YieldOptions::default();
-                    options.progress = Some(true);
+                    let options = YieldOptions { progress: Some(true), ..YieldOptions::default() };
                     self.answer(message::Yield { request: *request, options, payload: Payload::empty() });
                 }
             }
@@ -386,8 +385,7 @@ impl World {
 
     /// Makes a call, or fails it.
     pub fn call(&mut self, call: CallNo) {
-        let mut options = CallOptions::default();
-        options.receive_progress = Some(true);
+        let options = CallOptions { receive_progress: Some(true), ..CallOptions::default() };
         let now = self.now;
         let request = match &mut self.connection {
             Some(it) if self.link.is_up() => it.session.call(now, options, STREAM, Payload::empty()).ok(),

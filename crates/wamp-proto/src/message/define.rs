@@ -47,7 +47,6 @@ macro_rules! options {
     ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq)]
-        #[non_exhaustive]
         pub struct $name {
             $($(#[$fdoc])* pub $field: $type,)*
             $($($(#[$gdoc])* pub $group: Option<Box<$gtype>>,)*)?
@@ -116,7 +115,6 @@ macro_rules! group {
     ($(#[$doc:meta])* pub struct $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty = $key:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq)]
-        #[non_exhaustive]
         pub struct $name { $($(#[$fdoc])* pub $field: $type,)* }
 
         impl $crate::message::wire::Group for $name {

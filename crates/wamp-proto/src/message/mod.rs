@@ -44,7 +44,6 @@ use wire::Source;
 
 /// What a decoder accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Limits {
     /// Octets of a message; 16 MiB by default.
     pub message: usize,

@@ -79,8 +79,7 @@ async fn role(server: bool) -> Result<(), String> {
 }
 
 fn subprotocol(serializer: Serializer) -> (Config, &'static str) {
-    let mut config = Config::default();
-    config.serializers = vec![serializer];
+    let config = Config { serializers: vec![serializer], ..Config::default() };
     (config, serializer.subprotocol())
 }
 

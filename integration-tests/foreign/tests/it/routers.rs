@@ -99,9 +99,7 @@ impl Running {
 }
 
 fn impatient() -> Limits {
-    let mut limits = Limits::default();
-    (limits.silence, limits.pong) = (SILENCE, SILENCE);
-    limits
+    Limits { silence: SILENCE, pong: SILENCE, ..Limits::default() }
 }
 
 async fn embedded(limits: Limits) -> Result<(SocketAddr, Keeper), String> {

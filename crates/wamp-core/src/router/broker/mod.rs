@@ -161,8 +161,7 @@ impl Broker {
             let exclude_me = options.exclude_me != Some(false);
             let mut receivers = found.subscribers.iter().copied().filter(|to| !(exclude_me && *to == from));
             let event = |session: &Session| {
-                let mut details = EventDetails::default();
-                details.ppt = options.ppt.clone();
+                let details = EventDetails { ppt: options.ppt.clone(), ..EventDetails::default() };
                 let payload = prepared.payload(&payload, session).ok()?;
                 Some(Message::from(message::Event { subscription, publication, details, payload }))
             };

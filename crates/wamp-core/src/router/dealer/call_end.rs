@@ -95,9 +95,8 @@ impl Dealer {
         let Some(call) = self.calls.get(key) else { return };
         let Some(callee) = cx.sessions.get(call.callee) else { return };
         if callee.announced.callee_canceling {
-            let mut options = InterruptOptions::default();
-            options.mode = Some(mode);
-            options.reason = Some(reason);
+            let options =
+                InterruptOptions { mode: Some(mode), reason: Some(reason), ..InterruptOptions::default() };
             cx.out.send(call.callee, message::Interrupt { request: call.invocation, options });
         } else {
             self.grant_unlimited(cx, key);

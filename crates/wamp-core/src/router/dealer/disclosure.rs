@@ -25,10 +25,11 @@ pub(super) fn disclose(
         Disclosure::Always => true,
     };
     Ok(disclosed.then(|| {
-        let mut peer = Discloser::default();
-        peer.caller = Some(key.id());
-        peer.caller_authid = Some(caller.authid.clone());
-        peer.caller_authrole = Some(caller.authrole.clone());
-        Box::new(peer)
+        Box::new(Discloser {
+            caller: Some(key.id()),
+            caller_authid: Some(caller.authid.clone()),
+            caller_authrole: Some(caller.authrole.clone()),
+            ..Discloser::default()
+        })
     }))
 }

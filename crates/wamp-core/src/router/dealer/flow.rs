@@ -174,8 +174,10 @@ impl Dealer {
             _ => {}
         }
         if let Some(total) = total {
-            let mut options = CreditOptions::default();
-            options.chunks = (stream == Stream::Chunks).then_some(true);
+            let options = CreditOptions {
+                chunks: (stream == Stream::Chunks).then_some(true),
+                ..CreditOptions::default()
+            };
             cx.out.send(sender, message::Credit { request, options, total: Total(Some(total)) });
         }
     }

@@ -137,13 +137,15 @@ impl Dealer {
             && (!cx.config.strict_features
                 || callee.announced.callee_progress && callee.announced.callee_canceling);
         let asks = options.disclose_me == Some(true);
-        let mut details = InvocationDetails::default();
-        details.progress = in_chunks.then_some(true);
-        details.receive_progress = willing.then_some(true);
-        details.procedure = (found.policy != MatchPolicy::Exact).then(|| procedure.clone());
-        details.peer = disclose(cx.config.disclosure, asks, disclose_caller, from, caller)?;
-        details.timeout = options.timeout.filter(|_| forward_timeout && timeout.is_some());
-        details.ppt = options.ppt.clone();
+        let details = InvocationDetails {
+            progress: in_chunks.then_some(true),
+            receive_progress: willing.then_some(true),
+            procedure: (found.policy != MatchPolicy::Exact).then(|| procedure.clone()),
+            peer: disclose(cx.config.disclosure, asks, disclose_caller, from, caller)?,
+            timeout: options.timeout.filter(|_| forward_timeout && timeout.is_some()),
+            ppt: options.ppt.clone(),
+            ..InvocationDetails::default()
+        };
         let payload = prepared.payload(payload, callee).map_err(refused)?;
         let invocation = callee.dealer.invocation_ids.peek();
         let window = cx.config.credit.map(|credit| credit.window);

@@ -28,8 +28,7 @@ impl Dealer {
             return Err(text.into());
         }
         let Some(key) = self.invoked(cx, from, "YIELD", result.request)? else { return Ok(()) };
-        let mut details = ResultDetails::default();
-        details.ppt = result.options.ppt;
+        let mut details = ResultDetails { ppt: result.options.ppt, ..ResultDetails::default() };
         let reply = if result.options.progress == Some(true) {
             details.progress = Some(true);
             Reply::Progress(result.payload)

@@ -63,8 +63,11 @@ enum Line {
 /// A router in this process that closes a link after 1.5 s of silence, and a message that takes 6 s to arrive,
 /// never silent for longer than 50 ms.
 fn slow_upload(line: Line) -> Outcome {
-    let mut limits = Limits::default();
-    (limits.silence, limits.pong) = (Duration::from_millis(1000), Duration::from_millis(500));
+    let limits = Limits {
+        silence: Duration::from_millis(1000),
+        pong: Duration::from_millis(500),
+        ..Limits::default()
+    };
     let runtime = tokio::runtime::Runtime::new().map_err(broken)?;
     let _inside = runtime.enter();
     let router = Router::builder().realm("realm1").limits(limits).build();
