@@ -8,20 +8,20 @@ use wamp_proto::{Uri, uri};
 
 use crate::{Failure, Time};
 
-/// What is to be declared in each session.
+/// Something to be declared in each session.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Declaration {
     /// A procedure.
     Register {
-        /// As it was asked for.
+        /// The options asked for.
         options: RegisterOptions,
         /// Its URI.
         procedure: Uri,
     },
     /// A topic.
     Subscribe {
-        /// As it was asked for.
+        /// The options asked for.
         options: SubscribeOptions,
         /// Its URI.
         topic: Uri,
@@ -32,7 +32,7 @@ pub enum Declaration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeclarationId(u64);
 
-/// A declaration that is made in one session, and waits for its answer there.
+/// A declaration in one session, which waits for its answer there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ask {
     /// What is declared.
@@ -41,17 +41,17 @@ pub struct Ask {
     number: u64,
 }
 
-/// Where a declaration stands.
+/// The state of a declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Standing {
-    /// The router has been asked.
+    /// The router was asked.
     Asked,
-    /// The router has accepted it, in the present session.
+    /// The router has accepted it in the present session.
     Up,
     /// There is no session.
     Down,
-    /// The router still believes in an earlier session that holds the procedure; it is asked again.
+    /// The procedure still belongs to an earlier session that the router has not given up; it is asked again.
     Waiting,
 }
 
@@ -61,7 +61,7 @@ struct Entry {
     state: State,
     /// The router has accepted it before, in this session or an earlier one.
     is_ours: bool,
-    /// Until when the router is asked again, since a shadow was met in this session.
+    /// Until when the router is asked again, after the first such refusal in this session.
     shadow: Option<Time>,
 }
 
@@ -73,7 +73,7 @@ enum State {
     Waiting { next: Time },
 }
 
-/// What an answer means.
+/// The meaning of an answer.
 #[derive(Debug)]
 pub(super) enum Answered {
     Up {
@@ -84,7 +84,7 @@ pub(super) enum Answered {
     Refused,
     /// It was refused after it had been accepted in an earlier session.
     Lost(Failure),
-    /// Of an earlier session, or withdrawn meanwhile.
+    /// It belongs to an earlier session, or was withdrawn meanwhile.
     Unwanted,
 }
 
@@ -106,7 +106,7 @@ impl Declarations {
         ask
     }
 
-    /// A new session: everything is to be declared.
+    /// A new session: everything is declared again.
     pub(super) fn ask_all(&mut self) -> VecDeque<Ask> {
         let asked = &mut self.asked;
         let ask = |(id, entry): (&DeclarationId, &mut Entry)| entry.ask(next_ask(asked, *id));
@@ -151,7 +151,8 @@ impl Declarations {
         if is_ours { Answered::Lost(failure) } else { Answered::Refused }
     }
 
-    /// The session is lost. What was never accepted goes with it: the program learns that its request failed.
+    /// The session is lost. Declarations that were never accepted are dropped: the program learns that its
+    /// request failed.
     pub(super) fn handle_lost(&mut self) {
         self.entries.retain(|_, entry| entry.is_ours);
         for entry in self.entries.values_mut() {
@@ -164,7 +165,7 @@ impl Declarations {
         self.entries.remove(&id).map(|entry| entry.standing())
     }
 
-    /// Whether there is no answer yet to something that has not been answered in this session.
+    /// Whether a declaration has no answer in this session yet.
     pub(super) fn is_asking(&self) -> bool {
         self.entries
             .values()

@@ -1,4 +1,4 @@
-//! Which failures are final, and which may pass.
+//! Final failures, and those that may pass.
 
 use wamp_proto::{Uri, uri};
 
@@ -7,11 +7,13 @@ use crate::session::Closed;
 /// Why an attempt to get a session failed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
-    /// It may succeed later: the name does not resolve, nothing answers, it takes too long, credentials cannot be had.
+    /// It may succeed later: the name does not resolve, no server answers, it takes too long, credentials are
+    /// not available.
     Passing,
-    /// It will not succeed: the URL is wrong, the certificate is not valid, the other end speaks something else.
+    /// It will not succeed: the URL is wrong, the certificate is not valid, the server does not speak the
+    /// protocol.
     Final,
-    /// The connection stood, and the router did not let the session in.
+    /// The connection was established, and the router refused the session.
     Closed(Closed),
 }
 
@@ -28,8 +30,8 @@ const FINAL: [Uri; 7] = [
 
 const AUTHENTICATION_FAILED: Uri = Uri::from_static("wamp.error.authentication_failed");
 
-/// Whether a session that ended so is not to be followed by another one. An administrator's `wamp.close.*` is final
-/// unless `returns_after_close`; the router's shutdown is not.
+/// Whether no session follows one with this end. An administrator's `wamp.close.*` is final unless
+/// `returns_after_close`; the router's shutdown is not.
 pub fn is_final(closed: &Closed, returns_after_close: bool) -> bool {
     match closed {
         Closed::Left => true,
@@ -41,13 +43,13 @@ pub fn is_final(closed: &Closed, returns_after_close: bool) -> bool {
     }
 }
 
-/// Attempts in a row whose credentials were refused.
+/// The number of attempts in a row whose credentials were refused.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Refusals(u32);
 
 impl Refusals {
-    /// Whether the attempt that failed so was the last one. Credentials may have expired just now, so only the second
-    /// refusal in a row of fresh ones is final.
+    /// Whether the attempt with this failure was the last one. Credentials may have just expired, so only the
+    /// second refusal in a row of fresh ones is final.
     pub(super) fn is_final(&mut self, fault: &Fault, returns_after_close: bool) -> bool {
         match fault {
             Fault::Passing => false,

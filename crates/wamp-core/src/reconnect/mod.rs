@@ -1,8 +1,8 @@
 //! Sessions that come back: when to dial which URL, what to declare again in a new session, and when to give up.
 //!
-//! A [`Link`] lasts as long as a program wants to be connected, over any number of sessions. It knows no transport and
-//! no message: its driver dials, joins with a [`Session`](crate::session::Session) of its own for each connection, and
-//! tells the link how that went. The link says what comes next.
+//! A [`Link`] lasts as long as a program wants to be connected, over any number of sessions. It knows no
+//! transport and no message: its driver connects, joins with a [`Session`](crate::session::Session) of its own
+//! for each connection, and reports the outcome. The link decides what follows.
 //!
 //! ```text
 //!            poll_action            handle_joined               every answer
@@ -24,7 +24,7 @@
 //! | the first time | up | dropped | dropped | dropped |
 //! | again | up | waiting: asked again each second, for 60 s | lost | down: asked again |
 //!
-//! The refusal in the middle is the shadow of an earlier session of the same link, which the router has not given up
+//! The refusal in the middle comes from an earlier session of the same link that the router has not given up
 //! yet.
 
 mod backoff;
@@ -46,11 +46,11 @@ use backoff::Backoff;
 use declarations::{Answered, Declarations};
 use fault::Refusals;
 
-/// How a link behaves.
+/// The settings of a link.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// How many URLs there are; each attempt takes the next one. At least one.
+    /// The number of URLs, at least one; each attempt takes the next one.
     pub urls: usize,
     /// The shortest delay before an attempt; 250 ms by default. Each delay is drawn from once to twice its nominal
     /// length.
@@ -59,20 +59,20 @@ pub struct Config {
     pub longest_delay: Duration,
     /// Delays begin anew after a session that has been up for this long; 30 s by default.
     pub stable_after: Duration,
-    /// Whether the first session is waited for like all later ones. By default every URL is tried once, without a
-    /// delay, and then the link is over.
+    /// Whether the first session is waited for like all later ones. By default every URL is tried once, without
+    /// a delay, and then the link is over.
     pub waits_for_first: bool,
     /// Whether to come back after an administrator has closed the session (`wamp.close.*` other than
     /// `system_shutdown`); `false` by default.
     pub returns_after_close: bool,
-    /// How long after `procedure_already_exists` a procedure is registered again; 1 s by default.
+    /// The delay after `procedure_already_exists` before a procedure is registered again; 1 s by default.
     pub shadow_delay: Duration,
-    /// How long that goes on; 60 s by default.
+    /// How long that is repeated; 60 s by default.
     pub shadow_limit: Duration,
 }
 
 impl Config {
-    /// For a link with so many URLs.
+    /// The defaults, for a link with this many URLs.
     pub fn new(urls: usize) -> Self {
         Self {
             urls: urls.max(1),
@@ -87,7 +87,7 @@ impl Config {
     }
 }
 
-/// What the driver is to do.
+/// A task for the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Connect to the URL with this index and join. [`Link::handle_joined`] or [`Link::handle_failed`] follows.
@@ -96,18 +96,18 @@ pub enum Action {
         /// The index of the URL.
         url: usize,
     },
-    /// Declare this in the present session, at once and in this order. [`Link::handle_answer`] follows, unless the
-    /// session is lost before.
+    /// Declare this in the present session, at once and in this order. [`Link::handle_answer`] follows, unless
+    /// the session is lost before.
     Ask(Ask),
 }
 
-/// What the program is told.
+/// An event for the program.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
     /// The session is lost and another one will be joined.
     Down {
-        /// Why.
+        /// The reason.
         closed: Closed,
     },
     /// The next attempt follows after a delay.
@@ -116,24 +116,25 @@ pub enum Event {
         url: usize,
         /// Its number since the link was last stable, from 1.
         attempt: u32,
-        /// How long it is until then.
+        /// The delay.
         delay: Duration,
     },
-    /// A session is open and everything is declared in it, or waits for the shadow of an earlier session to go.
+    /// A session is open and everything is declared in it, or waits for the router to give up an earlier
+    /// session.
     Up {
-        /// How long there was none; `None` for the first session.
+        /// How long there was no session; `None` for the first one.
         gap: Option<Duration>,
     },
-    /// A procedure that waited for a shadow is registered again.
+    /// A procedure that waited for the end of an earlier session is registered again.
     Restored {
-        /// Which.
+        /// The declaration.
         declaration: DeclarationId,
     },
     /// A declaration was refused in a later session, and is dropped.
     Lost {
-        /// Which.
+        /// The declaration.
         declaration: DeclarationId,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
     /// The link is over; the last event.
@@ -144,9 +145,9 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Over {
-    /// The program left, or the session ended in a way that is final.
+    /// The program left, or the session had a final end.
     Closed(Closed),
-    /// The last attempt failed, and there is no other; [`Link::handle_failed`] was told why.
+    /// The last attempt failed, and no other follows; [`Link::handle_failed`] had the reason.
     Failed,
 }
 
@@ -159,7 +160,7 @@ enum State {
     Waiting {
         until: Time,
     },
-    /// A session is open, and not everything is answered in it.
+    /// A session is open, and some declarations are not answered in it.
     Restoring,
     Up {
         since: Time,
@@ -169,7 +170,7 @@ enum State {
     Over,
 }
 
-/// What keeps a program connected.
+/// The machine that keeps a program connected.
 #[derive(Clone, Debug)]
 pub struct Link {
     config: Config,
@@ -190,8 +191,8 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link whose first attempt is due now. The seed decides how long delays are, which no peer must be able to
-    /// tell of many clients at once.
+    /// A link whose first attempt is due now. The seed decides the delays, which must not be the same for many
+    /// clients.
     pub fn new(config: Config, seed: u64) -> Self {
         let backoff = Backoff::new(config.first_delay, config.longest_delay, seed);
         Self {
@@ -232,7 +233,7 @@ impl Link {
         self.state = State::Due;
     }
 
-    /// WELCOME has come. The declarations follow as [actions](Action::Ask).
+    /// WELCOME has arrived. The declarations follow as [actions](Action::Ask).
     pub fn handle_joined(&mut self, now: Time) {
         if self.state != State::Dialing {
             return;
@@ -244,8 +245,8 @@ impl Link {
         self.check_restored(now);
     }
 
-    /// A declaration was answered. Says whether it is still wanted: if not, and the router has accepted it, the driver
-    /// takes it back. Answers of earlier sessions change nothing.
+    /// A declaration was answered. Returns whether it is still wanted: if not, and the router has accepted it,
+    /// the driver withdraws it. Answers of earlier sessions change nothing.
     pub fn handle_answer(&mut self, now: Time, ask: Ask, answer: Result<(), Failure>) -> bool {
         let limits = (self.config.shadow_delay, self.config.shadow_limit);
         let declaration = ask.declaration;
@@ -290,7 +291,7 @@ impl Link {
         self.wait(now);
     }
 
-    /// Time has passed.
+    /// Handles the deadlines that have passed.
     pub fn handle_timeout(&mut self, now: Time) {
         match self.state {
             State::Waiting { until } if until <= now => self.state = State::Due,
@@ -299,7 +300,7 @@ impl Link {
         }
     }
 
-    /// Takes note of a new declaration, which the driver makes in the present session. [`handle_answer`] follows.
+    /// Adds a declaration, which the driver makes in the present session. [`handle_answer`] follows.
     ///
     /// # Errors
     /// [`Misuse::NotOpen`] while the link is not up.
@@ -312,7 +313,7 @@ impl Link {
         }
     }
 
-    /// Forgets a declaration. Says whether it is up, so that the driver has to take it back from the router.
+    /// Removes a declaration. Returns whether it is up, so that the driver has to withdraw it from the router.
     pub fn withdraw(&mut self, now: Time, declaration: DeclarationId) -> bool {
         let standing = self.declarations.withdraw(declaration);
         self.asks.retain(|ask| ask.declaration != declaration);
@@ -320,8 +321,8 @@ impl Link {
         standing == Some(Standing::Up)
     }
 
-    /// The program wants no session any more. The driver ends the one that there is, and tells by
-    /// [`handle_closed`](Self::handle_closed) when it has ended.
+    /// The program wants no session any more. The driver ends the present one, and reports its end by
+    /// [`handle_closed`](Self::handle_closed).
     pub fn leave(&mut self) {
         match self.state {
             State::Due | State::Dialing | State::Waiting { .. } => self.end(Over::Closed(Closed::Left)),
@@ -333,7 +334,7 @@ impl Link {
         }
     }
 
-    /// What the driver is to do next.
+    /// The next task for the driver.
     pub fn poll_action(&mut self) -> Option<Action> {
         if self.state == State::Due {
             self.state = State::Dialing;
@@ -342,7 +343,7 @@ impl Link {
         self.asks.pop_front().map(Action::Ask)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
+    /// The next deadline, at which [`handle_timeout`](Self::handle_timeout) must be called.
     pub fn poll_timeout(&self) -> Option<Time> {
         match self.state {
             State::Waiting { until } => Some(until),
@@ -361,7 +362,7 @@ impl Link {
         matches!(self.state, State::Up { .. })
     }
 
-    /// Whether there will be no further session.
+    /// Whether no further session follows.
     pub fn is_over(&self) -> bool {
         self.state == State::Over
     }
@@ -371,7 +372,7 @@ impl Link {
         self.declarations.get(id).map(|(declaration, _)| declaration)
     }
 
-    /// Where a declaration stands, while it is wanted.
+    /// The state of a declaration, while it is wanted.
     pub fn standing(&self, id: DeclarationId) -> Option<Standing> {
         self.declarations.get(id).map(|(_, standing)| standing)
     }

@@ -1,7 +1,7 @@
 //! Calls that are made again.
 //!
-//! A call is never repeated unless its program asks for that, and never once something of it has reached the program
-//! or a further chunk of it has been sent.
+//! A call is never repeated unless its program asks for that, and never after a part of its answer has reached
+//! the program or a further chunk was sent.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::backoff::Backoff;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
-/// Which failures of a call are answered by making it again, and how often.
+/// The failures of a call after which it is made again, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     times: u32,
@@ -18,25 +18,26 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// A call that may be carried out more than once: it is made again when the connection was lost or the router or
-    /// the callee was unavailable, up to 3 times.
+    /// A call that may be carried out more than once: it is made again after a lost connection or if the router
+    /// or the callee was unavailable, up to 3 times.
     pub const fn idempotent() -> Self {
         Self { times: 3, is_idempotent: true }
     }
 
-    /// A call that must not be carried out twice: it is made again only if no router can have seen it, up to 3 times.
+    /// A call that must not be carried out twice: it is made again only if no router can have seen it, up to 3
+    /// times.
     pub const fn unsent() -> Self {
         Self { times: 3, is_idempotent: false }
     }
 
-    /// How often the call is made again at most.
+    /// The largest number of repetitions.
     pub const fn times(mut self, times: u32) -> Self {
         self.times = times;
         self
     }
 }
 
-/// How an attempt to make a call failed, as far as this rule goes.
+/// The failure of an attempt to make a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Broken {
@@ -49,16 +50,16 @@ pub enum Broken {
     Unavailable,
 }
 
-/// When a call is made again.
+/// When to make a call again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
     /// When there is a session.
     WhenUp,
-    /// After this time.
+    /// After this delay.
     After(Duration),
 }
 
-/// What is known of a call over all attempts to make it.
+/// The state of a call over all attempts to make it.
 #[derive(Clone, Debug)]
 pub struct Repeat {
     left: u32,
@@ -69,20 +70,20 @@ pub struct Repeat {
 }
 
 impl Repeat {
-    /// A call that has not been made yet. The seed decides how long delays are.
+    /// A call that has not been made yet. The seed decides the delays.
     pub fn new(retry: Retry, seed: u64) -> Self {
         let Retry { times, is_idempotent } = retry;
         let backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY, seed);
         Self { left: times, is_idempotent, is_begun: false, was_sent: false, backoff }
     }
 
-    /// A progressive result has reached the program, or a further chunk was sent: the call cannot be repeated without
-    /// the program noticing.
+    /// A progressive result has reached the program, or a further chunk was sent: the program would notice a
+    /// repetition.
     pub fn handle_progress(&mut self) {
         self.is_begun = true;
     }
 
-    /// An attempt has failed. `None`: that is the end of the call.
+    /// An attempt has failed. Returns `None` if the call ends with it.
     pub fn handle_broken(&mut self, broken: Broken) -> Option<Again> {
         self.was_sent |= broken != (Broken::Disconnected { sent: false });
         let may_repeat = self.is_idempotent || broken == (Broken::Disconnected { sent: false });
@@ -96,7 +97,7 @@ impl Repeat {
         })
     }
 
-    /// Whether a router can have seen one of the attempts, which the program is told at the end.
+    /// Whether a router can have seen one of the attempts, which the program learns at the end.
     pub fn was_sent(&self) -> bool {
         self.was_sent
     }

@@ -1,4 +1,4 @@
-//! A link until WELCOME.
+//! A link before WELCOME.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::Time;
 
 /// A link that has not joined a realm yet.
 ///
-/// The first message must be HELLO. After a session that has ended with GOODBYE another HELLO may follow; until then
-/// messages that belong to the ended session may still come, as the answer of a handler that was at work, and are
-/// ignored. The driver then looks for the realm and has
-/// [`Realm::join`](super::Realm::join) answer it, or refuses it here.
+/// The first message must be HELLO. After a session that has ended with GOODBYE another HELLO may follow; until
+/// then late messages of the ended session, such as the answer of a running handler, are ignored (behaviour
+/// [46](crate::behaviour#rule-46), [69](crate::behaviour#rule-69)). The driver then finds the realm and calls
+/// [`Realm::join`](super::Realm::join), or refuses the link here.
 #[derive(Debug)]
 pub struct Accept {
     until: Time,
@@ -28,33 +28,33 @@ pub struct Accept {
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Waiting,
-    /// HELLO has come; its answer is another's business.
+    /// HELLO has arrived, and is answered by the realm.
     Greeted,
     Over,
 }
 
-/// What became of a link before WELCOME.
+/// The outcome of a link before WELCOME.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AcceptEvent {
-    /// It wants to join a realm.
+    /// It asks to join a realm.
     Hello(Box<Hello>),
-    /// Nothing more will come of it: send what there is, and close.
+    /// Nothing more follows: the driver sends what is left, and closes the connection.
     Closed,
 }
 
 impl Accept {
-    /// A new link, that may take this long for its HELLO.
+    /// A new link, with this time limit for its HELLO.
     pub fn new(now: Time, timeout: Duration) -> Self {
         Self { until: now + timeout, is_again: false, state: State::Waiting, transmit: None, event: None }
     }
 
-    /// A link whose session has ended with GOODBYE, that may take this long for another HELLO.
+    /// A link whose session has ended with GOODBYE, with this time limit for another HELLO.
     pub fn again(now: Time, timeout: Duration) -> Self {
         Self { is_again: true, ..Self::new(now, timeout) }
     }
 
-    /// A message has come.
+    /// Handles a message.
     pub fn handle_message(&mut self, now: Time, message: Message) {
         match (&self.state, message) {
             (State::Waiting, Message::Hello(hello)) => match hello.realm.check_size(UriLimits::default()) {
@@ -65,7 +65,7 @@ impl Accept {
                 Err(error) => self.refuse(uri::INVALID_URI, &error.to_string()),
             },
             (State::Waiting, Message::Abort(_)) => self.close(None),
-            // However much of it comes, there is an end.
+            // Many late messages do not delay the end.
             (State::Waiting, _) if self.is_again => self.handle_timeout(now),
             (State::Waiting, other) => {
                 self.refuse(uri::PROTOCOL_VIOLATION, &format!("{} before HELLO", other.name()));
@@ -74,7 +74,7 @@ impl Accept {
         }
     }
 
-    /// Octets have come that are no message: `text` says what is wrong with them.
+    /// Handles bytes that are not a message, described by `text`.
     pub fn handle_garbage(&mut self, now: Time, text: &str) {
         match self.is_again {
             true => self.handle_timeout(now),
@@ -82,13 +82,13 @@ impl Accept {
         }
     }
 
-    /// Time has passed.
+    /// Handles the deadline.
     pub fn handle_timeout(&mut self, now: Time) {
         if self.state != State::Waiting || now < self.until {
             return;
         }
         if self.is_again {
-            // After a GOODBYE nothing more is owed.
+            // After a GOODBYE no ABORT is needed.
             self.close(None);
         } else {
             self.refuse(uri::PROTOCOL_VIOLATION, "no HELLO in time");
@@ -107,7 +107,7 @@ impl Accept {
         self.transmit.take()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
+    /// The next deadline, at which [`handle_timeout`](Self::handle_timeout) must be called.
     pub fn poll_timeout(&self) -> Option<Time> {
         (self.state == State::Waiting).then_some(self.until)
     }

@@ -1,14 +1,14 @@
-//! Chance: where the ids that are told to peers come from, and where hashing gets its seed.
+//! Random numbers: ids for peers, and the seed of hashing.
 
 use chacha20::ChaCha12Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 
 use crate::map::HashSeed;
 
-/// Where a realm gets its chance from: a seed for ids, and an independent one for its tables.
+/// The random seeds of a realm: one for ids, and an independent one for its tables.
 ///
-/// Ids are told to peers, so they come out of a cryptographic generator: many of them tell nothing about those to
-/// come. The seed of the tables is told to no peer, so no peer can choose keys that collide.
+/// Peers see the ids, so they come from a cryptographic generator: many of them do not reveal the next. No peer
+/// sees the seed of the tables, so none can choose keys that collide (behaviour [7](crate::behaviour#rule-7)).
 #[derive(Clone)]
 pub struct Seeds {
     ids: [u8; 32],
@@ -16,7 +16,7 @@ pub struct Seeds {
 }
 
 impl Seeds {
-    /// Seeds that are as random as these bytes, which the system's generator makes.
+    /// Seeds from these bytes of the system's generator.
     pub fn new(random: [u8; 48]) -> Self {
         let (ids, rest) = random.split_first_chunk::<32>().expect("there are 48 bytes");
         let (own, rest) = rest.split_first_chunk::<8>().expect("there are 16 left");
@@ -30,7 +30,7 @@ impl Seeds {
     }
 }
 
-/// Seeds that anybody can guess, so that a run can be repeated: for tests.
+/// Predictable seeds, so that a run can be repeated: for tests.
 impl From<u64> for Seeds {
     fn from(seed: u64) -> Self {
         let mut ids = [0; 32];
@@ -60,9 +60,9 @@ impl Chance {
     }
 }
 
-/// The number below this one that a draw decides for.
+/// The number below this one that a draw selects.
 pub(super) fn below(draw: u64, end: usize) -> usize {
-    // Of the bits that are wanted so few are missing that it does not show.
+    // The bias is too small to be noticed.
     ((u128::from(draw) * end as u128) >> 64) as usize
 }
 

@@ -1,45 +1,48 @@
-//! What may be chosen about a realm.
+//! Configuration of a realm.
 
 use std::time::Duration;
 
 use wamp_proto::uri::{InvalidUri, UriKind, UriLimits, UriRules};
 use wamp_proto::{ByteString, Uri};
 
-/// How a realm is to be.
+/// The settings of a realm.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Its name.
+    /// The name.
     pub name: Uri,
-    /// What the router calls itself.
+    /// The name of the router's software in WELCOME.
     pub agent: ByteString,
-    /// How the URIs of requests are judged. Those of errors are always judged loosely.
+    /// The rules for URIs of requests. URIs of errors are always checked by the loose rules (behaviour
+    /// [63](crate::behaviour#rule-63), [71](crate::behaviour#rule-71)).
     pub uri_rules: UriRules,
-    /// What one session may take.
+    /// The limits of each session.
     pub limits: Limits,
     /// Treats a callee that does not announce canceling as one without progressive results, as the
-    /// specification wants. By default `receive_progress` is forwarded to every callee, since many stream
-    /// without announcing all of it.
+    /// specification does. By default `receive_progress` is forwarded to every callee, since many stream
+    /// without announcing it (behaviour [13](crate::behaviour#rule-13)).
     pub strict_features: bool,
-    /// Wants the request ids of every session to be 1, 2, 3, and so on, as the specification says.
+    /// Requires the request ids of every session to be 1, 2, 3, and so on, as the specification does (behaviour
+    /// [2](crate::behaviour#rule-2)).
     ///
-    /// By default that is enforced for callers that announce `progressive_call_invocations` only: a chunk that comes
-    /// late must not be taken for a new call. Every other session may use any id from 1 to 2^53 that none of its
-    /// calls under way has, since clients that draw their ids, or do not begin at 1 after a reconnect, are in use.
-    /// A request id that is not allowed is a violation of the protocol either way.
+    /// By default that is required only of callers that announce `progressive_call_invocations`: a late chunk
+    /// must not be taken for a new call. Every other session may use any id from 1 to 2^53 that none of its
+    /// running calls has, since some clients draw their ids, or do not begin at 1 after a reconnect. An id that
+    /// is not allowed is a violation either way.
     pub strict_request_ids: bool,
-    /// Whether callees learn who calls.
+    /// Whether callers are disclosed to callees.
     pub disclosure: Disclosure,
     /// How long a callee may take to answer a `kill`; 30 s by default.
     pub kill_timeout: Duration,
-    /// How far senders of streams may go ahead, where they can be told; `None` for no such thing.
+    /// How far the senders of streams may send ahead of their receivers, if they have credit; `None` for a
+    /// realm without credit.
     pub credit: Option<Credit>,
     /// How long a client may take to answer GOODBYE; 5 s by default.
     pub goodbye_timeout: Duration,
 }
 
 impl Config {
-    /// A realm of this name, open to anonymous sessions, with the defaults.
+    /// A realm with this name, open to anonymous sessions, with the defaults.
     pub fn new(name: impl Into<Uri>) -> Self {
         Self {
             name: name.into(),
@@ -62,16 +65,16 @@ impl Config {
     }
 }
 
-/// How far the senders of progressive results and of chunks may go ahead of their receivers; see
-/// [`credit`](crate::credit).
+/// How far the senders of progressive results and chunks may send ahead of their receivers; see
+/// [`credit_extension`](crate::credit_extension).
 #[derive(Clone, Copy, Debug)]
 pub struct Credit {
-    /// Octets that each stream is granted at once; 64 KiB by default.
+    /// The bytes granted to each stream when it begins; 64 KiB by default.
     pub window: u64,
-    /// Octets that a stream whose receiver keeps up may have on its way in the end; 256 KiB by default.
+    /// The largest window of a stream whose receiver keeps up, in bytes; 256 KiB by default.
     pub max_window: u64,
-    /// How long the receiver of a stream may grant nothing to a sender that waits for it, before the call ends
-    /// with the argument "slow consumer"; 5 minutes by default.
+    /// How long the receiver of a stream may grant nothing to a waiting sender before the call ends with the
+    /// argument "slow consumer"; 5 minutes by default.
     pub patience: Duration,
 }
 
@@ -81,46 +84,48 @@ impl Default for Credit {
     }
 }
 
-/// Whether callees learn who calls (Advanced Profile, *Caller Identification*).
+/// Whether callers are disclosed to callees (Advanced Profile, *Caller Identification*; behaviour
+/// [67](crate::behaviour#rule-67)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Disclosure {
-    /// If the caller or the callee asked for it.
+    /// If the caller or the callee asks for it.
     #[default]
     OnRequest,
     /// Always.
     Always,
-    /// Never; a caller that asks for it is refused.
+    /// Never; a call that asks for it is refused.
     Never,
 }
 
-/// What one session may take of a realm, and what it may send.
+/// The limits of each session of a realm (behaviour [84](crate::behaviour#rule-84)).
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Calls under way that it has made; 65,536 by default.
+    /// Running calls that it has made; 65,536 by default.
     pub calls: usize,
-    /// How many of them may take progressive results; 4,096 by default.
+    /// How many of them may ask for progressive results; 4,096 by default.
     pub progressive_calls: usize,
-    /// Calls under way that it is to answer; 65,536 by default.
+    /// Running calls that it has to answer; 65,536 by default.
     pub invocations: usize,
-    /// How many of them one and the same caller may have made; a quarter, 16,384, by default.
+    /// How many of them may come from one caller; a quarter, 16,384, by default.
     pub invocations_from_one_caller: usize,
-    /// Its registrations; 65,536 by default.
+    /// Registrations; 65,536 by default.
     pub registrations: usize,
-    /// Its subscriptions; 65,536 by default.
+    /// Subscriptions; 65,536 by default.
     pub subscriptions: usize,
-    /// What its registrations and subscriptions may hold, in bytes; 32 MiB by default. Each counts the length of its URI
+    /// The bytes of its registrations and subscriptions; 32 MiB by default. Each counts the length of its URI
     /// and 256.
     pub table_bytes: usize,
-    /// The size of each URI that it sends: 1 KiB and 64 components by default. A request with a larger one is answered
-    /// with ERROR `wamp.error.invalid_uri`. A wildcard pattern never has more than 64 components.
+    /// The size of each URI that it sends: 1 KiB and 64 components by default. A request with a larger one is
+    /// answered with ERROR `wamp.error.invalid_uri`. A wildcard pattern never has more than 64 components.
     pub uri: UriLimits,
-    /// How many shapes the wildcard patterns of the realm may have, for each number of components; 64 by default. Two
-    /// patterns have the same shape if they have the same number of components and gaps in the same places. A call
-    /// that no exact registration and no prefix matches costs a step for each shape.
+    /// The number of shapes of the realm's wildcard patterns, for each number of components; 64 by default. Two
+    /// patterns have the same shape if they have the same number of components and gaps in the same places. A
+    /// call that matches no exact registration and no prefix takes a step for each shape (behaviour
+    /// [85](crate::behaviour#rule-85)).
     pub wildcard_shapes: usize,
-    /// For how long, in each [`holding_window`](Self::holding_window), its link may hold callees that others
-    /// have called as well, since it does not keep up. Then its calls with them end. 2 s by default.
+    /// The time, in each [`holding_window`](Self::holding_window), for which contested holds may last. Then its
+    /// calls with the held sessions end. 2 s by default (behaviour [78](crate::behaviour#rule-78)).
     pub holding: Duration,
     /// 10 s by default.
     pub holding_window: Duration,

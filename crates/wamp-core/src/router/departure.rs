@@ -1,9 +1,8 @@
 //! The end of a session, of many calls at once, and of the realm, in portions.
 //!
-//! A session may have 65,536 calls, registrations and subscriptions. A session that ends is taken out of the
-//! table of sessions at once, so that nothing finds it any more; its entries in the other tables are removed
-//! in portions, so that the realm serves other sessions in between. Code that meets such an entry meanwhile
-//! treats it as gone:
+//! A session may have 65,536 calls, registrations and subscriptions. When it ends it is removed from the table
+//! of sessions at once; its entries in the other tables are removed in portions, so that the realm serves other
+//! sessions in between (behaviour [87](crate::behaviour#rule-87)). Such an entry is treated as gone:
 //!
 //! | left behind by the session | met by | effect |
 //! |---|---|---|
@@ -21,12 +20,12 @@ use super::dealer::{self, CallKey};
 use super::realm::{Closing, Event, Realm};
 use super::sessions::SessionKey;
 
-/// How many entries of the tables one input of the realm handles at most: about half a millisecond.
+/// The largest number of table entries that one input of the realm handles: about half a millisecond.
 pub(super) const PORTION: usize = 256;
 
 const SHUTTING_DOWN: &str = "the router is shutting down";
 
-/// Work that is done in portions, in the order in which it came up.
+/// Work that is done in portions, in its order.
 #[derive(Clone, Default)]
 pub(super) struct Backlog {
     tasks: VecDeque<Task>,
@@ -44,9 +43,9 @@ enum Task {
     Remove(Box<Remains>),
     /// Ends calls of a stalled session; the first is the last of the list.
     EndSlow(Vec<CallKey>),
-    /// Tells the callers of all sessions that their calls end, before any of them hears GOODBYE.
+    /// Tells the callers of all sessions that their calls end, before any of them gets GOODBYE.
     FailInvocations { sessions: Vec<SessionKey>, calls: Vec<CallKey> },
-    /// Says GOODBYE to sessions that take it, and ends the others, the last of the list first.
+    /// Sends GOODBYE to sessions that take it, and ends the others, the last of the list first.
     Close(Vec<SessionKey>),
 }
 
@@ -59,7 +58,7 @@ struct Remains {
 }
 
 impl Realm {
-    /// Takes a session out of the realm; the backlog removes its entries. `false`: it was not there.
+    /// Removes a session from the realm; the backlog removes its entries. Returns `false` if it was not there.
     pub(super) fn depart(&mut self, key: SessionKey) -> bool {
         self.holds.forget(&mut self.cx, key);
         let Some(session) = self.cx.sessions.remove(key) else { return false };
@@ -71,7 +70,7 @@ impl Realm {
         true
     }
 
-    /// Ends calls since one of their ends does not keep up, in this order.
+    /// Ends calls because one of their peers does not keep up, in this order.
     pub(super) fn end_all_slow(&mut self, mut calls: Vec<CallKey>) {
         calls.reverse();
         self.backlog.tasks.push_back(Task::EndSlow(calls));
@@ -109,7 +108,7 @@ impl Realm {
         }
     }
 
-    /// Handles one entry. `false`: there was none left.
+    /// Handles one entry. Returns `false` if none was left.
     fn step(&mut self, task: &mut Task) -> bool {
         match task {
             Task::Remove(remains) => self.remove_one(remains),

@@ -1,4 +1,5 @@
-//! Messages with a fault: what concerns one request ends that request, and what concerns the link ends the session.
+//! Messages with a fault: a fault that concerns one request ends that request, and one that concerns the link
+//! ends the session (behaviour [70](crate::behaviour#rule-70)).
 //!
 //! | from a client | its payload, or the value of an option, is faulty |
 //! |---|---|
@@ -11,12 +12,12 @@
 //! | CREDIT | counted, ignored |
 //! | all others, and every message whose head cannot be read | ABORT |
 //!
-//! INTERRUPT goes to a callee that announced `call_canceling`, as always. A result that would not have been passed on,
-//! since nobody waits for it or nobody asked for it, is counted like one without a fault. The error is
-//! `wamp.error.invalid_argument` with a sentence that names the element, or `wamp.error.feature_not_supported` where
-//! there is binary in the place of arguments.
+//! INTERRUPT goes only to a callee that announced `call_canceling`. A result that would not have been
+//! forwarded, because it is late or unsolicited, is counted like one without a fault. The error is
+//! `wamp.error.invalid_argument` with a text that names the element, or `wamp.error.feature_not_supported` for
+//! binary in the place of arguments.
 //!
-//! Where a head ends is decided in `wamp_proto::message::Head`.
+//! `wamp_proto::message::Head` decides what the head of a message is.
 
 use wamp_proto::message::{self, CancelOptions, CreditOptions, Head, RequestKind, Total};
 use wamp_proto::{DecodeError, RequestId, quoted};
@@ -28,7 +29,7 @@ use crate::Time;
 use crate::progress::ReplyKind;
 
 impl Realm {
-    /// A message has come from a session that could not be read, or not in full.
+    /// Handles a message that could not be read, or not completely.
     pub fn handle_faulty(&mut self, now: Time, from: SessionKey, error: &DecodeError) {
         self.cx.now = now;
         if !self.has(from) {
@@ -80,7 +81,7 @@ impl Realm {
     }
 }
 
-/// Refuses a request that is no call.
+/// Refuses a request other than a call.
 fn refuse(
     cx: &mut Context,
     from: SessionKey,

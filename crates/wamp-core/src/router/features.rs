@@ -1,11 +1,12 @@
-//! What the router announces in WELCOME, and what a client must have announced for it: one table.
+//! The features that the router announces in WELCOME, and those of clients that it consults (behaviour
+//! [281](crate::behaviour#rule-281)).
 
 use wamp_proto::message::HelloDetails;
 use wamp_proto::{Feature, Features, Role, Roles};
 
 use super::quirks::Quirks;
 
-/// Each feature that the dealer and the broker have.
+/// The features of the dealer and the broker.
 const ANNOUNCED: &[(Role, Feature)] = &[
     (Role::Dealer, Feature::ProgressiveCallResults),
     (Role::Dealer, Feature::ProgressiveCallInvocations),
@@ -19,7 +20,7 @@ const ANNOUNCED: &[(Role, Feature)] = &[
     (Role::Broker, Feature::PayloadPassthruMode),
 ];
 
-/// The roles of WELCOME, with credit for who knows it.
+/// The roles of WELCOME, with credit for a client that announced it.
 pub(super) fn announced(credit: Option<u64>) -> Roles {
     [Role::Broker, Role::Dealer].into_iter().fold(Roles::none(), |roles, role| {
         let features = ANNOUNCED
@@ -34,7 +35,7 @@ pub(super) fn announced(credit: Option<u64>) -> Roles {
     })
 }
 
-/// What counts of a client's announcement when a message of its is handled.
+/// The announced features that the router consults while it handles messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Announced {
     /// The caller takes progressive results.
@@ -49,9 +50,9 @@ pub(super) struct Announced {
     pub(super) callee_canceling: bool,
     /// The callee watches timeouts.
     pub(super) callee_timeout: bool,
-    /// What the caller grants to each stream of results, if it knows credit.
+    /// What the caller grants to each stream of results, if it announced credit.
     pub(super) caller_credit: Option<u64>,
-    /// What the callee grants to each stream of chunks, if it knows credit.
+    /// What the callee grants to each stream of chunks, if it announced credit.
     pub(super) callee_credit: Option<u64>,
     /// Payload passthru mode, as a caller, a callee and a publisher.
     pub(super) caller_ppt: bool,
@@ -62,7 +63,7 @@ pub(super) struct Announced {
 }
 
 impl Announced {
-    /// Whether the client knows credit, in any of its roles.
+    /// Whether the client announced credit, in any of its roles.
     pub(super) fn knows_credit(&self) -> bool {
         self.caller_credit.is_some() || self.callee_credit.is_some()
     }

@@ -1,8 +1,8 @@
 //! The router's side: a link until WELCOME, and a realm with all its sessions.
 //!
-//! [`Accept`] reads HELLO and says which realm is wanted. [`Realm`] is everything behind WELCOME: its
-//! sessions, a dealer and a broker. Neither knows links or queues: messages come in with the key of their
-//! session, and go out with one.
+//! [`Accept`] reads HELLO and returns the realm that it asks for. [`Realm`] is everything after WELCOME: the
+//! sessions, a dealer and a broker. Neither knows links or queues: messages arrive with the key of their
+//! session, and are sent with one.
 
 mod accept;
 mod backpressure;

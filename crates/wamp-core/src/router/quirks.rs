@@ -1,8 +1,9 @@
-//! What clients need beyond what they announce, decided by the HELLO that they really send.
+//! Needs of clients beyond what they announce, decided by the HELLO that they really send (behaviour
+//! [68](crate::behaviour#rule-68), [73](crate::behaviour#rule-73), [74](crate::behaviour#rule-74)).
 //!
-//! `tests/hellos` has the HELLO of each client that is known here, as recorded from the client itself. Most of them
-//! send no `agent`, so a client without one is recognized by the set of features that its library always
-//! announces. What an unknown client gets is safe for all of them.
+//! `tests/hellos` has the HELLO of each known client, as recorded from the client itself. Most of them send no
+//! `agent`, so such a client is recognized by the features that its library always announces. An unknown client
+//! is treated in a way that is safe for all of them.
 
 use wamp_proto::message::HelloDetails;
 use wamp_proto::{Feature, Role};
@@ -11,20 +12,20 @@ use wamp_proto::{Feature, Role};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quirks {
-    /// Progressive RESULTs carry an empty list and an empty dict where they have no arguments. Autobahn|Python
-    /// fails without them in a call with `details=True`, and sends no name. All clients get them but those that
-    /// announce [`Feature::BareResults`].
+    /// Progressive RESULTs carry an empty list and an empty dict if they have no arguments. Autobahn|Python
+    /// fails without them in a call with `details=True`, and sends no name. Every client gets them unless it
+    /// announces [`Feature::BareResults`].
     pub explicit_arguments: bool,
-    /// The client answers a PING over RawSocket. Autobahn|Python takes one for the end of the connection, so only
-    /// a client that says `_ping: true` is known to.
+    /// The client answers a PING over RawSocket. Autobahn|Python takes one for the end of the connection, so
+    /// only a client that says `_ping: true` is known to answer.
     pub answers_pings: bool,
-    /// After GOODBYE the client does not connect again: to its library a GOODBYE of any reason is what the
-    /// application wanted. So do Autobahn|JS and wampy.js.
+    /// After GOODBYE the client does not connect again: its library takes any GOODBYE for the application's own
+    /// wish. This is so with Autobahn|JS and wampy.js.
     pub goodbye_is_final: bool,
 }
 
 impl Quirks {
-    /// The quirks of the client that says this in HELLO.
+    /// The quirks of the client that sends this HELLO.
     pub fn of(hello: &HelloDetails) -> Self {
         Self {
             explicit_arguments: !hello.roles.has(Role::Caller, Feature::BareResults),
@@ -38,7 +39,7 @@ fn is_wampy(hello: &HelloDetails) -> bool {
     hello.agent.as_deref().is_some_and(|agent| agent.starts_with("Wampy.js "))
 }
 
-/// Autobahn|JS sends no agent. Its features are those of Autobahn|Python but for canceling of the callee and for
+/// Autobahn|JS sends no agent. It announces the features of Autobahn|Python except canceling of the callee and
 /// payload transparency.
 fn is_autobahn_js(hello: &HelloDetails) -> bool {
     let roles = &hello.roles;

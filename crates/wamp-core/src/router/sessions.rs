@@ -13,8 +13,8 @@ use crate::map::{self, HashSeed, Map, map};
 use crate::request_ids::Watermark;
 use crate::slots::Slots;
 
-/// Names a session of a realm, from [`Realm::join`](super::Realm::join) until its end. A key that has been
-/// given to a later session is not mistaken for it.
+/// The key of a session of a realm, from [`Realm::join`](super::Realm::join) until its end. It does not match a
+/// later session in the same slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey {
     index: usize,
@@ -41,11 +41,11 @@ pub(super) struct Session {
     /// See [`Realm::set_without_goodbye`](super::Realm::set_without_goodbye).
     pub(super) without_goodbye: bool,
     pub(super) serializer: Serializer,
-    /// The greatest message that its link takes.
+    /// The longest message that its link accepts.
     pub(super) max_message: usize,
-    /// The requests that it makes; `None` if they may have any id.
+    /// The ids of its requests; `None` if they may be any.
     pub(super) requests: Option<Watermark>,
-    /// What its registrations and subscriptions hold, in bytes; see
+    /// The bytes of its registrations and subscriptions; see
     /// [`Limits::table_bytes`](super::Limits::table_bytes).
     pub(super) table_bytes: usize,
     /// The parts of its state that the parts of the realm own.
@@ -56,10 +56,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// What its tables will hold with one more registration or subscription for this URI.
+    /// The bytes of its tables with one more registration or subscription for this URI.
     ///
     /// # Errors
-    /// The URI and the sentence of an ERROR, if that is more than it may.
+    /// The URI and the text of an ERROR, if that exceeds the limit.
     pub(super) fn check_table(&self, uri: &str, limits: &Limits) -> Result<usize, (Uri, String)> {
         let (bytes, limit) = (self.table_bytes + table_bytes(uri), limits.table_bytes);
         if bytes > limit {
@@ -69,13 +69,13 @@ impl Session {
         Ok(bytes)
     }
 
-    /// How long the router has not read from it until now, in all.
+    /// How long the router has not read from it, in all.
     pub(super) fn held(&self, now: Time) -> Duration {
         self.pace.as_ref().map_or(Duration::ZERO, |pace| pace.held(now))
     }
 }
 
-/// What a registration or subscription of this URI counts, beside its text for its places in the tables.
+/// The bytes that a registration or subscription of this URI counts, including its places in the tables.
 pub(super) fn table_bytes(uri: &str) -> usize {
     uri.len() + 256
 }
@@ -91,7 +91,7 @@ impl Sessions {
         Self { slab: Slots::new(), ids: map(seed) }
     }
 
-    /// Adds a session under an id of the whole range that no other has.
+    /// Adds a session under a random id that no other session has.
     pub(super) fn insert(&mut self, chance: &mut Chance, session: Session) -> SessionKey {
         let id = loop {
             let id = SessionId::new(chance.id()).expect("drawn from the range of ids");

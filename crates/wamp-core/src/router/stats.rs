@@ -23,37 +23,37 @@ macro_rules! numbers {
 numbers! {
 /// What a realm has counted since its start.
 pub struct Stats {
-    /// Results that went to their callers.
+    /// Results sent to their callers.
     pub results: u64,
-    /// How many of them were progressive.
+    /// Those of them that were progressive.
     pub progressive_results: u64,
     /// Replies to calls that were over.
     pub late: u64,
-    /// Chunks of progressive calls that went to their callees.
+    /// Chunks sent to their callees.
     pub chunks: u64,
     /// Progressive results that no caller had asked for.
     pub unsolicited: u64,
-    /// Calls that took too long.
+    /// Calls that exceeded their timeout.
     pub timeouts: u64,
-    /// Events that went to subscribers.
+    /// Events sent to subscribers.
     pub events: u64,
-    /// Events that could not be written for a subscriber, or were too big for it.
+    /// Events that could not be written for a subscriber, or were too long for it.
     pub events_dropped: u64,
-    /// Publications that were refused, acknowledged or not: to a topic that is none, with a payload that its readers
-    /// would not survive, or with an option that this router
-    /// does not have and without which the event would go to others than the publisher wants.
+    /// Publications that were refused, acknowledged or not: with an invalid topic, with a faulty payload, or
+    /// with an option that this router does not have and without which the event would reach other receivers
+    /// than the publisher wants.
     pub publications_refused: u64,
-    /// ERRORs of callees whose URI was none; their callers got another.
+    /// ERRORs of callees with an invalid URI; their callers got another.
     pub invalid_error_uris: u64,
     /// Sessions that were aborted for breaking the protocol.
     pub violations: u64,
-    /// CREDITs with a total that is none.
+    /// CREDITs with an invalid total.
     pub void_credits: u64,
-    /// Calls that were ended since their caller, or their callee, did not take what was for it.
+    /// Calls that were ended because their caller or their callee did not keep up.
     pub slow_consumers: u64,
-    /// Calls that were refused since no callee had room, or since their caller was stalled.
+    /// Calls that were refused because no callee had room, or because their caller was stalled.
     pub unavailable: u64,
-    /// How often a session was held, since it had filled the link of another, or its own.
+    /// How often a session was held because it had filled the link of another, or its own.
     pub holds: u64,
 }
 }
@@ -63,7 +63,7 @@ numbers! {
 pub struct Sizes {
     /// Sessions.
     pub sessions: usize,
-    /// Calls under way.
+    /// Running calls.
     pub calls: usize,
     /// Registrations.
     pub registrations: usize,

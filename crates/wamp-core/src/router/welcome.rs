@@ -1,23 +1,22 @@
-//! How long WELCOME may be.
+//! The length of WELCOME.
 
 use wamp_proto::message::{Welcome, WelcomeDetails};
 use wamp_proto::{Message, Serializer, SessionId};
 
-/// More than WELCOME has beside its strings: ids, keys, roles and features.
+/// More than the length of everything in WELCOME but its strings: ids, keys, roles and features.
 const BESIDE_STRINGS: usize = 2048;
 
-/// No serializer makes more octets of one octet of a string (JSON: `\u001f`).
+/// The longest encoding of one byte of a string in any serializer (JSON: `\u001f`).
 const ESCAPED: usize = 6;
 
-/// What of WELCOME, with no keys of its own, fits into so many octets. A client can do without all of it but the
-/// roles.
+/// The part of WELCOME that fits into this many bytes. A client can do without everything but the roles.
 pub(super) fn fitting(
     full: WelcomeDetails,
     serializer: Serializer,
     max_message: usize,
 ) -> Option<WelcomeDetails> {
     let fits = |details: &_| octets(details, serializer).is_some_and(|octets| octets <= max_message);
-    // Mostly it need not be written to see that there is more than enough room.
+    // Usually it is clear without writing it that there is enough room.
     if longest(&full).is_some_and(|octets| octets <= max_message) || fits(&full) {
         return Some(full);
     }
@@ -25,8 +24,8 @@ pub(super) fn fitting(
     fits(&short).then_some(short)
 }
 
-/// At least the length of WELCOME, in any serializer; `None` where one of them may be unable to write it, as JSON is
-/// with a text that begins with U+0000.
+/// An upper bound of the length of WELCOME, in any serializer; `None` if one of them may be unable to write it,
+/// as JSON is with a text that begins with U+0000.
 fn longest(details: &WelcomeDetails) -> Option<usize> {
     let WelcomeDetails { agent, realm, authid, authrole, authmethod, authprovider, .. } = details;
     let strings = [agent, authid, authrole, authmethod, authprovider].into_iter().flatten();

@@ -1,4 +1,4 @@
-//! A call between its CALL and its end, as the dealer keeps it.
+//! A call from its CALL to its end, as the dealer keeps it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::progress::Progress;
 use crate::router::SessionKey;
 use crate::slots::Slots;
 
-/// Names a call. One that is over is not mistaken for a later one in its place.
+/// The key of a call. It does not match a later call in the same slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::router) struct CallKey {
     index: usize,
@@ -27,27 +27,27 @@ pub(in crate::router) struct Call {
     /// The callee's id for it.
     pub(super) invocation: RequestId,
     pub(super) progress: Progress,
-    /// What its chunks have in common, of a call that is made in chunks.
+    /// The common state of the chunks, for a call in chunks.
     pub(super) upload: Option<Box<Upload>>,
-    /// Its progressive results, where there are any and somebody counts them.
+    /// The stream of progressive results, if there is one and a hop uses credit.
     pub(super) results: Option<Box<Flow>>,
     /// How long the callee may take for the next result.
     pub(super) timeout: Option<Duration>,
-    /// When that is over, or the wait after a `kill`.
+    /// The deadline of that, or of the wait after a `kill`.
     pub(super) deadline: Option<Deadline>,
-    /// How long the callee had been held when the deadline was set; what comes on top does not count.
+    /// How long the callee had been held when the deadline was set; later holds are added to the deadline.
     pub(super) held: Duration,
 }
 
-/// A call that is made in chunks: what was fixed with the first one.
+/// The state of a call in chunks that the first one has fixed.
 #[derive(Clone)]
 pub(super) struct Upload {
     pub(super) procedure: Uri,
     pub(super) registration: RegistrationId,
     pub(super) details: InvocationDetails,
-    /// The last chunk has come.
+    /// The last chunk has arrived.
     pub(super) finished: bool,
-    /// The chunks, where somebody counts them.
+    /// The stream of chunks, if a hop uses credit.
     pub(super) flow: Option<Box<Flow>>,
 }
 

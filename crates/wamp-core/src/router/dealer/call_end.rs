@@ -1,5 +1,6 @@
-//! How a call ends otherwise than by its answer: canceled, too late, left alone by one of its ends. Whatever it is,
-//! `end` takes its record away.
+//! Ends of a call other than a reply: cancel, timeout, departure of either side (behaviour
+//! [25](crate::behaviour#rule-25) to [30](crate::behaviour#rule-30), [35](crate::behaviour#rule-35) to
+//! [42](crate::behaviour#rule-42)). Each of them removes the record of the call by `end`.
 
 use std::time::Duration;
 
@@ -15,13 +16,13 @@ use crate::router::context::{Context, Due};
 use crate::router::outbox::failure;
 use crate::router::sessions::{SessionKey, Sessions};
 
-/// The argument of the ERROR that ends a call of which one end does not keep up.
+/// The argument of the ERROR that ends a call with a slow peer.
 pub(super) const SLOW_CONSUMER: &str = "slow consumer";
 
 /// A last reply to a stalled session becomes an ERROR if its payload is longer than this, in bytes.
 pub(super) const SMALL_REPLY: usize = 1 << 10;
 
-/// A timeout that stands still is looked at no more often than this, however short it is.
+/// The shortest interval between two checks of a paused timeout.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Dealer {
@@ -32,7 +33,7 @@ impl Dealer {
         cancel: message::Cancel,
     ) {
         let Some(session) = cx.sessions.get(from) else { return };
-        // A call that is over is over: the caller learns that from its answer, which is on its way.
+        // The call is over: its end is on the way to the caller.
         let Some(key) = session.dealer.calls.get(&cancel.request).copied() else { return };
         let Some(call) = self.calls.get(key) else { return };
         let callee_takes_interrupt =
@@ -90,7 +91,7 @@ impl Dealer {
         }
     }
 
-    /// Tells the callee that its answer is not wanted any more, if it understands that.
+    /// Tells the callee that no answer is awaited any more, if it takes INTERRUPT.
     pub(super) fn interrupt(&mut self, cx: &mut Context, key: CallKey, mode: CancelMode, reason: Uri) {
         let Some(call) = self.calls.get(key) else { return };
         let Some(callee) = cx.sessions.get(call.callee) else { return };
@@ -103,14 +104,14 @@ impl Dealer {
         }
     }
 
-    /// Ends a call since one of its ends does not keep up.
+    /// Ends a call because one of its peers does not keep up.
     pub(in crate::router) fn end_slow(&mut self, cx: &mut Context, key: CallKey) {
         cx.stats.slow_consumers += 1;
         self.interrupt(cx, key, CancelMode::KillNoWait, uri::CANCELED);
         self.fail(cx, key, uri::CANCELED, SLOW_CONSUMER);
     }
 
-    /// Removes one entry of a session that is over. `false`: there was none left.
+    /// Removes one entry of a session that is over. Returns `false` if there was none left.
     pub(in crate::router) fn remove_one(
         &mut self,
         cx: &mut Context,
@@ -130,7 +131,7 @@ impl Dealer {
         true
     }
 
-    /// Takes away the record of a call.
+    /// Removes the record of a call.
     pub(super) fn end(&mut self, cx: &mut Context, key: CallKey) -> Option<Call> {
         let call = self.calls.remove(key)?;
         if let Some(caller) = cx.sessions.get_mut(call.caller) {
@@ -161,7 +162,7 @@ impl Dealer {
     fn set_deadline(&mut self, cx: &mut Context, key: CallKey, after: Option<Duration>) {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.held = standing(call, &cx.sessions, cx.now);
-        // All that came with one read comes at one time.
+        // All messages of one read have the same time.
         if let (Some(deadline), Some(after)) = (call.deadline, after)
             && deadline.at() == cx.now + after
         {
@@ -174,8 +175,8 @@ impl Dealer {
     }
 }
 
-/// How long the callee of a call could not have answered, in all: the router did not read from it, or it had no
-/// credit. A callee that is to be heard after a cancel needs no grant for that.
+/// How long the callee could not have answered, in all: the router did not read from it, or it had no credit.
+/// After a cancel an answer needs no credit.
 fn standing(call: &Call, sessions: &Sessions, now: Time) -> Duration {
     let held = sessions.get(call.callee).map_or(Duration::ZERO, |callee| callee.held(now));
     match (&call.results, call.progress.phase()) {

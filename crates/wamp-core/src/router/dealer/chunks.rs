@@ -1,4 +1,6 @@
-//! CALL: a new call, or a further chunk of one (Advanced Profile, *Progressive Call Invocations*).
+//! CALL: a new call, or a further chunk of one (Advanced Profile, *Progressive Call Invocations*; behaviour
+//! [2](crate::behaviour#rule-2) to [4](crate::behaviour#rule-4), [14](crate::behaviour#rule-14),
+//! [18](crate::behaviour#rule-18)).
 
 use wamp_proto::Message;
 use wamp_proto::message::{self, CancelMode};

@@ -1,4 +1,5 @@
-//! Whether a callee learns who calls (Advanced Profile, *Caller Identification*).
+//! Disclosure of callers to callees (Advanced Profile, *Caller Identification*; behaviour
+//! [67](crate::behaviour#rule-67)).
 
 use wamp_proto::message::Discloser;
 use wamp_proto::{Uri, uri};
@@ -7,7 +8,8 @@ use crate::router::SessionKey;
 use crate::router::config::Disclosure;
 use crate::router::sessions::Session;
 
-/// What the callee is told about the caller: nothing, unless one of them asked and the realm allows it.
+/// The identity of the caller in an INVOCATION: none, unless the caller or the callee asks and the realm allows
+/// it.
 pub(super) fn disclose(
     policy: Disclosure,
     caller_asks: bool,

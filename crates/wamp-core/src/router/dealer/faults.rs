@@ -39,7 +39,7 @@ impl Dealer {
         Ok(())
     }
 
-    /// An answer to an invocation is faulty. It counts as the answer that it would have been.
+    /// Handles a faulty answer to an invocation. It counts as the answer that it would have been.
     pub(in crate::router) fn handle_faulty_answer(
         &mut self,
         cx: &mut Context,

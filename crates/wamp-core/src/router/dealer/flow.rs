@@ -1,5 +1,5 @@
-//! A stream through the dealer, which ends both of its hops: it is the receiver of what the one side sends and
-//! the sender of what the other side gets.
+//! Credit of one stream inside the dealer, which terminates both hops: it is the receiver towards the sending
+//! client and the sender towards the receiving one ([`credit_extension`](crate::credit_extension)).
 //!
 //! ```text
 //!            results              results
@@ -8,9 +8,9 @@
 //!             CREDIT               CREDIT
 //! ```
 //!
-//! What has come is passed on at once, credit or not: a client's credit is a promise of that client. What the
-//! dealer grants is raised as the messages leave for the receiver's socket, and never beyond what the receiver
-//! has granted. Chunks go the other way by the same rule.
+//! Messages are forwarded at once, credit or not: credit limits what a client sends, not what the dealer
+//! accepts. The dealer grants as messages leave for the receiver's socket, and never more than the receiver has
+//! granted. Chunks go the other way by the same rule.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::router::context::{Context, Due, Violation};
 use crate::router::realm::Event;
 use crate::router::sessions::SessionKey;
 
-/// Which of the two streams that a call may have.
+/// One of the two streams that a call may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::router) enum Stream {
     /// From the callee to the caller.
@@ -34,32 +34,32 @@ pub(in crate::router) enum Stream {
     Chunks,
 }
 
-/// Something that the driver is to tell, as [`Event::Watch`] asks.
+/// A report that the driver owes, as [`Event::Watch`] asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watch {
     call: CallKey,
     stream: Stream,
 }
 
-/// One stream of a call; there is none where neither side announced credit.
+/// One stream of a call; there is none if neither side announced credit.
 #[derive(Clone)]
 pub(super) struct Flow {
-    /// What its sender sends, if it knows credit.
+    /// The credit of its sender, if it announced credit.
     from: Option<Receiving>,
-    /// What its receiver gets, if it knows credit.
+    /// The credit towards its receiver, if it announced credit.
     to: Option<Sending>,
-    /// The driver is to tell when all has left that had come when so much had.
+    /// The value of `received` at the time of the pending [`Watch`].
     watched: Option<u64>,
     /// Since when its sender has no credit.
     spent: Option<Time>,
     /// How long it had none before that, in all.
     spent_before: Duration,
-    /// Until when that may last where its receiver has granted nothing.
+    /// The deadline of a receiver that has granted nothing.
     starved: Option<Deadline>,
 }
 
 impl Flow {
-    /// A stream between two sessions, each of which has announced so much or does not know credit.
+    /// A stream between two sessions, each with the credit it announced.
     pub(super) fn new(window: Option<u64>, sender: Option<u64>, receiver: Option<u64>) -> Option<Box<Self>> {
         let window = window?;
         let from = sender.map(|_| Receiving::new(window));
@@ -68,12 +68,12 @@ impl Flow {
         (from.is_some() || to.is_some()).then(|| Box::new(flow))
     }
 
-    /// Whether its receiver knows credit.
+    /// Whether its receiver announced credit.
     pub(super) fn is_measured(&self) -> bool {
         self.to.is_some()
     }
 
-    /// A message of so many octets has come and one of so many goes on. `true`: there is something to settle.
+    /// Accounts for a message with its length as received and as sent. Returns `true` if a grant may be due.
     pub(super) fn pass(&mut self, came: usize, goes: usize) -> bool {
         if let Some(to) = &mut self.to {
             to.charge(cost(goes));
@@ -87,7 +87,7 @@ impl Flow {
         }
     }
 
-    /// How long its sender could not go on, in all.
+    /// How long its sender had no credit, in all.
     pub(super) fn spent(&self, now: Time) -> Duration {
         self.spent_before + self.spent.map_or(Duration::ZERO, |since| now.since(since))
     }
@@ -101,7 +101,7 @@ impl Call {
         }
     }
 
-    /// The sender's end of a stream, with the id that the call has there, and the receiver's.
+    /// The sender of a stream with its id of the call, and the receiver.
     fn ends(&self, stream: Stream) -> ((SessionKey, wamp_proto::RequestId), SessionKey) {
         match stream {
             Stream::Results => ((self.callee, self.invocation), self.caller),
@@ -117,7 +117,7 @@ impl Call {
 }
 
 impl Dealer {
-    /// A message of a stream has been passed on.
+    /// Accounts for a forwarded message of a stream.
     pub(super) fn pass(&mut self, cx: &mut Context, key: CallKey, stream: Stream, came: usize, goes: usize) {
         let flow = self.calls.get_mut(key).and_then(|call| call.flow(stream));
         if flow.is_some_and(|flow| flow.pass(came, goes)) {
@@ -125,7 +125,7 @@ impl Dealer {
         }
     }
 
-    /// The final chunk has been passed on: nobody waits for credit any more, and nobody is to grant any.
+    /// The final chunk was forwarded: no credit is needed any more.
     pub(super) fn end_chunks(&mut self, cx: &mut Context, key: CallKey) {
         let upload = self.calls.get_mut(key).and_then(|call| call.upload.as_deref_mut());
         let flow = upload.and_then(|upload| upload.flow.take());
@@ -135,7 +135,7 @@ impl Dealer {
         }
     }
 
-    /// Grants what can be granted, and sees to it that there will be an occasion for more.
+    /// Grants what can be granted, and asks for the report after which more can.
     pub(super) fn grant_credit(&mut self, cx: &mut Context, key: CallKey, stream: Stream) {
         let Some(credit) = cx.config.credit else { return };
         let Some(call) = self.calls.get_mut(key) else { return };
@@ -182,8 +182,8 @@ impl Dealer {
         }
     }
 
-    /// A call ends of which its callee is not told. It must not wait for credit that nobody will ever grant: it
-    /// may send what it likes, and all of that is late.
+    /// A call ends and its callee is not told. It must not wait for credit that never comes: what it still
+    /// sends is late.
     pub(super) fn grant_unlimited(&mut self, cx: &mut Context, key: CallKey) {
         let Some(call) = self.calls.get(key) else { return };
         if call.results.as_deref().is_some_and(|flow| flow.from.is_some()) {
@@ -192,7 +192,7 @@ impl Dealer {
         }
     }
 
-    /// All has left for the socket of a session that had been sent to it when [`Event::Watch`] came.
+    /// Everything sent to a session before [`Event::Watch`] has left for its socket.
     pub(in crate::router) fn handle_left(&mut self, cx: &mut Context, watch: Watch) {
         let Watch { call: key, stream } = watch;
         let Some(flow) = self.calls.get_mut(key).and_then(|call| call.flow(stream)) else { return };
@@ -202,7 +202,7 @@ impl Dealer {
         }
     }
 
-    /// The receiver of a stream has granted more.
+    /// Handles CREDIT of the receiver of a stream.
     pub(in crate::router) fn handle_credit(
         &mut self,
         cx: &mut Context,
@@ -228,7 +228,7 @@ impl Dealer {
             to.raise(total);
             Some((key, stream))
         });
-        // Without a stream the call is over, and its credit with it.
+        // Without a stream the call is over, and so is its credit.
         if let Some((key, stream)) = found {
             self.grant_credit(cx, key, stream);
         }

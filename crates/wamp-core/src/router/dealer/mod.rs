@@ -1,8 +1,9 @@
-//! The dealer: registrations, and calls from their CALL to their one end.
+//! The dealer: registrations, and calls from their CALL to their end.
 //!
-//! For each call there is one record with a [`Progress`](crate::progress::Progress); whatever happens to it, `end`
-//! takes the record away and exactly one message tells the caller. A reply for a record that is gone is late, and
-//! ignored; the watermark of the callee's session tells it from one for an invocation that never was.
+//! Each call has one record with a [`Progress`](crate::progress::Progress). Every end of a call removes the
+//! record by `end`, and sends exactly one message to the caller (behaviour [9](crate::behaviour#rule-9)). A
+//! reply without a record is late, or a violation if the callee's session never had that invocation (behaviour
+//! [5](crate::behaviour#rule-5), [8](crate::behaviour#rule-8)).
 //!
 //! The fields of the dealer, and of its part of each session, are private to this folder. What the dealer changes
 //! elsewhere is in the [`Context`]; what others have to know is returned.

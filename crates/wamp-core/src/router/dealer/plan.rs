@@ -1,4 +1,4 @@
-//! A new call: which callee it goes to, and as what INVOCATION.
+//! A new call: its callee, and its INVOCATION.
 //!
 //! [`Dealer::plan`] only looks; a CALL that it refuses has changed nothing, not even the turn of a shared
 //! registration. [`Dealer::commit`] cannot fail.
@@ -71,7 +71,7 @@ impl Dealer {
         cx.refuse(from, RequestKind::Call, call.request, error, &text);
     }
 
-    /// `draw` decides where chance does. Inlined, since a plan is large to move.
+    /// `draw` is the random choice, if the policy needs one. Inlined, since a plan is large to move.
     #[inline(always)]
     fn plan(
         &self,
@@ -200,7 +200,7 @@ impl Dealer {
     }
 }
 
-/// The timeout of a call, or what is wrong with it.
+/// The timeout of a call, or the error in it.
 fn timeout(options: &CallOptions) -> Result<Option<Duration>, Refused> {
     if options.extra.contains("timeout") {
         let text = "the option \"timeout\" must be a whole number of milliseconds between 0 and 2^53";

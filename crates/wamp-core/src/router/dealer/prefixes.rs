@@ -6,19 +6,19 @@ use std::hash::BuildHasher;
 use super::index::Index;
 use crate::map::{HashSeed, Hashing, hashing};
 
-/// Octets of a URI that are hashed in one step.
+/// The bytes of a URI that are hashed in one step.
 const STEP: usize = 8;
 
-/// The steps of a URI of usual length, which takes no allocation.
+/// The steps of a URI of usual length, which needs no allocation.
 const STEPS: usize = 32;
 
-/// Prefixes, found by trying each length that one of them has, the longest first. The entries, and the texts,
-/// are the caller's.
+/// Prefixes, found by trying each length that one of them has, the longest first. The entries, and their texts,
+/// belong to the caller.
 #[derive(Clone)]
 pub(super) struct Prefixes {
     index: Index,
     hashing: Hashing,
-    /// How many prefixes have this many octets.
+    /// The number of prefixes with each length in bytes.
     lengths: BTreeMap<usize, usize>,
 }
 
@@ -36,7 +36,7 @@ impl Prefixes {
         self.index.insert(self.hash(prefix), entry);
     }
 
-    /// Takes away a prefix that is there.
+    /// Removes an existing prefix.
     pub(super) fn remove(&mut self, prefix: &str, entry: usize) {
         self.index.remove(self.hash(prefix), entry);
         if let Some(count) = self.lengths.get_mut(&prefix.len()) {
@@ -47,8 +47,8 @@ impl Prefixes {
         }
     }
 
-    /// The longest prefix of a URI. Every length is tried at most once, and the hash of each costs one step from
-    /// that of a shorter one, so it takes the time of the URI's length, whatever prefixes there are.
+    /// The longest prefix of a URI. Every length is tried at most once, and the hash of each takes one step
+    /// from that of a shorter one, so it takes the time of the URI's length, however many prefixes there are.
     pub(super) fn find(&self, uri: &str, matches: impl Fn(usize, &[u8]) -> bool) -> Option<usize> {
         let (longest, _) = self.lengths.range(..=uri.len()).next_back()?;
         let (blocks, _) = uri.as_bytes()[..*longest].as_chunks::<STEP>();
@@ -80,7 +80,7 @@ impl Prefixes {
         self.hashing.hash_one((state, u64::from_le_bytes(block)))
     }
 
-    /// What is left after the last whole step, which is less than one.
+    /// The rest after the last whole step.
     fn last(&self, state: u64, rest: &[u8]) -> u64 {
         let mut block = [0; STEP];
         block[..rest.len()].copy_from_slice(rest);
@@ -110,8 +110,8 @@ mod tests {
             ("a1.b2.c3.d98.e74", Some(0)),
             ("a1.b2.c3.d4.e325", Some(1)),
             ("a1.b2.c55.d4.e5", None),
-            // The specification says here that no prefix matches, and two paragraphs before that a prefix may end
-            // within a component. We take the second.
+            // The specification says here that no prefix matches, and two paragraphs before that a prefix may
+            // end within a component. The second holds here.
             ("a1.b2.c33.d4.e5", Some(0)),
             ("a1.b2.c88.d4.e5.f6.g7", None),
             ("a2.b2.c2.d2.e2", None),

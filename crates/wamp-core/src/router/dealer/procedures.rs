@@ -1,9 +1,9 @@
-//! Which procedure is registered by whom (Advanced Profile, *Pattern-based Registrations*, *Shared
-//! Registration*).
+//! Registrations by procedure (Advanced Profile, *Pattern-based Registrations*, *Shared Registration*;
+//! behaviour [65](crate::behaviour#rule-65)).
 //!
-//! A call finds its registration in O(1) where the URI was registered as it is, in the length of the URI where
-//! a prefix of it was, and by one probe for each shape of the wildcards as long as it: never by looking at
-//! registrations one by one.
+//! A call finds its registration in O(1) if the exact URI is registered, in the length of the URI if a prefix
+//! is, and by one probe for each shape of wildcards of its length: never by looking at registrations one by
+//! one.
 
 use std::hash::BuildHasher;
 
@@ -18,34 +18,33 @@ use crate::router::SessionKey;
 use crate::router::chance::below;
 use crate::slots::Slots;
 
-/// A procedure, and all that registered it. It fills a line of the cache: among many registrations that is what
-/// a call waits for.
+/// A procedure and its callees. It fills one cache line: among many registrations that is the cost of a call.
 #[derive(Clone)]
 #[repr(align(64))]
 pub(super) struct Registration {
     procedure: Box<str>,
     pub(super) id: RegistrationId,
     callees: Callees,
-    /// Whose turn it is.
+    /// The index of the callee whose turn it is.
     turn: usize,
     pub(super) policy: MatchPolicy,
     invoke: InvocationPolicy,
 }
 
-/// Names a registration, as long as somebody has it.
+/// The key of a registration, as long as it has a callee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RegistrationKey(usize);
 
 /// Why a procedure was not registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotRegistered {
-    /// Somebody has registered it, and it is not to be shared, or not like this.
+    /// It is registered already and not shared, or shared with another policy.
     Exists,
     /// There is no room for a pattern like this.
     NoRoom(NoRoom),
 }
 
-/// Those that registered a procedure, in the order in which they did; never empty.
+/// The callees of a procedure, in the order of registration; never empty.
 #[derive(Clone)]
 enum Callees {
     One(Callee),
@@ -74,13 +73,13 @@ pub(super) struct Callee {
     pub(super) session: SessionKey,
     /// It watches timeouts itself.
     pub(super) forward_timeout: bool,
-    /// It wants to know who calls.
+    /// It asks for the identity of callers.
     pub(super) disclose_caller: bool,
 }
 
 impl Registration {
-    /// The callee whose turn it is, and where it stands. Those that are full are left out; `None` if all are, or if
-    /// chance decides and there is no `draw`.
+    /// The callee whose turn it is, and its index. Full ones are skipped; `None` if all are full, or if the
+    /// policy is random and there is no `draw`.
     pub(super) fn choose(
         &self,
         draw: Option<u64>,
@@ -97,7 +96,7 @@ impl Registration {
         Some((index, callees[index]))
     }
 
-    /// All callees, beginning with this one.
+    /// The indexes of all callees, beginning with this one.
     fn in_turn(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
         let (count, backwards) = (self.callees.as_slice().len(), self.invoke == InvocationPolicy::Last);
         (0..count).map(move |step| if backwards { first - step } else { (first + step) % count })
@@ -127,7 +126,7 @@ impl Procedures {
         }
     }
 
-    /// Registers a procedure, where wildcards may have so many shapes.
+    /// Registers a procedure, with a limit on the shapes of wildcards.
     pub(super) fn register(
         &mut self,
         procedure: &Uri,
@@ -163,14 +162,14 @@ impl Procedures {
         Ok((id, RegistrationKey(entry)))
     }
 
-    /// The one registration that a call of this procedure goes to: exact before prefix before wildcard; the
-    /// longest prefix; of wildcards the one with more components before each gap.
+    /// The registration that a call of this procedure goes to: exact before prefix before wildcard; the longest
+    /// prefix; of wildcards the one with more components before each gap.
     pub(super) fn find(&self, procedure: &Uri) -> Option<(RegistrationKey, &Registration)> {
         let entry = self.entry(procedure)?;
         Some((RegistrationKey(entry), &self.registrations[entry]))
     }
 
-    /// The callee at this place has had its turn.
+    /// The callee with this index has had its turn.
     pub(super) fn take_turn(&mut self, key: RegistrationKey, index: usize) {
         if let Some(registration) = self.registrations.get_mut(key.0)
             && registration.invoke == InvocationPolicy::RoundRobin
@@ -179,7 +178,8 @@ impl Procedures {
         }
     }
 
-    /// Takes those sessions out of a registration that are not in the realm any more. `true`: there was one.
+    /// Removes the sessions that are not in the realm any more from a registration. Returns whether there was
+    /// one.
     pub(super) fn retain(
         &mut self,
         procedure: &Uri,
@@ -222,18 +222,18 @@ impl Procedures {
         self.registrations.get(key.0).map_or("", |registration| &registration.procedure)
     }
 
-    /// Takes a session out of a registration that it has, which ends with its last one.
+    /// Removes a session from its registration, which ends with its last callee.
     pub(super) fn remove(&mut self, key: RegistrationKey, session: SessionKey) {
         let RegistrationKey(entry) = key;
         let Some(registration) = self.registrations.get_mut(entry) else { return };
-        // A session that has left may have been taken out before, and another registration be in its place.
+        // A session that has left may have been removed before, and another registration be in its slot.
         let callees = registration.callees.as_slice();
         let Some(index) = callees.iter().position(|callee| callee.session == session) else { return };
         if let Callees::Many(callees) = &mut registration.callees
             && callees.len() > 1
         {
             callees.remove(index);
-            // Whose turn it was, it still is.
+            // The turn stays with the same callee.
             registration.turn -= usize::from(index < registration.turn);
             return;
         }

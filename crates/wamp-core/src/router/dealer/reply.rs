@@ -1,4 +1,5 @@
-//! YIELD and ERROR: answers of a callee on their way to the caller.
+//! YIELD and ERROR: replies of a callee to its caller (behaviour [16](crate::behaviour#rule-16),
+//! [50](crate::behaviour#rule-50), [71](crate::behaviour#rule-71), [80](crate::behaviour#rule-80)).
 
 use wamp_proto::message::{self, CancelMode, RequestKind, ResultDetails};
 use wamp_proto::uri::{UriKind, UriLimits, UriRules};
@@ -58,7 +59,7 @@ impl Dealer {
         if let Some(text) = check_error(&failure.error, cx.config.limits.uri) {
             cx.stats.invalid_error_uris += 1;
             failure.error = uri::RUNTIME_ERROR;
-            // A text can be written in every serializer.
+            // Every serializer can write a text.
             let _ = details.extra.insert("message", sentence(&text));
             if let Some(callee) =
                 cx.sessions.get(from).filter(|_| failure.payload.is_empty() && details.ppt.is_none())
@@ -70,7 +71,7 @@ impl Dealer {
         Ok(())
     }
 
-    /// Passes an answer on to the caller.
+    /// Forwards a reply to the caller.
     fn reply(
         &mut self,
         cx: &mut Context,
@@ -100,8 +101,8 @@ impl Dealer {
         }
     }
 
-    /// Judges an answer: how the call stands after it, if it is to be passed on; otherwise it is counted.
-    /// Its payload has so many octets.
+    /// Judges a reply with a payload of this length. Returns the state of the call after it, if it is to be
+    /// forwarded; otherwise it is counted.
     pub(in crate::router) fn judge_reply(
         &mut self,
         cx: &mut Context,
@@ -126,7 +127,7 @@ impl Dealer {
         None
     }
 
-    /// An answer that was judged is on its way to the caller: so many octets have come, and so many go.
+    /// Accounts for a reply that was forwarded, with its length as received and as sent.
     pub(in crate::router) fn delivered(
         &mut self,
         cx: &mut Context,
@@ -150,7 +151,7 @@ impl Dealer {
         }
     }
 
-    /// The message for the caller, checked.
+    /// The message for the caller, checked against its limits.
     fn answer(
         &self,
         cx: &Context,
@@ -191,12 +192,12 @@ impl Dealer {
     }
 }
 
-/// What is wrong with the error URI of a callee, if anything is.
+/// The error in the URI of a callee's ERROR.
 ///
-/// Callers take an ERROR whose URI is none for a violation of the protocol and end their session, though they have
-/// done nothing wrong. They get `wamp.error.runtime_error` instead, with a sentence that quotes the original, as
-/// `Details.message`, and as the argument of an ERROR that has none. Arguments that the callee sent stay as they are.
-/// The rules are the loose ones in every realm: they are what callers check.
+/// A caller may treat an ERROR with an invalid URI as a violation and end its session, though it has done
+/// nothing wrong. It gets `wamp.error.runtime_error` instead, with a text that quotes the original, as
+/// `Details.message`, and as the argument of an ERROR without a payload. Arguments of the callee stay as they
+/// are. The loose rules hold in every realm: they are what callers check.
 fn check_error(error: &Uri, limits: UriLimits) -> Option<String> {
     let wrong = error.check_size(limits).and_then(|()| error.check(UriRules::Loose, UriKind::Exact)).err()?;
     Some(format!("the callee failed with an error whose URI is none: {wrong}"))

@@ -1,23 +1,24 @@
 //! Finding the wildcard patterns that a URI matches (Advanced Profile, *Pattern-based Registrations*).
 //!
-//! Patterns with the same number of components and the same gaps have one *shape*. A look-up makes one probe of a hash
-//! table for each shape with as many components as the URI. The number of these shapes is limited, so that it costs
-//! the same whatever is registered: patterns that overlap never have to be tried one after another.
+//! Patterns with the same number of components and the same gaps have one *shape*. A look-up makes one probe of
+//! a hash table for each shape with as many components as the URI. The number of these shapes is limited
+//! (behaviour [85](crate::behaviour#rule-85)), so that it costs the same whatever is registered: overlapping
+//! patterns are never tried one after another.
 
 use std::hash::BuildHasher;
 
 use super::index::Index;
 use crate::map::{HashSeed, Hashing, hashing};
 
-/// A pattern has no more components than this, since its gaps are bits of a word.
+/// The largest number of components of a pattern, whose gaps are bits of a word.
 pub(super) const COMPONENTS: usize = u64::BITS as usize;
 
-/// Wildcard patterns. The entries, and the texts, are the caller's.
+/// Wildcard patterns. The entries, and their texts, belong to the caller.
 #[derive(Clone)]
 pub(super) struct Wildcards {
     /// The shapes of one component, of two, and so on; the most specific first.
     shapes: Vec<Vec<Shape>>,
-    /// The patterns, by the hash of their shape and of their components that are no gaps.
+    /// The patterns, by the hash of their shape and of their named components.
     index: Index,
     hashing: Hashing,
 }
@@ -25,14 +26,14 @@ pub(super) struct Wildcards {
 #[derive(Clone)]
 struct Shape {
     gaps: Gaps,
-    /// How many patterns have it.
+    /// The number of patterns with this shape.
     patterns: usize,
 }
 
-/// Which components are gaps; the first one is the highest bit.
+/// The gaps among the components; the first component is the highest bit.
 ///
-/// Of two patterns that match, the one with the longer portion of components before a gap is the more specific one. At
-/// the first place where they differ it has a component, the other one a gap: its number is smaller.
+/// Of two patterns that match, the one with more components before a gap is the more specific one. At the first
+/// difference it has a component and the other one a gap: its number is smaller.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Gaps(u64);
 
@@ -45,7 +46,7 @@ impl Gaps {
         self.0 << place >> (COMPONENTS - 1) == 1
     }
 
-    /// The places of the components that are no gaps, of so many.
+    /// The indexes of the named components, of this many.
     fn named(self, components: usize) -> impl Iterator<Item = usize> {
         let mut left = !self.0 & u64::MAX << (COMPONENTS - components);
         std::iter::from_fn(move || {
@@ -61,7 +62,7 @@ impl Gaps {
 pub(super) enum NoRoom {
     /// It has more than [`COMPONENTS`].
     Components,
-    /// There are too many shapes of as many components.
+    /// There are too many shapes with this number of components.
     Shapes,
 }
 
@@ -75,7 +76,7 @@ impl Wildcards {
         self.index.find(hash, |entry| text(entry) == pattern)
     }
 
-    /// Whether a pattern can be inserted, where there may be so many shapes of each number of components.
+    /// Whether a pattern can be inserted, with this limit of shapes for each number of components.
     pub(super) fn check_room(&self, pattern: &str, limit: usize) -> Result<(), NoRoom> {
         let (components, gaps, _) = self.read(pattern).ok_or(NoRoom::Components)?;
         match self.shapes.get(components - 1) {
@@ -101,7 +102,7 @@ impl Wildcards {
         self.index.insert(hash, entry);
     }
 
-    /// Takes away a pattern that is there.
+    /// Removes an existing pattern.
     pub(super) fn remove(&mut self, pattern: &str, entry: usize) {
         let Some((components, gaps, hash)) = self.read(pattern) else { return };
         let Some(shapes) = self.shapes.get_mut(components - 1) else { return };
