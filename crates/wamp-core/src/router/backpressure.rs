@@ -29,10 +29,13 @@ impl Realm {
     /// be held for this one.
     pub fn hold(&mut self, now: Time, session: SessionKey, by: SessionKey, feed: Feed) -> bool {
         self.cx.now = now;
+        if feed == Feed::Events && session != by {
+            return self.holds.hold_publisher(&mut self.cx, session, by);
+        }
         if !self.holds.hold(&mut self.cx, session, by, feed) {
             return false;
         }
-        if self.holds.is_used_up(&self.cx, session) {
+        if self.holds.is_used_up(&mut self.cx, session, Side::Held) {
             self.stall_holders(session);
         }
         self.cx.sessions.is_held_by(session, by)
@@ -80,12 +83,21 @@ impl Realm {
         self.end_all_slow(calls);
     }
 
+    /// A session's link is full and has accepted nothing for a moment: no publisher is held for it any more, and events
+    /// for it are dropped and counted, until it has room. Nothing happens if its link is not full.
+    pub fn drop_events(&mut self, now: Time, session: SessionKey) {
+        self.cx.now = now;
+        self.holds.drop_events(&mut self.cx, session);
+    }
+
     /// The share of a session is used up: otherwise this deadline would not have passed.
     pub(super) fn handle_share(&mut self, session: SessionKey, side: Side) {
         self.holds.share_passed(&mut self.cx, session, side);
         match side {
             Side::Holder => self.stall(self.cx.now, session),
             Side::Held => self.stall_holders(session),
+            Side::Subscriber => self.holds.drop_events(&mut self.cx, session),
+            Side::Publisher => self.holds.drop_events_of_holders(&mut self.cx, session),
         }
     }
 

@@ -11,6 +11,7 @@ mod error_uris;
 mod express;
 mod express_lane;
 mod faults;
+mod held_publishers;
 mod join;
 mod matching;
 mod max_send;

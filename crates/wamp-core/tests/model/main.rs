@@ -15,6 +15,7 @@ mod coverage;
 mod dealer;
 mod defects;
 mod endpoint;
+mod events;
 mod exhaustive;
 #[path = "../express/mod.rs"]
 mod express;

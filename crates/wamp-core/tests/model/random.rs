@@ -20,7 +20,7 @@ const SHORT: u64 = 2_000;
 
 const STEPS: usize = 30;
 
-fn number(name: &str) -> Option<u64> {
+pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is to be a number")))
 }
 

@@ -168,7 +168,8 @@ impl Broker {
             let first_two = (receivers.next(), receivers.next());
             if let (Some(only), None) = first_two {
                 if let Some(session) = cx.sessions.get(only) {
-                    match event(session).filter(|event| check(event, session).is_ok()) {
+                    let event = (!session.drops_events()).then(|| event(session)).flatten();
+                    match event.filter(|event| check(event, session).is_ok()) {
                         Some(event) => {
                             cx.stats.events += 1;
                             cx.out.send(only, event);
@@ -181,6 +182,10 @@ impl Broker {
                 let (first, second) = first_two;
                 for to in first.into_iter().chain(second).chain(receivers) {
                     let Some(session) = cx.sessions.get(to) else { continue };
+                    if session.drops_events() {
+                        cx.stats.events_dropped += 1;
+                        continue;
+                    }
                     let serializer = session.serializer;
                     let known = groups.iter().position(|group| group.serializer == serializer);
                     let index = known.unwrap_or_else(|| {

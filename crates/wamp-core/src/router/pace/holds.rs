@@ -45,6 +45,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::events::EventPart;
 use super::share::Share;
 use crate::Time;
 use crate::deadlines::Deadline;
@@ -56,16 +57,17 @@ use crate::router::sessions::{Session, SessionKey, Sessions};
 /// The back-pressure's part of a session that has been slow, or has been held by one that was.
 #[derive(Clone, Default)]
 pub(in crate::router) struct SessionPart {
-    full: bool,
-    stalled: bool,
-    /// The sessions that its link holds.
+    pub(super) full: bool,
+    pub(super) stalled: bool,
+    /// The sessions that its link holds because of calls.
     holds: BTreeMap<SessionKey, Hold>,
     /// Its contested holds.
     as_holder: Usage,
-    /// The sessions whose links hold it.
+    /// The sessions whose links hold it because of calls.
     held_by: BTreeSet<SessionKey>,
     /// The contested ones among these holds.
     as_held: Usage,
+    pub(super) events: EventPart,
     /// It has requests of its own that are not read while it is held.
     waits: bool,
     /// Since when it is held without a break.
@@ -86,7 +88,7 @@ struct Hold {
 
 /// The contested holds of a session, on one side.
 #[derive(Clone, Default)]
-struct Usage {
+pub(super) struct Usage {
     /// How many there are.
     contested: usize,
     share: Share,
@@ -99,6 +101,9 @@ struct Usage {
 pub(in crate::router) enum Side {
     Holder,
     Held,
+    /// Of holds because of events.
+    Subscriber,
+    Publisher,
 }
 
 /// What a session was fed by the one that is to be held for it.
@@ -108,6 +113,8 @@ pub enum Feed {
     Stream,
     /// Last replies, last chunks and whole calls only.
     Last,
+    /// Events.
+    Events,
 }
 
 /// The holds of a realm. Those of a session are in its [part](SessionPart).
@@ -130,22 +137,24 @@ impl SessionPart {
         match side {
             Side::Holder => &mut self.as_holder,
             Side::Held => &mut self.as_held,
+            Side::Subscriber => &mut self.events.as_subscriber,
+            Side::Publisher => &mut self.events.as_publisher,
         }
     }
 }
 
 impl Session {
-    fn pace_mut(&mut self) -> &mut SessionPart {
+    pub(super) fn pace_mut(&mut self) -> &mut SessionPart {
         self.pace.get_or_insert_default()
     }
 }
 
 impl Sessions {
-    fn pace(&self, key: SessionKey) -> Option<&SessionPart> {
+    pub(super) fn pace(&self, key: SessionKey) -> Option<&SessionPart> {
         self.get(key)?.pace.as_deref()
     }
 
-    fn pace_mut(&mut self, key: SessionKey) -> Option<&mut SessionPart> {
+    pub(super) fn pace_mut(&mut self, key: SessionKey) -> Option<&mut SessionPart> {
         self.get_mut(key)?.pace.as_deref_mut()
     }
 
@@ -209,8 +218,9 @@ impl Holds {
     /// There is room again in a session's link, which releases the sessions that it held.
     pub(in crate::router) fn set_room(&mut self, cx: &mut Context, session: SessionKey) {
         let Some(pace) = cx.sessions.pace_mut(session) else { return };
-        (pace.full, pace.stalled) = (false, false);
+        (pace.full, pace.stalled, pace.events.slow) = (false, false, false);
         self.release_all(cx, session);
+        self.release_publishers(cx, session);
     }
 
     /// A session is held by another one from now on. `false`: it is not to be.
@@ -235,12 +245,7 @@ impl Holds {
         holder.holds.insert(session, Hold { bound, last: feed == Feed::Last, since: now, contested: false });
         let Some(held) = cx.sessions.get_mut(session).map(Session::pace_mut) else { return false };
         held.held_by.insert(by);
-        if held.held_since.is_none() {
-            held.held_since = Some(now);
-            self.now += 1;
-            self.since += now.since_origin();
-            cx.stats.holds += 1;
-        }
+        self.begin(cx, session);
         self.recheck_hold(cx, session, by);
         true
     }
@@ -268,6 +273,7 @@ impl Holds {
         pace.stalled = true;
         let held = pace.holds.keys().copied().collect();
         self.release_all_others(cx, session);
+        self.drop_events(cx, session);
         Some(held)
     }
 
@@ -278,11 +284,11 @@ impl Holds {
         }
     }
 
-    /// Whether a session has been held for so long that no contested hold of it may go on.
-    pub(in crate::router) fn is_used_up(&self, cx: &Context, session: SessionKey) -> bool {
+    /// Whether a session has used up its share, so that none of its contested holds may go on.
+    pub(in crate::router) fn is_used_up(&self, cx: &mut Context, session: SessionKey, side: Side) -> bool {
         let limits = &cx.config.limits;
-        cx.sessions.pace(session).is_some_and(|pace| {
-            let Usage { contested, share, .. } = &pace.as_held;
+        cx.sessions.pace_mut(session).is_some_and(|pace| {
+            let Usage { contested, share, .. } = pace.usage(side);
             *contested > 0 && share.used(cx.now, limits.holding_window) >= limits.holding
         })
     }
@@ -307,6 +313,8 @@ impl Holds {
     /// A session is over: it holds no other and none holds it.
     pub(in crate::router) fn forget(&mut self, cx: &mut Context, session: SessionKey) {
         self.release_all(cx, session);
+        self.release_publishers(cx, session);
+        self.forget_publisher(cx, session);
         let Some(pace) = cx.sessions.pace(session) else { return };
         for by in pace.held_by.clone() {
             self.release(cx, session, by);
@@ -338,7 +346,25 @@ impl Holds {
         }
         let Some(held) = cx.sessions.pace_mut(session) else { return };
         held.held_by.remove(&by);
+        self.end(cx, session);
+    }
+
+    /// A session is held by one more.
+    pub(super) fn begin(&mut self, cx: &mut Context, session: SessionKey) {
+        let Some(held) = cx.sessions.pace_mut(session) else { return };
+        if held.held_since.is_none() {
+            held.held_since = Some(cx.now);
+            self.now += 1;
+            self.since += cx.now.since_origin();
+            cx.stats.holds += 1;
+        }
+    }
+
+    /// A session is held by one less.
+    pub(super) fn end(&mut self, cx: &mut Context, session: SessionKey) {
+        let Some(held) = cx.sessions.pace_mut(session) else { return };
         if held.held_by.is_empty()
+            && held.events.held_by.is_empty()
             && let Some(since) = held.held_since.take()
         {
             held.held += cx.now.since(since);
@@ -378,7 +404,7 @@ impl Holds {
 }
 
 /// One more, or one less, of the holds of a session is contested.
-fn use_share(cx: &mut Context, session: SessionKey, side: Side, more: bool) {
+pub(super) fn use_share(cx: &mut Context, session: SessionKey, side: Side, more: bool) {
     let (now, limits) = (cx.now, &cx.config.limits);
     let Some(pace) = cx.sessions.pace_mut(session) else { return };
     let usage = pace.usage(side);

@@ -1,5 +1,6 @@
 //! Back-pressure: which sessions are paused because of a link that is full, for how long, and how that ends.
 
+mod events;
 mod holds;
 mod share;
 
