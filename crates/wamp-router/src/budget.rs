@@ -22,6 +22,9 @@ use crate::relief::Holders;
 /// A link that has no more queued than this is never full.
 const LEAST: usize = 16 << 10;
 
+/// Events may go beyond the high water of a link by so much, or by as much as the high water is.
+const SLACK: usize = 64 << 10;
+
 /// A link reports what it has queued when it differs by so much, not with every message.
 const STEP: usize = 4 << 10;
 
@@ -180,10 +183,14 @@ impl Budget {
         bytes >= self.share() || part.memory >= self.fair() || self.queued_memory() >= self.for_queues()
     }
 
-    /// How many bytes a link with so many may take until it is above its high water.
-    pub(crate) fn room(&self, part: &Part, bytes: usize) -> usize {
-        let is_short = part.memory >= self.fair() || self.queued_memory() >= self.for_queues();
-        let most = if is_short { self.least() } else { self.share() };
+    /// How many bytes of events a link with so many may take.
+    ///
+    /// Publishers are held from its high water on; those that have been read by then may add a little. Beyond that, or
+    /// when memory is short, events are dropped.
+    pub(crate) fn room_for_events(&self, part: &Part, bytes: usize) -> usize {
+        let with_slack = |most: usize| most + most.max(SLACK);
+        let is_short = part.memory >= with_slack(self.fair()) || self.held() >= self.limit;
+        let most = if is_short { self.least() } else { with_slack(self.share()) };
         most.saturating_sub(bytes)
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Held<'a, R> {
     /// How reading ahead has failed.
     pub(crate) failed: &'a mut Option<ReadError>,
     pub(crate) budget: &'a Budget,
+    /// How many bytes have been read before and are not handled yet.
+    pub(crate) unhandled: usize,
 }
 
 /// Memory for what is read ahead, counted as long as this lives.
@@ -58,6 +60,7 @@ impl<R: ReadHalf> Held<'_, R> {
     pub(crate) async fn released(mut self, asks: bool) {
         let (mut looks, mut told, mut seen) = (false, false, 0);
         let mut counted = Counted(self.budget, 0);
+        counted.set(self.unhandled);
         let moment = tokio::time::sleep(MOMENT);
         tokio::pin!(moment);
         while self.realm.is_held(self.session).await && !self.outbound.is_over() {
@@ -66,8 +69,11 @@ impl<R: ReadHalf> Held<'_, R> {
                 self.tell().await;
                 continue;
             }
-            let reads =
-                looks && !told && counted.1 < AHEAD && self.failed.is_none() && self.budget.has_memory(AHEAD);
+            let reads = looks
+                && !told
+                && counted.1 < self.unhandled + AHEAD
+                && self.failed.is_none()
+                && self.budget.has_memory(AHEAD);
             tokio::select! {
                 () = self.outbound.changed() => {}
                 () = &mut moment, if !looks => looks = true,
@@ -77,7 +83,8 @@ impl<R: ReadHalf> Held<'_, R> {
                         continue;
                     }
                     let asks = self.look(&mut seen).await;
-                    counted.set(self.pending.items().iter().map(bytes).sum());
+                    let ahead: usize = self.pending.items().iter().map(bytes).sum();
+                    counted.set(self.unhandled + ahead);
                     if asks {
                         told = true;
                         self.tell().await;

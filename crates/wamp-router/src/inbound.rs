@@ -176,11 +176,17 @@ impl Inbound {
         rewrites
     }
 
-    /// Handles messages in their order, until the turn is used up.
+    /// The number of bytes that have not been handled.
+    pub(crate) fn unhandled(&self) -> usize {
+        self.entries[self.next..].iter().map(|entry| entry.range.len()).sum()
+    }
+
+    /// Handles messages in their order, until the turn is used up, or until the session has filled a subscriber's link,
+    /// which is going to hold it: then the others wait, if there is memory for that.
     pub(crate) fn handle(&mut self, turn: &mut RealmTurn<'_>, own: &Outbound) -> Handled {
         let Some(mut rewrites) = self.rewrites.take() else { return Handled::All };
         while self.next < self.entries.len() && turn.is_open() {
-            if turn.is_used_up() {
+            if turn.is_used_up() || turn.has_filled_a_subscriber() && own.may_keep(self.unhandled()) {
                 self.rewrites = Some(rewrites);
                 return Handled::Part;
             }

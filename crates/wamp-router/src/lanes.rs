@@ -49,12 +49,14 @@ struct Lane<'a> {
     to: SessionKey,
     link: &'a Arc<Outbound>,
     batch: Batch,
-    /// From this length on, the link does not keep up and events for it are dropped.
+    /// From this length on, events for the link are dropped.
     events_below: usize,
     /// How the messages feed the receiver: as a stream if one of them belongs to a stream.
     feed: Option<Feed>,
     /// Not only events are among them.
     is_urgent: bool,
+    /// Events are among them.
+    has_events: bool,
     /// The last plain result, and its head: the next one mostly has the same.
     head: Option<(PlainResult, ResultHead)>,
 }
@@ -70,6 +72,11 @@ struct Fan {
 impl<'a> Lanes<'a> {
     pub(crate) fn new(links: &'a Links, events_dropped: &'a mut u64, wakes: &'a mut Wakes, fed: Fed) -> Self {
         Self { links, events_dropped, wakes, lanes: Vec::new(), last: 0, fan: None, fed, pushed: 0 }
+    }
+
+    /// Whether the sender has filled a link with events, which is going to hold it.
+    pub(crate) fn has_filled_a_subscriber(&self) -> bool {
+        !self.fed.events.is_empty()
     }
 
     /// How many messages, or batches of a fan, were put into a lane or a queue.
@@ -134,7 +141,9 @@ impl<'a> Lanes<'a> {
             }
             _ => {}
         }
-        lane.is_urgent |= !matches!(message, Message::Event(_));
+        let is_event = matches!(message, Message::Event(_));
+        lane.has_events |= is_event;
+        lane.is_urgent |= !is_event;
         lane.feed = stronger(lane.feed, feed(message));
         if let Err(error) = lane.batch.push(message, lane.link.serializer()) {
             tracing::error!(message = message.name(), %error, "a message could not be written");
@@ -183,8 +192,16 @@ impl<'a> Lanes<'a> {
                         self.flush_lanes();
                     }
                     let (batch, events_below) = link.open();
-                    let lane =
-                        Lane { to, link, batch, events_below, feed: None, is_urgent: false, head: None };
+                    let lane = Lane {
+                        to,
+                        link,
+                        batch,
+                        events_below,
+                        feed: None,
+                        is_urgent: false,
+                        has_events: false,
+                        head: None,
+                    };
                     self.lanes.push(lane);
                     self.lanes.len() - 1
                 }
@@ -206,12 +223,15 @@ impl<'a> Lanes<'a> {
         let pushed = lane.link.append(std::mem::take(&mut lane.batch));
         lane.link.notify_writer();
         self.fed.note(lane.to, pushed, lane.feed.take());
+        if std::mem::take(&mut lane.has_events) {
+            self.fed.note_events(lane.to, pushed);
+        }
         lane.is_urgent = false;
         (lane.batch, lane.events_below) = lane.link.open();
     }
 
     fn flush_lanes(&mut self) {
-        for Lane { to, link, batch, feed, is_urgent, .. } in self.lanes.drain(..) {
+        for Lane { to, link, batch, feed, is_urgent, has_events, .. } in self.lanes.drain(..) {
             let is_empty = batch.is_empty();
             let pushed = link.append(batch);
             if is_urgent {
@@ -220,6 +240,9 @@ impl<'a> Lanes<'a> {
                 link.wake_later(pushed, self.wakes);
             }
             self.fed.note(to, pushed, feed);
+            if has_events {
+                self.fed.note_events(to, pushed);
+            }
         }
     }
 
@@ -236,12 +259,13 @@ impl<'a> Lanes<'a> {
                 link.wake_later(pushed, self.wakes);
             }
             self.fed.note(to, pushed, None);
+            self.fed.note_events(to, pushed);
         }
     }
 }
 
 /// How a message is fed to its receiver by the other end of a call. A message that merely tells of an end holds
-/// no session, nor do events.
+/// no session. Events are recorded by themselves.
 fn feed(message: &Message) -> Option<Feed> {
     let more = match message {
         Message::Result(result) => result.details.progress == Some(true),
@@ -266,22 +290,34 @@ pub(crate) struct Fed {
     sender: Option<SessionKey>,
     /// Full links that the sender has fed, and how.
     pub(crate) full: Vec<(SessionKey, Feed)>,
+    /// Full links that the sender has fed with events.
+    pub(crate) events: Vec<SessionKey>,
     pub(crate) newly_full: Vec<SessionKey>,
 }
 
 impl Fed {
     /// Links filled by the messages of a session.
     pub(crate) fn by(sender: SessionKey) -> Self {
-        Self { sender: Some(sender), full: Vec::new(), newly_full: Vec::new() }
+        Self { sender: Some(sender), ..Self::by_none() }
     }
 
     /// Links filled without a session that could be paused.
     pub(crate) fn by_none() -> Self {
-        Self { sender: None, full: Vec::new(), newly_full: Vec::new() }
+        Self { sender: None, full: Vec::new(), events: Vec::new(), newly_full: Vec::new() }
     }
 
     pub(crate) fn sender(&self) -> Option<SessionKey> {
         self.sender
+    }
+
+    /// Records the state of a link after an append of events.
+    fn note_events(&mut self, to: SessionKey, pushed: Pushed) {
+        if let Pushed::Full { .. } = pushed
+            && self.sender.is_some_and(|sender| sender != to)
+            && self.events.last() != Some(&to)
+        {
+            self.events.push(to);
+        }
     }
 
     /// Records the state of a link after an append.

@@ -397,11 +397,21 @@ impl<R: ReadHalf> Link<R> {
             }
             if held {
                 paused = true;
-                let asks = inbound.has_request();
+                let (asks, unhandled) = (inbound.has_request(), inbound.unhandled());
                 let Self { outbound, read, serializer, pending, failed, .. } = self;
                 let (serializer, budget) = (*serializer, &self.router.budget);
-                let held =
-                    Held { realm, session, outbound, read, serializer, limits, pending, failed, budget };
+                let held = Held {
+                    realm,
+                    session,
+                    outbound,
+                    read,
+                    serializer,
+                    limits,
+                    pending,
+                    failed,
+                    budget,
+                    unhandled,
+                };
                 Box::pin(held.released(asks)).await;
             }
             if handled == Handled::All {

@@ -52,6 +52,8 @@ pub(crate) struct Outbound {
     going_away: AtomicBool,
     /// Its writer is among those that are woken up later.
     wakes_later: AtomicBool,
+    /// The peer has accepted nothing for a moment.
+    stands_still: AtomicBool,
     serializer: Serializer,
     budget: Arc<Budget>,
     /// The unfinished message that the link is receiving.
@@ -102,7 +104,7 @@ pub(crate) enum Pushed {
         /// That was not so before.
         newly: bool,
     },
-    /// It was dropped: events for a link that does not keep up.
+    /// It was dropped: events for a link with far more waiting than it should have.
     Dropped,
 }
 
@@ -125,6 +127,7 @@ impl Outbound {
             dead: AtomicBool::new(false),
             going_away: AtomicBool::new(false),
             wakes_later: AtomicBool::new(false),
+            stands_still: AtomicBool::new(false),
             serializer,
             receiving: Arc::new(Receiving::new(budget.clone())),
             budget,
@@ -184,7 +187,7 @@ impl Outbound {
     pub(crate) fn append_events(&self, events: &SharedBatch) -> Pushed {
         let mut waiting = self.waiting();
         let Waiting { queue, part, .. } = &mut *waiting;
-        if self.budget.is_full(part, queue.encoded_len()) {
+        if self.budget.room_for_events(part, queue.encoded_len()) == 0 {
             return Pushed::Dropped;
         }
         queue.append_shared(events);
@@ -213,10 +216,10 @@ impl Outbound {
     }
 
     /// An empty batch, to be filled and then [appended](Self::append), and the length from which on events should
-    /// be left out of it: with that much the link is full.
+    /// be left out of it.
     pub(crate) fn open(&self) -> (Batch, usize) {
         let Waiting { queue, part, .. } = &mut *self.waiting();
-        (queue.spare(), self.budget.room(part, queue.encoded_len()))
+        (queue.spare(), self.budget.room_for_events(part, queue.encoded_len()))
     }
 
     /// Adds messages. The writer has to be woken up.
@@ -348,6 +351,28 @@ impl Outbound {
     /// Whether there is something that has not been written.
     pub(crate) fn is_busy(&self) -> bool {
         self.waiting().queue.encoded_len() > 0
+    }
+
+    /// The peer has accepted nothing for a moment, or accepts something again. If the link is full its events are
+    /// dropped; if it is filled later, they are from then on.
+    pub(crate) async fn set_stands_still(&self, stands_still: bool) {
+        self.stands_still.store(stands_still, Ordering::Release);
+        if stands_still
+            && self.waiting().full
+            && let Some((realm, session)) = self.session()
+        {
+            realm.with(|machine, now| machine.drop_events(now, session)).await;
+        }
+    }
+
+    /// Whether the peer has accepted nothing for a moment.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.stands_still.load(Ordering::Acquire)
+    }
+
+    /// Whether there is memory for so many bytes that have been read and are not handled yet.
+    pub(crate) fn may_keep(&self, bytes: usize) -> bool {
+        self.budget.has_memory(bytes)
     }
 
     /// The peer accepts nothing.

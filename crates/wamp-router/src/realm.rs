@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wamp_core::Time;
-use wamp_core::router::{Config, Event, Realm as Machine, Seeds, SessionKey, Sizes, Stats};
+use wamp_core::router::{Config, Event, Feed, Realm as Machine, Seeds, SessionKey, Sizes, Stats};
 use wamp_proto::Uri;
 
 use crate::lanes::{Fed, Lanes};
@@ -68,11 +68,17 @@ impl Inner {
         let sender = fed.sender();
         for full in fed.newly_full {
             machine.set_full(now, full);
+            if links.get(full).is_some_and(|link| link.stands_still()) {
+                machine.drop_events(now, full);
+            }
         }
         let mut held = false;
         if let Some(sender) = sender {
             for (by, feed) in fed.full {
                 held |= machine.hold(now, sender, by, feed);
+            }
+            for by in fed.events {
+                held |= machine.hold(now, sender, by, Feed::Events);
             }
         }
         let next = machine.poll_timeout();

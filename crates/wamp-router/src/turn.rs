@@ -54,6 +54,11 @@ impl<'a> RealmTurn<'a> {
         self.cost + PUSH * self.lanes.pushed() >= TURN
     }
 
+    /// Whether the session has filled the link of a subscriber, which is going to hold it.
+    pub(crate) fn has_filled_a_subscriber(&self) -> bool {
+        self.lanes.has_filled_a_subscriber()
+    }
+
     /// Passes a plain YIELD on, which is that part of a buffer. `false`: it has to be decoded and
     /// [handled](Self::handle).
     pub(crate) fn relay(

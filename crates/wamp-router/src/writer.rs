@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use wamp_transport::{Batch, WriteError, WriteHalf};
@@ -14,6 +15,9 @@ use crate::outbound::Outbound;
 
 /// How often it is looked whether a link that is being written to still accepts anything, in each limit.
 const STALL_CHECKS: u32 = 8;
+
+/// A link that has accepted nothing for this time holds no publishers, and its events are dropped while it is full.
+const STANDSTILL: Duration = Duration::from_millis(250);
 
 /// The writer of a link.
 pub(crate) struct Writer<W> {
@@ -52,28 +56,39 @@ impl<W: WriteHalf> Writer<W> {
         }
     }
 
-    /// Goes on with a batch that the connection did not accept at once. A peer that accepts nothing is stalled
-    /// after a while, and given up after a longer one. Fails with what is wrong with the connection; with nothing
+    /// Goes on with a batch that the connection did not accept at once. A peer that accepts nothing gets no more events
+    /// after a moment, is stalled after a while, and given up after a longer one. Fails with what is wrong with the connection; with nothing
     /// if it is given up.
     async fn write_on(&mut self, batch: &mut Batch, limits: &Limits) -> Result<(), Option<WriteError>> {
         let Self { write, outbound } = self;
-        let look = limits.stall.min(limits.give_up) / STALL_CHECKS;
-        let (mut accepted, mut since) = (write.accepted(), Instant::now());
+        let standstill = STANDSTILL.min(limits.stall);
+        let slow_look = limits.stall.min(limits.give_up) / STALL_CHECKS;
+        let (mut accepted, mut since, mut stands_still) = (write.accepted(), Instant::now(), false);
         loop {
-            tokio::select! {
-                result = timeout(look, write.write(batch)) => match result {
-                    Ok(written) => return written.map_err(Some),
-                    Err(_) if write.accepted() != accepted => {
-                        (accepted, since) = (write.accepted(), Instant::now());
-                    }
-                    Err(_) if since.elapsed() >= limits.give_up => {
-                        tracing::info!("gave up a link that accepts nothing");
-                        return Err(None);
-                    }
-                    Err(_) if since.elapsed() >= limits.stall => outbound.stall().await,
-                    Err(_) => {}
-                },
+            let look = if stands_still { slow_look } else { slow_look.min(standstill / STALL_CHECKS) };
+            let result = tokio::select! {
+                result = timeout(look, write.write(batch)) => result,
                 () = outbound.killed() => return Err(None),
+            };
+            if stands_still && write.accepted() != accepted {
+                stands_still = false;
+                outbound.set_stands_still(false).await;
+            }
+            match result {
+                Ok(written) => return written.map_err(Some),
+                Err(_) if write.accepted() != accepted => {
+                    (accepted, since) = (write.accepted(), Instant::now());
+                }
+                Err(_) if since.elapsed() >= limits.give_up => {
+                    tracing::info!("gave up a link that accepts nothing");
+                    return Err(None);
+                }
+                Err(_) if !stands_still && since.elapsed() >= standstill => {
+                    stands_still = true;
+                    outbound.set_stands_still(true).await;
+                }
+                Err(_) if since.elapsed() >= limits.stall => outbound.stall().await,
+                Err(_) => {}
             }
         }
     }
