@@ -71,7 +71,7 @@ pub struct Limits {
     /// [`silence`](Self::silence), before the link is given up; 1 KiB by default.
     pub message_rate: usize,
     /// A link whose outbound queue passes so many octets is full: it holds those that feed it, gets no new
-    /// calls, and its events are dropped. 1 MiB by default, less if [`memory`](Self::memory) is shared by many.
+    /// calls, and if it does not read its events are dropped. 1 MiB by default, less if [`memory`](Self::memory) is shared by many.
     pub high_water: usize,
     /// It lets them go again below so many octets; 768 KiB by default. Where there is less than the high water
     /// for a link, this is less in the same proportion.

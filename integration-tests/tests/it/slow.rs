@@ -342,3 +342,91 @@ async fn a_cancel_releases_the_callee_at_once() {
         assert!(start.elapsed() < Duration::from_secs(1), "{end}: {:?}", start.elapsed());
     }
 }
+
+/// A subscriber of `com.myapp.topic`, and a publisher.
+async fn subscriber_and_publisher(router: &Router, way: Way) -> (Peer, Peer) {
+    let mut subscriber = piped(router, way, Serializer::Json, PIPE).await;
+    subscriber.say(r#"[32,1,{},"com.myapp.topic"]"#).await;
+    subscriber.hear().await;
+    (subscriber, piped(router, way, Serializer::Json, PIPE).await)
+}
+
+fn publication(i: usize) -> String {
+    format!(r#"[16,{},{{}},"com.myapp.topic",[{i},"{}"]]"#, i + 1, "x".repeat(CHUNK))
+}
+
+/// The number of an event.
+fn number(event: &str) -> usize {
+    let (_, arguments) = event.split_once(",{},[").unwrap();
+    arguments.split(',').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_is_behind_and_reads_holds_its_publisher_and_loses_nothing() {
+    const EVENTS: usize = 2000;
+    for way in WAYS {
+        let router = router();
+        let bystander = Bystander::new(&router).await;
+        let (mut slow, mut publisher) = subscriber_and_publisher(&router, way).await;
+        let mut quick = attach_joined(&router, Serializer::Json).await;
+        quick.say(r#"[32,1,{},"com.myapp.topic"]"#).await;
+        quick.hear().await;
+        let publish = async {
+            for i in 0..EVENTS {
+                publisher.say(&publication(i)).await;
+            }
+        };
+        let behind = async {
+            for i in 0..EVENTS {
+                // It takes 1.4 s for all of them.
+                tokio::time::sleep(Duration::from_micros(700)).await;
+                assert_eq!(number(&slow.hear().await), i, "{way:?}");
+            }
+        };
+        let keeps_up = async {
+            for i in 0..EVENTS {
+                assert_eq!(number(&quick.hear().await), i, "{way:?}");
+            }
+        };
+        tokio::join!(publish, behind, keeps_up);
+        let (stats, sizes) = router.realm_stats("realm1").unwrap();
+        assert_eq!((stats.events, stats.events_dropped), (2 * EVENTS as u64, 0), "{way:?}");
+        assert!(stats.holds > 0 && sizes.held == 0, "{way:?}: {} holds", stats.holds);
+        bystander.finish().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_reads_too_slowly_holds_its_publisher_for_a_share_of_the_time() {
+    for way in WAYS {
+        let router = router();
+        let (mut slow, mut publisher) = subscriber_and_publisher(&router, way).await;
+        let start = Instant::now();
+        let publish = async {
+            let (mut published, mut waited) = (0, Duration::ZERO);
+            while start.elapsed() < Duration::from_secs(20) {
+                let before = Instant::now();
+                publisher.say(&publication(published)).await;
+                waited += before.elapsed();
+                published += 1;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            (published, waited)
+        };
+        let read = async {
+            let mut last = None;
+            while start.elapsed() < Duration::from_secs(20) {
+                // A tenth of what is published. A pipe of it lasts for less than the 250 ms of a standstill.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                let number = number(&slow.hear().await);
+                assert!(last.is_none_or(|last| last < number), "{way:?}: in order");
+                last = Some(number);
+            }
+        };
+        let ((published, waited), ()) = tokio::join!(publish, read);
+        assert!(waited > Duration::from_secs(1), "{way:?}: held for {waited:?} only");
+        assert!(waited < Duration::from_millis(5_000), "{way:?}: held for {waited:?} in 20 s");
+        assert!(published > 10_000, "{way:?}: {published}");
+        assert!(router.realm_stats("realm1").unwrap().0.events_dropped > 0, "{way:?}");
+    }
+}
