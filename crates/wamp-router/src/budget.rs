@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use crate::Limits;
 use crate::receiving::Waiters;
 use crate::relief::Holders;
+use crate::wakes::EventTurns;
 
 /// A link that has no more queued than this is never full.
 const LEAST: usize = 16 << 10;
@@ -50,6 +51,8 @@ pub(crate) struct Budget {
     pub(crate) holders: Holders,
     /// There is more than the limit, or a link waits.
     pub(crate) pressed: Notify,
+    /// Turns of writers that have events to write.
+    pub(crate) event_turns: EventTurns,
 }
 
 /// What a link has reported.
@@ -81,6 +84,7 @@ impl Budget {
             waiters: Waiters::default(),
             holders: Holders::default(),
             pressed: Notify::new(),
+            event_turns: EventTurns::new(),
         }
     }
 

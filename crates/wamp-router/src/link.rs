@@ -393,7 +393,7 @@ impl<R: ReadHalf> Link<R> {
             let handle = |turn: &mut RealmTurn<'_>| inbound.handle(turn, &self.outbound);
             let (handled, held) = realm.with_turn(session, &mut wakes, handle).await;
             if held || handled == Handled::All || wakes.is_due() {
-                wakes.flush().await;
+                wakes.flush();
             }
             if held {
                 paused = true;

@@ -32,7 +32,7 @@ use crate::Limits;
 use crate::budget::{Budget, Part};
 use crate::realm::Realm;
 use crate::receiving::Receiving;
-use crate::wakes::Wakes;
+use crate::wakes::{EventTurns, Wakes};
 
 /// The outbound side of a link, shared by everybody who sends to it, its writer and its reader.
 #[derive(Debug)]
@@ -54,6 +54,10 @@ pub(crate) struct Outbound {
     wakes_later: AtomicBool,
     /// The peer has accepted nothing for a moment.
     stands_still: AtomicBool,
+    /// Its writer has a turn to write events.
+    has_turn: AtomicBool,
+    /// Its writer waits for the connection, or has ended, and takes no turns.
+    takes_no_turn: AtomicBool,
     serializer: Serializer,
     budget: Arc<Budget>,
     /// The unfinished message that the link is receiving.
@@ -128,6 +132,8 @@ impl Outbound {
             going_away: AtomicBool::new(false),
             wakes_later: AtomicBool::new(false),
             stands_still: AtomicBool::new(false),
+            has_turn: AtomicBool::new(false),
+            takes_no_turn: AtomicBool::new(false),
             serializer,
             receiving: Arc::new(Receiving::new(budget.clone())),
             budget,
@@ -208,11 +214,38 @@ impl Outbound {
         self.ready.notify_one();
     }
 
-    /// Has the writer look for the events that were added.
-    pub(crate) fn wake_writer(&self) {
+    pub(crate) fn event_turns(&self) -> &EventTurns {
+        &self.budget.event_turns
+    }
+
+    /// Has the writer write the events that were added. `false` if it takes no turns, or has one already: then this one
+    /// is over.
+    pub(crate) fn begin_turn(&self) -> bool {
         // In this order: an event that is added in between is seen by the writer, or has it woken up again.
         self.wakes_later.store(false, Ordering::Release);
+        let has_one = self.has_turn.swap(true, Ordering::SeqCst);
         self.notify_writer();
+        if has_one {
+            return false;
+        }
+        // A writer that takes none from this moment on ends the turn here or there.
+        !(self.takes_no_turn.load(Ordering::SeqCst) && self.has_turn.swap(false, Ordering::SeqCst))
+    }
+
+    /// The writer has written its events, or has none any more.
+    pub(crate) fn end_turn(&self) {
+        if self.has_turn.swap(false, Ordering::SeqCst) {
+            self.budget.event_turns.end();
+        }
+    }
+
+    /// Whether the writer takes turns. Those that it does not take are not missed: it looks for more to write when it has
+    /// written what it is writing.
+    pub(crate) fn set_takes_turns(&self, takes: bool) {
+        self.takes_no_turn.store(!takes, Ordering::SeqCst);
+        if !takes {
+            self.end_turn();
+        }
     }
 
     /// An empty batch, to be filled and then [appended](Self::append), and the length from which on events should
@@ -397,8 +430,15 @@ impl Outbound {
                     return None;
                 }
             }
+            self.end_turn();
             self.ready.notified().await;
         }
+    }
+
+    /// Waits until the writer is woken up.
+    #[cfg(test)]
+    pub(crate) async fn ready(&self) {
+        self.ready.notified().await;
     }
 
     /// Takes a written batch back. What the realm wants to know after that, if anything, is

@@ -1,23 +1,32 @@
-//! Writers that are to be woken up, each once.
+//! Writers that are to be woken up, each once, and those with events a few at a time.
 //!
 //! A publisher that is read from at full pace has many events for each of its subscribers. A writer that is woken
-//! up with the first of them writes that one alone, and the system call costs more than all else. So events only
-//! note that there is something to write, and the link that has read the publications wakes the writers up: when
-//! all of the read is handled, or after a few milliseconds. With any other message the writer is woken up at the
-//! end of the turn at the realm, when its lock is free, and takes the events as well.
+//! up with the first of them writes that one alone, and the system call costs more than all else. So an event only
+//! notes that its link has something to write, and the link that has read the publications wakes the writers up: when
+//! all of the read is handled, or after a few milliseconds.
+//!
+//! One publication can have events for thousands of links. If all their writers ran at once, everybody else's tasks,
+//! the next one in line for the realm's lock among them, would wait behind thousands of system calls. So
+//! these writers have *turns*: a few have one, and the end of a turn wakes up the next writer.
+//!
+//! With any other message the writer is woken up at the end of the turn at the realm, when its lock is free, and
+//! writes the events as well.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::outbound::Outbound;
 
-/// After this time no writer waits any longer.
+/// After this time no writer waits any longer for the rest of a read.
 const WAIT: Duration = Duration::from_millis(4);
 
-/// After this many writers, other tasks have their turn.
-const AT_ONCE: usize = 128;
+/// Turns for each processor: while one writer writes, others are on their way, and a processor that has nothing to do finds one.
+const TURNS: usize = 8;
 
 /// Links whose writers are to be woken up. If it is dropped before, it wakes them all.
 #[derive(Debug, Default)]
@@ -51,29 +60,80 @@ impl Wakes {
         !self.links.is_empty() && self.since.get_or_insert_with(Instant::now).elapsed() >= WAIT
     }
 
-    /// Wakes them up, some at a time.
-    pub(crate) async fn flush(&mut self) {
+    /// Wakes them up, each when it is its turn.
+    pub(crate) fn flush(&mut self) {
         self.since = None;
-        while self.links.len() > AT_ONCE {
-            for link in self.links.drain(..AT_ONCE) {
-                link.wake_writer();
-            }
-            tokio::task::yield_now().await;
-        }
-        self.wake_all();
-    }
-
-    fn wake_all(&mut self) {
         self.wake_urgent();
-        for link in self.links.drain(..) {
-            link.wake_writer();
+        if let Some(first) = self.links.first().cloned() {
+            first.event_turns().add(self.links.drain(..));
         }
     }
 }
 
 impl Drop for Wakes {
     fn drop(&mut self) {
-        self.wake_all();
+        self.flush();
+    }
+}
+
+/// The turns of writers that have events to write.
+#[derive(Debug)]
+pub(crate) struct EventTurns {
+    state: Mutex<State>,
+    /// The most turns at a time.
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Each link is here once at the most.
+    waiting: VecDeque<Arc<Outbound>>,
+    turns: usize,
+}
+
+impl EventTurns {
+    pub(crate) fn new() -> Self {
+        let most = TURNS * available_parallelism().map_or(1, NonZero::get);
+        Self { state: Mutex::default(), most }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change is whole before anything can panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds links, whose writers have something to write.
+    fn add(&self, links: impl Iterator<Item = Arc<Outbound>>) {
+        self.state().waiting.extend(links);
+        self.begin(false);
+    }
+
+    /// A turn has ended: the next link has it.
+    pub(crate) fn end(&self) {
+        self.begin(true);
+    }
+
+    /// Begins as many turns as there may be.
+    fn begin(&self, mut one_has_ended: bool) {
+        while let Some(link) = self.next(one_has_ended) {
+            one_has_ended = !link.begin_turn();
+        }
+    }
+
+    /// A link that has a turn now.
+    fn next(&self, one_has_ended: bool) -> Option<Arc<Outbound>> {
+        let mut state = self.state();
+        state.turns -= usize::from(one_has_ended);
+        if state.turns == self.most {
+            return None;
+        }
+        let link = state.waiting.pop_front()?;
+        state.turns += 1;
+        if state.waiting.is_empty() {
+            // Thousands of links waited, and may not again.
+            state.waiting = VecDeque::new();
+        }
+        Some(link)
     }
 }
 

@@ -34,9 +34,16 @@ impl<W: WriteHalf> Writer<W> {
     /// of its own, for most links are idle.
     pub(crate) async fn run(&mut self, limits: &Limits) {
         while let Some(mut batch) = self.outbound.next().await {
-            let written = match at_once(self.write.write(&mut batch)).await {
+            let written = at_once(self.write.write(&mut batch)).await;
+            self.outbound.end_turn();
+            let written = match written {
                 Poll::Ready(written) => written.map_err(Some),
-                Poll::Pending => Box::pin(self.write_on(&mut batch, limits)).await,
+                Poll::Pending => {
+                    self.outbound.set_takes_turns(false);
+                    let written = Box::pin(self.write_on(&mut batch, limits)).await;
+                    self.outbound.set_takes_turns(true);
+                    written
+                }
             };
             if let Err(why) = written {
                 if let Some(error) = why {
@@ -48,6 +55,7 @@ impl<W: WriteHalf> Writer<W> {
                 Box::pin(self.outbound.report(written)).await;
             }
         }
+        self.outbound.set_takes_turns(false);
         if !self.outbound.is_dead() {
             if self.outbound.is_going_away() {
                 self.write.set_going_away();
@@ -91,6 +99,12 @@ impl<W: WriteHalf> Writer<W> {
                 Err(_) => {}
             }
         }
+    }
+}
+
+impl<W> Drop for Writer<W> {
+    fn drop(&mut self) {
+        self.outbound.set_takes_turns(false);
     }
 }
 

@@ -28,17 +28,23 @@ async fn others_run() {
 
 /// Whether the writer of a link has been woken up since it last waited.
 async fn is_awake(link: &Outbound) -> bool {
-    tokio::time::timeout(Duration::ZERO, link.next()).await.is_ok()
+    tokio::time::timeout(Duration::ZERO, link.ready()).await.is_ok()
+}
+
+/// Does what a writer does that has been woken up: how many events it has written.
+async fn write(link: &Outbound) -> usize {
+    let batch = link.next().await.unwrap();
+    let events = batch.len();
+    link.end_turn();
+    link.written(batch);
+    events
 }
 
 #[tokio::test]
 async fn a_writer_is_woken_up_once_for_many_events() {
     let links = links(300);
-    let writers: Vec<_> = links
-        .iter()
-        .cloned()
-        .map(|link| tokio::spawn(async move { link.next().await.unwrap().len() }))
-        .collect();
+    let writers: Vec<_> =
+        links.iter().cloned().map(|link| tokio::spawn(async move { write(&link).await })).collect();
     others_run().await;
     let mut wakes = Wakes::default();
     for _ in 0..10 {
@@ -49,20 +55,78 @@ async fn a_writer_is_woken_up_once_for_many_events() {
     assert_eq!(wakes.links.len(), 300);
     others_run().await;
     assert!(writers.iter().all(|writer| !writer.is_finished()), "nobody is woken up yet");
-    wakes.flush().await;
+    wakes.flush();
     for writer in writers {
         assert_eq!(writer.await.unwrap(), 10);
     }
+}
+
+/// Which links' writers have been woken up and have not begun to write.
+async fn awake(links: &[Arc<Outbound>]) -> Vec<usize> {
+    let mut awake = Vec::new();
+    for (index, link) in links.iter().enumerate() {
+        if is_awake(link).await {
+            awake.push(index);
+        }
+    }
+    awake
+}
+
+/// Adds an event for each of these, and wakes their writers up.
+fn publish(links: &[Arc<Outbound>]) {
+    let mut wakes = Wakes::default();
+    links.iter().for_each(|link| push_event(link, &mut wakes));
+}
+
+#[tokio::test]
+async fn a_few_writers_have_a_turn_at_a_time_and_each_has_one() {
+    let most = EventTurns::new().most;
+    let links = links(3 * most + 1);
+    publish(&links);
+    assert_eq!(awake(&links).await, (0..most).collect::<Vec<_>>());
+    // A writer that has its turn gets no second one.
+    publish(&links);
+    assert!(awake(&links).await.is_empty());
+    for index in 0..links.len() {
+        assert_eq!(write(&links[index]).await, 2);
+        // The first ones again at last, which have nothing to write any more.
+        assert_eq!(awake(&links).await, [(index + most) % links.len()]);
+    }
+    // No turn is lost.
+    publish(&links);
+    for link in &links[..most] {
+        assert_eq!(write(link).await, 1);
+    }
+    assert_eq!(awake(&links).await, (0..most).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_writer_that_waits_for_its_connection_keeps_nobody_waiting() {
+    let most = EventTurns::new().most;
+    let links = links(4 * most);
+    let (blocked, others) = links.split_at(2 * most);
+    blocked.iter().for_each(|link| link.set_takes_turns(false));
+    publish(blocked);
+    publish(others);
+    assert_eq!(awake(others).await, (0..most).collect::<Vec<_>>());
+    // One of those that have a turn is blocked, or ends, later.
+    others[0].set_takes_turns(false);
+    assert_eq!(awake(others).await, [most]);
+    // It has its turns again after that.
+    others.iter().skip(1).for_each(|link| link.set_takes_turns(false));
+    blocked[0].set_takes_turns(true);
+    assert_eq!(write(&blocked[0]).await, 1);
+    publish(&blocked[..1]);
+    assert!(is_awake(&blocked[0]).await);
 }
 
 #[tokio::test]
 async fn nobody_waits_for_wakes_that_are_dropped_and_everybody_can_be_woken_up_again() {
     let links = links(1);
     for _ in 0..2 {
-        let mut wakes = Wakes::default();
-        push_event(&links[0], &mut wakes);
-        drop(wakes);
+        publish(&links);
         assert!(is_awake(&links[0]).await);
+        assert_eq!(write(&links[0]).await, 1);
     }
 }
 
@@ -74,6 +138,6 @@ async fn they_are_due_after_a_while() {
     assert!(!wakes.is_due());
     wakes.since = Some(Instant::now() - WAIT);
     assert!(wakes.is_due());
-    wakes.flush().await;
+    wakes.flush();
     assert!(!wakes.is_due());
 }
