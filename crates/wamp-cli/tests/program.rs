@@ -369,3 +369,23 @@ impl Program {
         fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 }
+
+/// The limits of the C library's allocator are in the environment with which the program runs; those of the user stay.
+#[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "jemalloc")))]
+#[test]
+fn the_allocator_has_fixed_limits() {
+    for theirs in [None, Some("4194304")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wamp-router"));
+        command.args(["--listen", "127.0.0.1:0"]).env_remove("MALLOC_MMAP_THRESHOLD_");
+        if let Some(limit) = theirs {
+            command.env("MALLOC_MMAP_THRESHOLD_", limit);
+        }
+        let program = Program::spawn(command);
+        program.address();
+        let environment = std::fs::read(format!("/proc/{}/environ", program.child.id())).unwrap();
+        let limit = format!("MALLOC_MMAP_THRESHOLD_={}", theirs.unwrap_or("1048576"));
+        assert!(environment.split(|byte| *byte == 0).any(|variable| variable == limit.as_bytes()));
+        program.signal("TERM");
+        assert!(program.end().success());
+    }
+}

@@ -126,6 +126,11 @@ fn program() -> io::Result<PathBuf> {
     program.clone().map_err(io::Error::other)
 }
 
+/// Whether the router is built with jemalloc: `HOSTILE_JEMALLOC=1`.
+pub fn has_jemalloc() -> bool {
+    std::env::var_os("HOSTILE_JEMALLOC").is_some_and(|value| value == "1")
+}
+
 fn build() -> io::Result<PathBuf> {
     // TARGET/PROFILE/victim
     let folder = Path::new(env!("CARGO_BIN_EXE_victim")).parent().unwrap_or(Path::new("."));
@@ -136,6 +141,9 @@ fn build() -> io::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.args(["build", "--quiet", "--package", "wamp-cli", "--profile", profile]);
+    if has_jemalloc() {
+        build.args(["--features", "jemalloc"]);
+    }
     let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).status()?;
     if status.success() {
         Ok(folder.join("wamp-router"))
