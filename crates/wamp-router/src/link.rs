@@ -60,7 +60,7 @@ pub(crate) fn serve<T: Transport>(
     since: Instant,
     permit: Option<(Permit, Newcomer)>,
 ) -> impl Future<Output = ()> + Send {
-    let (serializer, name) = (transport.serializer(), transport.name());
+    let (serializer, name, can_ping) = (transport.serializer(), transport.name(), transport.pings());
     let max_message = transport.max_send().min(router.limits.message);
     let outbound = Arc::new(Outbound::new(serializer, &router.limits, router.budget.clone()));
     router.budget.holders.add(outbound.receiving().id(), &outbound);
@@ -69,7 +69,7 @@ pub(crate) fn serve<T: Transport>(
     let mut writer = Writer::new(write, outbound.clone());
     let limits = router.clone();
     let writer = tokio::spawn(async move { writer.run(&limits.limits).await });
-    let (pings, pending, turn) = (name != RAWSOCKET, Pending::default(), Turn::new());
+    let (pings, pending, turn) = (can_ping && name != RAWSOCKET, Pending::default(), Turn::new());
     let closes_for_restart = name == WEBSOCKET && router.shutdown == Shutdown::Restart;
     let (permit, newcomer) = permit.map(|(permit, newcomer)| (permit, Box::new(newcomer))).unzip();
     let mut link = Link {
@@ -79,6 +79,7 @@ pub(crate) fn serve<T: Transport>(
         serializer,
         max_message,
         closes_for_restart,
+        can_ping,
         pings,
         peer,
         pending,
@@ -114,6 +115,8 @@ struct Link<R> {
     max_message: usize,
     /// At a shutdown, the transport itself can tell the peer to come back.
     closes_for_restart: bool,
+    /// The transport has PINGs.
+    can_ping: bool,
     /// The peer is known to answer a PING. Over RawSocket not all do.
     pings: bool,
     peer: Peer,
@@ -248,7 +251,7 @@ impl<R: ReadHalf> Link<R> {
             return Err((uri::NO_SUCH_REALM, format!("there is no realm {}", quoted(&hello.realm))));
         };
         let quirks = Quirks::of(&hello.details);
-        self.pings |= quirks.answers_pings;
+        self.pings |= self.can_ping && quirks.answers_pings;
         let without_goodbye = self.closes_for_restart && quirks.goodbye_is_final;
         let join =
             Join { details: hello.details, serializer: self.serializer, max_message: self.max_message };

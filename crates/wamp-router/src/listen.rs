@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream, lookup_host};
-use wamp_transport::socket::{Listener, Peer};
+use wamp_transport::socket::{Listener, Peer, Socket};
 
 use crate::router::{Router, RouterState};
 use crate::serve;
@@ -113,6 +113,54 @@ impl Router {
         let local = listener.local_addr().map_err(io)?;
         serve::spawn(state, listener);
         Ok(Address::Tcp(local))
+    }
+
+    /// Serves the connections of a listener, from now until the router shuts down, as [`listen`](Self::listen) does: for
+    /// sockets that are bound already, for example by systemd or by a test.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// let router = wamp_router::Router::default();
+    /// router.serve(listener)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ListenError::Public`]: other machines can reach the address, and everybody may join.
+    pub fn serve<L: Listener>(&self, listener: L) -> Result<(), ListenError> {
+        let state = self.state();
+        let io = |source| ListenError::Io { address: "a listener".to_owned(), source };
+        let address = listener.tcp_address().map_err(io)?;
+        match address.filter(|address| !state.anonymous_on_public && !address.ip().is_loopback()) {
+            Some(public) => Err(ListenError::Public(public)),
+            None => {
+                serve::spawn(state, listener);
+                Ok(())
+            }
+        }
+    }
+
+    /// Serves a connection that has been accepted elsewhere, RawSocket or WebSocket, within all limits: the number of
+    /// connections, and the time for the handshake and for HELLO. Returns as soon as the connection has its place, which
+    /// takes a moment while there are many that have not joined. [`AnyStream`](wamp_transport::socket::AnyStream) makes
+    /// a [`Socket`] of any stream.
+    ///
+    /// ```
+    /// use wamp_transport::socket::AnyStream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let router = wamp_router::Router::default();
+    /// let (_client, stream) = tokio::io::duplex(4096);
+    /// router.accept(AnyStream(stream)).await;
+    /// # }
+    /// ```
+    pub async fn accept<S: Socket>(&self, socket: S) {
+        let peer = socket.peer();
+        serve::admit(self.state(), socket, peer).await;
     }
 }
 

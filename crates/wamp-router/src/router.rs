@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wamp_core::router::{Seeds, Sizes, Stats};
-use wamp_proto::Uri;
-use wamp_transport::Transport;
+use wamp_proto::{Serializer, Uri};
 use wamp_transport::socket::Peer;
+use wamp_transport::{Transport, memory};
 
 use crate::budget::Budget;
 use crate::config::{Builder, Limits, Shutdown};
@@ -131,6 +131,28 @@ impl Router {
         let state = self.state();
         let link = link::serve(state.clone(), transport, Peer::Other, Instant::now(), None);
         state.tasks.spawn(link);
+    }
+
+    /// Connects a client in the same program: returns one end of a connection in memory, of which the router serves the
+    /// other, in the preferred serializer of this build. `Client::over(router.local())` of `wamp-client` joins over it.
+    ///
+    /// ```
+    /// use wamp_transport::Transport;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let router = wamp_router::Router::default();
+    /// let (read, write) = router.local().split();
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// If no serializer is built in.
+    pub fn local(&self) -> memory::Memory {
+        let serializer = *Serializer::ALL.first().expect("a router has a serializer (a Cargo feature)");
+        let (ours, theirs) = memory::pair(serializer);
+        self.attach(theirs);
+        ours
     }
 
     /// What has been counted in all realms, and how much there is now.

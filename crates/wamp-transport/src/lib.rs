@@ -49,6 +49,12 @@ pub trait Transport: Send + 'static {
         "transport"
     }
 
+    /// Returns whether the transport can carry a PING to the peer, and its PONG back. If it cannot, no batch for it has
+    /// a PING, and a peer is not given up because it is silent.
+    fn pings(&self) -> bool {
+        true
+    }
+
     /// Splits the connection into its halves, for two tasks.
     fn split(self) -> (Self::Read, Self::Write);
 }

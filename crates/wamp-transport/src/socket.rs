@@ -182,12 +182,24 @@ pub trait Listener: Send + 'static {
     /// A connection.
     type Socket: Socket;
 
+    /// Returns the address that is listened to, if it is one of TCP.
+    ///
+    /// # Errors
+    /// The operating system does not say.
+    fn tcp_address(&self) -> io::Result<Option<SocketAddr>> {
+        Ok(None)
+    }
+
     /// Waits for a connection, and tells where it comes from. May be dropped without losing one.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Socket, Peer)>> + Send;
 }
 
 impl Listener for TcpListener {
     type Socket = TcpStream;
+
+    fn tcp_address(&self) -> io::Result<Option<SocketAddr>> {
+        self.local_addr().map(Some)
+    }
 
     async fn accept(&mut self) -> io::Result<(TcpStream, Peer)> {
         let (stream, peer) = TcpListener::accept(self).await?;

@@ -11,7 +11,7 @@
 //! | `message_rate` | `silence::an_upload_that_trickles_ends_its_link` |
 //! | `high_water`, `low_water` | `slow::a_caller_that_does_not_read_holds_its_callee_and_loses_nothing`, `slow::events_for_a_slow_subscriber_are_dropped_and_its_session_stays`, `stalled::a_call_goes_to_a_callee_that_reads` |
 //! | `memory` | `all_slow_links_together_have_no_more_than_the_router_allows`, module `memory` |
-//! | `queue` | `slow::a_queue_that_many_fill_at_once_has_an_end` |
+//! | `max_link_queue` | `slow::a_queue_that_many_fill_at_once_has_an_end` |
 //! | `stall` | `stalled::a_caller_that_holds_its_callee_and_accepts_nothing_loses_its_call_after_5_s` |
 //! | `give_up` | `slow::a_link_that_never_reads_is_dropped_and_its_callee_interrupted` |
 //! | `connections` | `one_connection_too_many_is_told_so`; the default: `wamp-cli`, `it_has_connections_for_half_of_few_file_descriptors_and_says_so_to_one_too_many` |

@@ -15,6 +15,7 @@ mod memory;
 mod newcomers;
 mod one_port;
 mod one_read;
+mod own_sockets;
 mod payloads;
 mod peer;
 mod ping;

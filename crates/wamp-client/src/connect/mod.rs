@@ -262,7 +262,8 @@ async fn join<T: Transport>(
 ) -> Result<Session, ConnectError> {
     let Settings { mut config, max_message, timeout, keepalive, .. } = settings;
     config.join_timeout = timeout;
-    let (serializer, max_send, name) = (transport.serializer(), transport.max_send(), transport.name());
+    let (serializer, max_send) = (transport.serializer(), transport.max_send());
+    let watch = Watch::new(keepalive, &transport);
     config.credit = Some(session::Credit::new(serializer));
     config.answers_pings = true;
     config.max_send = Some(session::MaxSend::new(serializer, max_send));
@@ -277,7 +278,6 @@ async fn join<T: Transport>(
     let state = State::new(core, queue, waiter);
     let engine = Engine::new(state, max_send, Instant::now());
     let (read, write) = transport.split();
-    let watch = Watch::new(keepalive, name);
     engine.runtime().spawn(reader::read(Arc::clone(&engine), read, max_message, watch));
     engine.runtime().spawn(writer::write(Arc::clone(&engine), write, keepalive.map(|it| it.write)));
     // From here on dropping the future ends the session.

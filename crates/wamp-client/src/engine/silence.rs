@@ -8,7 +8,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use wamp_core::session::Session;
 use wamp_proto::Role;
 use wamp_transport::keepalive::{self, Config, Seen, Verdict};
-use wamp_transport::{Incoming, ReadHalf};
+use wamp_transport::{Incoming, ReadHalf, Transport};
 
 use crate::engine::shared::Engine;
 
@@ -80,6 +80,8 @@ impl From<Keepalive> for Config {
 /// The reader's watch over the router's signs of life, from WELCOME on.
 pub(crate) struct Watch {
     settings: Option<Keepalive>,
+    /// The transport has PINGs.
+    can_ping: bool,
     /// The router is known to answer a PING.
     asks: bool,
     running: Option<Running>,
@@ -92,8 +94,8 @@ struct Running {
 
 impl Watch {
     /// For a connection over this transport.
-    pub(crate) fn new(settings: Option<Keepalive>, transport: &str) -> Self {
-        Self { settings, asks: transport == WEBSOCKET, running: None }
+    pub(crate) fn new(settings: Option<Keepalive>, transport: &impl Transport) -> Self {
+        Self { settings, can_ping: transport.pings(), asks: transport.name() == WEBSOCKET, running: None }
     }
 
     /// The session is open.
@@ -102,7 +104,7 @@ impl Watch {
         self.asks |= credit.is_some();
         self.running = self.settings.map(|settings| {
             let mut rule = keepalive::Keepalive::new(settings, Instant::now(), half.received());
-            rule.set_asks(self.asks);
+            rule.set_asks(self.can_ping && self.asks);
             let timer = Box::pin(sleep_until(rule.deadline()));
             Running { rule, timer }
         });
@@ -114,7 +116,7 @@ impl Watch {
         let has_message = came.iter().any(|item| !is_control(item));
         rule.handle_read(Instant::now(), bytes(half, engine), has_message);
         // A router that sends a PING knows them.
-        if !self.asks && came.iter().any(is_control) {
+        if self.can_ping && !self.asks && came.iter().any(is_control) {
             self.asks = true;
             rule.set_asks(true);
         }
