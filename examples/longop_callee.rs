@@ -25,7 +25,9 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let session = options.connect().await.map_err(|error| format!("{}: {error}", error.kind()))?;
+    // It ends with its connection, so that what has started it learns of that.
+    let connect = options.connect().no_reconnect();
+    let session = connect.await.map_err(|error| format!("{}: {error}", error.kind()))?;
 
     let interval = Duration::from_millis(options.interval_ms);
     let handler = move |call| longop(call, options.n, interval);

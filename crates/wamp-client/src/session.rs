@@ -1,104 +1,133 @@
 //! The handle of a session.
 
 use std::fmt;
+use std::ops::Add;
 use std::sync::Arc;
 
+use wamp_core::reconnect::Declaration;
 use wamp_core::session::{Closed, Joined};
 use wamp_proto::{Serializer, SessionId};
 
 use crate::engine::shared::Engine;
+use crate::error::SubmitError;
+use crate::link::Link;
+use crate::link::declared::Declaring;
+use crate::link::states::ConnectionStates;
 
 /// A session with a router. Clones are handles of the same session.
 ///
-/// It lives until [`leave`](Self::leave), until the router ends it or the connection is lost, or until the last
-/// handle is dropped, which leaves in the background. Calls, streams and builders are handles too; handlers,
-/// registrations and subscriptions are not: a program that has only those waits for [`closed`](Self::closed). A
-/// handler that makes calls uses [`Invocation::session`](crate::Invocation::session) instead of a clone, which
-/// would keep the session for ever.
+/// It lives until [`leave`](Self::leave), until the router ends it for good, or until the last handle is dropped,
+/// which leaves in the background. A session with a URL comes back when its connection is lost, with everything that
+/// is registered and subscribed to; see [`connect`](crate::connect). Calls, streams and builders are handles too;
+/// handlers, registrations and subscriptions are not: a program that has only those waits for
+/// [`closed`](Self::closed). A handler that makes calls uses [`Invocation::session`](crate::Invocation::session)
+/// instead of a clone, which would keep the session for ever.
 #[derive(Clone)]
 pub struct Session {
-    pub(crate) engine: Arc<Engine>,
-    /// `None` in a handler.
-    #[expect(dead_code, reason = "kept for its drop")]
-    last: Option<Arc<Last>>,
+    link: Arc<Link>,
+    keep: Keep,
+}
+
+#[derive(Clone)]
+enum Keep {
+    /// The session lasts as long as this.
+    Session(#[expect(dead_code, reason = "kept for its drop")] Arc<Last>),
+    /// In a handler, which was invoked by this engine and does not keep the session.
+    Inside(Arc<Engine>),
 }
 
 /// Leaves when the last handle is dropped.
-struct Last(Arc<Engine>);
+struct Last(Arc<Link>);
 
 impl Drop for Last {
     fn drop(&mut self) {
-        self.0.with(|state, now| {
-            if state.leave(now).is_err() && !state.session.is_leaving() {
-                // The answer to HELLO is not awaited any more.
-                state.session.handle_closed(now);
-            }
-        });
+        self.0.leave();
     }
 }
 
 impl Session {
-    pub(crate) fn new(engine: &Arc<Engine>) -> Self {
-        Self { engine: engine.clone(), last: Some(Arc::new(Last(engine.clone()))) }
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        Self { keep: Keep::Session(Arc::new(Last(link.clone()))), link }
     }
 
     /// A handle that does not keep the session.
     pub(crate) fn inside(engine: &Arc<Engine>) -> Self {
-        Self { engine: engine.clone(), last: None }
+        Self { link: Link::of(engine), keep: Keep::Inside(engine.clone()) }
     }
 
-    /// The session id.
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// The engine of the present connection, or of the last one.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        match &self.keep {
+            Keep::Session(_) => self.link.engine(),
+            Keep::Inside(engine) => self.link.engine_inside(engine),
+        }
+    }
+
+    pub(crate) fn declare(&self, declaration: Declaration) -> Result<Declaring, SubmitError> {
+        self.link.declare(declaration)
+    }
+
+    /// The session's id. A session that comes back gets another one.
     pub fn id(&self) -> SessionId {
-        self.joined().session
+        self.engine().joined().session
     }
 
-    /// What the router said in WELCOME.
-    pub fn joined(&self) -> &Joined {
-        self.engine.joined()
+    /// What the router said when it let the session in, the last time.
+    pub fn joined(&self) -> Arc<Joined> {
+        self.engine().joined().clone()
+    }
+
+    /// The changes of the connection from now on: when it is lost, how attempts to get another one fail, and when the
+    /// session is open again. A session that does not come back has none.
+    ///
+    /// ```no_run
+    /// # async fn example(session: wamp_client::Session) {
+    /// use wamp_client::ConnectionState;
+    ///
+    /// let mut states = session.states();
+    /// while let Some(state) = states.next().await {
+    ///     match state {
+    ///         ConnectionState::Up { id, gap } => println!("session {id} after {gap:?}"),
+    ///         other => println!("{other:?}"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn states(&self) -> ConnectionStates {
+        self.link.states()
     }
 
     /// The serializer of this connection.
     pub fn serializer(&self) -> Serializer {
-        self.engine.serializer()
+        self.engine().serializer()
     }
 
     /// Leaves the realm: writes what was queued, then GOODBYE, and waits for the router's GOODBYE; for 5 s at
     /// most. Calls may still be answered meanwhile; the others end with
     /// [`Disconnected`](crate::CallError::Disconnected). Handlers are canceled.
     pub async fn leave(&self) -> Closed {
-        // `NotOpen`: it is over, or about to be.
-        let _ = self.engine.with(|state, now| state.leave(now));
+        self.link.leave();
         self.closed().await
     }
 
-    /// Waits until the session is over and returns why. By then everything queued is written, if that was still
-    /// possible.
+    /// Waits until the session is over for good and says why. By then what was queued is written, where that was
+    /// still possible.
     pub async fn closed(&self) -> Closed {
-        let mut closed = self.engine.closed();
-        match closed.wait_for(Option::is_some).await {
-            Ok(closed) => closed.clone().unwrap_or(Closed::Lost),
-            // The sender lives as long as the session's handle.
-            Err(_) => Closed::Lost,
-        }
+        self.link.closed().await
     }
 
     /// Whether requests can be made.
     pub fn is_open(&self) -> bool {
-        self.engine.with(|state, _| state.session.is_open())
+        self.link.is_open()
     }
 
     /// The counters of ignored messages.
     pub fn stats(&self) -> Stats {
-        self.engine.with(|state, _| {
-            let ignored = state.session.stats();
-            Stats {
-                late: ignored.late,
-                unsolicited: ignored.unsolicited,
-                unknown: ignored.unknown,
-                discarded: state.discarded,
-                events_dropped: state.events_dropped + ignored.faulty_events,
-            }
-        })
+        self.link.stats()
     }
 }
 
@@ -122,4 +151,18 @@ pub struct Stats {
     pub discarded: u64,
     /// Events that a slow subscriber has missed, or that could not be read.
     pub events_dropped: u64,
+}
+
+impl Add for Stats {
+    type Output = Stats;
+
+    fn add(self, other: Stats) -> Stats {
+        Stats {
+            late: self.late + other.late,
+            unsolicited: self.unsolicited + other.unsolicited,
+            unknown: self.unknown + other.unknown,
+            discarded: self.discarded + other.discarded,
+            events_dropped: self.events_dropped + other.events_dropped,
+        }
+    }
 }

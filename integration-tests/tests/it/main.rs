@@ -19,6 +19,7 @@ mod own_sockets;
 mod payloads;
 mod peer;
 mod ping;
+mod reconnecting;
 mod rotating;
 mod shutdown;
 mod silence;

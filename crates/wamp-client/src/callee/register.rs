@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_core::Stream;
 use serde::Serialize;
 use tokio::sync::oneshot;
+use wamp_core::reconnect::{Declaration, DeclarationId, Standing};
 use wamp_proto::message::{InvocationPolicy, MatchPolicy, RegisterOptions};
 use wamp_proto::{Payload, RegistrationId, Uri};
 
@@ -20,6 +21,8 @@ use crate::engine::procedure::{Job, Procedure, Start};
 use crate::engine::shared::Engine;
 use crate::engine::state::PendingRequest;
 use crate::error::{RequestError, SubmitError};
+use crate::link::Link;
+use crate::link::declared::{Current, Kept, Withdrawn};
 use crate::session::Session;
 
 impl Session {
@@ -46,7 +49,7 @@ impl Session {
         T: Serialize,
     {
         let handler = Arc::new(handler);
-        let start = starts(self, move |invocation| {
+        let start = starts(move |invocation| {
             let handler = handler.clone();
             async move {
                 let serializer = invocation.serializer();
@@ -69,7 +72,7 @@ impl Session {
         I: StreamItem + Send + Sync + 'static,
     {
         let handler = Arc::new(handler);
-        let start = starts(self, move |invocation| {
+        let start = starts(move |invocation| {
             let handler = handler.clone();
             async move { stream_procedure::answer(&*handler, invocation).await }
         });
@@ -78,14 +81,11 @@ impl Session {
 }
 
 /// Starts a task for each invocation, which answers it.
-fn starts<F>(session: &Session, answer: impl Fn(Invocation) -> F + Send + Sync + 'static) -> Start
+fn starts<F>(answer: impl Fn(Invocation) -> F + Send + Sync + 'static) -> Start
 where
     F: Future<Output = Result<Payload, wamp_core::Failure>> + Send + 'static,
 {
-    // The engine keeps the procedure, and not the reverse.
-    let engine = Arc::downgrade(&session.engine);
-    Box::new(move |procedure: Arc<Procedure>, job: Job| {
-        let Some(engine) = engine.upgrade() else { return };
+    Arc::new(move |engine: Arc<Engine>, procedure: Arc<Procedure>, job: Job| {
         let running = Running::new(engine.clone(), procedure.clone(), &job);
         let outcome = answer(Invocation::new(engine.clone(), &procedure, job));
         engine.runtime().spawn(async move {
@@ -112,7 +112,8 @@ impl Register {
     }
 
     /// Limits how many invocations run at a time, at least one; others wait for their turn, in order. By
-    /// default all run at once.
+    /// default all run at once. Handlers that were invoked over a lost connection are canceled and not counted any
+    /// more.
     pub fn concurrency(mut self, invocations: usize) -> Self {
         self.concurrency = Some(invocations);
         self
@@ -153,16 +154,18 @@ impl IntoFuture for Register {
     fn into_future(self) -> Self::IntoFuture {
         let Register { session, procedure, options, concurrency, start } = self;
         Box::pin(async move {
-            let uri = procedure.clone();
-            let handler = Procedure::new(procedure, concurrency, start);
+            let declaration =
+                Declaration::Register { options: options.clone(), procedure: procedure.clone() };
+            let declaring = session.declare(declaration)?;
+            let engine = declaring.engine.clone();
+            let handler = Procedure::new(&engine, procedure.clone(), concurrency, start);
             let (waiter, answer) = oneshot::channel();
-            session
-                .engine
+            engine
                 .with_room({
                     // No value of the application is dropped under the lock, so this keeps one, too.
                     let handler = handler.clone();
                     move |state, now| -> Result<(), SubmitError> {
-                        match state.session.register(now, options, uri) {
+                        match state.session.register(now, options, procedure) {
                             Ok(request) => {
                                 state.requests.insert(request, PendingRequest::Register(handler, waiter));
                                 Ok(())
@@ -172,11 +175,11 @@ impl IntoFuture for Register {
                     }
                 })
                 .await?;
-            drop(handler);
-            match answer.await {
-                Ok(registered) => Ok(Registration { engine: session.engine.clone(), id: registered? }),
-                // The waiter is kept until it is told.
-                Err(_) => Err(RequestError::Gone),
+            // The waiter is kept until it is told.
+            let id = Current::new(answer.await.unwrap_or(Err(RequestError::Gone))?);
+            match declaring.keep(Kept::Procedure(handler, id.clone())) {
+                Some(declaration) => Ok(Registration { link: session.link().clone(), declaration, id }),
+                None => Err(RequestError::from_closed(&session.link().last_end(), true)),
             }
         })
     }
@@ -186,14 +189,20 @@ impl IntoFuture for Register {
 /// session; dropping this changes nothing.
 #[derive(Clone)]
 pub struct Registration {
-    engine: Arc<Engine>,
-    id: RegistrationId,
+    link: Arc<Link>,
+    declaration: Option<DeclarationId>,
+    id: Arc<Current<RegistrationId>>,
 }
 
 impl Registration {
-    /// The registration id.
+    /// The registration's id. A session that comes back gets another one.
     pub fn id(&self) -> RegistrationId {
-        self.id
+        self.id.get()
+    }
+
+    /// Where the registration stands; `None` when it was taken back or lost.
+    pub fn state(&self) -> Option<Standing> {
+        self.link.standing(self.declaration)
     }
 
     /// Unregisters the procedure. Running invocations go on.
@@ -201,8 +210,14 @@ impl Registration {
     /// # Errors
     /// [`RequestError::Gone`] if it was unregistered before; or the session is over.
     pub async fn unregister(&self) -> Result<(), RequestError> {
+        let engine = match self.link.withdraw(self.declaration) {
+            Withdrawn::Up(engine) => engine,
+            Withdrawn::Down => return Ok(()),
+            Withdrawn::Unknown => return Err(self.link.gone()),
+        };
         let (waiter, answer) = oneshot::channel();
-        self.engine.with(|state, now| match state.session.unregister(now, self.id) {
+        let id = self.id.get();
+        engine.with(|state, now| match state.session.unregister(now, id) {
             Ok(request) => {
                 state.requests.insert(request, PendingRequest::Unregister(Some(waiter)));
                 Ok(())
@@ -213,6 +228,17 @@ impl Registration {
         answer.await.unwrap_or(Err(RequestError::Gone))
     }
 
+    fn end(&self) {
+        let Withdrawn::Up(engine) = self.link.withdraw(self.declaration) else { return };
+        let id = self.id.get();
+        engine.with(|state, now| {
+            // An error means that it is taken back already.
+            if let Ok(request) = state.session.unregister(now, id) {
+                state.requests.insert(request, PendingRequest::Unregister(None));
+            }
+        });
+    }
+
     /// A guard that unregisters the procedure when it is dropped.
     pub fn into_guard(self) -> RegistrationGuard {
         RegistrationGuard { registration: self }
@@ -221,7 +247,7 @@ impl Registration {
 
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Registration").field(&self.id).finish()
+        f.debug_tuple("Registration").field(&self.id()).finish()
     }
 }
 
@@ -234,12 +260,6 @@ pub struct RegistrationGuard {
 
 impl Drop for RegistrationGuard {
     fn drop(&mut self) {
-        let Registration { engine, id } = &self.registration;
-        engine.with(|state, now| {
-            // An error means that it is unregistered already.
-            if let Ok(request) = state.session.unregister(now, *id) {
-                state.requests.insert(request, PendingRequest::Unregister(None));
-            }
-        });
+        self.registration.end();
     }
 }

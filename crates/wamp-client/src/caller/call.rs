@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use wamp_core::reconnect::Retry;
 use wamp_proto::message::{CallOptions, Millis};
 use wamp_proto::{Args, Payload, PayloadError, Uri};
 
 use crate::arguments::Body;
 use crate::caller::duplex::DuplexCall;
+use crate::caller::retry::RetriedCall;
 use crate::caller::running::{CallRequest, RunningCall, Starting, Submitted};
 use crate::caller::stream::ProgressiveCall;
 use crate::engine::inbox::Next;
@@ -21,7 +23,7 @@ use crate::session::Session;
 /// The memory of the replies to one call while they wait, by default.
 const BUFFER: usize = 64 << 20;
 
-type Observer<'a> = Box<dyn FnMut(&Payload) -> Result<(), PayloadError> + Send + 'a>;
+pub(super) type Observer<'a> = Box<dyn FnMut(&Payload) -> Result<(), PayloadError> + Send + 'a>;
 
 /// A call to be made. It owns a handle of its session and can be moved into a task.
 ///
@@ -53,9 +55,12 @@ impl Session {
 
 impl Call<'static> {
     fn new(session: Session, procedure: Uri) -> Self {
-        let body = Body::new(Some(session.serializer()));
+        let engine = session.engine();
+        let body = Body::new(Some(engine.serializer()));
         let options = CallOptions::default();
-        Self { request: CallRequest { session, procedure, options, body, buffer: BUFFER }, observer: None }
+        let request =
+            CallRequest { session, engine, procedure, options, body, buffer: BUFFER, when_up: None };
+        Self { request, observer: None }
     }
 }
 
@@ -113,6 +118,31 @@ impl<'a> Call<'a> {
     pub fn buffer(mut self, octets: usize) -> Self {
         self.request.buffer = octets;
         self
+    }
+
+    /// Waits for a connection, for so long at most, if there is none. By default a call without a connection fails at
+    /// once.
+    pub fn when_up(mut self, limit: Duration) -> Self {
+        self.request.when_up = Some(limit);
+        self
+    }
+
+    /// Makes the call again when it has failed in a way that allows it; see [`Retry`]. Nothing can be said about the
+    /// call after that.
+    ///
+    /// A call that has shown a progressive result is never made again. Each time a connection is waited for, for 30 s at
+    /// most, or as long as [`when_up`](Self::when_up) says.
+    ///
+    /// ```
+    /// # use wamp_client::{CallError, Retry, Session};
+    /// # async fn example(session: Session) -> Result<(), CallError> {
+    /// let call = session.call("com.example.sum").args((1, 2)).retry(Retry::idempotent().times(3));
+    /// let sum: i64 = call.await?.decode()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retry(self, retry: Retry) -> RetriedCall<'a> {
+        RetriedCall::new(self.request, self.observer, retry)
     }
 
     /// Asks for progressive results and passes each to a function, on the task that awaits the call and in
@@ -197,7 +227,7 @@ impl<'a> IntoFuture for Call<'a> {
     type IntoFuture = CallFuture<'a>;
 
     fn into_future(self) -> CallFuture<'a> {
-        CallFuture { stage: Stage::New(Box::new(self.request)), observer: self.observer }
+        CallFuture::new(self.request, self.observer)
     }
 }
 
@@ -206,6 +236,12 @@ impl<'a> IntoFuture for Call<'a> {
 pub struct CallFuture<'a> {
     stage: Stage,
     observer: Option<Observer<'a>>,
+}
+
+impl<'a> CallFuture<'a> {
+    pub(super) fn new(request: CallRequest, observer: Option<Observer<'a>>) -> Self {
+        Self { stage: Stage::New(Box::new(request)), observer }
+    }
 }
 
 enum Stage {

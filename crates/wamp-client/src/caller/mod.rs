@@ -2,5 +2,6 @@
 
 pub(crate) mod call;
 pub(crate) mod duplex;
+pub(crate) mod retry;
 pub(crate) mod running;
 pub(crate) mod stream;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use wamp_core::Time;
 use wamp_core::session::Stream;
@@ -21,10 +22,14 @@ use crate::session::Session;
 /// All that is known about a call before it is made.
 pub(crate) struct CallRequest {
     pub(super) session: Session,
+    /// The engine when the call was put together.
+    pub(super) engine: Arc<Engine>,
     pub(super) procedure: Uri,
     pub(super) options: CallOptions,
     pub(super) body: Body,
     pub(super) buffer: usize,
+    /// How long to wait for a connection.
+    pub(super) when_up: Option<Duration>,
 }
 
 /// A call that waits for room in the queue.
@@ -39,33 +44,48 @@ pub(crate) enum Submitted {
 impl CallRequest {
     /// Makes the call, or begins to wait for room in the queue.
     pub(crate) fn start(self) -> Result<Submitted, CallError> {
-        let (session, prepared) = self.prepare()?;
+        if let Some(limit) = self.when_up
+            && !self.session.is_open()
+        {
+            return Ok(Submitted::Waiting(Box::pin(async move {
+                self.session.link().when_up(limit).await;
+                self.submitted().await
+            })));
+        }
+        let (session, engine, prepared) = self.prepare()?;
         let replies = prepared.replies.clone();
-        let engine = session.engine.clone();
         match engine.if_room(|state, now| prepared.send(state, now)) {
-            Ok(sent) => Ok(Submitted::Running(RunningCall { session, id: sent?, replies })),
+            Ok(sent) => Ok(Submitted::Running(RunningCall { session, engine, id: sent?, replies })),
             Err(send) => Ok(Submitted::Waiting(Box::pin(async move {
                 let id = engine.with_room(send).await?;
-                Ok(RunningCall { session, id, replies })
+                Ok(RunningCall { session, engine, id, replies })
             }))),
         }
     }
 
     /// Makes the call as soon as there is room in the queue.
     pub(crate) async fn started(self) -> Result<RunningCall, CallError> {
-        let (session, prepared) = self.prepare()?;
+        if let Some(limit) = self.when_up {
+            self.session.link().when_up(limit).await;
+        }
+        self.submitted().await
+    }
+
+    async fn submitted(self) -> Result<RunningCall, CallError> {
+        let (session, engine, prepared) = self.prepare()?;
         let replies = prepared.replies.clone();
-        let id = session.engine.with_room(|state, now| prepared.send(state, now)).await?;
-        Ok(RunningCall { session, id, replies })
+        let id = engine.with_room(|state, now| prepared.send(state, now)).await?;
+        Ok(RunningCall { session, engine, id, replies })
     }
 
     /// Writes the arguments.
-    fn prepare(self) -> Result<(Session, ReadyCall), SubmitError> {
-        let CallRequest { session, procedure, options, body, buffer } = self;
-        let payload = body.finish(session.serializer())?;
+    fn prepare(self) -> Result<(Session, Arc<Engine>, ReadyCall), SubmitError> {
+        let CallRequest { session, engine, procedure, options, body, buffer, .. } = self;
+        let engine = if engine.is_over() { session.engine() } else { engine };
+        let payload = body.finish(engine.serializer())?;
         let replies = Arc::new(Inbox::new(buffer));
         let prepared = ReadyCall { procedure, options, payload, replies, limit: buffer };
-        Ok((session, prepared))
+        Ok((session, engine, prepared))
     }
 }
 
@@ -83,7 +103,8 @@ impl ReadyCall {
         let ReadyCall { procedure, options, payload, replies, limit } = self;
         match state.session.call(now, options, procedure, payload) {
             Ok(id) => {
-                state.calls.insert(id, PendingCall { replies, limit });
+                let batches_before = state.batches_taken;
+                state.calls.insert(id, PendingCall { replies, limit, batches_before });
                 Ok(id)
             }
             Err(misuse) => Err(state.refused(misuse)),
@@ -93,7 +114,9 @@ impl ReadyCall {
 
 /// A call under way. Dropping it cancels it.
 pub(crate) struct RunningCall {
+    #[expect(dead_code, reason = "keeps the session")]
     session: Session,
+    engine: Arc<Engine>,
     id: RequestId,
     replies: Arc<Replies>,
 }
@@ -107,7 +130,7 @@ impl RunningCall {
         let taken = ready!(self.replies.poll_take(cx));
         if let Next::Item(_, owed @ 1..) = taken {
             let stream = Stream::Results(self.id);
-            self.session.engine.with(|state, now| state.session.consume(now, stream, owed));
+            self.engine.with(|state, now| state.session.consume(now, stream, owed));
         }
         Poll::Ready(taken)
     }
@@ -117,12 +140,12 @@ impl RunningCall {
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.session.engine
+        &self.engine
     }
 
     /// The handle for canceling it.
     pub(crate) fn handle(&self) -> CallHandle {
-        CallHandle { engine: self.session.engine.clone(), id: self.id }
+        CallHandle { engine: self.engine.clone(), id: self.id }
     }
 }
 
@@ -130,7 +153,7 @@ impl Drop for RunningCall {
     fn drop(&mut self) {
         if !self.replies.is_finished() {
             let id = self.id;
-            self.session.engine.with(|state, now| state.abandon(now, id));
+            self.engine.with(|state, now| state.abandon(now, id));
         }
     }
 }

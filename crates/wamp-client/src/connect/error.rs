@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use wamp_core::reconnect::Fault;
 use wamp_core::session::Closed;
 use wamp_proto::Uri;
 use wamp_transport::PushError;
@@ -16,6 +17,8 @@ pub struct ConnectError {
     kind: ConnectErrorKind,
     cause: String,
     uri: Option<Uri>,
+    /// How the session ended, if there was a connection.
+    closed: Option<Box<Closed>>,
 }
 
 /// The kind of an obstacle; its `Display` is one word.
@@ -65,7 +68,7 @@ impl ConnectError {
         self.kind
     }
 
-    /// The URL; `None` over a transport of your own.
+    /// The URL, without its password; `None` over a transport of your own.
     pub fn url(&self) -> Option<&str> {
         self.url.as_deref()
     }
@@ -76,15 +79,16 @@ impl ConnectError {
     }
 
     pub(super) fn new(url: &str, kind: ConnectErrorKind, cause: impl ToString) -> Self {
-        Self { url: Some(url.to_owned()), kind, cause: cause.to_string(), uri: None }
+        Self { url: Some(shown(url)), kind, cause: cause.to_string(), uri: None, closed: None }
     }
 
     pub(super) fn bad_url(url: &str, cause: &str) -> Self {
         Self::new(url, ConnectErrorKind::Url, cause)
     }
 
-    pub(super) fn timeout(url: &str, cause: &str) -> Self {
-        Self::new(url, ConnectErrorKind::Timeout, cause)
+    pub(super) fn timeout(url: Option<&str>, cause: &str) -> Self {
+        let (url, cause) = (url.map(shown), cause.to_owned());
+        Self { url, kind: ConnectErrorKind::Timeout, cause, uri: None, closed: None }
     }
 
     /// HELLO cannot be sent.
@@ -97,7 +101,7 @@ impl ConnectError {
             }
             error => format!("HELLO cannot be written: {error}"),
         };
-        Self { url: url.map(str::to_owned), kind: ConnectErrorKind::Handshake, cause, uri: None }
+        Self { url: url.map(shown), kind: ConnectErrorKind::Handshake, cause, uri: None, closed: None }
     }
 
     pub(super) fn from_closed(url: Option<&str>, closed: Closed) -> Self {
@@ -108,11 +112,33 @@ impl ConnectError {
             _ => ConnectErrorKind::Lost,
         };
         let cause = closed.to_string();
-        let uri = match closed {
+        let uri = match &closed {
             Closed::ByRouter { reason, .. } | Closed::Aborted { reason, .. } => Some(reason.detached()),
             _ => None,
         };
-        Self { url: url.map(str::to_owned), kind, cause, uri }
+        Self { url: url.map(shown), kind, cause, uri, closed: Some(Box::new(closed)) }
+    }
+
+    /// A transport of the application's own could not be made.
+    pub(super) fn from_connector(error: std::io::Error) -> Self {
+        let cause = error.to_string();
+        Self { url: None, kind: ConnectErrorKind::Connect, cause, uri: None, closed: None }
+    }
+
+    pub(super) fn no_url() -> Self {
+        let cause = "there is no URL to connect to".to_owned();
+        Self { url: None, kind: ConnectErrorKind::Url, cause, uri: None, closed: None }
+    }
+
+    /// Whether another attempt can succeed.
+    pub(crate) fn fault(&self) -> Fault {
+        match (&self.closed, self.kind) {
+            (Some(closed), _) => Fault::Closed((**closed).clone()),
+            (None, ConnectErrorKind::Url | ConnectErrorKind::Tls | ConnectErrorKind::Subprotocol) => {
+                Fault::Final
+            }
+            (None, _) => Fault::Passing,
+        }
     }
 
     #[cfg(feature = "ws")]
@@ -144,6 +170,17 @@ impl ConnectError {
             _ => ConnectErrorKind::Handshake,
         };
         Self::new(url, kind, error)
+    }
+}
+
+/// A URL as it may be shown to anybody: without its password.
+pub(super) fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+        Some((user, host)) => format!("{scheme}://{user}:***@{host}{path}"),
+        None => url.to_owned(),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A new transport is a scheme in `open`.
 
+mod dialer;
 mod error;
 
 use std::future::{Future, IntoFuture};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wamp_core::Time;
+use wamp_core::reconnect::{self, Action};
 use wamp_core::session::{self, Config};
 use wamp_proto::{ByteString, Serializer, Uri};
 #[cfg(feature = "rawsocket")]
@@ -23,15 +25,20 @@ use wamp_transport::socket::dial_unix;
 use wamp_transport::socket::{Socket, dial_tcp};
 use wamp_transport::{Queue, Transport};
 
+pub(crate) use dialer::{Dialer, Joining};
+use dialer::{Opening, Place};
 pub use error::{ConnectError, ConnectErrorKind};
 
 use crate::engine::shared::Engine;
 use crate::engine::silence::{Keepalive, Watch};
 use crate::engine::state::State;
 use crate::engine::{reader, writer};
+use crate::link::Link;
+use crate::link::comeback::Comeback;
+use crate::link::supervisor::supervise;
 use crate::session::Session;
 
-type Opening = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send>>;
+type Connecting = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send>>;
 
 /// Connects to a router and joins a realm, by default `realm1`.
 ///
@@ -48,10 +55,21 @@ type Opening = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send
 /// # }
 /// ```
 ///
-/// Must be awaited inside a tokio runtime with time enabled; it spawns two tasks for the session.
+/// Must be awaited inside a tokio runtime with time enabled; tasks for the session are spawned there.
+///
+/// # Sessions that come back
+///
+/// The first connection must succeed, unless [`Connect::retry_initial`] says otherwise. After that a lost connection is
+/// followed by attempts to get another one, until the session is left or a router gives a final answer, as that there is
+/// no such realm. All handles stay valid. Procedures and topics are registered and subscribed to again, with their
+/// options, before the session is [up](crate::ConnectionState::Up) again; calls under way fail at once with
+/// [`Disconnected`](crate::CallError::Disconnected), and so do new ones until then, unless [`Call::when_up`] or
+/// [`Call::retry`] say otherwise. Nothing is buffered, and events that are published meanwhile are missed.
+///
+/// [`Call::when_up`]: crate::Call::when_up
+/// [`Call::retry`]: crate::Call::retry
 pub fn connect(url: impl Into<String>) -> Connect {
-    let url = url.into();
-    Connect { settings: Settings::default(), target: Target::Url(url) }
+    Connect::new(Target::Places(vec![Place::Url(url.into())]))
 }
 
 /// Sources of sessions other than [`connect`].
@@ -60,12 +78,53 @@ pub fn connect(url: impl Into<String>) -> Connect {
 pub struct Client;
 
 impl Client {
-    /// Joins a realm over a transport of your own, or over one end of a [`wamp_transport::memory::pair`].
+    /// Joins a realm over a transport of your own, or over one end of a [`wamp_transport::memory::pair`]. The session
+    /// ends with this transport; see [`with_connector`](Self::with_connector) for one that comes back.
     ///
     /// The transport has its serializer already, so [`Connect::serializer`] changes nothing.
     pub fn over<T: Transport>(transport: T) -> Connect {
         let open = move |settings: Settings| -> Opening { Box::pin(join(transport, settings, None)) };
-        Connect { settings: Settings::default(), target: Target::Open(Box::new(open)) }
+        Connect::new(Target::Once(Box::new(open)))
+    }
+
+    /// Joins a realm over a transport that a function makes, once for each connection.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use wamp_client::{Client, Serializer};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let router = Arc::new(wamp_router::Router::default());
+    /// let session = Client::with_connector(move || {
+    ///     let (ours, theirs) = wamp_transport::memory::pair(Serializer::Json);
+    ///     router.attach(theirs);
+    ///     async { Ok(ours) }
+    /// })
+    /// .await?;
+    /// # session.leave().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_connector<C, F, T>(connector: C) -> Connect
+    where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = std::io::Result<T>> + Send + 'static,
+        T: Transport,
+    {
+        let open = move |settings: Settings| -> Opening {
+            let connecting = connector();
+            Box::pin(async move {
+                let timeout = settings.timeout;
+                match tokio::time::timeout(timeout, connecting).await {
+                    Ok(Ok(transport)) => join(transport, settings, None).await,
+                    Ok(Err(error)) => Err(ConnectError::from_connector(error)),
+                    Err(_) => Err(ConnectError::timeout(None, "the connection took too long")),
+                }
+            })
+        };
+        Connect::new(Target::Places(vec![Place::Connector(Box::new(open))]))
     }
 }
 
@@ -74,19 +133,24 @@ impl Client {
 pub struct Connect {
     settings: Settings,
     target: Target,
+    config: reconnect::Config,
+    comes_back: bool,
 }
 
 enum Target {
-    Url(String),
-    Open(Box<dyn FnOnce(Settings) -> Opening + Send>),
+    Places(Vec<Place>),
+    Once(Box<dyn FnOnce(Settings) -> Opening + Send>),
 }
 
+#[derive(Clone)]
 struct Settings {
     config: Config,
     serializer: Option<Serializer>,
     max_message: usize,
     timeout: Duration,
     keepalive: Option<Keepalive>,
+    /// The session may get another connection.
+    comes_back: bool,
 }
 
 impl Default for Settings {
@@ -97,11 +161,51 @@ impl Default for Settings {
             max_message: 16 << 20,
             timeout: Duration::from_secs(10),
             keepalive: Some(Keepalive::default()),
+            comes_back: false,
         }
     }
 }
 
 impl Connect {
+    fn new(target: Target) -> Self {
+        let comes_back = matches!(target, Target::Places(_));
+        Self { settings: Settings::default(), target, config: reconnect::Config::new(1), comes_back }
+    }
+
+    /// Another URL of the same realm. Each attempt to connect takes the next one.
+    pub fn or(mut self, url: impl Into<String>) -> Self {
+        if let Target::Places(places) = &mut self.target {
+            places.push(Place::Url(url.into()));
+        }
+        self
+    }
+
+    /// Ends the session with its connection.
+    pub fn no_reconnect(mut self) -> Self {
+        self.comes_back = false;
+        self
+    }
+
+    /// Waits for the first connection like for all later ones. By default each URL is tried once.
+    pub fn retry_initial(mut self) -> Self {
+        self.config.waits_for_first = true;
+        self
+    }
+
+    /// Comes back also after an administrator has closed the session (`wamp.close.*`). By default only the shutdown of the
+    /// router is followed by attempts to reconnect.
+    pub fn return_after_close(mut self) -> Self {
+        self.config.returns_after_close = true;
+        self
+    }
+
+    /// The shortest and the longest delay before an attempt to reconnect; 250 ms and 15 s by default. Delays double from
+    /// one attempt to the next, and each is drawn from once to twice that.
+    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
+        (self.config.first_delay, self.config.longest_delay) = (first, longest);
+        self
+    }
+
     /// Sets the realm; `realm1` by default.
     pub fn realm(mut self, realm: impl Into<Uri>) -> Self {
         self.settings.config.realm = realm.into();
@@ -148,45 +252,92 @@ impl Connect {
 
 impl IntoFuture for Connect {
     type Output = Result<Session, ConnectError>;
-    type IntoFuture = Opening;
+    type IntoFuture = Connecting;
 
-    fn into_future(self) -> Opening {
-        match self.target {
-            Target::Url(url) => Box::pin(async move {
-                let timeout = self.settings.timeout;
-                match tokio::time::timeout(timeout, open(url.clone(), self.settings)).await {
-                    Ok(joining) => joining?.await,
-                    Err(_) => Err(ConnectError::timeout(&url, "the connection took too long")),
-                }
-            }),
-            Target::Open(open) => open(self.settings),
+    fn into_future(self) -> Connecting {
+        let Connect { mut settings, target, config, comes_back } = self;
+        settings.comes_back = comes_back;
+        match target {
+            Target::Places(places) => Box::pin(first_session(Dialer { settings, places }, config)),
+            Target::Once(open) => {
+                let joining = open(settings);
+                Box::pin(async move { Ok(Session::new(Link::once(joining.await?.joined()))) })
+            }
         }
     }
 }
 
-/// Connects. The returned transport has not joined yet.
+/// Makes attempts until one succeeds or there is no other.
+async fn first_session(dialer: Dialer, mut config: reconnect::Config) -> Result<Session, ConnectError> {
+    config.urls = dialer.places.len();
+    let start = Instant::now();
+    // No two clients wait equally long.
+    let mut machine = reconnect::Link::new(config, RandomState::new().hash_one(()));
+    let mut last = None;
+    let engine = loop {
+        let now = Time::after(start.elapsed());
+        match machine.poll_action() {
+            Some(Action::Dial { url }) => match dialer.dial(url).await {
+                Ok(joining) => break joining.joined(),
+                Err(error) => {
+                    tracing::debug!(%error, "an attempt to connect has failed");
+                    machine.handle_failed(Time::after(start.elapsed()), error.fault());
+                    last = Some(error);
+                }
+            },
+            // Nothing is declared yet.
+            Some(Action::Ask(_)) => {}
+            None => match (machine.poll_timeout(), last.take()) {
+                (Some(at), _) => {
+                    tokio::time::sleep_until(start + at.since_origin()).await;
+                    machine.handle_timeout(now.max(at));
+                }
+                (None, Some(error)) => return Err(error),
+                (None, None) => return Err(ConnectError::no_url()),
+            },
+        }
+    };
+    machine.handle_joined(Time::after(start.elapsed()));
+    while machine.poll_event().is_some() {}
+    if !dialer.settings.comes_back {
+        return Ok(Session::new(Link::once(engine)));
+    }
+    let link = Link::lasting(engine.clone(), Comeback::new(machine, start, dialer, engine.clone()));
+    engine.runtime().spawn(supervise(link.clone(), engine.clone()));
+    Ok(Session::new(link))
+}
+
+/// Connects, in time; what it gives joins.
+async fn open(url: String, settings: Settings) -> Result<Joining, ConnectError> {
+    let timeout = settings.timeout;
+    match tokio::time::timeout(timeout, open_any(&url, settings)).await {
+        Ok(joining) => joining?.await,
+        Err(_) => Err(ConnectError::timeout(Some(&url), "the connection took too long")),
+    }
+}
+
 #[cfg_attr(not(feature = "rawsocket"), expect(unused_variables))]
-async fn open(url: String, settings: Settings) -> Result<Opening, ConnectError> {
+async fn open_any(url: &str, settings: Settings) -> Result<Opening, ConnectError> {
     let Some((scheme, rest)) = url.split_once("://") else {
-        return Err(ConnectError::bad_url(&url, "it must begin with ws://, rs:// or rs+unix://"));
+        return Err(ConnectError::bad_url(url, "it must begin with ws://, rs:// or rs+unix://"));
     };
     match scheme {
         #[cfg(feature = "ws")]
-        "ws" => websocket(tcp(&url, &ws_address(&url)?).await?, url, settings).await,
+        "ws" => websocket(tcp(url, &ws_address(url)?).await?, url.to_owned(), settings).await,
         #[cfg(feature = "rawsocket")]
-        "rs" => rawsocket(tcp(&url, rs_address(&url, rest)?).await?, url, settings).await,
+        "rs" => rawsocket(tcp(url, rs_address(url, rest)?).await?, url.to_owned(), settings).await,
         #[cfg(all(feature = "rawsocket", unix))]
-        "rs+unix" => rawsocket(unix(&url, rest).await?, url, settings).await,
+        "rs+unix" => rawsocket(unix(url, rest).await?, url.to_owned(), settings).await,
         #[cfg(not(feature = "ws"))]
-        "ws" => Err(ConnectError::bad_url(&url, "WebSocket is not built in (the cargo feature `ws`)")),
+        "ws" => Err(ConnectError::bad_url(url, "WebSocket is not built in (the cargo feature `ws`)")),
         #[cfg(not(feature = "rawsocket"))]
         "rs" | "rs+unix" => {
-            Err(ConnectError::bad_url(&url, "RawSocket is not built in (the cargo feature `rawsocket`)"))
+            Err(ConnectError::bad_url(url, "RawSocket is not built in (the cargo feature `rawsocket`)"))
         }
         #[cfg(all(feature = "rawsocket", not(unix)))]
-        "rs+unix" => Err(ConnectError::bad_url(&url, "there are no Unix sockets here")),
-        "wss" | "rss" => Err(ConnectError::new(&url, ConnectErrorKind::Tls, "TLS is not built in")),
-        _ => Err(ConnectError::bad_url(&url, "it must begin with ws://, rs:// or rs+unix://")),
+        "rs+unix" => Err(ConnectError::bad_url(url, "there are no Unix sockets here")),
+        "wss" | "rss" => Err(ConnectError::new(url, ConnectErrorKind::Tls, "TLS is not built in")),
+        _ => Err(ConnectError::bad_url(url, "it must begin with ws://, rs:// or rs+unix://")),
     }
 }
 
@@ -259,8 +410,8 @@ async fn join<T: Transport>(
     transport: T,
     settings: Settings,
     url: Option<String>,
-) -> Result<Session, ConnectError> {
-    let Settings { mut config, max_message, timeout, keepalive, .. } = settings;
+) -> Result<Joining, ConnectError> {
+    let Settings { mut config, max_message, timeout, keepalive, comes_back, .. } = settings;
     config.join_timeout = timeout;
     let (serializer, max_send) = (transport.serializer(), transport.max_send());
     let watch = Watch::new(keepalive, &transport);
@@ -275,18 +426,19 @@ async fn join<T: Transport>(
         queue.push_within(&hello, max_send).map_err(|error| ConnectError::unsent(url.as_deref(), error))?;
     }
     let (waiter, joined) = oneshot::channel();
-    let state = State::new(core, queue, waiter);
+    let mut state = State::new(core, queue, waiter);
+    state.keeps_feeds = comes_back;
     let engine = Engine::new(state, max_send, Instant::now());
     let (read, write) = transport.split();
     engine.runtime().spawn(reader::read(Arc::clone(&engine), read, max_message, watch));
     engine.runtime().spawn(writer::write(Arc::clone(&engine), write, keepalive.map(|it| it.write)));
     // From here on dropping the future ends the session.
-    let session = Session::new(&engine);
+    let joining = Joining(Some(engine.clone()));
     engine.with(|_, _| ());
     match joined.await {
         Ok(Ok(joined)) => {
             engine.set_joined(*joined);
-            Ok(session)
+            Ok(joining)
         }
         Ok(Err(closed)) => Err(ConnectError::from_closed(url.as_deref(), closed)),
         // The waiter is kept until it is told.

@@ -47,7 +47,7 @@ impl State {
         self.session.leave(now, uri::CLOSE_REALM)?;
         self.full = false;
         self.after.freed = true;
-        self.end_invocations();
+        self.end_invocations(CancelReason::Closing);
         Ok(())
     }
 
@@ -93,7 +93,7 @@ impl State {
                     let _ = waiter.send(Ok(publication));
                 }
             }
-            Refused { request, failure } => self.handle_refused(request, failure),
+            Refused { request, failure } => self.handle_refused(now, request, failure),
             Closed(closed) => self.handle_closed(now, closed),
             _ => {}
         }
@@ -173,6 +173,36 @@ impl State {
         if waiter.send(Ok(subscription)).is_err() {
             self.unsubscribe(now, subscription, &feed, None);
         }
+        self.unsubscribe_unused(now);
+    }
+
+    /// Whether the answer to a request can bring another subscriber of any subscription.
+    fn is_subscribing(&self) -> bool {
+        self.requests.values().any(|request| matches!(request, PendingRequest::Subscribe(..)))
+    }
+
+    /// Ends what had no subscriber, and has none still.
+    fn unsubscribe_unused(&mut self, now: Time) {
+        if self.unused.is_empty() || self.is_subscribing() {
+            return;
+        }
+        for subscription in std::mem::take(&mut self.unused) {
+            if self.feeds.get(&subscription).is_some_and(Vec::is_empty) {
+                self.feeds.remove(&subscription);
+                if let Ok(request) = self.session.unsubscribe(now, subscription) {
+                    self.requests.insert(request, PendingRequest::Unsubscribe(None));
+                }
+            }
+        }
+    }
+
+    /// Ends the subscribers of a subscription that want no events any more.
+    pub(crate) fn drop_finished_feeds(&mut self, now: Time, subscription: SubscriptionId) {
+        let feeds = self.feeds.get(&subscription).into_iter().flatten();
+        let finished: Vec<Arc<Feed>> = feeds.filter(|feed| feed.is_finished()).cloned().collect();
+        for feed in finished {
+            self.unsubscribe(now, subscription, &feed, None);
+        }
     }
 
     /// Ends a subscriber, and with the last one of its subscription that too.
@@ -191,13 +221,18 @@ impl State {
         };
         let Some(feeds) = self.feeds.get_mut(&subscription) else {
             let error = match &self.closed {
-                Some((closed, _)) => RequestError::from_closed(closed),
+                Some((closed, _)) => RequestError::from_closed(closed, false),
                 None => RequestError::Gone,
             };
             return done(waiter, Err(error));
         };
         feeds.retain(|other| !Arc::ptr_eq(other, feed));
         if !feeds.is_empty() {
+            return done(waiter, Ok(()));
+        }
+        if self.is_subscribing() {
+            // Perhaps to the same topic, which is the same subscription then.
+            self.unused.push(subscription);
             return done(waiter, Ok(()));
         }
         self.feeds.remove(&subscription);
@@ -229,9 +264,10 @@ impl State {
         }
     }
 
-    fn handle_refused(&mut self, request: RequestId, failure: Failure) {
+    fn handle_refused(&mut self, now: Time, request: RequestId, failure: Failure) {
         let error = RequestError::from_failure(failure);
         self.fail(request, error);
+        self.unsubscribe_unused(now);
     }
 
     fn fail(&mut self, request: RequestId, error: RequestError) {
@@ -241,7 +277,9 @@ impl State {
                 let _ = waiter.send(Err(error));
             }
             Some(PendingRequest::Subscribe(feed, waiter)) => {
-                feed.finish(());
+                if !self.keeps_feeds {
+                    feed.finish(());
+                }
                 let _ = waiter.send(Err(error));
             }
             Some(PendingRequest::Unregister(Some(waiter)) | PendingRequest::Unsubscribe(Some(waiter))) => {
@@ -259,15 +297,19 @@ impl State {
         self.queue.close();
         self.full = false;
         for (_, call) in self.calls.drain() {
-            call.replies.finish(Err(CallError::from_closed(&closed)));
+            let sent = call.batches_before != self.batches_taken;
+            call.replies.finish(Err(CallError::from_closed(&closed, sent)));
         }
         let requests: Vec<RequestId> = self.requests.keys().copied().collect();
         for request in requests {
-            self.fail(request, RequestError::from_closed(&closed));
+            self.fail(request, RequestError::from_closed(&closed, true));
         }
-        self.end_invocations();
+        self.end_invocations(match closed {
+            Closed::Left => CancelReason::Closing,
+            _ => CancelReason::Disconnected,
+        });
         self.after.trash.extend(self.procedures.drain().map(|(_, procedure)| procedure));
-        for feed in self.feeds.drain().flat_map(|(_, feeds)| feeds) {
+        for feed in self.feeds.drain().flat_map(|(_, feeds)| feeds).filter(|_| !self.keeps_feeds) {
             feed.finish(());
         }
         if let Some(waiter) = self.joined.take() {

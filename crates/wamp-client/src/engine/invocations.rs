@@ -287,11 +287,11 @@ impl State {
     }
 
     /// The session ends: no handler's answer can be sent any more.
-    pub(crate) fn end_invocations(&mut self) {
+    pub(crate) fn end_invocations(&mut self, reason: CancelReason) {
         for invoked in self.invocations.table.values() {
-            invoked.cancel_state.cancel(CancelReason::Closing, true);
+            invoked.cancel_state.cancel(reason, true);
             if let Some(upload) = &invoked.upload {
-                upload.finish(Err(CancelReason::Closing));
+                upload.finish(Err(reason));
             }
         }
         let delayed = std::mem::take(&mut self.invocations.delayed);

@@ -1,25 +1,28 @@
 //! Registered procedures, and the invocations that wait for one of the places of their procedure.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use wamp_proto::message::{self, Discloser};
 use wamp_proto::{Payload, RequestId, Uri};
 
 use crate::engine::cancel::CancelState;
 use crate::engine::inbox::{Inbox, detach_small};
+use crate::engine::shared::Engine;
 use crate::error::CancelReason;
 
 /// Chunks that have arrived and were not taken, then the end of the upload.
 pub(crate) type Upload = Inbox<Payload, Result<(), CancelReason>>;
 
 /// Starts a handler on a task of its own.
-pub(crate) type Start = Box<dyn Fn(Arc<Procedure>, Job) + Send + Sync>;
+pub(crate) type Start = Arc<dyn Fn(Arc<Engine>, Arc<Procedure>, Job) + Send + Sync>;
 
 /// A procedure and its handler.
 pub(crate) struct Procedure {
     uri: Uri,
     start: Start,
+    /// Where it is registered, which keeps it, and not the other way round.
+    engine: Weak<Engine>,
     /// The limit of invocations at a time, and those that run and wait.
     lane: Option<(usize, Mutex<Lane>)>,
 }
@@ -75,9 +78,15 @@ impl Job {
 }
 
 impl Procedure {
-    pub(crate) fn new(uri: Uri, concurrency: Option<usize>, start: Start) -> Arc<Self> {
+    pub(crate) fn new(engine: &Arc<Engine>, uri: Uri, concurrency: Option<usize>, start: Start) -> Arc<Self> {
         let lane = concurrency.map(|limit| (limit.max(1), Mutex::default()));
-        Arc::new(Self { uri, start, lane })
+        Arc::new(Self { uri, start, engine: Arc::downgrade(engine), lane })
+    }
+
+    /// The same procedure for another session, in which none of its handlers runs.
+    pub(crate) fn for_engine(&self, engine: &Arc<Engine>) -> Arc<Self> {
+        let concurrency = self.lane.as_ref().map(|(limit, _)| *limit);
+        Self::new(engine, self.uri.clone(), concurrency, self.start.clone())
     }
 
     /// Returns the job if it may begin now; otherwise it waits for its turn.
@@ -115,7 +124,9 @@ impl Procedure {
 
     /// Starts a handler.
     pub(crate) fn run(self: Arc<Self>, job: Job) {
-        (self.clone().start)(self, job);
+        if let Some(engine) = self.engine.upgrade() {
+            (self.clone().start)(engine, self, job);
+        }
     }
 }
 

@@ -4,8 +4,9 @@
 //! the core needs to say what is to be sent, which is written into the outbound queue before the lock is
 //! released. Nothing waits under the lock and no code of the application runs under it.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use wamp_transport::Batch;
 use crate::engine::budget::Budget;
 use crate::engine::events::drain;
 use crate::engine::state::State;
+use crate::session::Stats;
 
 /// They go on when it has fallen to this.
 const LOW_WATER: usize = 768 << 10;
@@ -47,7 +49,12 @@ pub(crate) struct Engine {
     /// How often the connection has gone on after it had not accepted what was written.
     moved: AtomicU64,
     closed: watch::Sender<Option<Closed>>,
-    joined: OnceLock<Joined>,
+    /// The session has ended. What was queued may still be written.
+    over: AtomicBool,
+    ended: Notify,
+    joined: OnceLock<Arc<Joined>>,
+    /// What stands on this engine, for what is made out of it.
+    above: OnceLock<Weak<dyn Any + Send + Sync>>,
 }
 
 impl Engine {
@@ -66,7 +73,10 @@ impl Engine {
             crowded: AtomicBool::new(false),
             moved: AtomicU64::new(0),
             closed: watch::Sender::new(None),
+            over: AtomicBool::new(false),
+            ended: Notify::new(),
             joined: OnceLock::new(),
+            above: OnceLock::new(),
         })
     }
 
@@ -88,13 +98,52 @@ impl Engine {
         &self.runtime
     }
 
-    pub(crate) fn joined(&self) -> &Joined {
+    pub(crate) fn joined(&self) -> &Arc<Joined> {
         self.joined.get().expect("no handle of a session is given out before WELCOME")
     }
 
     pub(crate) fn set_joined(&self, joined: Joined) {
         // It is set once, by the one who joined.
-        let _ = self.joined.set(joined);
+        let _ = self.joined.set(Arc::new(joined));
+    }
+
+    /// What stands on this engine.
+    pub(crate) fn above(&self) -> Option<&Weak<dyn Any + Send + Sync>> {
+        self.above.get()
+    }
+
+    pub(crate) fn set_above(&self, above: Weak<dyn Any + Send + Sync>) {
+        // It is the same one each time.
+        let _ = self.above.set(above);
+    }
+
+    /// Whether the session has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Waits until the session has ended. What was queued may still be written.
+    pub(crate) async fn ended(&self) -> Closed {
+        loop {
+            // Made before the look, so that it hears of everything after that.
+            let ended = self.ended.notified();
+            if let Some((closed, _)) = &self.lock().closed {
+                return closed.clone();
+            }
+            ended.await;
+        }
+    }
+
+    /// Waits until the session has ended and nothing more will be written.
+    pub(crate) async fn ended_and_written(&self) -> Closed {
+        let mut closed = self.closed.subscribe();
+        let closed = closed.wait_for(Option::is_some).await;
+        closed.ok().and_then(|closed| closed.clone()).unwrap_or(Closed::Lost)
+    }
+
+    /// What the session has met and ignored.
+    pub(crate) fn stats(self: &Arc<Self>) -> Stats {
+        self.with(|state, _| state.stats())
     }
 
     /// The session is over and nothing more will be written.
@@ -103,10 +152,6 @@ impl Engine {
         self.with(|state, now| state.session.handle_closed(now));
         let closed = self.lock().closed.as_ref().map(|(closed, _)| closed.clone());
         self.closed.send_replace(closed);
-    }
-
-    pub(crate) fn closed(&self) -> watch::Receiver<Option<Closed>> {
-        self.closed.subscribe()
     }
 
     /// Does something with the session, and all that follows from it.
@@ -210,6 +255,8 @@ impl Engine {
         drop(state);
 
         if after.closed {
+            self.over.store(true, Ordering::Release);
+            self.ended.notify_waiters();
             self.stop.notify_one();
         }
         if after.freed {
@@ -240,7 +287,10 @@ impl Engine {
             return Step::End;
         }
         match state.queue.pop() {
-            Some(batch) => Step::Write(batch),
+            Some(batch) => {
+                state.batches_taken += 1;
+                Step::Write(batch)
+            }
             None if state.queue.is_closed() => Step::End,
             None => {
                 state.writer_idle = true;
@@ -296,13 +346,6 @@ impl Engine {
     /// Whether the connection was given up, so that nothing more is to be written.
     pub(crate) fn is_given_up(&self) -> bool {
         matches!(self.lock().closed, Some((Closed::Silent(_), _)))
-    }
-
-    /// Waits until the session is over.
-    pub(crate) async fn ended(&self) {
-        while self.lock().closed.is_none() {
-            self.writer.notified().await;
-        }
     }
 
     /// A batch is written, or never will be.

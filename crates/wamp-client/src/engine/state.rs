@@ -15,6 +15,7 @@ use crate::engine::cancel::CancelState;
 use crate::engine::inbox::Inbox;
 use crate::engine::procedure::{Job, Procedure, Upload};
 use crate::error::{CallError, RequestError, SubmitError};
+use crate::session::Stats;
 
 /// A queue with this many octets takes no more calls, publications and progressive results.
 const HIGH_WATER: usize = 1 << 20;
@@ -68,6 +69,12 @@ pub(crate) struct State {
     pub(crate) procedures: HashMap<RegistrationId, Arc<Procedure>>,
     pub(crate) invocations: Invocations,
     pub(super) feeds: HashMap<SubscriptionId, Vec<Arc<Feed>>>,
+    /// Subscriptions without a subscriber, to be ended when no answer can bring one.
+    pub(super) unused: Vec<SubscriptionId>,
+    /// The feeds go on in another session.
+    pub(crate) keeps_feeds: bool,
+    /// How many batches the writer has taken.
+    pub(crate) batches_taken: u64,
     pub(crate) discarded: u64,
     pub(crate) events_dropped: u64,
     pub(crate) after: After,
@@ -77,6 +84,8 @@ pub(crate) struct State {
 pub(crate) struct PendingCall {
     pub(crate) replies: Arc<Replies>,
     pub(crate) limit: usize,
+    /// How many batches the writer had taken when the call was queued.
+    pub(crate) batches_before: u64,
 }
 
 /// What is to be done when the lock has been released.
@@ -113,9 +122,24 @@ impl State {
             procedures: HashMap::new(),
             invocations: Invocations::default(),
             feeds: HashMap::new(),
+            unused: Vec::new(),
+            keeps_feeds: false,
+            batches_taken: 0,
             discarded: 0,
             events_dropped: 0,
             after: After::default(),
+        }
+    }
+
+    /// What the session has met and ignored.
+    pub(crate) fn stats(&self) -> Stats {
+        let ignored = self.session.stats();
+        Stats {
+            late: ignored.late,
+            unsolicited: ignored.unsolicited,
+            unknown: ignored.unknown,
+            discarded: self.discarded,
+            events_dropped: self.events_dropped + ignored.faulty_events,
         }
     }
 

@@ -44,9 +44,14 @@ pub enum CallError {
         /// The size of the buffer, in bytes.
         limit: usize,
     },
-    /// The session is over.
-    #[error("the session is over: {0}")]
-    Disconnected(Closed),
+    /// There is no connection, or it was lost.
+    #[error("the session is over: {closed}")]
+    Disconnected {
+        /// How it ended.
+        closed: Closed,
+        /// Whether the router can have seen the request.
+        sent: bool,
+    },
     /// The router broke the protocol, which ended the session.
     #[error("the router broke the protocol: {0}")]
     Protocol(String),
@@ -93,10 +98,10 @@ impl CallError {
         }
     }
 
-    pub(crate) fn from_closed(closed: &Closed) -> Self {
+    pub(crate) fn from_closed(closed: &Closed, sent: bool) -> Self {
         match closed {
             Closed::Violation(text) => CallError::Protocol(text.clone()),
-            closed => CallError::Disconnected(closed.clone()),
+            closed => CallError::Disconnected { closed: closed.clone(), sent },
         }
     }
 }
@@ -116,9 +121,14 @@ pub enum RequestError {
     /// The registration or subscription has ended.
     #[error("there is no such registration or subscription any more")]
     Gone,
-    /// The session is over.
-    #[error("the session is over: {0}")]
-    Disconnected(Closed),
+    /// There is no connection, or it was lost.
+    #[error("the session is over: {closed}")]
+    Disconnected {
+        /// How it ended.
+        closed: Closed,
+        /// Whether the router can have seen the request.
+        sent: bool,
+    },
     /// The router broke the protocol, which ended the session.
     #[error("the router broke the protocol: {0}")]
     Protocol(String),
@@ -143,10 +153,10 @@ impl RequestError {
         RequestError::Refused { uri: failure.error.detached(), payload: failure.payload.detached() }
     }
 
-    pub(crate) fn from_closed(closed: &Closed) -> Self {
+    pub(crate) fn from_closed(closed: &Closed, sent: bool) -> Self {
         match closed {
             Closed::Violation(text) => RequestError::Protocol(text.clone()),
-            closed => RequestError::Disconnected(closed.clone()),
+            closed => RequestError::Disconnected { closed: closed.clone(), sent },
         }
     }
 }
@@ -210,6 +220,8 @@ pub enum CancelReason {
     Timeout,
     /// The session is ending.
     Closing,
+    /// The connection was lost.
+    Disconnected,
 }
 
 impl fmt::Display for CancelReason {
@@ -219,6 +231,7 @@ impl fmt::Display for CancelReason {
             CancelReason::CallerGone => "its caller is gone",
             CancelReason::Timeout => "it took longer than its timeout",
             CancelReason::Closing => "the session is ending",
+            CancelReason::Disconnected => "the connection was lost",
         })
     }
 }
@@ -269,8 +282,8 @@ impl From<SubmitError> for CallError {
             SubmitError::Misuse(Misuse::TooLarge { len, limit }) => {
                 CallError::TooLarge(TooLarge { octets: len, limit })
             }
-            SubmitError::Closed(closed) => CallError::from_closed(&closed),
-            SubmitError::Misuse(_) => CallError::Disconnected(Closed::Left),
+            SubmitError::Closed(closed) => CallError::from_closed(&closed, false),
+            SubmitError::Misuse(_) => CallError::Disconnected { closed: Closed::Left, sent: false },
         }
     }
 }
@@ -284,9 +297,9 @@ impl From<SubmitError> for RequestError {
             SubmitError::Misuse(Misuse::TooLarge { len, limit }) => {
                 RequestError::TooLarge(TooLarge { octets: len, limit })
             }
-            SubmitError::Closed(closed) => RequestError::from_closed(&closed),
+            SubmitError::Closed(closed) => RequestError::from_closed(&closed, false),
             SubmitError::Misuse(Misuse::Unknown) => RequestError::Gone,
-            SubmitError::Misuse(_) => RequestError::Disconnected(Closed::Left),
+            SubmitError::Misuse(_) => RequestError::Disconnected { closed: Closed::Left, sent: false },
         }
     }
 }

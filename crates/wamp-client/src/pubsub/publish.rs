@@ -95,7 +95,8 @@ impl IntoFuture for Publish {
     fn into_future(self) -> Self::IntoFuture {
         let Publish { session, topic, options, body } = self;
         Box::pin(async move {
-            let payload = body.finish(session.serializer())?;
+            let engine = session.engine();
+            let payload = body.finish(engine.serializer())?;
             let (waiter, answer) = oneshot::channel();
             let acknowledged = options.acknowledge == Some(true);
             let publish = move |state: &mut crate::engine::state::State, now| -> Result<(), SubmitError> {
@@ -108,7 +109,7 @@ impl IntoFuture for Publish {
                     Err(misuse) => Err(state.refused(misuse)),
                 }
             };
-            session.engine.with_room(publish).await?;
+            engine.with_room(publish).await?;
             if !acknowledged {
                 return Ok(None);
             }

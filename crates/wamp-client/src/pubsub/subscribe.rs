@@ -10,13 +10,15 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use serde::Deserialize;
 use tokio::sync::oneshot;
+use wamp_core::reconnect::{Declaration, DeclarationId, Standing};
 use wamp_proto::message::SubscribeOptions;
 use wamp_proto::{Payload, PayloadError, PublicationId, SubscriptionId, Uri};
 
 use crate::engine::inbox::{Inbox, Next};
-use crate::engine::shared::Engine;
 use crate::engine::state::{Feed, PendingRequest, Published, State};
 use crate::error::{RequestError, SubmitError};
+use crate::link::Link;
+use crate::link::declared::{Current, Kept, Withdrawn};
 use crate::session::Session;
 
 /// What the events of one subscriber may take while they wait, unless said otherwise.
@@ -143,7 +145,7 @@ impl IntoFuture for Subscribe {
         let Subscribe { session, topic, buffer, serve } = self;
         Box::pin(async move {
             let subscription = subscribe(&session, topic.clone(), buffer).await?;
-            session.engine.runtime().spawn(serve(subscription.feed.clone(), topic));
+            session.engine().runtime().spawn(serve(subscription.feed.clone(), topic));
             Ok(subscription)
         })
     }
@@ -152,11 +154,15 @@ impl IntoFuture for Subscribe {
 /// Subscribes. If this is dropped before the answer has come, the subscription ends when it comes, or with
 /// the first event after it.
 async fn subscribe(session: &Session, topic: Uri, buffer: usize) -> Result<Subscription, RequestError> {
+    let options = SubscribeOptions::default();
+    let declaration = Declaration::Subscribe { options: options.clone(), topic: topic.clone() };
+    let declaring = session.declare(declaration)?;
+    let engine = declaring.engine.clone();
     let mut unanswered = Unanswered { feed: Arc::new(Inbox::new(buffer)), answered: false };
-    let feed = unanswered.feed.clone();
+    let (feed, uri) = (unanswered.feed.clone(), topic.clone());
     let (waiter, answer) = oneshot::channel();
     let subscribe = move |state: &mut State, now| -> Result<(), SubmitError> {
-        match state.session.subscribe(now, SubscribeOptions::default(), topic) {
+        match state.session.subscribe(now, options, uri) {
             Ok(request) => {
                 state.requests.insert(request, PendingRequest::Subscribe(feed, waiter));
                 Ok(())
@@ -164,11 +170,17 @@ async fn subscribe(session: &Session, topic: Uri, buffer: usize) -> Result<Subsc
             Err(misuse) => Err(state.refused(misuse)),
         }
     };
-    session.engine.with_room(subscribe).await?;
+    engine.with_room(subscribe).await?;
     // The waiter is kept until it is told.
-    let id = answer.await.unwrap_or(Err(RequestError::Gone))?;
-    unanswered.answered = true;
-    Ok(Subscription { engine: session.engine.clone(), id, feed: unanswered.feed.clone() })
+    let id = Current::new(answer.await.unwrap_or(Err(RequestError::Gone))?);
+    let feed = unanswered.feed.clone();
+    match declaring.keep(Kept::Feed(topic, feed.clone(), id.clone())) {
+        Some(declaration) => {
+            unanswered.answered = true;
+            Ok(Subscription { link: session.link().clone(), declaration, id, feed })
+        }
+        None => Err(RequestError::from_closed(&session.link().last_end(), true)),
+    }
 }
 
 /// A subscriber that gives up when it is dropped without an answer.
@@ -206,15 +218,21 @@ where
 /// session; dropping this changes nothing.
 #[derive(Clone)]
 pub struct Subscription {
-    engine: Arc<Engine>,
-    id: SubscriptionId,
+    link: Arc<Link>,
+    declaration: Option<DeclarationId>,
+    id: Arc<Current<SubscriptionId>>,
     feed: Arc<Feed>,
 }
 
 impl Subscription {
-    /// The subscription's id.
+    /// The subscription's id. A session that comes back gets another one.
     pub fn id(&self) -> SubscriptionId {
-        self.id
+        self.id.get()
+    }
+
+    /// Where the subscription stands; `None` when it has ended.
+    pub fn state(&self) -> Option<Standing> {
+        self.link.standing(self.declaration)
     }
 
     /// Ends the subscription. Events that have come already are still handled.
@@ -223,13 +241,25 @@ impl Subscription {
     /// [`RequestError::Gone`] if it has ended before; or the session is over.
     pub async fn unsubscribe(&self) -> Result<(), RequestError> {
         let (waiter, answer) = oneshot::channel();
-        self.engine.with(|state, now| state.unsubscribe(now, self.id, &self.feed, Some(waiter)));
+        match self.link.withdraw(self.declaration) {
+            Withdrawn::Up(engine) => {
+                engine.with(|state, now| state.unsubscribe(now, self.id.get(), &self.feed, Some(waiter)));
+            }
+            Withdrawn::Down => {
+                self.feed.finish(());
+                return Ok(());
+            }
+            Withdrawn::Unknown => return Err(self.link.gone()),
+        }
         // The waiter is kept until it is told.
         answer.await.unwrap_or(Err(RequestError::Gone))
     }
 
     fn end(&self) {
-        self.engine.with(|state, now| state.unsubscribe(now, self.id, &self.feed, None));
+        self.feed.finish(());
+        if let Withdrawn::Up(engine) = self.link.withdraw(self.declaration) {
+            engine.with(|state, now| state.unsubscribe(now, self.id.get(), &self.feed, None));
+        }
     }
 
     /// A guard that ends the subscription when it is dropped.
@@ -240,7 +270,7 @@ impl Subscription {
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Subscription").field(&self.id).finish()
+        f.debug_tuple("Subscription").field(&self.id()).finish()
     }
 }
 
@@ -297,7 +327,7 @@ impl Stream for EventStream {
 
 impl fmt::Debug for EventStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self.subscription.id;
+        let id = self.subscription.id();
         f.debug_struct("EventStream").field("id", &id).field("topic", &self.topic).finish_non_exhaustive()
     }
 }

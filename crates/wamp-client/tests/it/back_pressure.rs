@@ -150,7 +150,7 @@ async fn a_lost_connection_ends_every_wait_for_room() {
     idle().await;
     drop(peer);
     for call in calls {
-        assert!(matches!(call.await.unwrap(), Err(CallError::Disconnected(Closed::Lost))));
+        assert!(matches!(call.await.unwrap(), Err(CallError::Disconnected { closed: Closed::Lost, .. })));
     }
 }
 

@@ -24,18 +24,30 @@ async fn a_lost_connection_fails_everything_that_waits_at_once() {
     drop(peer);
 
     assert_eq!(stream.next().await.unwrap().unwrap(), 1, "what had come is not lost");
-    assert!(matches!(stream.next().await, Some(Err(CallError::Disconnected(Closed::Lost)))));
+    assert!(matches!(stream.next().await, Some(Err(CallError::Disconnected { closed: Closed::Lost, .. }))));
     assert!(stream.next().await.is_none());
-    assert!(matches!(stream.finish::<()>().await, Err(CallError::Disconnected(Closed::Lost))));
-    assert!(matches!(call.await.unwrap(), Err(CallError::Disconnected(Closed::Lost))));
-    assert!(matches!(registering.await.unwrap(), Err(RequestError::Disconnected(Closed::Lost))));
-    assert!(matches!(subscribing.await.unwrap(), Err(RequestError::Disconnected(Closed::Lost))));
-    assert!(matches!(publishing.await.unwrap(), Err(RequestError::Disconnected(Closed::Lost))));
+    assert!(matches!(stream.finish::<()>().await, Err(CallError::Disconnected { closed: Closed::Lost, .. })));
+    assert!(matches!(call.await.unwrap(), Err(CallError::Disconnected { closed: Closed::Lost, .. })));
+    assert!(matches!(
+        registering.await.unwrap(),
+        Err(RequestError::Disconnected { closed: Closed::Lost, .. })
+    ));
+    assert!(matches!(
+        subscribing.await.unwrap(),
+        Err(RequestError::Disconnected { closed: Closed::Lost, .. })
+    ));
+    assert!(matches!(
+        publishing.await.unwrap(),
+        Err(RequestError::Disconnected { closed: Closed::Lost, .. })
+    ));
     assert_eq!(session.closed().await, Closed::Lost);
     assert!(!session.is_open());
 
-    assert!(matches!(session.call("f").await, Err(CallError::Disconnected(Closed::Lost))));
-    assert!(matches!(session.publish("f").await, Err(RequestError::Disconnected(Closed::Lost))));
+    assert!(matches!(session.call("f").await, Err(CallError::Disconnected { closed: Closed::Lost, .. })));
+    assert!(matches!(
+        session.publish("f").await,
+        Err(RequestError::Disconnected { closed: Closed::Lost, .. })
+    ));
     assert_eq!(session.leave().await, Closed::Lost);
 }
 
@@ -76,7 +88,7 @@ async fn leaving_writes_what_was_queued_then_says_goodbye_and_nothing_more() {
     assert_eq!(answered.await.unwrap().unwrap().decode::<i64>().unwrap(), 1);
     peer.send(json!([6, {}, "wamp.close.goodbye_and_out"])).await;
     assert_eq!(leaving.await.unwrap(), Closed::Left);
-    assert!(matches!(unanswered.await.unwrap(), Err(CallError::Disconnected(Closed::Left))));
+    assert!(matches!(unanswered.await.unwrap(), Err(CallError::Disconnected { closed: Closed::Left, .. })));
     peer.expect(json!(null)).await;
 }
 
@@ -118,7 +130,10 @@ async fn a_goodbye_of_the_router_is_answered() {
     let closed = session.closed().await;
     assert!(matches!(&closed, Closed::ByRouter { reason, .. } if *reason == "wamp.close.system_shutdown"));
     assert_eq!(closed.to_string(), "the router closed it with wamp.close.system_shutdown: bye");
-    assert!(matches!(call.await.unwrap(), Err(CallError::Disconnected(Closed::ByRouter { .. }))));
+    assert!(matches!(
+        call.await.unwrap(),
+        Err(CallError::Disconnected { closed: Closed::ByRouter { .. }, .. })
+    ));
 }
 
 #[tokio::test]
@@ -179,7 +194,7 @@ async fn a_handler_learns_that_the_connection_is_lost() {
     peer.send(json!([68, 1, 7, {}])).await;
     hear.recv().await.unwrap();
     drop(peer);
-    assert_eq!(hear.recv().await.unwrap(), Some(CancelReason::Closing));
+    assert_eq!(hear.recv().await.unwrap(), Some(CancelReason::Disconnected));
     // The session lets go of the handler.
     assert_eq!(hear.recv().await, None);
     assert_eq!(session.stats().discarded, 1);
@@ -204,7 +219,10 @@ fn a_runtime_that_goes_away_takes_its_sessions_with_it() {
     theirs.shutdown_timeout(Duration::ZERO);
     let ours = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     ours.block_on(async {
-        assert!(matches!(stream.finish::<()>().await, Err(CallError::Disconnected(Closed::Lost))));
+        assert!(matches!(
+            stream.finish::<()>().await,
+            Err(CallError::Disconnected { closed: Closed::Lost, .. })
+        ));
         assert_eq!(session.closed().await, Closed::Lost);
     });
 }

@@ -14,6 +14,7 @@ mod options;
 mod peer;
 mod procedures;
 mod pubsub;
+mod reconnecting;
 mod runs;
 mod silence;
 mod stream_procedures;

@@ -127,5 +127,5 @@ async fn a_handler_learns_why_nobody_waits() {
     let _stream = caller.call("com.example.forever").progressive::<()>().await.unwrap();
     started.recv().await.unwrap();
     router.shut_down().await;
-    assert_eq!(told.recv().await, Some(CancelReason::Closing));
+    assert_eq!(told.recv().await, Some(CancelReason::Disconnected));
 }

@@ -48,7 +48,7 @@ async fn a_silent_router_is_asked_after_30_seconds_and_given_up_after_10_more() 
     let text = "the router gives no sign of life: a PING is not answered, and nothing else came for 40 s";
     assert_eq!(closed.to_string(), text);
     let error = call.await.unwrap().unwrap_err();
-    assert!(matches!(error, CallError::Disconnected(Closed::Silent(_))));
+    assert!(matches!(error, CallError::Disconnected { closed: Closed::Silent(_), .. }));
     assert_eq!(error.to_string(), format!("the session is over: {text}"));
     assert_eq!(peer.next().await, json!("PING"));
     peer.expect(json!(null)).await;
@@ -115,7 +115,7 @@ async fn a_connection_that_accepts_nothing_is_given_up_after_30_seconds() {
     assert_eq!(closed.to_string(), "the router gives no sign of life: it has taken nothing for 30 s");
     for publish in waiting {
         let error = publish.await.unwrap().unwrap_err();
-        assert!(matches!(error, RequestError::Disconnected(Closed::Silent(_))), "{error}");
+        assert!(matches!(error, RequestError::Disconnected { closed: Closed::Silent(_), .. }), "{error}");
     }
 }
 

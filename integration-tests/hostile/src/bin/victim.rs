@@ -12,7 +12,7 @@ use wamp_client::{Invocation, connect};
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::args().nth(1).ok_or("usage: victim URL")?;
-    let session = connect(url).await?;
+    let session = connect(url).no_reconnect().await?;
     session
         .register("victim.big", |call: Invocation| async move {
             let (size,): (usize,) = call.args()?;

@@ -1,0 +1,162 @@
+//! Registrations and subscriptions that outlive the connection in which they were made.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wamp_core::Failure;
+use wamp_core::reconnect::{Ask, Declaration, DeclarationId, Standing};
+use wamp_core::session::Closed;
+use wamp_proto::{RegistrationId, SubscriptionId, Uri};
+
+use crate::engine::procedure::Procedure;
+use crate::engine::shared::Engine;
+use crate::engine::state::Feed;
+use crate::error::SubmitError;
+use crate::link::Link;
+use crate::link::comeback::Comeback;
+
+/// An id of the present connection, or of the last one.
+pub(crate) struct Current<T>(Mutex<T>);
+
+impl<T: Copy> Current<T> {
+    pub(crate) fn new(id: T) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(id)))
+    }
+
+    pub(crate) fn get(&self) -> T {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set(&self, id: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+}
+
+/// What is declared in each connection.
+#[derive(Clone)]
+pub(crate) enum Kept {
+    Procedure(Arc<Procedure>, Arc<Current<RegistrationId>>),
+    Feed(Uri, Arc<Feed>, Arc<Current<SubscriptionId>>),
+}
+
+impl Kept {
+    pub(super) fn uri(&self) -> &Uri {
+        match self {
+            Kept::Procedure(procedure, _) => procedure.uri(),
+            Kept::Feed(topic, ..) => topic,
+        }
+    }
+
+    /// Nothing more comes by it.
+    pub(super) fn end(&self) {
+        if let Kept::Feed(_, feed, _) = self {
+            feed.finish(());
+        }
+    }
+}
+
+/// Something that is declared for the first time. Dropped before it is [kept](Self::keep), it is forgotten.
+pub(crate) struct Declaring {
+    link: Arc<Link>,
+    /// The engine by which it is declared.
+    pub(crate) engine: Arc<Engine>,
+    ask: Option<Ask>,
+}
+
+/// How something stands that was declared.
+pub(crate) enum Withdrawn {
+    /// The session knows it no more, or never has.
+    Unknown,
+    /// There is no connection that has it.
+    Down,
+    /// This engine has it.
+    Up(Arc<Engine>),
+}
+
+impl Link {
+    /// Begins to declare something in the present connection.
+    pub(crate) fn declare(self: &Arc<Self>, declaration: Declaration) -> Result<Declaring, SubmitError> {
+        let Some(comeback) = &self.comeback else {
+            return Ok(Declaring { link: self.clone(), engine: self.engine(), ask: None });
+        };
+        let mut core = comeback.lock();
+        let closed = core.closed.clone();
+        match (core.machine.declare(declaration), core.engine.clone()) {
+            (Ok(ask), Some(engine)) => Ok(Declaring { link: self.clone(), engine, ask: Some(ask) }),
+            _ => Err(SubmitError::Closed(closed)),
+        }
+    }
+
+    /// Takes a declaration back.
+    pub(crate) fn withdraw(self: &Arc<Self>, declaration: Option<DeclarationId>) -> Withdrawn {
+        let (Some(comeback), Some(declaration)) = (&self.comeback, declaration) else {
+            return Withdrawn::Up(self.engine());
+        };
+        let (withdrawn, kept) = self.tell(comeback, |core, now| {
+            if core.machine.standing(declaration).is_none() {
+                return (Withdrawn::Unknown, None);
+            }
+            let is_up = core.machine.withdraw(now, declaration);
+            let withdrawn = match core.engine.clone() {
+                Some(engine) if is_up => Withdrawn::Up(engine),
+                _ => Withdrawn::Down,
+            };
+            (withdrawn, core.kept.remove(&declaration))
+        });
+        drop(kept);
+        withdrawn
+    }
+
+    /// Where a declaration stands; `None` for one that is gone.
+    pub(crate) fn standing(&self, declaration: Option<DeclarationId>) -> Option<Standing> {
+        match (&self.comeback, declaration) {
+            (Some(comeback), Some(declaration)) => comeback.lock().machine.standing(declaration),
+            _ => Some(Standing::Up),
+        }
+    }
+
+    /// How the last connection ended.
+    pub(crate) fn last_end(&self) -> Closed {
+        self.comeback.as_ref().map_or(Closed::Lost, |comeback| comeback.lock().closed.clone())
+    }
+
+    /// Something has been declared anew, or refused. The id is that of the engine that was asked.
+    pub(super) fn handle_answer(
+        self: &Arc<Self>,
+        comeback: &Comeback,
+        ask: Ask,
+        answer: Result<(), Failure>,
+        note: impl FnOnce(&Kept),
+    ) -> bool {
+        self.tell(comeback, |core, now| {
+            let is_accepted = answer.is_ok();
+            if let Some(kept) = core.kept.get(&ask.declaration).filter(|_| is_accepted) {
+                note(kept);
+            }
+            core.machine.handle_answer(now, ask, answer)
+        })
+    }
+}
+
+impl Declaring {
+    /// The router has accepted it. Gives the name under which it lasts, or nothing if the connection was lost meanwhile.
+    pub(crate) fn keep(mut self, kept: Kept) -> Option<Option<DeclarationId>> {
+        let (Some(comeback), Some(ask)) = (&self.link.comeback, self.ask.take()) else {
+            return Some(None);
+        };
+        self.link.tell(comeback, |core, now| {
+            let is_wanted = core.machine.handle_answer(now, ask, Ok(()));
+            if is_wanted {
+                core.kept.insert(ask.declaration, kept);
+            }
+            is_wanted.then_some(Some(ask.declaration))
+        })
+    }
+}
+
+impl Drop for Declaring {
+    fn drop(&mut self) {
+        if let (Some(comeback), Some(ask)) = (&self.link.comeback, self.ask) {
+            self.link.tell(comeback, |core, now| core.machine.withdraw(now, ask.declaration));
+        }
+    }
+}
