@@ -117,6 +117,26 @@ impl Uri {
 }
 
 fn fault(uri: &str, rules: UriRules, kind: UriKind) -> Option<&'static str> {
+    if is_plain(uri.as_bytes(), rules) { None } else { find_fault(uri, rules, kind) }
+}
+
+/// Whether a URI is of ASCII without an empty component, and follows the rules for every kind. Nearly all are.
+fn is_plain(uri: &[u8], rules: UriRules) -> bool {
+    let mut before = b'.';
+    for byte in uri {
+        let is_allowed = match rules {
+            UriRules::Loose => matches!(byte, b'!'..=b'~') && *byte != b'#',
+            UriRules::Strict => matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'),
+        };
+        if !is_allowed || *byte == b'.' && before == b'.' {
+            return false;
+        }
+        before = *byte;
+    }
+    before != b'.'
+}
+
+fn find_fault(uri: &str, rules: UriRules, kind: UriKind) -> Option<&'static str> {
     let mut components = uri.split('.').peekable();
     while let Some(component) = components.next() {
         let last = components.peek().is_none();

@@ -86,15 +86,15 @@ impl<'a> Lanes<'a> {
 
     /// Takes what the machine sends.
     pub(crate) fn transmit(&mut self, machine: &mut Machine) {
-        while let Some(transmission) = machine.poll_transmit_to_all() {
+        machine.transmit(|transmission| {
             if transmission.len() > 1 {
-                self.push_to_all(&transmission);
+                self.push_to_all(transmission);
             } else {
                 for to in transmission.receivers() {
                     self.push(to, transmission.message());
                 }
             }
-        }
+        });
     }
 
     /// Appends a plain RESULT. Its payload is appended by `payload`, behind the head.

@@ -69,17 +69,26 @@ impl Outbox {
             let next = front.others.remove(0);
             return Some((std::mem::replace(&mut front.first, next), front.message.clone()));
         }
-        let Transmission { first, message, .. } = self.pop_all()?;
+        let Transmission { first, message, .. } = self.queue.pop_front()?;
+        self.shrink();
         Some((first, message))
     }
 
-    /// The next message with all its receivers.
-    pub(super) fn pop_all(&mut self) -> Option<Transmission> {
-        let next = self.queue.pop_front();
+    /// Removes all messages. Each is shown to `send` where it stands, with all its receivers: it is large to move.
+    #[inline]
+    pub(super) fn drain(&mut self, send: impl FnMut(&Transmission)) {
+        if !self.queue.is_empty() {
+            self.queue.iter().for_each(send);
+            self.queue.clear();
+            self.shrink();
+        }
+    }
+
+    /// Gives back memory that many messages needed.
+    fn shrink(&mut self) {
         if self.queue.is_empty() && self.queue.capacity() > KEPT {
             self.queue = VecDeque::new();
         }
-        next
     }
 
     /// Takes back everything for a session whose link will not carry it any more.

@@ -328,11 +328,11 @@ impl Realm {
         self.cx.out.pop()
     }
 
-    /// The next message to send, and to which sessions: an event goes to many, which speak the same serializer. A
-    /// driver calls this or [`poll_transmit`](Self::poll_transmit).
+    /// All messages to send, in order, and to which sessions: an event goes to many, which speak the same serializer.
+    /// A driver calls this or [`poll_transmit`](Self::poll_transmit).
     #[inline]
-    pub fn poll_transmit_to_all(&mut self) -> Option<Transmission> {
-        self.cx.out.pop_all()
+    pub fn transmit(&mut self, send: impl FnMut(&Transmission)) {
+        self.cx.out.drain(send);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.

@@ -149,7 +149,8 @@ impl Broker {
             return Err(text.into());
         }
         let acknowledge = options.acknowledge == Some(true);
-        if let Err((error, text)) = check_publication(&cx.config, &topic, &options) {
+        let topic_found = self.topics.find(&topic);
+        if let Err((error, text)) = check_publication(&cx.config, &topic, &options, topic_found.is_some()) {
             cx.stats.publications_refused += 1;
             if acknowledge {
                 cx.refuse(from, RequestKind::Publish, request, error, &text);
@@ -157,7 +158,7 @@ impl Broker {
             return Ok(());
         }
         let publication = PublicationId::new(cx.chance.id()).expect("drawn from the range of ids");
-        if let Some((subscription, found)) = self.topics.find(&topic) {
+        if let Some((subscription, found)) = topic_found {
             let exclude_me = options.exclude_me != Some(false);
             let mut receivers = found.subscribers.iter().copied().filter(|to| !(exclude_me && *to == from));
             let event = |session: &Session| {
@@ -168,13 +169,13 @@ impl Broker {
             let first_two = (receivers.next(), receivers.next());
             if let (Some(only), None) = first_two {
                 if let Some(session) = cx.sessions.get(only) {
-                    let event = (!session.drops_events()).then(|| event(session)).flatten();
-                    match event.filter(|event| check(event, session).is_ok()) {
-                        Some(event) => {
+                    let event = if session.drops_events() { None } else { event(session) };
+                    match event {
+                        Some(event) if check(&event, session).is_ok() => {
                             cx.stats.events += 1;
                             cx.out.send(only, event);
                         }
-                        None => cx.stats.events_dropped += 1,
+                        _ => cx.stats.events_dropped += 1,
                     }
                 }
             } else {
@@ -234,9 +235,18 @@ impl Broker {
 ///
 /// Options that say who receives it are refused as long as this broker does not have them: an event that is meant
 /// for some sessions never goes to all.
-fn check_publication(config: &Config, topic: &Uri, options: &PublishOptions) -> Result<(), Refused> {
+///
+/// The URI of a topic with subscribers was checked when they subscribed.
+fn check_publication(
+    config: &Config,
+    topic: &Uri,
+    options: &PublishOptions,
+    has_subscribers: bool,
+) -> Result<(), Refused> {
     let invalid = |text| (uri::INVALID_URI, text);
-    config.check_uri(topic, UriKind::Exact).map_err(|error| invalid(error.to_string()))?;
+    if !has_subscribers {
+        config.check_uri(topic, UriKind::Exact).map_err(|error| invalid(error.to_string()))?;
+    }
     if topic.is_reserved() {
         return Err(invalid(format!("{} is reserved: it begins with \"wamp\"", quoted(topic))));
     }
