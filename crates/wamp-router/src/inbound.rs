@@ -108,10 +108,8 @@ impl Inbound {
                 let kind = match PlainYield::read(*serializer, part, limits) {
                     Some(read) => Kind::Plain(rewrites.prepare(read, part)),
                     None => {
-                        let decoded = Message::decode(*serializer, &frame.slice(range.clone()), limits);
-                        is_over = ends_session(&decoded);
-                        let decoded = decoded.map(|message| (message, Prepared::sized(range.len())));
-                        others.push_back((entries.len(), decoded));
+                        let part = frame.slice(range.clone());
+                        is_over = decode_other(*serializer, part, limits, entries.len(), others);
                         Kind::Other
                     }
                 };
@@ -262,6 +260,22 @@ impl Inbound {
         }
         pending
     }
+}
+
+/// Decodes a message that is no plain YIELD. Returns whether no message of the same session comes after it. Not
+/// inlined, since the loop above is to be small.
+#[inline(never)]
+fn decode_other(
+    serializer: Serializer,
+    frame: Bytes,
+    limits: &Limits,
+    index: usize,
+    others: &mut VecDeque<(usize, Decoded)>,
+) -> bool {
+    let decoded = Message::decode(serializer, &frame, limits);
+    let is_over = ends_session(&decoded);
+    others.push_back((index, decoded.map(|message| (message, Prepared::sized(frame.len())))));
+    is_over
 }
 
 /// Whether no message of the same session comes after this one.

@@ -97,7 +97,8 @@ impl<'a> Lanes<'a> {
         });
     }
 
-    /// Appends a plain RESULT. Its payload is appended by `payload`, behind the head.
+    /// Appends a plain RESULT: `append` gets its head.
+    #[inline]
     pub(crate) fn push_result(
         &mut self,
         to: SessionKey,

@@ -12,6 +12,7 @@ impl PlainFormat for Cbor {
         }
     }
 
+    #[inline]
     fn integer(rest: &[u8]) -> Option<(u64, usize)> {
         Some(match *rest.first()? {
             small @ 0..24 => (small.into(), 1),
@@ -49,6 +50,7 @@ impl PlainFormat for Cbor {
         }
     }
 
+    #[inline]
     fn head(frame: &[u8], code: Code) -> Option<Head> {
         let (&[list @ 0x83..=0x85, 0x18, first], rest) = frame.split_first_chunk()? else { return None };
         (first == code as u8).then_some(())?;
@@ -63,12 +65,14 @@ impl PlainFormat for Cbor {
         Some(Head { request, progress, elements: list - 0x83, end: 3 + len + options })
     }
 
+    #[inline]
     fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
         let is_list = |octet: u8| octet >> 5 == 4;
         let is_dict = |octet: u8| octet >> 5 == 5;
         counted_tail::<Cbor>(frame, head, depth, is_list, is_dict)
     }
 
+    #[inline]
     fn len(result: &PlainResult) -> usize {
         let request = match result.request.get() {
             ..24 => 1,

@@ -21,6 +21,7 @@ impl PlainFormat for Json {
     }
 
     /// Without a leading zero, which JSON does not have.
+    #[inline]
     fn integer(rest: &[u8]) -> Option<(u64, usize)> {
         let mut value = 0;
         let mut len = 0;
@@ -56,6 +57,7 @@ impl PlainFormat for Json {
         Some((Some((1 + key.start..1 + key.end, value)), 1 + len + end))
     }
 
+    #[inline]
     fn head(frame: &[u8], code: Code) -> Option<Head> {
         let rest = frame.strip_prefix(begin(code))?;
         let (request, len) = Self::integer(rest)?;
@@ -69,6 +71,7 @@ impl PlainFormat for Json {
         Some(Head { request, progress, elements: 0, end: 4 + len + 2 + options })
     }
 
+    #[inline]
     fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
         let rest = frame.get(head.end..)?;
         if rest == b"]" {
@@ -85,6 +88,7 @@ impl PlainFormat for Json {
         (&frame[kwargs_end..] == b"]").then_some(Tail { elements: 2, tail: args..kwargs_end, kwargs_at })
     }
 
+    #[inline]
     fn len(result: &PlainResult) -> usize {
         let details = if result.progress { 18 } else { 3 };
         4 + digits(result.request) + details + usize::from(result.elements > 0)

@@ -11,6 +11,7 @@ impl PlainFormat for MsgPack {
         }
     }
 
+    #[inline]
     fn integer(rest: &[u8]) -> Option<(u64, usize)> {
         Some(match *rest.first()? {
             small @ 0..0x80 => (small.into(), 1),
@@ -48,6 +49,7 @@ impl PlainFormat for MsgPack {
         }
     }
 
+    #[inline]
     fn head(frame: &[u8], code: Code) -> Option<Head> {
         let (&[list @ 0x93..=0x95, first], rest) = frame.split_first_chunk()? else { return None };
         (first == code as u8).then_some(())?;
@@ -62,12 +64,14 @@ impl PlainFormat for MsgPack {
         Some(Head { request, progress, elements: list - 0x93, end: 2 + len + options })
     }
 
+    #[inline]
     fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
         let is_list = |octet: u8| matches!(octet, 0x90..=0x9f | 0xdc | 0xdd);
         let is_dict = |octet: u8| matches!(octet, 0x80..=0x8f | 0xde | 0xdf);
         counted_tail::<MsgPack>(frame, head, depth, is_list, is_dict)
     }
 
+    #[inline]
     fn len(result: &PlainResult) -> usize {
         let request = match result.request.get() {
             ..0x80 => 1,

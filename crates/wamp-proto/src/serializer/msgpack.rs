@@ -228,6 +228,7 @@ impl<'de> MsgPackReader<'de> {
     }
 
     /// The length that belongs to a marker: octets, elements or entries.
+    #[inline]
     fn length(&mut self, marker: Marker) -> Result<usize, Fault> {
         use Marker::*;
         Ok(match marker {

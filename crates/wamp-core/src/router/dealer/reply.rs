@@ -103,6 +103,7 @@ impl Dealer {
 
     /// Judges a reply with a payload of this length. Returns the state of the call after it, if it is to be
     /// forwarded; otherwise it is counted.
+    #[inline]
     pub(in crate::router) fn judge_reply(
         &mut self,
         cx: &mut Context,
@@ -128,6 +129,7 @@ impl Dealer {
     }
 
     /// Accounts for a reply that was forwarded, with its length as received and as sent.
+    #[inline]
     pub(in crate::router) fn delivered(
         &mut self,
         cx: &mut Context,
