@@ -38,6 +38,8 @@ pub mod message;
 mod payload;
 mod payload_buffer;
 mod quoted;
+// For the drivers of this project: an optimization, which applications have no use for.
+#[doc(hidden)]
 pub mod relay;
 mod role;
 mod serializer;

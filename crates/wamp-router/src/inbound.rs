@@ -158,9 +158,7 @@ impl Inbound {
                 continue;
             }
             match (&entry.kind, other) {
-                (Kind::Plain(plain), _)
-                    if !machine.is_express(self.session, self.serializer, &plain.read) =>
-                {
+                (Kind::Plain(plain), _) if !machine.can_relay(self.session, self.serializer, &plain.read) => {
                     let to = machine.serializer_of_caller(self.session, plain.read.request);
                     let to = to.filter(|serializer| *serializer != self.serializer);
                     rewrites.push((index, to.into_iter().collect()));

@@ -31,6 +31,7 @@ pub use outbox::{Prepared, Transmission};
 pub use pace::Feed;
 pub use quirks::Quirks;
 pub use realm::{Closing, Event, Join, Realm};
+#[doc(hidden)]
 pub use relay::Relayed;
 pub use sessions::SessionKey;
 pub use stats::{Sizes, Stats};

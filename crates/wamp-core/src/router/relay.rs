@@ -1,7 +1,7 @@
-//! The express lane of progressive results: a plain YIELD becomes a RESULT without a message being built.
+//! An optimization: a plain YIELD becomes a RESULT without a message in between.
 //!
-//! Nothing is decided here that is not decided in `dealer` for all replies alike; what this lane does not
-//! cover goes through [`Realm::handle_message`], and comes to the same.
+//! The decisions are those of the dealer for all replies. Everything else goes through [`Realm::handle_message`],
+//! and any plain YIELD could, with the same outcome.
 
 use wamp_proto::Serializer;
 use wamp_proto::relay::{PlainResult, PlainYield};
@@ -29,7 +29,7 @@ pub enum Relayed {
     /// Nobody wants it any more, or ever did, or its caller does not keep up. It has been counted;
     /// [`poll_transmit`](Realm::poll_transmit) may have something to say about it.
     Dropped,
-    /// This is no case for the express lane, and nothing has changed: [`Realm::handle_message`] decides.
+    /// Not covered, and nothing has changed: [`Realm::handle_message`] decides.
     Unusual,
 }
 
@@ -41,6 +41,7 @@ impl Realm {
     /// If its payload has to be in another serializer, `rewrite` makes it and says how many octets it has; `None`
     /// for what cannot be written in it, which is [`Relayed::Unusual`] then. It is asked before anything has
     /// changed; what becomes of the YIELD is open until this returns.
+    #[doc(hidden)]
     pub fn relay(
         &mut self,
         now: Time,
@@ -64,11 +65,12 @@ impl Realm {
     }
 
     /// Whether [`relay`](Self::relay) would take this plain YIELD now, with its payload as it is.
-    pub fn is_express(&self, from: SessionKey, serializer: Serializer, plain: &PlainYield) -> bool {
+    #[doc(hidden)]
+    pub fn can_relay(&self, from: SessionKey, serializer: Serializer, plain: &PlainYield) -> bool {
         self.route(from, serializer, plain, |_| None).is_some()
     }
 
-    /// Where a plain YIELD goes, if it is one for the express lane.
+    /// The destination of a plain YIELD, if it can be relayed.
     fn route(
         &self,
         from: SessionKey,

@@ -123,6 +123,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`reply`](Self::reply). Then nothing must be written.
+    #[doc(hidden)]
     pub fn progress(&mut self, now: Time, progress: &PlainProgress) -> Result<(), ReplyError> {
         let invocation = progress.request();
         self.check_len(|serializer| progress.encoded_len(serializer))?;

@@ -219,6 +219,7 @@ impl Session {
 
     /// Handles a plain RESULT whose payload the driver keeps, like [`handle_frame`](Self::handle_frame), but
     /// returns the outcome instead of an [`Event::Replied`]. The driver has polled before.
+    #[doc(hidden)]
     pub fn handle_plain(&mut self, now: Time, plain: &PlainReply) -> PlainVerdict {
         if !matches!(self.state, State::Open | State::Leaving { .. }) {
             return PlainVerdict::Unusual;

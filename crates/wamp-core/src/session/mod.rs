@@ -24,7 +24,9 @@ use wamp_proto::{
     ByteString, Feature, Message, RegistrationId, RequestId, Role, Roles, SubscriptionId, Uri, quoted, uri,
 };
 
-pub use event::{Closed, Event, Joined, PlainVerdict, Publication};
+#[doc(hidden)]
+pub use event::PlainVerdict;
+pub use event::{Closed, Event, Joined, Publication};
 pub use join::Config;
 pub use size::MaxSend;
 pub use streams::{Credit, Stream};

@@ -42,7 +42,7 @@ use crate::router::sessions::{Session, SessionKey};
 pub(in crate::router) struct Dealer {
     procedures: Procedures,
     calls: Calls,
-    /// The call of the last result on the express lane; many results in a row are of one call.
+    /// The call of the last result that was relayed; many results in a row are of one call.
     last_relayed: Option<CallKey>,
     /// Streams whose senders wait for credit that their receivers have not granted.
     starved: usize,
@@ -102,7 +102,7 @@ impl Dealer {
         Ok(call)
     }
 
-    /// The next result on the express lane is probably of this call as well.
+    /// The next result to relay is probably of this call as well.
     #[inline]
     pub(in crate::router) fn set_relayed(&mut self, call: CallKey) {
         self.last_relayed = Some(call);
