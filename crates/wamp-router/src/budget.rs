@@ -238,6 +238,24 @@ mod tests {
         Budget::new(&limits)
     }
 
+    #[test]
+    fn events_go_a_little_beyond_high_water_and_no_further() {
+        let mut limits = Limits { memory: 64 * MIB, ..Limits::default() };
+        for (high_water, most) in [(MIB, 2 * MIB), (32 << 10, 96 << 10)] {
+            limits.high_water = high_water;
+            let budget = Budget::new(&limits);
+            let mut part = Part::default();
+            for bytes in [0, high_water, most - 1, most, 2 * most] {
+                budget.report_exactly(&mut part, bytes, 0);
+                assert_eq!(budget.room_for_events(&part, bytes), most.saturating_sub(bytes));
+            }
+            // Where memory is short each link still has the least.
+            budget.receive(0, 64 * MIB);
+            assert_eq!(budget.room_for_events(&part, LEAST), 0);
+            assert_eq!(budget.room_for_events(&part, 100), LEAST - 100);
+        }
+    }
+
     /// Fills a link until it is full, and says how much it took.
     fn fill(budget: &Budget, part: &mut Part) -> usize {
         let mut bytes = part.bytes;
