@@ -110,7 +110,7 @@ fn what_goes_wrong_is_one_line_with_a_cause_and_an_exit_code() {
             (
                 vec!["--url", ws, "--realm", "nowhere"],
                 format!(
-                    "Error: refused: {ws}: the router aborted it with wamp.error.no_such_realm: there is no realm \"nowhere\"\n"
+                    "Error: refused: {ws}: the router aborted the session with wamp.error.no_such_realm: there is no realm \"nowhere\"\n"
                 ),
             ),
             (
@@ -172,7 +172,7 @@ fn a_callee_that_loses_its_router_says_so() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(
         said,
-        "Error: the session is over: the router closed it with wamp.close.system_shutdown: the router is \
+        "Error: the session is over: the router closed the session with wamp.close.system_shutdown: the router is \
          shutting down\n"
     );
     assert_eq!(output.status.code(), Some(1));

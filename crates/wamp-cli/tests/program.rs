@@ -249,7 +249,7 @@ fn it_takes_any_request_id_unless_it_is_told_to_be_strict() {
     let mut client = tcp(&program.address()).join(HELLO);
     client.say(CALL);
     let heard = client.hear();
-    assert!(heard.starts_with("[3,") && heard.contains("where 1 comes next"), "{heard}");
+    assert!(heard.starts_with("[3,") && heard.contains("expected 1"), "{heard}");
 }
 
 #[test]

@@ -16,10 +16,10 @@ pub enum Misuse {
     #[error("no running request has this id")]
     Unknown,
     /// The dealer has granted no credit for another chunk; `Event::Credit` follows when it does.
-    #[error("the router takes no more chunks of this call for now")]
+    #[error("there is no credit for another chunk of this call yet")]
     NoCredit,
     /// The message is longer than the router takes.
-    #[error("a message of {len} bytes, where the router takes {limit}")]
+    #[error("a message of {len} bytes, but the router accepts {limit}")]
     TooLarge {
         /// The length of the message.
         len: usize,
@@ -42,10 +42,10 @@ pub enum ReplyError {
     #[error("the caller did not ask for progressive results")]
     NotAsked,
     /// The dealer has granted no credit for another progressive result; `Event::Credit` follows when it does.
-    #[error("the router takes no more results of this call for now")]
+    #[error("there is no credit for another result of this call yet")]
     NoCredit,
     /// The message is longer than the router takes.
-    #[error("a message of {len} bytes, where the router takes {limit}")]
+    #[error("a message of {len} bytes, but the router accepts {limit}")]
     TooLarge {
         /// The length of the message.
         len: usize,

@@ -200,7 +200,7 @@ pub enum EncodeError {
     #[error("the integer {0} does not fit into 64 bits")]
     Integer(String),
     /// A payload that proved malformed while it was transcoded.
-    #[error("the payload cannot be rewritten: {0}")]
+    #[error("the payload cannot be transcoded: {0}")]
     Malformed(String),
     /// A payload in another serializer than that of the message.
     #[error("the payload is in another serializer and has not been transcoded")]

@@ -176,7 +176,10 @@ fn behaviour_57_foreign_keys_become_text() {
     assert_eq!(json.args_bytes(), br#"[{"1":1,"-1":2,"true":3,"a":4}]"#);
     let cbor = received(Serializer::Cbor, b"\x81\xa1\x81\x01\x01", None).unwrap();
     let error = cbor.transcode(Serializer::Json).unwrap_err();
-    assert_eq!(error.to_string(), "the payload cannot be rewritten: expected string as dict key, found list");
+    assert_eq!(
+        error.to_string(),
+        "the payload cannot be transcoded: expected string as dict key, found list"
+    );
 }
 
 #[test]

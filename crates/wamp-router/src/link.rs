@@ -301,7 +301,7 @@ impl<R: ReadHalf> Link<R> {
                 return closing;
             }
             if self.outbound.is_dead() {
-                tracing::info!("gave up a link that does not accept what it is sent");
+                tracing::info!("closed a link that accepts nothing");
                 Box::pin(realm.with(|machine, now| machine.handle_closed(now, session))).await;
                 continue;
             }
@@ -346,7 +346,7 @@ impl<R: ReadHalf> Link<R> {
                             Verdict::Wait => {}
                             Verdict::Ping => self.outbound.ping(),
                             Verdict::GiveUp(why) => {
-                                tracing::info!(why, "gave up a link");
+                                tracing::info!(why, "closed a link");
                                 self.outbound.kill();
                             }
                         }
@@ -378,7 +378,7 @@ impl<R: ReadHalf> Link<R> {
             None => machine.handle_closed(now, session),
         };
         realm.with(act).await;
-        tracing::debug!(%error, "nothing more to read");
+        tracing::debug!(%error, "cannot read from the link");
     }
 
     /// Handles all that has come, in one turn at the realm or several. What comes after the end of the session

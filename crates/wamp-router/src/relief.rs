@@ -66,7 +66,7 @@ impl Holders {
     fn give_up(&self, link: &Outbound) {
         self.given_up.fetch_add(1, Ordering::Relaxed);
         let memory = link.memory();
-        tracing::info!(memory, "gave up a link, since the router holds too much and it has most of that");
+        tracing::info!(memory, "closed the link that holds most, since the memory is used up");
         link.give_way();
     }
 }

@@ -106,7 +106,7 @@ impl<'a> RealmTurn<'a> {
     /// Handles a message that could not be read, or not in full.
     pub(crate) fn handle_faulty(&mut self, error: &DecodeError) {
         self.cost += MESSAGE;
-        tracing::debug!(%error, "a message with a fault");
+        tracing::debug!(%error, "ignored a faulty message");
         self.machine.handle_faulty(self.now, self.sender, error);
         self.lanes.transmit(self.machine);
     }

@@ -47,7 +47,7 @@ impl<W: WriteHalf> Writer<W> {
             };
             if let Err(why) = written {
                 if let Some(error) = why {
-                    tracing::debug!(%error, "nothing more can be written");
+                    tracing::debug!(%error, "cannot write to the connection");
                 }
                 return self.outbound.kill();
             }
@@ -88,7 +88,7 @@ impl<W: WriteHalf> Writer<W> {
                     (accepted, since) = (write.accepted(), Instant::now());
                 }
                 Err(_) if since.elapsed() >= limits.give_up => {
-                    tracing::info!("gave up a link that accepts nothing");
+                    tracing::info!("closed a link that accepts nothing");
                     return Err(None);
                 }
                 Err(_) if !stands_still && since.elapsed() >= standstill => {

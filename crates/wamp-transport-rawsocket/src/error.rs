@@ -26,7 +26,7 @@ pub enum HandshakeError {
     #[error("the server refused the connection: {0}")]
     Refused(ErrorCode),
     /// The server's reply is invalid.
-    #[error("the server's answer is none: {why} ({octets:02x?})")]
+    #[error("invalid answer of the server: {why} ({octets:02x?})")]
     Illegal {
         /// The reply.
         octets: [u8; 4],

@@ -43,7 +43,7 @@ pub enum HandshakeError {
     #[error("the server's answer breaks the WebSocket protocol: {0}")]
     Illegal(String),
     /// The server chose no subprotocol, or one that was not offered.
-    #[error("the server picked {}; offered were {}", answered.as_deref().unwrap_or("no subprotocol"), names(offered))]
+    #[error("the server chose {}; offered were {}", answered.as_deref().unwrap_or("no subprotocol"), names(offered))]
     Subprotocol {
         /// The offered subprotocols.
         offered: Vec<Serializer>,

@@ -244,12 +244,12 @@ async fn a_client_takes_only_what_it_offered() {
     let picked = answer(&said("Sec-WebSocket-Protocol: wamp.2.json\r\n"), &offers).await;
     assert_eq!(picked.unwrap(), Serializer::Json);
     for (lines, words) in [
-        ("", "the server picked no subprotocol; offered were wamp.2.cbor, wamp.2.json"),
+        ("", "the server chose no subprotocol; offered were wamp.2.cbor, wamp.2.json"),
         (
             "Sec-WebSocket-Protocol: wamp.2.msgpack\r\n",
-            "the server picked wamp.2.msgpack; offered were wamp.2.cbor, wamp.2.json",
+            "the server chose wamp.2.msgpack; offered were wamp.2.cbor, wamp.2.json",
         ),
-        ("Sec-WebSocket-Protocol: mqtt\r\n", "the server picked mqtt; offered were wamp.2.cbor, wamp.2.json"),
+        ("Sec-WebSocket-Protocol: mqtt\r\n", "the server chose mqtt; offered were wamp.2.cbor, wamp.2.json"),
     ] {
         let refused = answer(&said(lines), &offers).await.unwrap_err();
         assert!(matches!(refused, HandshakeError::Subprotocol { .. }));

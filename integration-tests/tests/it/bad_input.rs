@@ -48,8 +48,8 @@ const AFTER_WELCOME: &[(&str, &str)] = &[
     (r#"[48,1,null,"a"]"#, "CALL, element 3 (Options): expected dict, found null"),
     (r#"[48,1,{},null]"#, "CALL, element 4 (Procedure): expected URI, found null"),
     (r#"[48,1,{},"a",[],{},7]"#, "CALL: expected the end of the message, found another element"),
-    (r#"[68,1,1,{}]"#, "INVOCATION, which a client does not send now"),
-    (r#"[70,1,{}]"#, "YIELD for the invocation 1, which never was"),
+    (r#"[68,1,1,{}]"#, "INVOCATION, which a client must not send now"),
+    (r#"[70,1,{}]"#, "YIELD for the invocation 1, which does not exist"),
 ];
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn a_second_session_on_the_same_connection_begins_anew() {
                     // A late answer to the earlier session is a violation in this one.
                     peer.say("[70,1,{}]").await;
                     let (_, sentence) = peer.aborted().await;
-                    assert_eq!(sentence, "YIELD for the invocation 1, which never was");
+                    assert_eq!(sentence, "YIELD for the invocation 1, which does not exist");
                     break;
                 }
                 peer.say("[70,1,{},[1]]").await;

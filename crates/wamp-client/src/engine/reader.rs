@@ -43,7 +43,7 @@ pub(crate) async fn read<R: ReadHalf>(
             read = half.read_runs(&mut incoming) => read,
             () = watch.deadline() => {
                 if let Some(why) = watch.handle_timeout(&half, &engine) {
-                    tracing::debug!(why, "the router is given up");
+                    tracing::debug!(why, "closed the connection to a silent router");
                     engine.with(|state, now| state.session.handle_silence(now, why));
                 }
                 continue;
@@ -51,7 +51,7 @@ pub(crate) async fn read<R: ReadHalf>(
         };
         watch.handle_read(&half, &engine, &incoming);
         if let Err(error) = &read {
-            tracing::debug!(%error, "nothing more can be read");
+            tracing::debug!(%error, "cannot read from the connection");
         }
         let (mut end, mut before, mut handled) = (read.err(), None, 0);
         let (after, open) = loop {
@@ -72,7 +72,7 @@ pub(crate) async fn read<R: ReadHalf>(
         incoming.clear();
         if before != Some(after) {
             let (late, unsolicited, unknown) = (after.late, after.unsolicited, after.unknown);
-            tracing::debug!(late, unsolicited, unknown, "ignored what came too late, or unasked");
+            tracing::debug!(late, unsolicited, unknown, "ignored late or unsolicited messages");
         }
         if open && !joined {
             joined = true;

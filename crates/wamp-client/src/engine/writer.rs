@@ -74,7 +74,7 @@ async fn write_batch<W: WriteHalf>(
     loop {
         if let Poll::Ready(result) = result {
             if let Err(error) = &result {
-                tracing::debug!(%error, "nothing more can be written");
+                tracing::debug!(%error, "cannot write to the connection");
             }
             return result.is_ok();
         }

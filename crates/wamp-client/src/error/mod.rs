@@ -39,7 +39,9 @@ pub enum CallError {
         payload: Payload,
     },
     /// More progressive results arrived than the call's buffer holds; the call was canceled.
-    #[error("progressive results came faster than they were taken, and the buffer of {limit} bytes is full")]
+    #[error(
+        "progressive results arrived faster than they were taken, and the buffer of {limit} bytes is full"
+    )]
     Lagged {
         /// The size of the buffer, in bytes.
         limit: usize,
@@ -56,7 +58,7 @@ pub enum CallError {
     #[error("the router broke the protocol: {0}")]
     Protocol(String),
     /// The reply does not fit the requested type.
-    #[error("the answer does not fit: {0}")]
+    #[error("the result does not fit: {0}")]
     Decode(#[from] PayloadError),
     /// The arguments cannot be written. Nothing was sent.
     #[error("the arguments cannot be sent: {0}")]
@@ -119,7 +121,7 @@ pub enum RequestError {
         payload: Payload,
     },
     /// The registration or subscription has ended.
-    #[error("there is no such registration or subscription any more")]
+    #[error("the registration or subscription has ended")]
     Gone,
     /// There is no connection, or it was lost.
     #[error("the session is over: {closed}")]
@@ -250,7 +252,7 @@ impl CancelReason {
 
 /// A message longer than the peer accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a message of {octets} bytes, where the router takes {limit}")]
+#[error("a message of {octets} bytes, but the router accepts {limit}")]
 #[non_exhaustive]
 pub struct TooLarge {
     /// The length of the message.

@@ -83,7 +83,7 @@ async fn progress_that_does_not_fit_an_observer_ends_the_call() {
     };
     let (result, ()) = tokio::join!(call, router);
     let error = result.unwrap_err();
-    assert_eq!(error.to_string(), "the answer does not fit: argument 1: expected i64, found string");
+    assert_eq!(error.to_string(), "the result does not fit: argument 1: expected i64, found string");
 }
 
 // behaviour 35
@@ -157,7 +157,7 @@ async fn a_result_that_does_not_fit_names_the_argument() {
     peer.send(json!([50, 1, {}, [1, "two"], {"three": 3}])).await;
     let result = call.await.unwrap().unwrap();
     let error = result.args::<(u32, u32)>().unwrap_err();
-    assert_eq!(error.to_string(), "the answer does not fit: argument 2: expected u32, found string");
+    assert_eq!(error.to_string(), "the result does not fit: argument 2: expected u32, found string");
     assert_eq!(result.args::<(u32, String)>().unwrap(), (1, "two".to_owned()));
     assert_eq!(result.kwargs::<serde_json::Value>().unwrap(), json!({"three": 3}));
 }
@@ -215,7 +215,7 @@ async fn what_the_router_does_not_take_is_not_sent() {
     let error = session.call("a").arg(format!("{fits}x")).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the arguments cannot be sent: a message of 1025 bytes, where the router takes 1024"
+        "the arguments cannot be sent: a message of 1025 bytes, but the router accepts 1024"
     );
     let call = tokio::spawn(session.call("a").arg(&fits).into_future());
     peer.expect(json!([48, 1, {}, "a", [fits]])).await;

@@ -129,7 +129,7 @@ async fn a_goodbye_of_the_router_is_answered() {
     peer.expect(json!(null)).await;
     let closed = session.closed().await;
     assert!(matches!(&closed, Closed::ByRouter { reason, .. } if *reason == "wamp.close.system_shutdown"));
-    assert_eq!(closed.to_string(), "the router closed it with wamp.close.system_shutdown: bye");
+    assert_eq!(closed.to_string(), "the router closed the session with wamp.close.system_shutdown: bye");
     assert!(matches!(
         call.await.unwrap(),
         Err(CallError::Disconnected { closed: Closed::ByRouter { .. }, .. })

@@ -21,7 +21,7 @@ async fn a_refused_realm_says_which_and_why() {
     assert_eq!(error.uri().unwrap(), &"wamp.error.no_such_realm");
     assert_eq!(
         format!("Error: {}: {error}", error.kind()),
-        "Error: refused: the router aborted it with wamp.error.no_such_realm: no realm \"nowhere\""
+        "Error: refused: the router aborted the session with wamp.error.no_such_realm: no realm \"nowhere\""
     );
 }
 

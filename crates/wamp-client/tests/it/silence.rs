@@ -45,7 +45,7 @@ async fn a_silent_router_is_asked_after_30_seconds_and_given_up_after_10_more() 
     let start = Instant::now();
     let closed = session.closed().await;
     assert_eq!(start.elapsed().as_secs(), 40);
-    let text = "the router gives no sign of life: a PING is not answered, and nothing else came for 40 s";
+    let text = "the router is silent: a PING is not answered, and nothing else came for 40 s";
     assert_eq!(closed.to_string(), text);
     let error = call.await.unwrap().unwrap_err();
     assert!(matches!(error, CallError::Disconnected { closed: Closed::Silent(_), .. }));
@@ -112,7 +112,7 @@ async fn a_connection_that_accepts_nothing_is_given_up_after_30_seconds() {
     let start = Instant::now();
     let closed = session.closed().await;
     assert!((30..=34).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
-    assert_eq!(closed.to_string(), "the router gives no sign of life: it has taken nothing for 30 s");
+    assert_eq!(closed.to_string(), "the router is silent: it has taken nothing for 30 s");
     for publish in waiting {
         let error = publish.await.unwrap().unwrap_err();
         assert!(matches!(error, RequestError::Disconnected { closed: Closed::Silent(_), .. }), "{error}");

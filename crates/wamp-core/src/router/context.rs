@@ -103,11 +103,11 @@ impl Context {
         wrong: Sequence,
     ) -> Violation {
         let why = match wrong {
-            Sequence::Gap { expected } => format!("where {expected} comes next"),
+            Sequence::Gap { expected } => format!("expected {expected}"),
             _ if self.sessions.get(from).is_some_and(|session| session.requests.is_some()) => {
                 "which was used before".to_owned()
             }
-            _ => "which a call under way has".to_owned(),
+            _ => "which a running call has".to_owned(),
         };
         Violation(format!("{name} with the request id {request}, {why}"))
     }

@@ -194,7 +194,7 @@ const HEAD: usize = 512;
 pub(super) fn check(message: &Message, to: &Session) -> Result<(), Refusal> {
     let too_big = |octets: usize| Refusal {
         error: uri::PAYLOAD_SIZE_EXCEEDED,
-        text: format!("a message of {octets} octets, where the receiver takes {}", to.max_message),
+        text: format!("a message of {octets} bytes, but the receiver accepts {}", to.max_message),
     };
     let payload = message.payload().len();
     let plain = match message {

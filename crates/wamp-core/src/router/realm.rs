@@ -143,7 +143,7 @@ impl Realm {
             return Err((uri::NO_SUCH_ROLE, text.to_owned()));
         }
         let Some(identity) = auth::anonymous(&details, self.cx.chance.id()) else {
-            let text = "this realm takes the authentication method \"anonymous\" only";
+            let text = "this realm supports only the authentication method \"anonymous\"";
             return Err((uri::NO_MATCHING_AUTH_METHOD, text.to_owned()));
         };
         let announced = Announced::new(&details);
@@ -256,7 +256,7 @@ impl Realm {
             }
             Message::EventReceived(_) => Ok(()),
             Message::Hello(_) => Err("HELLO after the session was established".into()),
-            other => Err(Violation(format!("{}, which a client does not send now", other.name()))),
+            other => Err(Violation(format!("{}, which a client must not send now", other.name()))),
         };
         self.conclude(from, handled);
     }

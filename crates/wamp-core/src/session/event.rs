@@ -177,7 +177,7 @@ const SHOWN: usize = 512;
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let said = |f: &mut fmt::Formatter<'_>, verb, reason: &Uri, message: &Option<ByteString>| {
-            write!(f, "the router {verb} it with {}", shown(reason, SHOWN))?;
+            write!(f, "the router {verb} the session with {}", shown(reason, SHOWN))?;
             match message {
                 Some(message) => write!(f, ": {}", shown(message, SHOWN)),
                 None => Ok(()),
@@ -189,7 +189,7 @@ impl fmt::Display for Closed {
             Closed::Aborted { reason, message } => said(f, "aborted", reason, message),
             Closed::Violation(text) => write!(f, "the router broke the protocol: {text}"),
             Closed::Lost => f.write_str("the connection was lost"),
-            Closed::Silent(text) => write!(f, "the router gives no sign of life: {text}"),
+            Closed::Silent(text) => write!(f, "the router is silent: {text}"),
             Closed::JoinTimeout => f.write_str("the router did not answer HELLO in time"),
         }
     }

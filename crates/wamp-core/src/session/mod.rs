@@ -260,8 +260,7 @@ impl Session {
             }
             Message::Abort(abort) => self.handle_abort(abort),
             Message::Challenge(challenge) => {
-                let text =
-                    format!("the authentication method {} is not known here", quoted(&challenge.method));
+                let text = format!("unknown authentication method {}", quoted(&challenge.method));
                 self.abort(uri::NO_MATCHING_AUTH_METHOD, &text);
                 let message = Some(text.into());
                 self.close(Closed::Aborted { reason: uri::NO_MATCHING_AUTH_METHOD, message });

@@ -1,4 +1,4 @@
-//! Registering and calling, and what is refused.
+//! Registering and calling, and refusals.
 
 use wamp_core::router::Config;
 use wamp_proto::Serializer;

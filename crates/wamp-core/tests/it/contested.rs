@@ -1,4 +1,5 @@
-//! Holds that harm somebody, or serve nothing, last for a share of the time only, whoever takes part in them.
+//! Holds that harm another session, or hold nothing back, last for a share of the time only, whichever sessions
+//! take part.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -52,7 +53,7 @@ fn waits(net: &mut Net, session: Client) {
     net.realm.set_waiting(net.now, key);
 }
 
-/// The most that a session was held in any window, from what is known of each millisecond.
+/// The longest time that a session was held in any window, measured in milliseconds.
 fn most(held: &[bool]) -> usize {
     let window = WINDOW as usize;
     let mut sum = held.iter().take(window).filter(|held| **held).count();
@@ -71,7 +72,7 @@ fn however_many_take_turns_a_callee_is_held_for_its_share() {
         let (victim, innocent) = (callee(&mut net), peer(&mut net));
         call(&mut net, innocent, 1);
         let (mut rng, mut held) = (fastrand::Rng::with_seed(attackers), Vec::new());
-        // Those that hold it now, and those that have called and do not yet.
+        // Those that hold it now, and those that have called and do not hold it yet.
         let mut calls: BTreeMap<Client, bool> = BTreeMap::new();
         for _ in 0..60_000 {
             if (calls.len() as u64) < attackers && rng.u8(..) < 20 {
@@ -81,7 +82,7 @@ fn however_many_take_turns_a_callee_is_held_for_its_share() {
             }
             let among: Vec<Client> = calls.keys().copied().collect();
             for attacker in among {
-                // A stalled one is gone, and comes back as a new session.
+                // A stalled one has left, and comes back as a new session.
                 if !net.heard(attacker).is_empty() {
                     net.cut(attacker);
                     calls.remove(&attacker);
@@ -165,7 +166,7 @@ fn a_session_with_requests_of_its_own_is_held_for_a_share_only() {
     let mut net = Net::new();
     let (victim, slow) = (callee(&mut net), peer(&mut net));
     call(&mut net, slow, 1);
-    // It is not held: there is nothing to say.
+    // It is not held: there is nothing to report.
     waits(&mut net, victim);
     assert!(hold(&mut net, victim, slow, Feed::Stream));
     net.sleep(60 * SECOND);
@@ -207,7 +208,7 @@ fn a_long_last_reply_to_a_stalled_session_becomes_an_error() {
     assert_eq!(net.heard(slow), [r#"[8,48,2,{},"wamp.error.canceled",["slow consumer"]]"#]);
     net.say(other, &format!(r#"[8,68,2,{{}},"com.myapp.error",["{long}"]]"#));
     assert_eq!(net.heard(slow), [r#"[8,48,3,{},"wamp.error.canceled",["slow consumer"]]"#]);
-    // Its callee has answered, and need not know.
+    // Its callee has answered, and is not told.
     assert!(net.heard(other).is_empty());
     room(&mut net, slow);
     net.say(other, &format!(r#"[70,3,{{}},["{long}"]]"#));

@@ -1,4 +1,4 @@
-//! Credit: how far the sender of results or of chunks may go ahead of its receiver.
+//! Credit: how far the sender of results or chunks may send ahead of its receiver.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::net::{Client, Net, all_roles, args, json};
 
 pub(crate) const WINDOW: u64 = 1000;
 
-/// Every role and feature, and as caller and callee so much for each stream.
+/// Every role and feature, with this credit as caller and callee.
 pub(crate) fn counting(octets: u64) -> Roles {
     [Role::Caller, Role::Callee].into_iter().fold(all_roles(), |roles, role| {
         let features = roles.get(role).unwrap().clone().with_credit(octets);
@@ -28,7 +28,7 @@ pub(crate) fn small_windows() -> router::Config {
     config
 }
 
-/// A callee that counts and a caller with this announcement, with a call under way.
+/// A callee with credit and a caller with this announcement, and a running call.
 fn stream(caller: Roles) -> (Net, Client, Client) {
     let mut net = Net::with(small_windows());
     let callee = net.raw(Serializer::Json, counting(WINDOW));
@@ -94,7 +94,7 @@ fn a_callee_is_granted_more_as_results_leave_for_the_caller() {
     results(&mut net, callee, 5);
     assert_eq!(net.watched.len(), 1, "one at a time");
     net.leave();
-    // What came until it was asked is known to have left: six times 99.
+    // Everything that had arrived when the report was asked for has left: six times 99.
     assert_eq!(net.heard(callee), ["[256,1,{},1594]"]);
     assert_eq!(net.received(caller).len(), 11, "what comes is passed on, credit or not");
     assert!(net.watched.is_empty(), "less than half of the window is on its way");
@@ -112,14 +112,14 @@ fn a_callee_is_never_granted_more_than_its_caller_has() {
     assert_eq!(sent, 6 * 99, "written alike on both hops");
     results(&mut net, callee, 6);
     assert!(net.heard(callee).is_empty(), "the caller has granted 500 and the callee has 1000 already");
-    // The callee has sent 1188; the caller takes 1300, which is 112 more.
+    // The callee has sent 1188; the caller accepts 1300, which is 112 more.
     net.say(caller, "[256,1,{},1300]");
     assert_eq!(net.heard(callee), ["[256,1,{},1300]"]);
-    // A smaller one, and the same again, change nothing.
+    // A smaller one, and a repeated one, change nothing.
     net.say(caller, "[256,1,{},1200]");
     net.say(caller, "[256,1,{},1300]");
     assert!(net.heard(callee).is_empty());
-    // With more than that the dealer's own window is what counts.
+    // Beyond that the dealer's own window is the limit.
     net.say(caller, "[256,1,{},1000000]");
     assert_eq!(net.heard(callee), ["[256,1,{},2188]"]);
 }
@@ -183,7 +183,7 @@ fn chunks_are_granted_in_the_other_direction_and_told_apart_from_results_of_the_
     let mut net = Net::with(small_windows());
     let both = net.raw(Serializer::Json, counting(50));
     net.say(both, r#"[64,1,{},"com.myapp.up"]"#);
-    // A session that calls itself: its call is 2, its invocation 1; and one in which both have the same id.
+    // A session that calls itself: its call is 2, its invocation 1; and one where both have the same id.
     net.say(both, r#"[48,2,{},"com.myapp.up"]"#);
     net.say(both, r#"[48,3,{"progress":true,"receive_progress":true},"com.myapp.up"]"#);
     net.say(both, r#"[48,4,{"progress":true,"receive_progress":true},"com.myapp.up"]"#);
@@ -206,7 +206,7 @@ fn chunks_are_granted_in_the_other_direction_and_told_apart_from_results_of_the_
         credit.starts_with(r#"[256,4,{"chunks":true},"#),
         "for the call, not for the invocation: {credit}"
     );
-    // Results of invocation 4, which are granted to by the caller of call 5.
+    // Results of invocation 4, which the caller of call 5 grants.
     let result = r#"[70,4,{"progress":true},["xxxxxxxxxxxxxxxx"]]"#;
     for _ in 0..12 {
         net.say(both, result);
@@ -233,7 +233,7 @@ fn who_grants_nothing_for_five_minutes_loses_the_call() {
     assert_eq!(net.heard(callee), [r#"[69,1,{"mode":"killnowait","reason":"wamp.error.canceled"}]"#]);
     let (stats, sizes) = (net.realm.stats(), net.realm.sizes());
     assert_eq!((stats.slow_consumers, sizes.starved, sizes.calls), (1, 0, 1));
-    // A grant in time begins the wait anew.
+    // A grant in time restarts the wait.
     net.say(callee, &RESULT.replace("[70,1", "[70,2"));
     for _ in 0..11 {
         net.say(callee, &RESULT.replace("[70,1", "[70,2"));
@@ -268,7 +268,7 @@ fn a_timeout_stands_still_while_the_caller_grants_nothing() {
     assert_eq!(net.realm.stats().timeouts, 1);
 }
 
-/// Two sessions of ours that count, with a call under way.
+/// Two sessions of ours with credit, and a running call.
 fn ours(caller: u64) -> (Net, Client, Client, RequestId, RequestId) {
     let mut net = Net::with(small_windows());
     let callee = net.join_counting(Serializer::MsgPack, WINDOW, WINDOW);
@@ -364,7 +364,7 @@ fn a_caller_that_has_canceled_grants_on_until_the_end() {
     }
 }
 
-/// The same, with a call in chunks, whose caller speaks this.
+/// The same, with a call in chunks, whose caller has this serializer.
 fn uploading(serializer: Serializer) -> (Net, Client, Client, RequestId, RequestId) {
     let mut net = Net::with(small_windows());
     let callee = net.join_counting(Serializer::Cbor, WINDOW, WINDOW);
@@ -535,7 +535,7 @@ fn a_callee_that_is_not_told_of_the_end_does_not_wait_for_credit() {
     results(&mut net, callee, 11);
     net.say(caller, r#"[49,1,{"mode":"skip"}]"#);
     assert_eq!(net.heard(callee), [forever]);
-    // Our handler that answers a kill itself, but takes too long.
+    // Our handler that answers a kill itself, but too late.
     let (mut net, callee, caller) = stream(counting(10));
     net.say(caller, r#"[49,1,{"mode":"kill"}]"#);
     results(&mut net, callee, 11);

@@ -1,5 +1,5 @@
-//! Which results take the express lane. That it comes to the same as the general way, `net` checks for every
-//! YIELD of every test.
+//! Which results take the express lane. `net` checks for every YIELD of every test that the general way has the
+//! same outcome.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::net::{Net, all_roles, args, json};
 
 const PROCEDURE: &str = "com.myapp.longop";
 
-/// Says these as a callee with JSON, to whom a caller with this serializer has made a call; how many of them
-/// have taken the express lane.
+/// Sends these as a callee with JSON, called by a caller with this serializer; returns how many of them took
+/// the express lane.
 fn express(serializer: Serializer, max_message: usize, call: &str, answers: &[&str]) -> usize {
     let mut net = Net::new();
     let callee = net.raw(Serializer::Json, all_roles());
@@ -39,7 +39,7 @@ fn what_goes_on_as_it_came_takes_it() {
     assert_eq!(one(r#"[70,2,{"progress":true},[1]]"#), 0, "there is no such invocation");
     let long = |x: usize| format!(r#"[70,1,{{"progress":true}},["{}"]]"#, "x".repeat(x));
     assert_eq!((long(483).len(), one(&long(483)), one(&long(484))), (512, 1, 0), "one octet too long");
-    // What nobody asked for is dropped on the spot.
+    // Unsolicited results are dropped at once.
     assert_eq!(express(Serializer::Json, 512, r#"[48,1,{},"com.myapp.longop"]"#, &all[..1]), 1);
 }
 
@@ -52,13 +52,13 @@ fn what_another_serializer_can_say_takes_it() {
         let bad = r#"[70,1,{"progress":true},["\u0000!!!"]]"#;
         assert_eq!(express(caller, 512, call, &[all[0], bad]), 1, "bad base64");
     }
-    // What nobody asked for is dropped on the spot, whatever it is.
+    // Unsolicited results are dropped at once, whatever they are.
     let call = r#"[48,1,{},"com.myapp.longop"]"#;
     assert_eq!(express(Serializer::MsgPack, 512, call, &[all[0], all[1]]), 2);
 }
 
-/// A callee with MessagePack says these as progressive results to a caller with JSON, who takes so many octets:
-/// how many take the express lane, and what the two hear.
+/// A callee with MessagePack sends these as progressive results to a caller with JSON and this limit: how many
+/// take the express lane, and what the two receive.
 fn rewritten(max_message: usize, answers: &[Payload]) -> (usize, Vec<String>, Vec<String>) {
     let mut net = Net::new();
     let callee = net.raw(Serializer::MsgPack, all_roles());
@@ -77,7 +77,7 @@ fn rewritten(max_message: usize, answers: &[Payload]) -> (usize, Vec<String>, Ve
 #[test]
 fn what_cannot_be_rewritten_for_the_caller_ends_the_call_as_it_always_did() {
     let one = args(Serializer::MsgPack, &(1,));
-    // Escapes and the longer head count: in MessagePack this is shorter than the caller takes.
+    // Escapes and the longer head count: in MessagePack this is shorter than the limit.
     let long = |x: usize| args(Serializer::MsgPack, &(format!("{}\n", "x".repeat(x)),));
     let fits = 512 - r#"[50,1,{"progress":true},["\n"]]"#.len();
     let (express, _, heard) = rewritten(512, &[one.clone(), long(fits)]);
@@ -163,7 +163,7 @@ fn a_caller_that_may_need_explicit_arguments_gets_them_by_it() {
             let written = [head.as_ref(), &octets, head.end()].concat();
             assert_eq!(written.len(), result.encoded_len(serializer, octets.len()));
             let by_it = wamp_proto::Message::decode(serializer, &written.into(), &Limits::default()).unwrap();
-            // And the general way comes to the same.
+            // The general way has the same outcome.
             say(&mut realm, callee, &frame);
             let (_, general) = realm.poll_transmit().unwrap();
             for message in [by_it, general] {
@@ -215,7 +215,7 @@ fn credit_is_counted_in_the_octets_of_each_hop() {
     }
     assert!(went > WINDOW / 2 && came > WINDOW && went < came);
     assert_eq!(realm.poll_transmit(), None, "both have sent more than their receivers have granted");
-    // The callee gets so much more as the caller has given beyond what it was sent.
+    // The callee is granted what the caller has granted beyond what it was sent.
     say(&mut realm, caller, format!("[256,1,{{}},{}]", went + 112));
     let (to, message) = realm.poll_transmit().unwrap();
     assert_eq!((to, json(&message)), (callee, format!("[256,1,{{}},{}]", came + 112)));

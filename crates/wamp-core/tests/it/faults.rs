@@ -1,4 +1,4 @@
-//! A fault in the payload or the options of a message ends the request that it is about, and no session.
+//! A fault in the payload or the options of a message ends the request that it concerns, and no session.
 
 use wamp_core::session::{self, Session};
 use wamp_core::{Reply, Time};
@@ -7,7 +7,7 @@ use wamp_proto::{Limits, Message, Payload, Serializer, uri};
 
 use crate::net::{Client, Net, all_roles, basic_roles, bytes, json};
 
-/// NaN from Python, a text cut inside an emoji, no base64, too deep, binary where arguments were.
+/// NaN from Python, a text cut inside an emoji, bad base64, nested too deep, binary in the place of arguments.
 fn poison() -> Vec<String> {
     let mut poison: Vec<String> =
         [r#"[{"mean":NaN}]"#, r#"["\ud83d"]"#, r#"["\u0000!"]"#, "[1e400]", "7", r#"[],["a"]"#]
@@ -17,7 +17,7 @@ fn poison() -> Vec<String> {
     poison
 }
 
-/// A callee with a procedure, a caller, and whether all is in order with both afterwards.
+/// A callee with a procedure, a caller, and whether both work afterwards.
 fn pair() -> (Net, Client, Client) {
     let mut net = Net::new();
     let callee = net.raw(Serializer::Json, all_roles());
@@ -61,7 +61,7 @@ fn a_faulty_result_ends_its_call_and_the_callee_stays() {
             let interrupt = r#"[69,1,{"mode":"killnowait","reason":"wamp.error.invalid_argument"}]"#;
             let wanted: &[&str] = if interrupted { &[interrupt] } else { &[] };
             assert_eq!(net.heard(callee), wanted, "{options}");
-            // What the handler still says is late; the other call is not concerned.
+            // Further results of the handler are late; the other call is not affected.
             net.say(callee, "[70,1,{},[1]]");
             net.say(callee, "[70,2,{},[2]]");
             assert_eq!(net.heard(caller), ["[50,2,{},[2]]"]);
@@ -128,12 +128,12 @@ fn a_faulty_chunk_ends_its_call() {
     );
     let interrupt = r#"[69,1,{"mode":"killnowait","reason":"wamp.error.invalid_argument"}]"#;
     assert_eq!(net.heard(callee)[1..], [interrupt]);
-    // Those that were on their way.
+    // Those that had been sent before.
     net.say(caller, r#"[48,1,{"progress":true},"com.myapp.longop",[NaN]]"#);
     net.say(caller, r#"[48,1,{},"com.myapp.longop",[3]]"#);
     assert_eq!((net.heard(caller).len(), net.heard(callee).len()), (0, 0));
     assert_eq!((net.realm.stats().late, net.realm.stats().violations), (2, 0));
-    // What follows the last chunk is none.
+    // A message after the last chunk is no chunk.
     net.say(caller, r#"[48,2,{},"com.myapp.longop"]"#);
     net.say(caller, r#"[48,2,{},"com.myapp.longop",[NaN]]"#);
     assert!(!net.realm.has(net.key(caller)));
@@ -183,7 +183,7 @@ fn a_cancel_with_faulty_options_is_one_without() {
     assert_eq!(net.heard(caller).len(), 1);
 }
 
-/// Autobahn's older way to send what it has encrypted.
+/// Autobahn's older way to send encrypted payloads.
 #[test]
 fn binary_in_the_place_of_arguments_costs_its_sender_that_request_only() {
     let (mut net, callee, caller) = pair();
@@ -208,7 +208,7 @@ fn what_only_a_router_sends_is_a_violation_faulty_or_not() {
     }
 }
 
-/// A session of ours, and what it says to a router that says this.
+/// A session of ours, and its reaction to a message of its router.
 fn tell(session: &mut Session, said: &str) -> Vec<String> {
     let frame = bytes(said);
     match Message::decode(Serializer::Json, &frame, &Limits::default()) {
@@ -287,7 +287,7 @@ fn a_faulty_invocation_is_answered_with_an_error() {
             .starts_with(r#"[8,68,1,{},"wamp.error.invalid_argument",["INVOCATION, element 5"#)
     );
     assert_eq!((session.poll_event(), session.in_flight()), (None, (0, 0)));
-    // A chunk of one that runs.
+    // A chunk of a running one.
     tell(&mut session, r#"[68,2,9,{"progress":true},[1]]"#);
     assert!(matches!(session.poll_event(), Some(session::Event::Invoked(_))));
     let said = tell(&mut session, r#"[68,2,9,{"progress":true},[NaN]]"#);
@@ -297,7 +297,7 @@ fn a_faulty_invocation_is_answered_with_an_error() {
     };
     assert!(tell(&mut session, r#"[68,2,9,{},[NaN]]"#).is_empty());
     assert_eq!((session.stats().late, session.in_flight(), session.is_open()), (1, (0, 0), true));
-    // One that has had its last chunk has no other.
+    // After the last chunk there is no other.
     tell(&mut session, "[68,3,9,{},[1]]");
     tell(&mut session, "[68,3,9,{},[NaN]]");
     assert!(session.is_closed());

@@ -82,7 +82,7 @@ fn after_goodbye_all_is_ignored_until_hello_or_the_end() {
         assert!(accept.poll_event().is_none() && accept.poll_transmit().is_none(), "{said}");
         accept.handle_message(Time::ORIGIN, message(r#"[1,"realm1",{"roles":{"caller":{}}}]"#));
         assert!(matches!(accept.poll_event(), Some(AcceptEvent::Hello(_))), "{said}");
-        // Whoever goes on like this is not listened to for ever.
+        // A peer that goes on like this is not heard for ever.
         for garbage in [false, true] {
             let mut accept = Accept::again(Time::ORIGIN, wait);
             match garbage {

@@ -1,4 +1,4 @@
-//! Which registration a call goes to, against a matcher that looks at all of them one by one.
+//! The registration that a call goes to, compared with a matcher that looks at all of them one by one.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -42,14 +42,14 @@ impl Registered {
         }
     }
 
-    /// Of all that match, the one where this is least gets the call.
+    /// Of all that match, the one with the least key gets the call.
     fn rank(&self) -> (Policy, usize, Vec<bool>) {
         let longest = if self.policy == Policy::Prefix { usize::MAX - self.pattern.len() } else { 0 };
         (self.policy, longest, self.pattern.split('.').map(str::is_empty).collect())
     }
 }
 
-/// Few and alike, so that they meet; some as long as a step of a hash, some longer than anybody expects.
+/// Few and similar, so that they meet; some as long as a step of a hash, some longer than usual.
 fn component() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => select(vec!["a", "b", "ab", "abcdefg", "abcdefgh", "é", "è"]).prop_map(str::to_owned),

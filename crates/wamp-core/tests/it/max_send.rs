@@ -1,4 +1,4 @@
-//! A message that is longer than the router takes, or that cannot be written, is refused and changes nothing.
+//! A message that is longer than the router accepts, or that cannot be written, is refused and changes nothing.
 
 use wamp_core::session::{Config, Event, MaxSend, Session};
 use wamp_core::{Failure, Misuse, Reply, ReplyError, Time};
@@ -8,7 +8,7 @@ use wamp_proto::{EncodeError, Limits, Message, Payload, RequestId, Serializer, U
 const LIMIT: usize = 1024;
 const NOW: Time = Time::ORIGIN;
 
-/// A session of a router that takes messages of up to 1,024 bytes.
+/// A session of a router that accepts messages of up to 1,024 bytes.
 fn open() -> Session {
     let mut config = Config::new("realm1");
     config.max_send = Some(MaxSend::new(Serializer::Json, LIMIT));
@@ -32,7 +32,7 @@ fn sent(session: &mut Session) -> Option<usize> {
     session.poll_transmit().map(|message| message.encoded_len(Serializer::Json).unwrap())
 }
 
-/// The longest text that fits, by trying; the request behind it says that no id was taken before.
+/// The longest text that fits, by trying; the request after it shows that no id was taken before.
 fn longest(mut submit: impl FnMut(&mut Session, usize) -> Result<RequestId, Misuse>) {
     let mut session = open();
     for len in (0..=LIMIT).rev() {

@@ -1,4 +1,4 @@
-//! A realm and its clients without a wire: messages are handed over when a test says so.
+//! A realm and its clients without a network: messages are delivered when a test says so.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,14 +27,14 @@ pub(crate) struct Net {
     keys: BTreeMap<SessionKey, Client>,
     events: BTreeMap<Client, Vec<session::Event>>,
     pub(crate) closed: Vec<router::Event>,
-    /// Whether what goes out has left at once. If not, it is in `watched` that somebody wants to know.
+    /// Whether sent messages leave at once. If not, `watched` has the pending reports.
     pub(crate) leaves: bool,
-    /// Whether work that the realm puts off is done at once.
+    /// Whether postponed work of the realm is done at once.
     pub(crate) drains: bool,
     pub(crate) watched: Vec<(SessionKey, Watch)>,
     /// How many messages would have taken the express lane.
     pub(crate) express: usize,
-    /// How many plain results would have gone out by it at a callee, and come in by it at a caller.
+    /// How many plain results would have been sent by it at a callee, and received by it at a caller.
     pub(crate) express_sent: usize,
     pub(crate) express_received: usize,
 }
@@ -71,7 +71,7 @@ impl Net {
         self.join_with(serializer, session::Config::new("realm1"))
     }
 
-    /// One of our sessions joins, with credit: so much at once, and so much in the end.
+    /// One of our sessions joins, with credit: the first window, and the largest.
     pub(crate) fn join_counting(&mut self, serializer: Serializer, window: u64, max_window: u64) -> Client {
         let mut credit = session::Credit::new(serializer);
         (credit.window, credit.max_window) = (window, max_window);
@@ -99,7 +99,7 @@ impl Net {
         client
     }
 
-    /// The same, with WELCOME still to be heard.
+    /// The same, with WELCOME still to be received.
     pub(crate) fn add_raw(&mut self, serializer: Serializer, roles: Roles) -> Client {
         self.add_raw_with(serializer, roles, usize::MAX)
     }
@@ -171,7 +171,7 @@ impl Net {
         self.received(client).iter().map(json).collect()
     }
 
-    /// What a session of ours has told its program since the last time.
+    /// The events of a session of ours since the last time.
     pub(crate) fn events(&mut self, client: Client) -> Vec<session::Event> {
         self.events.remove(&client).unwrap_or_default()
     }
@@ -250,14 +250,14 @@ impl Net {
         self.run();
     }
 
-    /// A session of ours learns what time it is.
+    /// Moves the clock of a session of ours.
     pub(crate) fn tick(&mut self, client: Client) {
         let now = self.now;
         self.session(client).handle_timeout(now);
         self.run();
     }
 
-    /// All has left that had not.
+    /// Everything has left that had not.
     pub(crate) fn leave(&mut self) {
         for (_, watch) in std::mem::take(&mut self.watched) {
             self.realm.handle_left(self.now, watch);
@@ -265,7 +265,7 @@ impl Net {
         self.run();
     }
 
-    /// Hands over messages until there are none.
+    /// Delivers messages until there are none.
     pub(crate) fn run(&mut self) {
         loop {
             let mut quiet = true;
@@ -302,7 +302,7 @@ impl Net {
                 quiet = false;
                 let client = self.keys[&to];
                 let (end, _, serializer) = &mut self.clients[client.0];
-                // What goes out must be writable as it is.
+                // Every message must be writable.
                 message.encode_head(*serializer, &mut Vec::new()).unwrap();
                 match end {
                     End::Session(session) => {
@@ -332,7 +332,7 @@ impl Net {
         }
     }
 
-    /// Has the realm do one portion of what it has put off. `false`: there was nothing.
+    /// Makes the realm do one portion of postponed work. Returns `false` if there was none.
     pub(crate) fn portion(&mut self) -> bool {
         let has_more = self.realm.poll_timeout().is_some_and(|at| at <= self.now);
         if has_more {

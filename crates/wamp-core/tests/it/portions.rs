@@ -13,7 +13,7 @@ const MANY: usize = 1000;
 /// How many messages one portion may cause.
 const PORTION: usize = 256;
 
-/// A peer with so many registrations `p.N`, subscriptions `t.N`, calls to `other`, and calls to answer.
+/// A peer with this many registrations `p.N`, subscriptions `t.N`, calls to `other`, and calls to answer.
 fn busy(net: &mut Net) -> (Client, Client) {
     let (busy, other) = (net.raw(Serializer::Json, all_roles()), net.raw(Serializer::Json, all_roles()));
     net.say(other, r#"[64,1,{},"other"]"#);
@@ -47,7 +47,7 @@ fn a_session_that_ends_leaves_in_portions() {
     let closed = Event::Closed { session: net.key(busy), closing: Closing::Lost };
     assert_eq!(net.closed, [closed], "its link is free at once");
 
-    // What it has left behind is as good as gone.
+    // What it has left behind is treated as gone.
     let last = MANY - 1;
     net.say(other, &format!(r#"[48,{},{{}},"p.{last}"]"#, MANY + 2));
     net.say(other, &format!(r#"[64,{},{{}},"p.0"]"#, MANY + 3));

@@ -1,4 +1,4 @@
-//! Calls in chunks, and both ways at once.
+//! Calls in chunks, and both directions at once.
 
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ fn all_three_must_take_chunks() {
     assert_eq!(net.heard(callee).len(), 1);
     assert!(net.realm.has(net.key(caller)));
 
-    // A callee that could not be interrupted counts as one that takes none.
+    // A callee that cannot be interrupted counts as one without chunks.
     let features = Features::none().with(Feature::ProgressiveCallInvocations);
     let callee = net.raw(Serializer::Json, Roles::none().with(Role::Callee, features));
     net.say(callee, r#"[64,1,{},"com.myapp.upload2"]"#);
@@ -134,7 +134,7 @@ fn a_call_goes_on_in_chunks_only_if_it_began_so_and_until_its_last() {
         (r#"[48,1,{},"com.myapp.upload"]"#, "CALL with the request id 1, which was used before"),
         (
             r#"[48,1,{"progress":true},"com.myapp.upload"]"#,
-            "CALL that continues call 1, whose last chunk has come",
+            "CALL with a further chunk of call 1, whose last chunk has arrived",
         ),
     ] {
         let mut net = Net::new();
@@ -220,7 +220,7 @@ fn our_callee_discards_chunks_that_cross_its_answer() {
     net.say(caller, FIRST);
     let invocation = net.invocations(callee).remove(0).request;
     let now = net.now;
-    // It answers, and the answer is still on its way when the next chunk comes.
+    // It answers, and the answer has not arrived when the next chunk comes.
     net.session(callee).reply(now, invocation, Reply::Result(Payload::empty())).unwrap();
     let chunk = r#"[68,1,1,{"progress":true},[1]]"#;
     let chunk = Message::decode(Serializer::Json, &bytes(chunk), &Default::default()).unwrap();

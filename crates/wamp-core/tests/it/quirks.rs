@@ -1,4 +1,4 @@
-//! What is known about foreign clients rests on the HELLOs that they really send.
+//! The rules about foreign clients rest on the HELLOs that they really send.
 
 use wamp_core::Time;
 use wamp_core::router::Quirks;
@@ -56,7 +56,7 @@ fn goodbye_is_final_for_the_two_javascript_clients_only() {
     assert!(Quirks::of(&recorded(AUTOBAHN_JS)).goodbye_is_final);
     assert!(Quirks::of(&recorded(WAMPY)).goodbye_is_final);
     assert!(!Quirks::of(&recorded(AUTOBAHN_PYTHON)).goodbye_is_final);
-    // Another program that announces the same as a known one, and has a name, is not the known one.
+    // Another program with the same announcement, and a name, is not the known one.
     let mut named = recorded(AUTOBAHN_JS);
     named.agent = Some("something else".into());
     assert!(!Quirks::of(&named).goodbye_is_final);

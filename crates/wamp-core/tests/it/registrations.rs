@@ -1,4 +1,4 @@
-//! Pattern-based and shared registrations, disclosure, payload passthru, and what a realm may choose.
+//! Pattern-based and shared registrations, disclosure, payload passthru, and the choices of a realm.
 
 use wamp_core::router::{Config, Disclosure};
 use wamp_proto::Serializer;
@@ -98,7 +98,7 @@ fn a_refused_call_takes_no_turn() {
     }
     net.say(caller, r#"[48,1,{},"com.myapp.upload"]"#);
     assert_eq!(net.heard(able).len(), 1);
-    // It is the turn of the callee that does not take chunks; so it is after the refusal.
+    // It is the turn of the callee that does not take chunks, also after the refusal.
     net.say(caller, r#"[48,2,{"progress":true},"com.myapp.upload"]"#);
     assert!(net.heard(caller)[0].contains("wamp.error.feature_not_supported"));
     net.say(caller, r#"[48,3,{},"com.myapp.upload"]"#);

@@ -1,4 +1,4 @@
-//! Request ids: the sequence where correctness rests on it, anything that is not in use elsewhere.
+//! Request ids: the sequence where correctness rests on it, any unused id elsewhere.
 
 use wamp_core::router::Config;
 use wamp_proto::{Feature, Features, Role, Serializer};
@@ -17,7 +17,7 @@ fn assert_aborted(net: &mut Net, client: Client, text: &str) {
     assert!(!net.realm.has(net.key(client)));
 }
 
-/// A request of each kind with an id, and how its answer begins.
+/// A request of each kind with an id, and the beginning of its answer.
 fn requests(id: u64, registration: u64, subscription: u64) -> [(String, String); 6] {
     [
         (format!(r#"[64,{id},{{}},"com.myapp.p{id}"]"#), format!("[65,{id},{registration}]")),
@@ -37,7 +37,7 @@ fn a_session_that_makes_no_calls_in_chunks_may_use_any_id() {
     for serializer in Serializer::ALL {
         let mut net = Net::new();
         let client = net.raw(*serializer, basic_roles());
-        // Drawn, counted from elsewhere, backwards, the same again, the greatest there is.
+        // Random, counted from elsewhere, backwards, the same again, the greatest.
         let ids = [8_513_655_549_993_351, 77, 78, 5, 4, 4, 1 << 53, 1];
         for (n, id) in ids.into_iter().enumerate() {
             for (request, answer) in requests(id, n as u64 + 1, n as u64 + 1) {
@@ -60,7 +60,7 @@ fn a_caller_that_may_make_calls_in_chunks_counts_from_1() {
             let client = net.raw(Serializer::Json, roles.clone());
             net.say(client, r#"[32,1,{},"com.myapp.topic"]"#);
             net.say(client, &request);
-            assert_aborted(&mut net, client, "with the request id 3, where 2 comes next");
+            assert_aborted(&mut net, client, "with the request id 3, expected 2");
             let mut net = if strict_ids { strict() } else { Net::new() };
             let client = net.raw(Serializer::Json, roles.clone());
             let request = requests(1, 1, 1)[n].0.clone();
@@ -110,7 +110,7 @@ fn an_id_may_be_used_again_when_its_call_has_ended() {
         let heard = net.heard(caller);
         assert!(heard.len() == 1 && heard[0].contains(",7,{}"), "{ending}: {heard:?}");
     }
-    // What still comes for the calls that were canceled is nothing to the new one.
+    // Further messages for the canceled calls do not concern the new one.
     net.say(caller, r#"[48,7,{},"com.myapp.longop"]"#);
     net.say(callee, r#"[70,4,{},["late"]]"#);
     net.say(callee, r#"[70,5,{},["late"]]"#);
@@ -130,7 +130,7 @@ fn an_id_of_a_call_under_way_is_a_violation_in_every_request() {
         net.heard(callee);
         net.say(caller, r#"[48,7,{},"com.myapp.longop"]"#);
         net.say(caller, &request);
-        assert_aborted(&mut net, caller, "with the request id 7, which a call under way has");
+        assert_aborted(&mut net, caller, "with the request id 7, which a running call has");
         // The call ends with its caller, once.
         let heard = net.heard(callee);
         assert_eq!(heard.len(), 2, "INVOCATION and INTERRUPT: {heard:?}");

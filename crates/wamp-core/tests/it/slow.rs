@@ -1,4 +1,4 @@
-//! Who holds whom when somebody does not keep up, and how that ends.
+//! Which session holds which when a session does not keep up, and how that ends.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ fn stall(net: &mut Net, session: Client) {
     net.run();
 }
 
-/// Whom the realm has said to be released since the last time.
+/// The sessions that the realm has released since the last time.
 fn released(net: &mut Net) -> Vec<Client> {
     let events = std::mem::take(&mut net.closed);
     let key = |event| match event {
@@ -191,7 +191,7 @@ fn a_stalled_caller_loses_all_calls_whose_callees_it_holds_at_once() {
     assert_eq!(net.heard(callee), expected);
     assert_eq!(net.realm.stats().slow_consumers, 1000);
     assert_eq!(released(&mut net), [callee]);
-    // Nothing has happened to the others, nor to the call with somebody whom it did not hold.
+    // Nothing has happened to the others, nor to the call with a session that it did not hold.
     net.say(callee, "[70,1001,{},[1]]");
     assert_eq!(net.heard(innocent), ["[50,1,{},[1]]"]);
     net.say(free, "[70,1,{},[2]]");
@@ -221,7 +221,7 @@ fn while_it_is_stalled_it_holds_nobody_and_progress_ends_its_call() {
     net.say(other, r#"[70,1,{"progress":true},[1]]"#);
     assert_eq!(net.heard(slow), [slow_consumer(2)]);
     assert_eq!(net.heard(other), [format!("[69,1,{INTERRUPT}]")]);
-    // A last reply is always let through.
+    // A last reply is always accepted.
     net.say(other, "[70,2,{},[2]]");
     assert_eq!(net.heard(slow), ["[50,3,{},[2]]"]);
     // It makes no new calls before it reads.
@@ -257,7 +257,7 @@ fn a_stalled_callee_loses_the_calls_that_feed_it_chunks_and_lets_their_callers_g
     assert_eq!(net.heard(callee), [format!("[69,1,{INTERRUPT}]")]);
     assert_eq!((net.heard(plain), net.heard(apart)), (vec![], vec![]));
     assert_eq!(released(&mut net), [upload, plain]);
-    // Whoever feeds it now loses his call instead of waiting; the last chunk waits for nothing.
+    // A session that feeds it now loses its call instead of waiting; the last chunk waits for nothing.
     net.say(apart, r#"[48,1,{"progress":true},"com.myapp.flood",[1]]"#);
     assert_eq!(net.heard(apart), [slow_consumer(1)]);
     assert_eq!(net.realm.stats().slow_consumers, 2);
@@ -274,7 +274,7 @@ fn the_share_runs_only_while_others_wait_for_the_callee() {
     assert!(is_held(&net, callee), "nobody else is harmed");
     assert_eq!(net.realm.sizes().deadlines, 0);
 
-    // Now somebody is, for a second; and again, for another.
+    // Now there is one, for a second; and again, with another.
     call(&mut net, innocent, 1);
     net.sleep(SECOND);
     net.say(innocent, "[49,1,{}]");
@@ -336,7 +336,7 @@ fn each_share_is_its_own() {
     assert_eq!(net.heard(a), [slow_consumer(1)]);
     assert!(is_held(&net, callee), "by the other one still");
     assert_eq!(released(&mut net), []);
-    // There is nobody left who could be harmed.
+    // No session is left that could be harmed.
     net.sleep(60 * SECOND);
     assert!(net.heard(b).is_empty());
     room(&mut net, b);
@@ -380,7 +380,7 @@ fn a_hold_without_a_call_lasts_until_there_is_room_or_the_link_is_stalled_or_gon
         let mut net = Net::new();
         let (callee, slow) = (flood(&mut net), peer(&mut net));
         hold(&mut net, callee, slow);
-        // A call that comes and goes has nothing to do with it.
+        // A call that begins and ends meanwhile has no effect.
         call(&mut net, slow, 1);
         net.say(slow, "[49,1,{}]");
         assert!(is_held(&net, callee));
@@ -427,13 +427,13 @@ fn a_session_that_calls_itself_and_does_not_read_is_let_go_when_it_is_stalled() 
     stall(&mut net, me);
     assert_eq!(net.heard(me), [format!("[69,2,{INTERRUPT}]"), slow_consumer(2)]);
     assert_eq!(released(&mut net), [me]);
-    // What it asks now it has to read before it asks more, stalled or not.
+    // It has to read the answers before it asks more, stalled or not.
     assert!(hold(&mut net, me, me));
     stall(&mut net, me);
     assert!(is_held(&net, me));
     room(&mut net, me);
     assert_eq!(released(&mut net), [me]);
-    // Who fills nothing but his own link with answers harms nobody, and is not stalled.
+    // A session that fills only its own link with answers harms no other, and is not stalled.
     hold(&mut net, me, me);
     stall(&mut net, me);
     assert!(is_held(&net, me));

@@ -23,18 +23,18 @@ fn wildcards_may_have_64_shapes_of_each_number_of_components() {
         net.say(callees[0], &wildcard(number as usize + 1, &(crossing(number, 16) + ".x")));
     }
     assert!(net.heard(callees[0]).iter().all(|answer| answer.starts_with("[65,")));
-    // Another shape of as many components is refused, to everybody.
+    // Another shape with this number of components is refused, for every session.
     net.say(callees[1], &wildcard(1, &(crossing(64, 16) + ".y")));
     let heard = net.heard(callees[1]);
     assert!(
         heard[0].starts_with(r#"[8,64,1,{},"wamp.error.unavailable""#)
             && heard[0].contains("64 combinations")
     );
-    // Not so a known one, nor one of another number of components.
+    // A known one is not, nor one with another number of components.
     net.say(callees[1], &wildcard(2, &(crossing(63, 16) + ".y")));
     net.say(callees[1], &wildcard(3, &crossing(64, 16)));
     assert!(net.heard(callees[1]).iter().all(|answer| answer.starts_with("[65,")));
-    // There is room again for each that has gone.
+    // There is room again for each one that was removed.
     net.say(callees[0], "[66,65,1]");
     net.say(callees[1], &wildcard(4, &(crossing(64, 16) + ".y")));
     assert!(net.heard(callees[1])[0].starts_with("[65,"));
@@ -60,7 +60,7 @@ fn a_session_holds_a_limited_number_of_bytes_in_registrations_and_subscriptions(
     net.say(client, &format!(r#"[64,1,{{}},"{uri}"]"#));
     net.say(client, &format!(r#"[32,2,{{}},"{uri}"]"#));
     net.heard(client);
-    // The same again is no second one.
+    // The same one again is no second one.
     net.say(client, &format!(r#"[32,3,{{}},"{uri}"]"#));
     assert_eq!(net.heard(client), ["[33,3,1]"]);
     net.say(client, &format!(r#"[32,4,{{}},"{uri}.more"]"#));
@@ -77,7 +77,7 @@ fn a_session_holds_a_limited_number_of_bytes_in_registrations_and_subscriptions(
     net.heard(client);
     net.say(client, &format!(r#"[64,10,{{}},"{uri}"]"#));
     assert!(!refused(net.heard(client)));
-    // What one session holds is no other's concern.
+    // The entries of one session do not concern another.
     let other = net.raw(Serializer::Json, all_roles());
     net.say(other, r#"[32,1,{},"x"]"#);
     assert!(!refused(net.heard(other)));

@@ -1,4 +1,4 @@
-//! The size of URIs, in every message that carries one.
+//! The size of URIs, in every message that has one.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use wamp_proto::{Limits, Message, Serializer};
 
 use crate::net::{Net, all_roles, bytes};
 
-/// A URI of so many bytes and components, all of one letter.
+/// A URI of this many bytes and components, all of one letter.
 fn sized(bytes: usize, components: usize) -> String {
     let dots = ".x".repeat(components - 1);
     "x".repeat(bytes - dots.len()) + &dots
@@ -59,7 +59,7 @@ fn the_size_of_uris_is_a_choice_of_the_realm() {
     let heard = net.heard(client);
     assert_eq!(heard, ["[65,1,1]", "[68,1,1,{}]"]);
     net.say(client, &format!(r#"[64,3,{{"match":"wildcard"}},"{}"]"#, ".".repeat(64)));
-    assert!(net.heard(client)[0].contains("a wildcard pattern may have 64 components"));
+    assert!(net.heard(client)[0].contains("a wildcard pattern may have at most 64 components"));
     net.say(client, &format!(r#"[64,4,{{"match":"wildcard"}},"{}"]"#, ".".repeat(63)));
     assert_eq!(net.heard(client), ["[65,4,2]"]);
 }

@@ -1,4 +1,4 @@
-//! Whoever breaks the protocol is told how, loses its session, and harms nobody.
+//! A session that breaks the protocol is told how, loses its session, and harms no other.
 
 use wamp_core::router::{Closing, Event};
 use wamp_core::session::{self, Closed};
@@ -6,7 +6,7 @@ use wamp_proto::{Serializer, uri};
 
 use crate::net::{Net, all_roles, bytes};
 
-/// Says these to a realm in which a bystander's call is running; gives the sentence of the ABORT.
+/// Sends these to a realm in which a bystander's call is running; returns the text of the ABORT.
 fn violate(said: &[&str]) -> String {
     let mut net = Net::new();
     let callee = net.raw(Serializer::Json, all_roles());
@@ -30,7 +30,7 @@ fn violate(said: &[&str]) -> String {
     };
     let sizes = net.realm.sizes();
     assert_eq!((sizes.sessions, sizes.registrations, sizes.topics, sizes.calls), (2, 1, 0, 1), "{said:?}");
-    // behaviour 45: what comes after it is not processed
+    // behaviour 45: later messages are not processed
     net.say(offender, r#"[48,3,{},"com.myapp.longop"]"#);
     assert!(net.heard(offender).is_empty());
 
@@ -44,15 +44,15 @@ fn violate(said: &[&str]) -> String {
 fn each_violation_has_its_sentence() {
     let table: &[(&[&str], &str)] = &[
         (&[r#"[1,"realm1",{"roles":{"caller":{}}}]"#], "HELLO after the session was established"),
-        (&[r#"[2,1,{}]"#], "WELCOME, which a client does not send now"),
-        (&[r#"[5,"",{}]"#], "AUTHENTICATE, which a client does not send now"),
-        (&[r#"[68,1,1,{}]"#], "INVOCATION, which a client does not send now"),
+        (&[r#"[2,1,{}]"#], "WELCOME, which a client must not send now"),
+        (&[r#"[5,"",{}]"#], "AUTHENTICATE, which a client must not send now"),
+        (&[r#"[68,1,1,{}]"#], "INVOCATION, which a client must not send now"),
         // behaviour 2
-        (&[r#"[48,4,{},"com.myapp.longop"]"#], "CALL with the request id 4, where 3 comes next"),
+        (&[r#"[48,4,{},"com.myapp.longop"]"#], "CALL with the request id 4, expected 3"),
         (&[r#"[16,1,{},"com.myapp.topic"]"#], "PUBLISH with the request id 1, which was used before"),
         // behaviour 5
-        (&[r#"[70,1001,{}]"#], "YIELD for the invocation 1001, which never was"),
-        (&[r#"[8,68,7,{},"com.myapp.error"]"#], "ERROR for the invocation 7, which never was"),
+        (&[r#"[70,1001,{}]"#], "YIELD for the invocation 1001, which does not exist"),
+        (&[r#"[8,68,7,{},"com.myapp.error"]"#], "ERROR for the invocation 7, which does not exist"),
         // behaviour 6
         (
             &[r#"[8,48,1,{},"com.myapp.error"]"#],
@@ -116,7 +116,7 @@ fn a_late_answer_and_one_to_anothers_call_are_told_from_nonsense() {
     net.say(caller, r#"[48,2,{},"com.myapp.other"]"#);
     net.say(other, "[70,1,{}]");
     assert_eq!(net.heard(caller), ["[50,2,{}]"]);
-    // Late: the other's own invocation 1 is over. The caller of the callee's invocation 1 gets nothing of it.
+    // Late: the other's own invocation 1 is over. The caller of the callee's invocation 1 is not affected.
     net.say(other, r#"[70,1,{},["stolen"]]"#);
     net.say(other, r#"[8,68,1,{},"com.myapp.stolen"]"#);
     assert!(net.heard(caller).is_empty());

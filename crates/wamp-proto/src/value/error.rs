@@ -67,7 +67,7 @@ impl serde::de::Error for PayloadError {
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        PayloadError { text: format!("the key {field:?} twice") }
+        PayloadError { text: format!("the key {field:?} occurs twice") }
     }
 }
 

@@ -90,10 +90,7 @@ impl Broker {
     ) -> Result<(), Refused> {
         let Some(session) = cx.sessions.get_mut(from) else { return Ok(()) };
         if subscribe.options.extra.contains("match") {
-            return Err((
-                uri::INVALID_ARGUMENT,
-                "the option \"match\" has no value that is known".to_owned(),
-            ));
+            return Err((uri::INVALID_ARGUMENT, "unknown value for the option \"match\"".to_owned()));
         }
         if !matches!(subscribe.options.policy, None | Some(MatchPolicy::Exact)) {
             let text = "this router has no pattern-based subscriptions";
@@ -104,7 +101,7 @@ impl Broker {
             .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
         let limit = cx.config.limits.subscriptions;
         if session.broker.subscriptions.len() >= limit {
-            return Err((uri::UNAVAILABLE, format!("a session may have {limit} subscriptions")));
+            return Err((uri::UNAVAILABLE, format!("a session may have at most {limit} subscriptions")));
         }
         let table_bytes = session.check_table(&subscribe.topic, &cx.config.limits)?;
         let subscription = self.topics.subscribe(&subscribe.topic, from);

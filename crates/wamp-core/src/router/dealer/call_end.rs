@@ -124,7 +124,7 @@ impl Dealer {
             self.interrupt(cx, call, CancelMode::KillNoWait, uri::CLOSE_REALM);
             self.end(cx, call);
         } else if let Some(call) = remains.invocations.pop() {
-            self.fail(cx, call, uri::CANCELED, "the callee is gone");
+            self.fail(cx, call, uri::CANCELED, "the callee has left");
         } else {
             return false;
         }

@@ -67,7 +67,8 @@ impl Dealer {
             }
             Some(upload) if !upload.finished => upload,
             Some(_) => {
-                let text = format!("CALL that continues call {request}, whose last chunk has come");
+                let text =
+                    format!("CALL with a further chunk of call {request}, whose last chunk has arrived");
                 return Err(text.into());
             }
             None => {

@@ -19,7 +19,7 @@ pub(super) fn disclose(
 ) -> Result<Option<Box<Discloser>>, (Uri, String)> {
     let disclosed = match policy {
         Disclosure::Never if caller_asks => {
-            let text = "this realm does not disclose who calls";
+            let text = "this realm does not disclose callers";
             return Err((uri::DISCLOSE_ME_DISALLOWED, text.to_owned()));
         }
         Disclosure::Never => false,

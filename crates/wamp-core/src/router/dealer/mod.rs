@@ -94,7 +94,7 @@ impl Dealer {
         let call = session.dealer.invocations.get(&invocation).copied();
         if call.is_none() {
             if !session.dealer.invocation_ids.has_issued(invocation) {
-                let text = format!("{name} for the invocation {invocation}, which never was");
+                let text = format!("{name} for the invocation {invocation}, which does not exist");
                 return Err(Violation(text));
             }
             cx.stats.late += 1;

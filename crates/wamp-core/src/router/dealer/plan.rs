@@ -84,7 +84,7 @@ impl Dealer {
         let message::Call { request, options, procedure, payload } = call;
         let unavailable = |text: String| NoPlan::Refused((uri::UNAVAILABLE, text));
         let unsupported = |text: &str| NoPlan::Refused((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
-        let gone = || NoPlan::Refused((uri::CANCELED, "the caller is gone".to_owned()));
+        let gone = || NoPlan::Refused((uri::CANCELED, "the caller has left".to_owned()));
         let caller = cx.sessions.get(from).ok_or_else(gone)?;
         cx.config
             .check_uri(procedure, UriKind::Exact)
@@ -94,14 +94,14 @@ impl Dealer {
         let in_chunks = options.progress == Some(true);
         let limits = &cx.config.limits;
         if caller.dealer.calls.len() >= limits.calls {
-            return Err(unavailable(format!("a session may have {} calls under way", limits.calls)));
+            return Err(unavailable(format!("a session may have at most {} running calls", limits.calls)));
         }
         if (willing || in_chunks) && caller.dealer.progressive_calls >= limits.progressive_calls {
             let limit = limits.progressive_calls;
-            return Err(unavailable(format!("a session may have {limit} progressive calls under way")));
+            return Err(unavailable(format!("a session may have at most {limit} running progressive calls")));
         }
         if cx.sessions.is_stalled(from) {
-            return Err(NoPlan::Unavailable("the caller does not read what it is sent"));
+            return Err(NoPlan::Unavailable("the caller does not read its messages"));
         }
         if cx.is_shutting_down {
             return Err(unavailable("the router is shutting down".to_owned()));
@@ -115,23 +115,25 @@ impl Dealer {
         };
         let chosen = found.choose(Some(draw), |callee| cx.sessions.is_full(callee));
         let Some((place, Callee { session: key, forward_timeout, disclose_caller })) = chosen else {
-            return Err(NoPlan::Unavailable("the callee does not keep up with what it is sent"));
+            return Err(NoPlan::Unavailable("the callee does not keep up with its calls"));
         };
         let callee = cx.sessions.get(key).ok_or(NoPlan::Gone(registration, key))?;
         if callee.dealer.invocations.len() >= limits.invocations {
-            return Err(unavailable("the callee has too many calls under way".to_owned()));
+            return Err(unavailable("the callee has too many running calls".to_owned()));
         }
         if callee.dealer.calls_from(from) >= limits.invocations_from_one_caller {
             let limit = limits.invocations_from_one_caller;
-            return Err(unavailable(format!("a caller may have {limit} calls under way with one callee")));
+            return Err(unavailable(format!(
+                "a caller may have at most {limit} running calls to one callee"
+            )));
         }
         if in_chunks && !(callee.announced.callee_chunks && callee.announced.callee_canceling) {
             return Err(unsupported(
-                "the callee does not take calls in chunks (progressive_call_invocations)",
+                "the callee did not announce calls in chunks (progressive_call_invocations)",
             ));
         }
         if options.ppt.is_some() && !callee.announced.callee_ppt {
-            return Err(unsupported("the callee does not take payload_passthru_mode"));
+            return Err(unsupported("the callee did not announce payload_passthru_mode"));
         }
         let willing = willing
             && (!cx.config.strict_features

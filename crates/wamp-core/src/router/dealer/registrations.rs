@@ -36,10 +36,7 @@ impl Dealer {
         let message::Register { options, procedure, .. } = register;
         for key in ["match", "invoke"] {
             if options.extra.contains(key) {
-                return Err((
-                    uri::INVALID_ARGUMENT,
-                    format!("the option {key:?} has no value that is known"),
-                ));
+                return Err((uri::INVALID_ARGUMENT, format!("unknown value for the option {key:?}")));
             }
         }
         let policy = options.policy.unwrap_or(MatchPolicy::Exact);
@@ -58,7 +55,7 @@ impl Dealer {
         }
         let limit = cx.config.limits.registrations;
         if session.dealer.registrations() >= limit {
-            return Err((uri::UNAVAILABLE, format!("a session may have {limit} registrations")));
+            return Err((uri::UNAVAILABLE, format!("a session may have at most {limit} registrations")));
         }
         let table_bytes = session.check_table(procedure, &cx.config.limits)?;
         let callee = Callee {
@@ -77,7 +74,7 @@ impl Dealer {
                 (uri::PROCEDURE_ALREADY_EXISTS, format!("{} is registered already", quoted(procedure)))
             }
             NotRegistered::NoRoom(NoRoom::Components) => {
-                (uri::INVALID_URI, format!("a wildcard pattern may have {COMPONENTS} components"))
+                (uri::INVALID_URI, format!("a wildcard pattern may have at most {COMPONENTS} components"))
             }
             NotRegistered::NoRoom(NoRoom::Shapes) => {
                 let text = format!(

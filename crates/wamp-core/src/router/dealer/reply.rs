@@ -162,11 +162,11 @@ impl Dealer {
         details: ResultDetails,
         prepared: &Prepared,
     ) -> Result<Message, Refused> {
-        let gone = || (uri::CANCELED, "the caller is gone".to_owned());
+        let gone = || (uri::CANCELED, "the caller has left".to_owned());
         let caller = cx.sessions.get(call.caller).ok_or_else(gone)?;
         let request = call.request;
         if details.ppt.is_some() && !caller.announced.caller_ppt {
-            let text = "the caller does not take payload_passthru_mode";
+            let text = "the caller did not announce payload_passthru_mode";
             return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
         }
         let message = match reply {
@@ -202,5 +202,5 @@ impl Dealer {
 /// are. The loose rules hold in every realm: they are what callers check.
 fn check_error(error: &Uri, limits: UriLimits) -> Option<String> {
     let wrong = error.check_size(limits).and_then(|()| error.check(UriRules::Loose, UriKind::Exact)).err()?;
-    Some(format!("the callee failed with an error whose URI is none: {wrong}"))
+    Some(format!("the callee sent an ERROR with an invalid URI: {wrong}"))
 }
