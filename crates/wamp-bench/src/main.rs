@@ -6,6 +6,7 @@
 
 mod callee;
 mod fast;
+mod locks;
 mod null;
 mod numbered;
 mod options;

@@ -19,6 +19,12 @@ pub(crate) async fn router() -> Result<(), Failed> {
     say(&router.listen("127.0.0.1:0").await?.to_string());
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
+        #[cfg(feature = "lock-times")]
+        if line == "locks" {
+            let times = router.lock_times(REALM).ok_or("there is no such realm")?;
+            let part = |times: &wamp_router::TimesTaken| json!({ "counts": times.counts, "nanos": times.total.as_nanos() as u64 });
+            say(&json!({ "waited": part(&times.waited), "held": part(&times.held) }).to_string());
+        }
         if line == "stats" {
             let (_, sizes) = router.realm_stats(REALM).ok_or("there is no such realm")?;
             say(&json!({

@@ -105,6 +105,13 @@ impl Target {
         Ok(wamp_client::connect(url).realm(self.realm.as_str()).serializer(serializer).await?)
     }
 
+    /// How long the realm's lock has been waited for and held; only our own router says it.
+    #[cfg(feature = "lock-times")]
+    pub(crate) async fn locks(&mut self) -> Result<Option<crate::locks::Locks>, Failed> {
+        let Some(own) = &mut self.own else { return Ok(None) };
+        Ok(Some(serde_json::from_str(&own.ask("locks").await?)?))
+    }
+
     /// How many calls are in the router's tables; only our own says it.
     pub(crate) async fn calls_in_tables(&mut self) -> Result<Option<u64>, Failed> {
         let Some(own) = &mut self.own else { return Ok(None) };

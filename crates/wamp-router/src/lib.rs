@@ -29,6 +29,8 @@ mod link;
 mod links;
 mod listen;
 mod lock;
+#[cfg(feature = "lock-times")]
+mod lock_times;
 mod outbound;
 mod pending;
 mod realm;
@@ -45,6 +47,8 @@ mod writer;
 
 pub use config::{Builder, Limits, Shutdown};
 pub use listen::{Address, ListenError};
+#[cfg(feature = "lock-times")]
+pub use lock_times::{LockTimes, TimesTaken};
 pub use router::Router;
 pub use stats::{Memory, RouterStats};
 pub use wamp_core::router::{Config as RealmConfig, Credit, Limits as SessionLimits, Sizes, Stats};

@@ -8,9 +8,12 @@
 //! lately, a task waits for the value itself, on its thread, which takes some microseconds.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+#[cfg(feature = "lock-times")]
+use crate::lock_times::{Clocks, Held, LockTimes};
 
 /// After a turn that was used up, tasks are suspended for at least this many turns.
 const LATELY: u32 = 256;
@@ -22,21 +25,39 @@ pub(crate) struct FairLock<T> {
     /// How many turns more are to be waited for by suspended tasks. It decides about speed only.
     long: AtomicU32,
     value: Mutex<T>,
+    #[cfg(feature = "lock-times")]
+    clocks: Clocks,
 }
+
+/// The value, until it is released.
+#[cfg(not(feature = "lock-times"))]
+type Held<'a, T> = std::sync::MutexGuard<'a, T>;
 
 impl<T> FairLock<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { turns: Semaphore::new(1), long: AtomicU32::new(0), value: Mutex::new(value) }
+        Self {
+            turns: Semaphore::new(1),
+            long: AtomicU32::new(0),
+            value: Mutex::new(value),
+            #[cfg(feature = "lock-times")]
+            clocks: Clocks::new(),
+        }
     }
 
     /// Waits for this task's turn, which lasts until the permit is dropped; `None` if the value is to be waited for.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         match self.turns.try_acquire() {
-            Ok(turn) => Some(turn),
-            Err(_) if self.long.load(Ordering::Relaxed) == 0 => None,
-            // In a box, since it is large and rare.
-            Err(_) => Some(Box::pin(self.turns.acquire()).await.expect("the semaphore is never closed")),
+            Ok(turn) => return Some(turn),
+            Err(_) if self.long.load(Ordering::Relaxed) == 0 => return None,
+            Err(_) => {}
         }
+        #[cfg(feature = "lock-times")]
+        let since = std::time::Instant::now();
+        // In a box, since it is large and rare.
+        let turn = Box::pin(self.turns.acquire()).await.expect("the semaphore is never closed");
+        #[cfg(feature = "lock-times")]
+        self.clocks.waited(since);
+        Some(turn)
     }
 
     /// Takes note of a turn that ends: whether it was as long as a turn may be.
@@ -49,9 +70,21 @@ impl<T> FairLock<T> {
     }
 
     /// The value itself. A task asks for its turn before; code outside of tasks need not.
-    pub(crate) fn value(&self) -> MutexGuard<'_, T> {
+    pub(crate) fn value(&self) -> Held<'_, T> {
         // A panic of the machine would be a defect of ours; the other sessions go on.
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        #[cfg(feature = "lock-times")]
+        let since = std::time::Instant::now();
+        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(feature = "lock-times")]
+        self.clocks.waited(since);
+        #[cfg(feature = "lock-times")]
+        let value = Held::new(value, &self.clocks);
+        value
+    }
+
+    #[cfg(feature = "lock-times")]
+    pub(crate) fn times(&self) -> LockTimes {
+        self.clocks.read()
     }
 }
 

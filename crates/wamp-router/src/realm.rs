@@ -205,6 +205,11 @@ impl Realm {
         (stats, inner.machine.sizes())
     }
 
+    #[cfg(feature = "lock-times")]
+    pub(crate) fn lock_times(&self) -> crate::LockTimes {
+        self.inner.times()
+    }
+
     /// For how long sessions have been held.
     pub(crate) fn held_time(&self) -> Duration {
         let now = self.now();

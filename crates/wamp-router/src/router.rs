@@ -190,6 +190,12 @@ impl Router {
         self.state().realms.get(realm).map(|realm| realm.stats())
     }
 
+    /// How long the lock of a realm was waited for and held; `None` if there is no such realm.
+    #[cfg(feature = "lock-times")]
+    pub fn lock_times(&self, realm: &str) -> Option<crate::LockTimes> {
+        self.state().realms.get(realm).map(|realm| realm.lock_times())
+    }
+
     /// Ends all sessions with GOODBYE `wamp.close.system_shutdown` (or as [`Shutdown`] says), closes all listeners, and waits until the
     /// links have ended, at most as long as [`Limits::shutdown`].
     pub async fn shut_down(&self) {

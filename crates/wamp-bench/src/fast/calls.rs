@@ -9,6 +9,7 @@ use super::stream::spent;
 use super::{Bench, Case};
 use crate::Failed;
 use crate::callee::{self, ECHO};
+use crate::locks::LockMeter;
 use crate::numbered::{Numbered, Template};
 use crate::order::Wrong;
 use crate::report::{Row, Times};
@@ -17,11 +18,12 @@ use crate::target::Target;
 pub(super) async fn calls(bench: &Bench<'_>, case: Case, many: usize) -> Result<Row, Failed> {
     let secs = bench.options.secs;
     let null = bench.null.calls(case.frame()?, many, secs).await?;
-    let target = Target::start(bench.options).await?;
+    let mut target = Target::start(bench.options).await?;
     let (callee, caller) = (case.join_callee(&target).await?, case.join_caller(&target).await?);
     callee::register(&callee).await?;
     call_all(&caller, ECHO.to_owned().into(), case.payload, many, bench.warm_up()).await?;
 
+    let locks = LockMeter::start(&mut target).await?;
     let (cpu, start) = (target.cpu(), Instant::now());
     let times = call_all(&caller, ECHO.to_owned().into(), case.payload, many, secs).await?;
     let (count, elapsed) = (times.len() as f64, start.elapsed().as_secs_f64());
@@ -35,7 +37,8 @@ pub(super) async fn calls(bench: &Bench<'_>, case: Case, many: usize) -> Result<
         memory: target.memory().map(|octets| octets as f64),
         // Each answer was compared with its question.
         wrong: Some(Wrong::default()),
-        ..Row::default()
+        // Each call is a CALL and a YIELD.
+        own: locks.end(&mut target, 2.0 * count).await?,
     })
 }
 

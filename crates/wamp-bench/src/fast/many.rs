@@ -8,6 +8,7 @@ use super::stream::{spent, take_all};
 use super::{Bench, Case};
 use crate::Failed;
 use crate::callee::{self, FLOOD};
+use crate::locks::LockMeter;
 use crate::order::Wrong;
 use crate::report::Row;
 use crate::target::Target;
@@ -20,7 +21,7 @@ const STREAMS: usize = 16;
 
 pub(super) async fn fan(bench: &Bench<'_>, case: Case) -> Result<Row, Failed> {
     let null = bench.null.stream(case.frame()?, bench.options.secs).await?;
-    let target = Target::start(bench.options).await?;
+    let mut target = Target::start(bench.options).await?;
     let callee = case.join_callee(&target).await?;
     callee::register(&callee).await?;
     let callers = try_join_all((0..CONNECTIONS).map(|_| case.join_caller(&target))).await?;
@@ -28,6 +29,7 @@ pub(super) async fn fan(bench: &Bench<'_>, case: Case) -> Result<Row, Failed> {
     let alone = take_all(&callers[0], FLOOD, case.payload, bench.options.secs).await?;
     let alone = alone.results as f64 / bench.options.secs.as_secs_f64();
 
+    let locks = LockMeter::start(&mut target).await?;
     let (cpu, start, secs) = (target.cpu(), Instant::now(), bench.options.secs);
     let streams = callers.iter().flat_map(|caller| std::iter::repeat_n(caller, STREAMS));
     let tasks = streams.map(|caller| {
@@ -43,13 +45,15 @@ pub(super) async fn fan(bench: &Bench<'_>, case: Case) -> Result<Row, Failed> {
     }
     let results: f64 = shares.iter().sum();
     let rate = results / start.elapsed().as_secs_f64();
+    let mut own = vec![("Jain's index", fairness(&shares)), ("against one stream:", rate / alone)];
+    own.extend(locks.end(&mut target, results).await?);
     Ok(Row {
         rate: Some(rate),
         of_null: null.rate.map(|null| rate / null),
         cpu: spent(&target, cpu).map(|used| used * 1e6 / results),
         memory: target.memory().map(|octets| octets as f64),
         wrong: Some(wrong),
-        own: vec![("Jain's index", fairness(&shares)), ("against one stream:", rate / alone)],
+        own,
         ..Row::default()
     })
 }

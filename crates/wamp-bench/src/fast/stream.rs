@@ -7,6 +7,7 @@ use wamp_client::Session;
 use super::{Bench, Case};
 use crate::Failed;
 use crate::callee::{self, FLOOD, Flood, TICK};
+use crate::locks::LockMeter;
 use crate::numbered::Numbered;
 use crate::order::{Order, Wrong};
 use crate::report::{Row, Times};
@@ -41,21 +42,24 @@ pub(crate) async fn take_all(
 
 pub(super) async fn stream(bench: &Bench<'_>, case: Case) -> Result<Row, Failed> {
     let null = bench.null.stream(case.frame()?, bench.options.secs).await?;
-    let target = Target::start(bench.options).await?;
+    let mut target = Target::start(bench.options).await?;
     let (callee, caller) = (case.join_callee(&target).await?, case.join_caller(&target).await?);
     callee::register(&callee).await?;
     take_all(&caller, FLOOD, case.payload, bench.warm_up()).await?;
 
+    let locks = LockMeter::start(&mut target).await?;
     let (cpu, start) = (target.cpu(), Instant::now());
     let streamed = take_all(&caller, FLOOD, case.payload, bench.options.secs).await?;
     let (rate, used) = (streamed.results as f64 / start.elapsed().as_secs_f64(), spent(&target, cpu));
+    let mut own = vec![("MB/s", rate * case.payload as f64 / 1e6)];
+    own.extend(locks.end(&mut target, streamed.results as f64).await?);
     let row = Row {
         rate: Some(rate),
         of_null: null.rate.map(|null| rate / null),
         cpu: used.map(|used| used * 1e6 / streamed.results as f64),
         memory: target.memory().map(|octets| octets as f64),
         wrong: Some(streamed.wrong),
-        own: vec![("MB/s", rate * case.payload as f64 / 1e6)],
+        own,
         ..Row::default()
     };
     caller.leave().await;
