@@ -234,6 +234,9 @@ pub(crate) enum Code {
     Yield = 70,
 }
 
+/// The only entry of a dict: where its key is, and its value. `None` for an empty dict.
+pub(crate) type Flag = Option<(Range<usize>, bool)>;
+
 /// How a format writes the heads of plain messages mostly. With none of these functions, frames in this format are left
 /// to [`Message::decode`](crate::Message::decode), and heads are written token by token.
 pub(crate) trait PlainFormat: Format {
@@ -256,9 +259,8 @@ pub(crate) trait PlainFormat: Format {
         None
     }
 
-    /// Reads an empty dict, or one with one entry, which is a boolean. Returns where its key is and the value, and the
-    /// length of the dict.
-    fn flag(rest: &[u8]) -> Option<(Option<(Range<usize>, bool)>, usize)> {
+    /// Reads an empty dict, or one with one entry, which is a boolean. Returns the length of the dict as well.
+    fn flag(rest: &[u8]) -> Option<(Flag, usize)> {
         let _ = rest;
         None
     }

@@ -34,7 +34,7 @@ impl PlainFormat for Cbor {
         (end <= rest.len()).then_some((contents, end))
     }
 
-    fn flag(rest: &[u8]) -> Option<(Option<(Range<usize>, bool)>, usize)> {
+    fn flag(rest: &[u8]) -> Option<(Flag, usize)> {
         match *rest.first()? {
             0xa0 => Some((None, 1)),
             0xa1 => {

@@ -43,7 +43,7 @@ impl PlainFormat for Json {
         (contents[end] == b'"').then_some((1..1 + end, 2 + end))
     }
 
-    fn flag(rest: &[u8]) -> Option<(Option<(Range<usize>, bool)>, usize)> {
+    fn flag(rest: &[u8]) -> Option<(Flag, usize)> {
         if rest.starts_with(b"{}") {
             return Some((None, 2));
         }

@@ -33,7 +33,7 @@ impl PlainFormat for MsgPack {
         (end <= rest.len()).then_some((contents, end))
     }
 
-    fn flag(rest: &[u8]) -> Option<(Option<(Range<usize>, bool)>, usize)> {
+    fn flag(rest: &[u8]) -> Option<(Flag, usize)> {
         match *rest.first()? {
             0x80 => Some((None, 1)),
             0x81 => {
