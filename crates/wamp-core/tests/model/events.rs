@@ -24,7 +24,7 @@ use crate::random::number;
 use crate::report;
 
 /// The number of runs, and without `MODEL=full`.
-const RUNS: u64 = 10_000;
+const RUNS: u64 = 4_000;
 const SHORT: u64 = 200;
 
 const TICK: Duration = Duration::from_millis(10);
