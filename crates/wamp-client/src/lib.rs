@@ -100,7 +100,7 @@
 //! # Features
 //!
 //! `json`, `msgpack`, `cbor`: serializers; `ws`, `rawsocket`: transports. All are enabled by default and can be
-//! enabled individually.
+//! enabled individually. `tls`: `wss://` and `rss://`, with rustls; not enabled by default.
 
 mod arguments;
 mod callee;

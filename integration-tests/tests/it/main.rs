@@ -27,5 +27,6 @@ mod sizes;
 mod slow;
 mod stalled;
 mod support;
+mod tls;
 mod turns;
 mod wire;

@@ -125,6 +125,12 @@ impl ConnectError {
         Self { url: None, kind: ConnectErrorKind::Connect, cause, uri: None, closed: None }
     }
 
+    #[cfg(not(all(feature = "tls", feature = "ws", feature = "rawsocket")))]
+    pub(super) fn no_tls(url: &str) -> Self {
+        let cause = "TLS, or the transport below it, is not built in (the cargo feature `tls`)";
+        Self::new(url, ConnectErrorKind::Tls, cause)
+    }
+
     pub(super) fn no_url() -> Self {
         let cause = "there is no URL to connect to".to_owned();
         Self { url: None, kind: ConnectErrorKind::Url, cause, uri: None, closed: None }
@@ -177,9 +183,14 @@ impl ConnectError {
 pub(super) fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
-        Some((user, host)) => format!("{scheme}://{user}:***@{host}{path}"),
+    let is_port = |port: &str| port.is_empty() || port.ends_with(']') || port.parse::<u16>().is_ok();
+    // A password with one of these characters in it is not allowed, and is a password all the same.
+    let is_cut =
+        !rest[..end].contains('@') && rest[..end].rsplit_once(':').is_some_and(|(_, port)| !is_port(port));
+    let before = if is_cut { rest } else { &rest[..end] };
+    let Some(at) = before.rfind('@') else { return url.to_owned() };
+    match before[..at].split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:***{}", &rest[at..]),
         None => url.to_owned(),
     }
 }
@@ -191,6 +202,29 @@ impl fmt::Display for Where<'_> {
         match self.0 {
             Some(url) => write!(f, "{url}: "),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let table = [
+            ("ws://localhost:8080/ws", "ws://localhost:8080/ws"),
+            ("ws://[::1]:8080/ws@x", "ws://[::1]:8080/ws@x"),
+            ("wss://example.com/a:b@c", "wss://example.com/a:b@c"),
+            ("wss://alice@example.com", "wss://alice@example.com"),
+            ("wss://alice:secret@example.com/ws", "wss://alice:***@example.com/ws"),
+            ("wss://alice:sec@ret@example.com/ws", "wss://alice:***@example.com/ws"),
+            ("wss://alice:sec/ret@example.com/ws", "wss://alice:***@example.com/ws"),
+            ("wss://alice:sec#ret?@example.com", "wss://alice:***@example.com"),
+            ("no URL", "no URL"),
+        ];
+        for (url, expected) in table {
+            assert_eq!(shown(url), expected);
         }
     }
 }

@@ -4,6 +4,9 @@
 
 mod dialer;
 mod error;
+#[cfg(feature = "tls")]
+#[cfg_attr(not(any(feature = "ws", feature = "rawsocket")), allow(dead_code))]
+mod tls;
 
 use std::future::{Future, IntoFuture};
 use std::hash::{BuildHasher, RandomState};
@@ -24,6 +27,8 @@ use wamp_transport::socket::dial_unix;
 #[cfg(any(feature = "ws", feature = "rawsocket"))]
 use wamp_transport::socket::{Socket, dial_tcp};
 use wamp_transport::{Queue, Transport};
+#[cfg(all(feature = "tls", any(feature = "ws", feature = "rawsocket")))]
+use {tokio_rustls::client::TlsStream, wamp_transport::socket::AnyStream};
 
 pub(crate) use dialer::{Dialer, Joining};
 use dialer::{Opening, Place};
@@ -47,6 +52,7 @@ type Connecting = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + S
 /// | `ws://localhost:8080/ws` | WebSocket |
 /// | `rs://localhost:8080` | RawSocket over TCP |
 /// | `rs+unix:///run/wamp.sock` | RawSocket over a Unix socket |
+/// | `wss://example.com/ws`, `rss://example.com:8080` | the same over TLS (the cargo feature `tls`) |
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -151,6 +157,8 @@ struct Settings {
     keepalive: Option<Keepalive>,
     /// The session may get another connection.
     comes_back: bool,
+    #[cfg(feature = "tls")]
+    tls: tls::Tls,
 }
 
 impl Default for Settings {
@@ -162,6 +170,8 @@ impl Default for Settings {
             timeout: Duration::from_secs(10),
             keepalive: Some(Keepalive::default()),
             comes_back: false,
+            #[cfg(feature = "tls")]
+            tls: tls::Tls::default(),
         }
     }
 }
@@ -177,6 +187,35 @@ impl Connect {
         if let Target::Places(places) = &mut self.target {
             places.push(Place::Url(url.into()));
         }
+        self
+    }
+
+    /// Trusts the authorities whose certificates these are, in PEM, and no others. By default those of the operating
+    /// system are trusted.
+    #[cfg(feature = "tls")]
+    pub fn ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.settings.tls.ca = Some(pem.into());
+        self
+    }
+
+    /// Shows the router this chain of certificates, for which this is the key; both in PEM.
+    #[cfg(feature = "tls")]
+    pub fn client_cert(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.settings.tls.client = Some((chain.into(), key.into()));
+        self
+    }
+
+    /// Wants the certificate to be for this name instead of the host of the URL.
+    #[cfg(feature = "tls")]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.settings.tls.server_name = Some(name.into());
+        self
+    }
+
+    /// Does TLS as this says. [`ca`](Self::ca) and [`client_cert`](Self::client_cert) change nothing then.
+    #[cfg(feature = "tls")]
+    pub fn tls_config(mut self, config: std::sync::Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
+        self.settings.tls.config = Some(config);
         self
     }
 
@@ -336,7 +375,14 @@ async fn open_any(url: &str, settings: Settings) -> Result<Opening, ConnectError
         }
         #[cfg(all(feature = "rawsocket", not(unix)))]
         "rs+unix" => Err(ConnectError::bad_url(url, "there are no Unix sockets here")),
-        "wss" | "rss" => Err(ConnectError::new(url, ConnectErrorKind::Tls, "TLS is not built in")),
+        #[cfg(all(feature = "tls", feature = "ws"))]
+        "wss" => websocket(over_tls(url, rest, Some(443), &settings).await?, url.to_owned(), settings).await,
+        #[cfg(all(feature = "tls", feature = "rawsocket"))]
+        "rss" => rawsocket(over_tls(url, rest, None, &settings).await?, url.to_owned(), settings).await,
+        #[cfg(not(all(feature = "tls", feature = "ws")))]
+        "wss" => Err(ConnectError::no_tls(url)),
+        #[cfg(not(all(feature = "tls", feature = "rawsocket")))]
+        "rss" => Err(ConnectError::no_tls(url)),
         _ => Err(ConnectError::bad_url(url, "it must begin with ws://, rs:// or rs+unix://")),
     }
 }
@@ -352,6 +398,19 @@ async fn unix(url: &str, path: &str) -> Result<tokio::net::UnixStream, ConnectEr
         return Err(ConnectError::bad_url(url, "it must be rs+unix:///path"));
     }
     dial_unix(path).await.map_err(|error| ConnectError::new(url, ConnectErrorKind::Connect, error))
+}
+
+/// Connects to the host of a URL, and begins TLS.
+#[cfg(all(feature = "tls", any(feature = "ws", feature = "rawsocket")))]
+async fn over_tls(
+    url: &str,
+    rest: &str,
+    default_port: Option<u16>,
+    settings: &Settings,
+) -> Result<AnyStream<TlsStream<tokio::net::TcpStream>>, ConnectError> {
+    let (host, port) = tls::host_and_port(url, rest, default_port)?;
+    let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    settings.tls.over(url, &host, tcp(url, &address).await?).await
 }
 
 #[cfg(feature = "ws")]
