@@ -18,7 +18,7 @@ use crate::link::states::ConnectionStates;
 ///
 /// It lives until [`leave`](Self::leave), until the router ends it for good, or until the last handle is dropped,
 /// which leaves in the background. A session with a URL comes back when its connection is lost, with everything that
-/// is registered and subscribed to; see [`connect`](crate::connect). Calls, streams and builders are handles too;
+/// is registered and subscribed to; see [`connect`](crate::connect()). Calls, streams and builders are handles too;
 /// handlers, registrations and subscriptions are not: a program that has only those waits for
 /// [`closed`](Self::closed). A handler that makes calls uses [`Invocation::session`](crate::Invocation::session)
 /// instead of a clone, which would keep the session for ever.

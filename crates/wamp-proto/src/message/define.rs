@@ -110,7 +110,7 @@ macro_rules! options {
 }
 pub(crate) use options;
 
-/// A [`Group`]: options that belong together.
+/// A `Group`: options that belong together.
 macro_rules! group {
     ($(#[$doc:meta])* pub struct $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty = $key:literal,)* }) => {
         $(#[$doc])*

@@ -1,6 +1,6 @@
 //! The serializers, and the traits every one of them implements.
 //!
-//! A new serializer is a file beside this one, a Cargo feature and a line in the table [`serializers!`], which makes
+//! A new serializer is a file beside this one, a Cargo feature and a line in the table `serializers!`, which makes
 //! [`Serializer`] and all that asks for a serializer's format. The file has a `Reader`, which pulls tokens out of
 //! bytes, a `Format`, which appends tokens to bytes, and an `impl PlainFormat`, which may be empty. Messages, the serde
 //! glue in `value` and transcoding are written once against these.
