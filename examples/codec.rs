@@ -66,7 +66,7 @@ fn from_hex(hex: &str) -> Result<Vec<u8>, String> {
     let digits: Vec<u8> = hex
         .chars()
         .filter(|c| !c.is_whitespace())
-        .map(|c| c.to_digit(16).map(|digit| digit as u8).ok_or(format!("{c:?} is no hex digit")))
+        .map(|c| c.to_digit(16).map(|digit| digit as u8).ok_or_else(|| format!("{c:?} is not a hex digit")))
         .collect::<Result<_, _>>()?;
     if digits.len() % 2 == 1 {
         return Err("an odd number of hex digits".to_owned());

@@ -222,7 +222,7 @@ fn codec_shows_what_is_in_a_frame() {
             "ERROR EVENT_RECEIVED, element 2 (EVENT.Publication): missing: expected EVENT.Publication",
         ),
         ("msgpack 9163", "ERROR expected code of a message, found 99"),
-        ("msgpack zz", "ERROR 'z' is no hex digit"),
+        ("msgpack zz", "ERROR 'z' is not a hex digit"),
         ("msgpack 1", "ERROR an odd number of hex digits"),
         ("bson 00", "ERROR unknown serializer \"bson\": expected one of msgpack, cbor, json"),
         ("", "ERROR unknown serializer \"\": expected one of msgpack, cbor, json"),

@@ -212,9 +212,8 @@ fn answer(head: &[u8], config: &Config) -> Result<(Vec<u8>, Serializer), Refusal
             _ => Refusal::new(status, why),
         }
     };
-    let request = match Request::try_parse(head).map_err(refused)? {
-        Some((_, request)) => request,
-        None => return Err(Refusal::new(StatusCode::BAD_REQUEST, "the request is not complete")),
+    let Some((_, request)) = Request::try_parse(head).map_err(refused)? else {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "the request is not complete"));
     };
     let mut response = create_response(&request).map_err(refused)?;
     let Some(serializer) = pick(request.headers(), &config.serializers) else {

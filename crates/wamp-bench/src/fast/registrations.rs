@@ -79,7 +79,7 @@ pub(super) async fn registrations(bench: &Bench<'_>, policy: Match) -> Result<Ro
         register(callee, policy, part(FEW..all, session)).await?;
     }
     let many = measure(bench, &target, &caller, policy, all).await?;
-    let cost = |row: &Row| row.cpu.or(row.rate.map(|rate| 1.0 / rate));
+    let cost = |row: &Row| row.cpu.or_else(|| row.rate.map(|rate| 1.0 / rate));
     let ratio = cost(&many).zip(cost(&few)).map(|(many, few)| ("against 10:", many / few));
     Ok(Row { own: ratio.into_iter().collect(), ..many })
 }

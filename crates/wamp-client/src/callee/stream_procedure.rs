@@ -45,6 +45,7 @@ mod sealed {
     use super::*;
 
     /// Writes the item.
+    #[expect(unnameable_types, reason = "no other crate may implement it")]
     pub trait Sealed {
         /// Whether it is the last one.
         fn is_last(&self) -> bool;
