@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use wamp_core::Time;
@@ -13,7 +13,7 @@ use wamp_proto::message::{CallOptions, CancelMode};
 use wamp_proto::{Payload, RequestId, Uri};
 
 use crate::arguments::Body;
-use crate::engine::inbox::{Inbox, Next};
+use crate::engine::inbox::{Hand, Inbox, Next};
 use crate::engine::shared::Engine;
 use crate::engine::state::{PendingCall, Replies, State};
 use crate::error::{CallError, SubmitError};
@@ -55,10 +55,12 @@ impl CallRequest {
         let (session, engine, prepared) = self.prepare()?;
         let replies = prepared.replies.clone();
         match engine.if_room(|state, now| prepared.send(state, now)) {
-            Ok(sent) => Ok(Submitted::Running(RunningCall { session, engine, id: sent?, replies })),
+            Ok(sent) => {
+                Ok(Submitted::Running(RunningCall { session, engine, id: sent?, replies, hand: Hand::new() }))
+            }
             Err(send) => Ok(Submitted::Waiting(Box::pin(async move {
                 let id = engine.with_room(send).await?;
-                Ok(RunningCall { session, engine, id, replies })
+                Ok(RunningCall { session, engine, id, replies, hand: Hand::new() })
             }))),
         }
     }
@@ -75,7 +77,7 @@ impl CallRequest {
         let (session, engine, prepared) = self.prepare()?;
         let replies = prepared.replies.clone();
         let id = engine.with_room(|state, now| prepared.send(state, now)).await?;
-        Ok(RunningCall { session, engine, id, replies })
+        Ok(RunningCall { session, engine, id, replies, hand: Hand::new() })
     }
 
     /// Writes the arguments.
@@ -119,6 +121,7 @@ pub(crate) struct RunningCall {
     engine: Arc<Engine>,
     id: RequestId,
     replies: Arc<Replies>,
+    hand: Hand<Payload>,
 }
 
 impl RunningCall {
@@ -127,12 +130,13 @@ impl RunningCall {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Next<Payload, Result<Payload, CallError>>> {
-        let taken = ready!(self.replies.poll_take(cx));
-        if let Next::Item(_, owed @ 1..) = taken {
+        let mut owed = 0;
+        let taken = self.replies.poll_next(cx, &mut self.hand, &mut owed);
+        if owed > 0 {
             let stream = Stream::Results(self.id);
             self.engine.with(|state, now| state.session.consume(now, stream, owed));
         }
-        Poll::Ready(taken)
+        taken
     }
 
     pub(crate) fn replies(&self) -> &Arc<Replies> {

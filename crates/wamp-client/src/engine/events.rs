@@ -138,10 +138,15 @@ impl State {
         match waiting.replies.push_counted(octets, cost, admitted, &mut self.after.wakers, payload) {
             Ok(0) => {}
             Ok(lent) => self.session.consume(now, Stream::Results(call), lent),
-            Err(LimitReached) => {
-                waiting.replies.finish(Err(CallError::Lagged { limit: waiting.limit }));
-                self.abandon(now, call);
-            }
+            Err(LimitReached) => self.end_lagging(now, call),
+        }
+    }
+
+    /// The consumer of a call does not follow.
+    pub(crate) fn end_lagging(&mut self, now: Time, call: RequestId) {
+        if let Some(waiting) = self.calls.get(&call) {
+            waiting.replies.finish(Err(CallError::Lagged { limit: waiting.limit }));
+            self.abandon(now, call);
         }
     }
 

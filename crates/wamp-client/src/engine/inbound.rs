@@ -8,13 +8,13 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use wamp_core::Time;
-use wamp_core::session::PlainVerdict;
+use wamp_core::session::{PlainVerdict, Stream};
 use wamp_proto::relay::PlainReply;
-use wamp_proto::{DecodeError, Limits, Message, RequestId, Serializer};
+use wamp_proto::{DecodeError, Limits, Message, Payload, RequestId, Serializer};
 use wamp_transport::Incoming;
 
 use crate::engine::events::drain;
-use crate::engine::inbox::detach_unless_awaited;
+use crate::engine::inbox::{LimitReached, detach_unless_awaited};
 use crate::engine::state::State;
 
 /// So many messages are read and then handled under one lock; the others that one read brought come after them.
@@ -42,10 +42,41 @@ pub(crate) fn pieces(item: &Incoming) -> impl Iterator<Item = Piece<'_>> {
 
 /// A piece that has been read.
 enum Input<'a> {
-    Plain { plain: PlainReply, frame: &'a Bytes, start: usize, copy: Option<CopiedRange> },
+    Plain(Plain<'a>),
     Other(Box<Message>, usize),
     Faulty(Box<DecodeError>, usize),
     Ping(&'a Bytes),
+}
+
+/// A plain RESULT, and where it stands.
+struct Plain<'a> {
+    reply: PlainReply,
+    frame: &'a Bytes,
+    start: usize,
+    copy: Option<CopiedRange>,
+}
+
+impl Plain<'_> {
+    fn octets(&self) -> Bytes {
+        let tail = self.reply.tail();
+        self.frame.slice(self.start + tail.start..self.start + tail.end)
+    }
+
+    /// Its payload. `waits`: its consumer waits for it right now.
+    fn payload(self, serializer: Serializer, copies: &mut Copies, waits: bool) -> Payload {
+        match self.copy {
+            Some(copy) => self.reply.payload(serializer, copies.take(copy)),
+            None => detach_unless_awaited(self.reply.payload(serializer, self.octets()), waits),
+        }
+    }
+}
+
+/// A progressive result that is to be delivered.
+struct Delivery<'a> {
+    plain: Plain<'a>,
+    cost: u64,
+    /// Its sender had the credit for it.
+    admitted: bool,
 }
 
 /// Where a payload was copied to: which buffer, and where in it.
@@ -119,7 +150,7 @@ impl<'a> Inbound<'a> {
                 let (start, tail) = (range.start, plain.tail());
                 let copy = (plain.progress && tail.len() < COPIED_BELOW)
                     .then(|| copies.add(plain.request, &frame[start + tail.start..start + tail.end]));
-                inputs.push(Input::Plain { plain, frame, start, copy });
+                inputs.push(Input::Plain(Plain { reply: plain, frame, start, copy }));
                 continue;
             }
             let octets = range.len();
@@ -133,45 +164,94 @@ impl<'a> Inbound<'a> {
     }
 
     /// Handles them in their order, and after each what follows from it: a consumer that does not follow is found
-    /// out in time.
-    pub(crate) fn handle(mut self, state: &mut State, now: Time, limits: &Limits) {
+    /// out in time. Progressive results of one call that come together are delivered together.
+    pub(crate) fn handle(self, state: &mut State, now: Time, limits: &Limits) {
         let serializer = state.queue.serializer();
-        for input in self.inputs {
+        let Self { inputs, mut copies } = self;
+        let mut inputs = inputs.into_iter().peekable();
+        let mut run = Vec::new();
+        while let Some(input) = inputs.next() {
             match input {
-                Input::Plain { plain, frame, start, copy } => {
-                    let tail = plain.tail();
-                    match state.session.handle_plain(now, &plain) {
-                        PlainVerdict::Deliver { cost } if plain.progress => {
-                            let make = |waits| match copy {
-                                Some(copy) => plain.payload(serializer, self.copies.take(copy)),
-                                None => {
-                                    let octets = frame.slice(start + tail.start..start + tail.end);
-                                    detach_unless_awaited(plain.payload(serializer, octets), waits)
-                                }
-                            };
-                            state.handle_progress(now, plain.request, tail.len(), cost, make);
-                        }
-                        PlainVerdict::Deliver { .. } => {
-                            let octets = frame.slice(start + tail.start..start + tail.end);
-                            state.handle_last(plain.request, Ok(plain.payload(serializer, octets)));
-                        }
-                        PlainVerdict::Discard => {}
-                        _ => {
-                            let frame = frame.slice(start..start + plain.encoded_len());
-                            match Message::decode(serializer, &frame, limits) {
-                                Ok(message) => state.session.handle_frame(now, message, plain.encoded_len()),
-                                Err(error) => {
-                                    state.session.handle_faulty(now, serializer, &error, plain.encoded_len())
-                                }
-                            }
-                        }
+                Input::Plain(plain) => {
+                    let call = plain.reply.request;
+                    handle_plain(state, now, limits, plain, &mut run);
+                    while let Some(Input::Plain(next)) = inputs.next_if(|next| is_more(next, call, &run)) {
+                        handle_plain(state, now, limits, next, &mut run);
                     }
+                    deliver(state, now, call, &mut run, &mut copies);
                 }
                 Input::Other(message, octets) => state.session.handle_frame(now, *message, octets),
                 Input::Faulty(error, octets) => state.session.handle_faulty(now, serializer, &error, octets),
                 Input::Ping(payload) => state.queue.pong(payload.clone()),
             }
             while drain(state, now) {}
+        }
+    }
+}
+
+/// Whether this is a further progressive result of a run for this call.
+fn is_more(next: &Input<'_>, call: RequestId, run: &[Delivery<'_>]) -> bool {
+    matches!(next, Input::Plain(next) if !run.is_empty() && next.reply.progress && next.reply.request == call)
+}
+
+/// Handles a plain RESULT; a progressive one that is to be delivered comes to the run.
+fn handle_plain<'a>(
+    state: &mut State,
+    now: Time,
+    limits: &Limits,
+    plain: Plain<'a>,
+    run: &mut Vec<Delivery<'a>>,
+) {
+    let serializer = state.queue.serializer();
+    let reply = plain.reply;
+    match state.session.handle_plain(now, &reply) {
+        PlainVerdict::Deliver { cost } if reply.progress => {
+            let stream = Stream::Results(reply.request);
+            let admitted = cost > 0 && !state.session.is_overdrawn(stream, cost);
+            run.push(Delivery { plain, cost, admitted });
+        }
+        PlainVerdict::Deliver { .. } => {
+            state.handle_last(reply.request, Ok(reply.payload(serializer, plain.octets())));
+        }
+        PlainVerdict::Discard => {}
+        _ => {
+            let frame = plain.frame.slice(plain.start..plain.start + reply.encoded_len());
+            match Message::decode(serializer, &frame, limits) {
+                Ok(message) => state.session.handle_frame(now, message, reply.encoded_len()),
+                Err(error) => state.session.handle_faulty(now, serializer, &error, reply.encoded_len()),
+            }
+        }
+    }
+}
+
+/// Gives a run of progressive results to the consumer of their call.
+fn deliver(state: &mut State, now: Time, call: RequestId, run: &mut Vec<Delivery<'_>>, copies: &mut Copies) {
+    if run.is_empty() {
+        return;
+    }
+    let serializer = state.queue.serializer();
+    let Some(waiting) = state.calls.get(&call) else { return run.clear() };
+    let (wakers, mut lent, mut lags) = (&mut state.after.wakers, 0, false);
+    let mut results = run.drain(..);
+    let mut filling = waiting.replies.fill();
+    for Delivery { plain, cost, admitted } in results.by_ref() {
+        let len = plain.reply.tail().len();
+        let make = |waits| plain.payload(serializer, copies, waits);
+        match filling.push(len, cost, admitted, wakers, make) {
+            Ok(more) => lent += more,
+            Err(LimitReached) => {
+                lags = true;
+                break;
+            }
+        }
+    }
+    drop(filling);
+    state.session.consume(now, Stream::Results(call), lent);
+    if lags {
+        state.end_lagging(now, call);
+        // Those behind it have come too late now, and are counted.
+        for late in results {
+            let _ = state.session.handle_plain(now, &late.plain.reply);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What waits for somebody in this program: the replies to one call, the events of one subscription.
 //!
-//! An inbox is counted in octets. The reader fills it and never waits; one consumer empties it. What the consumer
-//! takes it owes to the sender, where credit is counted; it is told to give that back once it is worth it.
+//! An inbox is counted in bytes. The reader fills it and never waits; a consumer empties it. A consumer that keeps a
+//! [`Hand`] takes several small items at once and pays the lock only for the first of them. What the consumer takes it
+//! owes to the sender, where credit is counted; it is told to give that back once it is worth it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::coop::poll_proceed;
+use tokio::task::coop::{RestoreOnPending, poll_proceed};
 use tokio::time::Instant;
 use wamp_proto::Payload;
 use wamp_transport::COPIED_BELOW;
@@ -50,7 +51,13 @@ pub(crate) fn last(payload: Payload, waits: bool) -> Payload {
     if payload.len() < COPIED_BELOW { payload.detached() } else { detach_unless_awaited(payload, waits) }
 }
 
-/// So much is owed at most before it is given back.
+/// A hand holds no more than this many items, with no more than this many bytes and this cost, and no more than a
+/// quarter of what the inbox may hold; but one item always.
+const HAND_ITEMS: usize = 64;
+const HAND_OCTETS: usize = 16 * 1024;
+const HAND_COST: u64 = OWED;
+
+/// So much is owed at most before it is given back, beside what a hand holds.
 const OWED: u64 = 8 * 1024;
 
 /// Nothing is owed for longer than this while items are taken.
@@ -81,6 +88,20 @@ struct Item<T> {
     octets: usize,
     /// What it costs of the credit that its sender has.
     cost: u64,
+}
+
+/// Small items that one consumer has taken out of an inbox and hands out one by one. They count as waiting until the
+/// consumer comes back for more. They are lost when this is dropped.
+pub(crate) struct Hand<T> {
+    items: VecDeque<T>,
+    octets: usize,
+    cost: u64,
+}
+
+impl<T> Hand<T> {
+    pub(crate) const fn new() -> Self {
+        Self { items: VecDeque::new(), octets: 0, cost: 0 }
+    }
 }
 
 struct State<T, E> {
@@ -158,23 +179,12 @@ impl<T, E> Inbox<T, E> {
         wakers: &mut Vec<Waker>,
         make: impl FnOnce(bool) -> T,
     ) -> Result<u64, LimitReached> {
-        let mut state = self.lock();
-        if state.over {
-            return Ok(0);
-        }
-        let octets = octets + Self::OVERHEAD;
-        let fits = state.octets + octets <= state.limit;
-        let has_share = || self.budget.as_ref().is_none_or(|budget| budget.take(octets, LIMIT_OF_CALLS));
-        if (!admitted && !fits) || !has_share() {
-            return Err(LimitReached);
-        }
-        let lent = if fits && self.lends.load(Ordering::Relaxed) { cost } else { 0 };
-        let cost = cost - lent;
-        let waits = state.consumer.is_some() && state.items.is_empty();
-        state.octets += octets;
-        state.items.push_back(Item { item: make(waits), octets, cost });
-        wakers.extend(state.consumer.take());
-        Ok(lent)
+        self.fill().push(octets, cost, admitted, wakers, make)
+    }
+
+    /// For appending several items at once.
+    pub(crate) fn fill(&self) -> Filling<'_, T, E> {
+        Filling { inbox: self, state: self.lock() }
     }
 
     /// From now on credit is given back for what comes.
@@ -214,18 +224,68 @@ impl<T, E> Inbox<T, E> {
         self.lock().over
     }
 
+    /// The next item of a hand, which is filled when it is empty; then the end, as [`poll_take`](Self::poll_take) has
+    /// it. The credit to be given back now is added to `owed`, also when this waits.
+    pub(crate) fn poll_next(
+        &self,
+        cx: &mut Context<'_>,
+        hand: &mut Hand<T>,
+        owed: &mut u64,
+    ) -> Poll<Next<T, E>> {
+        let turn = ready!(poll_proceed(cx));
+        if let Some(item) = hand.items.pop_front() {
+            turn.made_progress();
+            return Poll::Ready(Next::Item(item, 0));
+        }
+        let mut state = self.lock();
+        if hand.octets > 0 {
+            // What it held is taken now.
+            *owed +=
+                self.take_out(&mut state, std::mem::take(&mut hand.octets), std::mem::take(&mut hand.cost));
+        }
+        let (mut octets, mut cost) = (0, 0);
+        let most = HAND_OCTETS.min(state.limit / 4);
+        while let Some(next) = state.items.front()
+            && hand.items.len() < HAND_ITEMS
+            && octets + next.octets <= most
+            && cost + next.cost <= HAND_COST
+            && let Some(next) = state.items.pop_front()
+        {
+            octets += next.octets;
+            cost += next.cost;
+            hand.items.push_back(next.item);
+        }
+        if let Some(item) = hand.items.pop_front() {
+            if hand.items.is_empty() {
+                *owed += self.take_out(&mut state, octets, cost);
+            } else {
+                (hand.octets, hand.cost) = (octets, cost);
+            }
+            turn.made_progress();
+            return Poll::Ready(Next::Item(item, 0));
+        }
+        let mut taken = self.poll_one(cx, state, turn);
+        if let Poll::Ready(Next::Item(_, more)) = &mut taken {
+            *owed += std::mem::take(more);
+        }
+        taken
+    }
+
     /// The next item, then the end, once; after it this waits for ever.
     pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Next<T, E>> {
         // A consumer of a flood lets others run now and then.
         let turn = ready!(poll_proceed(cx));
-        let mut state = self.lock();
+        self.poll_one(cx, self.lock(), turn)
+    }
+
+    fn poll_one(
+        &self,
+        cx: &mut Context<'_>,
+        mut state: MutexGuard<'_, State<T, E>>,
+        turn: RestoreOnPending,
+    ) -> Poll<Next<T, E>> {
         if let Some(Item { item, octets, cost }) = state.items.pop_front() {
-            state.octets -= octets;
-            if state.items.is_empty() && state.items.capacity() > KEPT_ITEMS {
-                state.items = VecDeque::new();
-            }
-            self.give_back(octets);
-            let owed = if cost > 0 { state.owe(cost) } else { 0 };
+            let owed = self.take_out(&mut state, octets, cost);
             turn.made_progress();
             return Poll::Ready(Next::Item(item, owed));
         }
@@ -240,6 +300,16 @@ impl<T, E> Inbox<T, E> {
         Poll::Pending
     }
 
+    /// Takes note that so much has been taken. Says what credit to give back now.
+    fn take_out(&self, state: &mut State<T, E>, octets: usize, cost: u64) -> u64 {
+        state.octets -= octets;
+        if state.items.is_empty() && state.items.capacity() > KEPT_ITEMS {
+            state.items = VecDeque::new();
+        }
+        self.give_back(octets);
+        if cost > 0 { state.owe(cost) } else { 0 }
+    }
+
     fn give_back(&self, bytes: usize) {
         if let Some(budget) = &self.budget {
             budget.give(bytes);
@@ -249,6 +319,42 @@ impl<T, E> Inbox<T, E> {
     fn lock(&self) -> MutexGuard<'_, State<T, E>> {
         // Nothing in this file panics between two changes that belong together.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An inbox whose lock is held, for appending.
+pub(crate) struct Filling<'a, T, E> {
+    inbox: &'a Inbox<T, E>,
+    state: MutexGuard<'a, State<T, E>>,
+}
+
+impl<T, E> Filling<'_, T, E> {
+    /// Appends an item, as [`Inbox::push_counted`] has it.
+    pub(crate) fn push(
+        &mut self,
+        octets: usize,
+        cost: u64,
+        admitted: bool,
+        wakers: &mut Vec<Waker>,
+        make: impl FnOnce(bool) -> T,
+    ) -> Result<u64, LimitReached> {
+        let Self { inbox, state } = self;
+        if state.over {
+            return Ok(0);
+        }
+        let octets = octets + Inbox::<T, E>::OVERHEAD;
+        let fits = state.octets + octets <= state.limit;
+        let has_share = || inbox.budget.as_ref().is_none_or(|budget| budget.take(octets, LIMIT_OF_CALLS));
+        if (!admitted && !fits) || !has_share() {
+            return Err(LimitReached);
+        }
+        let lent = if fits && inbox.lends.load(Ordering::Relaxed) { cost } else { 0 };
+        let cost = cost - lent;
+        let waits = state.consumer.is_some() && state.items.is_empty();
+        state.octets += octets;
+        state.items.push_back(Item { item: make(waits), octets, cost });
+        wakers.extend(state.consumer.take());
+        Ok(lent)
     }
 }
 
@@ -282,52 +388,4 @@ fn wake<T, E>(mut state: MutexGuard<'_, State<T, E>>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn take<T, E>(inbox: &Inbox<T, E>) -> Poll<Next<T, E>> {
-        inbox.poll_take(&mut Context::from_waker(Waker::noop()))
-    }
-
-    #[test]
-    fn items_come_in_order_and_then_the_end_once() {
-        let wakers = &mut Vec::new();
-        let inbox = Inbox::new(1000);
-        inbox.push(10, wakers, |_| 1).unwrap();
-        inbox.push(10, wakers, |_| 2).unwrap();
-        inbox.finish("end");
-        inbox.finish("another");
-        assert_eq!(take(&inbox), Poll::Ready(Next::Item(1, 0)));
-        assert_eq!(take(&inbox), Poll::Ready(Next::Item(2, 0)));
-        assert_eq!(take(&inbox), Poll::Ready(Next::End("end")));
-        assert_eq!(take(&inbox), Poll::Pending);
-    }
-
-    #[test]
-    fn the_limit_counts_octets_and_what_was_taken_is_free_again() {
-        let wakers = &mut Vec::new();
-        let inbox = Inbox::<i32, ()>::new(2 * (100 + Inbox::<i32, ()>::OVERHEAD));
-        inbox.push(100, wakers, |_| 1).unwrap();
-        inbox.push(100, wakers, |_| 2).unwrap();
-        assert_eq!(inbox.push(10, wakers, |_| 3), Err(LimitReached));
-        assert_eq!(take(&inbox), Poll::Ready(Next::Item(1, 0)));
-        inbox.push(100, wakers, |_| 3).unwrap();
-        inbox.push_counted(100, 164, true, wakers, |_| 4).unwrap();
-    }
-
-    #[test]
-    fn what_is_owed_is_given_back_when_it_is_much_or_when_it_is_long_ago() {
-        let wakers = &mut Vec::new();
-        let inbox = Inbox::<_, ()>::new(1000);
-        for i in 0..8 {
-            inbox.push_counted(10, 1500, true, wakers, |_| i).unwrap();
-        }
-        for i in 0..5 {
-            assert_eq!(take(&inbox), Poll::Ready(Next::Item(i, 0)));
-        }
-        assert_eq!(take(&inbox), Poll::Ready(Next::Item(5, 9000)));
-        assert_eq!(take(&inbox), Poll::Ready(Next::Item(6, 0)));
-        inbox.lock().owed_since = Instant::now().checked_sub(OWED_FOR);
-        assert_eq!(take(&inbox), Poll::Ready(Next::Item(7, 3000)));
-    }
-}
+mod tests;

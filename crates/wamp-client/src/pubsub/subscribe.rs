@@ -14,7 +14,7 @@ use wamp_core::reconnect::{Declaration, DeclarationId, Standing};
 use wamp_proto::message::SubscribeOptions;
 use wamp_proto::{Payload, PayloadError, PublicationId, SubscriptionId, Uri};
 
-use crate::engine::inbox::{Inbox, Next};
+use crate::engine::inbox::{Hand, Inbox, Next};
 use crate::engine::state::{Feed, PendingRequest, Published, State};
 use crate::error::{RequestError, SubmitError};
 use crate::link::Link;
@@ -114,7 +114,7 @@ impl Session {
     pub async fn subscribe_stream(&self, topic: impl Into<Uri>) -> Result<EventStream, RequestError> {
         let topic = topic.into();
         let subscription = subscribe(self, topic.clone(), BUFFER).await?;
-        Ok(EventStream { subscription, topic, over: false })
+        Ok(EventStream { subscription, topic, hand: Hand::new(), over: false })
     }
 }
 
@@ -202,7 +202,9 @@ where
     H: FnMut(Event) -> F,
     F: Future<Output = ()>,
 {
-    while let Next::Item(published, _) = poll_fn(|cx| feed.poll_take(cx)).await {
+    // Events cost no credit.
+    let mut hand = Hand::new();
+    while let Next::Item(published, _) = poll_fn(|cx| feed.poll_next(cx, &mut hand, &mut 0)).await {
         let event = Event::new(published, &topic);
         let Ok(handling) = catch_unwind(AssertUnwindSafe(|| handler(event))) else { continue };
         let mut handling = pin!(handling);
@@ -293,6 +295,7 @@ impl Drop for SubscriptionGuard {
 pub struct EventStream {
     subscription: Subscription,
     topic: Uri,
+    hand: Hand<Published>,
     over: bool,
 }
 
@@ -307,7 +310,7 @@ impl EventStream {
         if self.over {
             return Poll::Ready(None);
         }
-        match ready!(self.subscription.feed.poll_take(cx)) {
+        match ready!(self.subscription.feed.poll_next(cx, &mut self.hand, &mut 0)) {
             Next::Item(published, _) => Poll::Ready(Some(Event::new(published, &self.topic))),
             Next::End(()) => {
                 self.over = true;

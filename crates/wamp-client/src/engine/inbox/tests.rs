@@ -1,0 +1,168 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn take<T, E>(inbox: &Inbox<T, E>) -> Poll<Next<T, E>> {
+    inbox.poll_take(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn items_come_in_order_and_then_the_end_once() {
+    let wakers = &mut Vec::new();
+    let inbox = Inbox::new(1000);
+    inbox.push(10, wakers, |_| 1).unwrap();
+    inbox.push(10, wakers, |_| 2).unwrap();
+    inbox.finish("end");
+    inbox.finish("another");
+    assert_eq!(take(&inbox), Poll::Ready(Next::Item(1, 0)));
+    assert_eq!(take(&inbox), Poll::Ready(Next::Item(2, 0)));
+    assert_eq!(take(&inbox), Poll::Ready(Next::End("end")));
+    assert_eq!(take(&inbox), Poll::Pending);
+}
+
+#[test]
+fn the_limit_counts_octets_and_what_was_taken_is_free_again() {
+    let wakers = &mut Vec::new();
+    let inbox = Inbox::<i32, ()>::new(2 * (100 + Inbox::<i32, ()>::OVERHEAD));
+    inbox.push(100, wakers, |_| 1).unwrap();
+    inbox.push(100, wakers, |_| 2).unwrap();
+    assert_eq!(inbox.push(10, wakers, |_| 3), Err(LimitReached));
+    assert_eq!(take(&inbox), Poll::Ready(Next::Item(1, 0)));
+    inbox.push(100, wakers, |_| 3).unwrap();
+    inbox.push_counted(100, 164, true, wakers, |_| 4).unwrap();
+}
+
+#[test]
+fn what_is_owed_is_given_back_when_it_is_much_or_when_it_is_long_ago() {
+    let wakers = &mut Vec::new();
+    let inbox = Inbox::<_, ()>::new(1000);
+    for i in 0..8 {
+        inbox.push_counted(10, 1500, true, wakers, |_| i).unwrap();
+    }
+    for i in 0..5 {
+        assert_eq!(take(&inbox), Poll::Ready(Next::Item(i, 0)));
+    }
+    assert_eq!(take(&inbox), Poll::Ready(Next::Item(5, 9000)));
+    assert_eq!(take(&inbox), Poll::Ready(Next::Item(6, 0)));
+    inbox.lock().owed_since = Instant::now().checked_sub(OWED_FOR);
+    assert_eq!(take(&inbox), Poll::Ready(Next::Item(7, 3000)));
+}
+
+fn next(inbox: &Inbox<u32, u32>, hand: &mut Hand<u32>, owed: &mut u64) -> Poll<Next<u32, u32>> {
+    inbox.poll_next(&mut Context::from_waker(Waker::noop()), hand, owed)
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Appends items of this length and cost, at once.
+    Push {
+        items: u32,
+        octets: usize,
+        cost: u64,
+        admitted: bool,
+    },
+    Take(u32),
+    Lend(bool),
+    /// Credit of what waits is given back before it is taken.
+    GiveBack,
+    Finish,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1..80u32, 0..20_000usize, 0..12_000u64, any::<bool>())
+            .prop_map(|(items, octets, cost, admitted)| {
+                // Many small ones, or a few that are not small.
+                let (octets, cost) = if items > 4 { (octets % 100, cost % 200) } else { (octets, cost) };
+                Step::Push { items, octets, cost, admitted }
+            }),
+        4 => (1..100u32).prop_map(Step::Take),
+        1 => any::<bool>().prop_map(Step::Lend),
+        1 => Just(Step::GiveBack),
+        1 => Just(Step::Finish),
+    ]
+}
+
+proptest! {
+    /// Beside a plain list: each item comes once and in order, then one end; what waits is never more than the limit
+    /// allows; credit is given back once, never for what nobody has taken or was lent, and never much later.
+    #[test]
+    fn a_consumer_with_a_hand_takes_what_one_with_a_list_would(
+        limit in 1_000..100_000usize,
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
+        let overhead = Inbox::<u32, u32>::OVERHEAD;
+        let budget = Arc::new(Budget::default());
+        let (inbox, mut hand, mut wakers) = (Inbox::within(budget.clone(), limit), Hand::new(), Vec::new());
+        let mut list: VecDeque<(u32, usize, u64)> = VecDeque::new();
+        let (mut number, mut over, mut end) = (0, false, None);
+        // Of all items that were taken, or whose credit was lent, and what has come back of it.
+        let (mut due, mut back) = (0, 0);
+        let mut lending = None;
+        for step in steps {
+            match step {
+                Step::Push { items, octets, cost, admitted } => {
+                    let mut filling = inbox.fill();
+                    for _ in 0..items {
+                        let waits: usize = list.iter().map(|(_, octets, _)| octets).sum();
+                        let pushed = filling.push(octets, cost, admitted, &mut wakers, |_| number);
+                        let fits = waits + octets + overhead <= limit;
+                        match pushed {
+                            _ if over => prop_assert_eq!(pushed, Ok(0)),
+                            Ok(lent) => {
+                                prop_assert!(fits || admitted);
+                                prop_assert!(lent == 0 || (lent == cost && lending.is_some()));
+                                list.push_back((number, octets + overhead, cost - lent));
+                                (due, back) = (due + lent, back + lent);
+                            }
+                            Err(LimitReached) => {
+                                let held = HAND_OCTETS.min(limit / 4);
+                                prop_assert!(!admitted && waits + octets + overhead + held > limit);
+                            }
+                        }
+                        number += 1;
+                    }
+                }
+                Step::Take(items) => {
+                    for _ in 0..items {
+                        let taken = next(&inbox, &mut hand, &mut back);
+                        match list.pop_front() {
+                            Some((number, _, cost)) => {
+                                prop_assert_eq!(taken, Poll::Ready(Next::Item(number, 0)));
+                                due += cost;
+                            }
+                            None => match end.take() {
+                                Some(end) => prop_assert_eq!(taken, Poll::Ready(Next::End(end))),
+                                None => prop_assert_eq!(taken, Poll::Pending),
+                            },
+                        }
+                        prop_assert!(back <= due);
+                    }
+                }
+                Step::Lend(true) => lending = Some(inbox.lend()),
+                Step::Lend(false) => lending = None,
+                Step::GiveBack => {
+                    let lent = inbox.owed();
+                    due += lent;
+                    back += lent;
+                    // What the hand has is on its way to be given back.
+                    let held = hand.items.len();
+                    if lent > 0 || inbox.lock().octets <= limit {
+                        list.iter_mut().skip(held).for_each(|(_, _, cost)| *cost = 0);
+                    }
+                }
+                Step::Finish => {
+                    if !over {
+                        (over, end) = (true, Some(number));
+                    }
+                    inbox.finish(number);
+                }
+            }
+            prop_assert!(back <= due, "{back} was given back, and {due} was taken");
+            prop_assert!(due - back <= OWED + HAND_COST, "{due} was taken, and only {back} was given back");
+        }
+        while let Poll::Ready(Next::Item(..)) = next(&inbox, &mut hand, &mut back) {}
+        prop_assert_eq!((inbox.lock().octets, hand.items.len()), (0, 0));
+        prop_assert!(budget.take(LIMIT_OF_CALLS, LIMIT_OF_CALLS), "all of the budget has come back");
+    }
+}
