@@ -117,7 +117,7 @@ fn a_callee_writes_and_sends_one_without_an_allocation() {
             for _ in 0..RESULTS {
                 buffer.write(serializer, "0123456789abcdef").unwrap();
                 let head = PlainProgress::written(request, &buffer);
-                callee.progress(Time::ORIGIN, &head).unwrap();
+                callee.progress(|| Time::ORIGIN, &head).unwrap();
                 queue.push_plain(&head.head(serializer), buffer.as_bytes());
             }
             let batch = queue.pop().unwrap();

@@ -58,7 +58,7 @@ impl ProgressSender {
         }
         let head = PlainProgress::written(self.id, buffer);
         self.yield_to_others().await?;
-        match self.engine.express(|state, now| state.progress_written(now, &head, buffer)) {
+        match self.engine.push_written(|state| state.progress_written(|| self.engine.now(), &head, buffer)) {
             Some(sent) => Ok(sent?),
             // What waits holds no more memory than it needs.
             None => self.send_payload(buffer.take().detached()).await,

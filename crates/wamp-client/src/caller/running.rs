@@ -54,7 +54,7 @@ impl CallRequest {
         }
         let (session, engine, prepared) = self.prepare()?;
         let replies = prepared.replies.clone();
-        match engine.if_room(|state, now| prepared.send(state, now)) {
+        match engine.if_room_at_once(|state, now| prepared.send(state, now)) {
             Ok(sent) => {
                 Ok(Submitted::Running(RunningCall { session, engine, id: sent?, replies, hand: Hand::new() }))
             }

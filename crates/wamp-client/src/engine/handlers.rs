@@ -55,7 +55,7 @@ impl Running {
     pub(crate) async fn answer(mut self, outcome: Result<Payload, Failure>) {
         let mut reply = Some(outcome.map_or_else(Reply::Error, Reply::Result));
         let finish = |state: &mut State, now| reply.take().map(|reply| self.finish(state, now, reply));
-        if self.engine.if_room(finish).is_err()
+        if self.engine.if_room_at_once(finish).is_err()
             && let Some(reply) = reply
         {
             self.answer_later(reply).await;

@@ -41,7 +41,7 @@ impl State {
     /// Sends a progressive result that is written there, unless there is no credit for it.
     pub(crate) fn progress_written(
         &mut self,
-        now: Time,
+        now: impl FnOnce() -> Time,
         head: &PlainProgress,
         payload: &PayloadBuffer,
     ) -> Option<Result<(), ReplyError>> {

@@ -30,6 +30,9 @@ const LOW_WATER: usize = 768 << 10;
 /// How long the end of a session may take to be written.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
+/// Writes what the connection accepts of a batch at once. `true`: that is all of it.
+pub(crate) type WriteAtOnce = Box<dyn FnMut(&mut Batch) -> bool + Send>;
+
 /// What all handles and tasks of a session share.
 pub(crate) struct Engine {
     state: Mutex<State>,
@@ -40,6 +43,8 @@ pub(crate) struct Engine {
     runtime: Handle,
     /// Something is to be written, or the deadlines have changed.
     pub(crate) writer: Notify,
+    /// Writes on any thread; see [`if_room_at_once`](Self::if_room_at_once).
+    write_at_once: Mutex<Option<WriteAtOnce>>,
     /// The reader is to stop.
     pub(crate) stop: Notify,
     /// There is room in the queue. Each waiter that it lets in lets in the next one.
@@ -68,6 +73,7 @@ impl Engine {
             start,
             runtime: Handle::current(),
             writer: Notify::new(),
+            write_at_once: Mutex::new(None),
             stop: Notify::new(),
             room: Notify::new(),
             crowded: AtomicBool::new(false),
@@ -168,6 +174,20 @@ impl Engine {
         if state.full { Err(op) } else { Ok(self.after_op(state, op)) }
     }
 
+    /// Does something that adds a message to the queue, if there is room in it; else gives it back. With nothing else
+    /// under way the message is written on this thread, at once: it need not wait for the writer to wake up.
+    pub(crate) fn if_room_at_once<R, F>(self: &Arc<Self>, op: F) -> Result<R, F>
+    where
+        F: FnOnce(&mut State, Time) -> R,
+    {
+        let mut state = self.lock();
+        if state.full {
+            return Err(op);
+        }
+        state.after.writes_at_once = true;
+        Ok(self.after_op(state, op))
+    }
+
     /// Does something that adds to the queue, as soon as there is room in it. Dropped before, it has not
     /// done it.
     pub(crate) async fn with_room<R>(self: &Arc<Self>, op: impl FnOnce(&mut State, Time) -> R) -> R {
@@ -215,18 +235,18 @@ impl Engine {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         Time::after(self.start.elapsed())
     }
 
     /// Does something that adds a message to the queue by itself, if there is room in it. It gives the core nothing
     /// to say, and no deadline that is sooner than those before; so nothing else follows from it.
-    pub(crate) fn express<R>(&self, op: impl FnOnce(&mut State, Time) -> Option<R>) -> Option<R> {
+    pub(crate) fn push_written<R>(&self, op: impl FnOnce(&mut State) -> Option<R>) -> Option<R> {
         let mut state = self.lock();
         if state.full {
             return None;
         }
-        let result = op(&mut state, self.now());
+        let result = op(&mut state);
         state.note_full();
         if state.full {
             self.note_crowded(&state);
@@ -249,10 +269,15 @@ impl Engine {
         let result = op(&mut state, now);
         while drain(&mut state, now) {}
         let moved = state.session.poll_timeout() != deadline;
+        let at_once = state.take_at_once();
         let wanted = state.wants_writer();
         let after = std::mem::take(&mut state.after);
         self.note_crowded(&state);
         drop(state);
+
+        if let Some(batch) = at_once {
+            self.write_at_once(batch);
+        }
 
         if after.closed {
             self.over.store(true, Ordering::Release);
@@ -283,8 +308,15 @@ pub(crate) enum Step {
 impl Engine {
     pub(crate) fn next(&self) -> Step {
         let mut state = self.lock();
+        if state.is_writing_at_once {
+            state.writer_idle = true;
+            return Step::Wait(self.deadline_of(&state));
+        }
         if matches!(state.closed, Some((Closed::Silent(_), _))) {
             return Step::End;
+        }
+        if let Some(batch) = state.unwritten.take() {
+            return Step::Write(batch);
         }
         match state.queue.pop() {
             Some(batch) => {
@@ -348,15 +380,54 @@ impl Engine {
         matches!(self.lock().closed, Some((Closed::Silent(_), _)))
     }
 
+    /// Sets how a batch is written on any thread, as far as the connection accepts it at once. `true`: all of it is
+    /// written. `None` for the end.
+    pub(crate) fn set_write_at_once(&self, write: Option<WriteAtOnce>) {
+        *self.write_at_once.lock().unwrap_or_else(PoisonError::into_inner) = write;
+    }
+
+    /// Writes a batch on this thread. What the connection does not accept at once is left to the writer.
+    fn write_at_once(&self, mut batch: Batch) {
+        let mut write = self.write_at_once.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_written = write.as_mut().is_some_and(|write| write(&mut batch));
+        drop(write);
+        let mut state = self.lock();
+        state.is_writing_at_once = false;
+        if !is_written {
+            state.unwritten = Some(batch);
+            state.writer_idle = false;
+            drop(state);
+            return self.writer.notify_one();
+        }
+        let wanted = self.recycle(&mut state, batch);
+        let wanted_writer = state.wants_writer();
+        drop(state);
+        if wanted {
+            self.room.notify_one();
+        }
+        if wanted_writer {
+            self.writer.notify_one();
+        }
+    }
+
     /// A batch is written, or never will be.
     pub(crate) fn written(&self, batch: Batch) {
         let mut state = self.lock();
+        let has_room = self.recycle(&mut state, batch);
+        drop(state);
+        if has_room {
+            self.room.notify_one();
+        }
+    }
+
+    /// A batch is out of the way. Says whether there is room in the queue again.
+    fn recycle(&self, state: &mut State, batch: Batch) -> bool {
         state.queue.recycle(batch);
         if state.full && state.queue.encoded_len() <= LOW_WATER {
             (state.full, state.surplus) = (false, 0);
-            self.note_crowded(&state);
-            drop(state);
-            self.room.notify_one();
+            self.note_crowded(state);
+            return true;
         }
+        false
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use wamp_core::session::{Closed, Joined, Session};
 use wamp_core::{Misuse, Time};
 use wamp_proto::{Payload, PublicationId, RegistrationId, RequestId, SubscriptionId, Uri};
-use wamp_transport::Queue;
+use wamp_transport::{Batch, Queue};
 
 use crate::engine::budget::Budget;
 use crate::engine::cancel::CancelState;
@@ -61,6 +61,10 @@ pub(crate) struct State {
     pub(crate) surplus: usize,
     /// The writer has found nothing to do.
     pub(crate) writer_idle: bool,
+    /// Another thread writes, and the writer does not.
+    pub(super) is_writing_at_once: bool,
+    /// What that thread has left to the writer.
+    pub(super) unwritten: Option<Batch>,
     pub(crate) calls: HashMap<RequestId, PendingCall>,
     pub(crate) requests: HashMap<RequestId, PendingRequest>,
     pub(crate) joined: Option<oneshot::Sender<Result<Box<Joined>, Closed>>>,
@@ -73,7 +77,7 @@ pub(crate) struct State {
     pub(super) unused: Vec<SubscriptionId>,
     /// The feeds go on in another session.
     pub(crate) keeps_feeds: bool,
-    /// How many batches the writer has taken.
+    /// How many batches have been taken to be written.
     pub(crate) batches_taken: u64,
     pub(crate) discarded: u64,
     pub(crate) events_dropped: u64,
@@ -101,6 +105,8 @@ pub(crate) struct After {
     pub(crate) closed: bool,
     /// Nothing waits for room in the queue any more.
     pub(crate) freed: bool,
+    /// What is to be written is written by this thread, if nothing else is under way.
+    pub(super) writes_at_once: bool,
 }
 
 impl State {
@@ -115,6 +121,8 @@ impl State {
             full: false,
             surplus: 0,
             writer_idle: false,
+            is_writing_at_once: false,
+            unwritten: None,
             calls: HashMap::new(),
             requests: HashMap::new(),
             joined: Some(joined),
@@ -164,9 +172,22 @@ impl State {
         self.full && self.surplus > MAX_SURPLUS
     }
 
+    /// What this thread is to write now: if it wants to, nothing else is under way and nobody writes.
+    pub(super) fn take_at_once(&mut self) -> Option<Batch> {
+        let (calls, invocations) = self.session.in_flight();
+        let may = self.writer_idle && !self.is_writing_at_once && self.closed.is_none();
+        if !self.after.writes_at_once || !may || calls + invocations > 1 {
+            return None;
+        }
+        let batch = self.queue.pop()?;
+        self.batches_taken += 1;
+        self.is_writing_at_once = true;
+        Some(batch)
+    }
+
     /// Whether the writer sleeps and there is something to write. From now on it does not sleep.
     pub(super) fn wants_writer(&mut self) -> bool {
-        let wanted = self.writer_idle && !self.queue.is_empty();
+        let wanted = self.writer_idle && !self.is_writing_at_once && !self.queue.is_empty();
         if wanted {
             self.writer_idle = false;
         }

@@ -3,13 +3,14 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use wamp_transport::{Batch, WriteHalf};
 
-use crate::engine::shared::{Engine, GRACE, Step};
+use crate::engine::shared::{Engine, GRACE, Step, WriteAtOnce};
 
 /// How long after a failed write the reader may bring what the router said before.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -26,14 +27,17 @@ struct Writer(Arc<Engine>);
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        self.0.set_write_at_once(None);
         self.0.publish_end();
     }
 }
 
 /// The task that writes. It also keeps the deadlines, and closes the connection in the end. One that accepts nothing
 /// for as long as `patience` says is given up.
-pub(crate) async fn write<W: WriteHalf>(engine: Arc<Engine>, mut half: W, patience: Option<Duration>) {
+pub(crate) async fn write<W: WriteHalf>(engine: Arc<Engine>, half: W, patience: Option<Duration>) {
     let _writer = Writer(engine.clone());
+    let half = Arc::new(Mutex::new(half));
+    engine.set_write_at_once(Some(at_once_on_any_thread(half.clone())));
     loop {
         match engine.next() {
             Step::End => break,
@@ -44,7 +48,7 @@ pub(crate) async fn write<W: WriteHalf>(engine: Arc<Engine>, mut half: W, patien
                 }
             }
             Step::Write(mut batch) => {
-                let written = write_batch(&engine, &mut half, &mut batch, patience).await;
+                let written = write_batch(&engine, &mut *half.lock().await, &mut batch, patience).await;
                 engine.written(batch);
                 if !written {
                     // The reader may still find out why.
@@ -57,8 +61,18 @@ pub(crate) async fn write<W: WriteHalf>(engine: Arc<Engine>, mut half: W, patien
     }
     if !engine.is_given_up() {
         // Bounded, since a peer that does not read may never let it end.
-        let _ = tokio::time::timeout(GRACE, half.close()).await;
+        let _ = tokio::time::timeout(GRACE, async { half.lock().await.close().await }).await;
     }
+}
+
+/// Writes as far as the connection accepts it at once, while the writer does not.
+fn at_once_on_any_thread<W: WriteHalf>(half: Arc<Mutex<W>>) -> WriteAtOnce {
+    Box::new(move |batch| {
+        let Ok(mut half) = half.try_lock() else { return false };
+        // The writer finds out what is wrong, or when it goes on.
+        let mut cx = Context::from_waker(Waker::noop());
+        matches!(pin!(half.write(batch)).poll(&mut cx), Poll::Ready(Ok(())))
+    })
 }
 
 /// Writes a batch while the deadlines go on. `false`: it cannot be written.

@@ -10,6 +10,7 @@ mod connecting;
 mod credit;
 mod evil_router;
 mod faulty;
+mod lone_calls;
 mod options;
 mod peer;
 mod procedures;

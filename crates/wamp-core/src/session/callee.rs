@@ -39,6 +39,22 @@ struct Invocation {
     chunks: Option<Incoming>,
 }
 
+impl Invocation {
+    /// Whether a reply of this kind may go out now.
+    fn admit(&mut self, kind: ReplyKind) -> Result<(), ReplyError> {
+        match self.progress.on_reply(kind) {
+            Verdict::Deliver => {}
+            Verdict::Unsolicited => return Err(ReplyError::NotAsked),
+            Verdict::Late => return Err(ReplyError::Over),
+        }
+        let is_progress = self.progress.phase() != Phase::Over;
+        if is_progress && self.results.is_some_and(|results| !results.has_credit()) {
+            return Err(ReplyError::NoCredit);
+        }
+        Ok(())
+    }
+}
+
 impl Callee {
     pub(super) fn new(seed: u64) -> Self {
         Self { registrations: map(seed), invocations: map(seed), seen: Watermark::new() }
@@ -124,13 +140,26 @@ impl Session {
     /// # Errors
     /// Those of [`reply`](Self::reply). Then nothing must be written.
     #[doc(hidden)]
-    pub fn progress(&mut self, now: Time, progress: &PlainProgress) -> Result<(), ReplyError> {
+    pub fn progress(
+        &mut self,
+        now: impl FnOnce() -> Time,
+        progress: &PlainProgress,
+    ) -> Result<(), ReplyError> {
         let invocation = progress.request();
         self.check_len(|serializer| progress.encoded_len(serializer))?;
-        self.admit_reply(now, invocation, ReplyKind::Progress)?;
-        let serializer = self.config.credit.map(|credit| credit.serializer);
-        let price = |_: &mut Self| serializer.map_or(0, |serializer| cost(progress.encoded_len(serializer)));
-        self.charge_result(invocation, price);
+        if !self.is_open() {
+            return Err(ReplyError::Over);
+        }
+        let entry = self.callee.invocations.get_mut(&invocation).ok_or(ReplyError::Over)?;
+        entry.admit(ReplyKind::Progress)?;
+        if let Some(credit) = self.config.credit
+            && let Some(results) = &mut entry.results
+        {
+            results.charge(cost(progress.encoded_len(credit.serializer)));
+        }
+        if entry.timeout.is_some() {
+            self.restart_timeout(now(), invocation);
+        }
         Ok(())
     }
 
@@ -140,24 +169,25 @@ impl Session {
             return Err(ReplyError::Over);
         }
         let entry = self.callee.invocations.get_mut(&invocation).ok_or(ReplyError::Over)?;
-        match entry.progress.on_reply(kind) {
-            Verdict::Deliver => {}
-            Verdict::Unsolicited => return Err(ReplyError::NotAsked),
-            Verdict::Late => return Err(ReplyError::Over),
-        }
-        let is_progress = entry.progress.phase() != Phase::Over;
-        if is_progress && entry.results.is_some_and(|results| !results.has_credit()) {
-            return Err(ReplyError::NoCredit);
-        }
+        entry.admit(kind)?;
         if entry.progress.phase() == Phase::Over {
             self.end_invocation(invocation);
-        } else if let Some(timeout) = entry.timeout {
-            if let Some(deadline) = entry.deadline.take() {
-                self.deadlines.clear(deadline);
-            }
-            entry.deadline = Some(self.deadlines.set(now + timeout, Due::Invocation(invocation)));
+        } else {
+            self.restart_timeout(now, invocation);
         }
         Ok(())
+    }
+
+    /// A progressive result goes out: the time for the next one begins, unless there is no credit for it.
+    fn restart_timeout(&mut self, now: Time, invocation: RequestId) {
+        let Some(entry) = self.callee.invocations.get_mut(&invocation) else { return };
+        let Some(timeout) = entry.timeout else { return };
+        if let Some(deadline) = entry.deadline.take() {
+            self.deadlines.clear(deadline);
+        }
+        if entry.results.is_none_or(|results| results.has_credit()) {
+            entry.deadline = Some(self.deadlines.set(now + timeout, Due::Invocation(invocation)));
+        }
     }
 
     /// Accounts for a progressive result. While there is no credit for another, this end waits for the caller,
