@@ -132,6 +132,6 @@ pub use connect::{Client, Connect, ConnectError, ConnectErrorKind, connect};
 pub use engine::silence::Keepalive;
 pub use error::{CallError, CancelReason, ChunkError, RequestError, SendError, TooLarge};
 pub use link::states::{ConnectionState, ConnectionStates};
-pub use pubsub::publish::Publish;
+pub use pubsub::publish::{Publish, PublishFuture};
 pub use pubsub::subscribe::{Event, EventStream, Subscribe, Subscription, SubscriptionGuard};
 pub use session::{Session, Stats};

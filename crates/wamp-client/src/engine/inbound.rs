@@ -43,7 +43,8 @@ pub(crate) fn pieces(item: &Incoming) -> impl Iterator<Item = Piece<'_>> {
 /// A piece that has been read.
 enum Input<'a> {
     Plain(Plain<'a>),
-    Other(Box<Message>, usize),
+    /// The next of the messages.
+    Other(usize),
     Faulty(Box<DecodeError>, usize),
     Ping(&'a Bytes),
 }
@@ -88,6 +89,7 @@ struct CopiedRange {
 /// Pieces that have been read, up to [`AT_ONCE`].
 pub(crate) struct Inbound<'a> {
     inputs: Vec<Input<'a>>,
+    messages: Vec<Message>,
     copies: Copies,
 }
 
@@ -137,7 +139,7 @@ impl<'a> Inbound<'a> {
         serializer: Serializer,
         limits: &Limits,
     ) -> Self {
-        let (mut inputs, mut copies) = (Vec::new(), Copies::default());
+        let (mut inputs, mut messages, mut copies) = (Vec::new(), Vec::new(), Copies::default());
         for piece in pieces.take(AT_ONCE) {
             let (frame, range) = match piece {
                 Piece::Message(frame, range) => (frame, range),
@@ -155,19 +157,23 @@ impl<'a> Inbound<'a> {
             }
             let octets = range.len();
             inputs.push(match Message::decode(serializer, &frame.slice(range), limits) {
-                Ok(message) => Input::Other(Box::new(message), octets),
+                Ok(message) => {
+                    messages.push(message);
+                    Input::Other(octets)
+                }
                 Err(error) => Input::Faulty(Box::new(error), octets),
             });
         }
         copies.close();
-        Self { inputs, copies }
+        Self { inputs, messages, copies }
     }
 
     /// Handles them in their order, and after each what follows from it: a consumer that does not follow is found
     /// out in time. Progressive results of one call that come together are delivered together.
     pub(crate) fn handle(self, state: &mut State, now: Time, limits: &Limits) {
         let serializer = state.queue.serializer();
-        let Self { inputs, mut copies } = self;
+        let Self { inputs, messages, mut copies } = self;
+        let mut messages = messages.into_iter();
         let mut inputs = inputs.into_iter().peekable();
         let mut run = Vec::new();
         while let Some(input) = inputs.next() {
@@ -180,7 +186,11 @@ impl<'a> Inbound<'a> {
                     }
                     deliver(state, now, call, &mut run, &mut copies);
                 }
-                Input::Other(message, octets) => state.session.handle_frame(now, *message, octets),
+                Input::Other(octets) => {
+                    if let Some(message) = messages.next() {
+                        state.session.handle_frame(now, message, octets);
+                    }
+                }
                 Input::Faulty(error, octets) => state.session.handle_faulty(now, serializer, &error, octets),
                 Input::Ping(payload) => state.queue.pong(payload.clone()),
             }

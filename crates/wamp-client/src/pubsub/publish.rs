@@ -2,14 +2,16 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use serde::Serialize;
 use tokio::sync::oneshot;
+use wamp_core::Time;
 use wamp_proto::message::PublishOptions;
 use wamp_proto::{Args, Payload, PublicationId, Uri};
 
 use crate::arguments::Body;
-use crate::engine::state::PendingRequest;
+use crate::engine::state::{PendingRequest, State};
 use crate::error::{RequestError, SubmitError};
 use crate::session::Session;
 
@@ -25,10 +27,12 @@ impl Session {
     /// ```
     pub fn publish(&self, topic: impl Into<Uri>) -> Publish {
         Publish {
-            body: Body::new(Some(self.serializer())),
-            session: self.clone(),
-            topic: topic.into(),
-            options: PublishOptions::default(),
+            inner: Box::new(Inner {
+                body: Body::new(Some(self.serializer())),
+                session: self.clone(),
+                topic: topic.into(),
+                options: PublishOptions::default(),
+            }),
         }
     }
 }
@@ -38,6 +42,10 @@ impl Session {
 /// Without [`acknowledge`](Self::acknowledge) it is done, with `None`, when it is queued.
 #[must_use = "nothing is published until it is awaited"]
 pub struct Publish {
+    inner: Box<Inner>,
+}
+
+struct Inner {
     session: Session,
     topic: Uri,
     options: PublishOptions,
@@ -47,74 +55,141 @@ pub struct Publish {
 impl Publish {
     /// Adds positional arguments: each element of a tuple or a list is one.
     pub fn args(mut self, values: impl Args) -> Self {
-        self.body.args(&values);
+        self.inner.body.args(&values);
         self
     }
 
     /// Adds one positional argument, whatever the value is.
     pub fn arg(mut self, value: impl Serialize) -> Self {
-        self.body.arg(&value);
+        self.inner.body.arg(&value);
         self
     }
 
     /// Adds one keyword argument.
     pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
-        self.body.kwarg(name, &value);
+        self.inner.body.kwarg(name, &value);
         self
     }
 
     /// Adds keyword arguments: each field of a struct or entry of a map is one.
     pub fn kwargs(mut self, values: impl Serialize) -> Self {
-        self.body.kwargs(&values);
+        self.inner.body.kwargs(&values);
         self
     }
 
     /// Sets all arguments to a ready payload. It excludes the other ways to set them.
     pub fn payload(mut self, payload: Payload) -> Self {
-        self.body.payload(payload);
+        self.inner.body.payload(payload);
         self
     }
 
     /// Waits for the router's answer: the publication id, or the error.
     pub fn acknowledge(mut self) -> Self {
-        self.options.acknowledge = Some(true);
+        self.inner.options.acknowledge = Some(true);
         self
     }
 
     /// Sets whether this session itself gets no event for it, which is the default.
     pub fn exclude_me(mut self, exclude: bool) -> Self {
-        self.options.exclude_me = Some(exclude);
+        self.inner.options.exclude_me = Some(exclude);
         self
     }
 }
 
 impl IntoFuture for Publish {
     type Output = Result<Option<PublicationId>, RequestError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+    type IntoFuture = PublishFuture;
 
-    fn into_future(self) -> Self::IntoFuture {
-        let Publish { session, topic, options, body } = self;
-        Box::pin(async move {
-            let engine = session.engine();
-            let payload = body.finish(engine.serializer())?;
-            let (waiter, answer) = oneshot::channel();
-            let acknowledged = options.acknowledge == Some(true);
-            let publish = move |state: &mut crate::engine::state::State, now| -> Result<(), SubmitError> {
-                match state.session.publish(now, options, topic, payload) {
-                    Ok(request) if acknowledged => {
-                        state.requests.insert(request, PendingRequest::Publish(waiter));
-                        Ok(())
-                    }
-                    Ok(_) => Ok(()),
-                    Err(misuse) => Err(state.refused(misuse)),
-                }
-            };
-            engine.with_room(publish).await?;
-            if !acknowledged {
-                return Ok(None);
+    fn into_future(self) -> PublishFuture {
+        PublishFuture { stage: Stage::New(self.inner) }
+    }
+}
+
+/// A publication that is being awaited. Dropped before it is queued, it is not published.
+#[must_use = "nothing is published until it is awaited"]
+pub struct PublishFuture {
+    stage: Stage,
+}
+
+/// An answer to come, and the session that it keeps until then.
+type Acknowledgement = (oneshot::Receiver<Result<PublicationId, RequestError>>, Session);
+
+enum Stage {
+    New(Box<Inner>),
+    /// There is no room in the queue.
+    Waiting(Pin<Box<dyn Future<Output = Result<(), SubmitError>> + Send>>, Option<Acknowledgement>),
+    Acknowledged(Acknowledgement),
+    Over,
+}
+
+impl Inner {
+    /// Publishes, or begins to wait for room in the queue. `None`: it is queued, and there is no answer.
+    fn start(self) -> Result<Option<Stage>, SubmitError> {
+        let Inner { session, topic, options, body } = self;
+        let engine = session.engine();
+        let payload = body.finish(engine.serializer())?;
+        let (waiter, answer) = match options.acknowledge {
+            Some(true) => {
+                let (waiter, answer) = oneshot::channel();
+                (Some(waiter), Some((answer, session.clone())))
             }
-            // The waiter is kept until it is told.
-            answer.await.unwrap_or(Err(RequestError::Gone)).map(Some)
-        })
+            _ => (None, None),
+        };
+        let publish =
+            move |state: &mut State, now: Time| match state.session.publish(now, options, topic, payload) {
+                Ok(request) => {
+                    if let Some(waiter) = waiter {
+                        state.requests.insert(request, PendingRequest::Publish(waiter));
+                    }
+                    Ok(())
+                }
+                Err(misuse) => Err(state.refused(misuse)),
+            };
+        match engine.if_room(publish) {
+            Ok(published) => published.map(|()| answer.map(Stage::Acknowledged)),
+            Err(publish) => {
+                let waiting = async move {
+                    let _kept = session;
+                    engine.with_room(publish).await
+                };
+                Ok(Some(Stage::Waiting(Box::pin(waiting), answer)))
+            }
+        }
+    }
+}
+
+impl Future for PublishFuture {
+    type Output = Result<Option<PublicationId>, RequestError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            this.stage = match std::mem::replace(&mut this.stage, Stage::Over) {
+                Stage::New(inner) => match inner.start()? {
+                    Some(stage) => stage,
+                    None => return Poll::Ready(Ok(None)),
+                },
+                Stage::Waiting(mut waiting, answer) => match (waiting.as_mut().poll(cx), answer) {
+                    (Poll::Ready(Err(error)), _) => return Poll::Ready(Err(error.into())),
+                    (Poll::Ready(Ok(())), Some(answer)) => Stage::Acknowledged(answer),
+                    (Poll::Ready(Ok(())), None) => return Poll::Ready(Ok(None)),
+                    (Poll::Pending, answer) => {
+                        this.stage = Stage::Waiting(waiting, answer);
+                        return Poll::Pending;
+                    }
+                },
+                Stage::Acknowledged(mut answer) => match Pin::new(&mut answer.0).poll(cx) {
+                    // The waiter is kept until it is told.
+                    Poll::Ready(answer) => {
+                        return Poll::Ready(answer.unwrap_or(Err(RequestError::Gone)).map(Some));
+                    }
+                    Poll::Pending => {
+                        this.stage = Stage::Acknowledged(answer);
+                        return Poll::Pending;
+                    }
+                },
+                Stage::Over => panic!("a publication was polled after it was ready"),
+            };
+        }
     }
 }
