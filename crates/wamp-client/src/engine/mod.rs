@@ -13,4 +13,5 @@ pub(crate) mod reader;
 pub(crate) mod shared;
 pub(crate) mod silence;
 pub(crate) mod state;
+pub(crate) mod stats;
 pub(crate) mod writer;

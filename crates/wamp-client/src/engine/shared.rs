@@ -22,7 +22,7 @@ use wamp_transport::Batch;
 use crate::engine::budget::Budget;
 use crate::engine::events::drain;
 use crate::engine::state::State;
-use crate::session::Stats;
+use crate::engine::stats::Stats;
 
 /// They go on when it has fallen to this.
 const LOW_WATER: usize = 768 << 10;

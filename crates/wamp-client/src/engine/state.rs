@@ -14,8 +14,8 @@ use crate::engine::budget::Budget;
 use crate::engine::cancel::CancelState;
 use crate::engine::inbox::Inbox;
 use crate::engine::procedure::{Job, Procedure, Upload};
+use crate::engine::stats::Stats;
 use crate::error::{CallError, RequestError, SubmitError};
-use crate::session::Stats;
 
 /// A queue with this many octets takes no more calls, publications and progressive results.
 const HIGH_WATER: usize = 1 << 20;

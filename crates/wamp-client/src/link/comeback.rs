@@ -12,11 +12,11 @@ use wamp_core::session::Closed;
 
 use crate::connect::{ConnectError, Dialer};
 use crate::engine::shared::Engine;
+use crate::engine::stats::Stats;
 use crate::error::RequestError;
 use crate::link::declared::Kept;
 use crate::link::states::{ConnectionState, ConnectionStates, StateInbox};
 use crate::link::{Link, Phase};
-use crate::session::Stats;
 
 /// What outlives the connections of a session.
 pub(crate) struct Comeback {
