@@ -379,7 +379,8 @@ fn run(seed: u64) -> [u64; 3] {
     }
     let sizes = world.realm.sizes();
     assert_eq!((sizes.held, sizes.deadlines, sizes.sessions, sizes.topics), (0, 0, 0, 0));
-    assert_eq!(world.received > 0, world.realm.stats().events > 0);
+    // A subscriber may leave before it has read all.
+    assert!(world.received <= world.realm.stats().events);
     [world.received, world.dropped, world.held]
 }
 
