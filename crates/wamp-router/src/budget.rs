@@ -14,6 +14,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
+use wamp_transport::{Batch, SharedBatch, SharedMemory};
 
 use crate::Limits;
 use crate::receiving::Waiters;
@@ -37,6 +38,8 @@ pub(crate) struct Budget {
     /// The bytes of what is queued, and the memory that it takes.
     queued: AtomicUsize,
     queued_memory: AtomicUsize,
+    /// The memory of events that several links have queued.
+    shared: SharedMemory,
     /// The memory of messages that are being received.
     receiving: AtomicUsize,
     active: AtomicUsize,
@@ -75,6 +78,7 @@ impl Budget {
         Self {
             queued: AtomicUsize::new(0),
             queued_memory: AtomicUsize::new(0),
+            shared: SharedMemory::default(),
             receiving: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
             limit: limits.memory,
@@ -100,7 +104,7 @@ impl Budget {
 
     /// The memory that this takes.
     pub(crate) fn queued_memory(&self) -> usize {
-        self.queued_memory.load(Ordering::Relaxed)
+        self.queued_memory.load(Ordering::Relaxed) + self.shared.get()
     }
 
     /// The memory of messages that are being received.
@@ -136,6 +140,15 @@ impl Budget {
         self.receiving.fetch_sub(before, Ordering::Relaxed);
     }
 
+    /// Makes events of a batch that the queues of several links can share.
+    pub(crate) fn share_events(&self, batch: Batch) -> SharedBatch {
+        let events = batch.into_shared(&self.shared);
+        if self.is_exceeded() {
+            self.pressed.notify_one();
+        }
+        events
+    }
+
     /// Takes note of what a link has queued now: so many bytes, which take so much memory.
     pub(crate) fn report(&self, part: &mut Part, bytes: usize, memory: usize) {
         let is_near = bytes.abs_diff(part.bytes) < STEP && memory.abs_diff(part.memory) < STEP;
@@ -169,6 +182,9 @@ impl Budget {
             }
         } else {
             self.queued_memory.fetch_sub(before.memory - memory, Ordering::Relaxed);
+        }
+        // What has left may have been the last of what was shared, which no link reports.
+        if memory < before.memory || bytes < before.bytes {
             self.waiters.wake(self);
         }
     }
@@ -350,6 +366,27 @@ mod tests {
         budget.report(&mut part, 0, 300);
         assert_eq!(budget.held(), STEP + 256, "the difference is small");
         budget.release(&mut part);
+        assert_eq!((budget.queued(), budget.held()), (0, 0));
+    }
+
+    #[test]
+    fn events_that_links_share_are_counted_once() {
+        let limits = Limits { memory: 4 * MIB, ..Limits::default() };
+        let budget = std::sync::Arc::new(Budget::new(&limits));
+        let link = || crate::outbound::Outbound::new(wamp_proto::Serializer::Json, &limits, budget.clone());
+        let links: Vec<_> = std::iter::repeat_with(link).take(1000).collect();
+        let mut batch = Batch::new();
+        batch.push_bytes(&[b'x'; 12 << 10]);
+        let events = links[0].share(batch);
+        for link in &links {
+            link.append_events(&events);
+        }
+        drop(events);
+        assert!((12 << 10..MIB).contains(&budget.held()), "{}", budget.held());
+        assert_eq!(budget.queued(), 1000 * (12 << 10));
+        assert!(!budget.is_exceeded());
+        assert!(links[7].memory() >= 12 << 10, "the largest holders are found all the same");
+        drop(links);
         assert_eq!((budget.queued(), budget.held()), (0, 0));
     }
 }

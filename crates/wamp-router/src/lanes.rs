@@ -249,7 +249,8 @@ impl<'a> Lanes<'a> {
 
     fn flush_fan(&mut self) {
         let Some(Fan { receivers, batch, .. }) = self.fan.take() else { return };
-        let events = batch.into_shared();
+        let Some(link) = receivers.iter().find_map(|to| self.links.get(*to)) else { return };
+        let events = link.share(batch);
         self.pushed += receivers.len();
         for to in receivers {
             let Some(link) = self.links.get(to) else { continue };

@@ -189,6 +189,11 @@ impl Outbound {
         pushed
     }
 
+    /// Makes events of a batch that this link and others can [have added](Self::append_events).
+    pub(crate) fn share(&self, batch: Batch) -> SharedBatch {
+        self.budget.share_events(batch)
+    }
+
     /// Adds events, unless the link does not keep up. Its writer has to be woken up.
     pub(crate) fn append_events(&self, events: &SharedBatch) -> Pushed {
         let mut waiting = self.waiting();
@@ -323,9 +328,13 @@ impl Outbound {
         &self.receiving
     }
 
-    /// The memory that the link holds in all.
+    /// The memory that the link holds in all, also what it shares with other links.
     pub(crate) fn memory(&self) -> usize {
-        self.waiting().part.memory() + self.receiving.memory()
+        let queued = {
+            let waiting = self.waiting();
+            waiting.part.memory() + waiting.queue.shared_memory()
+        };
+        queued + self.receiving.memory()
     }
 
     /// The link is given up for its memory, which does not count any more: its two tasks are about to end.

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use wamp_proto::relay::ResultHead;
@@ -70,7 +71,7 @@ static NO_PAYLOAD: Bytes = Bytes::new();
 pub struct Batch {
     arena: Vec<u8>,
     /// An arena shared by several batches, in place of the own one.
-    shared: Option<Arc<Vec<u8>>>,
+    shared: Option<Arc<Arena>>,
     /// Messages that the arena and the prefix do not describe completely, in order.
     large: VecDeque<Large>,
     control: VecDeque<Control>,
@@ -82,19 +83,56 @@ pub struct Batch {
     octets: usize,
     /// The length of everything pushed since the batch was cleared.
     total_pushed: usize,
-    /// The memory that the payloads outside of the arena keep at most, written or not.
+    /// The memory that the payloads outside of the arena keep at most, written or not. That of shared messages is
+    /// counted by their arena.
     pinned: usize,
     longest: usize,
+}
+
+/// The memory of shared batches, in bytes, counted once however many queues hold it.
+#[derive(Clone, Debug, Default)]
+pub struct SharedMemory(Arc<AtomicUsize>);
+
+impl SharedMemory {
+    /// Returns the memory of the shared batches that a queue still holds.
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// An arena that several batches have.
+#[derive(Debug)]
+struct Arena {
+    bytes: Vec<u8>,
+    /// The memory that the payloads outside of it keep at most.
+    pinned: usize,
+    counted: SharedMemory,
+}
+
+impl Arena {
+    fn new(bytes: Vec<u8>, pinned: usize, counted: SharedMemory) -> Self {
+        counted.0.fetch_add(bytes.capacity() + pinned, Ordering::Relaxed);
+        Self { bytes, pinned, counted }
+    }
+
+    fn memory(&self) -> usize {
+        self.bytes.capacity() + self.pinned
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        self.counted.0.fetch_sub(self.memory(), Ordering::Relaxed);
+    }
 }
 
 /// Messages for several receivers, packed once. See [`Queue::append_shared`](crate::Queue::append_shared).
 #[derive(Clone, Debug)]
 pub struct SharedBatch {
-    arena: Arc<Vec<u8>>,
+    arena: Arc<Arena>,
     large: VecDeque<Large>,
     len: usize,
     encoded_len: usize,
-    pinned: usize,
     longest: usize,
 }
 
@@ -121,14 +159,13 @@ impl SharedBatch {
 
     /// A batch with these messages, which are not copied until another message is pushed.
     pub(crate) fn batch(&self) -> Batch {
-        let Self { arena, large, len, encoded_len, pinned, longest } = self.clone();
+        let Self { arena, large, len, encoded_len, longest } = self.clone();
         Batch {
             shared: Some(arena),
             large,
             len,
             octets: encoded_len,
             total_pushed: encoded_len,
-            pinned,
             longest,
             ..Batch::default()
         }
@@ -328,21 +365,24 @@ impl Batch {
         octets
     }
 
-    /// Converts an unsent batch to a form that several queues can share.
-    pub fn into_shared(self) -> SharedBatch {
+    /// Converts an unsent batch to a form that several queues can share. Its memory is counted in `counted` until
+    /// no queue holds it.
+    pub fn into_shared(mut self, counted: &SharedMemory) -> SharedBatch {
         debug_assert_eq!(self.start + self.done, 0, "something has left already");
+        self.reserve(0);
         let Self { mut arena, large, len, octets, pinned, longest, .. } = self;
         arena.shrink_to_fit();
-        SharedBatch { arena: Arc::new(arena), large, len, encoded_len: octets, pinned, longest }
+        let arena = Arc::new(Arena::new(arena, pinned, counted.clone()));
+        SharedBatch { arena, large, len, encoded_len: octets, longest }
     }
 
     /// Appends shared messages.
     pub(crate) fn append_shared(&mut self, messages: &SharedBatch) {
-        self.reserve(messages.arena.len());
+        self.reserve(messages.arena.bytes.len());
         let offset = self.arena.len();
-        self.arena.extend_from_slice(&messages.arena);
+        self.arena.extend_from_slice(&messages.arena.bytes);
         self.large.extend(messages.large.iter().map(|large| large.behind(offset)));
-        self.pinned += messages.pinned;
+        self.pinned += messages.arena.pinned;
         self.len += messages.len;
         self.octets += messages.encoded_len;
         self.total_pushed += messages.encoded_len;
@@ -356,7 +396,7 @@ impl Batch {
 
     /// The memory of the messages.
     fn arena(&self) -> &[u8] {
-        self.shared.as_deref().unwrap_or(&self.arena)
+        self.shared.as_ref().map_or(&self.arena, |shared| &shared.bytes)
     }
 
     /// Moves all messages of another unsent batch behind those of this one.
@@ -369,7 +409,7 @@ impl Batch {
         self.len += other.len;
         self.octets += other.octets;
         self.total_pushed += other.total_pushed;
-        self.pinned += other.pinned;
+        self.pinned += other.pinned + other.shared.as_ref().map_or(0, |shared| shared.pinned);
         self.longest = self.longest.max(other.longest);
         other.clear();
     }
@@ -386,7 +426,8 @@ impl Batch {
     /// Makes room in the arena, which is not shared from now on.
     fn reserve(&mut self, octets: usize) {
         if let Some(shared) = self.shared.take() {
-            self.arena = Arc::unwrap_or_clone(shared);
+            self.arena = shared.bytes.clone();
+            self.pinned += shared.pinned;
         }
         let needed = self.arena.len() + octets;
         if needed > self.arena.capacity() && needed <= FULL {
@@ -565,9 +606,14 @@ impl Batch {
         self.arena.capacity()
     }
 
-    /// The memory that the batch holds at most, in bytes.
+    /// The memory that the batch holds at most, in bytes, without what it shares with other batches.
     pub(crate) fn memory(&self) -> usize {
-        self.arena.capacity() + self.shared.as_ref().map_or(0, |shared| shared.len()) + self.pinned
+        self.arena.capacity() + self.pinned
+    }
+
+    /// The memory that the batch shares with other batches, in bytes.
+    pub(crate) fn shared_memory(&self) -> usize {
+        self.shared.as_ref().map_or(0, |shared| shared.memory())
     }
 
     /// The length of all messages since the batch was cleared, written or not.

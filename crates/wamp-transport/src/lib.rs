@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use wamp_proto::Serializer;
 
-pub use batch::{Batch, COPIED_BELOW, Control, Outgoing, PushError, SharedBatch};
+pub use batch::{Batch, COPIED_BELOW, Control, Outgoing, PushError, SharedBatch, SharedMemory};
 pub use error::{ReadError, WriteError};
 pub use queue::Queue;
 pub use run::Run;

@@ -287,10 +287,16 @@ impl Queue {
     }
 
     /// The memory that the queue holds at most, in bytes: of what [`encoded_len`](Self::encoded_len) counts, of PINGs and
-    /// PONGs, and of a batch that is kept for later.
+    /// PONGs, and of a batch that is kept for later. What it shares with other queues is
+    /// [counted](crate::SharedMemory) for all of them together.
     pub fn memory(&self) -> usize {
         let spare = self.spare.as_ref().map_or(0, Batch::capacity);
         self.waiting_memory + self.taken_memory + self.control_octets + spare
+    }
+
+    /// The memory of messages that wait and are shared with other queues, in bytes.
+    pub fn shared_memory(&self) -> usize {
+        self.chunks.iter().map(Batch::shared_memory).sum()
     }
 
     /// Whether there is nothing for a writer to take.

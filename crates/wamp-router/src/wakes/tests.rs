@@ -15,7 +15,7 @@ fn links(count: usize) -> Vec<Arc<Outbound>> {
 fn push_event(link: &Arc<Outbound>, wakes: &mut Wakes) {
     let mut batch = Batch::new();
     batch.push_bytes(b"[36]");
-    let pushed = link.append_events(&batch.into_shared());
+    let pushed = link.append_events(&link.share(batch));
     link.wake_later(pushed, wakes);
 }
 

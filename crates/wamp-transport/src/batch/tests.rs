@@ -227,14 +227,16 @@ fn an_arena_doubles_up_to_a_full_chunk_and_is_kept() {
 #[test]
 fn a_shared_batch_is_the_messages_that_it_stands_for() {
     let (first, second) = ([result(1), result(5000)], [result(2), result(70_000), result(3)]);
-    let shared = batch_of(&second).into_shared();
+    let counted = SharedMemory::default();
+    let shared = batch_of(&second).into_shared(&counted);
+    assert!(counted.get() >= shared.arena.bytes.len() + 70_000);
     let wanted = batch_of(&second);
     for step in [7, 100_000_000] {
         for _ in 0..2 {
             let mut batch = shared.batch();
             assert_eq!((batch.len(), batch.encoded_len()), (wanted.len(), wanted.encoded_len()));
             assert_eq!((batch.total_pushed(), batch.longest()), (wanted.total_pushed(), wanted.longest()));
-            assert!(batch.memory() >= shared.arena.len() + 70_000);
+            assert_eq!((batch.memory(), batch.shared_memory()), (0, counted.get()));
             assert_eq!(drain(&mut batch, 2, step), prefixed(&second));
             batch.clear();
             assert_eq!((batch.is_shared(), batch.memory()), (false, 0));

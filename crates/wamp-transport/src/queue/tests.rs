@@ -2,6 +2,7 @@ use bytes::Bytes;
 use wamp_proto::{Limits, Message, Serializer};
 
 use super::*;
+use crate::SharedMemory;
 
 fn message(json: &str) -> Message {
     Message::decode(Serializer::Json, &Bytes::from(json.to_owned()), &Limits::default()).unwrap()
@@ -232,24 +233,36 @@ fn a_closed_queue_takes_no_batch() {
 fn shared_messages_keep_their_place_and_many_are_not_copied() {
     for (octets, is_copied) in [(10, true), (5000, false), (60_000, false)] {
         let sent: Vec<_> = (1..=12).map(|request| result(request, octets)).collect();
-        let mut queue = Queue::new(Serializer::Json);
+        let (mut queue, mut other) = (Queue::new(Serializer::Json), Queue::new(Serializer::Json));
+        let counted = SharedMemory::default();
         let mut memory = 0;
         for part in sent.chunks(4) {
             queue.push(&part[0]).unwrap();
             let before = queue.encoded_len();
-            let shared = batch(&part[1..]).into_shared();
+            let shared = batch(&part[1..]).into_shared(&counted);
             assert_eq!(queue.append_shared(&shared), queue.encoded_len() - before);
+            other.append_shared(&shared);
             memory += shared.framed_len();
         }
-        assert!(queue.memory() >= memory);
+        // Shared memory is counted once, as long as one of the queues has it.
+        let copied = if is_copied { 0 } else { memory };
+        assert!(queue.memory() + counted.get() >= memory);
+        assert!((copied..=copied + copied / 2).contains(&counted.get()), "{}", counted.get());
+        assert_eq!((queue.shared_memory(), other.shared_memory()), (counted.get(), counted.get()));
+        assert!(is_copied || other.memory() == 0);
+        other.clear();
+        assert_eq!(queue.shared_memory(), counted.get());
         let wanted: Vec<_> = sent.iter().map(|m| m.encode(Serializer::Json).unwrap()).collect();
         assert_eq!(queue.encoded_len(), wanted.iter().map(Bytes::len).sum::<usize>());
         assert_eq!(queue.chunks.len(), if is_copied { 1 } else { 6 });
         assert_eq!(drain(&mut queue).1, wanted);
         assert_eq!((queue.encoded_len(), queue.waiting_memory, queue.taken_memory), (0, 0, 0));
+        assert_eq!(counted.get(), 0);
     }
     let mut queue = Queue::new(Serializer::Json);
     queue.close();
-    assert_eq!(queue.append_shared(&batch(&[result(2, 10)]).into_shared()), 0);
+    let counted = SharedMemory::default();
+    assert_eq!(queue.append_shared(&batch(&[result(2, 10)]).into_shared(&counted)), 0);
+    assert_eq!(counted.get(), 0);
     assert!(queue.is_empty());
 }
