@@ -121,7 +121,9 @@ fn what_goes_wrong_is_one_line_with_a_cause_and_an_exit_code() {
             ),
             (
                 vec!["--url", "wss://127.0.0.1:1"],
-                "Error: tls: wss://127.0.0.1:1: TLS is not built in\n".to_owned(),
+                format!(
+                    "Error: connect: wss://{refused}: cannot connect to {refused}: Connection refused (os error 111)\n"
+                ),
             ),
         ] {
             let output = run(env!("CARGO_BIN_EXE_longop-caller"), &arguments);

@@ -127,8 +127,7 @@ impl ConnectError {
 
     #[cfg(not(all(feature = "tls", feature = "ws", feature = "rawsocket")))]
     pub(super) fn no_tls(url: &str) -> Self {
-        let cause = "TLS, or the transport below it, is not built in (the cargo feature `tls`)";
-        Self::new(url, ConnectErrorKind::Tls, cause)
+        Self::new(url, ConnectErrorKind::Tls, "TLS is not built in")
     }
 
     pub(super) fn no_url() -> Self {
