@@ -214,7 +214,7 @@ impl Connect {
 
     /// Does TLS as this says. [`ca`](Self::ca) and [`client_cert`](Self::client_cert) change nothing then.
     #[cfg(feature = "tls")]
-    pub fn tls_config(mut self, config: std::sync::Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
+    pub fn tls_config(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
         self.settings.tls.config = Some(config);
         self
     }

@@ -117,10 +117,10 @@ impl World {
     }
 
     fn join(&mut self) -> usize {
-        let mut details = HelloDetails::default();
-        details.roles = [Role::Publisher, Role::Subscriber]
+        let roles = [Role::Publisher, Role::Subscriber]
             .into_iter()
             .fold(Roles::none(), |roles, role| roles.with(role, Features::none()));
+        let details = HelloDetails { roles, ..HelloDetails::default() };
         let join = Join { details, serializer: Serializer::Json, max_message: usize::MAX };
         self.keys.push(Some(self.realm.join(self.now, join).unwrap()));
         self.peers.push(Peer::default());
