@@ -355,7 +355,7 @@ async fn open(url: String, settings: Settings) -> Result<Joining, ConnectError> 
     }
 }
 
-#[cfg_attr(not(feature = "rawsocket"), expect(unused_variables))]
+#[cfg_attr(not(any(feature = "rawsocket", all(feature = "tls", feature = "ws"))), expect(unused_variables))]
 async fn open_any(url: &str, settings: Settings) -> Result<Opening, ConnectError> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err(ConnectError::bad_url(url, "it must begin with ws://, rs:// or rs+unix://"));
