@@ -209,9 +209,12 @@ impl Budget {
     /// when memory is short, events are dropped.
     pub(crate) fn room_for_events(&self, part: &Part, bytes: usize) -> usize {
         let with_slack = |most: usize| most + most.max(SLACK);
-        let is_short = part.memory >= with_slack(self.fair()) || self.held() >= self.limit;
-        let most = if is_short { self.least() } else { with_slack(self.share()) };
-        most.saturating_sub(bytes)
+        let is_short = part.memory >= with_slack(self.fair()) || self.held() >= self.limit - self.limit / 8;
+        if is_short {
+            // An arena may be half empty, and with thousands of links that counts.
+            return self.least().saturating_sub(bytes.max(part.memory));
+        }
+        with_slack(self.share()).saturating_sub(bytes)
     }
 
     /// Whether a link with so many bytes is below its low water.

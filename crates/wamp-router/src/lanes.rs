@@ -30,6 +30,9 @@ const LOAD: usize = 64 * 1024;
 /// The same of a batch with several receivers, each of which holds all of it.
 const FAN_LOAD: usize = 32 * 1024;
 
+/// An event that joins a batch of its receivers takes as long, for this many of them, as a message for one receiver.
+const JOINED: usize = 4;
+
 /// The messages of a turn, by receiver.
 pub(crate) struct Lanes<'a> {
     links: &'a Links,
@@ -79,7 +82,7 @@ impl<'a> Lanes<'a> {
         !self.fed.events.is_empty()
     }
 
-    /// How many messages, or batches of a fan, were put into a lane or a queue.
+    /// How many messages were put into a lane or a queue; an event that shares a batch counts less.
     pub(crate) fn pushed(&self) -> usize {
         self.pushed
     }
@@ -170,6 +173,7 @@ impl<'a> Lanes<'a> {
             self.fan = Some(Fan { receivers, serializer: link.serializer(), batch: Batch::new() });
         }
         let Some(fan) = &mut self.fan else { return };
+        self.pushed += fan.receivers.len() / JOINED;
         if let Err(error) = fan.batch.push(message, fan.serializer) {
             tracing::error!(message = message.name(), %error, "a message could not be written");
             debug_assert!(false, "the realm lets through what can be written only");
