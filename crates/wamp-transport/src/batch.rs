@@ -9,15 +9,19 @@
 //! payloads                              |large|
 //! ```
 
+mod shared;
+
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use wamp_proto::relay::ResultHead;
 use wamp_proto::{EncodeError, Message, Serializer};
+
+use shared::Arena;
+pub use shared::{SharedBatch, SharedMemory};
 
 /// A payload shorter than this, in bytes, is copied behind its head; a longer one stays where it is. It is a
 /// quarter of the read buffer that a slice of a message may keep in memory.
@@ -87,89 +91,6 @@ pub struct Batch {
     /// counted by their arena.
     pinned: usize,
     longest: usize,
-}
-
-/// The memory of shared batches, in bytes, counted once however many queues hold it.
-#[derive(Clone, Debug, Default)]
-pub struct SharedMemory(Arc<AtomicUsize>);
-
-impl SharedMemory {
-    /// Returns the memory of the shared batches that a queue still holds.
-    pub fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// An arena that several batches have.
-#[derive(Debug)]
-struct Arena {
-    bytes: Vec<u8>,
-    /// The memory that the payloads outside of it keep at most.
-    pinned: usize,
-    counted: SharedMemory,
-}
-
-impl Arena {
-    fn new(bytes: Vec<u8>, pinned: usize, counted: SharedMemory) -> Self {
-        counted.0.fetch_add(bytes.capacity() + pinned, Ordering::Relaxed);
-        Self { bytes, pinned, counted }
-    }
-
-    fn memory(&self) -> usize {
-        self.bytes.capacity() + self.pinned
-    }
-}
-
-impl Drop for Arena {
-    fn drop(&mut self) {
-        self.counted.0.fetch_sub(self.memory(), Ordering::Relaxed);
-    }
-}
-
-/// Messages for several receivers, packed once. See [`Queue::append_shared`](crate::Queue::append_shared).
-#[derive(Clone, Debug)]
-pub struct SharedBatch {
-    arena: Arc<Arena>,
-    large: VecDeque<Large>,
-    len: usize,
-    encoded_len: usize,
-    longest: usize,
-}
-
-impl SharedBatch {
-    /// The number of messages.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there is no message.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// The length of the messages with their prefixes.
-    pub(crate) fn framed_len(&self) -> usize {
-        self.encoded_len + PREFIX * self.len
-    }
-
-    /// The length of the messages without prefixes.
-    pub(crate) fn encoded_len(&self) -> usize {
-        self.encoded_len
-    }
-
-    /// A batch with these messages, which are not copied until another message is pushed.
-    pub(crate) fn batch(&self) -> Batch {
-        let Self { arena, large, len, encoded_len, longest } = self.clone();
-        Batch {
-            shared: Some(arena),
-            large,
-            len,
-            octets: encoded_len,
-            total_pushed: encoded_len,
-            longest,
-            ..Batch::default()
-        }
-    }
 }
 
 /// A message with a payload outside of the arena, or too long for its prefix.
