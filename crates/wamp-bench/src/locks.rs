@@ -6,7 +6,7 @@ pub(crate) use times::Locks;
 use crate::Failed;
 use crate::target::Target;
 
-/// What there is to say about the lock in a row of the table.
+/// The figures of the lock for a row of the table.
 pub(crate) type Figures = Vec<(&'static str, f64)>;
 
 /// Measures the lock from its start to its end.
@@ -45,7 +45,7 @@ mod times {
 
     use super::Figures;
 
-    /// What the router says of its realm's lock, since its start.
+    /// The router's figures of its realm's lock, since its start.
     #[derive(Clone, Debug, Deserialize)]
     pub(crate) struct Locks {
         waited: Times,

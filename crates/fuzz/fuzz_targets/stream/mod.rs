@@ -22,7 +22,7 @@ pub struct Stream {
     input: Vec<u8>,
     at: usize,
     pieces: Pieces,
-    /// What precedes the input once this was written: the answer to a handshake.
+    /// The answer to a handshake. It precedes the input once the handshake was written.
     answer: Option<fn(&[u8]) -> Option<Vec<u8>>>,
     written: Vec<u8>,
 }

@@ -33,8 +33,13 @@ const STILL_FAILING: &[&str] = &[
     "floods/PUBLISH to 4,000",
 ];
 
+/// The same for a router without jemalloc: 65 MiB stay, where 32 are allowed. The C library's allocator returns the end of
+/// its heap only, and one small piece there keeps all below it.
+const FAILING_WITHOUT_JEMALLOC: &[&str] = &["memory/long topics"];
+
 fn is_known(case: &Case) -> bool {
-    STILL_FAILING.iter().any(|name| case.name.starts_with(name))
+    let others = if process::has_jemalloc() { &[] } else { FAILING_WITHOUT_JEMALLOC };
+    STILL_FAILING.iter().chain(others).any(|name| case.name.starts_with(name))
 }
 
 /// The number of cases that run at a time, of those that need not be alone.
@@ -85,8 +90,9 @@ fn main() -> ExitCode {
         });
         alone.iter().for_each(|case| report(&run(*case)));
     });
-    if wanted.is_empty() && !is_long() && !STILL_FAILING.is_empty() {
-        say(&format!("not run, since they do not hold yet: {}", STILL_FAILING.join(", ")));
+    let left_out: Vec<_> = attacks::all().filter(is_known).map(|case| case.name).collect();
+    if wanted.is_empty() && !is_long() && !left_out.is_empty() {
+        say(&format!("not run, since they do not hold yet: {}", left_out.join(", ")));
     }
     let failed = failures.into_inner();
     let verdict = if failed == 0 && total > 0 { "ok" } else { "FAILED" };

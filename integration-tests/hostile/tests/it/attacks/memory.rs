@@ -10,7 +10,7 @@ use crate::case::{Case, Outcome, When, broken, is_long};
 use crate::msgpack::{
     ACKNOWLEDGE, NO_OPTIONS, PROGRESS, Pack, RECEIVE_PROGRESS, call, publish, subscribe, yield_of,
 };
-use crate::process::{BUDGET, Router, has_jemalloc};
+use crate::process::{BUDGET, Router};
 use crate::wire::{MAX, MSGPACK, PING, Peer, close, frame, message};
 
 /// Growth of resident memory, by the budget.
@@ -18,10 +18,6 @@ const PEAK: f64 = 1.5 * BUDGET;
 
 /// What may stay after all peers have left, in MiB.
 const STAYS: f64 = 32.0;
-
-/// The same for 131,072 names of 1 KiB with an allocator that returns only the end of its heap to the system, as the C
-/// library's does: one small piece at the end keeps all that is below it.
-const STAYS_OF_NAMES: f64 = 80.0;
 
 pub const CASES: &[Case] = &[
     case("memory/40 unfinished messages of 16 MiB", || measure(|port| unfinished(port, 40))),
@@ -41,9 +37,7 @@ pub const CASES: &[Case] = &[
     case("memory/small results that pin large buffers", || measure(pinned_results)),
     case("memory/lists of 16 million texts in options", || measure(lists)),
     case("memory/a list of 16 million methods in HELLO", || measure(methods)),
-    case("memory/long topics and procedures", || {
-        measure_up_to(if has_jemalloc() { STAYS } else { STAYS_OF_NAMES }, long_names)
-    }),
+    case("memory/long topics and procedures", || measure(long_names)),
     case("memory/calls with 1 MiB each to a callee that does not read", || measure(calls_unread)),
     case("memory/answers that are not read", || measure(answers_unread)),
 ];
@@ -56,11 +50,6 @@ const fn case(name: &'static str, run: fn() -> Outcome) -> Case {
 type Held = Vec<TcpStream>;
 
 fn measure(attack: fn(u16) -> io::Result<Held>) -> Outcome {
-    measure_up_to(STAYS, attack)
-}
-
-/// Measures an attack after which this much may stay.
-fn measure_up_to(may_stay: f64, attack: fn(u16) -> io::Result<Held>) -> Outcome {
     let measured = || -> io::Result<Outcome> {
         let router = Router::start()?;
         // What a router allocates for its first peers is no growth.
@@ -73,12 +62,12 @@ fn measure_up_to(may_stay: f64, attack: fn(u16) -> io::Result<Held>) -> Outcome 
         held.iter().for_each(close);
         drop(held);
         let patience = Duration::from_secs(if is_long() { 60 } else { 15 });
-        let stays = router.process.rss_falls_to(before + may_stay, patience) - before;
+        let stays = router.process.rss_falls_to(before + STAYS, patience) - before;
         let figures = format!("at most +{peak:.0} MiB, +{stays:.0} MiB stay");
-        Ok(match (peak <= PEAK, stays <= may_stay) {
+        Ok(match (peak <= PEAK, stays <= STAYS) {
             (true, true) => Ok(figures),
             (false, _) => Err(format!("more than {PEAK:.0} MiB: {figures}")),
-            (_, false) => Err(format!("more than {may_stay:.0} MiB stay: {figures}")),
+            (_, false) => Err(format!("more than {STAYS:.0} MiB stay: {figures}")),
         })
     };
     measured().map_err(broken)?
