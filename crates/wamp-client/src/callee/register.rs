@@ -22,7 +22,8 @@ use crate::engine::shared::Engine;
 use crate::engine::state::PendingRequest;
 use crate::error::{RequestError, SubmitError};
 use crate::link::Link;
-use crate::link::declared::{Current, Kept, Withdrawn};
+use crate::link::declared::Withdrawn;
+use crate::link::kept::{Current, Kept};
 use crate::session::Session;
 
 impl Session {

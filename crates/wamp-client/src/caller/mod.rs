@@ -2,6 +2,7 @@
 
 pub(crate) mod call;
 pub(crate) mod duplex;
+pub(crate) mod future;
 pub(crate) mod retry;
 pub(crate) mod running;
 pub(crate) mod stream;

@@ -9,7 +9,7 @@ use wamp_core::reconnect::{Again, Broken, Repeat, Retry};
 use wamp_proto::uri;
 
 use crate::arguments::Body;
-use crate::caller::call::{CallFuture, CallResult, Observer};
+use crate::caller::future::{CallFuture, CallResult, Observer};
 use crate::caller::running::CallRequest;
 use crate::error::CallError;
 

@@ -78,21 +78,21 @@ impl ConnectError {
         self.uri.as_ref()
     }
 
-    pub(super) fn new(url: &str, kind: ConnectErrorKind, cause: impl ToString) -> Self {
+    pub(crate) fn new(url: &str, kind: ConnectErrorKind, cause: impl ToString) -> Self {
         Self { url: Some(shown(url)), kind, cause: cause.to_string(), uri: None, closed: None }
     }
 
-    pub(super) fn bad_url(url: &str, cause: &str) -> Self {
+    pub(crate) fn bad_url(url: &str, cause: &str) -> Self {
         Self::new(url, ConnectErrorKind::Url, cause)
     }
 
-    pub(super) fn timeout(url: Option<&str>, cause: &str) -> Self {
+    pub(crate) fn timeout(url: Option<&str>, cause: &str) -> Self {
         let (url, cause) = (url.map(shown), cause.to_owned());
         Self { url, kind: ConnectErrorKind::Timeout, cause, uri: None, closed: None }
     }
 
     /// HELLO cannot be sent.
-    pub(super) fn unsent(url: Option<&str>, error: PushError) -> Self {
+    pub(crate) fn unsent(url: Option<&str>, error: PushError) -> Self {
         let cause = match error {
             PushError::TooLarge { octets, limit } => {
                 format!(
@@ -104,7 +104,7 @@ impl ConnectError {
         Self { url: url.map(shown), kind: ConnectErrorKind::Handshake, cause, uri: None, closed: None }
     }
 
-    pub(super) fn from_closed(url: Option<&str>, closed: Closed) -> Self {
+    pub(crate) fn from_closed(url: Option<&str>, closed: Closed) -> Self {
         let kind = match &closed {
             Closed::ByRouter { .. } | Closed::Aborted { .. } => ConnectErrorKind::Refused,
             Closed::Violation(_) => ConnectErrorKind::Protocol,
@@ -120,17 +120,17 @@ impl ConnectError {
     }
 
     /// A transport of the application's own could not be made.
-    pub(super) fn from_connector(error: std::io::Error) -> Self {
+    pub(crate) fn from_connector(error: std::io::Error) -> Self {
         let cause = error.to_string();
         Self { url: None, kind: ConnectErrorKind::Connect, cause, uri: None, closed: None }
     }
 
     #[cfg(not(all(feature = "tls", feature = "ws", feature = "rawsocket")))]
-    pub(super) fn no_tls(url: &str) -> Self {
+    pub(crate) fn no_tls(url: &str) -> Self {
         Self::new(url, ConnectErrorKind::Tls, "TLS is not built in")
     }
 
-    pub(super) fn no_url() -> Self {
+    pub(crate) fn no_url() -> Self {
         let cause = "there is no URL to connect to".to_owned();
         Self { url: None, kind: ConnectErrorKind::Url, cause, uri: None, closed: None }
     }
@@ -147,7 +147,7 @@ impl ConnectError {
     }
 
     #[cfg(feature = "ws")]
-    pub(super) fn from_ws(url: &str, error: wamp_transport_ws::HandshakeError) -> Self {
+    pub(crate) fn from_ws(url: &str, error: wamp_transport_ws::HandshakeError) -> Self {
         use wamp_transport_ws::HandshakeError as E;
         let kind = match &error {
             E::Url { .. } => ConnectErrorKind::Url,
@@ -163,7 +163,7 @@ impl ConnectError {
     }
 
     #[cfg(feature = "rawsocket")]
-    pub(super) fn from_rawsocket(url: &str, error: wamp_transport_rawsocket::HandshakeError) -> Self {
+    pub(crate) fn from_rawsocket(url: &str, error: wamp_transport_rawsocket::HandshakeError) -> Self {
         use wamp_transport_rawsocket::{ErrorCode, HandshakeError as E};
         let kind = match &error {
             E::Io(_) | E::Closed => ConnectErrorKind::Lost,
@@ -179,7 +179,7 @@ impl ConnectError {
 }
 
 /// A URL as it may be shown to anybody: without its password.
-pub(super) fn shown(url: &str) -> String {
+pub(crate) fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let is_port = |port: &str| port.is_empty() || port.ends_with(']') || port.parse::<u16>().is_ok();

@@ -16,13 +16,13 @@ use super::error::{ConnectError, ConnectErrorKind};
 
 /// What is wanted of TLS. It is checked when it is needed.
 #[derive(Clone, Default)]
-pub(super) struct Tls {
-    pub(super) config: Option<Arc<ClientConfig>>,
+pub(crate) struct Tls {
+    pub(crate) config: Option<Arc<ClientConfig>>,
     /// Certificates of authorities, in PEM.
-    pub(super) ca: Option<Vec<u8>>,
+    pub(crate) ca: Option<Vec<u8>>,
     /// The client's chain of certificates and its key, in PEM.
-    pub(super) client: Option<(Vec<u8>, Vec<u8>)>,
-    pub(super) server_name: Option<String>,
+    pub(crate) client: Option<(Vec<u8>, Vec<u8>)>,
+    pub(crate) server_name: Option<String>,
 }
 
 impl Tls {

@@ -6,24 +6,22 @@ use std::task::Waker;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use wamp_core::Time;
-use wamp_core::reconnect::{self, DeclarationId, Event, Fault, Over};
+use wamp_core::reconnect::{self, DeclarationId};
 use wamp_core::session::Closed;
 
-use crate::connect::{ConnectError, Dialer};
+use crate::connect::dialer::Dialer;
+use crate::connect::error::ConnectError;
 use crate::engine::shared::Engine;
 use crate::engine::stats::Stats;
-use crate::error::RequestError;
-use crate::link::declared::Kept;
-use crate::link::states::{ConnectionState, ConnectionStates, StateInbox};
-use crate::link::{Link, Phase};
+use crate::link::kept::Kept;
+use crate::link::states::{ConnectionState, StateInbox};
 
 /// What outlives the connections of a session.
 pub(crate) struct Comeback {
     core: Mutex<Core>,
     /// The machine has been told something.
     pub(super) wake: Notify,
-    start: Instant,
+    pub(super) start: Instant,
     pub(super) dialer: Dialer,
 }
 
@@ -34,21 +32,13 @@ pub(super) struct Core {
     /// The engine of the present connection, from WELCOME to its end.
     pub(super) engine: Option<Arc<Engine>>,
     pub(super) kept: BTreeMap<DeclarationId, Kept>,
-    watchers: Vec<Weak<StateInbox>>,
+    pub(super) watchers: Vec<Weak<StateInbox>>,
     /// What earlier connections have counted.
-    before: Stats,
+    pub(super) before: Stats,
     /// How the last attempt failed.
     pub(super) error: Option<ConnectError>,
     /// How the last connection ended.
     pub(super) closed: Closed,
-}
-
-/// What has changed, and what of the application's is to be dropped, when the lock is released.
-#[derive(Default)]
-struct Aftermath {
-    wakers: Vec<Waker>,
-    phases: Vec<Phase>,
-    kept: Vec<Kept>,
 }
 
 impl Comeback {
@@ -78,164 +68,12 @@ impl Comeback {
     }
 }
 
-impl Link {
-    /// A session that comes back, which has joined by this engine.
-    pub(crate) fn lasting(engine: Arc<Engine>, comeback: Comeback) -> Arc<Self> {
-        Self::new(engine, Some(comeback))
-    }
-
-    /// Tells the machine something, and does what follows from it.
-    pub(super) fn tell<R>(self: &Arc<Self>, comeback: &Comeback, op: impl FnOnce(&mut Core, Time) -> R) -> R {
-        let mut aftermath = Aftermath::default();
-        let mut core = comeback.lock();
-        let result = op(&mut core, Time::after(comeback.start.elapsed()));
-        while let Some(event) = core.machine.poll_event() {
-            self.handle_event(comeback, &mut core, event, &mut aftermath);
-        }
-        drop(core);
-        aftermath.wakers.into_iter().for_each(Waker::wake);
-        aftermath.kept.iter().for_each(Kept::end);
-        comeback.wake.notify_one();
-        result
-    }
-
-    fn handle_event(
-        self: &Arc<Self>,
-        comeback: &Comeback,
-        core: &mut Core,
-        event: Event,
-        aftermath: &mut Aftermath,
-    ) {
-        let state = match event {
-            Event::Down { closed } => {
-                self.phase.send_modify(|phase| phase.is_up = false);
-                core.closed = closed.clone();
-                ConnectionState::Down { closed }
-            }
-            Event::Retrying { url, attempt, delay } => {
-                let (url, error) = (comeback.dialer.shown(url), core.error.take());
-                tracing::debug!(url, attempt, ?delay, "the next attempt to connect follows");
-                ConnectionState::Retrying { url, attempt, delay, error }
-            }
-            Event::Up { gap } => {
-                let Some(engine) = core.engine.clone() else { return };
-                let id = engine.joined().session;
-                self.adopt(&engine);
-                let up = Phase { engine, is_up: true, over: None };
-                aftermath.phases.push(self.phase.send_replace(up));
-                core.error = None;
-                ConnectionState::Up { id, gap: gap.unwrap_or_default() }
-            }
-            Event::Restored { declaration } => match core.kept.get(&declaration) {
-                Some(kept) => ConnectionState::Restored { uri: kept.uri().clone() },
-                None => return,
-            },
-            Event::Lost { declaration, failure } => {
-                let Some(kept) = core.kept.remove(&declaration) else { return };
-                let uri = kept.uri().clone();
-                aftermath.kept.push(kept);
-                ConnectionState::Lost { uri, error: RequestError::from_failure(failure) }
-            }
-            // The supervisor tells of it when everything is written.
-            Event::Over(over) => {
-                if let Over::Closed(closed) = over {
-                    core.closed = closed;
-                }
-                return;
-            }
-            _ => return,
-        };
-        core.push(state, aftermath);
-    }
-
-    /// The connection has ended.
-    pub(super) fn handle_ended(self: &Arc<Self>, comeback: &Comeback, engine: &Arc<Engine>, closed: Closed) {
-        let stats = engine.stats();
-        self.tell(comeback, |core, now| {
-            core.engine = None;
-            core.closed = closed.clone();
-            core.before = core.before + stats;
-            core.machine.handle_closed(now, closed);
-        });
-    }
-
-    /// An attempt has failed.
-    pub(super) fn handle_failed(self: &Arc<Self>, comeback: &Comeback, error: ConnectError) {
-        tracing::debug!(%error, "an attempt to connect has failed");
-        let fault = error.fault();
-        self.tell(comeback, |core, now| {
-            if let Fault::Closed(closed) = &fault {
-                core.closed = closed.clone();
-            }
-            core.error = Some(error);
-            core.machine.handle_failed(now, fault);
-        });
-    }
-
-    /// The session is wanted no more. The engine of the present connection, which is to leave.
-    pub(super) fn stop(self: &Arc<Self>) -> Option<Arc<Engine>> {
-        let comeback = self.comeback.as_ref()?;
-        self.tell(comeback, |core, _| {
-            core.machine.leave();
-            core.engine.clone()
-        })
-    }
-
-    /// The session is over for good.
-    pub(super) fn finish(&self, comeback: &Comeback) {
-        let mut aftermath = Aftermath::default();
-        let mut core = comeback.lock();
-        core.machine.leave();
-        if self.phase.borrow().over.is_some() {
-            return;
-        }
-        let (closed, error) = (core.closed.clone(), core.error.take());
-        aftermath.kept.extend(std::mem::take(&mut core.kept).into_values());
-        core.push(ConnectionState::Closed { closed: closed.clone(), error }, &mut aftermath);
-        let watchers = std::mem::take(&mut core.watchers);
-        self.phase.send_modify(|phase| {
-            phase.is_up = false;
-            phase.over = Some(closed);
-        });
-        drop(core);
-        watchers.iter().filter_map(Weak::upgrade).for_each(|watcher| watcher.finish(()));
-        aftermath.wakers.into_iter().for_each(Waker::wake);
-        aftermath.kept.iter().for_each(Kept::end);
-    }
-
-    /// The changes of the connection from now on.
-    pub(crate) fn states(&self) -> ConnectionStates {
-        let (states, inbox) = ConnectionStates::new();
-        match &self.comeback {
-            Some(comeback) if !comeback.lock().machine.is_over() => {
-                let mut core = comeback.lock();
-                core.watchers.retain(|watcher| watcher.strong_count() > 0);
-                core.watchers.push(Arc::downgrade(&inbox));
-            }
-            _ => inbox.finish(()),
-        }
-        states
-    }
-
-    /// What the connections have met and ignored.
-    pub(crate) fn stats(&self) -> Stats {
-        match &self.comeback {
-            None => self.engine().stats(),
-            Some(comeback) => {
-                let core = comeback.lock();
-                let (before, engine) = (core.before, core.engine.clone());
-                drop(core);
-                engine.map_or(before, |engine| before + engine.stats())
-            }
-        }
-    }
-}
-
 impl Core {
-    fn push(&mut self, state: ConnectionState, aftermath: &mut Aftermath) {
+    /// Tells the watchers.
+    pub(super) fn push(&mut self, state: ConnectionState, wakers: &mut Vec<Waker>) {
         self.watchers.retain(|watcher| {
             let Some(watcher) = watcher.upgrade() else { return false };
-            if watcher.push(0, &mut aftermath.wakers, |_| state.clone()).is_err() {
+            if watcher.push(0, wakers, |_| state.clone()).is_err() {
                 tracing::debug!("a change of the connection is not heard, since earlier ones are not taken");
             }
             true

@@ -1,58 +1,16 @@
 //! Registrations and subscriptions that outlive the connection in which they were made.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use wamp_core::Failure;
 use wamp_core::reconnect::{Ask, Declaration, DeclarationId, Standing};
 use wamp_core::session::Closed;
-use wamp_proto::{RegistrationId, SubscriptionId, Uri};
 
-use crate::engine::procedure::Procedure;
 use crate::engine::shared::Engine;
-use crate::engine::state::Feed;
 use crate::error::SubmitError;
 use crate::link::Link;
 use crate::link::comeback::Comeback;
-
-/// An id of the present connection, or of the last one.
-pub(crate) struct Current<T>(Mutex<T>);
-
-impl<T: Copy> Current<T> {
-    pub(crate) fn new(id: T) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(id)))
-    }
-
-    pub(crate) fn get(&self) -> T {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn set(&self, id: T) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id;
-    }
-}
-
-/// What is declared in each connection.
-#[derive(Clone)]
-pub(crate) enum Kept {
-    Procedure(Arc<Procedure>, Arc<Current<RegistrationId>>),
-    Feed(Uri, Arc<Feed>, Arc<Current<SubscriptionId>>),
-}
-
-impl Kept {
-    pub(super) fn uri(&self) -> &Uri {
-        match self {
-            Kept::Procedure(procedure, _) => procedure.uri(),
-            Kept::Feed(topic, ..) => topic,
-        }
-    }
-
-    /// Nothing more comes by it.
-    pub(super) fn end(&self) {
-        if let Kept::Feed(_, feed, _) = self {
-            feed.finish(());
-        }
-    }
-}
+use crate::link::kept::Kept;
 
 /// Something that is declared for the first time. Dropped before it is [kept](Self::keep), it is forgotten.
 pub(crate) struct Declaring {

@@ -3,6 +3,8 @@
 
 pub(crate) mod comeback;
 pub(crate) mod declared;
+pub(crate) mod events;
+pub(crate) mod kept;
 pub(crate) mod states;
 pub(crate) mod supervisor;
 
@@ -100,18 +102,5 @@ impl Link {
             return over.ok().and_then(|phase| phase.over.clone()).unwrap_or(Closed::Lost);
         }
         self.engine().ended_and_written().await
-    }
-
-    /// Leaves the realm, if there is a session, and for good. `NotOpen` means that it is over, or about to be.
-    pub(crate) fn leave(self: &Arc<Self>) {
-        let engine = match &self.comeback {
-            Some(_) => self.stop(),
-            None => Some(self.engine()),
-        };
-        if let Some(engine) = engine {
-            engine.with(|state, now| {
-                let _ = state.leave(now);
-            });
-        }
     }
 }

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use wamp_core::session::Closed;
 use wamp_proto::{SessionId, Uri};
 
-use crate::connect::ConnectError;
+use crate::connect::error::ConnectError;
 use crate::engine::inbox::{Inbox, Next};
 use crate::error::RequestError;
 

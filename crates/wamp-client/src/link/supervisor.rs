@@ -10,13 +10,13 @@ use wamp_core::reconnect::{Action, Ask, Declaration};
 use wamp_core::session::Closed;
 use wamp_proto::{RegistrationId, SubscriptionId};
 
-use crate::connect::Joining;
+use crate::connect::join::Joining;
 use crate::engine::shared::Engine;
 use crate::engine::state::{PendingRequest, State};
 use crate::error::RequestError;
 use crate::link::Link;
 use crate::link::comeback::Comeback;
-use crate::link::declared::Kept;
+use crate::link::kept::Kept;
 
 type Answered<T> = oneshot::Receiver<Result<T, RequestError>>;
 

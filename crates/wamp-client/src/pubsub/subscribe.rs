@@ -18,7 +18,8 @@ use crate::engine::inbox::{Hand, Inbox, Next};
 use crate::engine::state::{Feed, PendingRequest, Published, State};
 use crate::error::{RequestError, SubmitError};
 use crate::link::Link;
-use crate::link::declared::{Current, Kept, Withdrawn};
+use crate::link::declared::Withdrawn;
+use crate::link::kept::{Current, Kept};
 use crate::session::Session;
 
 /// What the events of one subscriber may take while they wait, unless said otherwise.

@@ -1,0 +1,299 @@
+//! The builder of a session: from a URL, or from a transport of your own.
+
+use std::future::{Future, IntoFuture};
+use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wamp_core::Time;
+use wamp_core::reconnect::{self, Action};
+use wamp_proto::{ByteString, Serializer, Uri};
+use wamp_transport::Transport;
+
+use crate::connect::dialer::{Dialer, Place};
+use crate::connect::error::ConnectError;
+use crate::connect::join::{Opening, join};
+use crate::connect::settings::Settings;
+use crate::engine::silence::Keepalive;
+use crate::link::Link;
+use crate::link::comeback::Comeback;
+use crate::link::supervisor::supervise;
+use crate::session::Session;
+
+type Connecting = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send>>;
+
+/// Connects to a router and joins a realm, by default `realm1`.
+///
+/// | URL | transport |
+/// |---|---|
+/// | `ws://localhost:8080/ws` | WebSocket |
+/// | `rs://localhost:8080` | RawSocket over TCP |
+/// | `rs+unix:///run/wamp.sock` | RawSocket over a Unix socket |
+/// | `wss://example.com/ws`, `rss://example.com:8080` | the same over TLS (the cargo feature `tls`) |
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let session = wamp_client::connect("ws://127.0.0.1:8080/ws").realm("realm1").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Must be awaited inside a tokio runtime with time enabled; tasks for the session are spawned there.
+///
+/// # Sessions that come back
+///
+/// The first connection must succeed, unless [`Connect::retry_initial`] says otherwise. After that a lost connection is
+/// followed by attempts to get another one, until the session is left or a router gives a final answer, as that there is
+/// no such realm. All handles stay valid. Procedures and topics are registered and subscribed to again, with their
+/// options, before the session is [up](crate::ConnectionState::Up) again; calls under way fail at once with
+/// [`Disconnected`](crate::CallError::Disconnected), and so do new ones until then, unless [`Call::when_up`] or
+/// [`Call::retry`] say otherwise. Nothing is buffered, and events that are published meanwhile are missed.
+///
+/// [`Call::when_up`]: crate::Call::when_up
+/// [`Call::retry`]: crate::Call::retry
+pub fn connect(url: impl Into<String>) -> Connect {
+    Connect::new(Target::Places(vec![Place::Url(url.into())]))
+}
+
+/// Sources of sessions other than [`connect`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Client;
+
+impl Client {
+    /// Joins a realm over a transport of your own, or over one end of a [`wamp_transport::memory::pair`]. The session
+    /// ends with this transport; see [`with_connector`](Self::with_connector) for one that comes back.
+    ///
+    /// The transport has its serializer already, so [`Connect::serializer`] changes nothing.
+    pub fn over<T: Transport>(transport: T) -> Connect {
+        let open = move |settings: Settings| -> Opening { Box::pin(join(transport, settings, None)) };
+        Connect::new(Target::Once(Box::new(open)))
+    }
+
+    /// Joins a realm over a transport that a function makes, once for each connection.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use wamp_client::{Client, Serializer};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let router = Arc::new(wamp_router::Router::default());
+    /// let session = Client::with_connector(move || {
+    ///     let (ours, theirs) = wamp_transport::memory::pair(Serializer::Json);
+    ///     router.attach(theirs);
+    ///     async { Ok(ours) }
+    /// })
+    /// .await?;
+    /// # session.leave().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_connector<C, F, T>(connector: C) -> Connect
+    where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = std::io::Result<T>> + Send + 'static,
+        T: Transport,
+    {
+        let open = move |settings: Settings| -> Opening {
+            let connecting = connector();
+            Box::pin(async move {
+                let timeout = settings.timeout;
+                match tokio::time::timeout(timeout, connecting).await {
+                    Ok(Ok(transport)) => join(transport, settings, None).await,
+                    Ok(Err(error)) => Err(ConnectError::from_connector(error)),
+                    Err(_) => Err(ConnectError::timeout(None, "the connection took too long")),
+                }
+            })
+        };
+        Connect::new(Target::Places(vec![Place::Connector(Box::new(open))]))
+    }
+}
+
+/// The settings of a connection to be made. Await it.
+#[must_use = "nothing happens until it is awaited"]
+pub struct Connect {
+    settings: Settings,
+    target: Target,
+    config: reconnect::Config,
+    comes_back: bool,
+}
+
+enum Target {
+    Places(Vec<Place>),
+    Once(Box<dyn FnOnce(Settings) -> Opening + Send>),
+}
+
+impl Connect {
+    fn new(target: Target) -> Self {
+        let comes_back = matches!(target, Target::Places(_));
+        Self { settings: Settings::default(), target, config: reconnect::Config::new(1), comes_back }
+    }
+
+    /// Another URL of the same realm. Each attempt to connect takes the next one.
+    pub fn or(mut self, url: impl Into<String>) -> Self {
+        if let Target::Places(places) = &mut self.target {
+            places.push(Place::Url(url.into()));
+        }
+        self
+    }
+
+    /// Trusts the authorities whose certificates these are, in PEM, and no others. By default those of the operating
+    /// system are trusted.
+    #[cfg(feature = "tls")]
+    pub fn ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.settings.tls.ca = Some(pem.into());
+        self
+    }
+
+    /// Shows the router this chain of certificates, for which this is the key; both in PEM.
+    #[cfg(feature = "tls")]
+    pub fn client_cert(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.settings.tls.client = Some((chain.into(), key.into()));
+        self
+    }
+
+    /// Wants the certificate to be for this name instead of the host of the URL.
+    #[cfg(feature = "tls")]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.settings.tls.server_name = Some(name.into());
+        self
+    }
+
+    /// Does TLS as this says. [`ca`](Self::ca) and [`client_cert`](Self::client_cert) change nothing then.
+    #[cfg(feature = "tls")]
+    pub fn tls_config(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
+        self.settings.tls.config = Some(config);
+        self
+    }
+
+    /// Ends the session with its connection.
+    pub fn no_reconnect(mut self) -> Self {
+        self.comes_back = false;
+        self
+    }
+
+    /// Waits for the first connection like for all later ones. By default each URL is tried once.
+    pub fn retry_initial(mut self) -> Self {
+        self.config.waits_for_first = true;
+        self
+    }
+
+    /// Comes back also after an administrator has closed the session (`wamp.close.*`). By default only the shutdown of the
+    /// router is followed by attempts to reconnect.
+    pub fn return_after_close(mut self) -> Self {
+        self.config.returns_after_close = true;
+        self
+    }
+
+    /// The shortest and the longest delay before an attempt to reconnect; 250 ms and 15 s by default. Delays double from
+    /// one attempt to the next, and each is drawn from once to twice that.
+    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
+        (self.config.first_delay, self.config.longest_delay) = (first, longest);
+        self
+    }
+
+    /// Sets the realm; `realm1` by default.
+    pub fn realm(mut self, realm: impl Into<Uri>) -> Self {
+        self.settings.config.realm = realm.into();
+        self
+    }
+
+    /// Sets the only serializer to offer. By default a WebSocket connection offers all that this build has, and
+    /// a RawSocket connection asks for MessagePack.
+    pub fn serializer(mut self, serializer: Serializer) -> Self {
+        self.settings.serializer = Some(serializer);
+        self
+    }
+
+    /// Sets the longest message to accept, in bytes; 16 MiB by default. A RawSocket peer is told.
+    pub fn max_message(mut self, octets: usize) -> Self {
+        self.settings.max_message = octets;
+        self
+    }
+
+    /// Sets the name of this client's software in HELLO.
+    pub fn agent(mut self, agent: impl Into<ByteString>) -> Self {
+        self.settings.config.agent = agent.into();
+        self
+    }
+
+    /// Sets the authentication id to ask for.
+    pub fn authid(mut self, authid: impl Into<ByteString>) -> Self {
+        self.settings.config.authid = Some(authid.into());
+        self
+    }
+
+    /// Sets how the session notices a silent router; `None`: never.
+    pub fn keepalive(mut self, keepalive: impl Into<Option<Keepalive>>) -> Self {
+        self.settings.keepalive = keepalive.into();
+        self
+    }
+
+    /// Sets how long connecting may take, and after it the router's answer to HELLO; 10 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+}
+
+impl IntoFuture for Connect {
+    type Output = Result<Session, ConnectError>;
+    type IntoFuture = Connecting;
+
+    fn into_future(self) -> Connecting {
+        let Connect { mut settings, target, config, comes_back } = self;
+        settings.comes_back = comes_back;
+        match target {
+            Target::Places(places) => Box::pin(first_session(Dialer { settings, places }, config)),
+            Target::Once(open) => {
+                let joining = open(settings);
+                Box::pin(async move { Ok(Session::new(Link::once(joining.await?.joined()))) })
+            }
+        }
+    }
+}
+
+/// Makes attempts until one succeeds or there is no other.
+async fn first_session(dialer: Dialer, mut config: reconnect::Config) -> Result<Session, ConnectError> {
+    config.urls = dialer.places.len();
+    let start = Instant::now();
+    // No two clients wait equally long.
+    let mut machine = reconnect::Link::new(config, RandomState::new().hash_one(()));
+    let mut last = None;
+    let engine = loop {
+        let now = Time::after(start.elapsed());
+        match machine.poll_action() {
+            Some(Action::Dial { url }) => match dialer.dial(url).await {
+                Ok(joining) => break joining.joined(),
+                Err(error) => {
+                    tracing::debug!(%error, "an attempt to connect has failed");
+                    machine.handle_failed(Time::after(start.elapsed()), error.fault());
+                    last = Some(error);
+                }
+            },
+            // Nothing is declared yet.
+            Some(Action::Ask(_)) => {}
+            None => match (machine.poll_timeout(), last.take()) {
+                (Some(at), _) => {
+                    tokio::time::sleep_until(start + at.since_origin()).await;
+                    machine.handle_timeout(now.max(at));
+                }
+                (None, Some(error)) => return Err(error),
+                (None, None) => return Err(ConnectError::no_url()),
+            },
+        }
+    };
+    machine.handle_joined(Time::after(start.elapsed()));
+    while machine.poll_event().is_some() {}
+    if !dialer.settings.comes_back {
+        return Ok(Session::new(Link::once(engine)));
+    }
+    let link = Link::lasting(engine.clone(), Comeback::new(machine, start, dialer, engine.clone()));
+    engine.runtime().spawn(supervise(link.clone(), engine.clone()));
+    Ok(Session::new(link))
+}

@@ -1,0 +1,37 @@
+//! The settings of a connection, and of the session that joins over it.
+
+use std::time::Duration;
+
+use wamp_core::session::Config;
+use wamp_proto::Serializer;
+
+use crate::engine::silence::Keepalive;
+
+/// The settings of a session, for each of its connections.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) config: Config,
+    pub(crate) serializer: Option<Serializer>,
+    pub(crate) max_message: usize,
+    pub(crate) timeout: Duration,
+    pub(crate) keepalive: Option<Keepalive>,
+    /// The session may get another connection.
+    pub(crate) comes_back: bool,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: super::tls::Tls,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            config: Config::new("realm1"),
+            serializer: None,
+            max_message: 16 << 20,
+            timeout: Duration::from_secs(10),
+            keepalive: Some(Keepalive::default()),
+            comes_back: false,
+            #[cfg(feature = "tls")]
+            tls: super::tls::Tls::default(),
+        }
+    }
+}
