@@ -14,14 +14,11 @@ mod chunks;
 mod disclosure;
 mod faults;
 mod flow;
-mod index;
 mod plan;
-mod prefixes;
 mod procedures;
 mod registrations;
 mod reply;
 mod session;
-mod wildcards;
 
 use wamp_proto::{Message, RequestId, Serializer, message};
 

@@ -5,17 +5,13 @@
 //! is, and by one probe for each shape of wildcards of its length: never by looking at registrations one by
 //! one.
 
-use std::hash::BuildHasher;
-
 use wamp_proto::message::{InvocationPolicy, MatchPolicy};
 use wamp_proto::{RegistrationId, Uri};
 
-use super::index::Index;
-use super::prefixes::Prefixes;
-use super::wildcards::{NoRoom, Wildcards};
-use crate::map::{HashSeed, Hashing, hashing};
+use crate::map::HashSeed;
 use crate::router::SessionKey;
 use crate::router::chance::below;
+use crate::router::patterns::{NoRoom, Patterns};
 use crate::slots::Slots;
 
 /// A procedure and its callees. It fills one cache line: among many registrations that is the cost of a call.
@@ -107,23 +103,13 @@ impl Registration {
 #[derive(Clone)]
 pub(super) struct Procedures {
     registrations: Slots<Registration>,
-    exact: Index,
-    hashing: Hashing,
-    prefixes: Prefixes,
-    wildcards: Wildcards,
+    patterns: Patterns,
     next: u64,
 }
 
 impl Procedures {
     pub(super) fn new(seed: HashSeed) -> Self {
-        Self {
-            registrations: Slots::new(),
-            exact: Index::default(),
-            hashing: hashing(seed),
-            prefixes: Prefixes::new(seed),
-            wildcards: Wildcards::new(seed),
-            next: 1,
-        }
+        Self { registrations: Slots::new(), patterns: Patterns::new(seed), next: 1 }
     }
 
     /// Registers a procedure, with a limit on the shapes of wildcards.
@@ -135,9 +121,7 @@ impl Procedures {
         callee: Callee,
         shapes: usize,
     ) -> Result<(RegistrationId, RegistrationKey), NotRegistered> {
-        if policy == MatchPolicy::Wildcard {
-            self.wildcards.check_room(procedure, shapes).map_err(NotRegistered::NoRoom)?;
-        }
+        self.patterns.check_room(policy, procedure, shapes).map_err(NotRegistered::NoRoom)?;
         if let Some(entry) = self.registered(procedure, policy) {
             let registration = &mut self.registrations[entry];
             let shared = registration.invoke == invoke && invoke != InvocationPolicy::Single;
@@ -154,11 +138,7 @@ impl Procedures {
         let (own, callees) = (procedure.as_str().into(), Callees::One(callee));
         let registration = Registration { procedure: own, id, callees, turn: 0, policy, invoke };
         let entry = self.registrations.insert(registration);
-        match policy {
-            MatchPolicy::Prefix => self.prefixes.insert(procedure, entry),
-            MatchPolicy::Wildcard => self.wildcards.insert(procedure, entry),
-            _ => self.exact.insert(self.hashing.hash_one(&**procedure), entry),
-        }
+        self.patterns.insert(policy, procedure, entry);
         Ok((id, RegistrationKey(entry)))
     }
 
@@ -198,23 +178,11 @@ impl Procedures {
 
     /// The entry of exactly this registration.
     fn registered(&self, procedure: &Uri, policy: MatchPolicy) -> Option<usize> {
-        let matches = |entry: usize| *self.registrations[entry].procedure == **procedure;
-        match policy {
-            MatchPolicy::Prefix => self.prefixes.get(procedure, matches),
-            MatchPolicy::Wildcard => {
-                self.wildcards.get(procedure, |entry| &self.registrations[entry].procedure)
-            }
-            _ => self.exact.find(self.hashing.hash_one(&**procedure), matches),
-        }
+        self.patterns.get(policy, procedure, |entry| &self.registrations[entry].procedure)
     }
 
     fn entry(&self, procedure: &str) -> Option<usize> {
-        let is = |entry: usize, text: &[u8]| self.registrations[entry].procedure.as_bytes() == text;
-        let hash = self.hashing.hash_one(procedure);
-        let exact = self.exact.find(hash, |entry| is(entry, procedure.as_bytes()));
-        exact.or_else(|| self.prefixes.find(procedure, is)).or_else(|| {
-            self.wildcards.matching(procedure, |entry| &self.registrations[entry].procedure).next()
-        })
+        self.patterns.best(procedure, |entry| &self.registrations[entry].procedure)
     }
 
     /// The procedure of a registration.
@@ -238,11 +206,7 @@ impl Procedures {
             return;
         }
         let Registration { procedure, policy, .. } = self.registrations.remove(entry);
-        match policy {
-            MatchPolicy::Prefix => self.prefixes.remove(&procedure, entry),
-            MatchPolicy::Wildcard => self.wildcards.remove(&procedure, entry),
-            _ => self.exact.remove(self.hashing.hash_one(&*procedure), entry),
-        }
+        self.patterns.remove(policy, &procedure, entry);
     }
 
     pub(super) fn len(&self) -> usize {

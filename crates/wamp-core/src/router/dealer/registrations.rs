@@ -6,9 +6,9 @@ use wamp_proto::{quoted, uri};
 
 use super::Dealer;
 use super::procedures::{Callee, NotRegistered};
-use super::wildcards::{COMPONENTS, NoRoom};
 use crate::map;
 use crate::router::context::{Context, Refused, Violation};
+use crate::router::patterns::{COMPONENTS, NoRoom};
 use crate::router::sessions::{SessionKey, table_bytes};
 
 impl Dealer {

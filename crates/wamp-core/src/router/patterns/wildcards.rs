@@ -1,4 +1,4 @@
-//! Finding the wildcard patterns that a URI matches (Advanced Profile, *Pattern-based Registrations*).
+//! Finding the wildcard patterns that a URI matches.
 //!
 //! Patterns with the same number of components and the same gaps have one *shape*. A look-up makes one probe of
 //! a hash table for each shape with as many components as the URI. The number of these shapes is limited
@@ -11,7 +11,7 @@ use super::index::Index;
 use crate::map::{HashSeed, Hashing, hashing};
 
 /// The largest number of components of a pattern, whose gaps are bits of a word.
-pub(super) const COMPONENTS: usize = u64::BITS as usize;
+pub(in crate::router) const COMPONENTS: usize = u64::BITS as usize;
 
 /// Wildcard patterns. The entries, and their texts, belong to the caller.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ impl Gaps {
 
 /// Why there is no room for a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoRoom {
+pub(in crate::router) enum NoRoom {
     /// It has more than [`COMPONENTS`].
     Components,
     /// There are too many shapes with this number of components.
@@ -69,6 +69,10 @@ pub(super) enum NoRoom {
 impl Wildcards {
     pub(super) fn new(seed: HashSeed) -> Self {
         Self { shapes: Vec::new(), index: Index::default(), hashing: hashing(seed) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.shapes.is_empty()
     }
 
     pub(super) fn get<'a>(&self, pattern: &str, text: impl Fn(usize) -> &'a str) -> Option<usize> {
@@ -116,11 +120,11 @@ impl Wildcards {
     }
 
     /// The patterns that match a URI, the most specific first; `text` gives the pattern of an entry.
-    pub(super) fn matching<'a>(
-        &'a self,
-        uri: &'a str,
-        text: impl Fn(usize) -> &'a str + 'a,
-    ) -> impl Iterator<Item = usize> + 'a {
+    pub(super) fn matching<'s, 'a>(
+        &'s self,
+        uri: &'s str,
+        text: impl Fn(usize) -> &'a str + 's,
+    ) -> impl Iterator<Item = usize> + 's {
         let mut hashes = [0; COMPONENTS];
         let (shapes, components) = match self.shapes.is_empty() {
             true => (&[][..], 0),

@@ -1,4 +1,4 @@
-//! Finding the longest prefix of a URI (Advanced Profile, *Pattern-based Registrations*).
+//! Finding the prefixes of a URI.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -27,6 +27,10 @@ impl Prefixes {
         Self { index: Index::default(), hashing: hashing(seed), lengths: BTreeMap::new() }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
     pub(super) fn get(&self, prefix: &str, matches: impl Fn(usize) -> bool) -> Option<usize> {
         self.index.find(self.hash(prefix), matches)
     }
@@ -47,9 +51,30 @@ impl Prefixes {
         }
     }
 
-    /// The longest prefix of a URI. Every length is tried at most once, and the hash of each takes one step
-    /// from that of a shorter one, so it takes the time of the URI's length, however many prefixes there are.
+    /// The longest prefix of a URI.
     pub(super) fn find(&self, uri: &str, matches: impl Fn(usize, &[u8]) -> bool) -> Option<usize> {
+        self.probe(uri, |hash, prefix| self.index.find(hash, |entry| matches(entry, prefix)))
+    }
+
+    /// Shows all prefixes of a URI, the longest first.
+    pub(super) fn each(
+        &self,
+        uri: &str,
+        matches: impl Fn(usize, &[u8]) -> bool,
+        mut show: impl FnMut(usize),
+    ) {
+        self.probe(uri, |hash, prefix| {
+            if let Some(entry) = self.index.find(hash, |entry| matches(entry, prefix)) {
+                show(entry);
+            }
+            None::<()>
+        });
+    }
+
+    /// Tries each length of a prefix, the longest first, until `probe` returns something. Every length is tried at most
+    /// once, and the hash of each takes one step from that of a shorter one, so it takes the time of the URI's length,
+    /// however many prefixes there are.
+    fn probe<T>(&self, uri: &str, mut probe: impl FnMut(u64, &[u8]) -> Option<T>) -> Option<T> {
         let (longest, _) = self.lengths.range(..=uri.len()).next_back()?;
         let (blocks, _) = uri.as_bytes()[..*longest].as_chunks::<STEP>();
         let (mut few, mut many) = ([0; STEPS], Vec::new());
@@ -66,8 +91,7 @@ impl Prefixes {
         self.lengths.range(..=uri.len()).rev().find_map(|(length, _)| {
             let prefix = &uri.as_bytes()[..*length];
             let steps = length / STEP;
-            let hash = self.last(states[steps], &prefix[steps * STEP..]);
-            self.index.find(hash, |entry| matches(entry, prefix))
+            probe(self.last(states[steps], &prefix[steps * STEP..]), prefix)
         })
     }
 
