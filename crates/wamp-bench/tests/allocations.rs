@@ -25,7 +25,8 @@ fn message(json: &str, serializer: Serializer) -> Message {
 
 fn join(realm: &mut Realm, serializer: Serializer) -> SessionKey {
     let Message::Hello(hello) = message(HELLO, serializer) else { panic!("no HELLO") };
-    let join = Join { details: hello.details, serializer, max_message: 1 << 24 };
+    let join =
+        Join { details: hello.details, serializer, max_message: 1 << 24, transport: Default::default() };
     realm.join(Time::ORIGIN, join).unwrap()
 }
 

@@ -63,6 +63,8 @@ pub enum Feature {
     SharedRegistration,
     /// The router may revoke a registration.
     RegistrationRevocation,
+    /// A callee may answer `wamp.error.unavailable`, and the call goes to another.
+    CallReroute,
     /// `ppt_*`.
     PayloadPassthruMode,
     /// `disclose_me` of a publication.
@@ -73,10 +75,14 @@ pub enum Feature {
     SubscriberBlackwhiteListing,
     /// `match` of a subscription.
     PatternBasedSubscription,
+    /// The router may revoke a subscription.
+    SubscriptionRevocation,
     /// Trust levels of publications.
     PublicationTrustlevels,
     /// `retain` and `get_retained`.
     EventRetention,
+    /// `wamp.subscription.get_events`.
+    EventHistory,
     /// `wamp.session.*`.
     SessionMetaApi,
     /// `wamp.registration.*`.
@@ -91,7 +97,7 @@ pub enum Feature {
 }
 
 impl Feature {
-    const ALL: [(Feature, &'static str); 21] = [
+    const ALL: [(Feature, &'static str); 24] = [
         (Feature::ProgressiveCallResults, "progressive_call_results"),
         (Feature::ProgressiveCallInvocations, "progressive_call_invocations"),
         (Feature::CallCanceling, "call_canceling"),
@@ -101,13 +107,16 @@ impl Feature {
         (Feature::PatternBasedRegistration, "pattern_based_registration"),
         (Feature::SharedRegistration, "shared_registration"),
         (Feature::RegistrationRevocation, "registration_revocation"),
+        (Feature::CallReroute, "call_reroute"),
         (Feature::PayloadPassthruMode, "payload_passthru_mode"),
         (Feature::PublisherIdentification, "publisher_identification"),
         (Feature::PublisherExclusion, "publisher_exclusion"),
         (Feature::SubscriberBlackwhiteListing, "subscriber_blackwhite_listing"),
         (Feature::PatternBasedSubscription, "pattern_based_subscription"),
+        (Feature::SubscriptionRevocation, "subscription_revocation"),
         (Feature::PublicationTrustlevels, "publication_trustlevels"),
         (Feature::EventRetention, "event_retention"),
+        (Feature::EventHistory, "event_history"),
         (Feature::SessionMetaApi, "session_meta_api"),
         (Feature::RegistrationMetaApi, "registration_meta_api"),
         (Feature::SubscriptionMetaApi, "subscription_meta_api"),

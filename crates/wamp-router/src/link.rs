@@ -12,7 +12,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 use wamp_core::Time;
-use wamp_core::router::{Accept, AcceptEvent, Closing, Join, Quirks, Realm as Machine, SessionKey};
+use wamp_core::router::{
+    self, Accept, AcceptEvent, Closing, Join, Protocol, Quirks, Realm as Machine, SessionKey,
+};
 use wamp_proto::message::Hello;
 use wamp_proto::{Limits as MessageLimits, Message, Serializer, Uri, quoted, uri};
 use wamp_transport::socket::Peer;
@@ -77,6 +79,7 @@ pub(crate) fn serve<T: Transport>(
         read,
         outbound,
         serializer,
+        protocol: protocol(name),
         max_message,
         closes_for_restart,
         can_ping,
@@ -106,11 +109,21 @@ pub(crate) fn serve<T: Transport>(
     }
 }
 
+/// The kind of a transport, as the meta API names it.
+fn protocol(name: &str) -> Protocol {
+    match name {
+        WEBSOCKET => Protocol::WebSocket,
+        RAWSOCKET => Protocol::RawSocket,
+        _ => Protocol::Memory,
+    }
+}
+
 struct Link<R> {
     router: Arc<RouterState>,
     read: R,
     outbound: Arc<Outbound>,
     serializer: Serializer,
+    protocol: Protocol,
     /// The greatest message that goes out.
     max_message: usize,
     /// At a shutdown, the transport itself can tell the peer to come back.
@@ -253,8 +266,10 @@ impl<R: ReadHalf> Link<R> {
         let quirks = Quirks::of(&hello.details);
         self.pings |= self.can_ping && quirks.answers_pings;
         let without_goodbye = self.closes_for_restart && quirks.goodbye_is_final;
-        let join =
-            Join { details: hello.details, serializer: self.serializer, max_message: self.max_message };
+        let transport =
+            router::Transport { protocol: self.protocol, peer: Some(self.peer.to_string().into()) };
+        let (serializer, max_message) = (self.serializer, self.max_message);
+        let join = Join { details: hello.details, serializer, max_message, transport };
         let join = |machine: &mut Machine, now| {
             let session = machine.join(now, join)?;
             if without_goodbye {

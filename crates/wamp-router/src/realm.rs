@@ -1,7 +1,7 @@
 //! A realm among its links: the machine of `wamp-core` behind a lock, and a task for its deadlines.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -105,7 +105,8 @@ impl std::fmt::Debug for Inner {
 }
 
 impl Realm {
-    pub(crate) fn new(config: Config, seeds: Seeds) -> Self {
+    pub(crate) fn new(mut config: Config, seeds: Seeds) -> Self {
+        config.epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             name: config.name.clone(),
             start: Instant::now(),

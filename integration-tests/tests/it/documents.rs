@@ -189,7 +189,12 @@ fn the_table_of_features_is_what_is_announced() {
     let hello = session.poll_transmit().expect("HELLO");
     let Message::Hello(details) = hello.clone() else { panic!("{hello:?}") };
     let mut realm = Realm::new(router::Config::new("realm1"), 1);
-    let join = Join { details: details.details, serializer: Serializer::Json, max_message: 1 << 20 };
+    let join = Join {
+        details: details.details,
+        serializer: Serializer::Json,
+        max_message: 1 << 20,
+        transport: Default::default(),
+    };
     realm.join(Time::ORIGIN, join).expect("the realm is open");
     let (_, welcome) = realm.poll_transmit().expect("WELCOME");
 

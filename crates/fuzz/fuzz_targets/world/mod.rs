@@ -53,7 +53,7 @@ impl World {
         }
         let Message::Hello(hello) = message(&peer.hello()) else { unreachable!("a HELLO") };
         let (serializer, max_message) = (peer.serializer, peer.max_message);
-        let join = Join { details: hello.details, serializer, max_message };
+        let join = Join { details: hello.details, serializer, max_message, transport: Default::default() };
         if let Ok(key) = self.realm.join(self.now, join) {
             peer.begin(key);
             self.who.insert(key, number);

@@ -39,6 +39,25 @@ pub struct Config {
     pub credit: Option<Credit>,
     /// How long a client may take to answer GOODBYE; 5 s by default.
     pub goodbye_timeout: Duration,
+    /// The part of the meta API that every session may use.
+    pub meta: Meta,
+    /// The time from 1970-01-01T00:00:00Z to [`Time::ORIGIN`](crate::Time::ORIGIN), for the timestamps of the meta
+    /// API. `wamp-router` sets it when it builds the realm.
+    pub epoch: Duration,
+}
+
+/// A part of the meta API (behaviour [179](crate::behaviour#rule-179)). Each one includes those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Meta {
+    /// What concerns the session itself: its testaments.
+    Own,
+    /// Everything that looks: the procedures that count, list, find and get, and all meta topics.
+    #[default]
+    Read,
+    /// Everything that acts on other sessions as well: the procedures that kill sessions, and that remove callees and
+    /// subscribers.
+    Control,
 }
 
 impl Config {
@@ -55,6 +74,8 @@ impl Config {
             kill_timeout: Duration::from_secs(30),
             credit: Some(Credit::default()),
             goodbye_timeout: Duration::from_secs(5),
+            meta: Meta::default(),
+            epoch: Duration::ZERO,
         }
     }
 

@@ -27,12 +27,12 @@ mod welcome;
 
 pub use accept::{Accept, AcceptEvent};
 pub use chance::Seeds;
-pub use config::{Config, Credit, Disclosure, Limits};
+pub use config::{Config, Credit, Disclosure, Limits, Meta};
 pub use dealer::Watch;
 pub use outbox::{Prepared, Transmission};
 pub use pace::Feed;
 pub use quirks::Quirks;
-pub use realm::{Closing, Event, Join, Realm};
+pub use realm::{Closing, Event, Join, Protocol, Realm, Transport};
 #[doc(hidden)]
 pub use relay::Relayed;
 pub use sessions::SessionKey;

@@ -48,6 +48,6 @@ fn is_autobahn_js(hello: &HelloDetails) -> bool {
         && roles.has(Role::Caller, Feature::ProgressiveCallResults)
         && roles.has(Role::Callee, Feature::RegistrationRevocation)
         && !roles.has(Role::Callee, Feature::CallCanceling)
-        && has(Role::Subscriber, "subscription_revocation")
+        && roles.has(Role::Subscriber, Feature::SubscriptionRevocation)
         && !has(Role::Caller, "payload_transparency")
 }

@@ -1,6 +1,7 @@
 //! A realm: its sessions, and the messages between them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use wamp_proto::message::{self, CloseDetails, HelloDetails, WelcomeDetails};
 use wamp_proto::{ByteString, Message, RequestId, Serializer, Uri, uri};
@@ -8,7 +9,7 @@ use wamp_proto::{ByteString, Message, RequestId, Serializer, Uri, uri};
 use super::accept::abort;
 use super::broker::Broker;
 use super::chance::Seeds;
-use super::config::Config;
+use super::config::{Config, Meta};
 use super::context::{Context, Due, Violation};
 use super::dealer::{Dealer, Watch};
 use super::departure::{Backlog, PORTION};
@@ -34,6 +35,42 @@ pub struct Join {
     pub serializer: Serializer,
     /// The greatest message that the link takes, in octets.
     pub max_message: usize,
+    /// What the meta API says of the link.
+    pub transport: Transport,
+}
+
+/// The link of a session, as the meta API shows it (behaviour [173](crate::behaviour#rule-173)).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transport {
+    /// Its kind.
+    pub protocol: Protocol,
+    /// The address of the other end, for sessions that may control others; `None` if it has none, or if nobody may
+    /// see it.
+    pub peer: Option<Box<str>>,
+}
+
+/// The kind of a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// WebSocket.
+    WebSocket,
+    /// RawSocket.
+    RawSocket,
+    /// None: the client is in the router's process.
+    #[default]
+    Memory,
+}
+
+impl Protocol {
+    /// Its name: `websocket`, `rawsocket` or `memory`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::RawSocket => "rawsocket",
+            Self::Memory => "memory",
+        }
+    }
 }
 
 /// What a realm tells its driver.
@@ -137,7 +174,7 @@ impl Realm {
         if self.cx.is_shutting_down {
             return Err((uri::SYSTEM_SHUTDOWN, "the router is shutting down".to_owned()));
         }
-        let Join { details, serializer, max_message } = join;
+        let Join { details, serializer, max_message, transport } = join;
         if details.roles.is_empty() {
             let text = "HELLO.Details.roles must have at least one of caller, callee, publisher, subscriber";
             return Err((uri::NO_SUCH_ROLE, text.to_owned()));
@@ -146,6 +183,8 @@ impl Realm {
             let text = "this realm supports only the authentication method \"anonymous\"";
             return Err((uri::NO_MATCHING_AUTH_METHOD, text.to_owned()));
         };
+        let mut transport = transport;
+        transport.peer = transport.peer.filter(|_| self.cx.config.meta >= Meta::Control);
         let announced = Announced::new(&details);
         // With chunks correctness rests on it: one that comes late is told from a new call by its id.
         let is_sequential = self.cx.config.strict_request_ids || announced.caller_chunks;
@@ -157,8 +196,8 @@ impl Realm {
             realm: Some(self.cx.config.name.clone()),
             authid: Some(identity.authid.clone()),
             authrole: Some(identity.authrole.clone()),
-            authmethod: Some(identity.authmethod),
-            authprovider: Some(identity.authprovider),
+            authmethod: Some(identity.authmethod.clone()),
+            authprovider: Some(identity.authprovider.clone()),
             ..WelcomeDetails::default()
         };
         let welcome = fitting(welcome, serializer, max_message).ok_or_else(|| {
@@ -166,8 +205,8 @@ impl Realm {
             (uri::PAYLOAD_SIZE_EXCEEDED, text)
         })?;
         let session = Session {
-            authid: identity.authid,
-            authrole: identity.authrole,
+            identity: Arc::new(identity),
+            transport,
             announced,
             without_goodbye: false,
             serializer,

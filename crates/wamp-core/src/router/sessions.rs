@@ -1,14 +1,17 @@
 //! The sessions of a realm.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use wamp_proto::{ByteString, Serializer, SessionId, Uri, uri};
+use wamp_proto::{Serializer, SessionId, Uri, uri};
 
 use super::chance::Chance;
 use super::config::Limits;
 use super::features::Announced;
+use super::realm::Transport;
 use super::{broker, dealer, pace};
 use crate::Time;
+use crate::auth::Identity;
 use crate::map::{self, HashSeed, Map, map};
 use crate::request_ids::Watermark;
 use crate::slots::Slots;
@@ -35,8 +38,9 @@ impl SessionKey {
 
 #[derive(Clone)]
 pub(super) struct Session {
-    pub(super) authid: ByteString,
-    pub(super) authrole: ByteString,
+    pub(super) identity: Arc<Identity>,
+    #[expect(dead_code, reason = "the meta API is going to read it")]
+    pub(super) transport: Transport,
     pub(super) announced: Announced,
     /// See [`Realm::set_without_goodbye`](super::Realm::set_without_goodbye).
     pub(super) without_goodbye: bool,

@@ -135,7 +135,12 @@ fn a_caller_that_may_need_explicit_arguments_gets_them_by_it() {
             let mut details = HelloDetails::default();
             let caller = Features::none().with(Feature::ProgressiveCallResults);
             details.roles = all_roles().with(Role::Caller, caller);
-            realm.join(Time::ORIGIN, Join { details, serializer, max_message: 512 }).unwrap()
+            realm
+                .join(
+                    Time::ORIGIN,
+                    Join { details, serializer, max_message: 512, transport: Default::default() },
+                )
+                .unwrap()
         };
         let (callee, caller) = (join(Serializer::Json), join(*caller_speaks));
         let say = |realm: &mut Realm, from, json: &str| {
@@ -187,7 +192,9 @@ fn credit_is_counted_in_the_octets_of_each_hop() {
     let mut realm = Realm::new(small_windows(), 7);
     let mut join = |serializer, window| {
         let details = HelloDetails { roles: counting(window), ..HelloDetails::default() };
-        realm.join(Time::ORIGIN, Join { details, serializer, max_message: 512 }).unwrap()
+        realm
+            .join(Time::ORIGIN, Join { details, serializer, max_message: 512, transport: Default::default() })
+            .unwrap()
     };
     let (callee, caller) = (join(Serializer::Json, WINDOW), join(Serializer::MsgPack, WINDOW / 2));
     let say = |realm: &mut Realm, from, json: String| {

@@ -107,7 +107,17 @@ fn join(details: &str) -> Result<(), (wamp_proto::Uri, String)> {
     };
     let details = hello.details;
     let mut realm = Realm::new(Config::new("realm1"), 1);
-    realm.join(Time::ORIGIN, Join { details, serializer: Serializer::Json, max_message: 1 << 20 }).map(|_| ())
+    realm
+        .join(
+            Time::ORIGIN,
+            Join {
+                details,
+                serializer: Serializer::Json,
+                max_message: 1 << 20,
+                transport: Default::default(),
+            },
+        )
+        .map(|_| ())
 }
 
 // behaviour 15, behaviour 12
@@ -156,7 +166,8 @@ fn welcome_announces_just_what_there_is() {
     assert!(net.session(client).is_open());
     let mut realm = Realm::new(Config::new("realm1"), 1);
     let details = HelloDetails { roles: all_roles(), ..HelloDetails::default() };
-    let join = Join { details, serializer: Serializer::Json, max_message: 1 << 20 };
+    let join =
+        Join { details, serializer: Serializer::Json, max_message: 1 << 20, transport: Default::default() };
     realm.join(Time::ORIGIN, join).unwrap();
     let (_, welcome) = realm.poll_transmit().unwrap();
     let welcome = json(&welcome);
@@ -174,7 +185,12 @@ fn session_ids_are_spread_over_the_whole_range() {
     let mut above_half = 0;
     for _ in 0..1000 {
         let details = HelloDetails { roles: all_roles(), ..HelloDetails::default() };
-        let join = Join { details, serializer: Serializer::Json, max_message: 1 << 20 };
+        let join = Join {
+            details,
+            serializer: Serializer::Json,
+            max_message: 1 << 20,
+            transport: Default::default(),
+        };
         let id = realm.join(Time::ORIGIN, join).unwrap().id().get();
         assert!((1..=wamp_proto::MAX_ID).contains(&id));
         above_half += usize::from(id > wamp_proto::MAX_ID / 2);
@@ -254,7 +270,8 @@ fn a_shutdown_says_goodbye_to_all_after_it_has_ended_their_calls() {
     assert_eq!(net.closed.len(), 2);
 
     let details = HelloDetails { roles: all_roles(), ..HelloDetails::default() };
-    let join = Join { details, serializer: Serializer::Json, max_message: 1 << 20 };
+    let join =
+        Join { details, serializer: Serializer::Json, max_message: 1 << 20, transport: Default::default() };
     assert_eq!(net.realm.join(net.now, join).unwrap_err().0, uri::SYSTEM_SHUTDOWN);
 }
 

@@ -107,7 +107,10 @@ impl Net {
     fn add_raw_with(&mut self, serializer: Serializer, roles: Roles, max_message: usize) -> Client {
         let client = self.add(End::Raw(Vec::new()), serializer);
         let details = HelloDetails { roles, ..HelloDetails::default() };
-        let key = self.realm.join(self.now, Join { details, serializer, max_message }).unwrap();
+        let key = self
+            .realm
+            .join(self.now, Join { details, serializer, max_message, transport: Default::default() })
+            .unwrap();
         self.admit(client, key);
         self.run();
         client
@@ -280,6 +283,7 @@ impl Net {
                                 details: hello.details,
                                 serializer: *serializer,
                                 max_message: usize::MAX,
+                                transport: Default::default(),
                             };
                             let joined = self.realm.join(self.now, join).unwrap();
                             *key = Some(joined);

@@ -121,7 +121,12 @@ impl World {
             .into_iter()
             .fold(Roles::none(), |roles, role| roles.with(role, Features::none()));
         let details = HelloDetails { roles, ..HelloDetails::default() };
-        let join = Join { details, serializer: Serializer::Json, max_message: usize::MAX };
+        let join = Join {
+            details,
+            serializer: Serializer::Json,
+            max_message: usize::MAX,
+            transport: Default::default(),
+        };
         self.keys.push(Some(self.realm.join(self.now, join).unwrap()));
         self.peers.push(Peer::default());
         while self.realm.poll_transmit().is_some() {}

@@ -95,7 +95,12 @@ impl World {
             if let Some(Message::Hello(hello)) = session.as_mut().and_then(Session::poll_transmit) {
                 details = hello.details;
             }
-            let join = Join { details, serializer: kind.serializer, max_message: 1 << 20 };
+            let join = Join {
+                details,
+                serializer: kind.serializer,
+                max_message: 1 << 20,
+                transport: Default::default(),
+            };
             let key = world.realm.join(world.now, join).map_err(|(_, text)| text)?;
             world.dealer.join(kind.features);
             let (_, welcome) = world.realm.poll_transmit().ok_or("no WELCOME")?;

@@ -67,7 +67,7 @@ fn roles() -> Roles {
 }
 
 pub fn join(details: HelloDetails) -> Join {
-    Join { details, serializer: Serializer::ALL[0], max_message: usize::MAX }
+    Join { details, serializer: Serializer::ALL[0], max_message: usize::MAX, transport: Default::default() }
 }
 
 impl Router {

@@ -10,7 +10,12 @@ const HELLO: &str = r#"[1,"realm1",{"roles":{"callee":{}}}]"#;
 fn session(seed: u64) -> SessionKey {
     let hello = Message::decode(Serializer::Json, &Bytes::from(HELLO), &Limits::default());
     let Ok(Message::Hello(hello)) = hello else { panic!("no HELLO") };
-    let join = Join { details: hello.details, serializer: Serializer::Json, max_message: 512 };
+    let join = Join {
+        details: hello.details,
+        serializer: Serializer::Json,
+        max_message: 512,
+        transport: Default::default(),
+    };
     Realm::new(Config::new("realm1"), seed).join(Time::ORIGIN, join).unwrap()
 }
 

@@ -29,8 +29,8 @@ pub(super) fn disclose(
     Ok(disclosed.then(|| {
         Box::new(Discloser {
             caller: Some(key.id()),
-            caller_authid: Some(caller.authid.clone()),
-            caller_authrole: Some(caller.authrole.clone()),
+            caller_authid: Some(caller.identity.authid.clone()),
+            caller_authrole: Some(caller.identity.authrole.clone()),
             ..Discloser::default()
         })
     }))
