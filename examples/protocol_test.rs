@@ -66,7 +66,12 @@ impl Net {
     fn join(&mut self, now: Time) -> SessionKey {
         let mut session = Session::new(now, session::Config::new("realm1"), 1);
         let Some(Message::Hello(hello)) = session.poll_transmit() else { panic!("no HELLO") };
-        let join = Join { details: hello.details, serializer: Serializer::MsgPack, max_message: 1 << 20 };
+        let join = Join {
+            details: hello.details,
+            serializer: Serializer::MsgPack,
+            max_message: 1 << 20,
+            transport: Default::default(),
+        };
         let key = self.realm.join(now, join).expect("nothing is wrong with this HELLO");
         self.sessions.insert(key, session);
         self.run(now);
