@@ -220,6 +220,42 @@ fn an_option_of_a_type_that_wamp_does_not_have_counts_as_absent() {
     assert!(!hello.details.roles.is_empty());
 }
 
+/// Else an event for some sessions would go to all.
+#[test]
+fn a_list_of_receivers_is_absent_only_if_it_is_null_or_undefined() {
+    // [16, 1, {eligible: VALUE}, "a"]
+    for (serializer, begin, absent, other) in [
+        (
+            Serializer::MsgPack,
+            &b"\x94\x10\x01\x81\xa8eligible"[..],
+            [&b"\xd4\0\0"[..], b"\xc0"],
+            [&b"\xd4\x01\0"[..], b"\xd5\0\0\0", b"\xc7\x01\x05\0"],
+        ),
+        (
+            Serializer::Cbor,
+            b"\x84\x10\x01\xa1\x68eligible",
+            [b"\xf7", b"\xf6"],
+            [b"\xe0", b"\xd8\x1d\x05", b"\xf8\x20"],
+        ),
+    ] {
+        let topic = if serializer == Serializer::Cbor { &b"\x61a"[..] } else { b"\xa1a" };
+        let decode = |value: &[u8]| decode(serializer, &[begin, value, topic].concat());
+        for value in absent {
+            let Message::Publish(publish) = decode(value).unwrap() else { panic!() };
+            assert!(publish.options.receivers.is_none_or(|receivers| receivers.eligible.is_none()));
+        }
+        for value in other {
+            let error = decode(value).unwrap_err();
+            assert_eq!(
+                error.head(),
+                Some(&Head::Publish { request: id(1), acknowledge: false }),
+                "{value:02x?}"
+            );
+            assert!(error.to_string().contains("eligible"), "{error}");
+        }
+    }
+}
+
 /// So Autobahn sends what it has encrypted, by the older "payload transparency".
 #[test]
 fn binary_in_the_place_of_arguments_is_refused_as_a_feature() {

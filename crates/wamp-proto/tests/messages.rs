@@ -254,3 +254,50 @@ fn a_head_that_cannot_be_written_leaves_nothing_behind() {
     assert!(Message::from(call).encode_head(Serializer::Json, &mut out).is_err());
     assert_eq!(out, b"before");
 }
+
+#[test]
+fn keys_for_the_other_end_are_forwarded_within_limits() {
+    let forwarded = |options: &str| {
+        let frame = Bytes::from(format!(r#"[16,1,{options},"com.myapp.topic"]"#));
+        let Message::Publish(publish) =
+            Message::decode(Serializer::Json, &frame, &Limits::default()).unwrap()
+        else {
+            panic!("no PUBLISH")
+        };
+        publish.options.extra.forwarded(&["_retain_ttl"])
+    };
+    let extra = forwarded(
+        r#"{"_traceparent":"00-ab","x":1,"_Up":1,"_ab":2,"_retain_ttl":5,"_tracestate":[1,{"a":2}]}"#,
+    );
+    assert_eq!(extra.keys(), ["_traceparent", "_tracestate"]);
+    assert_eq!(extra.get::<String>("_traceparent").unwrap().unwrap(), "00-ab");
+    assert_eq!(extra.detached(), extra);
+    assert!(forwarded(r#"{"x":1,"acknowledge":true}"#).is_empty());
+    let many: Vec<String> = (0..12).map(|n| format!(r#""_key{n}":{n}"#)).collect();
+    assert_eq!(forwarded(&format!("{{{}}}", many.join(","))).len(), 8);
+    let long = "x".repeat(400);
+    let extra = forwarded(&format!(r#"{{"_one":"{long}","_two":"{long}","_three":3}}"#));
+    assert_eq!(extra.keys(), ["_one", "_three"]);
+}
+
+#[test]
+fn the_time_for_which_an_event_is_kept_is_a_number_of_milliseconds() {
+    for (options, expected) in [
+        ("{}", None),
+        (r#"{"_retain_ttl":null}"#, None),
+        (r#"{"_retain_ttl":0}"#, Some(Some(0))),
+        (r#"{"_retain_ttl":1500}"#, Some(Some(1500))),
+        (r#"{"_retain_ttl":9007199254740993}"#, Some(None)),
+        (r#"{"_retain_ttl":-1}"#, Some(None)),
+        (r#"{"_retain_ttl":"1"}"#, Some(None)),
+    ] {
+        let frame = Bytes::from(format!(r#"[16,1,{options},"com.myapp.topic"]"#));
+        let Message::Publish(publish) =
+            Message::decode(Serializer::Json, &frame, &Limits::default()).unwrap()
+        else {
+            panic!("no PUBLISH")
+        };
+        let ttl = publish.options.retain_ttl().map(|ttl| ttl.ok().map(|Millis(millis)| millis));
+        assert_eq!(ttl, expected, "{options}");
+    }
+}

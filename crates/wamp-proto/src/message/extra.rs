@@ -87,6 +87,38 @@ impl Extra {
         })
     }
 
+    /// The keys that a router copies from a request into the message for the other end: `_` and at least three of `a-z`,
+    /// `0-9` and `_`, as `_traceparent`. The first 8 are copied, as far as keys and values take 512 bytes. Keys that a
+    /// router itself understands are `except`.
+    #[must_use]
+    pub fn forwarded(&self, except: &[&str]) -> Self {
+        const KEYS: u32 = 8;
+        const BYTES: usize = 512;
+        let Some(of) = &self.0 else { return Self::default() };
+        let (mut kept, mut len, mut bytes) = (0_u64, 0, 0);
+        of.each_index(|index, key, value| {
+            let is_custom = key.len() > 3
+                && key.starts_with('_')
+                && key.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+            let with = bytes + key.len() + value.len();
+            if is_custom && !except.contains(&key) && len < KEYS && with <= BYTES && index < 64 {
+                (kept, len, bytes) = (kept | 1 << index, len + 1, with);
+            }
+        });
+        if len == 0 {
+            return Self::default();
+        }
+        let (dict, serializer) = (of.dict.clone(), of.serializer);
+        Self(Some(Box::new(Kept { dict, serializer, kept, more: Box::default(), len })))
+    }
+
+    /// The same keys, in memory of their own: as decoded they keep the whole frame.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let dict = |kept: &Kept| Bytes::copy_from_slice(&kept.dict);
+        Self(self.0.as_ref().map(|kept| Box::new(Kept { dict: dict(kept), ..(**kept).clone() })))
+    }
+
     fn all(serializer: Serializer, dict: Bytes, len: usize) -> Self {
         let more = vec![u64::MAX; len.saturating_sub(1) / 64].into_boxed_slice();
         Self(Some(Box::new(Kept { dict, serializer, kept: u64::MAX, more, len: len as u32 })))
@@ -140,6 +172,10 @@ impl Kept {
     }
 
     fn each<'a>(&'a self, mut show: impl FnMut(&str, &'a [u8])) {
+        self.each_index(|_, key, value| show(key, value));
+    }
+
+    fn each_index<'a>(&'a self, mut show: impl FnMut(usize, &str, &'a [u8])) {
         let serializer = self.serializer;
         let walked: Result<(), crate::error::Fault> = with_format!(serializer, F => (|| {
             let mut reader = F::reader(&self.dict, usize::MAX)?;
@@ -151,7 +187,7 @@ impl Kept {
                 let start = reader.position();
                 reader.skip()?;
                 if let (Token::Text(key), true) = (key, self.counts(index)) {
-                    show(&key, self.dict[start..reader.position()].trim_ascii_start_if(F::HAS_SPACES));
+                    show(index, &key, self.dict[start..reader.position()].trim_ascii_start_if(F::HAS_SPACES));
                 }
                 index += 1;
             }

@@ -2,7 +2,7 @@
 //! EVENT_RECEIVED.
 
 use super::define::{message, options};
-use super::options::{Discloser, MatchPolicy, Ppt, Receivers};
+use super::options::{Discloser, MatchPolicy, Millis, Ppt, Receivers};
 use crate::id::{PublicationId, RequestId, SubscriptionId};
 use crate::uri::Uri;
 
@@ -22,6 +22,35 @@ options! {
         receivers: Receivers,
         /// Payload passthru mode.
         ppt: Ppt,
+    }
+}
+
+impl PublishOptions {
+    /// The key of [`retain_ttl`](Self::retain_ttl).
+    pub const RETAIN_TTL: &str = "_retain_ttl";
+
+    /// How long a retained event is kept, in milliseconds: an extension, `_retain_ttl`. It is rare, and so it is among
+    /// the [extra](Self::extra) keys.
+    ///
+    /// # Errors
+    /// It is no integer between 0 and 2^53.
+    pub fn retain_ttl(&self) -> Option<std::result::Result<Millis, crate::PayloadError>> {
+        if self.extra.is_empty() {
+            return None;
+        }
+        let ttl = self.extra.get::<Option<u64>>(Self::RETAIN_TTL)?;
+        match ttl {
+            Ok(None) => None,
+            Ok(Some(ttl)) if ttl <= crate::id::MAX_ID => Some(Ok(Millis(ttl))),
+            Ok(Some(_)) => Some(Err(serde::de::Error::custom("an integer between 0 and 2^53 is expected"))),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Sets how long a retained event is kept, in milliseconds.
+    pub fn set_retain_ttl(&mut self, ttl: Millis) {
+        // A number can be written in every serializer.
+        let _ = self.extra.insert(Self::RETAIN_TTL, &ttl.0);
     }
 }
 

@@ -94,8 +94,24 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
             }
             Err(fault) => {
                 self.reader = before;
-                self.amiss(fault, key).map(|()| true)
+                match fault {
+                    // Without it the message would mean more than its sender wants.
+                    Fault::Foreign { .. } if T::RESTRICTS && !self.is_undefined() => Err(fault.within(key)),
+                    fault => self.amiss(fault, key).map(|()| true),
+                }
             }
+        }
+    }
+
+    /// Whether the next value is the `undefined` of JavaScript: in CBOR a simple value, in MessagePack the extension of
+    /// type 0 with one byte, 0.
+    #[cold]
+    fn is_undefined(&self) -> bool {
+        let rest = &self.frame[self.reader.position()..];
+        match self.serializer {
+            #[cfg(feature = "msgpack")]
+            Serializer::MsgPack => rest.starts_with(&[0xd4, 0, 0]),
+            _ => false,
         }
     }
 
@@ -215,6 +231,8 @@ pub(crate) fn write_key<F: Format>(out: &mut Vec<u8>, dict: &mut Mark, key: &str
 pub(crate) trait Wire: Sized {
     /// As the value of an option: what does not fit is left among the unknown keys, to be judged later.
     const LENIENT: bool = false;
+    /// As the value of an option: it says what is not to be, and counts as absent only if it is null or `undefined`.
+    const RESTRICTS: bool = false;
     fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault>;
     fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 }
@@ -222,6 +240,7 @@ pub(crate) trait Wire: Sized {
 /// The value of a key in an options dict; the key is written only if there is something to say.
 pub(crate) trait Field: Sized {
     const LENIENT: bool = false;
+    const RESTRICTS: bool = false;
     fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault>;
     fn is_absent(&self) -> bool;
     fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError>;
@@ -229,6 +248,7 @@ pub(crate) trait Field: Sized {
 
 impl<T: Wire> Field for Option<T> {
     const LENIENT: bool = T::LENIENT;
+    const RESTRICTS: bool = T::RESTRICTS;
 
     fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
         if source.peek()? == Token::Null {
@@ -362,6 +382,8 @@ impl Wire for Uri {
 const MAX_LIST: usize = 1024;
 
 impl<T: Wire> Wire for Vec<T> {
+    const RESTRICTS: bool = true;
+
     fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
         let mut list = match source.reader.value()? {
             Token::List(open) => open,
