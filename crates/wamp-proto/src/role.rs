@@ -91,12 +91,6 @@ pub enum Feature {
     SubscriptionMetaApi,
     /// `wamp.session.add_testament`.
     TestamentMetaApi,
-    /// The router may revoke a subscription.
-    SubscriptionRevocation,
-    /// `wamp.subscription.get_events`.
-    EventHistory,
-    /// A call that a callee refuses may go to another callee.
-    CallReroute,
     /// An extension for callers: progressive RESULTs may lack arguments. For a caller that does not announce
     /// it, a router writes an empty list and an empty dict, since some clients fail without them.
     BareResults,
@@ -127,9 +121,6 @@ impl Feature {
         (Feature::RegistrationMetaApi, "registration_meta_api"),
         (Feature::SubscriptionMetaApi, "subscription_meta_api"),
         (Feature::TestamentMetaApi, "testament_meta_api"),
-        (Feature::SubscriptionRevocation, "subscription_revocation"),
-        (Feature::EventHistory, "event_history"),
-        (Feature::CallReroute, "call_reroute"),
         (Feature::BareResults, "_bare_results"),
     ];
 
