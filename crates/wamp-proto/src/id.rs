@@ -12,12 +12,12 @@ macro_rules! id {
         pub struct $name(u64);
 
         impl $name {
-            /// The identifier with this number, if it is between 1 and 2^53.
+            /// Returns the identifier with this number, if it is between 1 and 2^53.
             pub const fn new(id: u64) -> Option<Self> {
                 if id >= 1 && id <= MAX_ID { Some(Self(id)) } else { None }
             }
 
-            /// The number, between 1 and 2^53.
+            /// Returns the number, between 1 and 2^53.
             pub const fn get(self) -> u64 {
                 self.0
             }
@@ -62,7 +62,7 @@ impl RequestId {
     /// The first id of a session and direction.
     pub const FIRST: RequestId = RequestId(1);
 
-    /// The id after this one.
+    /// Returns the id after this one.
     pub const fn next(self) -> RequestId {
         if self.0 == MAX_ID { RequestId(1) } else { RequestId(self.0 + 1) }
     }

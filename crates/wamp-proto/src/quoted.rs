@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 /// The longest text shown, in bytes with its escapes.
 const SHOWN: usize = 128;
 
-/// A text in quotation marks, escaped as a Rust string literal and cut after about 128 bytes.
+/// Returns a text in quotation marks, escaped as a Rust string literal and cut after about 128 bytes.
 ///
 /// A text of a peer may have many MiB. Showing it costs the same at any length, and reaches a terminal escaped
 /// only.
@@ -47,7 +47,8 @@ impl fmt::Debug for Quoted<'_> {
     }
 }
 
-/// A text without quotation marks, cut after about `bytes` bytes, with unprintable characters escaped.
+/// Returns a text without quotation marks, cut after about `bytes` bytes, with unprintable characters
+/// escaped.
 ///
 /// ```
 /// use wamp_proto::shown;

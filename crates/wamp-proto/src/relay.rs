@@ -1,16 +1,18 @@
-//! The way of a result as octets: through a router, a plain YIELD in and a plain RESULT out, and at its two ends.
+//! Results relayed as bytes: a router turns a plain YIELD into a plain RESULT, a callee writes the one and a
+//! caller reads the other.
 //!
-//! Plain is a YIELD that says nothing but whether it is progressive. Of its frame [`PlainYield`] reads the
-//! head, and checks the payload in one pass, as [`Payload`](crate::Payload) says; [`PlainResult`] is the head that goes before
-//! the same payload on its way to the caller. Both know the octets of a head by heart. What looks otherwise is
-//! left to [`Message::decode`](crate::Message::decode), which alone judges what is wrong with a frame.
+//! A plain YIELD has no option but `progress`. [`PlainYield`] reads the head of its frame and checks the
+//! payload in one pass, as described at [`Payload`](crate::Payload). [`PlainResult`] is the head that
+//! precedes the same payload on its way to the caller. Both recognize only the usual encoding of a head. All
+//! other frames are left to [`Message::decode`](crate::Message::decode), which alone decides what is wrong
+//! with a frame.
 //!
 //! ```text
 //! [70, request, {"progress": true}, …payload…]      read
 //! [50, request, {"progress": true}, …payload…]      written
 //! ```
 //!
-//! For a caller with another serializer the payload is [rewritten](PlainYield::rewrite).
+//! For a caller with another serializer the payload is [transcoded](PlainYield::rewrite).
 
 pub(crate) mod canonical;
 #[cfg(feature = "cbor")]
@@ -32,7 +34,7 @@ use crate::value::READ_DEPTH;
 
 pub use ends::{PlainProgress, PlainReply};
 
-/// A YIELD with no other option than `progress`, read as far as a router has to know it.
+/// A YIELD with no option but `progress`, read as far as a router needs it.
 ///
 /// ```
 /// # use wamp_proto::{Limits, RequestId, Serializer, relay::PlainYield};
@@ -48,46 +50,47 @@ pub use ends::{PlainProgress, PlainReply};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlainYield {
-    /// The invocation.
+    /// The id of the invocation.
     pub request: RequestId,
     /// Whether more results follow.
     pub progress: bool,
     /// 0 for no payload, 1 for positional arguments, 2 for positional and keyword arguments.
     elements: u8,
-    /// Where its payload begins and ends in the frame. No frame that is read is longer than that.
+    /// Where the payload begins and ends in the frame. Frames of 4 GiB or more are not read.
     tail: (u32, u32),
-    /// The length of the frame.
+    /// The length of the frame, in bytes.
     octets: u32,
 }
 
 impl PlainYield {
-    /// Reads a whole frame. `None` for everything that is no plain YIELD, or is one in an unusual spelling.
+    /// Reads a whole frame. Returns `None` for every frame that is not a plain YIELD in its usual encoding.
     ///
-    /// Where this finds a plain YIELD, [`Message::decode`](crate::Message::decode) finds the same one, with the
-    /// same octets as its payload. It does not allocate.
+    /// If this returns a plain YIELD, [`Message::decode`](crate::Message::decode) returns the same one, with
+    /// the same bytes as its payload. It does not allocate.
     pub fn read(serializer: Serializer, frame: &[u8], limits: &Limits) -> Option<Self> {
         let Parts { request, progress, elements, tail, octets, .. } =
             Parts::read(serializer, Code::Yield, frame, limits)?;
         Some(Self { request, progress, elements, tail, octets })
     }
 
-    /// Where its payload stands in the frame; an empty range if there is none.
+    /// Returns the range of the payload in the frame; empty if there is no payload.
     pub fn tail(&self) -> Range<usize> {
         self.tail.0 as usize..self.tail.1 as usize
     }
 
-    /// Whether it has a payload, if only an empty list.
+    /// Returns whether there is a payload, even if it is only an empty list.
     pub fn has_payload(&self) -> bool {
         self.elements > 0
     }
 
-    /// The length of the frame, in bytes.
+    /// Returns the length of the frame, in bytes.
     pub fn encoded_len(&self) -> usize {
         self.octets as usize
     }
 
-    /// Appends its payload in another serializer and says how many octets that takes: those of
-    /// [`Payload::transcode`](crate::Payload::transcode). `frame` is what it was read from.
+    /// Appends the payload in another serializer, exactly as
+    /// [`Payload::transcode`](crate::Payload::transcode) would write it, and returns its length. `frame` is
+    /// the frame that this was read from.
     ///
     /// ```
     /// # use wamp_proto::{Limits, Serializer, relay::PlainYield};
@@ -101,7 +104,8 @@ impl PlainYield {
     /// ```
     ///
     /// # Errors
-    /// Like [`Payload::transcode`](crate::Payload::transcode). Then nothing has been appended.
+    ///
+    /// As [`Payload::transcode`](crate::Payload::transcode). On an error nothing is appended.
     pub fn rewrite(
         &self,
         frame: &[u8],
@@ -123,35 +127,35 @@ impl PlainYield {
         }
     }
 
-    /// The result that it becomes for a caller who has made the call under this id.
+    /// Returns the RESULT for the caller that made the call under this id.
     pub fn result(&self, request: RequestId) -> PlainResult {
         PlainResult { request, progress: self.progress, elements: self.elements, added: 0 }
     }
 }
 
-/// A RESULT with no other detail than `progress`, before its payload: what a router makes of a YIELD.
+/// The part of a RESULT before its payload, with no detail but `progress`, as a router makes it of a YIELD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlainResult {
-    /// The call.
+    /// The id of the call.
     pub request: RequestId,
     /// Whether more results follow.
     pub progress: bool,
-    /// The elements behind the details, with those that are added.
+    /// The number of elements after the details, including the added ones.
     elements: u8,
-    /// How many of these elements are empty and not part of the payload.
+    /// The number of these elements that are empty and not part of the payload.
     added: u8,
 }
 
 impl PlainResult {
-    /// The same result with an explicit empty list and dict for arguments that the payload does not have. They
-    /// are part of [`ResultHead::end`].
+    /// Returns the same result with an explicit empty list and dict in place of arguments that the payload
+    /// lacks. They are part of [`ResultHead::end`].
     #[must_use]
     pub fn explicit(self) -> Self {
         Self { elements: 2, added: self.added + (2 - self.elements), ..self }
     }
 
-    /// The bytes before the payload, the same as those of
-    /// [`Message::encode_head`](crate::Message::encode_head). After the payload comes [`ResultHead::end`].
+    /// Returns the bytes before the payload, the same as those of
+    /// [`Message::encode_head`](crate::Message::encode_head). [`ResultHead::end`] follows the payload.
     pub fn head(&self, serializer: Serializer) -> ResultHead {
         self.head_of(Code::Result, serializer)
     }
@@ -162,19 +166,20 @@ impl PlainResult {
         head
     }
 
-    /// The length of the whole message with a payload of that length, in bytes.
+    /// Returns the length of the whole message with a payload of this length, in bytes.
     pub fn encoded_len(&self, serializer: Serializer, payload: usize) -> usize {
         let head: usize = with_format!(serializer, F => F::len(self));
         head + payload + self.end(serializer).len()
     }
 
-    /// The bytes after the payload.
+    /// Returns the bytes after the payload.
     fn end(&self, serializer: Serializer) -> &'static [u8] {
         with_format!(serializer, F => F::ENDS[usize::from(self.added)])
     }
 }
 
-/// Rewrites so many values, between which stand separators.
+/// Transcodes `elements` values, which are separated by `separators.0` and will be separated by
+/// `separators.1`.
 fn rewrite<From: Format, To: Format>(
     mut rest: &[u8],
     elements: u8,
@@ -190,18 +195,14 @@ fn rewrite<From: Format, To: Format>(
         transcode::<_, To>(&mut reader, out)?;
         rest = rest.get(reader.position()..).unwrap_or_default();
     }
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(Fault::Malformed { what: "something behind the end", at: 0 }.into())
-    }
+    if rest.is_empty() { Ok(()) } else { Err(Fault::Malformed { what: "bytes after the end", at: 0 }.into()) }
 }
 
-/// Room for the longest head of any format: JSON's, with 16 digits of an id, has 39 bytes. A test writes the longest head
-/// of each format.
+/// Room for the longest head of any format. JSON has it: 39 bytes, 16 of them digits of an id. A test writes
+/// the longest head of each format.
 const MAX_HEAD: usize = 48;
 
-/// The bytes that go before the payload of a RESULT or a YIELD, and those that go after it.
+/// The bytes before the payload of a RESULT or a YIELD, and those after it.
 #[derive(Clone, Copy, Debug)]
 pub struct ResultHead {
     octets: [u8; MAX_HEAD],
@@ -210,7 +211,7 @@ pub struct ResultHead {
 }
 
 impl ResultHead {
-    /// The bytes after the payload: the end of the message, and explicit empty arguments before it.
+    /// Returns the bytes after the payload: explicit empty arguments, if any, and the end of the message.
     pub fn end(&self) -> &'static [u8] {
         self.end
     }
@@ -228,62 +229,64 @@ impl AsRef<[u8]> for ResultHead {
     }
 }
 
-/// Which message it is that is plain.
+/// The code of a message that can be plain.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     Result = 50,
     Yield = 70,
 }
 
-/// The only entry of a dict: where its key is, and its value. `None` for an empty dict.
+/// The only entry of a dict: the range of its key, and its value. `None` for an empty dict.
 pub(crate) type Flag = Option<(Range<usize>, bool)>;
 
-/// How a format writes the heads of plain messages mostly. With none of these functions, frames in this format are left
-/// to [`Message::decode`](crate::Message::decode), and heads are written token by token.
+/// The usual encoding of plain messages in a format. Without these functions, frames in a format are left to
+/// [`Message::decode`](crate::Message::decode), and heads are written token by token.
 pub(crate) trait PlainFormat: Format {
-    /// Reads the beginning of a message: the number of elements behind the code, where the format says it in advance,
-    /// the code, and where it ends.
+    /// Reads the beginning of a message. Returns the number of elements after the code, if the format gives
+    /// it in advance, then the code, and the position after the code.
     fn begin(frame: &[u8]) -> Option<(Option<u8>, u8, usize)> {
         let _ = frame;
         None
     }
 
-    /// Reads an integer that is not negative. Returns its length as well.
+    /// Reads a non-negative integer. Returns its value and its length in bytes.
     fn integer(rest: &[u8]) -> Option<(u64, usize)> {
         let _ = rest;
         None
     }
 
-    /// Reads a text, whose contents may not be UTF-8. Returns where they are, and the length of the text.
+    /// Reads a text; its contents are not checked for UTF-8. Returns their range, and the length of the whole
+    /// value.
     fn string(rest: &[u8]) -> Option<(Range<usize>, usize)> {
         let _ = rest;
         None
     }
 
-    /// Reads an empty dict, or one with one entry, which is a boolean. Returns the length of the dict as well.
+    /// Reads an empty dict, or one with a single entry, a boolean. Returns the entry and the length of the
+    /// dict.
     fn flag(rest: &[u8]) -> Option<(Flag, usize)> {
         let _ = rest;
         None
     }
 
-    /// Reads what goes before the payload, if the frame begins so.
+    /// Reads the head of a frame with this code.
     fn head(frame: &[u8], code: Code) -> Option<Head> {
         let _ = (frame, code);
         None
     }
 
-    /// Reads and checks the payload behind a head.
+    /// Reads and checks the payload after a head.
     fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
         let _ = (frame, head, depth);
         None
     }
 
-    /// The length of the head of a RESULT.
+    /// Returns the length of the head of a RESULT.
     fn len(result: &PlainResult) -> usize {
         tokens::<Self>(Code::Result, result).len()
     }
 
-    /// Writes a head, of no more than [`MAX_HEAD`] bytes.
+    /// Writes a head of at most [`MAX_HEAD`] bytes.
     fn write(head: &mut ResultHead, code: Code, result: &PlainResult) {
         let octets = tokens::<Self>(code, result);
         head.octets[..octets.len()].copy_from_slice(&octets);
@@ -291,7 +294,7 @@ pub(crate) trait PlainFormat: Format {
     }
 }
 
-/// A head, token by token.
+/// Returns a head, written token by token.
 fn tokens<F: Format + ?Sized>(code: Code, result: &PlainResult) -> Vec<u8> {
     let mut out = Vec::with_capacity(MAX_HEAD);
     let mut list = F::begin_list(&mut out, Some(3 + usize::from(result.elements)));
@@ -314,13 +317,13 @@ fn tokens<F: Format + ?Sized>(code: Code, result: &PlainResult) -> Vec<u8> {
     out
 }
 
-/// A plain frame, taken apart.
+/// The parts of a plain frame.
 struct Parts {
     request: RequestId,
     progress: bool,
     elements: u8,
     tail: (u32, u32),
-    /// Where in the frame the dict of keyword arguments begins, if it is there.
+    /// The position of the dict of keyword arguments in the frame, if it is present.
     kwargs_at: u32,
     octets: u32,
 }
@@ -328,7 +331,7 @@ struct Parts {
 impl Parts {
     fn read(serializer: Serializer, code: Code, frame: &[u8], limits: &Limits) -> Option<Self> {
         let octets = u32::try_from(frame.len()).ok().filter(|_| frame.len() <= limits.message)?;
-        // What is left once the list that is the message has been entered; its dict needs one more.
+        // The depth left inside the message list. Its dict needs one more level.
         let depth = limits.depth.min(MAX_DEPTH).checked_sub(1).filter(|depth| *depth > 0)?;
         let (head, end): (Head, Tail) = with_format!(serializer, F => {
             let head = F::head(frame, code)?;
@@ -345,35 +348,35 @@ impl Parts {
     }
 }
 
-/// What goes before the payload.
+/// The head of a plain frame: everything before the payload.
 #[derive(Clone, Copy)]
 pub(crate) struct Head {
     request: u64,
     progress: bool,
-    /// How many elements follow, where the format says it in advance.
+    /// The number of elements to come, if the format gives it in advance.
     #[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
     elements: u8,
-    /// Where it ends.
+    /// The position after the head.
     end: usize,
 }
 
-/// What follows the head.
+/// The part of a plain frame after the head.
 pub(crate) struct Tail {
     elements: u8,
     tail: Range<usize>,
-    /// Where in the frame the second element begins, if it is there.
+    /// The position of the second element in the frame, if it is present.
     kwargs_at: usize,
 }
 
-/// A number of `N` octets.
+/// Reads a number of `N` bytes.
 #[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
 fn number<const N: usize>(octets: &[u8]) -> Option<(u64, usize)> {
     let digits = octets.get(1..)?.first_chunk::<N>()?;
     Some((digits.iter().fold(0, |number, digit| number << 8 | u64::from(*digit)), 1 + N))
 }
 
-/// The payload of a format that says its lengths in advance: so many values up to the end of the frame, the
-/// first a list and the second a dict.
+/// Reads the payload in a format that gives lengths in advance: a list, then a dict, up to the end of the
+/// frame.
 #[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
 fn counted_tail<F: Format>(
     frame: &[u8],

@@ -35,7 +35,7 @@ impl Role {
         (Role::Broker, "broker"),
     ];
 
-    /// The role's key in `Details.roles`.
+    /// Returns the role's key in `Details.roles`.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
     }
@@ -124,7 +124,7 @@ impl Feature {
         (Feature::BareResults, "_bare_results"),
     ];
 
-    /// The feature's key in `Details.roles.<role>.features`.
+    /// Returns the feature's key in `Details.roles.<role>.features`.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
     }
@@ -173,7 +173,7 @@ impl Features {
         self
     }
 
-    /// Whether the feature is announced.
+    /// Returns whether the feature is announced.
     pub fn has(&self, feature: Feature) -> bool {
         self.announced & feature.bit() != 0
     }
@@ -282,17 +282,17 @@ impl Roles {
         self
     }
 
-    /// The features of a role; `None` if the role is not announced.
+    /// Returns the features of a role; `None` if the role is not announced.
     pub fn get(&self, role: Role) -> Option<&Features> {
         self.roles[role as usize].as_ref()
     }
 
-    /// Whether the role is announced, with this feature.
+    /// Returns whether the role is announced, with this feature.
     pub fn has(&self, role: Role, feature: Feature) -> bool {
         self.get(role).is_some_and(|features| features.has(feature))
     }
 
-    /// Whether no known role is announced.
+    /// Returns whether no known role is announced.
     pub fn is_empty(&self) -> bool {
         self.roles.iter().all(Option::is_none)
     }

@@ -70,12 +70,12 @@ impl InvalidUri {
 }
 
 impl Uri {
-    /// A URI known at compile time. It is not checked.
+    /// Creates a URI known at compile time. It is not checked.
     pub const fn from_static(uri: &'static str) -> Self {
         Self(ByteString::from_static(uri))
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -105,12 +105,12 @@ impl Uri {
         Ok(())
     }
 
-    /// Whether the first component is `wamp`, which the protocol reserves.
+    /// Returns whether the first component is `wamp`, which the protocol reserves.
     pub fn is_reserved(&self) -> bool {
         self.as_str() == "wamp" || self.starts_with("wamp.")
     }
 
-    /// A copy of the text that does not keep a frame in memory.
+    /// Returns a copy of the text that does not keep a frame in memory.
     pub fn detached(&self) -> Self {
         Self(ByteString::from(self.as_str()))
     }
@@ -120,7 +120,8 @@ fn fault(uri: &str, rules: UriRules, kind: UriKind) -> Option<&'static str> {
     if is_plain(uri.as_bytes(), rules) { None } else { find_fault(uri, rules, kind) }
 }
 
-/// Whether a URI is of ASCII without an empty component, and follows the rules for every kind. Nearly all are.
+/// Returns whether a URI is of ASCII without an empty component, and follows the rules for every kind. Nearly
+/// all are.
 fn is_plain(uri: &[u8], rules: UriRules) -> bool {
     let mut before = b'.';
     for byte in uri {

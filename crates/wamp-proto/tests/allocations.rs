@@ -1,5 +1,5 @@
-//! A decoded message allocates nothing for what it does not read: the payload is a slice, and so are the unknown keys
-//! of a dict, for which there is one box.
+//! Decoding allocates nothing for unread parts of a message: the payload is a slice, and so are the unknown
+//! keys of a dict, which need one box in all.
 
 use bytes::Bytes;
 use wamp_proto::{Limits, Message, Serializer};
@@ -19,7 +19,7 @@ fn decoding_does_not_allocate_for_payload_and_values_of_unknown_keys() {
         let json = Bytes::from(written.clone());
         let message = Message::decode(Serializer::Json, &json, &limits).unwrap();
         for serializer in Serializer::ALL {
-            // A buffer that has been shared before, as one that came from a transport.
+            // The buffer has been shared before, like one from a transport.
             let frame = message.encode(*serializer).unwrap();
             let _shared = frame.clone();
             let mut decoded = None;

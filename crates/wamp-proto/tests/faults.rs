@@ -1,4 +1,5 @@
-//! Messages with a fault: which faults concern one request only, and how much of the message is known then.
+//! Messages with a fault: the faults that concern one request only, and the part of the message that is then
+//! known.
 
 #![cfg(all(feature = "json", feature = "msgpack", feature = "cbor"))]
 
@@ -34,7 +35,7 @@ fn with_payload() -> Vec<(&'static str, Option<Head>)> {
         (r#"[50,7,{"progress":true}"#, Some(Head::Result { request, progress: Some(true) })),
         (r#"[36,9,7,{}"#, Some(Head::Event { subscription: SubscriptionId::new(9).unwrap() })),
         (r#"[68,7,9,{}"#, Some(Head::Invocation { request })),
-        // It ends the session anyway.
+        // This fault ends the session anyway.
         (r#"[3,{},"a""#, None),
     ]
 }
@@ -63,9 +64,9 @@ fn a_fault_in_the_payload_concerns_the_request() {
     }
 }
 
-/// Latin-1, as it comes over RawSocket. The rest of the frame is not looked at.
+/// A payload in Latin-1, as some peers send it over RawSocket. The rest of the frame is not checked.
 #[test]
-fn json_that_is_no_text_somewhere_in_the_payload_has_a_head() {
+fn json_with_invalid_utf8_in_the_payload_has_a_head() {
     for (begin, head) in with_payload() {
         let frame = [begin.as_bytes(), b",[\"st\xe8r\"]]"].concat();
         let error = decode(Serializer::Json, &frame).unwrap_err();
@@ -122,9 +123,9 @@ fn a_wrong_value_of_an_option_concerns_the_request() {
         let error = json(frame);
         assert_eq!(error.head(), Some(&head), "{frame}: {error}");
     }
-    // Whether that publisher waits for an answer is not known.
+    // It is unknown whether this publisher waits for an answer.
     assert_eq!(json(r#"[16,7,{"x":NaN,"acknowledge":true},"a"]"#).head(), None);
-    // A key that is as long as the message is not repeated in full.
+    // A key as long as the message is not repeated in full.
     let long = json(&format!(r#"[48,7,{{"{}":NaN}},"a"]"#, "é".repeat(100_000)));
     assert!(long.to_string().len() < 250, "{long}");
 }
@@ -149,7 +150,7 @@ fn a_fault_of_the_message_itself_concerns_the_link() {
 }
 
 #[test]
-fn no_message_has_more_elements_than_it_has() {
+fn no_message_has_more_elements_than_the_specification_says() {
     for frame in [
         r#"[1,"r",{},1]"#,
         r#"[2,1,{},1]"#,
@@ -186,7 +187,7 @@ fn no_message_has_more_elements_than_it_has() {
     }
 }
 
-/// wampy.js writes so what its program has not set; msgpackr's `undefined`.
+/// wampy.js encodes unset options in this way, as msgpackr's `undefined`.
 #[test]
 fn an_option_of_a_type_that_wamp_does_not_have_counts_as_absent() {
     // [32, 1, {match: undefined, get_retained: undefined}, "a"]
@@ -211,16 +212,16 @@ fn an_option_of_a_type_that_wamp_does_not_have_counts_as_absent() {
         assert_eq!((call.options.timeout, call.options.receive_progress), (None, Some(true)));
         assert!(call.options.extra.keys().is_empty(), "{serializer}: {:?}", call.options.extra);
     }
-    // [16, 1, {exclude: [undefined]}, "a"]: it is a list, and not of ids.
+    // [16, 1, {exclude: [undefined]}, "a"]: a list, but not of ids.
     let error = decode(Serializer::MsgPack, b"\x94\x10\x01\x81\xa7exclude\x91\xd4\0\0\xa1a").unwrap_err();
     assert!(error.head().is_some());
-    // Features that nobody can read are not announced.
+    // Unreadable features are not announced.
     let frame = b"\x93\x01\xa1r\x81\xa5roles\x82\xa6caller\x81\xa8features\xd4\0\0\xa6callee\x81\xa8features\x81\xaccall_timeout\xd4\0\0";
     let Message::Hello(hello) = decode(Serializer::MsgPack, frame).unwrap() else { panic!() };
     assert!(!hello.details.roles.is_empty());
 }
 
-/// Else an event for some sessions would go to all.
+/// Otherwise an event for some sessions would go to all.
 #[test]
 fn a_list_of_receivers_is_absent_only_if_it_is_null_or_undefined() {
     // [16, 1, {eligible: VALUE}, "a"]
@@ -256,7 +257,7 @@ fn a_list_of_receivers_is_absent_only_if_it_is_null_or_undefined() {
     }
 }
 
-/// So Autobahn sends what it has encrypted, by the older "payload transparency".
+/// Autobahn sends encrypted payloads in this way, by the older "payload transparency".
 #[test]
 fn binary_in_the_place_of_arguments_is_refused_as_a_feature() {
     let frame = b"\x95\x30\x01\x81\xa8enc_algo\xa9cryptobox\xa1a\xc4\x03\x01\x02\x03";
@@ -298,6 +299,6 @@ fn a_hello_is_not_read_where_the_session_is_open() {
     let error = read(br#"[1,"realm1",{"roles":{"caller":{}}}]"#).unwrap_err();
     assert_eq!(error.to_string(), "HELLO after the session was established");
     assert_eq!(error.head(), None);
-    assert_eq!(read(b"[1,").unwrap_err(), error, "there is nothing to be said of the rest");
+    assert_eq!(read(b"[1,").unwrap_err(), error, "the rest is not checked");
     assert!(read(br#"[48,1,{},"a"]"#).is_ok());
 }

@@ -1,4 +1,4 @@
-//! What we write is read by other crates, and the reverse.
+//! Other crates read what we write, and we read what they write.
 
 #![cfg(all(feature = "json", feature = "msgpack", feature = "cbor"))]
 
@@ -24,7 +24,7 @@ fn reference(serializer: Serializer, value: &Tree) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn what_others_write_is_read(values in vec(trees(), 0..5)) {
+    fn encodings_of_other_crates_are_read(values in vec(trees(), 0..5)) {
         for &serializer in Serializer::ALL {
             let octets = reference(serializer, &Tree::List(values.clone()));
             let payload = received(serializer, &octets, None).unwrap();
@@ -33,7 +33,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_by_others(values in vec(trees(), 1..5)) {
+    fn our_encodings_are_read_by_other_crates(values in vec(trees(), 1..5)) {
         let values = Tree::List(values);
         for &serializer in Serializer::ALL {
             let payload = Payload::new(serializer, &(&values,)).unwrap();
@@ -48,7 +48,7 @@ proptest! {
                     prop_assert_eq!(&read, &values);
                 }
                 _ => {
-                    // serde_json reads floats inexactly, so it is the text that is compared.
+                    // serde_json reads floats inexactly, so the texts are compared.
                     let _: (Tree,) = serde_json::from_slice(octets).unwrap();
                     prop_assert_eq!(octets, reference(serializer, &Tree::List(vec![values.clone()])));
                 }
@@ -57,7 +57,7 @@ proptest! {
     }
 
     #[test]
-    fn a_part_of_a_payload_is_none(values in vec(trees(), 0..3), at in any::<prop::sample::Index>()) {
+    fn a_part_of_a_payload_is_not_a_payload(values in vec(trees(), 0..3), at in any::<prop::sample::Index>()) {
         for &serializer in Serializer::ALL {
             let octets = reference(serializer, &Tree::List(values.clone()));
             prop_assert!(received(serializer, &octets[..at.index(octets.len())], None).is_none());
@@ -79,7 +79,7 @@ proptest! {
             let read = payload.args::<Vec<Tree>>();
             for &to in Serializer::ALL {
                 let rewritten = payload.transcode(to);
-                // A tree has no integers beyond 64 bits; CBOR has.
+                // A tree has no integers beyond 64 bits, but CBOR does.
                 let is_big = read.as_ref().is_err_and(|error| error.to_string().contains("beyond 64 bits"));
                 if to != serializer && to != Serializer::Json && !(is_big && to == Serializer::Cbor) {
                     prop_assert_eq!(read.is_ok(), rewritten.is_ok());
@@ -107,7 +107,7 @@ fn floats_stay_floats_and_whole() {
 }
 
 #[test]
-fn behaviour_59_a_bomb_is_no_payload() {
+fn behaviour_59_a_bomb_is_refused_as_a_payload() {
     let depth = 100_000;
     for (serializer, octets) in [
         (Serializer::Json, [b"[".repeat(depth), b"]".repeat(depth)].concat()),

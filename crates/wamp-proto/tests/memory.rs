@@ -1,4 +1,4 @@
-//! A declared length reserves nothing. Alone in its binary, since it looks at the whole process.
+//! A declared length reserves nothing. This test is alone in its binary, since it measures the whole process.
 
 #![cfg(all(feature = "json", feature = "msgpack", feature = "cbor", target_os = "linux"))]
 
@@ -7,7 +7,7 @@ mod tree;
 use tree::{Tree, received};
 use wamp_proto::Serializer;
 
-/// The most address space that this process ever had, in KiB.
+/// Returns the largest address space that this process has had, in KiB.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmPeak:")).unwrap();

@@ -1,10 +1,10 @@
-//! Each message as the specification writes it, in each serializer, and what is no message.
+//! Each message as the specification writes it, in each serializer, and frames that are not messages.
 
 use bytes::Bytes;
 use wamp_proto::message::{CancelMode, Head, InvocationPolicy, MatchPolicy, Millis, RequestKind};
 use wamp_proto::{Limits, Message, Payload, RequestId, Role, Serializer};
 
-/// All 25 and the extension, with every key of their options that this crate knows.
+/// All 25 messages and the extension, with every known key of their options.
 const MESSAGES: &[&str] = &[
     r#"[1,"realm1",{"roles":{"caller":{"features":{"progressive_call_results":true,"call_canceling":false,"_progress_credit":65536}},"callee":{},"publisher":{},"subscriber":{}},"agent":"a","authmethods":["anonymous","ticket"],"authid":"joe","authrole":"user"}]"#,
     r#"[2,9129137332,{"roles":{"dealer":{"features":{"progressive_call_results":true}},"broker":{}},"agent":"a","realm":"realm1","authid":"joe","authrole":"user","authmethod":"ticket","authprovider":"static"}]"#,
@@ -69,7 +69,7 @@ fn each_message_passes_through_each_serializer_unchanged() {
 }
 
 #[test]
-fn what_is_read_is_what_was_written() {
+fn decoding_returns_the_encoded_values() {
     let Message::Call(call) = from_json(MESSAGES[17]) else { panic!("not a CALL") };
     assert_eq!(call.request, RequestId::new(7_814_135).unwrap());
     assert_eq!(call.options.timeout, Some(Millis(10_000)));
@@ -86,7 +86,7 @@ fn what_is_read_is_what_was_written() {
 }
 
 #[test]
-fn a_credit_that_is_no_number_of_octets_grants_nothing_and_is_no_violation() {
+fn a_credit_with_an_invalid_total_grants_nothing_and_is_no_violation() {
     let table =
         [("0", Some(0)), ("9007199254740992", Some(1 << 53)), ("9007199254740993", None), ("-1", None)];
     let others = [("1.5", None), ("\"7\"", None), ("null", None), ("[[{}]]", None), ("3.0", Some(3))];
@@ -115,7 +115,7 @@ fn the_length_of_a_message_is_known_before_it_is_written() {
 
 // behaviour 60
 #[test]
-fn keys_that_nobody_knows_are_kept_in_every_serializer() {
+fn unknown_keys_are_kept_in_every_serializer() {
     let written = r#"[48,1,{"progress":true,"_x":{"y":[1,2.5,"z"]},"rkey":7},"a"]"#;
     let message = from_json(written);
     for serializer in Serializer::ALL {
@@ -126,7 +126,7 @@ fn keys_that_nobody_knows_are_kept_in_every_serializer() {
         assert_eq!(call.options.extra.get::<u32>("rkey").unwrap().unwrap(), 7);
         assert!(call.options.extra.get::<u32>("progress").is_none());
     }
-    // More entries than fit into one word of its notes.
+    // More entries than fit into one word of bits.
     let entries: Vec<String> = (0..200).map(|i| format!(r#""k{i}":{i}"#)).collect();
     let many = format!(r#"[50,1,{{{},"progress":true}}]"#, entries.join(","));
     let Message::Result(result) = from_json(&many) else { panic!("not a RESULT") };
@@ -145,7 +145,7 @@ fn keys_can_be_added_and_replaced() {
 }
 
 #[test]
-fn features_that_are_no_booleans_or_unknown_are_kept_and_not_announced() {
+fn unknown_features_and_other_types_are_kept_and_not_announced() {
     let written = r#"[1,"r",{"roles":{"caller":{"features":{"progressive_call_results":true,"call_timeout":1,"x":true},"y":2},"supervisor":{"z":3}}}]"#;
     assert_eq!(json(&from_json(written)), written);
 }
@@ -199,7 +199,7 @@ fn bombs_are_refused() {
     {
         let bomb = Bytes::from(open.repeat(100_000));
         assert!(Message::decode(serializer, &bomb, &limits).is_err());
-        // The same inside a payload, one too deep: the message, its arguments, and 63 more.
+        // The same inside a payload, and one level too deep: the message, its arguments, and 63 more.
         for (depth, fits) in [(62, true), (63, false)] {
             let list = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
             let frame = Bytes::from(format!("[50,1,{{}},[{}]]", list(depth)));
@@ -246,7 +246,7 @@ fn ids_may_be_whole_floats_and_payloads_keep_their_integers() {
 }
 
 #[test]
-fn a_head_that_cannot_be_written_leaves_nothing_behind() {
+fn a_failed_encoding_of_a_head_appends_nothing() {
     let Message::Call(mut call) = from_json(r#"[48,1,{},"a",[1]]"#) else { panic!("not a CALL") };
     let mut out = b"before".to_vec();
     assert!(Message::from(call.clone()).encode_head(Serializer::Cbor, &mut out).is_err(), "not transcoded");

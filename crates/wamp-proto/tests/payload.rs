@@ -1,4 +1,4 @@
-//! What a value becomes as arguments, and which value arguments become: *Values* in the design, line by line.
+//! The conversion of values to arguments and back, one test for each row of the table at `Payload`.
 
 #![cfg(all(feature = "json", feature = "msgpack", feature = "cbor"))]
 
@@ -53,7 +53,7 @@ struct Optional {
 
 const RANGE: Range = Range { from: 1, to: None };
 
-/// What `value` is in JSON; in every format it is as much.
+/// Returns the arguments and keywords of `value` in JSON, and checks that all formats agree.
 fn sent<T: Serialize + ?Sized>(value: &T) -> (String, String) {
     let json = Payload::new(Serializer::Json, value).unwrap();
     for &serializer in Serializer::ALL {
@@ -67,7 +67,7 @@ fn is_sent<T: Serialize + ?Sized>(value: &T, args: &str, kwargs: &str) {
     assert_eq!(sent(value), (args.to_owned(), kwargs.to_owned()));
 }
 
-/// Sent as `args` and `kwargs`, and read again.
+/// Checks that `value` is sent as `args` and `kwargs`, and read back.
 fn is_sent_and_read<T>(value: T, args: &str, kwargs: &str)
 where
     T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
@@ -78,7 +78,7 @@ where
     }
 }
 
-/// The payload `args` and `kwargs`; "" for none.
+/// The payload `args` and `kwargs` in each format; "" for none.
 fn payloads(args: &str, kwargs: &str) -> impl Iterator<Item = Payload> {
     let json = if args.is_empty() {
         Payload::empty()

@@ -1,4 +1,4 @@
-//! From each format to each, with no value lost (behaviour 55, 56, 57, 62).
+//! From each format to each, without a change of any value (behaviour 55, 56, 57, 62).
 
 #![cfg(all(feature = "json", feature = "msgpack", feature = "cbor"))]
 
@@ -20,7 +20,7 @@ fn pairs() -> impl Iterator<Item = (Serializer, Serializer)> {
     Serializer::ALL.iter().flat_map(|&from| Serializer::ALL.iter().map(move |&to| (from, to)))
 }
 
-/// Written in each format, rewritten in each, and read.
+/// Checks that a value survives encoding in each format, transcoding to each, and decoding.
 fn survives<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) {
     for (from, to) in pairs() {
         let payload = Payload::new(from, &(&value,)).unwrap().transcode(to).unwrap();
@@ -40,7 +40,7 @@ proptest! {
             let both = ArgsKwargs(&args, Tree::Dict(kwargs.clone()));
             let payload = Payload::new(from, &both).unwrap();
             let rewritten = payload.transcode(to).unwrap();
-            // Every format has one way to write a value, so the octets are those of a fresh one.
+            // Every format has one way to write a value, so the bytes are those of a fresh payload.
             prop_assert_eq!(&rewritten, &Payload::new(to, &both).unwrap());
             prop_assert_eq!(&rewritten.args::<Vec<Tree>>().unwrap(), &args);
             prop_assert_eq!(rewritten.kwargs::<Tree>().unwrap(), Tree::Dict(kwargs.clone()));
@@ -49,8 +49,8 @@ proptest! {
     }
 }
 
-/// A YIELD with these arguments, the result that it becomes with a payload rewritten on the express lane, and the
-/// one that it becomes with a payload rewritten the general way.
+/// The results made of a YIELD with these arguments: once relayed as bytes, once as a message that is decoded
+/// and encoded.
 fn results(
     from: Serializer,
     to: Serializer,
@@ -77,7 +77,7 @@ fn results(
 
 proptest! {
     #[test]
-    fn a_result_on_the_express_lane_is_the_one_on_the_general_way(
+    fn a_relayed_result_is_the_same_as_one_decoded_and_encoded(
         args in vec(trees(), 0..4),
         kwargs in vec(("[a-z]{1,8}", trees()), 0..4),
         both in any::<bool>(),
@@ -191,7 +191,7 @@ fn behaviour_57_indefinite_lengths_and_tags_are_read() {
 }
 
 #[test]
-fn behaviour_58_utf8_is_checked_when_somebody_looks() {
+fn behaviour_58_utf8_is_checked_on_reading() {
     for (from, octets) in [(Serializer::MsgPack, b"\x91\xa1\xff"), (Serializer::Cbor, b"\x81\x61\xff")] {
         let payload = received(from, octets, None).unwrap();
         assert_eq!(
@@ -334,7 +334,7 @@ fn empty_elements_stay_as_they_are() {
 }
 
 #[test]
-fn behaviour_59_what_is_as_deep_as_can_be_is_read() {
+fn behaviour_59_values_of_the_greatest_depth_are_read() {
     for (from, octets) in [
         (Serializer::Json, [b"[".repeat(128), b"]".repeat(128)].concat()),
         (Serializer::MsgPack, [b"\x91".repeat(127), b"\x90".to_vec()].concat()),

@@ -1,8 +1,8 @@
-//! CREDIT, an extension of this implementation: how much more a stream of results or chunks may bring.
+//! CREDIT, an extension of this implementation: how many more bytes a stream of results or chunks may carry.
 //!
 //! It is sent only to a peer that announced `_progress_credit` in the features of one of its roles (see
-//! [`Features::credit`](crate::Features::credit)), with a code of the range that the specification keeps for
-//! extensions.
+//! [`Features::credit`](crate::Features::credit)). Its code is from the range that the specification reserves
+//! for extensions.
 
 use super::define::{message, options};
 use super::wire::{Source, Wire, read_integer};
@@ -13,14 +13,14 @@ use crate::serializer::{Format, Reader};
 options! {
     /// `CREDIT.Options`.
     pub struct CreditOptions {
-        /// The stream is one of chunks, and not one of results. The two ends of a link count their calls and
-        /// their invocations apart, so an id alone does not say it.
+        /// Whether the stream is one of chunks rather than results. A session numbers its calls and its
+        /// invocations separately, so the id alone does not tell them apart.
         chunks: Option<bool> = "chunks",
     }
 }
 
-/// Octets since the beginning of a stream, 0 to 2^53; `None` where the peer wrote something else, which grants
-/// nothing.
+/// A number of bytes since the beginning of a stream, from 0 to 2^53; `None` if the peer wrote anything else,
+/// which grants nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Total(pub Option<u64>);
 
@@ -48,15 +48,15 @@ impl Wire for Total {
 }
 
 message! {
-    /// `[CREDIT, CALL.Request|id, Options|dict, Total|integer]` between caller and dealer,
-    /// `[CREDIT, INVOCATION.Request|id, Options|dict, Total|integer]` between dealer and callee: from the
-    /// receiver of a stream to its sender.
+    /// `[CREDIT, CALL.Request|id, Options|dict, Total|integer]` between caller and dealer, `[CREDIT,
+    /// INVOCATION.Request|id, Options|dict, Total|integer]` between dealer and callee. The receiver of a
+    /// stream sends it to the stream's sender.
     pub struct Credit = 256 "CREDIT" {
-        /// The call, or the invocation.
+        /// The id of the call or invocation.
         request: RequestId = "Request",
-        /// Which stream of it.
+        /// Which stream of the call or invocation.
         options: CreditOptions = "Options",
-        /// What the stream may bring, from its beginning.
+        /// How many bytes the stream may carry in total, counted from its beginning.
         total: Total = "Total",
     }
 }

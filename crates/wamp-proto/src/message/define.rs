@@ -1,7 +1,7 @@
-//! The macros that define a message, an options dict, a group of options or a word: each a plain struct or enum,
-//! beside the names that the specification gives to its parts.
+//! The macros that define a message, an options dict, a group of options or a set of words. Each becomes a
+//! plain struct or enum; its fields stand beside the names that the specification gives them.
 
-/// A word out of a fixed set, as the value of an option.
+/// A fixed set of words, as the value of an option.
 macro_rules! word {
     ($(#[$doc:meta])* pub enum $name:ident: $expected:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
@@ -10,7 +10,7 @@ macro_rules! word {
         pub enum $name { $($(#[$vdoc])* $variant,)* }
 
         impl $name {
-            /// The word in the message.
+            /// Returns the word as it is written in a message.
             pub fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $word,)* }
             }
@@ -36,7 +36,7 @@ macro_rules! word {
 }
 pub(crate) use word;
 
-/// An options or details dict: a field for each key of the specification, and the other keys as they came.
+/// An options or details dict: one field for each key of the specification. Other keys are kept unchanged.
 macro_rules! options {
     (
         $(#[$doc:meta])*
@@ -50,7 +50,7 @@ macro_rules! options {
         pub struct $name {
             $($(#[$fdoc])* pub $field: $type,)*
             $($($(#[$gdoc])* pub $group: Option<Box<$gtype>>,)*)?
-            /// Keys that are none of these, or whose value was of no use.
+            /// Keys without a field, and keys whose value could not be used.
             pub extra: $crate::message::Extra,
         }
 
@@ -151,8 +151,8 @@ macro_rules! group {
 }
 pub(crate) use group;
 
-/// A message: its code, its name, its elements, an element that may be missing (behind `?`), and whether a
-/// payload may follow.
+/// A message: its code, its name, its elements, its optional element (behind `?`), and whether a payload may
+/// follow.
 macro_rules! message {
     (
         $(#[$doc:meta])*
@@ -173,7 +173,7 @@ macro_rules! message {
         }
 
         impl $name {
-            /// The code that the message begins with.
+            /// The code at the start of the message.
             pub const CODE: u64 = $code;
             /// The message's name in the specification.
             pub const NAME: &'static str = $word;

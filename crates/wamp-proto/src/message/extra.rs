@@ -1,4 +1,4 @@
-//! The keys of an options dict that nobody here knows: kept as they came, and written out again.
+//! Unknown keys of an options dict, kept unchanged and written out again.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ use crate::payload::copy;
 use crate::serializer::{Format, Mark, Reader, Serializer, Token, with_format};
 use crate::value::{De, READ_DEPTH, Ser};
 
-/// Keys of an options or details dict that are not fields of its struct.
+/// The keys of an options or details dict that have no field in its struct.
 ///
-/// As decoded this is the dict's slice of the frame and a bit for each entry that counts; no value is copied.
-/// Without such keys, as mostly, it is one word.
+/// After decoding this is the dict's slice of the frame, with one bit for each entry that counts; no value is
+/// copied. Without such keys, which is the usual case, it is one word.
 #[derive(Clone, Default)]
 pub struct Extra(Option<Box<Kept>>);
 
@@ -24,29 +24,31 @@ struct Kept {
     /// The whole dict.
     dict: Bytes,
     serializer: Serializer,
-    /// Which of the first 64 entries count, and which of the next ones, 64 a word.
+    /// One bit for each of the first 64 entries: whether the entry counts.
     kept: u64,
+    /// The same for the later entries, 64 in each word.
     more: Box<[u64]>,
+    /// The number of entries that count.
     len: u32,
 }
 
 impl Extra {
-    /// Whether there is no such key.
+    /// Returns whether there are no such keys.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// How many such keys there are.
+    /// Returns the number of such keys.
     pub fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |kept| kept.len as usize)
     }
 
-    /// Whether this key is among them.
+    /// Returns whether `key` is one of them.
     pub fn contains(&self, key: &str) -> bool {
         self.value(key).is_some()
     }
 
-    /// The value of a key; `None` if it is not there.
+    /// Returns the value of a key, or `None` if the key is missing.
     pub fn get<'de, T: Deserialize<'de>>(&'de self, key: &str) -> Option<Result<T, PayloadError>> {
         let (serializer, value) = self.value(key)?;
         Some(with_format!(serializer, F => {
@@ -54,7 +56,7 @@ impl Extra {
         }))
     }
 
-    /// The keys, in the order they came in.
+    /// Returns the keys in their order in the message.
     pub fn keys(&self) -> Vec<String> {
         let mut keys = Vec::new();
         self.each(|key, _| keys.push(key.to_owned()));
@@ -71,10 +73,10 @@ impl Extra {
             let mut out = Vec::new();
             let mut dict = F::begin_dict(&mut out, None);
             let mut result = Ok(());
-            self.each(|name, octets| {
+            self.each(|name, bytes| {
                 if name != key && result.is_ok() {
                     result = write_key::<F>(&mut out, &mut dict, name);
-                    out.extend_from_slice(octets);
+                    out.extend_from_slice(bytes);
                 }
             });
             result?;
@@ -87,9 +89,9 @@ impl Extra {
         })
     }
 
-    /// The keys that a router copies from a request into the message for the other end: `_` and at least three of `a-z`,
-    /// `0-9` and `_`, as `_traceparent`. The first 8 are copied, as far as keys and values take 512 bytes. Keys that a
-    /// router itself understands are `except`.
+    /// Returns the keys that a router copies from a request into the message for the other end: `_` and at
+    /// least three of `a-z`, `0-9` and `_`, such as `_traceparent`. The first 8 are copied, up to 512 bytes
+    /// of keys and values in all. The keys in `except`, which the router itself understands, are not copied.
     #[must_use]
     pub fn forwarded(&self, except: &[&str]) -> Self {
         const KEYS: u32 = 8;
@@ -112,7 +114,7 @@ impl Extra {
         Self(Some(Box::new(Kept { dict, serializer, kept, more: Box::default(), len })))
     }
 
-    /// The same keys, in memory of their own: as decoded they keep the whole frame.
+    /// Returns the same keys in memory of their own. The decoded ones keep the whole frame in memory.
     #[must_use]
     pub fn detached(&self) -> Self {
         let dict = |kept: &Kept| Bytes::copy_from_slice(&kept.dict);
@@ -134,7 +136,7 @@ impl Extra {
         Some((self.0.as_ref()?.serializer, found?))
     }
 
-    /// Shows each entry that counts: the key and the bytes of the value.
+    /// Passes each entry that counts to `show`: the key, and the bytes of the value.
     fn each<'a>(&'a self, show: impl FnMut(&str, &'a [u8])) {
         if let Some(kept) = &self.0 {
             kept.each(show);
@@ -145,14 +147,14 @@ impl Extra {
     pub(crate) fn write<F: Format>(&self, out: &mut Vec<u8>, into: &mut Mark) -> Result<(), EncodeError> {
         let Some(kept) = &self.0 else { return Ok(()) };
         let mut result = Ok(());
-        self.each(|key, octets| {
+        self.each(|key, bytes| {
             if result.is_err() {
                 return;
             }
             result = write_key::<F>(out, into, key);
             let start = out.len();
             let copied: Result<(), EncodeError> =
-                with_format!(kept.serializer, From => copy::<From, F>(octets, out));
+                with_format!(kept.serializer, From => copy::<From, F>(bytes, out));
             if result.is_ok() && copied.is_err() {
                 out.truncate(start);
                 F::null(out);
@@ -211,7 +213,7 @@ impl PartialEq for Extra {
     fn eq(&self, other: &Self) -> bool {
         let entries = |extra: &Self| {
             let mut all = Vec::new();
-            extra.each(|key, octets| all.push((key.to_owned(), octets.to_vec())));
+            extra.each(|key, bytes| all.push((key.to_owned(), bytes.to_vec())));
             all
         };
         match (&self.0, &other.0) {
@@ -230,7 +232,7 @@ impl fmt::Debug for Extra {
     }
 }
 
-/// Notes, while a dict is read, which of its entries are to be kept.
+/// Records, while a dict is read, which of its entries are kept.
 pub(crate) struct Keeper {
     start: usize,
     index: usize,
@@ -240,12 +242,12 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Before the dict is read.
+    /// Starts a record; called before the dict is read.
     pub(crate) fn begin<'de, R: Reader<'de>>(source: &Source<'de, R>) -> Self {
         Self { start: source.reader.position(), index: 0, kept: 0, more: Vec::new(), len: 0 }
     }
 
-    /// The entry that has just been read is to be kept.
+    /// Marks the entry just read as one to keep.
     pub(crate) fn keep(&mut self) {
         let bit = 1 << (self.index % 64);
         match self.index / 64 {
@@ -260,12 +262,12 @@ impl Keeper {
         self.len += 1;
     }
 
-    /// After each entry.
+    /// Moves to the next entry; called after each entry.
     pub(crate) fn next(&mut self) {
         self.index += 1;
     }
 
-    /// After the dict.
+    /// Returns the kept entries; called after the dict.
     pub(crate) fn finish<'de, R: Reader<'de>>(self, source: &Source<'de, R>) -> Extra {
         if self.len == 0 {
             return Extra::default();

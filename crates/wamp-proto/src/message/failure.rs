@@ -1,4 +1,4 @@
-//! ERROR: a request was refused, or a call failed.
+//! ERROR: a request was refused or a call failed.
 
 use super::define::{message, options};
 use super::options::Ppt;
@@ -9,7 +9,7 @@ use crate::id::RequestId;
 use crate::serializer::{Format, Reader};
 use crate::uri::Uri;
 
-/// What kind of request an ERROR answers (`REQUEST.Type`).
+/// The kind of request that an ERROR answers (`REQUEST.Type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestKind {
@@ -40,7 +40,7 @@ impl RequestKind {
         (RequestKind::Invocation, rpc::Invocation::CODE),
     ];
 
-    /// The name of the request, as the specification writes it.
+    /// Returns the name of the request in the specification.
     pub fn name(self) -> &'static str {
         match self {
             RequestKind::Publish => "PUBLISH",
@@ -83,13 +83,13 @@ message! {
     /// `[ERROR, REQUEST.Type|int, REQUEST.Request|id, Details|dict, Error|uri, Arguments|list,
     /// ArgumentsKw|dict]`
     pub struct Error = 8 "ERROR" {
-        /// What kind of request failed.
+        /// The kind of request that failed.
         kind: RequestKind = "REQUEST.Type",
-        /// The request.
+        /// The id of the request.
         request: RequestId = "REQUEST.Request",
-        /// The rest.
+        /// The details dict.
         details: ErrorDetails = "Details",
-        /// What happened.
+        /// The error URI.
         error: Uri = "Error",
     } payload
 }

@@ -1,8 +1,8 @@
-//! What can still be read of a message that has a fault, and so whom the fault concerns.
+//! The readable part of a message with a fault. It tells which request the fault concerns.
 //!
-//! A fault in the value of an option or in the payload concerns one request, and that request alone fails. A fault
-//! in the list that the message is, in its ids, in a URI or in the keys of its options dict is one of the link: the
-//! receiver cannot know what else it has misread, and the session ends.
+//! A fault in the value of an option or in the payload concerns one request, and only that request fails. A
+//! fault in the message list itself, in its ids, in a URI or in the keys of its options dict concerns the
+//! link: the receiver cannot know what else it has misread, so the session ends.
 //!
 //! | message | its head | what a router does | what a client does |
 //! |---|---|---|---|
@@ -19,7 +19,7 @@
 //! | INTERRUPT | request | | as without options |
 //! | all others | | ABORT | ABORT |
 //!
-//! `wamp-core` does what the last two columns say.
+//! `wamp-core` implements the last two columns.
 
 use super::wire::{Source, read_integer};
 use super::{
@@ -31,86 +31,87 @@ use crate::id::{RequestId, SubscriptionId};
 use crate::serializer::{Open, Reader, Token};
 use crate::uri::Uri;
 
-/// The head of a message whose options or payload have a fault: what has to be known to tell somebody.
+/// The head of a message whose options or payload have a fault: enough to report the fault to the right
+/// party.
 ///
-/// A [`DecodeError`] has one where its fault concerns a request only; see the table in the source of this module,
-/// or [`DecodeError::head`].
+/// A [`DecodeError`] has a head if its fault concerns one request only. The table in the source of this
+/// module and [`DecodeError::head`] say which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Head {
     /// A CALL.
     Call {
-        /// The call.
+        /// The id of the call.
         request: RequestId,
     },
     /// A CANCEL.
     Cancel {
-        /// The call.
+        /// The id of the call.
         request: RequestId,
     },
     /// A RESULT.
     Result {
-        /// The call.
+        /// The id of the call.
         request: RequestId,
         /// Whether more results follow; `None` if that could not be read.
         progress: Option<bool>,
     },
     /// A REGISTER.
     Register {
-        /// The request.
+        /// The id of the request.
         request: RequestId,
     },
     /// An INVOCATION.
     Invocation {
-        /// The invocation.
+        /// The id of the invocation.
         request: RequestId,
     },
     /// An INTERRUPT.
     Interrupt {
-        /// The invocation.
+        /// The id of the invocation.
         request: RequestId,
     },
     /// A YIELD.
     Yield {
-        /// The invocation.
+        /// The id of the invocation.
         request: RequestId,
         /// Whether more results follow; `None` if that could not be read.
         progress: Option<bool>,
     },
     /// A PUBLISH.
     Publish {
-        /// The request.
+        /// The id of the request.
         request: RequestId,
         /// Whether the publisher waits for an answer.
         acknowledge: bool,
     },
     /// A SUBSCRIBE.
     Subscribe {
-        /// The request.
+        /// The id of the request.
         request: RequestId,
     },
     /// An EVENT.
     Event {
-        /// The subscription.
+        /// The id of the subscription.
         subscription: SubscriptionId,
     },
     /// An ERROR.
     Error {
-        /// What kind of request failed.
+        /// The kind of request that failed.
         kind: RequestKind,
-        /// The request.
+        /// The id of the request.
         request: RequestId,
-        /// What happened, if that could be read.
+        /// The error URI, if it could be read.
         error: Option<Uri>,
     },
     /// A CREDIT.
     Credit {
-        /// The call, or the invocation.
+        /// The id of the call or invocation.
         request: RequestId,
     },
 }
 
-/// The error with its head, if it concerns a request only.
+/// Adds the head to the error, if the fault concerns one request only.
 #[cold]
 pub(super) fn add<'de, R: Reader<'de>>(mut error: DecodeError, source: &mut Source<'de, R>) -> DecodeError {
     error.fault = error.fault.at_cut(source.cut);
@@ -151,8 +152,8 @@ fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Option<Head> {
     })
 }
 
-/// An option of the dict that comes next, true also where it is there and no boolean; `None` if the dict cannot be
-/// read to its end, or to the option.
+/// Reads a flag of the dict that comes next. A value that is not a boolean counts as true. Returns `None` if
+/// the dict cannot be read to its end or to the flag.
 fn flag<'de, R: Reader<'de>>(source: &mut Source<'de, R>, list: &mut Open, key: &str) -> Option<bool> {
     if !source.advance(list).ok()? {
         return None;
@@ -175,7 +176,7 @@ fn flag<'de, R: Reader<'de>>(source: &mut Source<'de, R>, list: &mut Open, key: 
     if read().is_ok() || found { Some(found) } else { None }
 }
 
-/// The URI of an ERROR, behind its details.
+/// Reads the URI of an ERROR, which follows the details.
 fn error_uri<'de, R: Reader<'de>>(source: &mut Source<'de, R>, list: &mut Open) -> Option<Uri> {
     if !source.advance(list).ok()? {
         return None;

@@ -1,8 +1,9 @@
-//! The 25 messages of WAMP and one extension as typed structs, and [`Message`], which is any of them.
+//! The 25 messages of WAMP and one extension as typed structs, and [`Message`], an enum of all of them.
 //!
-//! A struct's fields are the elements of the message in their order; options and details are structs with
-//! the keys of the specification, and keep other keys as they came. No element follows the last known one, and
-//! a list in options has at most 1,024 elements. A new message is a struct made with `message!` and a row in the table below.
+//! The fields of a struct are the elements of the message, in order. Options and details are structs with the
+//! keys of the specification; other keys are kept unchanged. A message with more elements than the last known
+//! one is an error, and so is a list of more than 1,024 elements in options. A new message is a struct made
+//! with `message!` and a row in the table below.
 
 mod credit;
 mod define;
@@ -42,15 +43,15 @@ use crate::relay::canonical;
 use crate::serializer::{Format, Reader, Serializer, Token, with_format};
 use wire::Source;
 
-/// What a decoder accepts.
+/// The limits of a decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Octets of a message; 16 MiB by default.
+    /// The longest message, in bytes; 16 MiB by default.
     pub message: usize,
-    /// Lists and dicts inside each other, the message itself being the first; 64 by default, and at most 128,
-    /// since reading goes that deep into the stack.
+    /// The deepest nesting of lists and dicts, with the message itself as the first level; 64 by default.
+    /// More than 128 counts as 128, since the reader recurses.
     pub depth: usize,
-    /// Whether a HELLO is read. Where the session is open already it need not be, and is an error by itself.
+    /// Whether a HELLO is accepted. Once the session is open, a HELLO is an error and is not decoded.
     pub hello: bool,
 }
 
@@ -73,23 +74,23 @@ macro_rules! messages {
         }
 
         impl Message {
-            /// The message's name in the specification, as `CALL`.
+            /// Returns the message's name in the specification, such as `CALL`.
             pub fn name(&self) -> &'static str {
                 match self { $(Message::$name(_) => $name::NAME,)* }
             }
 
-            /// The code that it begins with.
+            /// Returns the code at the start of the message.
             pub fn code(&self) -> u64 {
                 match self { $(Message::$name(_) => $name::CODE,)* }
             }
 
-            /// The arguments; empty for a message that has none.
+            /// Returns the arguments; empty for a message that has none.
             pub fn payload(&self) -> &Payload {
                 static EMPTY: Payload = Payload::empty();
                 match self { $(Message::$name(message) => message.any_payload().unwrap_or(&EMPTY),)* }
             }
 
-            /// The arguments, of a message that can have some.
+            /// Returns the arguments for modification, or `None` for a kind of message without arguments.
             pub fn payload_mut(&mut self) -> Option<&mut Payload> {
                 match self { $(Message::$name(message) => message.any_payload_mut(),)* }
             }
@@ -158,7 +159,7 @@ macro_rules! messages {
     };
 }
 
-// What is large and rare stands in a box: a message is moved several times on its way.
+// Large and rare messages are boxed, since a message is moved several times on its way.
 messages! {
     Hello(boxed),
     Welcome(boxed),
@@ -189,12 +190,15 @@ messages! {
 }
 
 impl Message {
-    /// Reads a whole message. Options and URI are read, the payload is checked for being well-formed and
-    /// stays a slice of `frame`. An option whose value is of a type that WAMP does not have, as a MessagePack
-    /// extension, counts as absent.
+    /// Decodes a whole message. Options and URIs are decoded; the payload is only checked and stays a slice
+    /// of `frame`. An option whose value has a type that WAMP lacks, such as a MessagePack extension, counts
+    /// as absent.
     ///
     /// # Errors
-    /// [`DecodeError`] names the message and the element. Where it has a [`head`](DecodeError::head), that request
+    ///
+    /// [`DecodeError`] names the message and the element. If it has a [`head`](DecodeError::head), only that
+    /// request fails; otherwise the session ends with `wamp.error.protocol_violation` (Basic Profile,
+    /// *Protocol Errors*).
     /// fails; else it is `wamp.error.protocol_violation` to the peer (Basic Profile, *Protocol Errors*).
     pub fn decode(
         serializer: Serializer,
@@ -213,7 +217,7 @@ impl Message {
         }
     }
 
-    /// Reads a message token by token.
+    /// Decodes a message token by token.
     pub(crate) fn decode_tokens(
         serializer: Serializer,
         frame: &Bytes,
@@ -227,12 +231,14 @@ impl Message {
         })
     }
 
-    /// Appends everything that goes before the payload. After it come the octets of [`Payload`] and then
-    /// [`Serializer::end`].
+    /// Appends everything before the payload. The bytes of the [`Payload`] and then [`Serializer::end`]
+    /// complete the message.
     ///
     /// # Errors
-    /// [`EncodeError::Untranscoded`] if the payload is in another serializer; and what the serializer has no
-    /// way to write, as a URI that begins with U+0000 in JSON. Then nothing has been appended.
+    ///
+    /// [`EncodeError::Untranscoded`] if the payload is in another serializer, and other variants for a value
+    /// that the serializer cannot express, such as a URI that begins with U+0000 in JSON. On an error nothing
+    /// is appended.
     pub fn encode_head(
         &self,
         serializer: Serializer,
@@ -248,7 +254,7 @@ impl Message {
         written.inspect_err(|_| out.truncate(before))
     }
 
-    /// The length of the whole message in this serializer, in bytes.
+    /// Returns the length of the whole message in this serializer, in bytes.
     ///
     /// # Errors
     /// As [`encode_head`](Self::encode_head).
@@ -258,15 +264,16 @@ impl Message {
         Ok(head.len() + self.payload_tail().len() + serializer.end().len())
     }
 
-    /// The octets between the head and [`Serializer::end`].
+    /// Returns the bytes between the head and [`Serializer::end`].
     pub fn payload_tail(&self) -> &Bytes {
         self.payload().tail()
     }
 
-    /// The whole message in one piece, its payload transcoded where it has to be.
+    /// Encodes the whole message in one piece. The payload is transcoded if it is in another serializer.
     ///
     /// # Errors
-    /// What this serializer has no way to write, as NaN in JSON.
+    ///
+    /// [`EncodeError`] for a value that this serializer cannot express, such as NaN in JSON.
     pub fn encode(&self, serializer: Serializer) -> std::result::Result<Bytes, EncodeError> {
         let payload = self.payload();
         if !payload.is_empty() && payload.serializer() != Some(serializer) {
@@ -283,10 +290,11 @@ impl Message {
         Ok(out.into())
     }
 
-    /// The message with its payload in this serializer.
+    /// Returns the message with its payload in this serializer.
     ///
     /// # Errors
-    /// What this serializer has no way to write, as NaN in JSON.
+    ///
+    /// [`EncodeError`] for a value that this serializer cannot express, such as NaN in JSON.
     pub fn transcode(mut self, serializer: Serializer) -> std::result::Result<Self, EncodeError> {
         if let Some(payload) = self.payload_mut() {
             *payload = payload.transcode(serializer)?;
@@ -299,7 +307,7 @@ impl Message {
 mod tests {
     use super::*;
 
-    /// It is moved several times on its way.
+    /// Messages are moved several times on their way.
     #[test]
     fn a_message_is_not_larger_than_it_has_to_be() {
         assert!(size_of::<Message>() <= 144, "{}", size_of::<Message>());

@@ -9,60 +9,60 @@ use crate::id::SessionId;
 use crate::serializer::{Format, Reader};
 
 group! {
-    /// Payload passthru mode: what the payload is, when it is nothing that the router may look into.
+    /// Payload passthru mode: how to read a payload that is opaque to the router.
     pub struct Ppt {
-        /// The payload's schema.
+        /// The schema of the payload.
         scheme: Option<ByteString> = "ppt_scheme",
-        /// The serializer inside the payload.
+        /// The serializer used inside the payload.
         serializer: Option<ByteString> = "ppt_serializer",
-        /// The cipher.
+        /// The cipher that encrypts the payload.
         cipher: Option<ByteString> = "ppt_cipher",
-        /// The key.
+        /// The id of the key.
         keyid: Option<ByteString> = "ppt_keyid",
     }
 }
 
 group! {
-    /// Who receives a publication, where the publisher says so (Advanced Profile, *Subscriber Black- and
-    /// Whitelisting*).
+    /// The receivers of a publication, if the publisher restricts them (Advanced Profile, *Subscriber Black-
+    /// and Whitelisting*).
     pub struct Receivers {
-        /// Not these sessions.
+        /// Sessions that are excluded.
         exclude: Option<Vec<SessionId>> = "exclude",
-        /// Not these identities.
+        /// Authids that are excluded.
         exclude_authid: Option<Vec<ByteString>> = "exclude_authid",
-        /// Not these roles.
+        /// Authroles that are excluded.
         exclude_authrole: Option<Vec<ByteString>> = "exclude_authrole",
-        /// Only these sessions.
+        /// The only sessions that are eligible.
         eligible: Option<Vec<SessionId>> = "eligible",
-        /// Only these identities.
+        /// The only authids that are eligible.
         eligible_authid: Option<Vec<ByteString>> = "eligible_authid",
-        /// Only these roles.
+        /// The only authroles that are eligible.
         eligible_authrole: Option<Vec<ByteString>> = "eligible_authrole",
     }
 }
 
 group! {
-    /// Who is at the other end, where it is disclosed.
+    /// The identity of the peer, if it is disclosed.
     pub struct Discloser {
-        /// The session of a caller.
+        /// The session of the caller.
         caller: Option<SessionId> = "caller",
-        /// The identity of a caller.
+        /// The authid of the caller.
         caller_authid: Option<ByteString> = "caller_authid",
-        /// The role of a caller.
+        /// The authrole of the caller.
         caller_authrole: Option<ByteString> = "caller_authrole",
-        /// The session of a publisher.
+        /// The session of the publisher.
         publisher: Option<SessionId> = "publisher",
-        /// The identity of a publisher.
+        /// The authid of the publisher.
         publisher_authid: Option<ByteString> = "publisher_authid",
-        /// The role of a publisher.
+        /// The authrole of the publisher.
         publisher_authrole: Option<ByteString> = "publisher_authrole",
-        /// The session of a callee.
+        /// The session of the callee.
         callee: Option<SessionId> = "callee",
-        /// The identity of a callee.
+        /// The authid of the callee.
         callee_authid: Option<ByteString> = "callee_authid",
-        /// The role of a callee.
+        /// The authrole of the callee.
         callee_authrole: Option<ByteString> = "callee_authrole",
-        /// How far the router trusts the other end.
+        /// The trust level that the router assigned to the caller or publisher.
         trustlevel: Option<u64> = "trustlevel",
     }
 }
@@ -70,44 +70,44 @@ group! {
 word! {
     /// How the URI of a registration or subscription matches.
     pub enum MatchPolicy: "one of exact, prefix, wildcard" {
-        /// The whole URI.
+        /// The whole URI matches.
         Exact = "exact",
-        /// Its beginning.
+        /// The beginning of the URI matches.
         Prefix = "prefix",
-        /// Component by component, an empty one matching any.
+        /// Each component matches; an empty component of the pattern matches any.
         Wildcard = "wildcard",
     }
 }
 
 word! {
-    /// Which of several callees of one procedure is invoked.
+    /// The policy that selects one of several callees of a procedure.
     pub enum InvocationPolicy: "one of single, roundrobin, random, first, last" {
-        /// There is only one.
+        /// The procedure has one callee only.
         Single = "single",
-        /// Each in turn.
+        /// The callees take turns.
         RoundRobin = "roundrobin",
-        /// Any.
+        /// A random callee.
         Random = "random",
-        /// The one that registered first.
+        /// The callee that registered first.
         First = "first",
-        /// The one that registered last.
+        /// The callee that registered last.
         Last = "last",
     }
 }
 
 word! {
-    /// What a cancel does: to the caller, and to the callee.
+    /// The effect of a cancel on the caller and on the callee.
     pub enum CancelMode: "one of skip, kill, killnowait" {
-        /// The caller gets its ERROR at once; the callee is not told.
+        /// The caller gets its ERROR at once; the callee is not informed.
         Skip = "skip",
-        /// The callee is interrupted, and what it then answers is the end of the call.
+        /// The callee is interrupted, and its answer ends the call.
         Kill = "kill",
-        /// The caller gets its ERROR at once; the callee is interrupted and not listened to.
+        /// The caller gets its ERROR at once; the callee is interrupted and its answer is ignored.
         KillNoWait = "killnowait",
     }
 }
 
-/// A timeout in milliseconds; 0 is none.
+/// A timeout in milliseconds; 0 means none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
 

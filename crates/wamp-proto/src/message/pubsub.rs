@@ -9,16 +9,16 @@ use crate::uri::Uri;
 options! {
     /// `PUBLISH.Options`.
     pub struct PublishOptions {
-        /// The publisher wants PUBLISHED or ERROR.
+        /// Whether the publisher wants a reply: PUBLISHED or ERROR.
         acknowledge: Option<bool> = "acknowledge",
-        /// The publisher itself gets no event; so it is unless this is false.
+        /// Whether the publisher itself gets no event; absent means true.
         exclude_me: Option<bool> = "exclude_me",
-        /// The publisher wants to be known to the subscribers.
+        /// Whether the publisher wants its identity disclosed to the subscribers.
         disclose_me: Option<bool> = "disclose_me",
-        /// The broker keeps the event for later subscribers.
+        /// Whether the broker keeps the event for later subscribers.
         retain: Option<bool> = "retain",
         @
-        /// Who receives it.
+        /// The sessions that may receive the event.
         receivers: Receivers,
         /// Payload passthru mode.
         ppt: Ppt,
@@ -29,11 +29,11 @@ impl PublishOptions {
     /// The key of [`retain_ttl`](Self::retain_ttl).
     pub const RETAIN_TTL: &str = "_retain_ttl";
 
-    /// How long a retained event is kept, in milliseconds: an extension, `_retain_ttl`. It is rare, and so it is among
-    /// the [extra](Self::extra) keys.
+    /// Returns how long a retained event is kept, in milliseconds: an extension, `_retain_ttl`. Since it is
+    /// rare, it is among the [extra](Self::extra) keys.
     ///
     /// # Errors
-    /// It is no integer between 0 and 2^53.
+    /// [`PayloadError`](crate::PayloadError) if the value is not an integer between 0 and 2^53.
     pub fn retain_ttl(&self) -> Option<std::result::Result<Millis, crate::PayloadError>> {
         if self.extra.is_empty() {
             return None;
@@ -49,7 +49,7 @@ impl PublishOptions {
 
     /// Sets how long a retained event is kept, in milliseconds.
     pub fn set_retain_ttl(&mut self, ttl: Millis) {
-        // A number can be written in every serializer.
+        // Every serializer can express a number.
         let _ = self.extra.insert(Self::RETAIN_TTL, &ttl.0);
     }
 }
@@ -59,9 +59,9 @@ message! {
     pub struct Publish = 16 "PUBLISH" {
         /// The publisher's id for the request.
         request: RequestId = "Request",
-        /// How it is to be published.
+        /// The options dict.
         options: PublishOptions = "Options",
-        /// Where.
+        /// The topic.
         topic: Uri = "Topic",
     } payload
 }
@@ -69,9 +69,9 @@ message! {
 message! {
     /// `[PUBLISHED, PUBLISH.Request|id, Publication|id]`
     pub struct Published = 17 "PUBLISHED" {
-        /// The request.
+        /// The id of the request.
         request: RequestId = "PUBLISH.Request",
-        /// The publication.
+        /// The id of the publication.
         publication: PublicationId = "Publication",
     }
 }
@@ -79,9 +79,9 @@ message! {
 options! {
     /// `SUBSCRIBE.Options`.
     pub struct SubscribeOptions {
-        /// How the topic matches.
+        /// How the topic is matched.
         policy: Option<MatchPolicy> = "match",
-        /// The subscriber wants the event that the broker has kept.
+        /// Whether the subscriber wants the event that the broker has retained.
         get_retained: Option<bool> = "get_retained",
     }
 }
@@ -91,9 +91,9 @@ message! {
     pub struct Subscribe = 32 "SUBSCRIBE" {
         /// The subscriber's id for the request.
         request: RequestId = "Request",
-        /// How it is to be subscribed.
+        /// The options dict.
         options: SubscribeOptions = "Options",
-        /// To what.
+        /// The topic or pattern.
         topic: Uri = "Topic",
     }
 }
@@ -101,9 +101,9 @@ message! {
 message! {
     /// `[SUBSCRIBED, SUBSCRIBE.Request|id, Subscription|id]`
     pub struct Subscribed = 33 "SUBSCRIBED" {
-        /// The request.
+        /// The id of the request.
         request: RequestId = "SUBSCRIBE.Request",
-        /// The subscription.
+        /// The id of the subscription.
         subscription: SubscriptionId = "Subscription",
     }
 }
@@ -113,17 +113,17 @@ message! {
     pub struct Unsubscribe = 34 "UNSUBSCRIBE" {
         /// The subscriber's id for the request.
         request: RequestId = "Request",
-        /// The subscription.
+        /// The id of the subscription.
         subscription: SubscriptionId = "SUBSCRIBED.Subscription",
     }
 }
 
 options! {
-    /// `UNSUBSCRIBED.Details`, there only when the router revokes a subscription.
+    /// `UNSUBSCRIBED.Details`, present only when the router revokes a subscription.
     pub struct UnsubscribedDetails {
-        /// The subscription that was revoked.
+        /// The id of the revoked subscription.
         subscription: Option<SubscriptionId> = "subscription",
-        /// Why.
+        /// The reason, a URI.
         reason: Option<Uri> = "reason",
     }
 }
@@ -131,10 +131,10 @@ options! {
 message! {
     /// `[UNSUBSCRIBED, UNSUBSCRIBE.Request|id]`, or `[UNSUBSCRIBED, 0, Details|dict]` for a revocation.
     pub struct Unsubscribed = 35 "UNSUBSCRIBED" {
-        /// The request; `None` for a revocation.
+        /// The id of the request; `None` for a revocation.
         request: Option<RequestId> = "UNSUBSCRIBE.Request",
         ?
-        /// What was revoked.
+        /// The details of a revocation.
         details: UnsubscribedDetails = "Details",
     }
 }
@@ -142,14 +142,14 @@ message! {
 options! {
     /// `EVENT.Details`.
     pub struct EventDetails {
-        /// What was published to, where the subscription is a pattern.
+        /// The topic of the publication, if the subscription is a pattern.
         topic: Option<Uri> = "topic",
-        /// The broker had kept the event.
+        /// Whether this is an event that the broker had retained.
         retained: Option<bool> = "retained",
         @
         /// Payload passthru mode.
         ppt: Ppt,
-        /// Who published, where it is disclosed.
+        /// The publisher, if it is disclosed.
         peer: Discloser,
     }
 }
@@ -158,19 +158,19 @@ message! {
     /// `[EVENT, SUBSCRIBED.Subscription|id, PUBLISHED.Publication|id, Details|dict, PUBLISH.Arguments|list,
     /// PUBLISH.ArgumentsKw|dict]`
     pub struct Event = 36 "EVENT" {
-        /// The subscription.
+        /// The id of the subscription.
         subscription: SubscriptionId = "SUBSCRIBED.Subscription",
-        /// The publication.
+        /// The id of the publication.
         publication: PublicationId = "PUBLISHED.Publication",
-        /// The rest.
+        /// The details dict.
         details: EventDetails = "Details",
     } payload
 }
 
 message! {
-    /// `[EVENT_RECEIVED, EVENT.Publication|id]`: a subscriber has got an event.
+    /// `[EVENT_RECEIVED, EVENT.Publication|id]`: a subscriber acknowledges an event.
     pub struct EventReceived = 337 "EVENT_RECEIVED" {
-        /// The publication.
+        /// The id of the publication.
         publication: PublicationId = "EVENT.Publication",
     }
 }

@@ -9,13 +9,13 @@ use crate::uri::Uri;
 options! {
     /// `CALL.Options`.
     pub struct CallOptions {
-        /// More chunks of this call follow.
+        /// Whether more chunks of this call follow.
         progress: Option<bool> = "progress",
-        /// The caller takes progressive results.
+        /// Whether the caller accepts progressive results.
         receive_progress: Option<bool> = "receive_progress",
-        /// How long a result may take.
+        /// The longest time to wait for a result.
         timeout: Option<Millis> = "timeout",
-        /// The caller wants to be known to the callee.
+        /// Whether the caller wants its identity disclosed to the callee.
         disclose_me: Option<bool> = "disclose_me",
         @
         /// Payload passthru mode.
@@ -28,9 +28,9 @@ message! {
     pub struct Call = 48 "CALL" {
         /// The caller's id for the call.
         request: RequestId = "Request",
-        /// How it is to be called.
+        /// The options dict.
         options: CallOptions = "Options",
-        /// What is called.
+        /// The procedure.
         procedure: Uri = "Procedure",
     } payload
 }
@@ -38,7 +38,7 @@ message! {
 options! {
     /// `CANCEL.Options`.
     pub struct CancelOptions {
-        /// What the cancel does.
+        /// The effect of the cancel.
         mode: Option<CancelMode> = "mode",
     }
 }
@@ -46,9 +46,9 @@ options! {
 message! {
     /// `[CANCEL, CALL.Request|id, Options|dict]`
     pub struct Cancel = 49 "CANCEL" {
-        /// The call.
+        /// The id of the call.
         request: RequestId = "CALL.Request",
-        /// How it is to be canceled.
+        /// The options dict.
         options: CancelOptions = "Options",
     }
 }
@@ -56,18 +56,18 @@ message! {
 options! {
     /// `RESULT.Details`.
     pub struct ResultDetails {
-        /// More results of this call follow.
+        /// Whether more results of this call follow.
         progress: Option<bool> = "progress",
         @
         /// Payload passthru mode.
         ppt: Ppt,
-        /// Who answered, where it is disclosed.
+        /// The callee, if it is disclosed.
         peer: Discloser,
     }
 }
 
 impl ResultDetails {
-    /// Whether this is a progressive result, with others to follow.
+    /// Returns whether this is a progressive result, which others follow.
     pub fn is_progress(&self) -> bool {
         self.progress == Some(true)
     }
@@ -76,9 +76,9 @@ impl ResultDetails {
 message! {
     /// `[RESULT, CALL.Request|id, Details|dict, YIELD.Arguments|list, YIELD.ArgumentsKw|dict]`
     pub struct Result = 50 "RESULT" {
-        /// The call.
+        /// The id of the call.
         request: RequestId = "CALL.Request",
-        /// Whether more follow.
+        /// The details dict.
         details: ResultDetails = "Details",
     } payload
 }
@@ -86,13 +86,13 @@ message! {
 options! {
     /// `REGISTER.Options`.
     pub struct RegisterOptions {
-        /// How the URI matches.
+        /// How the URI is matched.
         policy: Option<MatchPolicy> = "match",
-        /// Which of several callees is invoked.
+        /// The policy that selects one of several callees.
         invoke: Option<InvocationPolicy> = "invoke",
-        /// The callee wants to know its callers.
+        /// Whether the callee asks the router to disclose the callers.
         disclose_caller: Option<bool> = "disclose_caller",
-        /// Timeouts of calls are watched by the callee.
+        /// Whether the callee, instead of the router, watches the timeouts of calls.
         forward_timeout: Option<bool> = "forward_timeout",
     }
 }
@@ -102,9 +102,9 @@ message! {
     pub struct Register = 64 "REGISTER" {
         /// The callee's id for the request.
         request: RequestId = "Request",
-        /// How it is to be registered.
+        /// The options dict.
         options: RegisterOptions = "Options",
-        /// What is registered.
+        /// The procedure or pattern.
         procedure: Uri = "Procedure",
     }
 }
@@ -112,9 +112,9 @@ message! {
 message! {
     /// `[REGISTERED, REGISTER.Request|id, Registration|id]`
     pub struct Registered = 65 "REGISTERED" {
-        /// The request.
+        /// The id of the request.
         request: RequestId = "REGISTER.Request",
-        /// The registration.
+        /// The id of the registration.
         registration: RegistrationId = "Registration",
     }
 }
@@ -124,17 +124,17 @@ message! {
     pub struct Unregister = 66 "UNREGISTER" {
         /// The callee's id for the request.
         request: RequestId = "Request",
-        /// The registration.
+        /// The id of the registration.
         registration: RegistrationId = "REGISTERED.Registration",
     }
 }
 
 options! {
-    /// `UNREGISTERED.Details`, there only when the router revokes a registration.
+    /// `UNREGISTERED.Details`, present only when the router revokes a registration.
     pub struct UnregisteredDetails {
-        /// The registration that was revoked.
+        /// The id of the revoked registration.
         registration: Option<RegistrationId> = "registration",
-        /// Why.
+        /// The reason, a URI.
         reason: Option<Uri> = "reason",
     }
 }
@@ -142,10 +142,10 @@ options! {
 message! {
     /// `[UNREGISTERED, UNREGISTER.Request|id]`, or `[UNREGISTERED, 0, Details|dict]` for a revocation.
     pub struct Unregistered = 67 "UNREGISTERED" {
-        /// The request; `None` for a revocation.
+        /// The id of the request; `None` for a revocation.
         request: Option<RequestId> = "UNREGISTER.Request",
         ?
-        /// What was revoked.
+        /// The details of a revocation.
         details: UnregisteredDetails = "Details",
     }
 }
@@ -153,18 +153,18 @@ message! {
 options! {
     /// `INVOCATION.Details`.
     pub struct InvocationDetails {
-        /// More chunks of this invocation follow.
+        /// Whether more chunks of this invocation follow.
         progress: Option<bool> = "progress",
-        /// The caller takes progressive results.
+        /// Whether the caller accepts progressive results.
         receive_progress: Option<bool> = "receive_progress",
-        /// How long a result may take, if the callee is to watch it.
+        /// The longest time to wait for a result, if the callee is the one to watch it.
         timeout: Option<Millis> = "timeout",
-        /// What was called, where the registration is a pattern.
+        /// The procedure that was called, if the registration is a pattern.
         procedure: Option<Uri> = "procedure",
         @
         /// Payload passthru mode.
         ppt: Ppt,
-        /// Who called, where it is disclosed.
+        /// The caller, if it is disclosed.
         peer: Discloser,
     }
 }
@@ -175,9 +175,9 @@ message! {
     pub struct Invocation = 68 "INVOCATION" {
         /// The dealer's id for the invocation.
         request: RequestId = "Request",
-        /// The registration.
+        /// The id of the registration.
         registration: RegistrationId = "REGISTERED.Registration",
-        /// How it is invoked.
+        /// The details dict.
         details: InvocationDetails = "Details",
     } payload
 }
@@ -185,9 +185,9 @@ message! {
 options! {
     /// `INTERRUPT.Options`.
     pub struct InterruptOptions {
-        /// `kill`: an answer is awaited; `killnowait`: none is.
+        /// Whether the dealer awaits an answer: `kill` if it does, `killnowait` if it does not.
         mode: Option<CancelMode> = "mode",
-        /// Why.
+        /// The reason, a URI.
         reason: Option<Uri> = "reason",
     }
 }
@@ -195,9 +195,9 @@ options! {
 message! {
     /// `[INTERRUPT, INVOCATION.Request|id, Options|dict]`
     pub struct Interrupt = 69 "INTERRUPT" {
-        /// The invocation.
+        /// The id of the invocation.
         request: RequestId = "INVOCATION.Request",
-        /// How it is interrupted.
+        /// The options dict.
         options: InterruptOptions = "Options",
     }
 }
@@ -205,7 +205,7 @@ message! {
 options! {
     /// `YIELD.Options`.
     pub struct YieldOptions {
-        /// More results of this invocation follow.
+        /// Whether more results of this invocation follow.
         progress: Option<bool> = "progress",
         @
         /// Payload passthru mode.
@@ -214,7 +214,7 @@ options! {
 }
 
 impl YieldOptions {
-    /// Whether this is a progressive result, with others to follow.
+    /// Returns whether this is a progressive result, which others follow.
     pub fn is_progress(&self) -> bool {
         self.progress == Some(true)
     }
@@ -223,9 +223,9 @@ impl YieldOptions {
 message! {
     /// `[YIELD, INVOCATION.Request|id, Options|dict, Arguments|list, ArgumentsKw|dict]`
     pub struct Yield = 70 "YIELD" {
-        /// The invocation.
+        /// The id of the invocation.
         request: RequestId = "INVOCATION.Request",
-        /// Whether more follow.
+        /// The options dict.
         options: YieldOptions = "Options",
     } payload
 }

@@ -10,18 +10,18 @@ use crate::uri::Uri;
 options! {
     /// `HELLO.Details`.
     pub struct HelloDetails {
-        /// What the client can do.
+        /// The roles and features of the client.
         roles: Roles = "roles",
-        /// The client's software.
+        /// The name and version of the client's software.
         agent: Option<ByteString> = "agent",
-        /// The authentication methods it offers.
+        /// The authentication methods that the client offers.
         authmethods: Option<Vec<ByteString>> = "authmethods",
-        /// The identity it wants.
+        /// The authid that the client asks for.
         authid: Option<ByteString> = "authid",
-        /// The role it wants.
+        /// The authrole that the client asks for.
         authrole: Option<ByteString> = "authrole",
-        /// An extension: the client answers a PING of the transport. Over RawSocket some clients fail on one, so a
-        /// router sends PINGs there only to a client that says this, or that has sent a PING or PONG.
+        /// An extension: the client answers a PING of the transport. Over RawSocket some clients fail on one,
+        /// so a router sends PINGs there only to a client that sets this, or that has sent a PING or PONG.
         ping: Option<bool> = "_ping",
     }
 }
@@ -29,9 +29,9 @@ options! {
 message! {
     /// `[HELLO, Realm|uri, Details|dict]`: a client opens a session.
     pub struct Hello = 1 "HELLO" {
-        /// The realm it joins.
+        /// The realm to join.
         realm: Uri = "Realm",
-        /// The rest.
+        /// The details dict.
         details: HelloDetails = "Details",
     }
 }
@@ -39,19 +39,19 @@ message! {
 options! {
     /// `WELCOME.Details`.
     pub struct WelcomeDetails {
-        /// What the router can do.
+        /// The roles and features of the router.
         roles: Roles = "roles",
-        /// The router's software.
+        /// The name and version of the router's software.
         agent: Option<ByteString> = "agent",
-        /// The realm that was joined.
+        /// The realm of the session.
         realm: Option<Uri> = "realm",
-        /// The identity of the session.
+        /// The authid of the session.
         authid: Option<ByteString> = "authid",
-        /// The role of the session.
+        /// The authrole of the session.
         authrole: Option<ByteString> = "authrole",
-        /// How it was authenticated.
+        /// The method that authenticated the session.
         authmethod: Option<ByteString> = "authmethod",
-        /// By whom it was authenticated.
+        /// The provider that authenticated the session.
         authprovider: Option<ByteString> = "authprovider",
     }
 }
@@ -59,9 +59,9 @@ options! {
 message! {
     /// `[WELCOME, Session|id, Details|dict]`: the session is open.
     pub struct Welcome = 2 "WELCOME" {
-        /// The session's id.
+        /// The id of the session.
         session: SessionId = "Session",
-        /// The rest.
+        /// The details dict.
         details: WelcomeDetails = "Details",
     }
 }
@@ -69,7 +69,7 @@ message! {
 options! {
     /// `ABORT.Details` and `GOODBYE.Details`.
     pub struct CloseDetails {
-        /// A sentence for people.
+        /// A text for people.
         message: Option<ByteString> = "message",
     }
 }
@@ -77,9 +77,9 @@ options! {
 message! {
     /// `[ABORT, Details|dict, Reason|uri, Arguments|list, ArgumentsKw|dict]`: the session ends at once.
     pub struct Abort = 3 "ABORT" {
-        /// A sentence for people.
+        /// The details dict.
         details: CloseDetails = "Details",
-        /// Why.
+        /// The reason, a URI.
         reason: Uri = "Reason",
     } payload
 }
@@ -87,23 +87,23 @@ message! {
 options! {
     /// `CHALLENGE.Extra`.
     pub struct ChallengeExtra {
-        /// What is to be signed.
+        /// The challenge to sign.
         challenge: Option<ByteString> = "challenge",
-        /// The salt of a derived key.
+        /// The salt for the derivation of a key.
         salt: Option<ByteString> = "salt",
-        /// The length of a derived key.
+        /// The length of the derived key, in bytes.
         keylen: Option<u64> = "keylen",
-        /// The iterations of a derived key.
+        /// The number of iterations for the derivation of a key.
         iterations: Option<u64> = "iterations",
     }
 }
 
 message! {
-    /// `[CHALLENGE, AuthMethod|string, Extra|dict]`: the router wants proof.
+    /// `[CHALLENGE, AuthMethod|string, Extra|dict]`: the router demands authentication.
     pub struct Challenge = 4 "CHALLENGE" {
-        /// The method.
+        /// The authentication method.
         method: ByteString = "AuthMethod",
-        /// What the method needs.
+        /// The parameters of the method.
         extra: ChallengeExtra = "Extra",
     }
 }
@@ -115,21 +115,22 @@ options! {
 }
 
 message! {
-    /// `[AUTHENTICATE, Signature|string, Extra|dict]`: the proof.
+    /// `[AUTHENTICATE, Signature|string, Extra|dict]`: the answer to a CHALLENGE.
     pub struct Authenticate = 5 "AUTHENTICATE" {
-        /// The signature.
+        /// The signature, or the secret itself, depending on the method.
         signature: ByteString = "Signature",
-        /// What the method needs.
+        /// The parameters of the method.
         extra: AuthenticateExtra = "Extra",
     }
 }
 
 message! {
-    /// `[GOODBYE, Details|dict, Reason|uri]`: a peer closes the session, or agrees to its closing.
+    /// `[GOODBYE, Details|dict, Reason|uri]`: a peer closes the session, or confirms that the other peer
+    /// closed it.
     pub struct Goodbye = 6 "GOODBYE" {
-        /// A sentence for people.
+        /// The details dict.
         details: CloseDetails = "Details",
-        /// Why.
+        /// The reason, a URI.
         reason: Uri = "Reason",
     }
 }

@@ -1,4 +1,4 @@
-//! How the parts of a message are read and written, once for all serializers.
+//! Reading and writing of the parts of a message, once for all serializers.
 
 use std::borrow::Cow;
 
@@ -16,25 +16,25 @@ pub(crate) struct Source<'de, R> {
     pub(crate) frame: &'de Bytes,
     pub(crate) serializer: Serializer,
     pub(crate) reader: R,
-    /// Where it stood before the first value.
+    /// A reader at the first value of the frame.
     pub(crate) begin: R,
-    /// Where the frame ends to be text, in a format that is.
+    /// The position at which a frame in a text format stops being UTF-8.
     pub(crate) cut: Option<usize>,
-    /// Whether a HELLO is read.
+    /// Whether a HELLO is accepted.
     pub(crate) hello: bool,
 }
 
-/// A fault of the payload, or behind the head of a message that may have one.
+/// A fault in the payload, or in the list around it.
 pub(crate) struct PayloadFault {
-    /// The element, counted from Arguments.
+    /// The index of the element: 0 for Arguments, 1 for ArgumentsKw.
     index: usize,
     fault: Fault,
-    /// The list that is the message is faulty, and not what is in it.
+    /// Whether the message list itself is faulty, rather than an element of it.
     of_list: bool,
 }
 
 impl PayloadFault {
-    /// In this message, whose Arguments are this element.
+    /// Converts the fault to an error of `message`, in which Arguments has the index `first`.
     #[cold]
     pub(crate) fn of(self, message: &'static str, first: usize) -> DecodeError {
         let element = (first + self.index, if self.index == 0 { "Arguments" } else { "ArgumentsKw" });
@@ -65,12 +65,12 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
         Ok(key)
     }
 
-    /// The kind of the next value, which stays unread.
+    /// Returns the next value without consuming it; of a list or dict, its start.
     pub(crate) fn peek(&self) -> Result<Token<'de>, Fault> {
         self.reader.clone().value()
     }
 
-    /// Reads a boolean, or passes over what is none.
+    /// Reads a boolean, or skips a value that is not one.
     pub(crate) fn try_bool(&mut self) -> Result<Option<bool>, Fault> {
         if let Ok(Token::Bool(value)) = self.peek() {
             self.reader.value()?;
@@ -80,7 +80,8 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
         Ok(None)
     }
 
-    /// Reads the value of a known key. `false`: it is of no use, and of a kind that is then left alone.
+    /// Reads the value of a known key. Returns `false` for an unusable value that is to be kept among the
+    /// unknown keys.
     pub(crate) fn field<T: Field>(&mut self, slot: &mut T, key: &'static str) -> Result<bool, Fault> {
         let before = self.reader.clone();
         match T::read(self) {
@@ -95,7 +96,7 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
             Err(fault) => {
                 self.reader = before;
                 match fault {
-                    // Without it the message would mean more than its sender wants.
+                    // Without this value the message would allow more than its sender wants.
                     Fault::Foreign { .. } if T::RESTRICTS && !self.is_undefined() => Err(fault.within(key)),
                     fault => self.amiss(fault, key).map(|()| true),
                 }
@@ -103,8 +104,8 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
         }
     }
 
-    /// Whether the next value is the `undefined` of JavaScript: in CBOR a simple value, in MessagePack the extension of
-    /// type 0 with one byte, 0.
+    /// Returns whether the next value is JavaScript's `undefined` in MessagePack: the extension of type 0
+    /// with one byte, 0. In CBOR it is read as null.
     #[cold]
     fn is_undefined(&self) -> bool {
         let rest = &self.frame[self.reader.position()..];
@@ -115,7 +116,7 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
         }
     }
 
-    /// Passes over the value of an unknown key. `false`: it is none that can be kept.
+    /// Skips the value of an unknown key. Returns `false` if the value cannot be kept.
     pub(crate) fn unknown(&mut self, key: &str) -> Result<bool, Fault> {
         let before = self.reader.clone();
         match self.reader.check() {
@@ -123,13 +124,13 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
             Err(Fault::Truncated) => Err(Fault::Truncated),
             Err(fault) => {
                 self.reader = before;
-                // What cannot be used is not missed, if only the next key can be found.
+                // An unusable value is dropped, if at least the next key can be found.
                 self.reader.skip().map_err(|_| fault.within(key)).map(|()| false)
             }
         }
     }
 
-    /// Passes over the value of a key, whatever it is.
+    /// Skips the value of a key, whatever it is.
     fn pass(&mut self, key: &str) -> Result<(), Fault> {
         self.reader.skip().map_err(|fault| match fault {
             Fault::Truncated => fault,
@@ -137,8 +138,8 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
         })
     }
 
-    /// What is to be done about the value of a key that cannot be read. One of a type that WAMP does not have is
-    /// passed over, and counts as absent: so some encoders write what their program has not set.
+    /// Handles the value of a key that cannot be read. A value of a type that WAMP lacks is skipped and
+    /// counts as absent: some encoders write unset options in this way.
     #[cold]
     fn amiss(&mut self, fault: Fault, key: &str) -> Result<(), Fault> {
         match fault {
@@ -148,33 +149,33 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
         }
     }
 
-    /// A text as a slice of the frame, where it stands there as it is.
+    /// Returns a text as a slice of the frame if it stands there unescaped, otherwise as a copy.
     fn text(&self, text: Cow<'de, str>) -> ByteString {
         match text {
             Cow::Borrowed("") => ByteString::new(),
             Cow::Borrowed(text) => ByteString::try_from(self.frame.slice_ref(text.as_bytes()))
-                .expect("these octets have just been read as UTF-8"),
+                .expect("these bytes have just been read as UTF-8"),
             Cow::Owned(text) => text.into(),
         }
     }
 
-    /// The octets of the next value, which is checked.
-    fn octets(&mut self) -> Result<std::ops::Range<usize>, Fault> {
+    /// Checks the next value and returns its range in the frame.
+    fn bytes(&mut self) -> Result<std::ops::Range<usize>, Fault> {
         let mut start = self.reader.position();
         self.reader.check()?;
         let end = self.reader.position();
         if self.serializer.has_spaces() {
-            start += self.frame[start..end].iter().take_while(|octet| octet.is_ascii_whitespace()).count();
+            start += self.frame[start..end].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         }
         Ok(start..end)
     }
 
-    /// The next element of a message, if there is one.
+    /// Reads the next element of a message; `None` at the end.
     pub(crate) fn element<T: Wire>(&mut self, list: &mut Open) -> Result<Option<T>, Fault> {
         if self.advance(list)? { T::read(self).map(Some) } else { Ok(None) }
     }
 
-    /// Moves to the next element of a message; once there was none, there is none.
+    /// Moves to the next element of a message. Once the end is reached, it always returns `false`.
     pub(crate) fn advance(&mut self, list: &mut Open) -> Result<bool, Fault> {
         let more = list.left != Some(0) && self.reader.element(list)?;
         if !more {
@@ -183,7 +184,7 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
         Ok(more)
     }
 
-    /// The rest of a message: Arguments and ArgumentsKw.
+    /// Reads the rest of a message: Arguments and ArgumentsKw.
     pub(crate) fn payload(&mut self, list: &mut Open) -> Result<Payload, PayloadFault> {
         let args = self.part(list, 0, "list", |t| matches!(t, Token::List(_)))?;
         let kwargs = self.part(list, 1, "dict", |t| matches!(t, Token::Dict(_)))?;
@@ -192,14 +193,14 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
             (Some(args), kwargs) => Payload::from_frame(self.serializer, self.frame, args, kwargs),
             (None, Some(kwargs)) => {
                 let empty = self.serializer.empty_list();
-                let octets = Bytes::from([empty, &self.frame[kwargs]].concat());
-                let all = octets.len();
-                Payload::from_frame(self.serializer, &octets, 0..empty.len(), Some(empty.len()..all))
+                let bytes = Bytes::from([empty, &self.frame[kwargs]].concat());
+                let all = bytes.len();
+                Payload::from_frame(self.serializer, &bytes, 0..empty.len(), Some(empty.len()..all))
             }
         })
     }
 
-    /// One part of a payload, if it is there; `null` counts as not there.
+    /// Reads one part of a payload, if it is present; `null` counts as absent.
     fn part(
         &mut self,
         list: &mut Open,
@@ -211,7 +212,7 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
             return Ok(None);
         }
         let part = self.peek().and_then(|token| match token {
-            token if fits(&token) => self.octets().map(Some),
+            token if fits(&token) => self.bytes().map(Some),
             Token::Null => self.reader.skip().map(|()| None),
             other => Err(Fault::expected(expected, other.kind())),
         });
@@ -229,15 +230,15 @@ pub(crate) fn write_key<F: Format>(out: &mut Vec<u8>, dict: &mut Mark, key: &str
 
 /// A part of a message: a scalar, a list of scalars, or an options dict.
 pub(crate) trait Wire: Sized {
-    /// As the value of an option: what does not fit is left among the unknown keys, to be judged later.
+    /// Whether an unusable value, as an option, is kept among the unknown keys and judged later.
     const LENIENT: bool = false;
-    /// As the value of an option: it says what is not to be, and counts as absent only if it is null or `undefined`.
+    /// Whether the option restricts something. Such a value counts as absent only if it is null or `undefined`.
     const RESTRICTS: bool = false;
     fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault>;
     fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 }
 
-/// The value of a key in an options dict; the key is written only if there is something to say.
+/// The value of a key in an options dict. An empty value is not written, nor is its key.
 pub(crate) trait Field: Sized {
     const LENIENT: bool = false;
     const RESTRICTS: bool = false;
@@ -287,7 +288,7 @@ impl Wire for bool {
     }
 }
 
-/// A non-negative integer; an integral float, as JavaScript encoders write one, is one too.
+/// Reads a non-negative integer. An integral float is accepted too, since JavaScript encoders write those.
 pub(crate) fn read_integer<'de, R: Reader<'de>>(
     source: &mut Source<'de, R>,
     expected: &'static str,
@@ -334,7 +335,7 @@ macro_rules! wire_id {
 }
 wire_id! { SessionId PublicationId SubscriptionId RegistrationId RequestId }
 
-/// `UNREGISTERED.Request` and `UNSUBSCRIBED.Request`: 0 where the router took back what nobody asked it to.
+/// `UNREGISTERED.Request` and `UNSUBSCRIBED.Request`: 0 means that the router revoked it unasked.
 impl Wire for Option<RequestId> {
     fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
         const EXPECTED: &str = "integer between 0 and 2^53";
@@ -378,7 +379,7 @@ impl Wire for Uri {
     }
 }
 
-/// A list in options has at most so many elements. Most of them are longer in memory than in a message.
+/// The longest list in options. Most elements take more room in memory than in a message.
 const MAX_LIST: usize = 1024;
 
 impl<T: Wire> Wire for Vec<T> {
@@ -410,7 +411,7 @@ impl<T: Wire> Wire for Vec<T> {
     }
 }
 
-/// Options that belong together and are rarely there: kept in a box that exists only if one of them does.
+/// Options that belong together and are rare: kept in a box that exists only if one of them is present.
 pub(crate) trait Group: Default {
     fn read<'de, R: Reader<'de>>(
         group: &mut Option<Box<Self>>,

@@ -1,8 +1,8 @@
-//! Messages in their usual spelling, decoded without a walk over tokens.
+//! Decoding of messages in their usual encoding, without a walk over tokens.
 //!
-//! CALL, PUBLISH, YIELD and what a router makes of them are nearly all messages there are, and nearly all of them look
-//! the same: short heads, and options that are empty or have one boolean. They are read here. Everything else is left
-//! to [`Message::decode_tokens`], which alone judges what is wrong with a frame.
+//! Almost all messages are CALL, PUBLISH, YIELD and the messages that a router makes of them, and almost all
+//! of these look alike: short heads, and options that are empty or have one boolean. They are read here. All
+//! other frames are left to [`Message::decode_tokens`], which alone decides what is wrong with a frame.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -17,9 +17,9 @@ use crate::payload::Payload;
 use crate::serializer::{MAX_DEPTH, Serializer, with_format};
 use crate::uri::Uri;
 
-/// Reads a message in its usual spelling; `None` for every other frame.
+/// Reads a message in its usual encoding. Returns `None` for every other frame.
 pub(crate) fn read(serializer: Serializer, frame: &Bytes, limits: &Limits) -> Option<Message> {
-    // After the list that is the message has been entered; its dict needs one more.
+    // The depth left inside the message list. Its dict needs one more level.
     let depth = limits.depth.min(MAX_DEPTH).checked_sub(1).filter(|depth| *depth > 0)?;
     with_format!(serializer, F => {
         let (left, code, at) = F::begin(frame)?;
@@ -33,7 +33,7 @@ struct Walk<'a, F> {
     serializer: Serializer,
     frame: &'a Bytes,
     at: usize,
-    /// The elements to come, where that is known.
+    /// The number of elements to come, if it is known.
     left: Option<u8>,
     depth: usize,
     format: std::marker::PhantomData<F>,
@@ -116,7 +116,7 @@ impl<'a, F: PlainFormat> Walk<'a, F> {
         })
     }
 
-    /// Moves to the next element, which there must be.
+    /// Moves to the next element. Returns `None` if there is none.
     fn next(&mut self) -> Option<&'a [u8]> {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(1)?;
@@ -143,7 +143,7 @@ impl<'a, F: PlainFormat> Walk<'a, F> {
         let (text, len) = F::string(self.next()?)?;
         let text = self.frame.slice(self.at + text.start..self.at + text.end);
         self.at += len;
-        // What is empty shares no memory.
+        // An empty text must not keep the frame alive.
         let text = if text.is_empty() { ByteString::new() } else { ByteString::try_from(text).ok()? };
         Some(text.into())
     }

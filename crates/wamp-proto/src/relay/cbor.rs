@@ -1,4 +1,4 @@
-//! CBOR, as it is mostly written.
+//! The usual CBOR encoding of plain messages.
 
 use super::*;
 use crate::serializer::cbor::Cbor;

@@ -1,4 +1,4 @@
-//! The two ends of the way: the YIELD as a callee writes it, the RESULT as a caller reads it.
+//! The two ends of a relayed result: the YIELD that a callee writes, and the RESULT that a caller reads.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::payload::Payload;
 use crate::payload_buffer::PayloadBuffer;
 use crate::serializer::Serializer;
 
-/// A YIELD with no other option than `progress: true`, before its payload.
+/// The part of a YIELD before its payload, with no option but `progress: true`.
 ///
 /// ```
 /// # use wamp_proto::{Payload, RequestId, Serializer, relay::PlainProgress};
@@ -29,12 +29,12 @@ pub struct PlainProgress {
 }
 
 impl PlainProgress {
-    /// One with this payload.
+    /// Creates a YIELD with this payload.
     pub fn new(request: RequestId, payload: &Payload) -> Self {
         Self::of(request, payload.elements(), payload.len())
     }
 
-    /// One with the payload that is written there.
+    /// Creates a YIELD with the payload in the buffer.
     pub fn written(request: RequestId, payload: &PayloadBuffer) -> Self {
         Self::of(request, payload.elements(), payload.as_bytes().len())
     }
@@ -43,28 +43,28 @@ impl PlainProgress {
         Self { head: PlainResult { request, progress: true, elements, added: 0 }, payload }
     }
 
-    /// The invocation.
+    /// Returns the id of the invocation.
     pub fn request(&self) -> RequestId {
         self.head.request
     }
 
-    /// The octets before the payload, the same as those of
-    /// [`Message::encode_head`](crate::Message::encode_head). After the payload comes [`ResultHead::end`].
+    /// Returns the bytes before the payload, the same as those of
+    /// [`Message::encode_head`](crate::Message::encode_head). [`ResultHead::end`] follows the payload.
     pub fn head(&self, serializer: Serializer) -> ResultHead {
         self.head.head_of(Code::Yield, serializer)
     }
 
-    /// The length of the whole message, in bytes.
+    /// Returns the length of the whole message, in bytes.
     pub fn encoded_len(&self, serializer: Serializer) -> usize {
-        // The heads of the two differ in the number of the message only.
+        // The heads of RESULT and YIELD differ only in the code of the message.
         self.head.encoded_len(serializer, self.payload)
     }
 }
 
-/// A RESULT with no other detail than `progress`, as its caller reads it.
+/// A RESULT with no detail but `progress`, as its caller reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlainReply {
-    /// The call.
+    /// The id of the call.
     pub request: RequestId,
     /// Whether more results follow.
     pub progress: bool,
@@ -75,9 +75,9 @@ pub struct PlainReply {
 }
 
 impl PlainReply {
-    /// Reads a whole frame. `None` for everything that is no plain RESULT, or is one in an unusual spelling.
+    /// Reads a whole frame. Returns `None` for every frame that is not a plain RESULT in its usual encoding.
     ///
-    /// Where this finds a plain RESULT, [`Message::decode`](crate::Message::decode) finds the same one, with
+    /// If this returns a plain RESULT, [`Message::decode`](crate::Message::decode) returns the same one with
     /// the same payload. It does not allocate.
     pub fn read(serializer: Serializer, frame: &[u8], limits: &Limits) -> Option<Self> {
         let Parts { request, progress, elements, tail, kwargs_at, octets } =
@@ -85,17 +85,17 @@ impl PlainReply {
         Some(Self { request, progress, elements, tail, kwargs_at, octets })
     }
 
-    /// Where its payload stands in the frame; an empty range if there is none.
+    /// Returns the range of the payload in the frame; empty if there is no payload.
     pub fn tail(&self) -> Range<usize> {
         self.tail.0 as usize..self.tail.1 as usize
     }
 
-    /// The length of the frame, in bytes.
+    /// Returns the length of the frame, in bytes.
     pub fn encoded_len(&self) -> usize {
         self.octets as usize
     }
 
-    /// Its payload, of which these are the octets: what stands at [`tail`](Self::tail), or a copy.
+    /// Returns the payload. `octets` are the bytes at [`tail`](Self::tail), or a copy of them.
     pub fn payload(&self, serializer: Serializer, octets: Bytes) -> Payload {
         debug_assert_eq!(octets.len(), self.tail().len());
         let kwargs_at = self.kwargs_at.saturating_sub(self.tail.0) as usize;

@@ -1,12 +1,12 @@
-//! JSON, as it is mostly written.
+//! The usual JSON encoding of plain messages.
 
 use super::*;
 use crate::serializer::json::Json;
 
-/// More digits than the greatest id has are not read.
+/// The most digits of an integer that are read: those of the greatest id.
 const DIGITS: usize = 16;
 
-/// How a message of this kind begins.
+/// Returns the beginning of a message with this code.
 fn begin(code: Code) -> &'static [u8; 4] {
     match code {
         Code::Result => b"[50,",
@@ -20,7 +20,7 @@ impl PlainFormat for Json {
         Some((None, u8::try_from(code).ok()?, 1 + len))
     }
 
-    /// Without a leading zero, which JSON does not have.
+    /// Refuses a leading zero, which JSON does not allow.
     #[inline]
     fn integer(rest: &[u8]) -> Option<(u64, usize)> {
         let mut value = 0;
@@ -32,7 +32,7 @@ impl PlainFormat for Json {
                 return None;
             }
         }
-        // What goes on is no integer, or is written as an exponent or fraction.
+        // Anything else continues an integer with a fraction or an exponent, or is no number.
         let ends = matches!(rest.get(len), Some(b',' | b']'));
         (len > 0 && rest[0] != b'0' && ends).then_some((value, len))
     }
@@ -114,7 +114,7 @@ impl PlainFormat for Json {
     }
 }
 
-/// How many octets the value takes that begins so.
+/// Returns the length of a value that begins with the byte `first`.
 fn value(octets: &[u8], first: u8, depth: usize) -> Option<usize> {
     octets.first().filter(|octet| **octet == first)?;
     let mut reader = Json::reader(octets, depth).ok()?;

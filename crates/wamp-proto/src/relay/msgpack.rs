@@ -1,4 +1,4 @@
-//! MessagePack, as it is mostly written.
+//! The usual MessagePack encoding of plain messages.
 
 use super::*;
 use crate::serializer::msgpack::MsgPack;

@@ -1,4 +1,4 @@
-//! The short way against the long one: [`PlainYield`] and [`PlainReply`] find nothing that [`Message::decode`] does not.
+//! [`PlainYield`] and [`PlainReply`], compared with [`Message::decode`].
 
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -8,7 +8,7 @@ use super::*;
 use crate::message::{self, Message, ResultDetails, Yield, YieldOptions};
 use crate::{ArgsKwargs, MAX_ID, Payload};
 
-/// The same for a RESULT, as its caller reads it.
+/// Compares the two ways for a RESULT, as its caller reads it.
 fn agree_at_the_end(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
     let Some(plain) = PlainReply::read(serializer, frame, limits) else { return false };
     let decoded = Message::decode_tokens(serializer, &Bytes::copy_from_slice(frame), limits);
@@ -22,7 +22,7 @@ fn agree_at_the_end(serializer: Serializer, frame: &[u8], limits: &Limits) -> bo
     true
 }
 
-/// What is read the short way is what is read the long way. Says whether it was read the short way.
+/// Checks that both ways read the same message. Returns whether the short way recognized it.
 fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
     let Some(plain) = PlainYield::read(serializer, frame, limits) else { return false };
     let decoded = Message::decode_tokens(serializer, &Bytes::copy_from_slice(frame), limits);
@@ -66,7 +66,7 @@ fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
     true
 }
 
-/// The frame of a RESULT that differs from that of a YIELD in the number of the message only.
+/// Turns the frame of a YIELD into that of a RESULT, which differs only in the code.
 fn as_result(serializer: Serializer, frame: &mut [u8]) {
     let (at, code) = match serializer {
         Serializer::Json => (1, b'5'),
@@ -82,7 +82,7 @@ fn ids() -> impl Strategy<Value = RequestId> {
     (0..=53_u32, any::<u64>()).prop_map(|(bits, id)| RequestId::new((id & ((1 << bits) - 1)).max(1)).unwrap())
 }
 
-/// Arguments, keywords, and how many of the two are there.
+/// Arguments, keywords, and how many of the two are present.
 type Contents = (Vec<Vec<String>>, Vec<(String, u64)>, u8);
 
 fn payloads() -> impl Strategy<Value = Contents> {
@@ -113,7 +113,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn what_we_write_ourselves_is_read_the_short_way(
+    fn our_own_encoding_is_read_the_short_way(
         request in ids(), progress in any::<Option<bool>>(), payload in payloads(), depth in 0..6_usize,
     ) {
         for serializer in Serializer::ALL {
@@ -131,7 +131,7 @@ proptest! {
     }
 
     #[test]
-    fn what_has_been_spoilt_is_never_read_as_something_else(
+    fn a_damaged_frame_is_never_read_as_something_else(
         request in ids(), progress in any::<Option<bool>>(), payload in payloads(),
         spoilt in vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..4),
     ) {
@@ -154,7 +154,7 @@ proptest! {
     }
 }
 
-/// Whether a YIELD in this spelling, and a RESULT in the same, is read the short way.
+/// Checks whether a YIELD in this encoding, and the RESULT like it, is read the short way.
 fn spelled(serializer: Serializer, frame: &[u8], short: bool) {
     assert_eq!(agree(serializer, frame, &Limits::default()), short, "{frame:02x?}");
     let is_result = frame.starts_with(b"[50");
@@ -163,9 +163,9 @@ fn spelled(serializer: Serializer, frame: &[u8], short: bool) {
     assert_eq!(agree_at_the_end(serializer, &frame, &Limits::default()), short || is_result, "{frame:02x?}");
 }
 
-/// Spelled as others do, some of them too unusual for the short way; never read differently.
+/// The encodings of other implementations: some are too unusual for the short way, none is misread.
 #[test]
-fn other_spellings() {
+fn other_encodings() {
     for (frame, short) in [
         (r#"[70,1,{}]"#, true),
         (r#"[70,9007199254740992,{"progress":true},[1],{"a":[]}]"#, true),
@@ -224,7 +224,7 @@ fn other_spellings() {
     }
 }
 
-/// What would kill the reader of a result, in a payload that is otherwise in order.
+/// Payloads that make the reader of a result fail, inside an otherwise valid message.
 fn poison(serializer: Serializer) -> &'static [&'static [u8]] {
     match serializer {
         Serializer::Json => &[
@@ -260,9 +260,9 @@ fn poison(serializer: Serializer) -> &'static [&'static [u8]] {
     }
 }
 
-/// Neither way lets it in, wherever it stands; both name the call.
+/// Neither way accepts such a value in any place; both name the call.
 #[test]
-fn poison_takes_neither_way() {
+fn values_that_readers_fail_on_take_neither_way() {
     for serializer in Serializer::ALL {
         let (head, open, close): (&[u8], &[&[u8]], &[u8]) = match serializer {
             Serializer::Json => {
@@ -288,7 +288,7 @@ fn poison_takes_neither_way() {
                     _ => b"",
                 };
                 let mut frame = [head, *open, *poison, closing, serializer.end()].concat();
-                // The third has keywords, and so one element more.
+                // The third has keywords, and thus one element more.
                 if index == 2 && *serializer != Serializer::Json {
                     frame[0] += 1;
                 }
@@ -308,9 +308,10 @@ fn poison_takes_neither_way() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
-    /// What the border lets in can be rewritten, what is then there is let in too, and all comes back as it was.
+    /// An accepted payload can be transcoded, the transcoded payload is accepted too, and the way back
+    /// restores it.
     #[test]
-    fn what_is_let_in_survives_the_way_there_and_back(
+    fn an_accepted_payload_survives_transcoding_there_and_back(
         octets in vec(prop_oneof![
             Just(0x9f_u8), Just(0xbf), Just(0xff), Just(0x5f), Just(0x7f), Just(0xc2), Just(0xc3), Just(0x3b),
             Just(0x82), Just(0xa1), Just(0xc0), Just(0xc1), Just(0xc4), Just(0xd8), Just(0x41), Just(0x61),
@@ -346,7 +347,7 @@ proptest! {
     }
 }
 
-/// A format without heads of its own gets the same ones, and they have room.
+/// A format without heads of its own gets the same heads, and they fit.
 #[test]
 fn a_head_token_by_token_is_the_same_head() {
     for serializer in Serializer::ALL {

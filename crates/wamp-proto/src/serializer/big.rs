@@ -4,18 +4,18 @@
 
 use std::fmt;
 
-/// Digits of the longest integer that a payload may have, in any format. A float can be as large, so every reader
-/// has some value for it; Python refuses integers of more than 4,300 digits.
+/// The most digits of an integer in a payload, in any format. A float can be as large, so every reader has
+/// some value for such an integer. Python refuses integers of more than 4,300 digits.
 pub(crate) const MAX_DIGITS: usize = 300;
 
-/// Bytes of the longest integer that a payload may have.
+/// The most bytes of an integer in a payload.
 #[cfg(feature = "cbor")]
 const MAX_BYTES: usize = 125;
 
-/// Readers and writers take a little more than that.
+/// The capacity of readers and writers, slightly more than `MAX_BYTES`.
 const MAX_LIMBS: usize = 17;
 
-/// What one step of reading or writing digits moves: 19 digits fit into 64 bits.
+/// The factor of one step of reading or writing digits: 19 digits fit into 64 bits.
 const STEP: u64 = 10_u64.pow(STEP_DIGITS as u32);
 const STEP_DIGITS: usize = 19;
 
@@ -23,12 +23,12 @@ const STEP_DIGITS: usize = 19;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Big {
     negative: bool,
-    /// The least significant first; the last one is not 0.
+    /// The magnitude, least significant word first; the last word is not 0.
     limbs: Vec<u64>,
 }
 
 impl Big {
-    /// Reads decimal digits with or without a sign; `None` for too many of them.
+    /// Reads decimal digits with or without a sign. Returns `None` for too many digits.
     #[cfg(feature = "json")]
     pub(crate) fn from_digits(text: &str) -> Option<Self> {
         let (negative, digits) = match text.strip_prefix('-') {
@@ -38,7 +38,7 @@ impl Big {
         let mut limbs: Vec<u64> = Vec::new();
         let mut at = 0;
         while at < digits.len() {
-            // The first step takes what the others leave over.
+            // The first step takes the remainder, so that every other step is full.
             let len = match (digits.len() - at) % STEP_DIGITS {
                 0 => STEP_DIGITS,
                 rest => rest,
@@ -60,7 +60,7 @@ impl Big {
         Some(Self { negative, limbs })
     }
 
-    /// Reads a magnitude, the most significant byte first; `None` for too many of them.
+    /// Reads a magnitude, most significant byte first. Returns `None` for too many bytes.
     #[cfg(feature = "cbor")]
     pub(crate) fn from_bytes(negative: bool, bytes: &[u8]) -> Option<Self> {
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
@@ -72,7 +72,7 @@ impl Big {
         Some(Self { negative, limbs: bytes.rchunks(8).map(limb).collect() })
     }
 
-    /// -1 - `bytes`, as CBOR counts below zero.
+    /// Returns -1 - `bytes`, the number that CBOR means below zero.
     #[cfg(feature = "cbor")]
     pub(crate) fn below_zero(bytes: &[u8]) -> Option<Self> {
         let mut big = Self::from_bytes(true, bytes)?;
@@ -87,7 +87,7 @@ impl Big {
         Some(big)
     }
 
-    /// Whether CBOR's bytes of an integer are so few that a payload may have it.
+    /// Returns whether CBOR's bytes of an integer are few enough for a payload.
     #[cfg(feature = "cbor")]
     pub(crate) fn is_short(negative: bool, bytes: &[u8]) -> bool {
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
@@ -105,7 +105,7 @@ impl Big {
         self.negative
     }
 
-    /// The same number in 64 bits, where it fits.
+    /// Returns the same number in 64 bits, if it fits.
     pub(crate) fn narrow<'de>(&self) -> Option<super::Token<'de>> {
         let magnitude = match self.limbs.as_slice() {
             [] => 0,
@@ -121,7 +121,7 @@ impl Big {
         }
     }
 
-    /// The magnitude in 128 bits, where it fits.
+    /// Returns the magnitude in 128 bits, if it fits.
     pub(crate) fn magnitude(&self) -> Option<u128> {
         match self.limbs.as_slice() {
             [] => Some(0),
@@ -131,12 +131,13 @@ impl Big {
         }
     }
 
-    /// The nearest float.
+    /// Returns the nearest float.
     pub(crate) fn to_float(&self) -> f64 {
         self.to_string().parse().unwrap_or(f64::NAN)
     }
 
-    /// The magnitude, for a number below zero less one; the most significant byte first, and that is not 0.
+    /// Returns the magnitude as CBOR writes it, less one below zero; the most significant byte first, without
+    /// leading zeros.
     #[cfg(feature = "cbor")]
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut limbs = self.limbs.clone();

@@ -1,6 +1,6 @@
-//! CBOR (RFC 8949). Shortest heads are written; everything well-formed is read, as far as WAMP has values
-//! for it: indefinite lengths, short floats, tags. Of these tags 2 and 3 are integers, 4 and 5 are numbers that
-//! no other format has, and the others that are known are passed over.
+//! CBOR (RFC 8949). The writer uses the shortest heads. The reader accepts everything well-formed for which
+//! WAMP has values: indefinite lengths, short floats, tags. Tags 2 and 3 are integers, tags 4 and 5 are
+//! numbers that no other format has, and the other known tags are skipped.
 
 mod check;
 mod tag;
@@ -55,8 +55,8 @@ impl Format for Cbor {
 
     type Reader<'de> = CborReader<'de>;
 
-    fn reader(octets: &[u8], depth: usize) -> Result<CborReader<'_>, Fault> {
-        Ok(CborReader { octets, at: 0, depth: depth.min(MAX_DEPTH) })
+    fn reader(bytes: &[u8], depth: usize) -> Result<CborReader<'_>, Fault> {
+        Ok(CborReader { bytes, at: 0, depth: depth.min(MAX_DEPTH) })
     }
 
     fn null(out: &mut Vec<u8>) {
@@ -88,7 +88,7 @@ impl Format for Cbor {
     fn big(out: &mut Vec<u8>, value: &Big) -> Result<(), EncodeError> {
         let bytes = value.to_bytes();
         match <[u8; 8]>::try_from(bytes.as_slice()) {
-            // Below zero CBOR's own integers reach further than 64 bits with a sign.
+            // CBOR's negative integers reach below the range of `i64`.
             Ok(argument) if value.is_negative() => write_head(out, NEGATIVE, u64::from_be_bytes(argument)),
             _ => {
                 write_head(out, TAG, if value.is_negative() { tag::NEGATIVE } else { tag::POSITIVE });
@@ -140,7 +140,7 @@ impl Format for Cbor {
     }
 }
 
-/// The first octets of a value.
+/// The head of a value.
 #[derive(Clone, Copy)]
 struct Head {
     major: u8,
@@ -150,9 +150,9 @@ struct Head {
 
 #[derive(Clone)]
 pub(crate) struct CborReader<'de> {
-    octets: &'de [u8],
+    bytes: &'de [u8],
     at: usize,
-    /// Lists and dicts that may still be entered.
+    /// How many more levels of lists and dicts may be entered.
     depth: usize,
 }
 
@@ -195,7 +195,7 @@ impl<'de> Reader<'de> for CborReader<'de> {
             _ => match head.info {
                 20 => Token::Bool(false),
                 21 => Token::Bool(true),
-                // `undefined` is what JavaScript sends where it has nothing.
+                // JavaScript sends `undefined` in place of a missing value.
                 22 | 23 => Token::Null,
                 25 => Token::Float(half(head.argument as u16)),
                 26 => Token::Float(f32::from_bits(head.argument as u32).into()),
@@ -228,7 +228,7 @@ impl<'de> Reader<'de> for CborReader<'de> {
     }
 
     fn finish(&mut self) -> Result<(), Fault> {
-        if self.at == self.octets.len() { Ok(()) } else { Err(self.malformed("something behind the end")) }
+        if self.at == self.bytes.len() { Ok(()) } else { Err(self.malformed("bytes after the end")) }
     }
 }
 
@@ -238,7 +238,7 @@ impl<'de> CborReader<'de> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
-        let rest = self.octets.get(self.at..).unwrap_or_default();
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
         let array = rest.first_chunk::<N>().ok_or_else(Fault::truncated)?;
         self.at += N;
         Ok(*array)
@@ -246,16 +246,16 @@ impl<'de> CborReader<'de> {
 
     fn take(&mut self, len: u64) -> Result<&'de [u8], Fault> {
         let len = usize::try_from(len).map_err(|_| Fault::Truncated)?;
-        let rest = self.octets.get(self.at..).unwrap_or_default();
-        let octets = rest.get(..len).ok_or_else(Fault::truncated)?;
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let bytes = rest.get(..len).ok_or_else(Fault::truncated)?;
         self.at += len;
-        Ok(octets)
+        Ok(bytes)
     }
 
     fn head(&mut self) -> Result<Head, Fault> {
         let start = self.at;
-        let [octet] = self.array()?;
-        let (major, info) = (octet >> 5, octet & 31);
+        let [byte] = self.array()?;
+        let (major, info) = (byte >> 5, byte & 31);
         let argument = match info {
             0..=23 => info.into(),
             24 => u8::from_be_bytes(self.array()?).into(),
@@ -264,9 +264,9 @@ impl<'de> CborReader<'de> {
             27 => u64::from_be_bytes(self.array()?),
             INDEFINITE if matches!(major, BINARY..=DICT) => 0,
             INDEFINITE if major == SIMPLE => {
-                return Err(Fault::Malformed { what: "a break that ends nothing", at: start });
+                return Err(Fault::Malformed { what: "a break outside of an indefinite length", at: start });
             }
-            _ => return Err(Fault::Malformed { what: "a head that is reserved", at: start }),
+            _ => return Err(Fault::Malformed { what: "a reserved head", at: start }),
         };
         if major == SIMPLE && info == 24 && argument < 32 {
             return Err(Fault::Malformed { what: "a simple value in two bytes", at: start });
@@ -274,7 +274,7 @@ impl<'de> CborReader<'de> {
         Ok(Head { major, info, argument })
     }
 
-    /// The head behind all tags, and the innermost of these.
+    /// Reads past all tags. Returns the innermost tag and the head after it.
     fn untagged_head(&mut self) -> Result<(Option<u64>, Head), Fault> {
         let mut tag = None;
         loop {
@@ -287,7 +287,7 @@ impl<'de> CborReader<'de> {
     }
 
     fn eat_break(&mut self) -> Result<bool, Fault> {
-        let found = *self.octets.get(self.at).ok_or_else(Fault::truncated)? == BREAK;
+        let found = *self.bytes.get(self.at).ok_or_else(Fault::truncated)? == BREAK;
         self.at += usize::from(found);
         Ok(found)
     }
@@ -297,7 +297,7 @@ impl<'de> CborReader<'de> {
         Ok(Open { left: (head.info != INDEFINITE).then_some(head.argument), first: true })
     }
 
-    /// The next chunk of a string of indefinite length.
+    /// Reads the next chunk of a string of indefinite length.
     fn chunk(&mut self, major: u8) -> Result<Option<&'de [u8]>, Fault> {
         if self.eat_break()? {
             return Ok(None);
@@ -305,7 +305,7 @@ impl<'de> CborReader<'de> {
         let start = self.at;
         let head = self.head()?;
         if head.major != major || head.info == INDEFINITE {
-            return Err(Fault::Malformed { what: "a chunk of another kind than its string", at: start });
+            return Err(Fault::Malformed { what: "a chunk of a different type than its string", at: start });
         }
         self.take(head.argument).map(Some)
     }
@@ -334,7 +334,7 @@ impl<'de> CborReader<'de> {
 
     fn bignum(&mut self, tag: u64, head: Head, at: usize) -> Result<Token<'de>, Fault> {
         if head.major != BINARY {
-            return Err(Fault::Malformed { what: "a big number that is not binary", at });
+            return Err(Fault::Malformed { what: "a big number that is not a byte string", at });
         }
         let bytes = self.binary(head)?;
         let big = if tag == tag::POSITIVE { Big::from_bytes(false, &bytes) } else { Big::below_zero(&bytes) };
@@ -342,8 +342,8 @@ impl<'de> CborReader<'de> {
         Ok(big.narrow().unwrap_or(Token::Big(big)))
     }
 
-    /// Recurses, at most as deep as the reader's limit. Every value takes an octet, so a declared length
-    /// costs no more than the octets that are there.
+    /// Recurses, at most as deep as the reader's limit. Every value takes at least a byte, so a declared
+    /// length costs no more than the bytes that are present.
     fn skip_values(&mut self, count: u64, depth: usize) -> Result<(), Fault> {
         for _ in 0..count {
             let (_, head) = self.untagged_head()?;
@@ -371,7 +371,7 @@ impl<'de> CborReader<'de> {
     }
 }
 
-/// -1 - `argument`.
+/// Returns -1 - `argument`.
 fn negative(argument: u64) -> Token<'static> {
     match i64::try_from(argument) {
         Ok(argument) => Token::Signed(!argument),
@@ -386,10 +386,10 @@ fn foreign_simple(at: usize) -> Fault {
 
 #[cold]
 fn foreign_tag(at: usize) -> Fault {
-    Fault::Foreign { what: "a value with a tag of another kind", at }
+    Fault::Foreign { what: "a value with an unsupported tag", at }
 }
 
-/// A float of 16 bits: 1 of sign, 5 of exponent, 10 of fraction.
+/// Converts a float of 16 bits: 1 of sign, 5 of exponent, 10 of fraction.
 fn half(bits: u16) -> f64 {
     let exponent = i32::from(bits >> 10 & 31);
     let fraction = f64::from(bits & 0x3ff);

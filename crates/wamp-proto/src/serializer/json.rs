@@ -1,6 +1,6 @@
-//! JSON (RFC 8259), strictly, with WAMP's binary: a string of U+0000 and base64 (behaviour 55).
+//! JSON (RFC 8259), strict, with WAMP's encoding of binary: a string of U+0000 and base64 (behaviour 55).
 //!
-//! The walk is ours; `serde_json` writes numbers, `base64` the binary.
+//! The parser is our own; `serde_json` writes numbers, `base64` the binary.
 
 mod check;
 
@@ -16,13 +16,14 @@ use super::big::Big;
 use super::{Format, MAX_DEPTH, Mark, Open, Reader, Token, utf8};
 use crate::error::{EncodeError, Fault};
 
-/// Padding is written, and not asked for.
+/// Padding is written, but not required when reading.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What a string begins with that is binary. A raw NUL cannot stand in JSON, so this is the only spelling.
+/// The beginning of a string that stands for binary. JSON does not allow a raw NUL, so this is its only
+/// spelling.
 const BINARY: &str = r"\u0000";
 
 const INFALLIBLE: &str = "writing into a Vec does not fail";
@@ -37,21 +38,21 @@ impl Format for Json {
 
     type Reader<'de> = JsonReader<'de>;
 
-    fn reader(octets: &[u8], depth: usize) -> Result<JsonReader<'_>, Fault> {
-        match Self::reader_of_prefix(octets, depth)? {
+    fn reader(bytes: &[u8], depth: usize) -> Result<JsonReader<'_>, Fault> {
+        match Self::reader_of_prefix(bytes, depth)? {
             (reader, None) => Ok(reader),
             (_, Some(at)) => Err(Fault::not_utf8(at)),
         }
     }
 
-    fn reader_of_prefix(octets: &[u8], depth: usize) -> Result<(JsonReader<'_>, Option<usize>), Fault> {
-        let (text, is_all) = utf8::prefix(octets);
+    fn reader_of_prefix(bytes: &[u8], depth: usize) -> Result<(JsonReader<'_>, Option<usize>), Fault> {
+        let (text, is_all) = utf8::prefix(bytes);
         let mut reader = JsonReader { text, at: 0, depth: depth.min(MAX_DEPTH) };
         reader.space();
         Ok((reader, (!is_all).then_some(text.len())))
     }
 
-    /// Without a look at the rest, which may be long.
+    /// Reads the beginning of the frame only; the rest may be long.
     fn code(frame: &[u8]) -> Option<u16> {
         let rest = frame.trim_ascii_start().strip_prefix(b"[")?.trim_ascii_start();
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -146,23 +147,23 @@ impl Format for Json {
     }
 }
 
-/// Appends the content of a string: what has to be escaped, and in one go each what is between.
-fn escaped(out: &mut Vec<u8>, octets: &[u8]) {
+/// Appends the content of a string. Runs without characters to escape are copied in one piece.
+fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut from = 0;
     loop {
-        let at = plain(octets, from);
-        out.extend_from_slice(&octets[from..at]);
-        let Some(octet) = octets.get(at) else { return };
-        let short = match octet {
-            b'"' | b'\\' => *octet,
+        let at = plain(bytes, from);
+        out.extend_from_slice(&bytes[from..at]);
+        let Some(byte) = bytes.get(at) else { return };
+        let short = match byte {
+            b'"' | b'\\' => *byte,
             0x08 => b'b',
             0x09 => b't',
             0x0a => b'n',
             0x0c => b'f',
             0x0d => b'r',
             _ => {
-                let [high, low] = [octet >> 4, octet & 15].map(|digit| DIGITS[usize::from(digit)]);
+                let [high, low] = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
                 out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
                 from = at + 1;
                 continue;
@@ -173,12 +174,12 @@ fn escaped(out: &mut Vec<u8>, octets: &[u8]) {
     }
 }
 
-/// Stands at the first octet of a value, or right behind the last of one.
+/// A reader, positioned at the first byte of a value or right after the last one.
 #[derive(Clone)]
 pub(crate) struct JsonReader<'de> {
     text: &'de str,
     at: usize,
-    /// Lists and dicts that may still be entered.
+    /// How many more levels of lists and dicts may be entered.
     depth: usize,
 }
 
@@ -215,14 +216,14 @@ impl<'de> Reader<'de> for JsonReader<'de> {
     fn entry(&mut self, dict: &mut Open) -> Result<bool, Fault> {
         let more = self.next(dict, b'}')?;
         if more && self.peek()? != b'"' {
-            return Err(self.malformed("a key that is no string"));
+            return Err(self.malformed("a key that is not a string"));
         }
         Ok(more)
     }
 
     fn colon(&mut self) -> Result<(), Fault> {
         self.space();
-        self.expect(b':', "no colon behind a key")?;
+        self.expect(b':', "no colon after a key")?;
         self.space();
         Ok(())
     }
@@ -237,7 +238,7 @@ impl<'de> Reader<'de> for JsonReader<'de> {
 
     fn finish(&mut self) -> Result<(), Fault> {
         self.space();
-        if self.at == self.text.len() { Ok(()) } else { Err(self.malformed("something behind the end")) }
+        if self.at == self.text.len() { Ok(()) } else { Err(self.malformed("bytes after the end")) }
     }
 }
 
@@ -246,12 +247,12 @@ impl<'de> JsonReader<'de> {
         Fault::Malformed { what, at: self.at }
     }
 
-    fn octets(&self) -> &'de [u8] {
+    fn bytes(&self) -> &'de [u8] {
         self.text.as_bytes()
     }
 
     fn peek(&self) -> Result<u8, Fault> {
-        self.octets().get(self.at).copied().ok_or_else(Fault::truncated)
+        self.bytes().get(self.at).copied().ok_or_else(Fault::truncated)
     }
 
     fn slice(&self, range: Range<usize>) -> Result<&'de str, Fault> {
@@ -259,13 +260,13 @@ impl<'de> JsonReader<'de> {
     }
 
     fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.octets().get(self.at) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes().get(self.at) {
             self.at += 1;
         }
     }
 
-    fn expect(&mut self, octet: u8, what: &'static str) -> Result<(), Fault> {
-        if self.peek()? != octet {
+    fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), Fault> {
+        if self.peek()? != byte {
             return Err(self.malformed(what));
         }
         self.at += 1;
@@ -273,7 +274,7 @@ impl<'de> JsonReader<'de> {
     }
 
     fn word(&mut self, word: &'static str) -> Result<(), Fault> {
-        let rest = &self.octets()[self.at..];
+        let rest = &self.bytes()[self.at..];
         if rest.starts_with(word.as_bytes()) {
             self.at += word.len();
             Ok(())
@@ -290,11 +291,11 @@ impl<'de> JsonReader<'de> {
         Ok(Open { left: None, first: true })
     }
 
-    /// To the next element or key, or past `close`.
+    /// Moves to the next element or key, or past `close`.
     fn next(&mut self, open: &mut Open, close: u8) -> Result<bool, Fault> {
         self.space();
-        let octet = self.peek()?;
-        if octet == close {
+        let byte = self.peek()?;
+        if byte == close {
             self.at += 1;
             self.depth += 1;
             return Ok(false);
@@ -307,7 +308,7 @@ impl<'de> JsonReader<'de> {
         Ok(true)
     }
 
-    /// [`Reader::skip`], or [`Reader::check`]. Recurses, at most as deep as the reader's limit.
+    /// [`Reader::skip`], or [`Reader::check`] with `CHECK`. Recurses, at most as deep as the reader's limit.
     fn skip_within<const CHECK: bool>(&mut self, depth: usize) -> Result<(), Fault> {
         let (dict, close) = match self.peek()? {
             b'"' if CHECK => return self.check_string(),
@@ -331,7 +332,7 @@ impl<'de> JsonReader<'de> {
         loop {
             if dict {
                 if self.peek()? != b'"' {
-                    return Err(self.malformed("a key that is no string"));
+                    return Err(self.malformed("a key that is not a string"));
                 }
                 if CHECK {
                     self.check_key()?;
@@ -362,7 +363,7 @@ impl<'de> JsonReader<'de> {
                         return Ok(Token::Unsigned(value));
                     }
                 }
-                // An integer knows no negative zero.
+                // Integers have no negative zero.
                 Some("0") => return Ok(Token::Float(-0.0)),
                 Some(_) => {
                     if let Ok(value) = text.parse() {
@@ -375,11 +376,11 @@ impl<'de> JsonReader<'de> {
         }
         match text.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(Token::Float(value)),
-            _ => Err(Fault::Malformed { what: "a number beyond all floats", at: start }),
+            _ => Err(Fault::Malformed { what: "a number beyond the range of floats", at: start }),
         }
     }
 
-    /// Passes over a number; whether it has neither fraction nor exponent.
+    /// Skips a number. Returns whether it has neither a fraction nor an exponent.
     fn scan_number(&mut self) -> Result<bool, Fault> {
         if self.peek()? == b'-' {
             self.at += 1;
@@ -406,12 +407,12 @@ impl<'de> JsonReader<'de> {
         Ok(integer)
     }
 
-    /// Passes over at least one digit.
+    /// Skips at least one digit.
     fn digits(&mut self) -> Result<(), Fault> {
         if !self.peek()?.is_ascii_digit() {
             return Err(self.malformed("no digit in a number"));
         }
-        while let Some(b'0'..=b'9') = self.octets().get(self.at) {
+        while let Some(b'0'..=b'9') = self.bytes().get(self.at) {
             self.at += 1;
         }
         Ok(())
@@ -427,26 +428,26 @@ impl<'de> JsonReader<'de> {
         let Some(base64) = content.strip_prefix(BINARY) else {
             return Ok(Token::Text(Cow::Owned(unescape(content)?)));
         };
-        // Some write every `/` as `\/`.
+        // Some encoders write every `/` as `\/`.
         let base64 = if base64.contains('\\') { unescape(base64)?.into() } else { Cow::Borrowed(base64) };
         match BASE64.decode(base64.as_bytes()) {
-            Ok(octets) => Ok(Token::Binary(Cow::Owned(octets))),
+            Ok(bytes) => Ok(Token::Binary(Cow::Owned(bytes))),
             Err(_) => Err(Fault::Malformed { what: "binary that is not base64", at: start }),
         }
     }
 
-    /// Passes over a string; where its content stands, and whether it has escapes.
+    /// Skips a string. Returns the range of its content, and whether it has escapes.
     fn scan_string(&mut self) -> Result<(Range<usize>, bool), Fault> {
         let start = self.at + 1;
         let (mut at, mut escaped) = (start, false);
         loop {
-            at = plain(self.octets(), at);
-            match self.octets().get(at) {
+            at = plain(self.bytes(), at);
+            match self.bytes().get(at) {
                 None => return Err(Fault::Truncated),
                 Some(b'"') => break,
                 Some(b'\\') => {
                     escaped = true;
-                    at = escape(self.octets(), at)?.1;
+                    at = escape(self.bytes(), at)?.1;
                 }
                 Some(_) => return Err(Fault::Malformed { what: "a control character in a string", at }),
             }
@@ -456,24 +457,25 @@ impl<'de> JsonReader<'de> {
     }
 }
 
-/// The next octet from `at` on that ends a plain run of a string: quote, backslash, control character, end.
-/// Many octets at a time: strings are most of what a router passes over.
-fn plain(octets: &[u8], mut at: usize) -> usize {
-    // Without a branch for each octet, so that it becomes a few instructions for many.
-    let ends = |octet: &u8| (*octet < 0x20) | (*octet == b'"') | (*octet == b'\\');
-    while let Some(chunk) = octets.get(at..).and_then(<[u8]>::first_chunk::<32>) {
-        if chunk.iter().fold(false, |any, octet| any | ends(octet)) {
+/// Returns the position of the next byte, from `at` on, that ends a plain run of a string: a quote, a
+/// backslash, a control character or the end. It compares many bytes at a time, since strings are most of
+/// what a router skips.
+fn plain(bytes: &[u8], mut at: usize) -> usize {
+    // No branch for each byte, so that it compiles to vector instructions.
+    let ends = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<32>) {
+        if chunk.iter().fold(false, |any, byte| any | ends(byte)) {
             break;
         }
         at += 32;
     }
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGHS: u64 = ONES << 7;
-    while let Some(chunk) = octets.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*chunk);
         let quote = word ^ (ONES * b'"' as u64);
         let backslash = word ^ (ONES * b'\\' as u64);
-        // The lowest high bit set is exact; those above may come from its borrow.
+        // The lowest bit set is exact; higher ones may be due to a borrow.
         let hits = (quote.wrapping_sub(ONES) & !quote)
             | (backslash.wrapping_sub(ONES) & !backslash)
             | (word.wrapping_sub(ONES * 0x20) & !word);
@@ -483,14 +485,14 @@ fn plain(octets: &[u8], mut at: usize) -> usize {
         }
         at += 8;
     }
-    let rest = octets.get(at..).unwrap_or_default();
+    let rest = bytes.get(at..).unwrap_or_default();
     at + rest.iter().position(|o| matches!(o, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
 }
 
-/// What the escape at `at` stands for, and where it ends.
-fn escape(octets: &[u8], at: usize) -> Result<(char, usize), Fault> {
-    let malformed = || Fault::Malformed { what: "an escape that is none", at };
-    let plain = match octets.get(at + 1).ok_or_else(Fault::truncated)? {
+/// Decodes the escape at `at`. Returns the character and the position after it.
+fn escape(bytes: &[u8], at: usize) -> Result<(char, usize), Fault> {
+    let malformed = || Fault::Malformed { what: "an invalid escape", at };
+    let plain = match bytes.get(at + 1).ok_or_else(Fault::truncated)? {
         b'"' => '"',
         b'\\' => '\\',
         b'/' => '/',
@@ -500,16 +502,16 @@ fn escape(octets: &[u8], at: usize) -> Result<(char, usize), Fault> {
         b'r' => '\r',
         b't' => '\t',
         b'u' => {
-            let unit = hex(octets, at + 2, malformed)?;
+            let unit = hex(bytes, at + 2, malformed)?;
             if !(0xd800..0xdc00).contains(&unit) {
                 return Ok((char::from_u32(unit).ok_or_else(malformed)?, at + 6));
             }
             for (index, expected) in [(at + 6, b'\\'), (at + 7, b'u')] {
-                if *octets.get(index).ok_or_else(Fault::truncated)? != expected {
+                if *bytes.get(index).ok_or_else(Fault::truncated)? != expected {
                     return Err(malformed());
                 }
             }
-            let low = hex(octets, at + 8, malformed)?;
+            let low = hex(bytes, at + 8, malformed)?;
             if !(0xdc00..0xe000).contains(&low) {
                 return Err(malformed());
             }
@@ -521,16 +523,16 @@ fn escape(octets: &[u8], at: usize) -> Result<(char, usize), Fault> {
     Ok((plain, at + 2))
 }
 
-fn hex(octets: &[u8], at: usize, malformed: impl Fn() -> Fault) -> Result<u32, Fault> {
+fn hex(bytes: &[u8], at: usize, malformed: impl Fn() -> Fault) -> Result<u32, Fault> {
     let mut unit = 0;
     for index in at..at + 4 {
-        let digit = char::from(*octets.get(index).ok_or_else(Fault::truncated)?).to_digit(16);
+        let digit = char::from(*bytes.get(index).ok_or_else(Fault::truncated)?).to_digit(16);
         unit = unit << 4 | digit.ok_or_else(&malformed)?;
     }
     Ok(unit)
 }
 
-/// The text of a string's content, in which `scan_string` has found nothing wrong.
+/// Returns the text of a string's content, which `scan_string` has already checked.
 fn unescape(content: &str) -> Result<String, Fault> {
     let mut text = String::with_capacity(content.len());
     let mut at = 0;

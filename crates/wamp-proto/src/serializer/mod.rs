@@ -1,9 +1,9 @@
-//! The serializers, and the traits every one of them implements.
+//! The serializers, and the traits that each of them implements.
 //!
-//! A new serializer is a file beside this one, a Cargo feature and a line in the table `serializers!`, which makes
-//! [`Serializer`] and all that asks for a serializer's format. The file has a `Reader`, which pulls tokens out of
-//! bytes, a `Format`, which appends tokens to bytes, and an `impl PlainFormat`, which may be empty. Messages, the serde
-//! glue in `value` and transcoding are written once against these.
+//! A new serializer is a file beside this one, a Cargo feature and a line in the table `serializers!`, from
+//! which [`Serializer`] and the dispatch to its format are generated. The file has a `Reader`, which reads
+//! tokens from bytes, a `Format`, which appends tokens to bytes, and an `impl PlainFormat`, which may be
+//! empty. Messages, the serde glue in `value` and transcoding are written once on top of these traits.
 
 #[cfg_attr(not(all(feature = "json", feature = "cbor")), allow(dead_code))]
 pub(crate) mod big;
@@ -26,11 +26,11 @@ use std::str::FromStr;
 use crate::error::{EncodeError, Fault};
 use big::Big;
 
-/// Readers and writers recurse, so nesting ends here whatever limit somebody configures.
+/// The deepest nesting that can be configured, since readers and writers recurse.
 pub(crate) const MAX_DEPTH: usize = 128;
 
-/// Makes [`Serializer`] and [`with_format!`] of a table. The name of a serializer is its Cargo feature as well; the one
-/// to prefer comes first. The first token stands for the `$` of the inner macro.
+/// Makes [`Serializer`] and [`with_format!`] from a table. The name of a serializer is also its Cargo feature.
+/// The preferred one comes first. The first token stands for the `$` of the inner macro.
 macro_rules! serializers {
     ($d:tt $(
         $(#[$doc:meta])*
@@ -48,7 +48,7 @@ macro_rules! serializers {
         }
 
         impl Serializer {
-            /// The serializers this build has, the one to prefer first.
+            /// The serializers of this build, in order of preference.
             pub const ALL: &'static [Serializer] = &[$(#[cfg(feature = $name)] Serializer::$Variant,)+];
 
             /// `name, WebSocket subprotocol, RawSocket number, text?`
@@ -66,7 +66,7 @@ macro_rules! serializers {
             }
         }
 
-        /// Runs an expression with `$F` being the [`Format`] of a serializer.
+        /// Runs an expression with `$F` as the [`Format`] of a serializer.
         macro_rules! with_format {
             ($d serializer:expr, $d F:ident => $d body:expr) => {
                 match $d serializer {
@@ -89,58 +89,59 @@ serializers! { $
     MsgPack = msgpack::MsgPack("msgpack", "wamp.2.msgpack", 2, BINARY);
     /// CBOR (RFC 8949).
     Cbor = cbor::Cbor("cbor", "wamp.2.cbor", 3, BINARY);
-    /// JSON; binary as a string of U+0000 and base64 (Advanced Profile, *Binary conversion of JSON strings*).
+    /// JSON, with binary as a string of U+0000 and base64 (Advanced Profile, *Binary conversion of JSON
+    /// strings*).
     Json = json::Json("json", "wamp.2.json", 1, TEXT);
 }
 
 impl Serializer {
-    /// `json`, `msgpack` or `cbor`.
+    /// Returns the name: `json`, `msgpack` or `cbor`.
     pub const fn name(self) -> &'static str {
         self.row().0
     }
 
-    /// The WebSocket subprotocol, as `wamp.2.json`.
+    /// Returns the WebSocket subprotocol, such as `wamp.2.json`.
     pub const fn subprotocol(self) -> &'static str {
         self.row().1
     }
 
-    /// The number in the RawSocket handshake.
+    /// Returns the number in the RawSocket handshake.
     pub const fn rawsocket_id(self) -> u8 {
         self.row().2
     }
 
-    /// Whether messages are UTF-8 text, and so travel in WebSocket text frames.
+    /// Returns whether messages are UTF-8 text, which WebSocket sends in text frames.
     pub const fn is_text(self) -> bool {
         self.row().3
     }
 
-    /// The serializer of this WebSocket subprotocol.
+    /// Returns the serializer of a WebSocket subprotocol.
     pub fn from_subprotocol(subprotocol: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|s| s.subprotocol() == subprotocol)
     }
 
-    /// The serializer of this number in the RawSocket handshake.
+    /// Returns the serializer of a number in the RawSocket handshake.
     pub fn from_rawsocket_id(id: u8) -> Option<Self> {
         Self::ALL.iter().copied().find(|s| s.rawsocket_id() == id)
     }
 
-    /// What closes a message after its payload: `]` in JSON, nothing in the others.
+    /// Returns the bytes that close a message after its payload: `]` in JSON, nothing in the other formats.
     pub const fn end(self) -> &'static [u8] {
         with_format!(self, F => F::ENDS[0])
     }
 
-    /// An empty list.
+    /// Returns an empty list.
     pub(crate) const fn empty_list(self) -> &'static [u8] {
         with_format!(self, F => F::EMPTY_LIST)
     }
 
-    /// Whether white space may stand before a value.
+    /// Returns whether white space may precede a value.
     pub(crate) const fn has_spaces(self) -> bool {
         with_format!(self, F => F::HAS_SPACES)
     }
 
-    /// Returns the code of a message in this serializer, such as 70 for YIELD, or `None` if the frame does not begin as
-    /// a message does. The rest of the frame is not checked.
+    /// Returns the code of a message in this serializer, such as 70 for YIELD, or `None` if the frame does
+    /// not begin like a message. The rest of the frame is not checked.
     ///
     /// ```
     /// # #[cfg(feature = "json")]
@@ -150,7 +151,7 @@ impl Serializer {
         with_format!(self, F => F::code(frame))
     }
 
-    /// What stands between two elements of a message: `,` in JSON, nothing in the others.
+    /// Returns the separator of two elements of a message: `,` in JSON, nothing in the other formats.
     pub(crate) const fn separator(self) -> &'static [u8] {
         with_format!(self, F => F::SEPARATOR)
     }
@@ -162,7 +163,7 @@ impl fmt::Display for Serializer {
     }
 }
 
-/// A name that is no serializer of this build.
+/// The error for a name that is not a serializer of this build.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown serializer {0:?}: expected one of {names}", names = Serializer::ALL.iter().map(|s| s.name()).collect::<Vec<_>>().join(", "))]
 pub struct UnknownSerializer(pub String);
@@ -194,7 +195,7 @@ pub(crate) enum Token<'de> {
 }
 
 impl Token<'_> {
-    /// The word for this kind of value in an error.
+    /// Returns the word for this type of value in an error text.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Token::Null => "null",
@@ -211,7 +212,7 @@ impl Token<'_> {
 }
 
 impl<'de> Token<'de> {
-    /// The text that a dict key stands for: integers and booleans are what foreign peers write besides.
+    /// Returns the text of a dict key. Besides texts, foreign peers write integers and booleans.
     pub(crate) fn into_key(self) -> Result<Cow<'de, str>, Fault> {
         match self {
             Token::Text(text) => Ok(text),
@@ -224,17 +225,17 @@ impl<'de> Token<'de> {
     }
 }
 
-/// A list or dict whose start has been read and whose end has not.
+/// A list or dict that has been entered but not left.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Open {
-    /// Elements (of a dict: entries) still to come, where the format says it in advance.
+    /// The number of elements (of a dict: entries) to come, if the format gives it in advance.
     pub(crate) left: Option<u64>,
-    /// Nothing has been read yet.
+    /// Whether nothing has been read yet.
     pub(crate) first: bool,
 }
 
 impl Open {
-    /// Takes one off a length that was said in advance; `false` at the end.
+    /// Counts one element down, if the length was given in advance. Returns `false` at the end.
     #[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
     pub(crate) fn count_down(&mut self) -> bool {
         match &mut self.left {
@@ -247,78 +248,79 @@ impl Open {
     }
 }
 
-/// Pulls tokens out of octets that nobody has checked. Never allocates by a declared length and never
-/// goes deeper than its limit.
+/// A reader of tokens from unchecked bytes. It never allocates by a declared length and never goes deeper
+/// than its limit.
 ///
-/// After a value the position is right behind its last octet; before one (at the start, and after `element`,
-/// `entry` and `colon`) it is at its first.
+/// After a value, the position is right behind its last byte. Before a value (at the start, and after
+/// `element`, `entry` and `colon`) it is at its first byte.
 pub(crate) trait Reader<'de>: Sized + Clone {
-    /// How many octets have been read.
+    /// Returns the number of bytes that have been read.
     fn position(&self) -> usize;
 
-    /// Reads a null if there is one, and else nothing (`false`).
+    /// Reads a null, if it comes next. Returns `false` otherwise and reads nothing.
     fn null(&mut self) -> Result<bool, Fault>;
 
     /// Reads a scalar, or the start of a list or dict.
     fn value(&mut self) -> Result<Token<'de>, Fault>;
 
-    /// Moves to the next element of an open list, or past its end (`false`).
+    /// Moves to the next element of an open list. At the end, moves past it and returns `false`.
     fn element(&mut self, list: &mut Open) -> Result<bool, Fault>;
 
-    /// Moves to the next key of an open dict, or past its end (`false`). The key is read by `value`,
-    /// then comes `colon`, then the value.
+    /// Moves to the next key of an open dict. At the end, moves past it and returns `false`. The key is read
+    /// with `value`; `colon` and the value follow.
     fn entry(&mut self, dict: &mut Open) -> Result<bool, Fault>;
 
     /// Moves from a key to its value.
     fn colon(&mut self) -> Result<(), Fault>;
 
-    /// Passes over one whole value and checks that it is well-formed: structure, depth, lengths; UTF-8 too
-    /// in JSON, but not in the strings of the binary formats. Does not allocate.
+    /// Skips one whole value and checks that it is well-formed: structure, depth and lengths, and in JSON
+    /// also UTF-8. The strings of binary formats are not checked. It does not allocate.
     fn skip(&mut self) -> Result<(), Fault>;
 
-    /// Passes over one value like [`skip`](Self::skip), and checks that it is one that every reader of this
-    /// format survives: the border that payloads pass. The rules are in the docs of [`crate::Payload`]. Allocates only
-    /// for base64 with escapes.
+    /// Skips one value like [`skip`](Self::skip) and checks that every reader of this format can read it. All
+    /// payloads from peers pass this check. The rules are in the docs of [`crate::Payload`]. It allocates
+    /// only for base64 with escapes.
     fn check(&mut self) -> Result<(), Fault>;
 
     /// Checks that nothing follows.
     fn finish(&mut self) -> Result<(), Fault>;
 }
 
-/// A list or dict being written.
+/// A list or dict that is being written.
 #[derive(Debug)]
 #[must_use]
 #[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
 pub(crate) struct Mark {
-    /// Where its first octet stands in the output.
+    /// The position of its first byte in the output.
     pub(crate) start: usize,
-    /// Elements (of a dict: entries) written so far.
+    /// The number of elements (of a dict: entries) written so far.
     pub(crate) count: usize,
-    /// The length that has been announced already.
+    /// The length in the header, if it is already there.
     pub(crate) announced: Option<usize>,
 }
 
-/// A format's grammar: its reader, and functions that append one token each.
+/// The grammar of a format: its reader, and functions that append one token each.
 pub(crate) trait Format {
     type Reader<'de>: Reader<'de>;
 
-    /// What stands between two elements of a message.
+    /// The separator of two elements of a message.
     const SEPARATOR: &'static [u8] = b"";
 
-    /// What closes a message: after its payload, after a payload and an explicit empty dict, and after an explicit empty
-    /// list and dict instead of a payload.
+    /// The bytes that close a message: after its payload, after a payload and an explicit empty dict, and
+    /// after an explicit empty list and dict without a payload.
     const ENDS: [&'static [u8]; 3];
 
-    /// A list with nothing in it.
+    /// An empty list.
     const EMPTY_LIST: &'static [u8];
 
-    /// White space may stand before a value, where a reader's position is.
+    /// Whether white space may precede a value, at the position of a reader.
     const HAS_SPACES: bool = false;
 
-    /// Reads `octets`, entering at most `depth` nested lists and dicts.
-    fn reader(octets: &[u8], depth: usize) -> Result<Self::Reader<'_>, Fault>;
+    /// Returns a reader of `bytes` that enters at most `depth` nested lists and dicts.
+    fn reader(bytes: &[u8], depth: usize) -> Result<Self::Reader<'_>, Fault>;
 
-    /// The code of a message, if it begins as a message does. Of the rest nothing is checked.
+    /// Returns the code of a message, or `None` if the frame does not begin like a message. The rest of the
+    /// frame is not checked.
     fn code(frame: &[u8]) -> Option<u16> {
         let mut reader = Self::reader(frame, MAX_DEPTH).ok()?;
         let Token::List(mut list) = reader.value().ok()? else { return None };
@@ -328,10 +330,11 @@ pub(crate) trait Format {
         }
     }
 
-    /// Reads `octets` as far as they can be read at all, and says where that ends if it is not everywhere. Only JSON
-    /// is checked as a whole: a frame of it that is no text somewhere still has a head.
-    fn reader_of_prefix(octets: &[u8], depth: usize) -> Result<(Self::Reader<'_>, Option<usize>), Fault> {
-        Ok((Self::reader(octets, depth)?, None))
+    /// Returns a reader of the readable beginning of `bytes`, and the end of that beginning if it is not the
+    /// end of `bytes`. Only JSON is checked as a whole: a frame with invalid UTF-8 further on still has a
+    /// head.
+    fn reader_of_prefix(bytes: &[u8], depth: usize) -> Result<(Self::Reader<'_>, Option<usize>), Fault> {
+        Ok((Self::reader(bytes, depth)?, None))
     }
 
     fn null(out: &mut Vec<u8>);
@@ -342,11 +345,11 @@ pub(crate) trait Format {
     fn float(out: &mut Vec<u8>, value: f64) -> Result<(), EncodeError>;
     /// Fails in MessagePack, which has no integers beyond 64 bits.
     fn big(out: &mut Vec<u8>, value: &Big) -> Result<(), EncodeError>;
-    /// Fails in JSON for a text that begins with U+0000, which would read back as binary.
+    /// Fails in JSON for a text that begins with U+0000, since it would be read back as binary.
     fn text(out: &mut Vec<u8>, value: &str) -> Result<(), EncodeError>;
     fn binary(out: &mut Vec<u8>, value: &[u8]);
 
-    /// Begins a list; without a length the header is mended in `end_list`.
+    /// Begins a list. Without a length, `end_list` corrects the header.
     fn begin_list(out: &mut Vec<u8>, len: Option<usize>) -> Mark;
     /// Goes before each element.
     fn element(out: &mut Vec<u8>, list: &mut Mark);
@@ -360,11 +363,12 @@ pub(crate) trait Format {
     fn end_dict(out: &mut Vec<u8>, dict: Mark);
 }
 
-/// What the longest header of a list or dict takes: CBOR's, with a length of 64 bits.
+/// The longest header of a list or dict: CBOR's, with a length of 64 bits.
 #[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
 const MAX_HEADER: usize = 9;
 
-/// Brings the header of a list or dict in line with what was written after it. Does not allocate, but for room.
+/// Corrects the header of a list or dict to the number of elements written after it. Allocates only if the
+/// output has no room.
 #[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
 fn mend(out: &mut Vec<u8>, mark: Mark, write: impl Fn(&mut Vec<u8>, usize)) {
     let announced = mark.announced.unwrap_or(0);

@@ -1,6 +1,6 @@
-//! MessagePack, version 5: text and binary are two types, extension types are not part of WAMP.
+//! MessagePack, version 5. Text and binary are two types; extension types are not part of WAMP.
 //!
-//! The walk is ours; `rmp` knows the markers and writes the scalars.
+//! The parser is our own; `rmp` knows the markers and writes the scalars.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ const INFALLIBLE: &str = "writing into a Vec does not fail";
 
 pub(crate) struct MsgPack;
 
-/// A length in its 32 bits. What is longer is beyond every limit of a message, and refused there.
+/// Converts a length to 32 bits. Longer ones exceed every limit of a message, which refuses them.
 fn length(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
@@ -33,8 +33,8 @@ impl Format for MsgPack {
 
     type Reader<'de> = MsgPackReader<'de>;
 
-    fn reader(octets: &[u8], depth: usize) -> Result<MsgPackReader<'_>, Fault> {
-        Ok(MsgPackReader { octets, at: 0, depth: depth.min(MAX_DEPTH) })
+    fn reader(bytes: &[u8], depth: usize) -> Result<MsgPackReader<'_>, Fault> {
+        Ok(MsgPackReader { bytes, at: 0, depth: depth.min(MAX_DEPTH) })
     }
 
     fn null(out: &mut Vec<u8>) {
@@ -106,9 +106,9 @@ impl Format for MsgPack {
 
 #[derive(Clone)]
 pub(crate) struct MsgPackReader<'de> {
-    octets: &'de [u8],
+    bytes: &'de [u8],
     at: usize,
-    /// Lists and dicts that may still be entered.
+    /// How many more levels of lists and dicts may be entered.
     depth: usize,
 }
 
@@ -118,7 +118,7 @@ impl<'de> Reader<'de> for MsgPackReader<'de> {
     }
 
     fn null(&mut self) -> Result<bool, Fault> {
-        let null = *self.octets.get(self.at).ok_or_else(Fault::truncated)? == Marker::Null.to_u8();
+        let null = *self.bytes.get(self.at).ok_or_else(Fault::truncated)? == Marker::Null.to_u8();
         self.at += usize::from(null);
         Ok(null)
     }
@@ -185,10 +185,10 @@ impl<'de> Reader<'de> for MsgPackReader<'de> {
     }
 
     fn finish(&mut self) -> Result<(), Fault> {
-        if self.at == self.octets.len() {
+        if self.at == self.bytes.len() {
             Ok(())
         } else {
-            Err(Fault::Malformed { what: "something behind the end", at: self.at })
+            Err(Fault::Malformed { what: "bytes after the end", at: self.at })
         }
     }
 }
@@ -208,26 +208,26 @@ fn extension(at: usize) -> Fault {
 
 impl<'de> MsgPackReader<'de> {
     fn marker(&mut self) -> Result<Marker, Fault> {
-        let octet = *self.octets.get(self.at).ok_or_else(Fault::truncated)?;
+        let byte = *self.bytes.get(self.at).ok_or_else(Fault::truncated)?;
         self.at += 1;
-        Ok(Marker::from_u8(octet))
+        Ok(Marker::from_u8(byte))
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
-        let rest = self.octets.get(self.at..).unwrap_or_default();
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
         let array = rest.first_chunk::<N>().ok_or_else(Fault::truncated)?;
         self.at += N;
         Ok(*array)
     }
 
     fn take(&mut self, len: usize) -> Result<&'de [u8], Fault> {
-        let rest = self.octets.get(self.at..).unwrap_or_default();
-        let octets = rest.get(..len).ok_or_else(Fault::truncated)?;
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let bytes = rest.get(..len).ok_or_else(Fault::truncated)?;
         self.at += len;
-        Ok(octets)
+        Ok(bytes)
     }
 
-    /// The length that belongs to a marker: octets, elements or entries.
+    /// Reads the length that follows a marker, in bytes, elements or entries.
     #[inline]
     fn length(&mut self, marker: Marker) -> Result<usize, Fault> {
         use Marker::*;
@@ -255,20 +255,20 @@ impl<'de> MsgPackReader<'de> {
         Ok(Open { left: Some(self.length(marker)? as u64), first: true })
     }
 
-    /// Recurses, at most as deep as the reader's limit. Every value takes an octet, so a declared length
-    /// costs no more than the octets that are there.
+    /// Recurses, at most as deep as the reader's limit. Every value takes at least a byte, so a declared
+    /// length costs no more than the bytes that are present.
     fn skip_values(&mut self, count: u64, depth: usize) -> Result<(), Fault> {
         use Marker::*;
         for _ in 0..count {
-            // What is most frequent, without a detour over its name.
-            match self.octets.get(self.at) {
+            // The most frequent values, decided by their first byte.
+            match self.bytes.get(self.at) {
                 Some(0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff) => {
                     self.at += 1;
                     continue;
                 }
-                Some(octet @ 0xa0..=0xbf) => {
+                Some(byte @ 0xa0..=0xbf) => {
                     self.at += 1;
-                    self.take((octet & 0x1f).into())?;
+                    self.take((byte & 0x1f).into())?;
                     continue;
                 }
                 _ => {}
@@ -283,7 +283,8 @@ impl<'de> MsgPackReader<'de> {
                     self.skip_values(count, depth)?;
                 }
                 FixExt1 | FixExt2 | FixExt4 | FixExt8 | FixExt16 | Ext8 | Ext16 | Ext32 => {
-                    // Opaque forwarding does not care; the octet more is the extension's type.
+                    // Opaque forwarding ignores the contents. The additional byte is the type of the
+                    // extension.
                     let len = self.length(marker)?;
                     self.take(1)?;
                     self.take(len)?;
@@ -297,22 +298,22 @@ impl<'de> MsgPackReader<'de> {
         Ok(())
     }
 
-    /// [`Reader::check`] of so many values, or of a dict's keys and values in turn. Recurses, at most as deep as the
-    /// reader's limit.
+    /// Checks `count` values, or keys and values in turn, as [`Reader::check`] does. Recurses, at most as
+    /// deep as the reader's limit.
     fn check_values<const DICT: bool>(&mut self, count: u64, depth: usize) -> Result<(), Fault> {
         use Marker::*;
         for index in 0..count {
             let start = self.at;
             let is_key = DICT && index % 2 == 0;
-            // What is most frequent, without a detour over its name.
-            match self.octets.get(start) {
+            // The most frequent values, decided by their first byte.
+            match self.bytes.get(start) {
                 Some(0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff) if !is_key => {
                     self.at += 1;
                     continue;
                 }
-                Some(octet @ 0xa0..=0xbf) => {
+                Some(byte @ 0xa0..=0xbf) => {
                     self.at += 1;
-                    utf8::check(self.take((octet & 0x1f).into())?, start)?;
+                    utf8::check(self.take((byte & 0x1f).into())?, start)?;
                     continue;
                 }
                 _ => {}

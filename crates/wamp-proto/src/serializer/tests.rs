@@ -1,4 +1,4 @@
-//! The readers and writers against each other; against other crates' in `tests/formats.rs`.
+//! The readers and writers, compared with each other. `tests/formats.rs` compares them with other crates.
 
 mod border;
 
@@ -12,64 +12,65 @@ use super::transcode::transcode;
 use super::{Format, MAX_DEPTH, Reader, Token};
 use crate::error::{EncodeError, Fault};
 
-/// Passes over one value.
-fn skip<F: Format>(octets: &[u8]) -> Result<usize, Fault> {
-    let mut reader = F::reader(octets, 64)?;
+/// Skips one value.
+fn skip<F: Format>(bytes: &[u8]) -> Result<usize, Fault> {
+    let mut reader = F::reader(bytes, 64)?;
     reader.skip()?;
     Ok(reader.position())
 }
 
 /// Reads one value token by token.
-fn walk<F: Format>(octets: &[u8]) -> Result<usize, String> {
-    let mut reader = F::reader(octets, 64).map_err(|fault| fault.to_string())?;
+fn walk<F: Format>(bytes: &[u8]) -> Result<usize, String> {
+    let mut reader = F::reader(bytes, 64).map_err(|fault| fault.to_string())?;
     transcode::<_, Cbor>(&mut reader, &mut Vec::new()).map_err(|error| error.to_string())?;
     Ok(reader.position())
 }
 
-/// Checks one value as a payload's.
-fn check<F: Format>(octets: &[u8]) -> Result<usize, Fault> {
-    let mut reader = F::reader(octets, 64)?;
+/// Checks one value as in a payload.
+fn check<F: Format>(bytes: &[u8]) -> Result<usize, Fault> {
+    let mut reader = F::reader(bytes, 64)?;
     reader.check()?;
     Ok(reader.position())
 }
 
-/// Whatever passes the border is well-formed, and can be rewritten in every format that has a way to write it.
-fn check_agrees_with_walk<F: Format>(octets: &[u8]) {
-    let Ok(checked) = check::<F>(octets) else { return };
-    assert_eq!(skip::<F>(octets), Ok(checked), "{octets:02x?}");
-    match walk::<F>(octets) {
-        Ok(walked) => assert_eq!(walked, checked, "{octets:02x?}"),
-        Err(error) => assert!(error.contains("which only CBOR has"), "{error} in {octets:02x?}"),
+/// Checks that a value accepted in payloads is well-formed and can be transcoded to every format that can
+/// express it.
+fn check_agrees_with_walk<F: Format>(bytes: &[u8]) {
+    let Ok(checked) = check::<F>(bytes) else { return };
+    assert_eq!(skip::<F>(bytes), Ok(checked), "{bytes:02x?}");
+    match walk::<F>(bytes) {
+        Ok(walked) => assert_eq!(walked, checked, "{bytes:02x?}"),
+        Err(error) => assert!(error.contains("which only CBOR has"), "{error} in {bytes:02x?}"),
     }
     for depth in [0, 1, 2] {
         let (mut checking, mut skipping) =
-            (F::reader(octets, depth).unwrap(), F::reader(octets, depth).unwrap());
-        assert_eq!(checking.check().is_ok(), skipping.skip().is_ok(), "{octets:02x?}");
+            (F::reader(bytes, depth).unwrap(), F::reader(bytes, depth).unwrap());
+        assert_eq!(checking.check().is_ok(), skipping.skip().is_ok(), "{bytes:02x?}");
     }
 }
 
-/// Whatever can be read can be passed over and ends at the same octet; what can be passed over can be read,
-/// but for contents that WAMP has no values for.
-fn skip_agrees_with_walk<F: Format>(octets: &[u8]) {
-    check_agrees_with_walk::<F>(octets);
+/// Checks that every readable value can be skipped and ends at the same byte, and that every skippable value
+/// can be read, except for values that WAMP lacks.
+fn skip_agrees_with_walk<F: Format>(bytes: &[u8]) {
+    check_agrees_with_walk::<F>(bytes);
     const CONTENTS: [&str; 10] = [
         "not UTF-8",
         "extension type",
         "simple value, which",
-        "tag of another kind",
+        "with an unsupported tag",
         "which only CBOR has",
         "integer of too many",
-        "beyond all floats",
+        "beyond the range of floats",
         "big number",
         "base64",
         "as dict key",
     ];
-    match (skip::<F>(octets), walk::<F>(octets)) {
-        (Ok(skipped), Ok(walked)) => assert_eq!(skipped, walked, "{octets:02x?}"),
+    match (skip::<F>(bytes), walk::<F>(bytes)) {
+        (Ok(skipped), Ok(walked)) => assert_eq!(skipped, walked, "{bytes:02x?}"),
         (Ok(_), Err(error)) => {
-            assert!(CONTENTS.iter().any(|content| error.contains(content)), "{error} in {octets:02x?}");
+            assert!(CONTENTS.iter().any(|content| error.contains(content)), "{error} in {bytes:02x?}");
         }
-        (Err(fault), Ok(_)) => panic!("read, but not passed over: {fault} in {octets:02x?}"),
+        (Err(fault), Ok(_)) => panic!("read, but not passed over: {fault} in {bytes:02x?}"),
         (Err(_), Err(_)) => {}
     }
 }
@@ -78,38 +79,38 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn behaviour_57_random_octets_are_read_or_refused(octets in vec(any::<u8>(), 0..64)) {
-        skip_agrees_with_walk::<MsgPack>(&octets);
-        skip_agrees_with_walk::<Cbor>(&octets);
-        skip_agrees_with_walk::<Json>(&octets);
+    fn behaviour_57_random_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..64)) {
+        skip_agrees_with_walk::<MsgPack>(&bytes);
+        skip_agrees_with_walk::<Cbor>(&bytes);
+        skip_agrees_with_walk::<Json>(&bytes);
     }
 
     #[test]
     fn behaviour_57_random_structures_are_read_or_refused(
-        octets in vec(prop_oneof![
+        bytes in vec(prop_oneof![
             Just(0x9f), Just(0xbf), Just(0xff), Just(0x5f), Just(0x7f), Just(0xc2), Just(0x82), Just(0xa1),
             Just(0x41), Just(0x61), Just(0xf9), Just(0xd9), Just(0xdc), Just(0xc7), any::<u8>(), 0_u8..4,
             Just(0xc0), Just(0xc1), Just(0xc3), Just(0xc4), Just(0xd8), Just(0x40), Just(37), Just(70),
         ], 0..24)
     ) {
-        skip_agrees_with_walk::<MsgPack>(&octets);
-        skip_agrees_with_walk::<Cbor>(&octets);
+        skip_agrees_with_walk::<MsgPack>(&bytes);
+        skip_agrees_with_walk::<Cbor>(&bytes);
     }
 
     #[test]
-    fn json_is_what_serde_json_says_it_is(text in r#"[ \[\]{},:"\\u0d8c1eE.+\-nulltruefalse\t/]{0,24}"#) {
+    fn json_is_accepted_as_by_serde_json(text in r#"[ \[\]{},:"\\u0d8c1eE.+\-nulltruefalse\t/]{0,24}"#) {
         json_agrees(&text);
     }
 
     #[test]
-    fn json_strings_are_what_serde_json_says_they_are(
+    fn json_strings_are_read_as_by_serde_json(
         text in r#""([ -~é]|\\["\\/bfnrtux]|\\u(d[89a-f]|00)[0-9a-f]{2}){0,20}""#
     ) {
         json_agrees(&text);
     }
 
     #[test]
-    fn json_strings_are_written_as_serde_json_writes_them(
+    fn json_strings_are_written_as_by_serde_json(
         text in r#"[a-z]{0,40}([\x00-\x1f"\\/\x7fé€]{0,4}[ -~]{0,40}){0,4}"#
     ) {
         let mut written = b"before".to_vec();
@@ -123,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn json_numbers_are_what_serde_json_says_they_are(
+    fn json_numbers_are_read_as_by_serde_json(
         text in r"-?(0|[1-9][0-9]{0,25}|[0-9]{1,3})(\.[0-9]{0,20})?([eE][+-]?[0-9]{0,2})?"
     ) {
         json_agrees(&text);
@@ -230,11 +231,11 @@ fn behaviour_59_nesting_ends_at_the_limit() {
     }
     fn check<F: Format>(open: &[u8], close: &[u8]) {
         for depth in [1, 63, 64, 65, 129, 100_000] {
-            let octets = bomb::<F>(open, close, depth);
-            assert_eq!(skip::<F>(&octets).is_ok(), depth <= 64, "{depth}");
-            assert_eq!(walk::<F>(&octets).is_ok(), depth <= 64, "{depth}");
-            // However much somebody allows.
-            let mut reader = F::reader(&octets, usize::MAX).unwrap();
+            let bytes = bomb::<F>(open, close, depth);
+            assert_eq!(skip::<F>(&bytes).is_ok(), depth <= 64, "{depth}");
+            assert_eq!(walk::<F>(&bytes).is_ok(), depth <= 64, "{depth}");
+            // The limit holds whatever depth is configured.
+            let mut reader = F::reader(&bytes, usize::MAX).unwrap();
             assert_eq!(reader.skip().err(), (depth > MAX_DEPTH).then_some(Fault::TooDeep));
         }
     }
@@ -254,7 +255,7 @@ fn behaviour_59_nesting_of_definite_lengths_ends_at_the_limit() {
         assert_eq!(skip::<Cbor>(&cbor).is_ok(), depth <= 64);
         assert_eq!(walk::<Cbor>(&cbor).is_ok(), depth <= 64);
     }
-    // Tags are no nesting, and a long chain of them is passed over in a loop.
+    // Tags do not count as nesting, and a long chain of them is skipped in a loop.
     let tags = [[0xc6].repeat(100_000), vec![0x01]].concat();
     assert_eq!(skip::<Cbor>(&tags), Ok(100_001));
 }
@@ -270,9 +271,9 @@ fn behaviour_59_declared_lengths_cost_nothing() {
         b"\x5f\x5a\xff\xff\xff\xff\x61",
         b"\xc2\x5a\xff\xff\xff\xff\x61",
     ];
-    for octets in cbor {
-        assert_eq!(skip::<Cbor>(octets), Err(Fault::Truncated), "{octets:02x?}");
-        assert!(walk::<Cbor>(octets).is_err());
+    for bytes in cbor {
+        assert_eq!(skip::<Cbor>(bytes), Err(Fault::Truncated), "{bytes:02x?}");
+        assert!(walk::<Cbor>(bytes).is_err());
     }
     let msgpack: [&[u8]; 5] = [
         b"\xdd\xff\xff\xff\xff\x01\x02\x03\x04\x05",
@@ -281,14 +282,14 @@ fn behaviour_59_declared_lengths_cost_nothing() {
         b"\xc6\xff\xff\xff\xff\x61",
         b"\xc9\xff\xff\xff\xff\x61",
     ];
-    for octets in msgpack {
-        assert_eq!(skip::<MsgPack>(octets), Err(Fault::Truncated), "{octets:02x?}");
-        assert!(walk::<MsgPack>(octets).is_err());
+    for bytes in msgpack {
+        assert_eq!(skip::<MsgPack>(bytes), Err(Fault::Truncated), "{bytes:02x?}");
+        assert!(walk::<MsgPack>(bytes).is_err());
     }
 }
 
-fn one<F: Format>(octets: &[u8]) -> Result<Token<'_>, Fault> {
-    F::reader(octets, 64)?.value()
+fn one<F: Format>(bytes: &[u8]) -> Result<Token<'_>, Fault> {
+    F::reader(bytes, 64)?.value()
 }
 
 #[test]
@@ -331,10 +332,10 @@ fn cbor_values_of_other_encoders() {
     for refused in [
         b"\xf0".as_slice(),  // simple(16)
         b"\xf8\xff",         // simple(255)
-        b"\xc2\x01",         // a bignum that is no binary
+        b"\xc2\x01",         // a bignum that is not a byte string
         b"\xd9\x01\x02\x80", // a set
         b"\xc4\x82\x01\x02", // a decimal
-        b"\x61\xff",         // no UTF-8
+        b"\x61\xff",         // invalid UTF-8
     ] {
         let fault = one::<Cbor>(refused);
         assert!(matches!(fault, Err(Fault::Malformed { .. } | Fault::Foreign { .. })), "{refused:02x?}");
@@ -344,7 +345,7 @@ fn cbor_values_of_other_encoders() {
         b"\x1c".as_slice(), // reserved
         b"\xff",            // break outside
         b"\x1f",            // an integer of indefinite length
-        b"\xf8\x14",        // `false` in two octets
+        b"\xf8\x14",        // `false` in two bytes
         b"\x7f\x41a\xff",   // a binary chunk in a text
         b"\x5f\x5f\xff\xff",
         b"\xbf\x61a\xff", // a key and no value

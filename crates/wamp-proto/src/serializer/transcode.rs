@@ -1,4 +1,4 @@
-//! From one format to another, token by token, with no tree in between.
+//! Conversion from one format to another, token by token, without a tree in between.
 
 use super::{Format, Reader, Token};
 use crate::error::EncodeError;

@@ -1,23 +1,23 @@
-//! Text that somebody else has written.
+//! UTF-8 checks of text from peers.
 
 use crate::error::Fault;
 
-/// Shorter texts are mostly ASCII, and found to be so faster than a call takes.
+/// Shorter texts are mostly ASCII, and a loop finds that faster than a call of the library does.
 const SHORT: usize = 64;
 
-/// The bytes as text.
+/// Returns the bytes as text.
 #[inline]
 pub(crate) fn text(bytes: &[u8], at: usize) -> Result<&str, Fault> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| not_utf8(at))
 }
 
-/// Checks that the bytes are text.
+/// Checks that the bytes are UTF-8.
 #[inline]
 pub(crate) fn check(bytes: &[u8], at: usize) -> Result<(), Fault> {
     if bytes.len() < SHORT && is_ascii(bytes) { Ok(()) } else { text(bytes, at).map(drop) }
 }
 
-/// Eight bytes at a time.
+/// Returns whether all bytes are ASCII, eight at a time.
 #[inline]
 fn is_ascii(bytes: &[u8]) -> bool {
     const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
@@ -31,7 +31,7 @@ fn not_utf8(at: usize) -> Fault {
     Fault::Malformed { what: "a string that is not UTF-8", at }
 }
 
-/// How much of the bytes is text, and whether that is all.
+/// Returns the length of the beginning that is text, and whether it is everything.
 #[cfg(feature = "json")]
 pub(crate) fn prefix(bytes: &[u8]) -> (&str, bool) {
     if let Ok(text) = simdutf8::basic::from_utf8(bytes) {

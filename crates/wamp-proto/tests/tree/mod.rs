@@ -1,6 +1,6 @@
-//! Any value that WAMP knows, as a tree, for comparing.
+//! Any WAMP value as a tree, for comparisons.
 
-// Every test binary uses a part of this.
+// Every test binary uses only some of this.
 #![allow(dead_code)]
 
 use std::fmt;
@@ -128,7 +128,7 @@ impl<'de> Deserialize<'de> for Tree {
 }
 
 impl Tree {
-    /// With binary as WAMP writes it in JSON, for a JSON library that knows no binary.
+    /// Replaces binary by WAMP's encoding of it in JSON, for a JSON library without binary.
     pub(crate) fn for_json(&self) -> Tree {
         use base64::Engine;
         match self {
@@ -144,7 +144,7 @@ impl Tree {
     }
 }
 
-/// Finite floats, and no text that begins with U+0000: what every format can say.
+/// Values that every format can express: finite floats, and no text that begins with U+0000.
 pub(crate) fn trees() -> impl Strategy<Value = Tree> {
     let text = prop_oneof![
         3 => "[ -~äß€𝄞\n\t\"\\\\/]{0,40}",
@@ -172,7 +172,7 @@ pub(crate) fn trees() -> impl Strategy<Value = Tree> {
     })
 }
 
-/// The payload of octets that somebody else wrote; `None` if they are no list and dict.
+/// Returns the payload of foreign bytes, or `None` if they are not a list and a dict.
 pub(crate) fn received(serializer: Serializer, args: &[u8], kwargs: Option<&[u8]>) -> Option<Payload> {
     let mut tail = args.to_vec();
     let mut kwargs_at = 0;

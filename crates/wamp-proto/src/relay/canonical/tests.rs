@@ -1,4 +1,4 @@
-//! The usual spelling against tokens: what is read of the one is what is read of the others.
+//! The usual encoding, compared with the decoding token by token.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{ArgsKwargs, MAX_ID, Value};
 
-/// What is read in the usual spelling is what is read token by token. Returns whether it was read.
+/// Checks that both decoders read the same message. Returns whether the usual encoding was recognized.
 fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
     let frame = Bytes::copy_from_slice(frame);
     let Some(short) = read(serializer, &frame, limits) else { return false };
@@ -22,7 +22,7 @@ fn id() -> impl Strategy<Value = u64> {
     (0..=53_u32, any::<u64>()).prop_map(|(bits, id)| (id & ((1 << bits) - 1)).clamp(1, MAX_ID))
 }
 
-/// A message, and whether its spelling is usual.
+/// A message, and whether its encoding is usual.
 fn message(
     kind: u8,
     ids: (u64, u64),
@@ -42,7 +42,7 @@ fn message(
         }
     };
     let uri = Uri::from(ByteString::from(uri.replace('\0', "0")));
-    // A third flag is one that the usual spelling does not have.
+    // The usual encoding has no third flag, and at most one flag is set.
     let has_one = flags[..2].iter().flatten().count() <= 1;
     let is_usual = match kind {
         0 | 1 => true,
@@ -97,7 +97,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
-    fn the_usual_spelling_is_read_as_tokens_are(
+    fn the_usual_encoding_is_read_as_tokens_are(
         kind in 0..6_u8, ids in (id(), id()), flags in any::<[Option<bool>; 3]>(), uri in "[a-z.]{0,40}|.{0,60}",
         args in vec(any::<u64>(), 0..4), elements in 0..3_u8, depth in 0..6_usize,
         spoilt in vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..4),
@@ -126,7 +126,7 @@ proptest! {
 }
 
 #[test]
-fn other_spellings_are_left_to_tokens() {
+fn other_encodings_are_left_to_tokens() {
     for (frame, is_usual) in [
         (r#"[48,1,{},"com.myapp.add",[1]]"#, true),
         (r#"[48,1,{"receive_progress":false},"com.myapp.add"]"#, true),

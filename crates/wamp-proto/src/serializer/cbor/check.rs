@@ -1,24 +1,24 @@
-//! The border check of CBOR payloads; [`super::tag`] has the table of tags.
+//! The check of CBOR payloads from peers; the table of tags is in [`super::tag`].
 
 use super::*;
 use crate::serializer::big::MAX_DIGITS;
 
 impl CborReader<'_> {
-    /// [`Reader::check`] of so many values, or of a dict's keys and values in turn. Recurses, at most as deep as the
-    /// reader's limit.
+    /// Checks `count` values, or keys and values in turn, as [`Reader::check`] does. Recurses, at most as
+    /// deep as the reader's limit.
     pub(super) fn check_values<const KEYS: bool>(&mut self, count: u64, depth: usize) -> Result<(), Fault> {
         for index in 0..count {
             let start = self.at;
             let is_key = KEYS && index % 2 == 0;
-            match self.octets.get(start) {
-                // What is most frequent: small integers, booleans, null, short texts.
+            match self.bytes.get(start) {
+                // The most frequent values: small integers, booleans, null, short texts.
                 Some(0x00..=0x17 | 0x20..=0x37 | 0xf4..=0xf7) if !is_key => {
                     self.at += 1;
                     continue;
                 }
-                Some(octet @ 0x60..=0x77) => {
+                Some(byte @ 0x60..=0x77) => {
                     self.at += 1;
-                    utf8::check(self.take((octet & 31).into())?, start)?;
+                    utf8::check(self.take((byte & 31).into())?, start)?;
                     continue;
                 }
                 _ => {}
@@ -72,7 +72,7 @@ impl CborReader<'_> {
         Ok(())
     }
 
-    /// What stands behind a tag.
+    /// Checks the value after a tag.
     #[cold]
     fn check_tagged(&mut self, tag: u64, at: usize, depth: usize) -> Result<(), Fault> {
         let malformed = |what| Err(Fault::Malformed { what, at });
@@ -83,7 +83,7 @@ impl CborReader<'_> {
             let start = self.at;
             let head = self.head()?;
             if head.major == TAG && head.argument == tag {
-                return malformed("CBOR in CBOR in CBOR");
+                return malformed("a tag 55799 inside another");
             }
             self.at = start;
             return self.check_values::<false>(1, depth);
@@ -92,7 +92,7 @@ impl CborReader<'_> {
         match tag {
             tag::DATE if head.major == TEXT && head.info != INDEFINITE => {
                 let text = self.take(head.argument)?;
-                if tag::is_date(text) { Ok(()) } else { malformed("a date that is none") }
+                if tag::is_date(text) { Ok(()) } else { malformed("an invalid date") }
             }
             tag::URI if head.major == TEXT => self.check_text(head, at),
             tag::EPOCH => {
@@ -104,19 +104,19 @@ impl CborReader<'_> {
                     (SIMPLE, 27) => f64::from_bits(head.argument),
                     _ => f64::NAN,
                 };
-                if tag::is_epoch(seconds) { Ok(()) } else { malformed("a date that is none") }
+                if tag::is_epoch(seconds) { Ok(()) } else { malformed("a date out of range") }
             }
             tag::POSITIVE | tag::NEGATIVE => self.check_bignum(tag, head, at),
             tag::DECIMAL | tag::BIGFLOAT => {
                 if (head.major, head.argument, head.info) != (LIST, 2, 2) {
-                    return malformed("a decimal or big float that is no pair");
+                    return malformed("a decimal or big float that is not a pair");
                 }
                 depth.checked_sub(1).ok_or_else(Fault::too_deep)?;
                 let exponent = self.head()?;
                 let is_integer = matches!(exponent.major, UNSIGNED | NEGATIVE);
                 if !is_integer || exponent.argument > MAX_DIGITS as u64 {
                     return malformed(
-                        "a decimal or big float with an exponent that is no integer, or too large",
+                        "a decimal or big float whose exponent is not an integer, or too large",
                     );
                 }
                 let mantissa = self.head()?;
@@ -126,28 +126,28 @@ impl CborReader<'_> {
                         let head = self.head()?;
                         self.check_bignum(mantissa.argument, head, at)
                     }
-                    _ => malformed("a decimal or big float with a mantissa that is no integer"),
+                    _ => malformed("a decimal or big float whose mantissa is not an integer"),
                 }
             }
             tag::UUID if head.major == BINARY && head.info != INDEFINITE => {
                 self.take(head.argument)?;
-                if head.argument == 16 { Ok(()) } else { malformed("a UUID that has not 16 bytes") }
+                if head.argument == 16 { Ok(()) } else { malformed("a UUID of another length than 16 bytes") }
             }
             tag if tag::ARRAYS.contains(&tag) && head.major == BINARY && head.info != INDEFINITE => {
                 let bytes = self.take(head.argument)?;
                 if bytes.len() % tag::element(tag) == 0 {
                     Ok(())
                 } else {
-                    malformed("an array whose last number is cut off")
+                    malformed("a typed array with an incomplete last number")
                 }
             }
-            _ => malformed("a tag before a value of another kind than it says"),
+            _ => malformed("a tag before a value of another type"),
         }
     }
 
     fn check_bignum(&mut self, tag: u64, head: Head, at: usize) -> Result<(), Fault> {
         if head.major != BINARY || head.info == INDEFINITE {
-            return Err(Fault::Malformed { what: "a big number that is not binary", at });
+            return Err(Fault::Malformed { what: "a big number that is not a byte string", at });
         }
         if Big::is_short(tag == tag::NEGATIVE, self.take(head.argument)?) {
             Ok(())

@@ -1,19 +1,19 @@
-//! The tags that a payload may have, and what has to stand behind each of them (RFC 8949, section 3.4).
+//! The tags that a payload may have, and the content that each of them requires (RFC 8949, section 3.4).
 //!
-//! | tag | what it says | content |
+//! | tag | meaning | content |
 //! |---|---|---|
 //! | 0 | date | text as in RFC 3339, with a day and a time that exist |
 //! | 1 | seconds since 1970 | a number, years 1 to 9999 |
-//! | 2, 3 | integer beyond 64 bits | bytes, of at most 300 digits |
+//! | 2, 3 | integer beyond 64 bits | byte string, of at most 300 digits |
 //! | 4, 5 | decimal, big float | a list of an exponent of at most 300 and a mantissa |
 //! | 32 | URI | text |
 //! | 37 | UUID | 16 bytes |
-//! | 64 to 87 | array of numbers (RFC 8746) | bytes, whole numbers of them |
-//! | 55799 | "this is CBOR" | anything but another of these |
+//! | 64 to 87 | typed array (RFC 8746) | byte string, a whole number of elements |
+//! | 55799 | "this is CBOR" | any value but another tag 55799 |
 //!
-//! A reader that knows a tag fails where something else stands behind it, and takes the whole message with it. A
-//! reader that does not know it has a value of its own for such a pair. All other tags are refused: WAMP has no
-//! types for what they say, and some of them (references, patterns, sets) end programs that read them.
+//! A reader that knows a tag fails on other content, and loses the whole message. A reader that does not know
+//! the tag has a value of its own for it. All other tags are refused: WAMP has no types for their meaning,
+//! and some of them (references, patterns, sets) crash programs that read them.
 
 use std::ops::RangeInclusive;
 
@@ -26,11 +26,11 @@ pub(super) const BIGFLOAT: u64 = 5;
 pub(super) const URI: u64 = 32;
 pub(super) const UUID: u64 = 37;
 pub(super) const ARRAYS: RangeInclusive<u64> = 64..=87;
-/// The only one of them that stands for nothing.
+/// The only number from 64 to 87 that is not assigned.
 pub(super) const NO_ARRAY: u64 = 76;
 pub(super) const SELF_DESCRIBED: u64 = 55799;
 
-/// Whether a payload may have it.
+/// Returns whether a payload may have this tag.
 pub(super) fn is_known(tag: u64) -> bool {
     match tag {
         DATE | EPOCH | POSITIVE | NEGATIVE | DECIMAL | BIGFLOAT | URI | UUID | SELF_DESCRIBED => true,
@@ -38,18 +38,19 @@ pub(super) fn is_known(tag: u64) -> bool {
     }
 }
 
-/// The bytes of each number in an array with this tag: 0b010_f_s_e_ll.
+/// Returns the size of an array element under this tag, in bytes. The bits of the tag are 0b010_f_s_e_ll.
 pub(super) fn element(tag: u64) -> usize {
     let is_float = tag >> 4 & 1;
     1 << (is_float + (tag & 3))
 }
 
-/// Whether these seconds since 1970 are in the years 1 to 9999, which is what every reader has dates for.
+/// Returns whether these seconds since 1970 are in the years 1 to 9999, the range in which every reader has
+/// dates.
 pub(super) fn is_epoch(seconds: f64) -> bool {
     (-62_135_596_800.0..253_402_300_799.0).contains(&seconds)
 }
 
-/// Whether a text is a date and a time as RFC 3339 writes them.
+/// Returns whether a text is a date and a time as RFC 3339 writes them.
 pub(super) fn is_date(text: &[u8]) -> bool {
     date(text).is_some()
 }
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_have_elements_of_the_size_that_their_tag_says() {
+    fn array_elements_have_the_size_that_their_tag_says() {
         for (tag, bytes) in
             [(64, 1), (65, 2), (66, 4), (67, 8), (72, 1), (80, 2), (81, 4), (82, 8), (83, 16), (85, 4)]
         {

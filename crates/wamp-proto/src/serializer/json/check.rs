@@ -1,16 +1,16 @@
-//! The border check of JSON payloads: strings that stand for binary are base64, and numbers are such that every
-//! reader has a value for them.
+//! The check of JSON payloads from peers: strings that stand for binary must be base64, and numbers must be
+//! in the range that every reader supports.
 
 use super::*;
 use crate::serializer::big::MAX_DIGITS;
 
-/// As RFC 4648 has it: with padding, without which Python's `b64decode` fails.
+/// Base64 as RFC 4648 defines it, with padding: Python's `b64decode` fails without it.
 const STRICT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
 
-/// Base64 is checked in pieces of so many characters, each of them whole by itself.
+/// The number of characters of base64 that are checked at a time. Each piece is complete in itself.
 const PIECE: usize = 1024;
 
 impl JsonReader<'_> {
@@ -20,7 +20,7 @@ impl JsonReader<'_> {
         if escaped { self.check_escaped(range, start) } else { Ok(()) }
     }
 
-    /// A key that stands for binary is none.
+    /// Refuses a key that stands for binary.
     pub(super) fn check_key(&mut self) -> Result<(), Fault> {
         let start = self.at;
         let (range, _) = self.scan_string()?;
@@ -51,14 +51,14 @@ impl JsonReader<'_> {
             if text.parse::<f64>().is_ok_and(f64::is_finite) {
                 return Ok(());
             }
-            "a number beyond all floats"
+            "a number beyond the range of floats"
         };
         Err(Fault::Malformed { what, at: start })
     }
 }
 
-/// Whether the content of a string is base64. Only where it has escapes, as the `\/` of some writers, it is
-/// copied for that.
+/// Returns whether the content of a string is base64. It is copied only if it has escapes, such as the `\/`
+/// of some encoders.
 fn is_base64(content: &str) -> Result<bool, Fault> {
     if content.contains('\\') {
         return Ok(is_plain_base64(unescape(content)?.as_bytes()));
@@ -70,7 +70,7 @@ fn is_plain_base64(base64: &[u8]) -> bool {
     let mut bytes = [0; PIECE];
     let pieces = base64.len().div_ceil(PIECE);
     base64.chunks(PIECE).enumerate().all(|(index, piece)| {
-        // Padding is the end.
+        // Padding must be at the end.
         let is_last = index + 1 == pieces;
         (is_last || piece.last() != Some(&b'=')) && STRICT.decode_slice(piece, &mut bytes).is_ok()
     })
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_such_that_every_reader_has_a_value_for_them() {
+    fn numbers_beyond_what_every_reader_supports_are_refused() {
         for (text, is_one) in [
             ("1e308".to_owned(), true),
             ("1e309".to_owned(), false),

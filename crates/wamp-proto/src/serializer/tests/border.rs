@@ -1,4 +1,4 @@
-//! What a payload may hold: what kills some reader, and its harmless neighbour.
+//! The values that a payload may have: those that make some reader fail, each beside a harmless neighbour.
 
 use super::super::cbor::Cbor;
 use super::super::json::Json;
@@ -7,9 +7,9 @@ use super::super::{Format, Reader};
 use super::check;
 
 fn table<F: Format>(good: &[&[u8]], bad: &[&[u8]]) {
-    for (octets, is_good) in good.iter().map(|o| (o, true)).chain(bad.iter().map(|o| (o, false))) {
-        assert_eq!(check::<F>(octets).is_ok(), is_good, "{octets:02x?}: {:?}", check::<F>(octets));
-        // However deep it is.
+    for (bytes, is_good) in good.iter().map(|o| (o, true)).chain(bad.iter().map(|o| (o, false))) {
+        assert_eq!(check::<F>(bytes).is_ok(), is_good, "{bytes:02x?}: {:?}", check::<F>(bytes));
+        // A list within the limit of depth.
         let mut list = Vec::new();
         let mut outer = F::begin_list(&mut list, Some(1));
         F::element(&mut list, &mut outer);
@@ -17,10 +17,10 @@ fn table<F: Format>(good: &[&[u8]], bad: &[&[u8]]) {
         F::entry(&mut list, &mut dict);
         F::text(&mut list, "key").unwrap();
         F::colon(&mut list);
-        list.extend_from_slice(octets);
+        list.extend_from_slice(bytes);
         F::end_dict(&mut list, dict);
         F::end_list(&mut list, outer);
-        assert_eq!(check::<F>(&list).is_ok(), is_good, "within: {octets:02x?}");
+        assert_eq!(check::<F>(&list).is_ok(), is_good, "within: {bytes:02x?}");
     }
 }
 
@@ -140,18 +140,18 @@ fn json_that_every_reader_survives() {
     );
 }
 
-/// Its bytes are the bound, and not what it declares or how deep it says it is.
+/// A check is bounded by the bytes that are present, not by declared lengths or depths.
 #[test]
 fn a_check_ends_at_the_limit() {
     for depth in [1, 64, 65, 100_000] {
         for (open, close) in [(b"\x91".as_slice(), b"".as_slice()), (b"\x81\xa0", b"")] {
-            let octets = [open.repeat(depth), b"\xc0".to_vec(), close.repeat(depth)].concat();
-            assert_eq!(MsgPack::reader(&octets, 64).unwrap().check().is_ok(), depth <= 64);
+            let bytes = [open.repeat(depth), b"\xc0".to_vec(), close.repeat(depth)].concat();
+            assert_eq!(MsgPack::reader(&bytes, 64).unwrap().check().is_ok(), depth <= 64);
         }
         for open in [b"\x81".as_slice(), b"\x9f", b"\xa1\x60", b"\xbf\x60"] {
             let close = if open[0] & 31 == 31 { b"\xff".repeat(depth) } else { Vec::new() };
-            let octets = [open.repeat(depth), b"\xf6".to_vec(), close].concat();
-            assert_eq!(Cbor::reader(&octets, 64).unwrap().check().is_ok(), depth <= 64);
+            let bytes = [open.repeat(depth), b"\xf6".to_vec(), close].concat();
+            assert_eq!(Cbor::reader(&bytes, 64).unwrap().check().is_ok(), depth <= 64);
         }
     }
     assert!(check::<MsgPack>(b"\xdd\xff\xff\xff\xff\x01").is_err());
