@@ -281,6 +281,12 @@ predefined! {
     DISCLOSE_ME_DISALLOWED = "wamp.error.option_disallowed.disclose_me";
     /// The session is not authorized to do this.
     NOT_AUTHORIZED = "wamp.error.not_authorized";
+    /// Whether the session is authorized could not be decided.
+    AUTHORIZATION_FAILED = "wamp.error.authorization_failed";
+    /// The router could not decide about the client's proof, or does not do so now.
+    AUTHENTICATION_FAILED = "wamp.error.authentication_failed";
+    /// The router does not accept the client's proof.
+    AUTHENTICATION_DENIED = "wamp.error.authentication_denied";
     /// GOODBYE: the client leaves the realm.
     CLOSE_REALM = "wamp.close.close_realm";
     /// GOODBYE: the router shuts down.

@@ -6,12 +6,12 @@ use wamp_proto::{Limits, Message, Payload, RequestId, Role, Serializer};
 
 /// All 25 messages and the extension, with every known key of their options.
 const MESSAGES: &[&str] = &[
-    r#"[1,"realm1",{"roles":{"caller":{"features":{"progressive_call_results":true,"call_canceling":false,"_progress_credit":65536}},"callee":{},"publisher":{},"subscriber":{}},"agent":"a","authmethods":["anonymous","ticket"],"authid":"joe","authrole":"user"}]"#,
-    r#"[2,9129137332,{"roles":{"dealer":{"features":{"progressive_call_results":true}},"broker":{}},"agent":"a","realm":"realm1","authid":"joe","authrole":"user","authmethod":"ticket","authprovider":"static"}]"#,
+    r#"[1,"realm1",{"roles":{"caller":{"features":{"progressive_call_results":true,"call_canceling":false,"_progress_credit":65536}},"callee":{},"publisher":{},"subscriber":{}},"agent":"a","authmethods":["anonymous","ticket"],"authid":"joe","authrole":"user","authextra":{"nonce":"egVDf3DMJh0=","channel_binding":null,"own":[1,{"a":2}]}}]"#,
+    r#"[2,9129137332,{"roles":{"dealer":{"features":{"progressive_call_results":true}},"broker":{}},"agent":"a","realm":"realm1","authid":"joe","authrole":"user","authmethod":"ticket","authprovider":"static","authextra":{"verifier":"v"}}]"#,
     r#"[3,{"message":"The realm does not exist."},"wamp.error.no_such_realm"]"#,
     r#"[3,{},"wamp.error.no_such_realm",[1],{"a":2}]"#,
-    r#"[4,"wampcra",{"challenge":"c","salt":"s","keylen":32,"iterations":1000}]"#,
-    r#"[5,"signature",{}]"#,
+    r#"[4,"wampcra",{"challenge":"c","salt":"s","keylen":32,"iterations":1000,"nonce":"n","kdf":"argon2id13","memory":4096,"channel_binding":"tls-exporter","pubkey":"4a","signature":"fd"}]"#,
+    r#"[5,"signature",{"nonce":"n","channel_binding":"tls-exporter","cbind_data":"YQ=="}]"#,
     r#"[6,{"message":"m"},"wamp.close.system_shutdown"]"#,
     r#"[8,48,7814135,{"ppt_scheme":"x"},"com.myapp.error.object_write_protected",["Object is write protected."],{"severity":3}]"#,
     r#"[16,239714735,{"acknowledge":true,"exclude_me":false,"disclose_me":true,"retain":true,"exclude":[7891255,1245751],"exclude_authid":["a"],"exclude_authrole":["b"],"eligible":[3],"eligible_authid":["c"],"eligible_authrole":["d"],"ppt_scheme":"x"},"com.myapp.mytopic1",["Hello"],{"a":1}]"#,
@@ -300,4 +300,20 @@ fn the_time_for_which_an_event_is_kept_is_a_number_of_milliseconds() {
         let ttl = publish.options.retain_ttl().map(|ttl| ttl.ok().map(|Millis(millis)| millis));
         assert_eq!(ttl, expected, "{options}");
     }
+}
+
+#[test]
+fn what_an_application_adds_to_its_authentication_is_read_by_key() {
+    let Message::Hello(hello) = from_json(MESSAGES[0]) else { panic!("not a HELLO") };
+    let extra = hello.details.authextra.expect("authextra");
+    assert_eq!(extra.keys(), ["nonce", "channel_binding", "own"]);
+    assert_eq!(extra.text("nonce").as_deref(), Some("egVDf3DMJh0="));
+    assert_eq!([extra.text("channel_binding"), extra.text("own"), extra.text("pubkey")], [None, None, None]);
+    let Message::Hello(hello) = from_json(r#"[1,"realm1",{"roles":{},"authextra":{}}]"#) else { panic!() };
+    assert!(hello.details.authextra.expect("a dict").is_empty());
+    let Message::Hello(hello) = from_json(r#"[1,"realm1",{"roles":{},"authextra":null}]"#) else { panic!() };
+    assert_eq!(hello.details.authextra, None);
+    let wrong = Bytes::from_static(br#"[1,"realm1",{"roles":{},"authextra":["nonce"]}]"#);
+    let error = Message::decode(Serializer::Json, &wrong, &Limits::default()).unwrap_err();
+    assert!(error.to_string().contains("authextra"), "{error}");
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::wire::{Source, write_key};
-use crate::error::{EncodeError, PayloadError};
+use super::wire::{Source, Wire, write_key};
+use crate::error::{EncodeError, Fault, PayloadError};
 use crate::payload::copy;
 use crate::serializer::{Format, Mark, Reader, Serializer, Token, with_format};
 use crate::value::{De, READ_DEPTH, Ser};
@@ -54,6 +54,21 @@ impl Extra {
         Some(with_format!(serializer, F => {
             F::reader(value, READ_DEPTH).map_err(PayloadError::from).and_then(|mut reader| T::deserialize(De(&mut reader)))
         }))
+    }
+
+    /// Returns the value of a key, if it is a string. For a missing key, null and a value of another type it is `None`.
+    ///
+    /// ```
+    /// use wamp_proto::message::Extra;
+    ///
+    /// let mut authextra = Extra::default();
+    /// authextra.insert("nonce", "egVDf3DMJh0=")?;
+    /// assert_eq!(authextra.text("nonce").as_deref(), Some("egVDf3DMJh0="));
+    /// assert_eq!(authextra.text("pubkey"), None);
+    /// # Ok::<(), wamp_proto::EncodeError>(())
+    /// ```
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.get::<Option<String>>(key)?.ok().flatten()
     }
 
     /// Returns the keys in their order in the message.
@@ -179,7 +194,7 @@ impl Kept {
 
     fn each_index<'a>(&'a self, mut show: impl FnMut(usize, &str, &'a [u8])) {
         let serializer = self.serializer;
-        let walked: Result<(), crate::error::Fault> = with_format!(serializer, F => (|| {
+        let walked: Result<(), Fault> = with_format!(serializer, F => (|| {
             let mut reader = F::reader(&self.dict, usize::MAX)?;
             let Token::Dict(mut dict) = reader.value()? else { return Ok(()) };
             let mut index = 0;
@@ -196,6 +211,29 @@ impl Kept {
             Ok(())
         })());
         debug_assert!(walked.is_ok(), "the dict was read once already");
+    }
+}
+
+/// A dict of which no key is known: as the value of an option.
+impl Wire for Extra {
+    fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
+        let mut keeper = Keeper::begin(source);
+        let mut dict = source.dict()?;
+        while source.reader.entry(&mut dict)? {
+            let key = source.key()?;
+            if source.unknown(&key)? {
+                keeper.keep();
+            }
+            keeper.next();
+        }
+        Ok(keeper.finish(source))
+    }
+
+    fn write<F: Format>(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let mut dict = F::begin_dict(out, Some(self.len()));
+        Extra::write::<F>(self, out, &mut dict)?;
+        F::end_dict(out, dict);
+        Ok(())
     }
 }
 

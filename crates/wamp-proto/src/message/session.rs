@@ -2,6 +2,7 @@
 
 use bytestring::ByteString;
 
+use super::Extra;
 use super::define::{message, options};
 use crate::id::SessionId;
 use crate::role::Roles;
@@ -20,6 +21,8 @@ options! {
         authid: Option<ByteString> = "authid",
         /// The authrole that the client asks for.
         authrole: Option<ByteString> = "authrole",
+        /// What the authentication methods need, and what the application adds: see [`Extra::text`].
+        authextra: Option<Extra> = "authextra",
         /// An extension: the client answers a PING of the transport. Over RawSocket some clients fail on one,
         /// so a router sends PINGs there only to a client that sets this, or that has sent a PING or PONG.
         ping: Option<bool> = "_ping",
@@ -53,6 +56,8 @@ options! {
         authmethod: Option<ByteString> = "authmethod",
         /// The provider that authenticated the session.
         authprovider: Option<ByteString> = "authprovider",
+        /// What the authentication method returns, such as the proof of the router, and what the application adds.
+        authextra: Option<Extra> = "authextra",
     }
 }
 
@@ -87,14 +92,26 @@ message! {
 options! {
     /// `CHALLENGE.Extra`.
     pub struct ChallengeExtra {
-        /// The challenge to sign.
+        /// `wampcra`: the string to sign. `cryptosign`: 32 bytes in hexadecimal.
         challenge: Option<ByteString> = "challenge",
-        /// The salt for the derivation of a key.
+        /// `wampcra`: the salt of a derived key. SCRAM: the salt in base64.
         salt: Option<ByteString> = "salt",
-        /// The length of the derived key, in bytes.
+        /// `wampcra`: the length of a derived key, in bytes.
         keylen: Option<u64> = "keylen",
         /// The number of iterations for the derivation of a key.
         iterations: Option<u64> = "iterations",
+        /// SCRAM: the nonces of both ends, behind each other.
+        nonce: Option<ByteString> = "nonce",
+        /// SCRAM: the function that derives the key.
+        kdf: Option<ByteString> = "kdf",
+        /// SCRAM: the memory of that function, in KiB.
+        memory: Option<u64> = "memory",
+        /// `cryptosign`: the channel binding in use.
+        channel_binding: Option<ByteString> = "channel_binding",
+        /// `cryptosign`: the router's public key in hexadecimal.
+        pubkey: Option<ByteString> = "pubkey",
+        /// `cryptosign`: the router's signature of the client's challenge, in hexadecimal.
+        signature: Option<ByteString> = "signature",
     }
 }
 
@@ -111,6 +128,12 @@ message! {
 options! {
     /// `AUTHENTICATE.Extra`.
     pub struct AuthenticateExtra {
+        /// SCRAM: the nonce of CHALLENGE.
+        nonce: Option<ByteString> = "nonce",
+        /// SCRAM: the channel binding of HELLO.
+        channel_binding: Option<ByteString> = "channel_binding",
+        /// SCRAM: the data of the channel binding, in base64.
+        cbind_data: Option<ByteString> = "cbind_data",
     }
 }
 
