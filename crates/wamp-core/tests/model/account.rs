@@ -1,13 +1,13 @@
-//! Credit as each end of a hop can know it from the messages that cross that end, and from nothing else.
+//! Credit as each end of a hop can know it, from nothing but the messages that cross that end.
 //!
-//! A stream is named by the id that it has at that end: results by the call at the caller and by the invocation
-//! at the callee, chunks likewise.
+//! A stream is named by its id at that end: at the caller by the call, at the callee by the invocation, for
+//! results and chunks alike.
 
 use wamp_core::Time;
 
 use crate::ledger::{Broken, hold};
 
-/// What a message of so many octets costs.
+/// Returns the cost of a message of this length.
 pub fn cost(octets: usize) -> u64 {
     octets as u64 + 64
 }
@@ -38,15 +38,15 @@ impl Stream {
     }
 }
 
-/// How far the senders to somebody may go ahead.
+/// The window that a receiver grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
-    /// At first, and at most.
+    /// The window at first, and the widest one.
     pub first: u64,
     pub max: u64,
 }
 
-/// The sender's end.
+/// The credit of a sender, at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Purse {
     total: u64,
@@ -66,33 +66,33 @@ impl Purse {
         self.total.saturating_sub(self.spent)
     }
 
-    /// `true`: this has overdrawn it.
+    /// Spends credit. Returns `true` if this overdraws it.
     pub fn spend(&mut self, cost: u64) -> bool {
         self.spent += cost;
         self.spent > self.total
     }
 
-    /// The greatest total counts. `true`: it wakes the sender.
+    /// Raises the total; the greatest one counts. Returns `true` if this wakes the sender.
     pub fn raise(&mut self, total: u64) -> bool {
         let waited = !self.may_send();
         self.total = self.total.max(total);
         waited && self.may_send()
     }
 
-    /// Whether this would change anything.
+    /// Returns whether this total would change anything.
     pub fn is_raised(&self, total: u64) -> bool {
         total > self.total
     }
 }
 
-/// The receiver's end.
+/// The accounting of a receiver, at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meter {
     windows: Windows,
     said: u64,
     pub received: u64,
     consumed: u64,
-    /// When it says what it has taken, even if that is not much.
+    /// When it grants what was consumed, even if that is not much.
     pub delayed: Option<Time>,
 }
 
@@ -117,40 +117,40 @@ impl Meter {
         self.consumed
     }
 
-    /// The sender may send nothing that costs anything.
+    /// Returns whether the sender may send nothing that costs credit.
     pub fn is_spent(&self) -> bool {
         self.received >= self.said
     }
 
-    /// A total is said: more than before, of use, and no more than it has room for.
+    /// Grants a total. It must be greater than before, of use to the sender, and within the window.
     pub fn say(&mut self, total: u64, ahead: Option<u64>) -> Result<(), Broken> {
         hold!(total > self.said, "15: a total of {total} after {}", self.said);
-        hold!(total > self.received, "15: a total of {total}, of which {} is spent", self.received);
+        hold!(total > self.received, "15: a total of {total}, although {} has been spent", self.received);
         let room = self.consumed + self.windows.max;
         hold!(total <= room, "16: a total of {total}, with room for {room}");
         let ahead = ahead.map_or(u64::MAX, |ahead| self.received + ahead);
-        hold!(total <= ahead, "17: a total of {total}, where the receiver further on takes {ahead}");
+        hold!(total <= ahead, "17: a total of {total}, where the next receiver takes {ahead}");
         self.said = total;
         self.delayed = None;
         Ok(())
     }
 
-    /// Whether what it has said is more than its first window allows.
+    /// Returns whether the granted total exceeds what the first window allows.
     pub fn is_wider(&self) -> bool {
         self.said > self.consumed + self.windows.first
     }
 
-    /// The total that it can say with its first window at least.
+    /// Returns the total that the first window allows.
     pub fn room(&self) -> u64 {
         self.consumed + self.windows.first
     }
 
-    /// Whether it has anything to say, be it worth a message or not.
+    /// Returns whether it could grant more, worth a message or not.
     pub fn can_say(&self) -> bool {
         self.room() > self.said.max(self.received)
     }
 
-    /// Whether it must say it at once: half of the window is consumed.
+    /// Returns whether it must grant more at once: half of the window is consumed.
     pub fn must_say(&self) -> bool {
         self.can_say() && self.consumed + self.windows.first.div_ceil(2) >= self.said.max(self.received)
     }

@@ -1,5 +1,5 @@
-//! A client of a world: one of our sessions beside the model of it, or a peer that the model writes itself;
-//! its wires; and what its program remembers.
+//! A client of a world: one of our sessions beside its model, or a peer played by the model; its wires; and
+//! the state of its program.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,20 +23,20 @@ pub struct Client {
     pub end: End,
     pub up: VecDeque<Frame>,
     pub down: VecDeque<Frame>,
-    /// The router still reads its wire, and still writes to it; the client can still write.
+    /// Whether the router still reads its wire.
     pub readable: bool,
     pub writable: bool,
     pub linked: bool,
-    /// The router does not read from it now.
+    /// Whether the router currently does not read from it.
     pub held: bool,
     pub calls: Vec<Made>,
     pub invocations: Vec<Got>,
-    /// Messages of streams that its program has not taken yet, and what they cost.
+    /// The stream messages that its program has not taken yet, and their cost.
     pub items: VecDeque<(Stream, u64)>,
-    /// What the router waits for until it has left for the socket, and what had come of its streams then.
+    /// The watches of the router on its outbound messages, and the state of its streams when each began.
     pub watches: VecDeque<(Watch, Snapshot)>,
     pub registrations: BTreeMap<Procedure, RegistrationId>,
-    /// What REGISTERs that wait for their answer are about.
+    /// The REGISTERs without an answer, and their procedures.
     pub registering: Vec<(u64, Procedure)>,
     granted: BTreeMap<Procedure, RegistrationId>,
     tags: Tag,
@@ -48,14 +48,14 @@ pub enum End {
     Raw(Raw),
 }
 
-/// A peer whose messages the model writes.
+/// A peer played by the model.
 #[derive(Clone)]
 pub struct Raw {
     pub next_request: u64,
-    /// It has said GOODBYE.
+    /// Whether it has sent GOODBYE.
     pub left: bool,
-    /// What the router grants, if both know credit; and what is left of that for each stream that it sends,
-    /// and what it grants to each that it receives.
+    /// The router's first window, if both know credit. Then the remaining credit of each stream that it
+    /// sends, and the accounting of each stream that it receives.
     pub router: Option<u64>,
     pub purses: BTreeMap<Stream, Purse>,
     pub meters: BTreeMap<Stream, Meter>,
@@ -67,29 +67,29 @@ impl Raw {
     }
 }
 
-/// A call as its caller's program remembers it.
+/// A call in its caller's program.
 #[derive(Clone, Copy)]
 pub struct Made {
     pub request: u64,
     pub procedure: Procedure,
     pub uploading: bool,
     pub over: bool,
-    /// Its program waits for credit.
+    /// Whether the program waits for credit.
     pub waits: bool,
 }
 
-/// An invocation as its callee's program remembers it.
+/// An invocation in its callee's program.
 #[derive(Clone, Copy)]
 pub struct Got {
     pub invocation: u64,
     pub willing: bool,
     pub over: bool,
-    /// Its program waits for credit.
+    /// Whether the program waits for credit.
     pub waits: bool,
 }
 
 impl Client {
-    /// `router` says how much the router grants, if it knows credit.
+    /// `router` is the router's first window, if it knows credit.
     pub fn new(kind: Kind, key: SessionKey, session: Option<Session>, router: Option<u64>) -> Self {
         let router = router.filter(|_| kind.features.knows_credit());
         let counting = router.zip(kind.windows).map(|(router, own)| Counting { router, own });
@@ -121,25 +121,25 @@ impl Client {
         }
     }
 
-    /// A number that no other payload carries.
+    /// Returns a number that no other payload carries.
     pub fn tag(&mut self, client: usize) -> Tag {
         self.tags += 1;
         (client as Tag + 1) * 1000 + self.tags
     }
 
-    /// The router has registered this; the client will learn it.
+    /// Records that the router has registered this; the client will learn of it.
     pub fn registered(&mut self, registration: RegistrationId, procedure: Procedure) {
         self.granted.insert(procedure, registration);
     }
 
-    /// The client learns it.
+    /// Records that the client learns of the registration.
     pub fn learn(&mut self, request: u64) {
         if let Some((_, procedure)) = self.registering.iter().find(|(of, _)| *of == request) {
             self.registrations.insert(*procedure, self.granted[procedure]);
         }
     }
 
-    /// Whether its program can do anything with its session.
+    /// Returns whether its program can do anything with its session.
     pub fn is_active(&self) -> bool {
         match &self.end {
             End::Session(_, endpoint) => endpoint.is_open(),
@@ -147,7 +147,7 @@ impl Client {
         }
     }
 
-    /// Whether it watches the timeout of an invocation.
+    /// Returns whether it watches the timeout of an invocation.
     pub fn watches_timeouts(&self) -> bool {
         match &self.end {
             End::Session(_, endpoint) => endpoint.has_deadline(),
@@ -155,7 +155,7 @@ impl Client {
         }
     }
 
-    /// Whether it has taken something that it has not granted yet.
+    /// Returns whether it has consumed something that it has not granted yet.
     pub fn has_delayed(&self) -> bool {
         match &self.end {
             End::Session(_, endpoint) => endpoint.has_delayed(),
@@ -163,7 +163,8 @@ impl Client {
         }
     }
 
-    /// The streams that its program waits for credit for, of calls that go on as far as it knows.
+    /// Returns the streams for which its program waits for credit. As far as the program knows, their calls
+    /// go on.
     pub fn waiting(&self) -> Vec<Stream> {
         let calls = self.calls.iter().filter(|call| call.waits).map(|call| Stream::chunks(call.request));
         let invocations = self.invocations.iter().filter(|got| got.waits);
@@ -179,7 +180,7 @@ impl Client {
         }
     }
 
-    /// Whether a stream that a peer of none of ours sends goes on.
+    /// Returns whether a stream sent by a peer of the model goes on.
     fn goes_on(&self, stream: Stream) -> bool {
         if stream.chunks {
             self.calls.iter().any(|call| call.request == stream.id && call.uploading && !call.over)
@@ -196,7 +197,7 @@ impl Client {
     }
 }
 
-/// What a program is told, as far as the model looks at it.
+/// Returns the event as the model compares it.
 pub fn told(event: &Event) -> Told {
     let reason = |reason: &Option<wamp_proto::Uri>| reason.as_ref().map_or("", |reason| known(reason));
     match event {
@@ -215,7 +216,7 @@ pub fn told(event: &Event) -> Told {
                 wamp_core::Reply::Error(failure) => {
                     Told::Error { call, error: known(&failure.error), tag: tag(&failure.payload) }
                 }
-                other => panic!("no reply is {other:?}"),
+                other => panic!("not a reply: {other:?}"),
             }
         }
         Event::Invoked(invocation) => Told::Invoked {
@@ -231,7 +232,7 @@ pub fn told(event: &Event) -> Told {
             stream: match stream {
                 session::Stream::Results(id) => Stream::results(id.get()),
                 session::Stream::Chunks(id) => Stream::chunks(id.get()),
-                other => panic!("no stream is {other:?}"),
+                other => panic!("not a stream: {other:?}"),
             },
         },
         Event::Interrupted { invocation, mode, reason: why } => {
@@ -244,8 +245,8 @@ pub fn told(event: &Event) -> Told {
             Closed::Aborted { .. } => How::Aborted,
             Closed::Violation(_) => How::Violation,
             Closed::Lost => How::Lost,
-            other => panic!("no session of a model ends so: {other:?}"),
+            other => panic!("an end that the model does not know: {other:?}"),
         }),
-        other => panic!("nothing in a model is {other:?}"),
+        other => panic!("an event that the model does not know: {other:?}"),
     }
 }

@@ -1,8 +1,8 @@
-//! How often each cell of the table of progressive results, each ending and each race has been met.
+//! Counts of how often each cell of the table of progressive results, each ending and each race occurred.
 
 use std::fmt;
 
-/// Whose table it is.
+/// The role that a table belongs to.
 #[derive(Clone, Copy, Debug)]
 pub enum Role {
     Caller,
@@ -10,7 +10,7 @@ pub enum Role {
     Callee,
 }
 
-/// Where a call stands, by the specification and `behaviour.md`.
+/// The state of a call, by the specification and `behaviour.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     Running,
@@ -52,7 +52,7 @@ seen! {
     EndSkipInstead = "end: canceled at once, since the callee takes no INTERRUPT",
     EndKillNoWait = "end: canceled by killnowait",
     EndKill = "end: canceled by kill, the callee agrees",
-    EndResultAfterKill = "end: result of a call that was to be killed",
+    EndResultAfterKill = "end: result of a call that its caller had canceled with kill",
     EndKillTimeout = "end: canceled by kill, the callee is silent",
     EndTimeout = "end: timeout, by the dealer",
     EndTimeoutByCallee = "end: timeout, by the callee",
@@ -95,38 +95,38 @@ seen! {
     TimeoutAfterChunk = "race: a timeout although chunks came",
     ForgottenInBatch = "race: ABORT in the same batch as a request",
     StickyChunk = "race: chunk of a shared registration whose turn has moved on",
-    ChunkAfterUnregister = "race: chunk after the callee has unregistered",
+    ChunkAfterUnregister = "race: chunk after the callee unregistered",
     EndStarved = "end: canceled, since a receiver has granted nothing for 5 minutes",
     CreditWaited = "credit: a sender waits",
     CreditWoken = "credit: a sender is woken",
-    CreditWokenByLeft = "credit: granted since messages have left for the receiver's socket",
-    CreditLimited = "credit: granted no more than the receiver further on has left",
+    CreditWokenByLeft = "credit: granted because messages were written to the receiver's socket",
+    CreditLimited = "credit: granted no more than the next receiver's credit",
     CreditOverdrawn = "credit: a message overdraws",
     CreditWidened = "credit: granted more than the first window",
-    CreditDelayed = "credit: granted after 30 s although it is not much",
+    CreditDelayed = "credit: a small amount granted after 30 s",
     CreditLate = "credit: CREDIT for a call that is over, at the dealer",
     CreditLateAtClient = "credit: CREDIT for a call that is over, at a client",
     CreditCrossedCancel = "credit: CREDIT crossed CANCEL",
     CreditCrossedFinal = "credit: CREDIT crossed the final chunk",
     CreditRepeated = "credit: a total that is no greater, at the dealer",
-    CreditVoid = "credit: a total that is no number",
+    CreditVoid = "credit: a total that is not a number",
     CreditOfNothing = "credit: CREDIT for a call that never was",
-    CreditUnannounced = "credit: CREDIT of who did not announce it",
-    CreditUnsaid = "credit: CREDIT that does not say of which stream",
-    CreditSameIds = "credit: a call and an invocation of one id and one session, both with streams",
+    CreditUnannounced = "credit: CREDIT from a peer that did not announce it",
+    CreditUnsaid = "credit: CREDIT that does not name its stream",
+    CreditSameIds = "credit: a call and an invocation of one session with the same id, both with streams",
     CreditDuplex = "credit: both streams of one call",
     CreditOneHop = "credit: only one end of a stream knows credit",
-    CreditAfterKill = "credit: results after a kill are taken at once",
-    CreditOverrun = "credit: progress of who has no credit is passed on",
+    CreditAfterKill = "credit: results after a kill are consumed at once",
+    CreditOverrun = "credit: progress of a sender without credit is forwarded",
     CreditFreeEnd = "credit: a last result without credit",
     CreditFreeChunk = "credit: a final chunk without credit",
-    CreditLetGo = "credit: a callee that is not told of the end gets all there is",
-    CreditLeftLate = "credit: messages of a call that is over have left",
+    CreditLetGo = "credit: a callee that is not told of the end gets unlimited credit",
+    CreditLeftLate = "credit: messages of a finished call were written to the socket",
     StarvedInTime = "credit: a receiver grants again before 5 minutes are over",
     StarvedFinal = "credit: a final chunk of a caller that waits for credit",
     TimeoutWithoutCredit = "race: a timeout while the callee has no credit",
     IdUsedAgain = "ids: a request with the id of a call that has ended",
-    IdInUse = "ids: a request with the id of a call under way",
+    IdInUse = "ids: a request with the id of a running call",
     TwoWays = "race: progress before the last chunk",
 }
 
@@ -156,7 +156,7 @@ impl Coverage {
         self.cells[role as usize][row][usize::from(!progress)] += 1;
     }
 
-    /// What has been met less often than this.
+    /// Returns the cells that occurred less often than this.
     pub fn below(&self, least: u64) -> Vec<String> {
         let lines = self.lines();
         lines.into_iter().filter(|(_, count)| *count < least).map(|(name, _)| name).collect()

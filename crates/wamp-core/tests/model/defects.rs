@@ -1,5 +1,5 @@
-//! The table *What others do, and we* of `behaviour.md`: for each row a test that we do not have that peer's
-//! defect. Those with the name of a module are in `tests/it`.
+//! The table *What others do, and we* of `behaviour.md`: for each row a test that we lack the other peer's
+//! defect. Names with a module are in `tests/it`.
 //!
 //! | situation | test |
 //! |---|---|
@@ -35,7 +35,7 @@ fn cancel(mode: Mode) -> Step {
     Step::Cancel { client: CALLER, call: 0, mode }
 }
 
-/// A caller and a callee that are none of ours, and say what they like. The callee's features may be fewer.
+/// A caller and a callee played by the model, which can send anything. The callee may have fewer features.
 struct Two {
     world: World,
     cover: Coverage,
@@ -61,13 +61,13 @@ impl Two {
         two
     }
 
-    /// Does a step, and hands over all messages.
+    /// Does a step and delivers all messages.
     fn step(&mut self, step: Step) {
         self.world.step(&step, &mut self.cover).unwrap();
         self.world.settle(&mut self.cover).unwrap();
     }
 
-    /// What the router has sent to a client since the last time.
+    /// Returns what the router has sent to a client since the last call.
     fn heard(&mut self, client: usize) -> Vec<String> {
         let prefix = format!("    router ─▶ client {client}  ");
         let log = self.world.log.as_mut().unwrap();
@@ -81,7 +81,7 @@ impl Two {
     }
 }
 
-// nexus sends INTERRUPT for each of them.
+// nexus sends an INTERRUPT for each of them.
 #[test]
 fn late_progress_is_not_interrupted_again() {
     let mut two = Two::new(true);
@@ -124,7 +124,7 @@ fn a_callee_hears_at_once_that_its_caller_has_left() {
     }
 }
 
-// Crossbar may say it twice, nexus not at all after a kill, xconn-go never.
+// Crossbar may inform the caller twice, nexus not at all after a kill, xconn-go never.
 #[test]
 fn a_caller_hears_once_that_its_callee_has_left() {
     let ways = [
@@ -150,7 +150,7 @@ fn a_caller_hears_once_that_its_callee_has_left() {
     }
 }
 
-// Crossbar answers a skip not at all; wampproto-rs interrupts callees that do not take it.
+// Crossbar does not answer a skip; wampproto-rs interrupts callees that do not support it.
 #[test]
 fn a_cancel_is_answered_once_and_at_once() {
     for mode in Mode::ALL {
@@ -168,7 +168,7 @@ fn a_cancel_is_answered_once_and_at_once() {
     }
 }
 
-// wampproto-rs answers it with ERROR, by which an Autobahn|Python caller loses its session.
+// wampproto-rs answers it with an ERROR, which makes an Autobahn|Python caller lose its session.
 #[test]
 fn a_cancel_of_a_finished_call_is_not_answered() {
     for mode in Mode::ALL {

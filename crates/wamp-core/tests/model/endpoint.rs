@@ -1,5 +1,5 @@
-//! A client's end of a session as the specification and `behaviour.md` describe it: for each command of its
-//! program and each message of the router it says what must go out and what the program must be told. It
+//! A client's end of a session as the specification and `behaviour.md` describe it. For each command of its
+//! program and each message of the router it states what must be sent and what the program must be told. It
 //! shares nothing with the crate under test.
 
 mod credit;
@@ -20,7 +20,7 @@ use crate::said::{
 const CANCELED: &str = "wamp.error.canceled";
 const LEAVE_WAIT: Duration = Duration::from_secs(5);
 
-/// What a program is told.
+/// An event for a program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Told {
     Joined,
@@ -37,7 +37,7 @@ pub enum Told {
     Closed(How),
 }
 
-/// How a session ended.
+/// The way in which a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum How {
     Left,
@@ -81,18 +81,18 @@ pub struct Endpoint {
     counting: Option<Counting>,
     state: State,
     next_request: u64,
-    /// All that were ever made.
+    /// All calls ever made.
     calls: BTreeMap<u64, Call>,
-    /// All that ever came.
+    /// All invocations ever received.
     invocations: BTreeMap<u64, Invocation>,
     pub out: Vec<Said>,
     pub told: Vec<Told>,
-    /// Several invocations timed out in one go: the specification gives no order among them.
+    /// Several invocations timed out at once; the specification does not order their ends.
     pub unordered: bool,
     pub late: u64,
     pub unsolicited: u64,
     pub unknown: u64,
-    /// To which streams a delayed grant is due now.
+    /// The streams for which a delayed grant is due now.
     owed: Vec<Stream>,
 }
 
@@ -118,7 +118,7 @@ impl Endpoint {
         self.state == State::Open
     }
 
-    /// Until when it waits for the answer to its GOODBYE.
+    /// Returns the time until which it waits for the answer to its GOODBYE.
     pub fn leaves_until(&self) -> Option<Time> {
         match self.state {
             State::Leaving(until) => Some(until),
@@ -130,7 +130,7 @@ impl Endpoint {
         self.state == State::Closed
     }
 
-    /// Calls and invocations under way.
+    /// Returns the numbers of running calls and invocations.
     pub fn in_flight(&self) -> (usize, usize) {
         let calls = self.calls.values().filter(|call| call.phase.is_alive()).count();
         (calls, self.invocations.values().filter(|invocation| invocation.phase.is_alive()).count())
@@ -147,12 +147,12 @@ impl Endpoint {
         timeouts.chain(delayed).chain(until).min()
     }
 
-    /// Whether it watches the timeout of an invocation.
+    /// Returns whether it watches the timeout of an invocation.
     pub fn has_deadline(&self) -> bool {
         self.invocations.values().any(|invocation| invocation.deadline.is_some())
     }
 
-    /// Where one of its calls stands.
+    /// Returns the state of one of its calls.
     pub fn call_phase(&self, call: u64) -> Option<(Phase, bool)> {
         self.calls.get(&call).map(|call| (call.phase, call.willing))
     }
@@ -162,7 +162,7 @@ impl Endpoint {
     }
 
     fn send(&mut self, said: Said) {
-        // behaviour 44: after GOODBYE a peer asks for nothing any more.
+        // behaviour 44: after GOODBYE a peer makes no more requests.
         if self.state == State::Open {
             self.out.push(said);
         }
@@ -176,7 +176,7 @@ impl Endpoint {
         Some(self.next_request - 1)
     }
 
-    // What its program wants: whether that is possible.
+    // Commands of its program: whether each is possible.
 
     pub fn register(&mut self, procedure: Procedure) -> Option<u64> {
         let request = self.request()?;
@@ -289,11 +289,11 @@ impl Endpoint {
         open
     }
 
-    // What happens to it.
+    // Inputs.
 
     pub fn garbage(&mut self) {
         if !self.is_closed() {
-            // What has not gone out yet is overtaken; the model's wires take everything at once.
+            // ABORT overtakes unsent messages; the model's wires accept everything at once.
             self.out.push(Said::Abort { reason: "wamp.error.protocol_violation" });
             self.close(How::Violation);
         }
@@ -327,7 +327,7 @@ impl Endpoint {
         }
     }
 
-    /// `cost` is that of the message.
+    /// Handles a message from the router; `cost` is the cost of the message.
     pub fn hear(&mut self, now: Time, said: &Said, cost: u64, cover: &mut Coverage) {
         if self.is_closed() {
             return;
@@ -362,7 +362,7 @@ impl Endpoint {
                 }
             }
             Said::Abort { .. } => self.close(How::Aborted),
-            _ => panic!("no router says {said:?}"),
+            _ => panic!("a message that no router sends: {said:?}"),
         }
     }
 
@@ -394,7 +394,7 @@ impl Endpoint {
                 if let Told::Progress { cost, .. } = &mut told {
                     *cost = self.receive(Stream::results(call), *cost);
                     if phase == Phase::Canceling && *cost > 0 {
-                        // Whoever has canceled need not take it.
+                        // A program that has canceled need not consume it.
                         self.consume(now, Stream::results(call), std::mem::take(cost));
                         cover.hit(Seen::CreditAfterKill);
                     }
@@ -434,7 +434,7 @@ impl Endpoint {
             Invocation { willing, phase, uploading, answers_cancel, timeout, deadline, results, chunks };
         self.invocations.insert(invocation, entry);
         self.told.push(Told::Invoked { invocation, more, willing, tag });
-        // The first chunk is taken with the invocation.
+        // The first chunk is consumed with the invocation.
         if self.receive(Stream::chunks(invocation), cost) > 0 {
             self.consume(now, Stream::chunks(invocation), cost);
         }

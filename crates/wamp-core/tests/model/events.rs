@@ -1,14 +1,14 @@
-//! Events: a realm with publishers and subscribers at random, beside a model of which publishers are held and which
-//! events are dropped.
+//! Events: a realm with publishers and subscribers at random, beside a model of held publishers and dropped
+//! events.
 //!
-//! The links are part of the model. A link is full from 8 events on, until there are fewer than 4. A subscriber reads as
-//! it likes: always, some events at a time, or not at all for a while. After each step
+//! The links are part of the model. A link is full when 8 events are queued, until fewer than 4 are. A
+//! subscriber reads all the time, some events at a time, or not at all for a while. After each step
 //!
-//! * the publishers that are held are those of the model, in which each is held by subscribers that are full and have
-//!   accepted an event within 250 ms, and shares are counted tick by tick;
-//! * each event went to the subscribers that are not slow in the model, and to no other, in order;
-//! * a subscriber has missed an event only if it was full and did not read for 250 ms, or had used up its share, or was
-//!   fed by a publisher that had;
+//! * the held publishers are those of the model, in which a publisher is held by full subscribers that have accepted an
+//!   event within 250 ms, and shares are counted tick by tick;
+//! * each event went to the subscribers that are not slow in the model, and to no others, in order;
+//! * a subscriber has missed an event only if it was full and did not read for 250 ms, had used up its share, or was fed
+//!   by a publisher that had;
 //! * no publisher was held for more than 2 s in 10 s, and no subscriber has held any for longer.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -39,7 +39,7 @@ const LOW: usize = 4;
 
 const TOPICS: [&str; 2] = ["com.myapp.a", "com.myapp.b"];
 
-/// How long something lasted in the last window, counted tick by tick.
+/// For how long something lasted in the last window, counted tick by tick.
 #[derive(Default)]
 struct Used {
     ticks: VecDeque<bool>,
@@ -57,11 +57,11 @@ impl Used {
     }
 }
 
-/// How a subscriber reads.
+/// The reading habits of a subscriber.
 #[derive(Clone, Copy)]
 enum Reads {
     All,
-    /// Up to so many events in a tick, every so many ticks.
+    /// The number of events in one tick, and the number of ticks from one reading to the next.
     Some(usize, usize),
     Nothing,
 }
@@ -70,14 +70,14 @@ enum Reads {
 struct Peer {
     requests: u64,
     topics: BTreeSet<usize>,
-    /// The events in its link: who has published them, and their numbers.
+    /// The events in its link: their publishers and their numbers.
     queue: VecDeque<(usize, u64)>,
     last: BTreeMap<usize, u64>,
     reads: Option<Reads>,
-    /// For how many ticks it has accepted nothing, though there was something.
+    /// The number of ticks for which it has accepted nothing although events were queued.
     still: usize,
     full: bool,
-    /// Its events are dropped.
+    /// Whether its events are dropped.
     slow: bool,
     holds: BTreeSet<usize>,
     held_by: BTreeSet<usize>,
@@ -156,7 +156,8 @@ impl World {
         self.peers[peer].topics.insert(topic);
     }
 
-    /// Publishes as one read of the router would bring it, and holds the publisher for the links that are full then.
+    /// Publishes all that the router reads at once, and holds the publisher for the links that are full
+    /// afterwards.
     fn publish(&mut self, publisher: usize, topics: &[usize]) {
         let Some(key) = self.keys[publisher] else { return };
         let (mut newly, mut full) = (BTreeSet::new(), BTreeSet::new());
@@ -210,7 +211,7 @@ impl World {
         }
     }
 
-    /// The rule.
+    /// The rule of when a subscriber holds a publisher.
     fn hold(&mut self, publisher: usize, subscriber: usize) -> bool {
         let peer = &mut self.peers[subscriber];
         if peer.slow {
@@ -235,7 +236,7 @@ impl World {
         }
     }
 
-    /// Ends the holds for which a share is used up.
+    /// Ends the holds whose share is used up.
     fn shares(&mut self) {
         for peer in 0..self.peers.len() {
             if self.peers[peer].as_publisher.sum >= SHARE {
@@ -293,7 +294,7 @@ impl World {
         while self.realm.poll_transmit().is_some() {}
     }
 
-    /// A tick passes.
+    /// Advances the time by a tick.
     fn pass(&mut self) {
         for peer in &mut self.peers {
             peer.as_publisher.tick(!peer.held_by.is_empty());
@@ -316,10 +317,10 @@ impl World {
             assert_eq!(self.realm.is_held(self.keys[peer].unwrap()), is_held, "{peer} is held");
             for by in &self.peers[peer].held_by {
                 let by = &self.peers[*by];
-                assert!(by.full && by.still < STANDSTILL, "held by one that does not read");
+                assert!(by.full && by.still < STANDSTILL, "held by a subscriber that does not read");
             }
             if self.peers[peer].slow {
-                assert!(self.peers[peer].full, "slow with room");
+                assert!(self.peers[peer].full, "slow although its link has room");
             }
         }
     }
@@ -333,7 +334,7 @@ fn reads(rng: &mut Rng) -> Reads {
     }
 }
 
-/// One run. Returns how many events were received and dropped, and how many holds there were.
+/// Does one run. Returns the numbers of received events, dropped events and holds.
 fn run(seed: u64) -> [u64; 3] {
     let mut rng = Rng::with_seed(seed);
     let publishers = rng.usize(1..=3);
@@ -384,7 +385,7 @@ fn run(seed: u64) -> [u64; 3] {
     }
     let sizes = world.realm.sizes();
     assert_eq!((sizes.held, sizes.deadlines, sizes.sessions, sizes.topics), (0, 0, 0, 0));
-    // A subscriber may leave before it has read all.
+    // A subscriber may leave before it has read everything.
     assert!(world.received <= world.realm.stats().events);
     [world.received, world.dropped, world.held]
 }

@@ -1,14 +1,14 @@
-//! Small worlds, exhaustively: every order of what programs do, of what crosses which end of which wire, and of
-//! deadlines. That takes minutes, so only `MODEL=full` explores all of each world; otherwise it is a random part of
-//! [`SHORT`] states.
+//! Small worlds, exhaustively: every order of the programs' actions, of the messages that cross either end of
+//! each wire, and of deadlines. That takes minutes, so only `MODEL=full` explores each world completely;
+//! otherwise a random part of [`SHORT`] states is explored.
 //!
-//! Depth first, with a set of the worlds that have been met. Two worlds are the same if each of their machines
-//! has had the same inputs in the same order (`World::key`), since the machines are deterministic; nothing is
-//! assumed about what a machine keeps. Orders of events that have nothing to do with each other lead to the same
-//! world, and are not multiplied: where something waits for a client on its wire, only what can happen next to
-//! this client is tried (that it reads, that its program acts), since nothing elsewhere can change any of it, and
-//! the rest is tried afterwards. (In the words of the literature, that is a persistent set.) So every machine
-//! meets each order of its inputs that there is.
+//! The search is depth first, with a set of the worlds already met. Two worlds are the same if each of their
+//! machines has had the same inputs in the same order (`World::key`), since the machines are deterministic;
+//! nothing is assumed about the state of a machine. Independent events lead to the same world in either
+//! order, and only one order is tried: if a message waits for a client on its wire, only the next steps of
+//! this client are tried first (it reads, or its program acts), since nothing elsewhere can change them. The
+//! other steps are tried afterwards. (In the literature this is a persistent set.) So every machine meets
+//! each possible order of its inputs.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash};
@@ -27,23 +27,23 @@ use crate::step::Step;
 use crate::world::World;
 use crate::{is_full, report};
 
-/// A small world: what each program does, in this order but at any time, and what its callees answer to each
-/// invocation.
+/// A small world: the actions of each program, in this order but at any time, and the answers of its callees
+/// to each invocation.
 pub struct Small {
     pub name: String,
     pub setup: Setup,
     pub scripts: Vec<Vec<Step>>,
     pub answers: Vec<Answer>,
-    /// Whether its applications go on reading, so that no call ends since nobody grants anything.
+    /// Whether its applications go on reading, so that no call ends for lack of credit.
     pub reads: bool,
 }
 
 #[derive(Clone)]
 struct Node {
     world: World,
-    /// How much of each script is done.
+    /// The number of steps done in each script.
     done: [u8; CLIENTS],
-    /// How many answers each invocation of each client has had.
+    /// The number of answers given to each invocation of each client.
     given: [[u8; INVOCATIONS]; CLIENTS],
     path: Option<Rc<Path>>,
 }
@@ -51,11 +51,11 @@ struct Node {
 /// The number of states of each world that are explored without `MODEL=full`.
 const SHORT: usize = 2_000;
 
-/// At most.
+/// The largest number of clients.
 const CLIENTS: usize = 4;
 const INVOCATIONS: usize = 4;
 
-/// How a world was reached, from its end.
+/// The steps that led to a world, from its end.
 struct Path {
     step: Step,
     before: Option<Rc<Path>>,
@@ -75,19 +75,19 @@ impl Node {
     }
 }
 
-/// A step, and whose script or which invocation it takes further.
+/// A step, and the script or invocation that it belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Next {
     Act(usize),
     Answer(usize, usize),
-    /// Its program takes a message.
+    /// The program takes a message.
     Take(usize),
     Wire(Step),
     /// Time advances to the next deadline, of the realm or of a client.
     Time(Option<usize>),
 }
 
-/// What can happen next to one client: its program acts or answers, or it reads.
+/// Returns the next steps of one client: its program acts or answers, or it reads.
 fn of_client(small: &Small, node: &Node, index: usize) -> Vec<Next> {
     let client = &node.world.clients[index];
     let mut choices = Vec::new();
@@ -116,9 +116,9 @@ fn of_client(small: &Small, node: &Node, index: usize) -> Vec<Next> {
     choices
 }
 
-/// Whether all that can happen next to a client is known already, and is independent of all that happens
-/// elsewhere: something waits for it on its wire, it watches no timeout, what its script says next is not the
-/// router's doing, and does not cut a wire that the router still reads.
+/// Returns whether all next steps of a client are known and independent of everything elsewhere: a message
+/// waits for it on its wire, it watches no timeout, the next step of its script is not the router's, and that
+/// step does not cut a wire that the router still reads.
 fn is_independent(small: &Small, node: &Node, index: usize) -> bool {
     let client = &node.world.clients[index];
     let act = small.scripts[index].get(usize::from(node.done[index]));
@@ -127,7 +127,7 @@ fn is_independent(small: &Small, node: &Node, index: usize) -> bool {
     !client.down.is_empty() && !client.watches_timeouts() && !by_router && !cuts
 }
 
-/// Whether the next step of a script is a chunk that waits for credit.
+/// Returns whether the next step of a script is a chunk that waits for credit.
 fn waits_to_act(small: &Small, node: &Node, index: usize) -> bool {
     match small.scripts[index].get(usize::from(node.done[index])) {
         Some(Step::Chunk { call, last: false, .. }) => {
@@ -139,8 +139,8 @@ fn waits_to_act(small: &Small, node: &Node, index: usize) -> bool {
     }
 }
 
-/// Where nothing more can happen and every application has gone on reading, nobody waits for credit, and no call
-/// has ended since somebody granted none.
+/// Checks a world without next steps in which every application has gone on reading: no program waits for
+/// credit, and no call has ended for lack of it.
 fn comes_to_an_end(small: &Small, node: &Node) -> Result<(), Broken> {
     if !small.reads {
         return Ok(());
@@ -156,7 +156,7 @@ fn comes_to_an_end(small: &Small, node: &Node) -> Result<(), Broken> {
             })
         })
     };
-    hold!(!stuck, "19: {waiting:?} wait for credit for ever");
+    hold!(!stuck, "19: {waiting:?} wait for credit forever");
     let slow = node.world.dealer.counts.slow_consumers;
     hold!(slow == 0, "20: {slow} calls have ended as slow, although every application goes on reading");
     Ok(())
@@ -222,12 +222,12 @@ fn take(small: &Small, node: &mut Node, next: Next, cover: &mut Coverage) -> Res
 struct Visited {
     states: usize,
     steps: usize,
-    /// The worlds in which nothing more can happen.
+    /// The worlds without next steps.
     ends: Vec<u128>,
 }
 
-/// Explores a world: all of it depth first, or, with a limit, that many states in a random order that is the same each
-/// time.
+/// Explores a world: all of it depth first, or, with a limit, that many states in a random order that is
+/// always the same.
 fn explore(small: &Small, reduced: bool, limit: Option<usize>, cover: &mut Coverage) -> Visited {
     let mut visited = Visited::default();
     let world = World::new(&small.setup, false, cover).unwrap_or_else(|broken| panic!("{broken}"));
@@ -238,7 +238,7 @@ fn explore(small: &Small, reduced: bool, limit: Option<usize>, cover: &mut Cover
     let mut open = vec![root];
     let mut rng = Rng::with_seed(11);
     while let Some(last) = open.len().checked_sub(1) {
-        // A random one, but more often one of the latest, so that ends are reached.
+        // A random one, but more often one of the latest, to reach the ends.
         let at = if limit.is_some() && rng.u8(..4) == 0 { rng.usize(..=last) } else { last };
         let mut node = open.swap_remove(at);
         visited.states += 1;
@@ -267,7 +267,7 @@ fn explore(small: &Small, reduced: bool, limit: Option<usize>, cover: &mut Cover
     visited
 }
 
-/// Explores these worlds, and reports how many states there were.
+/// Explores these worlds, and reports the number of states.
 pub fn explore_all(name: &str, worlds: Vec<Small>) {
     let mut cover = Coverage::new();
     let limit = (!is_full()).then_some(SHORT);
@@ -291,7 +291,7 @@ pub fn explore_all(name: &str, worlds: Vec<Small>) {
     ));
 }
 
-/// That what `is_independent` leaves out leads nowhere else.
+/// Checks that the orders left out by `is_independent` lead to no other ends.
 pub fn compare_reduced(small: &Small) {
     let mut cover = Coverage::new();
     let [mut reduced, mut full] = [true, false].map(|reduced| explore(small, reduced, None, &mut cover).ends);

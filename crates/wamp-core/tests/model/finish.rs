@@ -1,4 +1,4 @@
-//! The end of a world: everything is delivered and answered, everybody leaves, and nothing may be left.
+//! The end of a world: everything is delivered and answered, all clients leave, and nothing may remain.
 
 use crate::client::End;
 use crate::coverage::Coverage;
@@ -8,7 +8,7 @@ use crate::step::Step;
 use crate::world::World;
 
 impl World {
-    /// All is delivered, answered and over, and then everybody leaves: nothing may be left.
+    /// Delivers and answers everything, and lets all clients leave. Nothing may remain.
     pub fn finish(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
         self.read_on(cover)?;
         self.drain(cover)?;
@@ -28,7 +28,8 @@ impl World {
         }
         self.drain(cover)?;
         for client in 0..self.clients.len() {
-            // Who does not answer GOODBYE has been waited for; who never sends one is cut off.
+            // A client that does not answer GOODBYE has been waited for. A client that never sends one is cut
+            // off.
             self.step(&Step::Cut { client }, cover)?;
         }
         self.drain(cover)?;
@@ -36,20 +37,20 @@ impl World {
         let left =
             [sizes.sessions, sizes.calls, sizes.registrations, sizes.topics, sizes.deadlines, sizes.starved];
         if left != [0; 6] {
-            return Err(format!("13: everybody has left, and the realm still holds {sizes:?}"));
+            return Err(format!("13: all clients have left, but the realm still holds {sizes:?}"));
         }
         for (client, its) in self.clients.iter().enumerate() {
             if let End::Session(session, _) = &its.end
                 && (!session.is_closed() || session.in_flight() != (0, 0) || session.poll_timeout().is_some())
             {
-                return Err(format!("13: client {client} has left and still holds something"));
+                return Err(format!("13: client {client} has left but still holds something"));
             }
         }
         Ok(())
     }
 
-    /// Every application goes on reading, and nobody sends anything: then everybody has credit who waits for
-    /// some.
+    /// Every application goes on reading, and none sends: then every sender gets the credit that it waits
+    /// for.
     fn read_on(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
         for client in 0..self.clients.len() {
             self.step(&Step::Release { client }, cover)?;
@@ -65,7 +66,7 @@ impl World {
                 return Ok(());
             }
             if !self.clients.iter().any(|client| client.has_delayed()) {
-                return Err(format!("19: {waiting:?} wait for credit, and nobody is going to grant any"));
+                return Err(format!("19: {waiting:?} wait for credit that no receiver will grant"));
             }
             self.step(&Step::Tick, cover)?;
             self.expire_all(cover)?;

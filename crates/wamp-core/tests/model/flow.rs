@@ -1,4 +1,4 @@
-//! Credit in a world: what leaves for the sockets, and what the clients' ends count.
+//! Credit in a world: messages written to the sockets, and the accounting at the clients' ends.
 
 use wamp_proto::{Message, Serializer, uri};
 
@@ -15,7 +15,7 @@ pub fn octets(message: &Message, serializer: Serializer) -> Result<usize, Broken
     message.encoded_len(serializer).map_err(|error| format!("{message:?} cannot be written: {error}"))
 }
 
-/// The stream that a client sends a message of.
+/// Returns the stream of a message that a client sends.
 pub fn sent(said: &Said) -> Option<Stream> {
     match *said {
         Said::Call { request, more: true, .. } => Some(Stream::chunks(request)),
@@ -25,12 +25,12 @@ pub fn sent(said: &Said) -> Option<Stream> {
 }
 
 impl World {
-    /// Whether both the router and a client know credit.
+    /// Returns whether both the router and a client know credit.
     pub fn counts_credit(&self, client: usize) -> bool {
         self.windows.is_some() && self.clients[client].kind.features.knows_credit()
     }
 
-    /// What the router watches next has left for a client's socket.
+    /// Completes the router's next watch on a client's outbound messages.
     pub fn left(&mut self, client: usize, cover: &mut Coverage) -> Result<bool, Broken> {
         if self.clients[client].watches.is_empty() {
             return Ok(false);
@@ -49,7 +49,7 @@ impl World {
         Ok(true)
     }
 
-    /// Lets everything leave for the sockets, and every program take what waits for it.
+    /// Writes everything to the sockets, and lets every program take what waits for it.
     pub fn take_all(&mut self, cover: &mut Coverage) -> Result<bool, Broken> {
         let mut any = false;
         for client in 0..self.clients.len() {
@@ -63,7 +63,7 @@ impl World {
         Ok(any)
     }
 
-    /// Compares the CREDITs of the realm, and who waits for one, with the model.
+    /// Compares the CREDITs of the realm, and the waiting senders, with the model.
     pub fn compare_credit(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
         for (to, said) in std::mem::take(&mut self.credits) {
             let Said::Credit { request, chunks, total: Some(total) } = said else {
@@ -73,7 +73,10 @@ impl World {
         }
         for (to, watch) in std::mem::take(&mut self.watched) {
             let seen = self.dealer.snapshot(to);
-            hold!(self.dealer.waits_for(&seen), "19: the router watches client {to}, for which all has left");
+            hold!(
+                self.dealer.waits_for(&seen),
+                "19: the router watches client {to}, although all was written"
+            );
             self.clients[to].watches.push_back((watch, seen));
         }
         if self.counts {
@@ -85,13 +88,13 @@ impl World {
         let expected = (starved, counts.slow_consumers, counts.void_credits);
         if found != expected {
             return Err(format!(
-                "20: the realm counts {found:?} starved, slow consumers and void CREDITs, where {expected:?} are right"
+                "20: the realm counts {found:?} starved, slow consumers and void CREDITs, expected {expected:?}"
             ));
         }
         Ok(())
     }
 
-    /// Takes note of which programs have nothing left to send with.
+    /// Records which programs have no credit left.
     pub fn note_waiting(&mut self, client: usize, cover: &mut Coverage) {
         if self.windows.is_none() || self.clients[client].kind.windows.is_none() {
             return;
@@ -114,7 +117,7 @@ impl World {
         }
     }
 
-    /// What one of our sessions tells its program of credit, and of what costs some.
+    /// Handles the events of one of our sessions that concern credit or cost some.
     pub fn told_credit(&mut self, client: usize, found: &[Told]) {
         let its = &mut self.clients[client];
         for told in found {
@@ -133,7 +136,7 @@ impl World {
         }
     }
 
-    /// A peer that is none of ours has sent a message.
+    /// Records a message that a peer of the model has sent.
     pub fn raw_sends(&mut self, client: usize, said: &Said, message: &Message, cover: &mut Coverage) {
         let its = &mut *self.clients[client];
         let (features, windows) = (its.kind.features, its.kind.windows);
@@ -159,7 +162,7 @@ impl World {
         }
     }
 
-    /// A message has come to a peer that is none of ours, which costs so much if it costs anything.
+    /// Records a message of this cost, which may be 0, that a peer of the model has received.
     pub fn raw_hears(&mut self, client: usize, said: &Said, cost: u64, cover: &mut Coverage) {
         let its = &mut *self.clients[client];
         let over = |calls: &mut Vec<Made>, request| {
@@ -218,7 +221,7 @@ impl World {
 }
 
 impl Client {
-    /// A message of a stream waits to be taken by a peer that is none of ours.
+    /// Adds a message of a stream for a peer of the model to consume.
     fn raw_gets(&mut self, stream: Stream, cost: u64) {
         if let End::Raw(raw) = &mut self.end
             && let Some(meter) = raw.meters.get_mut(&stream)
@@ -228,7 +231,7 @@ impl Client {
         }
     }
 
-    /// Its program waits for credit from now on, or not any more. `true`: it did not, and vice versa.
+    /// Sets whether the program waits for credit. Returns whether this is a change.
     pub fn waits(&mut self, stream: Stream, waits: bool) -> bool {
         let of_call = |call: &&mut Made| stream.chunks && call.request == stream.id;
         let of_invocation = |got: &&mut Got| !stream.chunks && got.invocation == stream.id;

@@ -1,30 +1,30 @@
-//! The invariants of a call from end to end. They look at messages and at what programs are told, know
-//! nothing of how a dealer or a session works, and are one list:
+//! The invariants of a call from end to end. They look at messages and at events for programs, know nothing
+//! of the inside of a dealer or a session, and are one list:
 //!
-//!  1. A caller hears progressive results in the order in which its callee sent them, without doubles or holes.
-//!  2. Without a cancel, a timeout or somebody leaving, no progressive result is missing before the last.
+//!  1. A caller receives progressive results in the order in which its callee sent them, without duplicates or gaps.
+//!  2. Without a cancel, a timeout or a departure, no progressive result is missing before the last reply.
 //!  3. Each CALL gets at most one last RESULT or ERROR, and after it nothing.
-//!  4. Nobody hears progress who did not ask for it or did not announce it.
-//!  5. The last RESULT is the first last answer of the callee.
+//!  4. No caller receives progress that it did not ask for or did not announce.
+//!  5. The last RESULT is the callee's first last answer.
 //!  6. An invocation gets at most one INTERRUPT, or `kill` and then `killnowait`.
 //!  7. No INTERRUPT goes to a callee that did not announce call_canceling.
-//!  8. A callee hears the chunks of a call in order, without doubles or holes, and no other callee hears one.
-//!  9. A chunk is flagged as the last just if its caller flagged it so.
-//! 10. Nothing goes to a session after its GOODBYE or ABORT, or after its link was lost.
-//! 11. Nobody is aborted who did nothing wrong.
-//! 12. What a program is told of a call is what came over its wire, up to where the program canceled it.
-//! 13. When all has been delivered and answered, each call of a caller that is there has had its end; no
-//!     table of a session or the realm holds anything (`World::finish`).
+//!  8. A callee receives the chunks of a call in order, without duplicates or gaps, and no other callee receives one.
+//!  9. A chunk is flagged as the last exactly if its caller flagged it so.
+//! 10. Nothing is sent to a session after its GOODBYE or ABORT, or after its link was lost.
+//! 11. No client is aborted without a fault of its own.
+//! 12. The events of a call match the messages on its wire, up to where the program canceled it.
+//! 13. When everything is delivered and answered, each call of a caller that is still there has ended, and no table of
+//!     a session or the realm holds anything (`World::finish`).
 //!
-//! And of credit, each hop by itself (`account`):
+//! And of credit, on each hop (`account`):
 //!
-//! 14. A sender of ours sends progress just if it has credit, and is told when it has some again.
-//! 15. What is granted rises with each CREDIT, and to more than has been spent.
-//! 16. It is never more than what was consumed and the widest window.
-//! 17. The dealer never grants more than what has come and what the receiver further on has left.
-//! 18. CREDIT goes to who announced it for that role, about a stream that goes on, and to nobody else.
-//! 19. Nobody is left without credit while the receiver has room and its application goes on.
-//! 20. A call ends as slow just if its receiver has granted nothing to a sender without credit for so long.
+//! 14. A sender of ours sends progress only if it has credit, and is told when it has some again.
+//! 15. The granted total rises with each CREDIT, and exceeds what has been spent.
+//! 16. It never exceeds what was consumed plus the widest window.
+//! 17. The dealer never grants more than what has arrived plus the remaining credit of the next receiver.
+//! 18. CREDIT goes only to a peer that announced it for that role, about a stream that goes on.
+//! 19. No sender is left without credit while the receiver has room and its application goes on.
+//! 20. A call ends as slow only if its receiver granted nothing to a sender without credit for the whole limit.
 
 use crate::endpoint::Told;
 use crate::said::{Mode, OF_CALL, OF_INVOCATION, Said, Tag};
@@ -35,14 +35,14 @@ struct Call {
     caller: usize,
     request: u64,
     willing: bool,
-    /// Each chunk's tag, and whether more follow.
+    /// The tag of each chunk, and whether more follow.
     chunks: Vec<(Tag, bool)>,
-    /// Who answers it, under which id.
+    /// The callee, and its id for the invocation.
     served: Option<(usize, u64)>,
     chunks_served: usize,
-    /// What the callee has sent.
+    /// The progressive results that the callee sent.
     progress: Vec<Tag>,
-    /// Its first last answer, and how much progress came before it.
+    /// The callee's first last answer, and the number of progressive results before it.
     last: Option<(Tag, usize)>,
     interrupts: Vec<Mode>,
     /// What the router has sent to the caller, and what the caller's program was told.
@@ -56,12 +56,12 @@ struct Call {
 #[derive(Clone)]
 struct Client {
     kind: Kind,
-    /// It may be aborted.
+    /// Whether it may be aborted.
     sinned: bool,
-    /// Nothing may go to it but GOODBYE, or ABORT; and after GOODBYE not even that.
+    /// Whether nothing may be sent to it but GOODBYE or ABORT, and after GOODBYE not even that.
     leaving: bool,
     dismissed: bool,
-    /// Nothing may go to it.
+    /// Whether nothing may be sent to it.
     ended: bool,
 }
 
@@ -71,7 +71,7 @@ pub struct Ledger {
     calls: Vec<Call>,
 }
 
-/// Which invariant does not hold, and how.
+/// The invariant that does not hold, and how.
 pub type Broken = String;
 
 macro_rules! hold {
@@ -95,7 +95,7 @@ impl Ledger {
         Self { clients: kinds.iter().map(client).collect(), calls: Vec::new() }
     }
 
-    /// A call that a client has made; of several with the same id the first that has not ended.
+    /// Returns a call that a client has made: of several with the same id, the first that has not ended.
     fn call(&mut self, caller: usize, request: u64) -> Option<&mut Call> {
         let mut calls = self.calls.iter_mut().filter(|call| (call.caller, call.request) == (caller, request));
         let first = calls.next()?;
@@ -110,7 +110,7 @@ impl Ledger {
         self.clients[client].sinned = true;
     }
 
-    /// A client puts a message on its wire.
+    /// Records a message that a client puts on its wire.
     pub fn sent(&mut self, client: usize, said: &Said) {
         let in_chunks = self.clients[client].kind.features.caller_chunks;
         match *said {
@@ -154,20 +154,20 @@ impl Ledger {
         }
     }
 
-    /// A program cancels a call.
+    /// Records that a program cancels a call.
     pub fn cancels(&mut self, client: usize, request: u64) {
         if let Some(call) = self.call(client, request) {
             call.canceled = true;
         }
     }
 
-    /// The router has read the last message of a client: `true` if its link is gone too.
+    /// Records that the router has read the last message of a client, and whether its link is gone too.
     pub fn left(&mut self, client: usize, gone: bool) {
         self.clients[client].leaving = true;
         self.clients[client].ended |= gone;
     }
 
-    /// The router puts a message on the wire of a client.
+    /// Checks a message that the router puts on the wire of a client.
     pub fn heard(&mut self, client: usize, said: &Said) -> Result<(), Broken> {
         let its = &mut self.clients[client];
         hold!(!its.ended, "10: {said:?} to client {client}, whose session is over");
@@ -177,7 +177,7 @@ impl Ledger {
                 (its.leaving, its.dismissed) = (true, true);
             }
             Said::Abort { .. } => {
-                hold!(its.sinned, "11: client {client} is aborted and did nothing wrong");
+                hold!(its.sinned, "11: client {client} is aborted without a fault");
                 its.ended = true;
             }
             _ => hold!(!its.leaving, "10: {said:?} to client {client}, which has left"),
@@ -211,7 +211,9 @@ impl Ledger {
             return Ok(());
         }
         let call = self.calls.iter_mut().find(|call| call.chunks[0] == (tag, more));
-        let Some(call) = call else { return Err(format!("8, 9: INVOCATION of {tag}, which begins no call")) };
+        let Some(call) = call else {
+            return Err(format!("8, 9: INVOCATION of {tag}, which does not begin a call"));
+        };
         hold!(
             call.served.is_none(),
             "8: INVOCATION of {tag} for client {callee}, and {:?} before",
@@ -219,7 +221,7 @@ impl Ledger {
         );
         hold!(
             call.willing || !willing,
-            "4: INVOCATION of {tag} asks for progress that its caller does not take"
+            "4: INVOCATION of {tag} asks for progress that its caller does not accept"
         );
         // With `strict_features` the router may ask for less.
         call.willing = willing;
@@ -230,10 +232,10 @@ impl Ledger {
 
     fn interrupted(&mut self, callee: usize, invocation: u64, mode: Mode) -> Result<(), Broken> {
         let takes = self.clients[callee].kind.features.callee_canceling;
-        hold!(takes, "7: INTERRUPT for client {callee}, which takes none");
+        hold!(takes, "7: INTERRUPT for client {callee}, which accepts none");
         let Some(call) = self.served(callee, invocation) else {
             return Err(format!(
-                "6: INTERRUPT for invocation {invocation} of client {callee}, which never was"
+                "6: INTERRUPT for invocation {invocation} of client {callee}, which never existed"
             ));
         };
         call.interrupts.push(mode);
@@ -245,7 +247,7 @@ impl Ledger {
 
     fn answered(&mut self, caller: usize, request: u64, progress: bool, tag: Tag) -> Result<(), Broken> {
         let Some(call) = self.call(caller, request) else {
-            return Err(format!("3: an answer to call {request} of client {caller}, which never was"));
+            return Err(format!("3: an answer to call {request} of client {caller}, which never existed"));
         };
         hold!(!call.ended, "3: an answer to call {request} of client {caller} after its end");
         if progress {
@@ -260,7 +262,7 @@ impl Ledger {
             let Some((last, before)) = call.last else {
                 return Err(format!("5: {tag} ends a call that its callee has not answered"));
             };
-            hold!(last == tag, "5: {tag} ends a call that its callee has answered with {last}");
+            hold!(last == tag, "5: {tag} ends a call that its callee answered with {last}");
             hold!(
                 !call.willing || call.heard == before,
                 "2: {} of {before} results before {tag}",
@@ -270,7 +272,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// A program is told something.
+    /// Checks an event for a program.
     pub fn told(&mut self, client: usize, told: &Told) -> Result<(), Broken> {
         match *told {
             Told::Progress { call: request, tag, .. } => {
@@ -290,7 +292,7 @@ impl Ledger {
                 hold!(!call.told_end, "3: two ends of call {request} of client {client}");
                 call.told_end = true;
                 let complete = call.ended && call.told == call.heard;
-                hold!(complete || call.canceled, "2, 12: the program of client {client} misses something");
+                hold!(complete || call.canceled, "2, 12: the program of client {client} misses progress");
             }
             Told::Closed(_) => {
                 for call in self.calls.iter_mut().filter(|call| call.caller == client) {
@@ -302,7 +304,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// All has been delivered and answered.
+    /// Checks that everything has been delivered and answered.
     pub fn finished(&self) -> Result<(), Broken> {
         for call in &self.calls {
             let client = &self.clients[call.caller];

@@ -1,11 +1,12 @@
-//! Models of progressive calls: a realm and its clients under every order of events, for small worlds
-//! exhaustively (`exhaustive`), for larger ones at random (`random`).
+//! Models of calls and events: a realm and its clients under every order of events, exhaustively for small
+//! worlds (`exhaustive`), at random for larger ones (`random`, `events`).
 //!
-//! The models (`dealer`, `endpoint`) and the invariants (`ledger`) are written from the specification and know
-//! nothing of the crate under test.
+//! The models (`dealer`, `endpoint`) and the invariants (`ledger`) are written from the specification and
+//! know nothing of the crate under test.
 //!
-//! By default a part of this runs, in some seconds and silently. `MODEL=full` runs all of it, for several minutes, and
-//! prints what was met; `MODEL_RUNS` sets the number of random runs, `MODEL_SEED` the first seed.
+//! By default only a part of this runs, for some seconds and silently. `MODEL=full` runs everything, for
+//! several minutes, and prints what occurred; `MODEL_RUNS` sets the number of random runs, `MODEL_SEED` the
+//! first seed.
 
 #![allow(unreachable_pub, reason = "the modules of a test are public to each other")]
 
@@ -35,12 +36,12 @@ mod step;
 mod tables;
 mod world;
 
-/// Whether all of the models is to run.
+/// Returns whether the models run completely.
 pub fn is_full() -> bool {
     std::env::var("MODEL").is_ok_and(|value| value == "full")
 }
 
-/// Prints a line in a full run: at once, also if the test passes, so that a log of CI shows it.
+/// Prints a line in a full run, even if the test passes, for the log of CI.
 pub fn report(text: &str) {
     use std::io::Write;
     if is_full() {

@@ -1,4 +1,4 @@
-//! What a program does with one of our sessions, and with the model of it.
+//! Commands of a program to one of our sessions, and to the model of it.
 
 use wamp_core::{Reply, Time};
 use wamp_proto::message::{Interrupt, InterruptOptions, RequestKind, Result as ResultMessage, ResultDetails};
@@ -14,9 +14,9 @@ use crate::said::{self, Mode, Names, call_options, id, name, payload, said};
 use crate::setup::register_options;
 use crate::step::{Forged, Step};
 
-/// A number, or whether a command was possible, of the machine and of the model of it.
+/// Compares a number, or whether a command was possible, between the machine and its model.
 fn same<T: PartialEq + std::fmt::Debug>(step: &Step, found: T, expected: T) -> Result<T, Broken> {
-    if found == expected { Ok(found) } else { Err(format!("{step}: {found:?}, where {expected:?} is right")) }
+    if found == expected { Ok(found) } else { Err(format!("{step}: {found:?}, expected {expected:?}")) }
 }
 
 /// A program of one of our sessions acts.
@@ -59,7 +59,7 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
             let Some((request, waits)) = its.calls.get(call).map(|call| (call.request, call.waits)) else {
                 return Ok(false);
             };
-            // After GOODBYE nothing goes out, and nobody sees what is counted.
+            // After GOODBYE nothing is sent, so the accounting is not visible.
             if its.kind.windows.is_some() && !endpoint.is_open() {
                 return Ok(false);
             }
@@ -80,7 +80,7 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
         }
         Step::Answer { invocation, answer, .. } => {
             let Some(got) = its.invocations.get(invocation) else { return Ok(false) };
-            // Who waits for credit is not woken by anything else.
+            // A program that waits for credit is woken by nothing else.
             let alive = endpoint.invocation_phase(got.invocation).is_some_and(Phase::is_alive);
             if got.waits
                 && alive
@@ -117,7 +117,7 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
             Ok(alive)
         }
         Step::Abort { .. } => {
-            session.handle_garbage(now, "this is no message".to_owned());
+            session.handle_garbage(now, "not a message".to_owned());
             let alive = !endpoint.is_closed();
             endpoint.garbage();
             Ok(alive)

@@ -1,4 +1,4 @@
-//! A step of a world: what programs do, and what crosses the clients' ends of the wires.
+//! A step of a world: the actions of programs, and the messages that cross the clients' ends of the wires.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::world::{Frame, World};
 use crate::{ours, raw};
 
 impl World {
-    /// Does one step. `false`: it makes no sense here, and nothing has happened.
+    /// Does one step. Returns `false` if the step makes no sense here and nothing happened.
     pub fn step(&mut self, step: &Step, cover: &mut Coverage) -> Result<bool, Broken> {
         self.note(|| format!("{step}"));
         let done = self.try_step(step, cover)?;
@@ -37,7 +37,7 @@ impl World {
                 if !its.readable || its.held || its.up.is_empty() {
                     return Ok(false);
                 }
-                // What credit does is followed message by message.
+                // Credit is followed message by message.
                 let count = if self.counts { 1 } else { count.min(its.up.len()) };
                 let its = &mut self.clients[client];
                 let frames = its.up.drain(..count).collect();
@@ -148,7 +148,7 @@ impl World {
         Ok(done)
     }
 
-    /// A message crosses the client's end of its wire.
+    /// Delivers a message to a client.
     fn receive(&mut self, client: usize, frame: Frame, cover: &mut Coverage) -> Result<(), Broken> {
         let message = match frame {
             Frame::Message(message) => message,
@@ -187,7 +187,7 @@ impl World {
         self.settle_client(client, cover)
     }
 
-    /// Compares one of our sessions with the model of it, and carries off what it has to say.
+    /// Compares one of our sessions with its model, and sends its messages.
     fn settle_client(&mut self, client: usize, cover: &mut Coverage) -> Result<(), Broken> {
         let its = &mut *self.clients[client];
         let End::Session(session, endpoint) = &mut its.end else {
@@ -275,7 +275,7 @@ impl World {
         true
     }
 
-    /// A callee's program answers whatever waits for it.
+    /// A callee's program answers every waiting invocation.
     pub fn answer_all(&mut self, client: usize, cover: &mut Coverage) -> Result<bool, Broken> {
         let mut any = false;
         for invocation in 0..self.clients[client].invocations.len() {
@@ -295,7 +295,7 @@ impl World {
     }
 }
 
-/// The machine and the model of it must have said, told and kept the same.
+/// Checks that the machine and its model have sent, reported and kept the same.
 fn check(
     client: usize,
     session: &mut Session,
@@ -313,10 +313,10 @@ fn check(
     }
     let (to_say, to_tell) = expected;
     if says != to_say {
-        return Err(format!("client {client} says {says:?}, where it should say {to_say:?}"));
+        return Err(format!("client {client} sends {says:?}, expected {to_say:?}"));
     }
     if told != to_tell {
-        return Err(format!("client {client} is told {told:?}, where it should be told {to_tell:?}"));
+        return Err(format!("client {client} is told {told:?}, expected {to_tell:?}"));
     }
     for stream in endpoint.outgoing() {
         let (found, expected) = (session.may_send(stream.of_session()), endpoint.may_send(stream));
@@ -326,7 +326,7 @@ fn check(
             ));
         }
     }
-    // After GOODBYE it says nothing any more, so nobody sees what it would grant.
+    // After GOODBYE it sends nothing, so its grants are not visible.
     let until = endpoint.leaves_until().filter(|_| endpoint.has_delayed());
     let deadline = match until {
         Some(until) => session.poll_timeout().filter(|found| *found <= until),

@@ -1,5 +1,5 @@
-//! Larger worlds at random: up to four callers and three callees, shared registrations, chunks and results
-//! both ways, peers that break the rules.
+//! Larger worlds at random: up to four callers and three callees, shared registrations, chunks and results in
+//! both directions, and peers that break the rules.
 
 use fastrand::Rng;
 use wamp_proto::Serializer;
@@ -21,14 +21,14 @@ const SHORT: u64 = 2_000;
 const STEPS: usize = 30;
 
 pub fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is to be a number")))
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
 }
 
 fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(..from.len())]
 }
 
-/// How far a peer lets others go ahead: by a message or two.
+/// Returns windows of one or two messages.
 fn windows(rng: &mut Rng) -> Windows {
     let first = pick(rng, &[1, 60, 100, 150, 250]);
     Windows { first, max: first * pick(rng, &[1, 1, 2, 4]) }
@@ -86,7 +86,7 @@ fn setup(rng: &mut Rng) -> Setup {
     offers.push((rng.usize(callers..callers + callees), 0));
     offers.push((rng.usize(callers..callers + callees), 2));
     if rng.u8(..3) == 0 {
-        // A caller that is a callee too, and calls itself now and then.
+        // A caller that is also a callee, and sometimes calls itself.
         offers.push((0, 4));
     }
     Setup {
@@ -98,13 +98,13 @@ fn setup(rng: &mut Rng) -> Setup {
     }
 }
 
-/// Any step: most of them carry on with calls, few of them end things.
+/// Returns a random step: most steps advance calls, few end something.
 fn propose(rng: &mut Rng, world: &World) -> Step {
     let clients = world.clients.len();
     let client = rng.usize(..clients);
     let its = &world.clients[client];
     let (calls, invocations) = (its.calls.len(), its.invocations.len());
-    // The last ones are more likely to be alive.
+    // The latest ones are more likely to be alive.
     let recent = |rng: &mut Rng, count: usize| match rng.u8(..4) {
         0 => rng.usize(..count.max(1)),
         _ => count.saturating_sub(1 + rng.usize(..2)),
@@ -191,7 +191,7 @@ fn propose(rng: &mut Rng, world: &World) -> Step {
     }
 }
 
-/// What carries credit on, mostly; and what some say who break its rules.
+/// Returns a random step of credit: mostly one that advances a stream, sometimes one that breaks the rules.
 fn propose_credit(rng: &mut Rng, world: &World) -> Step {
     let having = |rng: &mut Rng, has: fn(&Client) -> bool| {
         let clients: Vec<usize> =
@@ -214,7 +214,7 @@ fn propose_credit(rng: &mut Rng, world: &World) -> Step {
     }
 }
 
-/// A client on whose wire something waits, if there is one.
+/// Returns a client on whose wire a message waits, if there is one.
 fn busy(rng: &mut Rng, world: &World, up: bool) -> usize {
     let waits = |index: &usize| {
         let client = &world.clients[*index];
@@ -233,14 +233,14 @@ fn replay(setup: &Setup, steps: &[Step], log: bool) -> (Result<(), Broken>, Vec<
     };
     let mut run = || {
         steps.iter().try_for_each(|step| world.step(step, &mut cover).map(|_| ()))?;
-        world.note(|| "all is delivered, answered and over; then everybody leaves".to_owned());
+        world.note(|| "everything is delivered and answered; then all clients leave".to_owned());
         world.finish(&mut cover)
     };
     let result = run();
     (result, world.log.take().unwrap_or_default())
 }
 
-/// Drops steps, more at a time at first, and what was registered, for as long as something fails.
+/// Removes steps, several at a time at first, and registrations, as long as something fails.
 fn shrink(setup: &mut Setup, mut steps: Vec<Step>) -> Vec<Step> {
     let mut size = steps.len().div_ceil(2);
     while size > 0 {
@@ -287,7 +287,7 @@ pub fn fail(name: &str, mut setup: Setup, steps: Vec<Step>, broken: &Broken) -> 
     );
 }
 
-/// One world; its number of steps.
+/// Runs one world. Returns the number of its steps.
 fn run(seed: u64, cover: &mut Coverage) -> usize {
     let mut rng = Rng::with_seed(seed);
     let setup = setup(&mut rng);
@@ -324,7 +324,7 @@ fn calls_end_once_whatever_happens() {
         let taken = run(seed, &mut cover);
         seed += 1;
         steps += taken;
-        // Now and then all leave early.
+        // Sometimes all clients leave early.
         done += u64::from(taken >= STEPS);
     }
     report(&format!(
@@ -333,6 +333,6 @@ fn calls_end_once_whatever_happens() {
     ));
     if runs >= RUNS {
         let below = cover.below(100);
-        assert!(below.is_empty(), "met less than 100 times: {below:#?}");
+        assert!(below.is_empty(), "occurred less than 100 times: {below:#?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a program does as a peer that is none of ours: the messages that it sends.
+//! Actions of a peer of the model: the messages that it sends.
 
 use wamp_proto::message::{CallOptions, RequestKind};
 use wamp_proto::{Message, Payload, uri};
@@ -9,7 +9,7 @@ use crate::said::{self, Answer, Mode, Procedure, abort, call_options, goodbye, p
 use crate::setup::{Numbering, register_options};
 use crate::step::{Step, Wrong};
 
-/// A program of a peer that is none of ours acts: what it sends, where `None` is garbage.
+/// Returns the messages that a peer of the model sends in a step, with `None` for garbage.
 pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message>>> {
     if !its.is_active() {
         return None;
@@ -26,7 +26,7 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
         };
         match its.kind.numbering {
             Numbering::Counting => count,
-            // The factor is odd, so none comes twice.
+            // The factor is odd, so no number repeats.
             Numbering::Drawn => count.wrapping_mul(0x9e37_79b9_7f4a_7c15) % wamp_proto::MAX_ID + 1,
             Numbering::Reusing => (1..).find(|id| !is_used(id)).unwrap_or(count),
         }

@@ -1,5 +1,5 @@
-//! A message as far as the model looks at it: comparable, ordered, hashable, and without what the
-//! specification leaves open (registration ids, sentences for people).
+//! A message as the model compares it: ordered, hashable, and without the parts that the specification leaves
+//! open (registration ids, texts for people).
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use wamp_proto::{Message, Payload, RegistrationId, RequestId, Serializer, Uri, u
 /// A procedure: `com.myapp.p0`, `com.myapp.p1`, …
 pub type Procedure = u8;
 
-/// A number that a payload carries; each is used once in a world, 0 is none.
+/// A number that a payload carries. Each is used once in a world; 0 means none.
 pub type Tag = u64;
 
-/// The end of an invocation that failed in the application.
+/// The error of an invocation that failed in the application.
 pub const FAILED: &str = "com.myapp.failed";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +54,7 @@ impl From<CancelMode> for Mode {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Said {
-    // To the router.
+    // Messages to the router.
     Register {
         request: u64,
         procedure: Procedure,
@@ -80,7 +80,7 @@ pub enum Said {
         progress: bool,
         tag: Tag,
     },
-    // From the router.
+    // Messages from the router.
     Welcome,
     Registered {
         request: u64,
@@ -106,13 +106,13 @@ pub enum Said {
         progress: bool,
         tag: Tag,
     },
-    // Either way.
+    // Messages in either direction.
     Credit {
         request: u64,
         chunks: Option<bool>,
         total: Option<u64>,
     },
-    // GOODBYE and ABORT come last in this order, as on a wire.
+    // GOODBYE and ABORT are last in this order, as on a wire.
     Error {
         kind: u8,
         request: u64,
@@ -128,7 +128,7 @@ pub enum Said {
 }
 
 impl Said {
-    /// Whether it is one of the messages of a stream that cost credit.
+    /// Returns whether this is a message of a stream that costs credit.
     pub fn costs(&self) -> bool {
         matches!(
             self,
@@ -140,13 +140,13 @@ impl Said {
     }
 }
 
-/// REQUEST.Type of an ERROR.
+/// The REQUEST.Type of an ERROR.
 pub const OF_CALL: u8 = 48;
 pub const OF_REGISTER: u8 = 64;
 pub const OF_UNREGISTER: u8 = 66;
 pub const OF_INVOCATION: u8 = 68;
 
-/// Which registration is for which procedure.
+/// The procedure of each registration.
 pub type Names = BTreeMap<RegistrationId, Procedure>;
 
 pub fn said(message: &Message, names: &Names) -> Said {
@@ -185,7 +185,7 @@ pub fn said(message: &Message, names: &Names) -> Said {
         },
         Message::Interrupt(m) => Said::Interrupt {
             invocation: m.request.get(),
-            mode: m.options.mode.map(Mode::from).expect("our router always says how"),
+            mode: m.options.mode.map(Mode::from).expect("our router always sends the mode"),
             reason: m.options.reason.as_ref().map_or("", |reason| known(reason)),
         },
         Message::Result(m) => {
@@ -213,11 +213,11 @@ fn kind(kind: RequestKind) -> u8 {
         RequestKind::Register => OF_REGISTER,
         RequestKind::Unregister => OF_UNREGISTER,
         RequestKind::Invocation => OF_INVOCATION,
-        other => panic!("{other:?} has no place in the model"),
+        other => panic!("a message that the model does not know: {other:?}"),
     }
 }
 
-/// The number in a payload; 0 where there is something else, as a sentence.
+/// Returns the number in a payload, or 0 if it carries anything else, such as a text.
 pub fn tag(payload: &Payload) -> Tag {
     if payload.is_empty() { 0 } else { payload.decode().unwrap_or(0) }
 }
@@ -226,7 +226,7 @@ pub fn payload(serializer: Serializer, tag: Tag) -> Payload {
     Payload::new(serializer, &tag).expect("a number can be written in every serializer")
 }
 
-/// The same URI, static.
+/// Returns the same URI as a static string.
 pub fn known(uri: &Uri) -> &'static str {
     const KNOWN: &[&str] = &[
         FAILED,
@@ -242,10 +242,7 @@ pub fn known(uri: &Uri) -> &'static str {
         "wamp.close.system_shutdown",
         "wamp.close.killed",
     ];
-    KNOWN
-        .iter()
-        .find(|known| **known == uri.as_str())
-        .unwrap_or_else(|| panic!("{uri:?} is not to be said here"))
+    KNOWN.iter().find(|known| **known == uri.as_str()).unwrap_or_else(|| panic!("an unexpected URI: {uri:?}"))
 }
 
 pub fn name(procedure: Procedure) -> Uri {
@@ -263,7 +260,7 @@ fn procedure(name: &Uri) -> Procedure {
     name.bytes().last().expect("no name is empty") - b'0'
 }
 
-/// What a callee answers.
+/// The answer of a callee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Answer {
     Progress,
@@ -285,7 +282,7 @@ impl Answer {
         }
     }
 
-    /// The message of a callee that is none of ours.
+    /// Returns the message of a callee of the model.
     pub fn message(self, serializer: Serializer, invocation: u64, tag: Tag) -> Message {
         let (request, payload) = (id(invocation), payload(serializer, tag));
         if self == Answer::Error {
@@ -301,7 +298,7 @@ pub fn id(number: u64) -> RequestId {
     RequestId::new(number).expect("the model counts from 1")
 }
 
-// Messages of a peer that is none of ours.
+// Messages of a peer of the model.
 
 pub fn register(request: u64, options: RegisterOptions, procedure: Procedure) -> Message {
     Register { request: id(request), options, procedure: name(procedure) }.into()
@@ -348,8 +345,8 @@ pub fn abort() -> Message {
     wamp_proto::message::Abort { details, reason: uri::PROTOCOL_VIOLATION, payload }.into()
 }
 
-/// As the specification writes it.
+/// Returns the message as the specification writes it.
 pub fn json(message: &Message) -> String {
-    let octets = message.encode(Serializer::Json).expect("what the model says can be said in JSON");
+    let octets = message.encode(Serializer::Json).expect("JSON can express all messages of the model");
     String::from_utf8_lossy(&octets).into_owned()
 }

@@ -1,4 +1,4 @@
-//! What a world is made of.
+//! The parts of a world.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::account::Windows;
 use crate::dealer::{Credit, Features, Rules};
 use crate::said::Procedure;
 
-/// Procedures that several callees may register.
+/// Returns whether several callees may register a procedure.
 pub fn is_shared(procedure: Procedure) -> bool {
     procedure == 1 || procedure == 3
 }
 
-/// Procedures whose callees want to watch timeouts themselves.
+/// Returns whether the callees of a procedure watch timeouts themselves.
 pub fn forwards_timeout(procedure: Procedure) -> bool {
     procedure == 2
 }
@@ -35,25 +35,25 @@ pub fn register_options(procedure: Procedure) -> RegisterOptions {
 /// A client.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
-    /// One of our sessions, or a peer whose messages the model writes itself.
+    /// Whether it is one of our sessions, rather than a peer played by the model.
     pub ours: bool,
     pub features: Features,
-    /// Answers late, twice and after the end; sends what it must not send.
+    /// Whether it answers late, twice and after the end, and sends forbidden messages.
     pub rogue: bool,
-    /// Does not answer GOODBYE.
+    /// Whether it does not answer GOODBYE.
     pub mute: bool,
     pub serializer: Serializer,
-    /// How much it grants, if it knows credit.
+    /// Its windows, if it knows credit.
     pub windows: Option<Windows>,
     pub numbering: Numbering,
 }
 
-/// How a peer that is none of ours numbers its requests.
+/// The way in which a peer of the model numbers its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbering {
     /// 1, 2, 3, …
     Counting,
-    /// Anything, each once.
+    /// Random numbers, each used once.
     Drawn,
     /// The first number that none of its calls has, as far as it knows.
     Reusing,
@@ -88,13 +88,13 @@ impl Kind {
         Kind { ours: false, features, ..Self::ours() }
     }
 
-    /// A peer that makes no calls in chunks, and numbers its requests like this.
+    /// A peer that makes no calls in chunks and numbers its requests in this way.
     pub fn numbering(numbering: Numbering) -> Self {
         let features = Features { caller_chunks: false, ..Self::ALL_FEATURES };
         Kind { numbering, ..Self::raw(features) }
     }
 
-    /// The same, but it knows credit, as a caller and as a callee.
+    /// The same, with credit as a caller and as a callee.
     pub fn counting(self, first: u64, max: u64) -> Self {
         let credit = Some(first);
         let features = Features { caller_credit: credit, callee_credit: credit, ..self.features };
@@ -126,15 +126,15 @@ impl Kind {
     }
 }
 
-/// A realm and its clients, all of which have joined, with what they have registered.
+/// A realm and its clients, which have all joined and registered.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub clients: Vec<Kind>,
     pub offers: Vec<(usize, Procedure)>,
     pub strict: bool,
-    /// The realm wants every session to count its requests.
+    /// Whether the realm requires every session to count its requests.
     pub strict_ids: bool,
-    /// How much the router grants, if it does.
+    /// The router's windows, if it knows credit.
     pub windows: Option<Windows>,
 }
 
@@ -146,7 +146,7 @@ impl Setup {
         Rules { strict: self.strict, strict_ids: self.strict_ids, kill_wait, goodbye_wait, credit }
     }
 
-    /// Whether credit is counted anywhere.
+    /// Returns whether credit is counted anywhere.
     pub fn counts(&self) -> bool {
         self.windows.is_some() && self.clients.iter().any(|kind| kind.features.knows_credit())
     }

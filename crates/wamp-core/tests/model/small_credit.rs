@@ -1,6 +1,6 @@
-//! Small worlds with credit: windows so small that a sender waits after a message or two, programs that take what
-//! comes at any time, handlers that wait for credit and are woken by nothing else, and queues that empty at any
-//! time. As long as every application goes on reading, each of them comes to an end.
+//! Small worlds with credit: windows so small that a sender waits after a message or two, programs that
+//! consume messages at any time, handlers that wait for credit and are woken by nothing else, and queues that
+//! empty at any time. As long as every application goes on reading, each world comes to an end.
 
 use crate::account::Windows;
 use crate::exhaustive::{Small, compare_reduced, explore_all};
@@ -32,7 +32,7 @@ fn cancel(mode: Mode) -> Step {
     Step::Cancel { client: A, call: 0, mode }
 }
 
-/// One message, or one and a bit, or two: a progressive result costs 96 octets or so.
+/// One message, or slightly more, or two: a progressive result costs about 96 bytes.
 const NARROW: [u64; 3] = [1, 100, 150];
 
 fn counting(first: u64) -> Kind {
@@ -114,7 +114,7 @@ fn chunks_and_both_ways_come_to_an_end() {
     explore_all("credit, chunks", worlds);
 }
 
-/// The ways to leave, by who leaves.
+/// The ways to leave, for each client.
 const LEAVING: [fn(usize) -> Step; 4] = [
     |client| Step::Leave { client },
     |client| Step::Cut { client },
@@ -190,7 +190,7 @@ fn a_session_that_calls_itself_comes_to_an_end() {
 }
 
 #[test]
-fn who_reads_nothing_loses_the_call_and_nothing_else() {
+fn a_caller_that_reads_nothing_loses_the_call_and_nothing_else() {
     let mut worlds = Vec::new();
     let three = Setup {
         clients: vec![counting(100), Kind::ours(), counting(100)],
@@ -208,7 +208,7 @@ fn who_reads_nothing_loses_the_call_and_nothing_else() {
 }
 
 #[test]
-fn what_is_left_out_leads_nowhere_else_with_credit() {
+fn the_orders_left_out_lead_to_no_other_ends_with_credit() {
     let setup = two(counting(100), counting(100), fixed(100));
     compare_reduced(&small("results".to_owned(), setup.clone(), vec![vec![call(A)], vec![]], ONE));
     let up = vec![vec![upload(A, false), chunk(A, true)], vec![]];

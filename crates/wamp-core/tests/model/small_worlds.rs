@@ -1,6 +1,7 @@
-//! The small worlds that are explored exhaustively: two callers A and B with a call each, and a callee C that
-//! answers each with a progressive and a last result; and then a cancel, a timeout and somebody leaving, at any
-//! time. Every mode meets every way to leave, every one who leaves, and each of the two calls timing out.
+//! The small worlds that are explored exhaustively. Two callers A and B make a call each, and a callee C
+//! answers each call with a progressive and a last result. A cancel, a timeout and a departure occur at any
+//! time. Every mode of canceling meets every way to leave, every departing client, and a timeout of each of
+//! the two calls.
 
 use crate::exhaustive::{Small, compare_reduced, explore_all};
 use crate::said::{Answer, Mode};
@@ -40,7 +41,7 @@ fn three(callee: Kind, procedure: u8) -> Setup {
     }
 }
 
-/// The ways to leave, by who leaves.
+/// The ways to leave, for each client.
 const LEAVING: [fn(usize) -> Step; 5] = [
     |client| Step::Leave { client },
     |client| Step::Cut { client },
@@ -57,7 +58,7 @@ const CANCELS: [&[Mode]; 5] = [
     &[Mode::Kill, Mode::Skip],
 ];
 
-/// A and B call C; A cancels in these modes, one after the other; one leaves; a call has a timeout.
+/// A and B call C. A cancels in these modes, one after the other; one client leaves; one call has a timeout.
 fn calls(callee: Kind, modes: &[Mode], leaves: Option<Step>, timeouts: [u64; 2]) -> Small {
     let mut scripts = vec![vec![call(A, 0, timeouts[A])], vec![call(B, 0, timeouts[B])], vec![]];
     scripts[A].extend(modes.iter().map(|mode| cancel(*mode)));
@@ -75,7 +76,8 @@ fn calls(callee: Kind, modes: &[Mode], leaves: Option<Step>, timeouts: [u64; 2])
     Small { name, setup: three(callee, 0), scripts, answers: TWO.to_vec(), reads: true }
 }
 
-/// A cancel, a timeout and somebody leaving in one world. Of modes, leavers and ways each meets each.
+/// A cancel, a timeout and a departure in one world. Every mode meets every departing client and every way to
+/// leave.
 fn triples(mode: Mode) -> Vec<Small> {
     let at = Mode::ALL.iter().position(|other| *other == mode).unwrap_or_default();
     let worlds = [A, B, C].map(|leaver| {
@@ -102,7 +104,7 @@ fn killnowait_timeout_and_leaving() {
 }
 
 #[test]
-fn everybody_leaves_in_every_way() {
+fn every_client_leaves_in_every_way() {
     let worlds = LEAVING
         .iter()
         .flat_map(|leaves| [A, B, C].map(|leaver| calls(Kind::ours(), &[], Some(leaves(leaver)), [0, 0])));
@@ -261,7 +263,7 @@ fn the_router_shuts_down() {
         calls(Kind::ours(), &[], Some(Step::Shutdown), [0, 0]),
         calls(Kind { mute: true, ..Kind::raw(Kind::ALL_FEATURES) }, &[], Some(Step::Shutdown), [0, 0]),
     ];
-    // With a cancel, A and its callee alone: everybody's GOODBYE in every order is too much.
+    // With a cancel, A and its callee alone: the GOODBYEs of all clients in every order are too many states.
     let setup = Setup {
         clients: vec![Kind::ours(), Kind::ours()],
         offers: vec![(1, 0)],
@@ -288,7 +290,7 @@ fn a_callee_unregisters() {
 }
 
 #[test]
-fn what_is_left_out_leads_nowhere_else() {
+fn the_orders_left_out_lead_to_no_other_ends() {
     compare_reduced(&calls(Kind::ours(), &[Mode::Kill], None, [0, 0]));
     compare_reduced(&calls(Kind::ours(), &[Mode::Skip], None, [0, 100]));
     compare_reduced(&calls(Kind::ours(), &[], Some(Step::Leave { client: B }), [0, 0]));

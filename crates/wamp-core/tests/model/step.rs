@@ -1,11 +1,11 @@
-//! What can happen next in a world.
+//! The possible next steps of a world.
 
 use std::fmt;
 
 use crate::said::{Answer, Mode, Procedure};
 
-/// One step. Calls and invocations are counted by their client, from 0. A step that makes no sense where it
-/// stands does nothing, so that any part of a sequence is a sequence.
+/// One step. Calls and invocations are numbered by their client, from 0. A step that makes no sense in a
+/// state does nothing, so that any part of a sequence is a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     // A program acts.
@@ -43,11 +43,11 @@ pub enum Step {
         client: usize,
         invocation: usize,
     },
-    /// The program takes the oldest message of a stream that waits for it.
+    /// The program takes the oldest waiting message of a stream.
     Take {
         client: usize,
     },
-    /// A peer that is none of ours says this of a stream, true or not.
+    /// A peer of the model grants this total for a stream, rightly or not.
     Grant {
         client: usize,
         request: u64,
@@ -57,7 +57,7 @@ pub enum Step {
     Leave {
         client: usize,
     },
-    // A message crosses one end of a wire: so many to the router in one batch; one to the client.
+    // Messages cross one end of a wire: several to the router in one batch, one to the client.
     Up {
         client: usize,
         count: usize,
@@ -65,16 +65,16 @@ pub enum Step {
     Down {
         client: usize,
     },
-    /// What the router waits for next has left for a client's socket.
+    /// The router's next watch on a client's outbound messages is complete.
     Left {
         client: usize,
     },
-    // Something goes wrong.
-    /// The client dies: what it has sent still arrives.
+    // Faults.
+    /// The client dies; messages that it has sent still arrive.
     Die {
         client: usize,
     },
-    /// The link breaks: what is under way is lost.
+    /// The link breaks; messages on the way are lost.
     Cut {
         client: usize,
     },
@@ -86,7 +86,7 @@ pub enum Step {
     Kick {
         client: usize,
     },
-    /// The router does not read from a client for a while, since what that sends has nowhere to go.
+    /// The router does not read from a client for a while, as if the receivers of its messages were full.
     Hold {
         client: usize,
     },
@@ -108,46 +108,47 @@ pub enum Step {
     },
     /// Time advances to the next deadline.
     Tick,
-    /// A machine whose deadline has passed is told so: a client, or the realm.
+    /// A machine whose deadline has passed handles it: a client, or the realm.
     Expire {
         client: Option<usize>,
     },
     Shutdown,
 }
 
-/// What a client sends that it should not, or need not.
+/// A message that a client should not, or need not, send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wrong {
-    /// YIELD for an invocation that never was.
+    /// A YIELD for an invocation that never existed.
     NeverInvoked,
-    /// ERROR for a CALL.
+    /// An ERROR for a CALL.
     ErrorOfCall,
     /// A request id out of sequence.
     Gap,
-    /// A CALL with the id of its first call again, in no chunks.
+    /// A CALL with the id of its first call again, not in chunks.
     Again,
-    /// Octets that are no message.
+    /// Bytes that are not a message.
     Garbage,
-    /// CANCEL of a call that it never made.
+    /// A CANCEL of a call that it never made.
     ForeignCancel,
-    /// CANCEL of its last call in no mode.
+    /// A CANCEL of its last call without a mode.
     CancelWithoutMode,
 }
 
-/// What a router sends to one of our sessions that it should not: about its call or invocation of this number.
+/// A message that a router should not send to one of our sessions, about its call or invocation of this
+/// number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Forged {
     /// Progress for a call that did not ask for it, or is over.
     Progress,
     /// A last RESULT for a call that is over.
     Result,
-    /// An ERROR for a call that never was.
+    /// An ERROR for a call that never existed.
     Unknown,
-    /// INTERRUPT for an invocation that is over.
+    /// An INTERRUPT for an invocation that is over.
     Interrupt,
-    /// CREDIT for its invocation of this number, be it over or not: a total that is smaller than the first.
+    /// A CREDIT for its invocation of this number, over or not, with a total smaller than the first.
     Credit,
-    /// CREDIT without a total.
+    /// A CREDIT without a total.
     Void,
 }
 
@@ -176,7 +177,7 @@ impl fmt::Display for Step {
             Step::Grant { client, request, chunks, total } => {
                 write!(f, "client {client} grants {total:?} to {request}, chunks: {chunks:?}")
             }
-            Step::Left { client } => write!(f, "what was watched has left for client {client}"),
+            Step::Left { client } => write!(f, "the watched messages were written to client {client}"),
             Step::Leave { client } => write!(f, "client {client} leaves"),
             Step::Up { client, count: 1 } => write!(f, "the router reads from client {client}"),
             Step::Up { client, count } => write!(f, "the router reads {count} messages from client {client}"),

@@ -1,10 +1,10 @@
-//! What the realm holds and counts, beside what is alive.
+//! The realm's tables and counters, compared with what is alive.
 
 use crate::ledger::Broken;
 use crate::world::World;
 
 impl World {
-    /// No table of the realm holds what is not alive.
+    /// Checks that no table of the realm holds anything dead.
     pub fn check_tables(&self) -> Result<(), Broken> {
         let sizes = self.realm.sizes();
         let deadlines = self.dealer.deadlines();
@@ -16,12 +16,12 @@ impl World {
         }
         if found != expected {
             return Err(format!(
-                "the realm holds {found:?} sessions, calls, registrations and deadlines, where {expected:?} are alive"
+                "the realm holds {found:?} sessions, calls, registrations and deadlines, but {expected:?} are alive"
             ));
         }
         let (found, expected) = (self.realm.poll_timeout(), deadlines.iter().min().copied());
         if found != expected {
-            return Err(format!("the realm's next deadline is {found:?}, where it should be {expected:?}"));
+            return Err(format!("the realm's next deadline is {found:?}, expected {expected:?}"));
         }
         let (stats, counts) = (self.realm.stats(), self.dealer.counts);
         let found =

@@ -1,6 +1,6 @@
-//! A realm, its clients, and a wire in each direction for each of them: the router's side of it.
+//! A realm, its clients, and a wire in each direction for each of them: the router's side.
 //!
-//! Every input goes to the machine under test and to the model of it, and what comes out must be the same.
+//! Every input goes to the machine under test and to its model, and their outputs must be the same.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash};
@@ -25,7 +25,7 @@ use crate::setup::Setup;
 use crate::shared::Shared;
 use crate::step::Step;
 
-/// What is on a wire.
+/// A message or an event on a wire.
 #[derive(Clone, Debug)]
 pub enum Frame {
     Message(Rc<Message>),
@@ -42,22 +42,22 @@ pub struct World {
     pub dealer: Shared<Dealer>,
     pub ledger: Shared<Ledger>,
     pub names: Shared<Names>,
-    /// Which REGISTER was for which procedure.
+    /// The procedure of each REGISTER.
     asked: Shared<Vec<(usize, u64, Procedure)>>,
-    /// How many realm sessions each wire has seen closed.
+    /// The number of realm sessions that each wire has seen closed.
     over: Vec<usize>,
     pub shut_down: bool,
-    /// What the router grants, and whether anybody counts that.
+    /// The router's windows, and whether any client counts them.
     pub windows: Option<Windows>,
     pub counts: bool,
-    /// CREDITs that the realm has said, and what it watches, since the last comparison; and what the message
-    /// of a stream cost that it has said.
+    /// Since the last comparison: the CREDITs that the realm has sent, its watches, and the cost of the
+    /// stream message that it has sent.
     pub credits: Vec<(usize, Said)>,
     pub watched: Vec<(usize, Watch)>,
     goes: u64,
-    /// For each machine, the hash of all that ever went into it; the realm is the last.
+    /// The hash of all inputs of each machine; the realm is the last.
     histories: Vec<(u64, u64)>,
-    /// What crossed which end of which wire.
+    /// The messages that crossed an end of a wire.
     pub log: Option<Vec<String>>,
 }
 
@@ -126,7 +126,7 @@ impl World {
         Ok(world)
     }
 
-    /// Hands over all messages, in some order.
+    /// Delivers all messages, in some order.
     pub fn settle(&mut self, cover: &mut Coverage) -> Result<bool, Broken> {
         let mut any = false;
         loop {
@@ -142,8 +142,8 @@ impl World {
         }
     }
 
-    /// Takes note of an input of a machine, for the key of this world. When it was matters only to a machine
-    /// that watches timeouts after it.
+    /// Records an input of a machine for the key of this world. The time of an input matters only to a
+    /// machine that watches timeouts after it.
     pub fn record(&mut self, machine: usize, input: impl Hash) {
         let timed = match self.clients.get(machine) {
             Some(client) => client.watches_timeouts() || client.has_delayed(),
@@ -155,8 +155,8 @@ impl World {
         *b = FixedState::with_seed(2).hash_one((*b, &input));
     }
 
-    /// What tells this world from others. The machines are deterministic, so that two worlds whose machines
-    /// have had the same inputs in the same order are the same, wires and all.
+    /// Returns a key that identifies this world. The machines are deterministic: two worlds whose machines
+    /// have had the same inputs in the same order are the same, wires included.
     pub fn key(&self) -> u128 {
         let key = (self.now, &self.histories);
         let (a, b) = (FixedState::with_seed(3).hash_one(key), FixedState::with_seed(4).hash_one(key));
@@ -169,7 +169,7 @@ impl World {
         }
     }
 
-    /// The router reads these from a client, in one batch.
+    /// Lets the router read these messages from a client in one batch.
     pub fn read(&mut self, from: usize, frames: Vec<Frame>, cover: &mut Coverage) -> Result<(), Broken> {
         let key = self.clients[from].key;
         let single = frames.len() == 1;
@@ -199,7 +199,7 @@ impl World {
                 Frame::Garbage => {
                     self.note(|| format!("    client {from} ═▶ router  (garbage)"));
                     self.ledger.sins(from);
-                    self.realm.handle_garbage(self.now, key, "this is no message");
+                    self.realm.handle_garbage(self.now, key, "not a message");
                     inputs.push(Input::Garbage);
                 }
                 Frame::Eof => {
@@ -231,7 +231,7 @@ impl World {
         self.compare(written, cover)
     }
 
-    /// The router's operator closes a session.
+    /// Closes a session, as the router's operator.
     pub fn kick(&mut self, client: usize, cover: &mut Coverage) -> Result<(), Broken> {
         self.realm.close(self.now, self.clients[client].key, uri::KILLED, "closed by the operator");
         self.record(self.clients.len(), (client, "kick"));
@@ -240,7 +240,7 @@ impl World {
         self.compare(written, cover)
     }
 
-    /// The router does not read from a client for a while, or reads again.
+    /// Lets the router pause or resume reading from a client.
     pub fn hold(&mut self, client: usize, hold: bool) -> bool {
         let its = &mut self.clients[client];
         if its.held == hold || !its.readable {
@@ -249,7 +249,7 @@ impl World {
         its.held = hold;
         let key = its.key;
         if hold {
-            // By itself, so that nobody else has to do with it.
+            // The client is held by itself, so that no other client is involved.
             self.realm.hold(self.now, key, key, Feed::Stream);
         } else {
             self.realm.release(self.now, key, key);
@@ -268,7 +268,7 @@ impl World {
         self.compare(written, cover)
     }
 
-    /// The router looks at the clock.
+    /// Lets the realm handle its deadlines.
     pub fn expire(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
         self.realm.handle_timeout(self.now);
         self.record(self.clients.len(), "time");
@@ -277,11 +277,15 @@ impl World {
         self.compare(written, cover)
     }
 
-    /// What the router has written, on the wires.
+    /// Puts the router's messages on the wires, and returns them.
     pub fn written(&mut self) -> Result<Vec<(usize, Said)>, Broken> {
         let mut written = Vec::new();
         while let Some((key, message)) = self.realm.poll_transmit() {
-            let to = self.clients.iter().position(|client| client.key == key).ok_or("a message to nobody")?;
+            let to = self
+                .clients
+                .iter()
+                .position(|client| client.key == key)
+                .ok_or("a message to an unknown client")?;
             if let Message::Registered(registered) = &message {
                 let request = registered.request.get();
                 let asked = self.asked.iter().find(|asked| (asked.0, asked.1) == (to, request));
@@ -311,7 +315,7 @@ impl World {
                 Event::Closed { session, closing } => (session, closing),
                 Event::Watch { session, watch } => {
                     let client = self.clients.iter().position(|client| client.key == session);
-                    self.watched.push((client.ok_or("nobody is watched")?, watch));
+                    self.watched.push((client.ok_or("a watch on an unknown client")?, watch));
                     continue;
                 }
                 Event::Released { session } => {
@@ -338,12 +342,12 @@ impl World {
         Ok(written)
     }
 
-    /// Compares the realm with the model of it.
+    /// Compares the realm with its model.
     pub fn compare(&mut self, mut written: Vec<(usize, Said)>, cover: &mut Coverage) -> Result<(), Broken> {
         let mut expected = std::mem::take(&mut self.dealer.out);
         if std::mem::take(&mut self.dealer.unordered) {
             for client in 0..self.clients.len() {
-                // Whatever the order, GOODBYE comes last.
+                // GOODBYE is last, whatever the order of the others.
                 let last = written.iter().rposition(|(to, _)| *to == client);
                 let goodbye =
                     |(to, said): &(usize, Said)| *to == client && matches!(said, Said::Goodbye { .. });
@@ -359,20 +363,20 @@ impl World {
             expected.sort_by_key(|(to, _)| *to);
         }
         if written != expected {
-            return Err(format!("the router says {written:?}, where it should say {expected:?}"));
+            return Err(format!("the router sends {written:?}, expected {expected:?}"));
         }
         let mut over = std::mem::take(&mut self.over);
         let mut closed = std::mem::take(&mut self.dealer.closed);
         over.sort_unstable();
         closed.sort_unstable();
         if over != closed {
-            return Err(format!("the sessions of {over:?} are over, where {closed:?} should be"));
+            return Err(format!("the sessions of {over:?} are over, expected {closed:?}"));
         }
         self.compare_credit(cover)?;
         self.check_tables()
     }
 
-    /// The next deadline of all machines.
+    /// Returns the next deadline of all machines.
     pub fn deadline(&self) -> Option<Time> {
         self.clients.iter().filter_map(|client| client.deadline()).chain(self.realm.poll_timeout()).min()
     }

@@ -1,4 +1,4 @@
-//! Calls at the model of the dealer: CALL, its chunks, answers, CANCEL.
+//! Calls in the model of the dealer: CALL, its chunks, answers, CANCEL.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ impl Dealer {
             cover.hit(Seen::RefusedNoProcedure);
             return self.fail_request(from, request, "wamp.error.no_such_procedure");
         };
-        // Whoever was chosen must be one of those who registered it. Without an INVOCATION it was one that
-        // takes no chunks; or the caller itself, and its own messages were taken back.
+        // The chosen callee must be one that registered the procedure. Without an INVOCATION it was a callee
+        // that accepts no chunks, or the caller itself, whose messages were withdrawn.
         let takes_chunks = |callee: usize| {
             let its = self.peers[callee].features;
             its.callee_chunks && its.callee_canceling
@@ -151,7 +151,7 @@ impl Dealer {
             self.registrations.iter().any(|r| r.callees.iter().any(|(callee, _)| *callee == from));
         let wire = self.wire;
         let call = self.calls.iter_mut().find(|call| call.callee == from && call.invocation == invocation);
-        let call = call.expect("every invocation that was issued has its call");
+        let call = call.expect("every invocation has a call");
         cover.cell(Role::Dealer, call.phase, call.willing, progress);
         match (call.phase, progress) {
             (Phase::Abandoned | Phase::Over, _) => {
@@ -171,7 +171,7 @@ impl Dealer {
                 if let Some(flow) = &mut call.results {
                     flow.pass(wire, cover);
                 }
-                // behaviour 36: only while it runs; the wait after a kill does not begin again.
+                // behaviour 36: only while the call runs; the wait after a kill does not begin again.
                 if let (Phase::Running, Some(timeout)) = (phase, call.timeout) {
                     call.deadline = Some(now + timeout);
                     call.held = held;

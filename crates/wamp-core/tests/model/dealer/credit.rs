@@ -1,4 +1,4 @@
-//! Credit at the model of the dealer, which ends both hops of each stream.
+//! Credit in the model of the dealer, which terminates both hops of each stream.
 
 use std::time::Duration;
 
@@ -15,14 +15,15 @@ use crate::ledger::{Broken, hold};
 pub struct Flow {
     from: Option<Meter>,
     to: Option<Purse>,
-    /// Since when its sender has no credit, and how long it had none before.
+    /// Since when its sender has no credit, and for how long it had none before.
     spent: Option<Time>,
     spent_before: Duration,
-    /// Since when that is its receiver's doing.
+    /// Since when the receiver is the reason for that.
     starved: Option<Time>,
 }
 
-/// What had come of a stream when somebody looked: the call's number, whether it is its chunks, and how much.
+/// The bytes that had arrived on the streams of calls at some time: the number of the call, whether the
+/// stream is its chunks, and the bytes.
 pub type Snapshot = Vec<(usize, bool, u64)>;
 
 impl Flow {
@@ -34,7 +35,7 @@ impl Flow {
         (from.is_some() || to.is_some()).then_some(flow)
     }
 
-    /// A message has come, which cost so much, and goes on.
+    /// Forwards a message; `came` and `goes` are its costs on the two hops.
     pub(super) fn pass(&mut self, (came, goes): (u64, u64), cover: &mut Coverage) {
         if let Some(to) = &mut self.to {
             if !to.may_send() {
@@ -54,7 +55,7 @@ impl Flow {
         self.from.is_some()
     }
 
-    /// How long its sender could not send, in all.
+    /// Returns for how long in all its sender could not send.
     pub(super) fn spent(&self, now: Time) -> Duration {
         self.spent_before + self.spent.map_or(Duration::ZERO, |since| now.since(since))
     }
@@ -97,7 +98,7 @@ impl Call {
 }
 
 impl Dealer {
-    /// A CREDIT has come.
+    /// Handles a CREDIT from a client.
     pub(super) fn credited(
         &mut self,
         from: usize,
@@ -160,7 +161,7 @@ impl Dealer {
         }
     }
 
-    /// The router has said CREDIT to somebody.
+    /// Handles a CREDIT from the router to a client.
     pub fn grants(
         &mut self,
         to: usize,
@@ -186,7 +187,7 @@ impl Dealer {
         let Some((from, ahead)) =
             flow.and_then(|flow| Some((flow.from.as_mut()?, flow.to.map(|to| to.left()))))
         else {
-            return Err(format!("18: CREDIT to client {to} for {request}, which does not go on"));
+            return Err(format!("18: CREDIT to client {to} for {request}, which has ended"));
         };
         from.say(total, ahead)?;
         if ahead.is_some_and(|ahead| total == from.received + ahead && total < from.room()) {
@@ -198,7 +199,7 @@ impl Dealer {
         Ok(())
     }
 
-    /// What has come until now of the streams to a client.
+    /// Returns what has arrived so far on the streams to a client.
     pub fn snapshot(&self, receiver: usize) -> Snapshot {
         let mut seen = Snapshot::new();
         for (index, call) in self.calls.iter().enumerate() {
@@ -210,7 +211,7 @@ impl Dealer {
         seen
     }
 
-    /// Whether any of this has not left yet.
+    /// Returns whether any of this has not been written to the receiver's socket yet.
     pub fn waits_for(&self, seen: &Snapshot) -> bool {
         seen.iter().any(|(index, chunks, received)| {
             let flows = self.calls[*index].flows();
@@ -220,7 +221,7 @@ impl Dealer {
         })
     }
 
-    /// All of this has left for the receiver's socket. `false`: the calls are over.
+    /// Records that all of this was written to the receiver's socket. Returns `false` if the calls are over.
     pub fn left(&mut self, seen: &Snapshot) -> bool {
         let mut any = false;
         for (index, chunks, received) in seen {
@@ -232,12 +233,13 @@ impl Dealer {
         any
     }
 
-    /// How many senders wait for their receivers.
+    /// Returns the number of senders that wait for their receivers.
     pub fn starved(&self) -> usize {
         self.calls.iter().flat_map(Call::flows).filter(|(_, flow)| flow.starved.is_some()).count()
     }
 
-    /// Takes note of who has no credit now. `leaves` says for whom the router waits that something leaves.
+    /// Updates which senders have no credit. `leaves` tells whether the router watches outbound messages of a
+    /// client.
     pub fn settle(
         &mut self,
         now: Time,
@@ -245,7 +247,7 @@ impl Dealer {
         cover: &mut Coverage,
     ) -> Result<(), Broken> {
         let let_go = std::mem::take(&mut self.let_go);
-        hold!(let_go.is_empty(), "19: {let_go:?} are not told of an end, and may wait for credit for ever");
+        hold!(let_go.is_empty(), "19: {let_go:?} learn of no end and may wait for credit for ever");
         for call in &mut self.calls {
             let (caller, callee) = (call.caller, call.callee);
             if call.results.is_some() && call.chunked.is_some() {

@@ -1,4 +1,4 @@
-//! How calls end at the model of the dealer without an answer: timeouts, leaving, shutdown.
+//! Ends of calls without an answer in the model of the dealer: timeouts, departures, shutdown.
 
 use std::time::Duration;
 
@@ -37,13 +37,14 @@ impl Dealer {
 
     fn expire(&mut self, now: Time, index: usize, cover: &mut Coverage) {
         let call = &mut self.calls[index];
-        // behaviour 37: while the router does not read, or the callee has no credit, it cannot be late.
+        // behaviour 37: the callee cannot be late while the router does not read from it, or while it has no
+        // credit.
         let held = call.excused(&self.peers, now);
         let excused = held.saturating_sub(call.held);
         if !excused.is_zero() {
             let dry = call.results.as_ref().is_some_and(|flow| !flow.spent(now).is_zero());
             cover.hit(if dry { Seen::TimeoutWithoutCredit } else { Seen::TimeoutExcused });
-            // However short it is, it is not looked at all the time.
+            // The deadline moves by at least 20 ms, however short the excuse.
             (call.deadline, call.held) = (Some(now + excused.max(Duration::from_millis(20))), held);
             return;
         }
@@ -54,7 +55,7 @@ impl Dealer {
             _ => self.rules.kill_wait,
         };
         if waited < allowed {
-            self.broken = Some(format!("37: a callee that could answer for {waited:?} only has timed out"));
+            self.broken = Some(format!("37: a callee that could answer for only {waited:?} has timed out"));
         }
         let request = call.request;
         if call.phase == Phase::Canceling {
@@ -77,7 +78,7 @@ impl Dealer {
         self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: reason, tag: 0 }));
     }
 
-    /// The receiver of a stream of a call has granted nothing for too long.
+    /// Ends a call because the receiver of one of its streams has granted nothing for too long.
     fn starve(&mut self, index: usize, cover: &mut Coverage) {
         let call = &self.calls[index];
         let request = call.request;
@@ -88,7 +89,7 @@ impl Dealer {
         self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
     }
 
-    /// Every caller hears the end of its calls, and then everybody GOODBYE.
+    /// Every caller learns the end of its calls, and then every client gets GOODBYE.
     pub fn shut_down(&mut self, now: Time, cover: &mut Coverage) {
         self.unordered = true;
         for call in self.calls.iter_mut().filter(|call| call.phase.is_alive()) {
@@ -182,7 +183,7 @@ impl Dealer {
 }
 
 impl Dealer {
-    /// Tells a callee of the end of a call, if it understands that; if not, it must not wait for credit.
+    /// Informs a callee of the end of a call, if it understands that. Otherwise it must not wait for credit.
     pub(super) fn tell_callee(&mut self, index: usize, mode: Mode, reason: &'static str) {
         let call = &self.calls[index];
         if mode != Mode::Skip && self.peers[call.callee].features.callee_canceling {
@@ -195,7 +196,7 @@ impl Dealer {
 }
 
 impl Call {
-    /// How long its callee could not answer, in all: it was held, or had no credit.
+    /// Returns for how long in all the callee could not answer: it was held or had no credit.
     pub(super) fn excused(&self, peers: &[Peer], now: Time) -> Duration {
         let held = peers[self.callee].held(now);
         match &self.results {

@@ -1,6 +1,6 @@
 //! The dealer as the specification and `behaviour.md` describe it, without regard to speed: a list of peers,
-//! a list of registrations, and a list of all calls that there ever were. For each input it says which messages
-//! must go to whom. It shares nothing with the crate under test.
+//! a list of registrations, and a list of all calls ever made. For each input it states which messages must
+//! be sent to which peers. It shares nothing with the crate under test.
 
 mod calls;
 mod credit;
@@ -20,10 +20,10 @@ use crate::ledger::Broken;
 use crate::said::{OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Said, Tag};
 
 const CANCELED: &str = "wamp.error.canceled";
-/// Why a callee is interrupted whose caller has left.
+/// The reason in the INTERRUPT to a callee whose caller has left.
 const CALLER_GONE: &str = "wamp.close.close_realm";
 
-/// What a client announced in HELLO.
+/// The features that a client announced in HELLO.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features {
     pub caller_progress: bool,
@@ -32,7 +32,7 @@ pub struct Features {
     pub callee_canceling: bool,
     pub callee_chunks: bool,
     pub callee_timeout: bool,
-    /// What it grants at once, in each of these roles.
+    /// The first window in each of these roles.
     pub caller_credit: Option<u64>,
     pub callee_credit: Option<u64>,
 }
@@ -43,34 +43,34 @@ impl Features {
     }
 }
 
-/// How far senders may go ahead, and how long a receiver may grant nothing.
+/// The windows of the router, and the longest time that a receiver may grant nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Credit {
     pub windows: Windows,
     pub patience: Duration,
 }
 
-/// How the realm is configured.
+/// The configuration of the realm.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     pub strict: bool,
-    /// Every session has to count its requests.
+    /// Whether every session must count its requests.
     pub strict_ids: bool,
     pub kill_wait: Duration,
     pub goodbye_wait: Duration,
     pub credit: Option<Credit>,
 }
 
-/// What the session of a client is to the dealer.
+/// The state of a client's session in the dealer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     Open,
-    /// The router has said GOODBYE, and waits so long for the answer.
+    /// The router has sent GOODBYE and waits for the answer until this time.
     Closing(Time),
     Gone,
 }
 
-/// How a peer goes.
+/// The way in which a peer leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leaving {
     Goodbye,
@@ -86,7 +86,7 @@ struct Peer {
     standing: Standing,
     next_request: u64,
     next_invocation: u64,
-    /// How long the router did not read from it, and since when it does not now.
+    /// For how long the router did not read from the peer, and since when it currently does not.
     held: Duration,
     held_since: Option<Time>,
 }
@@ -114,18 +114,18 @@ struct Call {
     willing: bool,
     upload: Upload,
     timeout: Option<Duration>,
-    /// The timeout that the callee was told.
+    /// The timeout that was forwarded to the callee.
     forwarded: u64,
     deadline: Option<Time>,
-    /// When the callee was last heard, and how long it had been held until then.
+    /// When the callee was last heard, and for how long it had been held until then.
     since: (Time, Duration),
-    /// How long it had been held when the deadline was set.
+    /// For how long the callee had been held when the deadline was set.
     held: Duration,
     phase: Phase,
     ended_by: Option<Seen>,
     restarted: bool,
     chunks: usize,
-    /// Its results and its chunks, where somebody counts them.
+    /// Its results and its chunks, if a peer counts credit for them.
     results: Option<Flow>,
     chunked: Option<Flow>,
 }
@@ -134,7 +134,7 @@ struct Call {
 struct Registration {
     procedure: Procedure,
     shared: bool,
-    /// Each with whether it watches timeouts itself.
+    /// The callees, each with whether it watches timeouts itself.
     callees: Vec<(usize, bool)>,
 }
 
@@ -156,23 +156,23 @@ pub struct Dealer {
     peers: Vec<Peer>,
     calls: Vec<Call>,
     registrations: Vec<Registration>,
-    /// What must go out, and to whom.
+    /// The messages that must be sent, and their receivers.
     pub out: Vec<(usize, Said)>,
-    /// Whose sessions are over.
+    /// The clients whose sessions are over.
     pub closed: Vec<usize>,
-    /// Several calls ended in one go: the specification gives no order among them.
+    /// Several calls ended at once; the specification does not order their ends.
     pub unordered: bool,
-    /// A rule that the model itself breaks.
+    /// A rule that the model itself broke.
     pub broken: Option<Broken>,
     pub counts: Counts,
-    /// Callees with invocations of calls that are over and of which they are not told: they get all the credit
-    /// that there is.
+    /// Callees that will not learn of the end of a call and have an invocation of it. They get unlimited
+    /// credit.
     let_go: Vec<(usize, u64)>,
-    /// What the message that is handled cost, and what the one cost that went on.
+    /// The cost of the message being handled, on its way in and on its way out.
     pub wire: (u64, u64),
 }
 
-/// An input that is no message.
+/// An input that is not a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
     Said(Said),
@@ -226,7 +226,7 @@ impl Dealer {
         self.peers.iter().filter(|peer| peer.standing != Standing::Gone).count()
     }
 
-    /// Calls that both ends are there for and nobody has ended.
+    /// Returns the number of calls that have both ends and have not ended.
     pub fn calls(&self) -> usize {
         self.calls.iter().filter(|call| call.phase.is_alive()).count()
     }
@@ -235,7 +235,7 @@ impl Dealer {
         self.registrations.len()
     }
 
-    /// The deadlines of calls that are alive.
+    /// Returns the deadlines of running calls.
     pub fn call_deadlines(&self) -> impl Iterator<Item = Time> {
         self.calls.iter().filter(|call| call.phase.is_alive()).filter_map(|call| call.deadline)
     }
@@ -251,7 +251,7 @@ impl Dealer {
         calls.chain(peers).chain(starved.map(|since| since + patience)).collect()
     }
 
-    /// `chosen` tells, by the tag of a CALL, which of several callees got its INVOCATION: that choice is free.
+    /// `chosen` tells, by the tag of a CALL, which of several callees got its INVOCATION. The choice is free.
     pub fn handle(
         &mut self,
         now: Time,
@@ -368,7 +368,7 @@ impl Dealer {
         self.out.push((from, Said::Registered { request }));
     }
 
-    // behaviour 43: what is under way goes on.
+    // behaviour 43: running calls go on.
     fn unregister(&mut self, from: usize, request: u64, procedure: Option<Procedure>) {
         let held = self.registrations.iter_mut().find(|registration| {
             Some(registration.procedure) == procedure && registration.callees.iter().any(|(c, _)| *c == from)

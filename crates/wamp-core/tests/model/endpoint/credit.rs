@@ -10,15 +10,15 @@ use crate::coverage::{Coverage, Phase, Seen};
 use crate::endpoint::Told;
 use crate::ledger::{Broken, hold};
 
-/// What is taken is granted after this time, even if it is not much.
+/// Consumed bytes are granted after this time, even if they are few.
 const DELAY: Duration = Duration::from_secs(30);
 
-/// What is counted in a session, where both of its ends know credit.
+/// The windows of a session both of whose ends know credit.
 #[derive(Clone, Copy, Debug)]
 pub struct Counting {
-    /// What the router grants.
+    /// The router's window.
     pub router: u64,
-    /// What the session grants.
+    /// The session's own windows.
     pub own: Windows,
 }
 
@@ -53,7 +53,7 @@ impl Endpoint {
         }
     }
 
-    /// The streams that it receives and that go on.
+    /// Returns the running streams that it receives.
     pub(super) fn meters(&self) -> impl Iterator<Item = (Stream, &Meter)> {
         let calls = self.calls.iter().filter(|(_, call)| call.phase.is_alive());
         let results = calls.filter_map(|(id, call)| Some((Stream::results(*id), call.results.as_ref()?)));
@@ -65,7 +65,7 @@ impl Endpoint {
         results.chain(chunks)
     }
 
-    /// The streams that it sends and that go on, counted or not.
+    /// Returns the running streams that it sends, counted or not.
     pub fn outgoing(&self) -> Vec<Stream> {
         let calls = self.calls.iter().filter(|(_, call)| call.phase.is_alive() && call.upload.is_some());
         let invocations = self
@@ -76,12 +76,12 @@ impl Endpoint {
         chunks.chain(invocations.map(|(id, _)| Stream::results(*id))).collect()
     }
 
-    /// Whether its program may send more of a stream.
+    /// Returns whether its program may send more of a stream.
     pub fn may_send(&mut self, stream: Stream) -> bool {
         self.purse(stream).is_none_or(|purse| purse.may_send())
     }
 
-    /// It has sent a message of a stream.
+    /// Records a message that it sent on a stream.
     pub fn spend(&mut self, stream: Stream, cost: u64, cover: &mut Coverage) {
         let Some(purse) = self.purse(stream) else { return };
         if purse.spend(cost) {
@@ -94,7 +94,7 @@ impl Endpoint {
         }
     }
 
-    /// Its program has taken what cost so much.
+    /// Records that its program has consumed messages of this cost.
     pub fn consume(&mut self, now: Time, stream: Stream, cost: u64) {
         if let Some(meter) = self.meter(stream) {
             meter.consume(cost);
@@ -102,7 +102,7 @@ impl Endpoint {
         }
     }
 
-    /// A progressive message of a stream has come: what its program is to give back.
+    /// Records a progressive message of a stream. Returns the cost that its program will have to consume.
     pub(super) fn receive(&mut self, stream: Stream, cost: u64) -> u64 {
         match self.meter(stream) {
             Some(meter) => {
@@ -156,13 +156,13 @@ impl Endpoint {
         }
     }
 
-    /// It grants more to a stream.
+    /// Records that it grants more to a stream.
     pub fn grants(&mut self, stream: Stream, total: u64, cover: &mut Coverage) -> Result<(), Broken> {
         let late = self.owed.contains(&stream);
         self.owed.retain(|owed| *owed != stream);
         let Some(meter) = self.meter(stream) else {
-            // It was due before the call timed out, and both are past.
-            hold!(late, "18: CREDIT for {stream:?}, which does not come in");
+            // The grant was due before the call timed out, and both deadlines have passed.
+            hold!(late, "18: CREDIT for {stream:?}, which it does not receive");
             return Ok(());
         };
         meter.say(total, None)?;
@@ -175,17 +175,17 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Whether it has granted what it has to.
+    /// Checks that it has granted what it must.
     pub fn grants_enough(&mut self) -> Result<(), Broken> {
         let owed = std::mem::take(&mut self.owed);
         if self.state != State::Open {
             return Ok(());
         }
-        hold!(owed.is_empty(), "19: what was taken of {owed:?} is not granted after {DELAY:?}");
+        hold!(owed.is_empty(), "19: consumed bytes of {owed:?} are not granted after {DELAY:?}");
         for (stream, meter) in self.meters() {
             hold!(
                 !meter.must_say(),
-                "19: half of the window of {stream:?} is consumed, and not granted: {meter:?}"
+                "19: half of the window of {stream:?} is consumed but not granted: {meter:?}"
             );
         }
         Ok(())
@@ -213,7 +213,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether it has taken something that it has not granted yet.
+    /// Returns whether it has consumed something that it has not granted yet.
     pub fn has_delayed(&self) -> bool {
         self.meters().any(|(_, meter)| meter.delayed.is_some())
     }
