@@ -30,8 +30,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let caller = connect(&url).await?;
     let call = caller.call("com.example.users").kwarg("country", "is");
     let mut chunks = call.progressive::<Vec<User>>().await?;
-    while let Some(chunk) = chunks.next().await {
-        for User { name, age } in chunk? {
+    while let Some(chunk) = chunks.try_next().await? {
+        for User { name, age } in chunk {
             println!("{name}, {age}");
         }
         println!("…");

@@ -15,15 +15,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     callee.register("com.example.transcribe", transcribe).await?;
 
     let caller = connect(&url).await?;
-    let (mut up, mut down) = caller.call("com.example.transcribe").duplex::<String, String>().await?;
+    let (mut up, mut down) = caller.call("com.example.transcribe").duplex::<String>().await?;
     let speaking = tokio::spawn(async move {
         for word in SOUND.split_inclusive(' ') {
-            up.send(word.to_owned()).await?;
+            up.send(word).await?;
         }
         up.end().await
     });
-    while let Some(sentence) = down.next().await {
-        println!("{}", sentence?);
+    while let Some(sentence) = down.try_next().await? {
+        println!("{sentence}");
     }
     let words: usize = down.finish().await?;
     println!("({words} words)");
@@ -37,9 +37,9 @@ async fn transcribe(call: Invocation) -> Result<usize, Failure> {
     let progress = call.progress().ok_or_else(|| Failure::new("com.example.error.stream_only"))?;
     let (mut words, mut sentence) = (0, String::new());
     let mut sound = call.chunks::<String>();
-    while let Some(word) = sound.next().await {
+    while let Some(word) = sound.try_next().await? {
         words += 1;
-        sentence += &word?;
+        sentence += &word;
         if sentence.trim_end().ends_with('.') {
             progress.send(sentence.trim_end()).await?;
             sentence.clear();

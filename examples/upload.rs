@@ -1,7 +1,6 @@
 //! An upload with progress: the caller sends a file in chunks, and the callee reports its progress after each.
 
-use bytes::Bytes;
-use wamp_client::{Failure, Invocation, connect};
+use wamp_client::{Bytes, Failure, Invocation, connect};
 use wamp_router::Router;
 
 const FILE: &[u8] = include_bytes!("upload.rs");
@@ -16,11 +15,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let caller = connect(&url).await?;
     let call = caller.call("com.example.upload").args(("upload.rs", FILE.len()));
-    let (mut up, mut down) = call.duplex::<Bytes, usize>().await?;
+    let (mut up, mut down) = call.duplex::<usize>().await?;
     for chunk in FILE.chunks(512) {
         up.send(Bytes::from_static(chunk)).await?;
-        if let Some(percent) = down.next().await {
-            println!("{} %", percent?);
+        if let Some(percent) = down.try_next().await? {
+            println!("{percent} %");
         }
     }
     up.end().await?;
@@ -33,13 +32,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn upload(call: Invocation) -> Result<String, Failure> {
     let (name, length): (String, usize) = call.args()?;
-    let mut octets = 0;
+    let mut received = 0;
     let mut chunks = call.more_chunks::<Bytes>();
-    while let Some(chunk) = chunks.next().await {
-        octets += chunk?.len();
+    while let Some(chunk) = chunks.try_next().await? {
+        received += chunk.len();
         if let Some(progress) = call.progress() {
-            progress.send(octets * 100 / length).await?;
+            progress.send(received * 100 / length).await?;
         }
     }
-    Ok(format!("{name} has arrived: {}", if octets == length { "all of it" } else { "not all of it" }))
+    Ok(format!("{name} has arrived: {}", if received == length { "all of it" } else { "not all of it" }))
 }

@@ -1,10 +1,12 @@
 //! The builder of a session: from a URL, or from a transport of your own.
 
-use std::future::{Future, IntoFuture};
+use std::fmt;
+use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -17,13 +19,12 @@ use crate::connect::dialer::{Dialer, Place};
 use crate::connect::error::ConnectError;
 use crate::connect::join::{Opening, join};
 use crate::connect::settings::Settings;
+use crate::deferred::Deferred;
 use crate::engine::silence::Keepalive;
 use crate::link::Link;
 use crate::link::comeback::Comeback;
 use crate::link::supervisor::supervise;
 use crate::session::Session;
-
-type Connecting = Pin<Box<dyn Future<Output = Result<Session, ConnectError>> + Send>>;
 
 /// Connects to a router and joins a realm, by default `realm1`.
 ///
@@ -114,13 +115,14 @@ impl Client {
     }
 }
 
-/// The settings of a connection to be made. Await it.
+/// The settings of a connection to be made: a future of the session.
 #[must_use = "nothing happens until it is awaited"]
-pub struct Connect {
+pub struct Connect(Deferred<'static, Connecting, Result<Session, ConnectError>>);
+
+struct Connecting {
     settings: Settings,
     target: Target,
     config: reconnect::Config,
-    comes_back: bool,
 }
 
 enum Target {
@@ -131,130 +133,134 @@ enum Target {
 impl Connect {
     fn new(target: Target) -> Self {
         let comes_back = matches!(target, Target::Places(_));
-        Self { settings: Settings::default(), target, config: reconnect::Config::new(1), comes_back }
+        let settings = Settings { comes_back, ..Settings::default() };
+        Self(Deferred::new(Connecting { settings, target, config: reconnect::Config::new(1) }))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Connecting)) -> Self {
+        self.0.set(change);
+        self
+    }
+
+    /// The connection as a future, for what takes no builder.
+    pub fn send(self) -> impl Future<Output = Result<Session, ConnectError>> + Send + use<> {
+        self
     }
 
     /// Another URL of the same realm. Each attempt to connect takes the next one.
-    pub fn or(mut self, url: impl Into<String>) -> Self {
-        if let Target::Places(places) = &mut self.target {
-            places.push(Place::Url(url.into()));
-        }
-        self
+    pub fn or(self, url: impl Into<String>) -> Self {
+        self.with(|it| {
+            if let Target::Places(places) = &mut it.target {
+                places.push(Place::Url(url.into()));
+            }
+        })
     }
 
     /// Trusts the authorities whose certificates these are, in PEM, and no others. By default those of the operating
     /// system are trusted.
     #[cfg(feature = "tls")]
-    pub fn ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.settings.tls.ca = Some(pem.into());
-        self
+    pub fn ca(self, pem: impl Into<Vec<u8>>) -> Self {
+        self.with(|it| it.settings.tls.ca = Some(pem.into()))
     }
 
     /// Shows the router this chain of certificates, for which this is the key; both in PEM.
     #[cfg(feature = "tls")]
-    pub fn client_cert(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        self.settings.tls.client = Some((chain.into(), key.into()));
-        self
+    pub fn client_cert(self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.with(|it| it.settings.tls.client = Some((chain.into(), key.into())))
     }
 
     /// Wants the certificate to be for this name instead of the host of the URL.
     #[cfg(feature = "tls")]
-    pub fn server_name(mut self, name: impl Into<String>) -> Self {
-        self.settings.tls.server_name = Some(name.into());
-        self
+    pub fn server_name(self, name: impl Into<String>) -> Self {
+        self.with(|it| it.settings.tls.server_name = Some(name.into()))
     }
 
     /// Does TLS as this says. [`ca`](Self::ca) and [`client_cert`](Self::client_cert) change nothing then.
     #[cfg(feature = "tls")]
-    pub fn tls_config(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
-        self.settings.tls.config = Some(config);
-        self
+    pub fn tls_config(self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
+        self.with(|it| it.settings.tls.config = Some(config))
     }
 
     /// Ends the session with its connection.
-    pub fn no_reconnect(mut self) -> Self {
-        self.comes_back = false;
-        self
+    pub fn no_reconnect(self) -> Self {
+        self.with(|it| it.settings.comes_back = false)
     }
 
     /// Waits for the first connection like for all later ones. By default each URL is tried once.
-    pub fn retry_initial(mut self) -> Self {
-        self.config.waits_for_first = true;
-        self
+    pub fn retry_initial(self) -> Self {
+        self.with(|it| it.config.waits_for_first = true)
     }
 
     /// Comes back also after an administrator has closed the session (`wamp.close.*`). By default only the shutdown of the
     /// router is followed by attempts to reconnect.
-    pub fn return_after_close(mut self) -> Self {
-        self.config.returns_after_close = true;
-        self
+    pub fn return_after_close(self) -> Self {
+        self.with(|it| it.config.returns_after_close = true)
     }
 
     /// The shortest and the longest delay before an attempt to reconnect; 250 ms and 15 s by default. Delays double from
     /// one attempt to the next, and each is drawn from once to twice that.
-    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
-        (self.config.first_delay, self.config.longest_delay) = (first, longest);
-        self
+    pub fn backoff(self, first: Duration, longest: Duration) -> Self {
+        self.with(|it| (it.config.first_delay, it.config.longest_delay) = (first, longest))
     }
 
     /// Sets the realm; `realm1` by default.
-    pub fn realm(mut self, realm: impl Into<Uri>) -> Self {
-        self.settings.config.realm = realm.into();
-        self
+    pub fn realm(self, realm: impl Into<Uri>) -> Self {
+        self.with(|it| it.settings.config.realm = realm.into())
     }
 
     /// Sets the only serializer to offer. By default a WebSocket connection offers all that this build has, and
     /// a RawSocket connection asks for MessagePack.
-    pub fn serializer(mut self, serializer: Serializer) -> Self {
-        self.settings.serializer = Some(serializer);
-        self
+    pub fn serializer(self, serializer: Serializer) -> Self {
+        self.with(|it| it.settings.serializer = Some(serializer))
     }
 
     /// Sets the longest message to accept, in bytes; 16 MiB by default. A RawSocket peer is told.
-    pub fn max_message(mut self, octets: usize) -> Self {
-        self.settings.max_message = octets;
-        self
+    pub fn max_message(self, octets: usize) -> Self {
+        self.with(|it| it.settings.max_message = octets)
     }
 
     /// Sets the name of this client's software in HELLO.
-    pub fn agent(mut self, agent: impl Into<ByteString>) -> Self {
-        self.settings.config.agent = agent.into();
-        self
+    pub fn agent(self, agent: impl Into<ByteString>) -> Self {
+        self.with(|it| it.settings.config.agent = agent.into())
     }
 
     /// Sets the authentication id to ask for.
-    pub fn authid(mut self, authid: impl Into<ByteString>) -> Self {
-        self.settings.config.authid = Some(authid.into());
-        self
+    pub fn authid(self, authid: impl Into<ByteString>) -> Self {
+        self.with(|it| it.settings.config.authid = Some(authid.into()))
     }
 
     /// Sets how the session notices a silent router; `None`: never.
-    pub fn keepalive(mut self, keepalive: impl Into<Option<Keepalive>>) -> Self {
-        self.settings.keepalive = keepalive.into();
-        self
+    pub fn keepalive(self, keepalive: impl Into<Option<Keepalive>>) -> Self {
+        self.with(|it| it.settings.keepalive = keepalive.into())
     }
 
     /// Sets how long connecting may take, and after it the router's answer to HELLO; 10 s by default.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
+        self.with(|it| it.settings.timeout = timeout)
     }
 }
 
-impl IntoFuture for Connect {
+impl Future for Connect {
     type Output = Result<Session, ConnectError>;
-    type IntoFuture = Connecting;
 
-    fn into_future(self) -> Connecting {
-        let Connect { mut settings, target, config, comes_back } = self;
-        settings.comes_back = comes_back;
-        match target {
-            Target::Places(places) => Box::pin(first_session(Dialer { settings, places }, config)),
-            Target::Once(open) => {
-                let joining = open(settings);
-                Box::pin(async move { Ok(Session::new(Link::once(joining.await?.joined()))) })
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().0.poll(cx, |connecting| {
+            let Connecting { settings, target, config } = connecting;
+            match target {
+                Target::Places(places) => Box::pin(first_session(Dialer { settings, places }, config)),
+                Target::Once(open) => {
+                    let joining = open(settings);
+                    Box::pin(async move { Ok(Session::new(Link::once(joining.await?.joined()))) })
+                }
             }
-        }
+        })
+    }
+}
+
+/// Without the URLs, which may have passwords.
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect").finish_non_exhaustive()
     }
 }
 

@@ -107,28 +107,35 @@ mod callee;
 mod caller;
 mod client;
 mod connect;
+mod deferred;
 mod engine;
 mod error;
 mod link;
 mod pubsub;
+mod reply;
 mod session;
 
+pub use bytes::Bytes;
 pub use wamp_core::reconnect::{Retry, Standing};
 pub use wamp_core::session::{Closed, Joined};
 pub use wamp_proto::message::{CancelMode, InvocationPolicy, MatchPolicy};
-pub use wamp_proto::{Args, ArgsKwargs, EncodeError, Kwargs, Payload, PayloadError, Serializer, Uri, Value};
+pub use wamp_proto::{
+    Args, ArgsKwargs, EncodeError, Kwargs, Payload, PayloadError, Serializer, Uri, Value, uri,
+};
 
 pub use callee::chunks::Chunks;
 pub use callee::failure::Failure;
 pub use callee::invocation::{Caller, Invocation};
 pub use callee::progress::ProgressSender;
 pub use callee::register::{Register, Registration, RegistrationGuard};
-pub use callee::stream_procedure::{Reply, StreamItem};
+pub use callee::stream_procedure::StreamItem;
+pub use callee::typed::typed;
 pub use caller::call::Call;
 pub use caller::duplex::{ChunkSender, DuplexCall};
 pub use caller::future::{CallFuture, CallResult};
+pub use caller::handle::CallHandle;
+pub use caller::replies::CallReplies;
 pub use caller::retry::RetriedCall;
-pub use caller::running::CallHandle;
 pub use caller::stream::{CallStream, ProgressiveCall};
 pub use client::{Client, Connect, connect};
 pub use connect::error::{ConnectError, ConnectErrorKind};
@@ -138,4 +145,5 @@ pub use error::{CallError, CancelReason, ChunkError, RequestError, SendError, To
 pub use link::states::{ConnectionState, ConnectionStates};
 pub use pubsub::publish::{Publish, PublishFuture};
 pub use pubsub::subscribe::{Event, EventStream, Subscribe, Subscription, SubscriptionGuard};
+pub use reply::Reply;
 pub use session::Session;

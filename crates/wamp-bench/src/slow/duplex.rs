@@ -96,7 +96,7 @@ async fn register(callee: &Session, sent: u64, first: Arc<Notify>, go: Arc<Notif
 
 /// Uploads as fast as it goes. What the callee says in the end, or how else the call ended.
 async fn upload(session: &Session, chunks: u64) -> Result<Result<Told, End>, Failed> {
-    let (mut up, down): (_, CallStream<()>) = session.call(POUR).duplex::<String, ()>().await?;
+    let (mut up, down): (_, CallStream<()>) = session.call(POUR).duplex::<()>().await?;
     let mut template = Template::new(OCTETS);
     for number in 0..chunks {
         // The other direction says why it is over.

@@ -46,6 +46,14 @@ impl<T: DeserializeOwned> Chunks<T> {
         poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
+    /// The same, for `?`: `while let Some(chunk) = chunks.try_next().await?`.
+    ///
+    /// # Errors
+    /// The chunk does not fit, or the call was canceled.
+    pub async fn try_next(&mut self) -> Result<Option<T>, ChunkError> {
+        self.next().await.transpose()
+    }
+
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, ChunkError>>> {
         let decode = |payload: Payload| Poll::Ready(Some(payload.decode().map_err(ChunkError::Decode)));
         if let Some(first) = self.first.take() {

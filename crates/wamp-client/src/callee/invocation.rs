@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use wamp_proto::message::Discloser;
 use wamp_proto::{Payload, PayloadError, RequestId, Serializer, SessionId, Uri};
 
@@ -86,28 +87,31 @@ impl Invocation {
     /// All chunks of the call, including the first. An empty first or last chunk is skipped. A call that is not
     /// made in chunks has one. If a call has several such streams, each chunk is delivered to one of them.
     ///
+    /// Binary chunks are [`Bytes`](crate::Bytes): a `Vec<u8>` takes a list of integers.
+    ///
     /// ```
-    /// # use wamp_client::{Failure, Invocation};
+    /// use wamp_client::{Bytes, Failure, Invocation};
+    ///
     /// async fn upload(call: Invocation) -> Result<usize, Failure> {
-    ///     let mut octets = 0;
-    ///     let mut chunks = call.chunks::<Vec<u8>>();
-    ///     while let Some(chunk) = chunks.next().await {
-    ///         octets += chunk?.len();
+    ///     let mut received = 0;
+    ///     let mut chunks = call.chunks::<Bytes>();
+    ///     while let Some(chunk) = chunks.try_next().await? {
+    ///         received += chunk.len();
     ///         if let Some(progress) = call.progress() {
-    ///             progress.send(octets).await?;
+    ///             progress.send(received).await?;
     ///         }
     ///     }
-    ///     Ok(octets)
+    ///     Ok(received)
     /// }
     /// ```
-    pub fn chunks<T>(&self) -> Chunks<T> {
+    pub fn chunks<T: DeserializeOwned>(&self) -> Chunks<T> {
         let first = Some(self.payload.clone()).filter(|payload| !payload.is_empty());
         self.chunks_after(first)
     }
 
     /// The chunks after the first one, for a call whose first arguments are of another kind, such as the name
     /// of a file.
-    pub fn more_chunks<T>(&self) -> Chunks<T> {
+    pub fn more_chunks<T: DeserializeOwned>(&self) -> Chunks<T> {
         self.chunks_after(None)
     }
 

@@ -8,3 +8,4 @@ pub(crate) mod progress;
 pub(crate) mod register;
 pub(crate) mod scratch;
 pub(crate) mod stream_procedure;
+pub(crate) mod typed;

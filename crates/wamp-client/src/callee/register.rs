@@ -1,9 +1,11 @@
 //! Registering procedures: functions that return a future, and functions that return a stream.
 
 use std::fmt;
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_core::Stream;
 use serde::Serialize;
@@ -16,6 +18,7 @@ use crate::callee::failure::Failure;
 use crate::callee::invocation::Invocation;
 use crate::callee::outcome::encode;
 use crate::callee::stream_procedure::{self, StreamItem};
+use crate::deferred::Deferred;
 use crate::engine::handlers::Running;
 use crate::engine::procedure::{Job, Procedure, Start};
 use crate::engine::shared::Engine;
@@ -97,92 +100,116 @@ where
     })
 }
 
-/// A registration to be made. Await it.
+/// A registration to be made: a future of it.
 #[must_use = "nothing is registered until it is awaited"]
-pub struct Register {
+pub struct Register(Deferred<'static, Settings, Result<Registration, RequestError>>);
+
+struct Settings {
     session: Session,
     procedure: Uri,
     options: RegisterOptions,
     concurrency: Option<usize>,
+    when_up: Option<Duration>,
     start: Start,
 }
 
 impl Register {
     fn new(session: Session, procedure: Uri, start: Start) -> Self {
-        Self { session, procedure, options: RegisterOptions::default(), concurrency: None, start }
+        let options = RegisterOptions::default();
+        Self(Deferred::new(Settings { session, procedure, options, concurrency: None, when_up: None, start }))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        self.0.set(change);
+        self
+    }
+
+    /// The registration as a future, for what takes no builder.
+    pub fn send(self) -> impl Future<Output = Result<Registration, RequestError>> + Send + use<> {
+        self
+    }
+
+    /// Waits for a connection, for so long at most, if there is none. By default a registration without a connection
+    /// fails at once.
+    pub fn when_up(self, limit: Duration) -> Self {
+        self.with(|it| it.when_up = Some(limit))
     }
 
     /// Limits how many invocations run at a time, at least one; others wait for their turn, in order. By
     /// default all run at once. Handlers that were invoked over a lost connection are canceled and not counted any
     /// more.
-    pub fn concurrency(mut self, invocations: usize) -> Self {
-        self.concurrency = Some(invocations);
-        self
+    pub fn concurrency(self, invocations: usize) -> Self {
+        self.with(|it| it.concurrency = Some(invocations))
     }
 
     /// Sets how the URI matches a called procedure: exactly, as a prefix, or component by component, where an
     /// empty one matches any. With a pattern, [`Invocation::procedure`] returns the called URI.
-    pub fn matching(mut self, policy: MatchPolicy) -> Self {
-        self.options.policy = Some(policy);
-        self
+    pub fn matching(self, policy: MatchPolicy) -> Self {
+        self.with(|it| it.options.policy = Some(policy))
     }
 
     /// Shares the procedure with other callees that register it with the same policy, which decides who is
     /// invoked.
-    pub fn invoke(mut self, policy: InvocationPolicy) -> Self {
-        self.options.invoke = Some(policy);
-        self
+    pub fn invoke(self, policy: InvocationPolicy) -> Self {
+        self.with(|it| it.options.invoke = Some(policy))
     }
 
     /// Watches the timeouts of calls here instead of in the router: the call ends with `wamp.error.timeout`,
     /// and [`Invocation::canceled`] returns it.
-    pub fn forward_timeout(mut self) -> Self {
-        self.options.forward_timeout = Some(true);
-        self
+    pub fn forward_timeout(self) -> Self {
+        self.with(|it| it.options.forward_timeout = Some(true))
     }
 
     /// Asks for the identity of callers; see [`Invocation::caller`].
-    pub fn disclose_caller(mut self) -> Self {
-        self.options.disclose_caller = Some(true);
-        self
+    pub fn disclose_caller(self) -> Self {
+        self.with(|it| it.options.disclose_caller = Some(true))
     }
 }
 
-impl IntoFuture for Register {
+impl Future for Register {
     type Output = Result<Registration, RequestError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        let Register { session, procedure, options, concurrency, start } = self;
-        Box::pin(async move {
-            let declaration =
-                Declaration::Register { options: options.clone(), procedure: procedure.clone() };
-            let declaring = session.declare(declaration)?;
-            let engine = declaring.engine.clone();
-            let handler = Procedure::new(&engine, procedure.clone(), concurrency, start);
-            let (waiter, answer) = oneshot::channel();
-            engine
-                .with_room({
-                    // No value of the application is dropped under the lock, so this keeps one, too.
-                    let handler = handler.clone();
-                    move |state, now| -> Result<(), SubmitError> {
-                        match state.session.register(now, options, procedure) {
-                            Ok(request) => {
-                                state.requests.insert(request, PendingRequest::Register(handler, waiter));
-                                Ok(())
-                            }
-                            Err(misuse) => Err(state.refused(misuse)),
-                        }
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().0.poll(cx, |settings| Box::pin(register(settings)))
+    }
+}
+
+impl fmt::Debug for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Register").finish_non_exhaustive()
+    }
+}
+
+async fn register(settings: Settings) -> Result<Registration, RequestError> {
+    let Settings { session, procedure, options, concurrency, when_up, start } = settings;
+    if let Some(limit) = when_up {
+        session.link().when_up(limit).await;
+    }
+    let declaration = Declaration::Register { options: options.clone(), procedure: procedure.clone() };
+    let declaring = session.declare(declaration)?;
+    let engine = declaring.engine.clone();
+    let handler = Procedure::new(&engine, procedure.clone(), concurrency, start);
+    let (waiter, answer) = oneshot::channel();
+    engine
+        .with_room({
+            // No value of the application is dropped under the lock, so this keeps one, too.
+            let handler = handler.clone();
+            move |state, now| -> Result<(), SubmitError> {
+                match state.session.register(now, options, procedure) {
+                    Ok(request) => {
+                        state.requests.insert(request, PendingRequest::Register(handler, waiter));
+                        Ok(())
                     }
-                })
-                .await?;
-            // The waiter is kept until it is told.
-            let id = Current::new(answer.await.unwrap_or(Err(RequestError::Gone))?);
-            match declaring.keep(Kept::Procedure(handler, id.clone())) {
-                Some(declaration) => Ok(Registration { link: session.link().clone(), declaration, id }),
-                None => Err(RequestError::from_closed(&session.link().last_end(), true)),
+                    Err(misuse) => Err(state.refused(misuse)),
+                }
             }
         })
+        .await?;
+    // The waiter is kept until it is told.
+    let id = Current::new(answer.await.unwrap_or(Err(RequestError::Gone))?);
+    match declaring.keep(Kept::Procedure(handler, id.clone())) {
+        Some(declaration) => Ok(Registration { link: session.link().clone(), declaration, id }),
+        None => Err(RequestError::from_closed(&session.link().last_end(), true)),
     }
 }
 

@@ -15,25 +15,10 @@ use crate::callee::outcome::{unwritable, write};
 use crate::callee::progress::ProgressSender;
 use crate::engine::budget::Share;
 use crate::error::SendError;
+use crate::reply::Reply;
 
 /// The longest list of all items, in bytes.
 const MAX_LIST: usize = 16 << 20;
-
-/// An item of a stream whose last result is a value, perhaps of another type.
-///
-/// ```
-/// use wamp_client::Reply;
-///
-/// let items: Vec<Reply<u64, &str>> = vec![Reply::Progress(1), Reply::Progress(2), Reply::Result("done")];
-/// # assert_eq!(items.len(), 3);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply<T, R> {
-    /// A progressive result.
-    Progress(T),
-    /// The last result. The stream is not polled after it.
-    Result(R),
-}
 
 /// The types of items of a procedure's stream: any value, or a [`Reply`].
 pub trait StreamItem: sealed::Sealed {}

@@ -1,6 +1,9 @@
 //! Calls as futures.
 
-use std::future::IntoFuture;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,8 +15,9 @@ use wamp_proto::{Args, Payload, Uri};
 use crate::arguments::Body;
 use crate::caller::duplex::DuplexCall;
 use crate::caller::future::{CallFuture, CallResult, Observer};
+use crate::caller::handle::CallHandle;
 use crate::caller::retry::RetriedCall;
-use crate::caller::running::CallRequest;
+use crate::caller::running::{CallRequest, Deadline, Limits};
 use crate::caller::stream::ProgressiveCall;
 use crate::error::CallError;
 use crate::session::Session;
@@ -21,14 +25,27 @@ use crate::session::Session;
 /// The memory of the replies to one call while they wait, by default.
 const BUFFER: usize = 64 << 20;
 
-/// A call to be made. It owns a handle of its session and can be moved into a task.
+/// A call to be made: a future of its result. It owns a handle of its session and can be moved into a task.
 ///
-/// Await it for its result, or make a stream of its progressive results with
-/// [`progressive`](Self::progressive). Dropping it while it is being awaited cancels the call (`killnowait`).
+/// Await it, spawn it, join it with others; or make a stream of its progressive results with
+/// [`progressive`](Self::progressive). Nothing is sent before it is polled. Dropping it while it is being awaited cancels
+/// the call (`killnowait`); [`handle`](Self::handle) cancels it in another mode.
+///
+/// ```
+/// # async fn example(session: wamp_client::Session) -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_util::future::join_all;
+///
+/// let squares = join_all((0..10).map(|i| session.call("com.example.square").arg(i))).await;
+/// let in_a_task = tokio::spawn(session.call("com.example.slow").send());
+/// # drop((squares, in_a_task));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A call that has been polled cannot be changed any more.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Call<'a> {
-    request: CallRequest,
-    observer: Option<Observer<'a>>,
+    future: CallFuture<'a>,
 }
 
 impl Session {
@@ -53,57 +70,90 @@ impl Call<'static> {
     fn new(session: Session, procedure: Uri) -> Self {
         let engine = session.engine();
         let body = Body::new(Some(engine.serializer()));
-        let options = CallOptions::default();
-        let request =
-            CallRequest { session, engine, procedure, options, body, buffer: BUFFER, when_up: None };
-        Self { request, observer: None }
+        let (options, limits) = (CallOptions::default(), Limits::default());
+        let request = CallRequest { session, engine, procedure, options, body, buffer: BUFFER, limits };
+        Self { future: CallFuture::new(request, None) }
     }
 }
 
 impl<'a> Call<'a> {
-    /// Adds positional arguments: each element of a tuple or a list is one.
-    pub fn args(mut self, values: impl Args) -> Self {
-        self.request.body.args(&values);
+    fn with(mut self, change: impl FnOnce(&mut CallRequest)) -> Self {
+        self.future.change(change);
         self
+    }
+
+    /// The call as a future with a name.
+    pub fn send(self) -> CallFuture<'a> {
+        self.future
+    }
+
+    /// A handle that can cancel the call, in each mode, while it is being awaited.
+    ///
+    /// ```
+    /// # use wamp_client::{CallError, CancelMode, Session};
+    /// # async fn example(session: Session) -> Result<(), CallError> {
+    /// # async fn ctrl_c() {}
+    /// let mut call = session.call("com.example.long");
+    /// let handle = call.handle();
+    /// let result = tokio::select! {
+    ///     result = &mut call => result,
+    ///     () = ctrl_c() => {
+    ///         handle.cancel(CancelMode::Kill); // the callee decides how it ends
+    ///         call.await
+    ///     }
+    /// };
+    /// # drop(result);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn handle(&mut self) -> CallHandle {
+        self.future.handle()
+    }
+
+    /// Adds positional arguments: each element of a tuple or a list is one.
+    pub fn args(self, values: impl Args) -> Self {
+        self.with(|request| request.body.args(&values))
     }
 
     /// Adds one positional argument, whatever the value is.
-    pub fn arg(mut self, value: impl Serialize) -> Self {
-        self.request.body.arg(&value);
-        self
+    pub fn arg(self, value: impl Serialize) -> Self {
+        self.with(|request| request.body.arg(&value))
     }
 
     /// Adds one keyword argument.
-    pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
-        self.request.body.kwarg(name, &value);
-        self
+    pub fn kwarg(self, name: &str, value: impl Serialize) -> Self {
+        self.with(|request| request.body.kwarg(name, &value))
     }
 
     /// Adds keyword arguments: each field of a struct or entry of a map is one.
-    pub fn kwargs(mut self, values: impl Serialize) -> Self {
-        self.request.body.kwargs(&values);
-        self
+    pub fn kwargs(self, values: impl Serialize) -> Self {
+        self.with(|request| request.body.kwargs(&values))
     }
 
     /// Sets all arguments to a ready payload. It excludes the other ways to set them.
-    pub fn payload(mut self, payload: Payload) -> Self {
-        self.request.body.payload(payload);
-        self
+    pub fn payload(self, payload: Payload) -> Self {
+        self.with(|request| request.body.payload(payload))
     }
 
     /// Sets how long the callee may take for each result (`CALL.Options.timeout`). The router watches it, if it
     /// can. Whole milliseconds, rounded up.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
+    ///
+    /// A limit for all of the call is [`deadline`](Self::deadline).
+    pub fn timeout(self, timeout: Duration) -> Self {
         let millis = timeout.as_nanos().div_ceil(1_000_000);
         let millis = u64::try_from(millis).unwrap_or(u64::MAX).min(wamp_proto::MAX_ID);
-        self.request.options.timeout = Some(Millis(millis));
-        self
+        self.with(|request| request.options.timeout = Some(Millis(millis)))
+    }
+
+    /// Sets how long all of the call may take, with all its results, chunks and [repetitions](Self::retry), from when it
+    /// is first polled. Then it is canceled (`killnowait`) and ends with [`CallError::Timeout`]. This end watches it.
+    pub fn deadline(self, limit: Duration) -> Self {
+        self.with(|request| request.limits.deadline = Some(Deadline::new(limit)))
     }
 
     /// Discloses the caller to the callee, if the router allows it.
-    pub fn disclose_me(mut self) -> Self {
-        self.request.options.disclose_me = Some(true);
-        self
+    pub fn disclose_me(self) -> Self {
+        self.with(|request| request.options.disclose_me = Some(true))
     }
 
     /// Sets how many bytes of progressive results may wait to be taken; 64 MiB by default. Past it the call is
@@ -111,16 +161,14 @@ impl<'a> Call<'a> {
     ///
     /// The limit is for callees and routers without credit, which send all they have. With credit the sender
     /// waits instead, and at most 64 KiB wait here, or up to 1 MiB for a caller that keeps up.
-    pub fn buffer(mut self, octets: usize) -> Self {
-        self.request.buffer = octets;
-        self
+    pub fn buffer(self, bytes: usize) -> Self {
+        self.with(|request| request.buffer = bytes)
     }
 
     /// Waits for a connection, for so long at most, if there is none. By default a call without a connection fails at
     /// once.
-    pub fn when_up(mut self, limit: Duration) -> Self {
-        self.request.when_up = Some(limit);
-        self
+    pub fn when_up(self, limit: Duration) -> Self {
+        self.with(|request| request.limits.when_up = Some(limit))
     }
 
     /// Makes the call again when it has failed in a way that allows it; see [`Retry`]. Nothing can be said about the
@@ -138,7 +186,8 @@ impl<'a> Call<'a> {
     /// # }
     /// ```
     pub fn retry(self, retry: Retry) -> RetriedCall<'a> {
-        RetriedCall::new(self.request, self.observer, retry)
+        let (request, observer) = self.future.into_request();
+        RetriedCall::new(request, observer, retry)
     }
 
     /// Asks for progressive results and passes each to a function, on the task that awaits the call and in
@@ -164,13 +213,13 @@ impl<'a> Call<'a> {
         T: DeserializeOwned,
         F: FnMut(T) + Send + 'b,
     {
-        let mut request = self.request;
+        let (mut request, _) = self.future.into_request();
         request.options.receive_progress = Some(true);
         let observer: Observer<'b> = Box::new(move |payload| {
             observer(payload.decode()?);
             Ok(())
         });
-        Call { request, observer: Some(observer) }
+        Call { future: CallFuture::new(request, Some(observer)) }
     }
 
     /// Asks for progressive results, as a stream. Await it to make the call.
@@ -180,15 +229,15 @@ impl<'a> Call<'a> {
     /// # async fn example(session: Session) -> Result<(), CallError> {
     /// # fn draw(_: String) {}
     /// let mut rows = session.call("com.example.report").args((2024,)).progressive::<String>().await?;
-    /// while let Some(row) = rows.next().await {
-    ///     draw(row?);
+    /// while let Some(row) = rows.try_next().await? {
+    ///     draw(row);
     /// }
     /// let count: u64 = rows.finish().await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn progressive<T>(self) -> ProgressiveCall<T> {
-        let mut request = self.request;
+    pub fn progressive<T: DeserializeOwned>(self) -> ProgressiveCall<T> {
+        let (mut request, _) = self.future.into_request();
         request.options.receive_progress = Some(true);
         ProgressiveCall::new(request)
     }
@@ -196,33 +245,42 @@ impl<'a> Call<'a> {
     /// Sends the arguments in chunks and receives results at the same time, as a stream. Await it to make the
     /// call; the arguments given so far are sent with the first message, before all chunks.
     ///
+    /// Binary chunks are [`Bytes`](crate::Bytes): a slice or a `Vec` of bytes is a list of integers.
+    ///
     /// ```
     /// # use wamp_client::Session;
+    /// use wamp_client::Bytes;
+    ///
     /// # async fn example(session: Session) -> Result<(), Box<dyn std::error::Error>> {
     /// let call = session.call("com.example.transcribe").kwarg("language", "is");
-    /// let (mut up, mut down) = call.duplex::<&[u8], String>().await?;
-    /// up.send(b"some sound").await?;
-    /// up.finish(b"the last of it").await?;
-    /// while let Some(sentence) = down.next().await {
-    ///     println!("{}", sentence?);
+    /// let (mut up, mut down) = call.duplex::<String>().await?;
+    /// up.send(Bytes::from_static(b"some sound")).await?;
+    /// up.finish(Bytes::from_static(b"the last of it")).await?;
+    /// while let Some(sentence) = down.try_next().await? {
+    ///     println!("{sentence}");
     /// }
     /// let words: u64 = down.finish().await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn duplex<In, Out>(self) -> DuplexCall<In, Out> {
-        let mut request = self.request;
+    pub fn duplex<T: DeserializeOwned>(self) -> DuplexCall<T> {
+        let (mut request, _) = self.future.into_request();
         request.options.progress = Some(true);
         request.options.receive_progress = Some(true);
         DuplexCall::new(request)
     }
 }
 
-impl<'a> IntoFuture for Call<'a> {
+impl Future for Call<'_> {
     type Output = Result<CallResult, CallError>;
-    type IntoFuture = CallFuture<'a>;
 
-    fn into_future(self) -> CallFuture<'a> {
-        CallFuture::new(self.request, self.observer)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.get_mut().future).poll(cx)
+    }
+}
+
+impl fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").finish_non_exhaustive()
     }
 }

@@ -2,10 +2,10 @@
 //! time.
 
 use std::fmt;
-use std::future::{Future, IntoFuture};
-use std::marker::PhantomData;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use serde::Serialize;
 use wamp_core::Misuse;
@@ -13,55 +13,99 @@ use wamp_core::session::Stream;
 use wamp_proto::message::CancelMode;
 use wamp_proto::{Payload, RequestId};
 
-use crate::caller::running::{CallHandle, CallRequest, RunningCall};
+use crate::caller::handle::Sent;
+use crate::caller::running::{CallRequest, RunningCall};
 use crate::caller::stream::CallStream;
-use crate::engine::shared::Engine;
+use crate::deferred::Deferred;
 use crate::engine::state::Replies;
 use crate::error::{CallError, SendError};
 
-/// A call in chunks to be made. Await it for its two directions.
+/// A call in chunks to be made: a future of its two directions.
 #[must_use = "nothing is sent until it is awaited"]
-pub struct DuplexCall<In, Out> {
-    request: CallRequest,
-    chunks: PhantomData<fn(In) -> Out>,
-}
+pub struct DuplexCall<T>(Deferred<'static, CallRequest, Directions<T>>);
 
-impl<In, Out> DuplexCall<In, Out> {
+type Directions<T> = Result<(ChunkSender, CallStream<T>), CallError>;
+
+impl<T> DuplexCall<T> {
     pub(crate) fn new(request: CallRequest) -> Self {
-        Self { request, chunks: PhantomData }
+        Self(Deferred::new(request))
     }
 }
 
-impl<In: 'static, Out: 'static> IntoFuture for DuplexCall<In, Out> {
-    type Output = Result<(ChunkSender<In>, CallStream<Out>), CallError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+impl<T: 'static> Future for DuplexCall<T> {
+    type Output = Directions<T>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let pending = self.request.started().await?;
-            let sender = ChunkSender::new(&pending);
-            Ok((sender, CallStream::new(pending)))
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().0.poll(cx, |request| {
+            Box::pin(async move {
+                let pending = request.started().await?;
+                let sender = ChunkSender::new(&pending);
+                Ok((sender, CallStream::new(pending)))
+            })
         })
     }
 }
 
-/// The sender of the chunks of one call.
+impl<T> fmt::Debug for DuplexCall<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DuplexCall").finish_non_exhaustive()
+    }
+}
+
+/// The sender of the chunks of one call. A chunk is any value, as an argument is; binary ones are
+/// [`Bytes`](crate::Bytes).
 ///
 /// [`finish`](Self::finish) or [`end`](Self::end) ends the upload. Dropping it before cancels the call, so that
 /// half an upload is not taken for a whole one.
 #[must_use = "dropping it cancels the call"]
-pub struct ChunkSender<In> {
-    call: CallHandle,
-    engine: Arc<Engine>,
+pub struct ChunkSender {
+    call: Sent,
     replies: Arc<Replies>,
     finished: bool,
-    chunks: PhantomData<fn(In)>,
 }
 
-impl<In> ChunkSender<In> {
+impl ChunkSender {
     fn new(pending: &RunningCall) -> Self {
-        let (call, engine, replies) = (pending.handle(), pending.engine().clone(), pending.replies().clone());
-        Self { call, engine, replies, finished: false, chunks: PhantomData }
+        let call = Sent { engine: pending.engine().clone(), id: pending.id() };
+        Self { call, replies: pending.replies().clone(), finished: false }
+    }
+
+    /// Sends a chunk. Waits while the callee or the router does not keep up. May be dropped at any time: it has
+    /// sent all or nothing.
+    ///
+    /// # Errors
+    /// The call is over (the stream of results has the reason), or the value cannot be sent.
+    pub async fn send<T: Serialize>(&mut self, chunk: T) -> Result<(), SendError> {
+        let payload = Payload::new(self.call.engine.serializer(), &chunk);
+        // Not to be held across the wait.
+        drop(chunk);
+        self.send_payload(payload?, false).await
+    }
+
+    /// Sends the items of a stream as chunks, each when there is room for it. The upload may go on after it.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send). The items before it were sent.
+    pub async fn send_all<S>(&mut self, chunks: S) -> Result<(), SendError>
+    where
+        S: futures_core::Stream,
+        S::Item: Serialize,
+    {
+        let mut chunks = pin!(chunks);
+        while let Some(chunk) = poll_fn(|cx| chunks.as_mut().poll_next(cx)).await {
+            self.send(chunk).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the last chunk.
+    ///
+    /// # Errors
+    /// The call is over (the stream of results has the reason), or the value cannot be sent.
+    pub async fn finish<T: Serialize>(mut self, last: T) -> Result<(), SendError> {
+        let payload = Payload::new(self.call.engine.serializer(), &last)?;
+        drop(last);
+        self.send_payload(payload, true).await
     }
 
     /// Ends the upload without a further chunk.
@@ -73,7 +117,7 @@ impl<In> ChunkSender<In> {
     }
 
     async fn send_payload(&mut self, payload: Payload, last: bool) -> Result<(), SendError> {
-        let id = self.call.id();
+        let id = self.call.id;
         tokio::task::consume_budget().await;
         let sent = self.send_as_soon_as_possible(id, payload, last).await;
         let sent = sent.map_err(SendError::from);
@@ -96,10 +140,11 @@ impl<In> ChunkSender<In> {
         loop {
             // Created before the check of the credit, so that it notices every later grant, and the end.
             let credit = self.replies.other_way.notified();
-            let sent = self.engine.with_room(|state, now| match last || state.session.may_send(stream) {
-                true => Ok(state.session.send_chunk(now, id, payload, last)),
-                false => Err(payload),
-            });
+            let sent =
+                self.call.engine.with_room(|state, now| match last || state.session.may_send(stream) {
+                    true => Ok(state.session.send_chunk(now, id, payload, last)),
+                    false => Err(payload),
+                });
             match sent.await {
                 Ok(sent) => return sent,
                 Err(back) => payload = back,
@@ -108,37 +153,13 @@ impl<In> ChunkSender<In> {
             // waits for it in turn.
             let _lending = self.replies.lend();
             let owed = self.replies.owed();
-            self.engine.with(|state, now| state.session.consume(now, Stream::Results(id), owed));
+            self.call.engine.with(|state, now| state.session.consume(now, Stream::Results(id), owed));
             credit.await;
         }
     }
 }
 
-impl<In: Serialize> ChunkSender<In> {
-    /// Sends a chunk. Waits while the callee or the router does not keep up. May be dropped at any time: it has
-    /// sent all or nothing.
-    ///
-    /// # Errors
-    /// The call is over (the stream of results has the reason), or the value cannot be sent.
-    pub async fn send(&mut self, chunk: In) -> Result<(), SendError> {
-        let payload = Payload::new(self.engine.serializer(), &chunk);
-        // Not to be held across the wait.
-        drop(chunk);
-        self.send_payload(payload?, false).await
-    }
-
-    /// Sends the last chunk.
-    ///
-    /// # Errors
-    /// The call is over (the stream of results has the reason), or the value cannot be sent.
-    pub async fn finish(mut self, last: In) -> Result<(), SendError> {
-        let payload = Payload::new(self.engine.serializer(), &last)?;
-        drop(last);
-        self.send_payload(payload, true).await
-    }
-}
-
-impl<In> Drop for ChunkSender<In> {
+impl Drop for ChunkSender {
     fn drop(&mut self) {
         if !self.finished {
             self.call.cancel(CancelMode::KillNoWait);
@@ -146,8 +167,8 @@ impl<In> Drop for ChunkSender<In> {
     }
 }
 
-impl<In> fmt::Debug for ChunkSender<In> {
+impl fmt::Debug for ChunkSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChunkSender").field("call", &self.call).finish_non_exhaustive()
+        f.debug_struct("ChunkSender").field("call", &self.call.id).finish_non_exhaustive()
     }
 }

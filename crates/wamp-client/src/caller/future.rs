@@ -1,12 +1,15 @@
 //! A call that is being awaited, and its result.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use serde::Deserialize;
 use wamp_proto::{Payload, PayloadError};
 
+use crate::caller::handle::{CallHandle, Later};
 use crate::caller::running::{CallRequest, RunningCall, Starting, Submitted};
 use crate::engine::inbox::Next;
 use crate::error::CallError;
@@ -14,25 +17,59 @@ use crate::error::CallError;
 /// What is shown of progressive results.
 pub(super) type Observer<'a> = Box<dyn FnMut(&Payload) -> Result<(), PayloadError> + Send + 'a>;
 
-/// A call that is being awaited. Dropping it cancels the call.
+/// The future of a call, with a name; see [`Call::send`](crate::Call::send). Dropping it cancels the call.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct CallFuture<'a> {
     stage: Stage,
     observer: Option<Observer<'a>>,
 }
 
+enum Stage {
+    New(Box<CallRequest>),
+    /// There is no connection, or no room in the queue.
+    Waiting(Starting, Arc<Later>),
+    Running(RunningCall),
+    Over,
+}
+
 impl<'a> CallFuture<'a> {
     pub(super) fn new(request: CallRequest, observer: Option<Observer<'a>>) -> Self {
         Self { stage: Stage::New(Box::new(request)), observer }
     }
+
+    /// Changes the request. A call that is under way stays as it is.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut CallRequest)) {
+        if let Stage::New(request) = &mut self.stage {
+            change(request);
+        }
+    }
+
+    /// What a call is made of that is not under way.
+    ///
+    /// # Panics
+    /// It has been polled.
+    pub(super) fn into_request(self) -> (CallRequest, Option<Observer<'a>>) {
+        match self.stage {
+            Stage::New(request) => (*request, self.observer),
+            _ => panic!("a call was changed after it was polled"),
+        }
+    }
+
+    /// A handle that can cancel the call; see [`Call::handle`](crate::Call::handle).
+    pub fn handle(&mut self) -> CallHandle {
+        match &mut self.stage {
+            Stage::New(request) => CallHandle::later(request.limits.later.get_or_insert_default().clone()),
+            Stage::Waiting(_, later) => CallHandle::later(later.clone()),
+            Stage::Running(call) => call.handle(),
+            Stage::Over => CallHandle::later(Arc::default()),
+        }
+    }
 }
 
-enum Stage {
-    New(Box<CallRequest>),
-    /// There is no room in the queue.
-    Waiting(Starting),
-    Running(RunningCall),
-    Over,
+impl fmt::Debug for CallFuture<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallFuture").finish_non_exhaustive()
+    }
 }
 
 impl Future for CallFuture<'_> {
@@ -44,14 +81,14 @@ impl Future for CallFuture<'_> {
             match std::mem::replace(&mut this.stage, Stage::Over) {
                 Stage::New(request) => match request.start() {
                     Ok(Submitted::Running(call)) => this.stage = Stage::Running(call),
-                    Ok(Submitted::Waiting(starting)) => this.stage = Stage::Waiting(starting),
+                    Ok(Submitted::Waiting(starting, later)) => this.stage = Stage::Waiting(starting, later),
                     Err(error) => break Err(error),
                 },
-                Stage::Waiting(mut starting) => match starting.as_mut().poll(cx) {
+                Stage::Waiting(mut starting, later) => match starting.as_mut().poll(cx) {
                     Poll::Ready(Ok(pending)) => this.stage = Stage::Running(pending),
                     Poll::Ready(Err(error)) => break Err(error),
                     Poll::Pending => {
-                        this.stage = Stage::Waiting(starting);
+                        this.stage = Stage::Waiting(starting, later);
                         return Poll::Pending;
                     }
                 },

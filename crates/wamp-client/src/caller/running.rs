@@ -1,18 +1,20 @@
 //! A call on its way: from its request to its last reply.
 
-use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::time::{Instant, Sleep, sleep_until};
 use wamp_core::Time;
 use wamp_core::session::Stream;
-use wamp_proto::message::{CallOptions, CancelMode};
-use wamp_proto::{Payload, RequestId, Uri};
+use wamp_proto::message::CallOptions;
+use wamp_proto::{Payload, RequestId, Serializer, Uri, uri};
 
-use crate::arguments::Body;
+use crate::arguments::{Body, sentence};
+use crate::caller::handle::{self, CallHandle, Later};
+use crate::deferred::Boxed;
 use crate::engine::inbox::{Hand, Inbox, Next};
 use crate::engine::shared::Engine;
 use crate::engine::state::{PendingCall, Replies, State};
@@ -28,66 +30,161 @@ pub(crate) struct CallRequest {
     pub(super) options: CallOptions,
     pub(super) body: Body,
     pub(super) buffer: usize,
+    pub(super) limits: Limits,
+}
+
+/// How long a call may take, and what can cancel it.
+#[derive(Clone, Default)]
+pub(crate) struct Limits {
     /// How long to wait for a connection.
     pub(super) when_up: Option<Duration>,
+    /// How long all of it may take.
+    pub(super) deadline: Option<Deadline>,
+    /// What can cancel it before it is sent.
+    pub(super) later: Option<Arc<Later>>,
+}
+
+/// How long a call may take, from when it is first polled.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline {
+    limit: Duration,
+    /// `None`: it has not been polled.
+    until: Option<Instant>,
+}
+
+impl Deadline {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, until: None }
+    }
+
+    fn passed(self, serializer: Serializer) -> CallError {
+        let text = format!("the call took longer than its deadline of {:?}", self.limit);
+        CallError::Timeout { uri: uri::TIMEOUT, payload: sentence(serializer, &text) }
+    }
+}
+
+impl Limits {
+    /// The call is first polled now.
+    pub(super) fn begin(&mut self) {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.until.is_none()
+        {
+            // One that cannot be expressed is never reached.
+            deadline.until = Instant::now().checked_add(deadline.limit);
+        }
+    }
+
+    /// Does something before the call is sent, as long as the limits allow it.
+    pub(super) async fn within<T>(
+        &self,
+        serializer: Serializer,
+        doing: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let canceled = async {
+            match &self.later {
+                Some(later) => later.canceled().await,
+                None => pending().await,
+            }
+        };
+        let passed = async {
+            match self.deadline {
+                Some(deadline @ Deadline { until: Some(until), .. }) => {
+                    sleep_until(until).await;
+                    deadline
+                }
+                _ => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = canceled => Err(handle::canceled()),
+            done = doing => done,
+            deadline = passed => Err(deadline.passed(serializer)),
+        }
+    }
 }
 
 /// A call that waits for room in the queue.
-pub(crate) type Starting = Pin<Box<dyn Future<Output = Result<RunningCall, CallError>> + Send>>;
+pub(crate) type Starting = Boxed<'static, Result<RunningCall, CallError>>;
 
 /// What has become of a request.
 pub(crate) enum Submitted {
     Running(RunningCall),
-    Waiting(Starting),
+    Waiting(Starting, Arc<Later>),
 }
 
 impl CallRequest {
     /// Makes the call, or begins to wait for room in the queue.
-    pub(crate) fn start(self) -> Result<Submitted, CallError> {
-        if let Some(limit) = self.when_up
-            && !self.session.is_open()
-        {
-            return Ok(Submitted::Waiting(Box::pin(async move {
-                self.session.link().when_up(limit).await;
-                self.submitted().await
-            })));
+    pub(crate) fn start(mut self) -> Result<Submitted, CallError> {
+        self.limits.begin();
+        if self.limits.when_up.is_some() && !self.session.is_open() {
+            let later = self.limits.later.get_or_insert_default().clone();
+            return Ok(Submitted::Waiting(Box::pin(self.started()), later));
         }
-        let (session, engine, prepared) = self.prepare()?;
-        let replies = prepared.replies.clone();
-        match engine.if_room_at_once(|state, now| prepared.send(state, now)) {
-            Ok(sent) => {
-                Ok(Submitted::Running(RunningCall { session, engine, id: sent?, replies, hand: Hand::new() }))
+        if self.limits.later.as_ref().is_some_and(|later| later.is_canceled()) {
+            return Err(handle::canceled());
+        }
+        let (mut kept, ready) = self.prepare()?;
+        match kept.engine.if_room_at_once(|state, now| ready.send(state, now)) {
+            Ok(sent) => Ok(Submitted::Running(kept.running(sent?))),
+            Err(send) => {
+                let later = kept.limits.later.get_or_insert_default().clone();
+                let starting = async move {
+                    let serializer = kept.engine.serializer();
+                    let sending = async { Ok(kept.engine.with_room(send).await?) };
+                    let id = kept.limits.within(serializer, sending).await?;
+                    Ok(kept.running(id))
+                };
+                Ok(Submitted::Waiting(Box::pin(starting), later))
             }
-            Err(send) => Ok(Submitted::Waiting(Box::pin(async move {
-                let id = engine.with_room(send).await?;
-                Ok(RunningCall { session, engine, id, replies, hand: Hand::new() })
-            }))),
         }
     }
 
     /// Makes the call as soon as there is room in the queue.
-    pub(crate) async fn started(self) -> Result<RunningCall, CallError> {
-        if let Some(limit) = self.when_up {
-            self.session.link().when_up(limit).await;
-        }
-        self.submitted().await
-    }
-
-    async fn submitted(self) -> Result<RunningCall, CallError> {
-        let (session, engine, prepared) = self.prepare()?;
-        let replies = prepared.replies.clone();
-        let id = engine.with_room(|state, now| prepared.send(state, now)).await?;
-        Ok(RunningCall { session, engine, id, replies, hand: Hand::new() })
+    pub(crate) async fn started(mut self) -> Result<RunningCall, CallError> {
+        self.limits.begin();
+        let (limits, serializer) = (self.limits.clone(), self.engine.serializer());
+        let starting = async {
+            if let Some(limit) = limits.when_up {
+                self.session.link().when_up(limit).await;
+            }
+            let (kept, ready) = self.prepare()?;
+            let id = kept.engine.with_room(|state, now| ready.send(state, now)).await?;
+            Ok(kept.running(id))
+        };
+        limits.within(serializer, starting).await
     }
 
     /// Writes the arguments.
-    fn prepare(self) -> Result<(Session, Arc<Engine>, ReadyCall), SubmitError> {
-        let CallRequest { session, engine, procedure, options, body, buffer, .. } = self;
+    fn prepare(self) -> Result<(Kept, ReadyCall), SubmitError> {
+        let CallRequest { session, engine, procedure, options, body, buffer, limits } = self;
         let engine = if engine.is_over() { session.engine() } else { engine };
         let payload = body.finish(engine.serializer())?;
         let replies = Arc::new(Inbox::new(buffer));
-        let prepared = ReadyCall { procedure, options, payload, replies, limit: buffer };
-        Ok((session, engine, prepared))
+        let kept = Kept { session, engine, replies: replies.clone(), limits };
+        Ok((kept, ReadyCall { procedure, options, payload, replies, limit: buffer }))
+    }
+}
+
+/// What is kept of a request while it runs.
+struct Kept {
+    session: Session,
+    engine: Arc<Engine>,
+    replies: Arc<Replies>,
+    limits: Limits,
+}
+
+impl Kept {
+    /// The call was sent under this id.
+    fn running(self, id: RequestId) -> RunningCall {
+        let Kept { session, engine, replies, limits } = self;
+        if let Some(later) = &limits.later {
+            later.handle_sent(&engine, id);
+        }
+        let alarm = limits.deadline.and_then(|deadline| {
+            deadline.until.map(|until| Box::new(Alarm { deadline, sleep: Box::pin(sleep_until(until)) }))
+        });
+        RunningCall { session, engine, id, replies, hand: Hand::new(), alarm }
     }
 }
 
@@ -122,6 +219,13 @@ pub(crate) struct RunningCall {
     id: RequestId,
     replies: Arc<Replies>,
     hand: Hand<Payload>,
+    alarm: Option<Box<Alarm>>,
+}
+
+/// The deadline of a call under way.
+struct Alarm {
+    deadline: Deadline,
+    sleep: Pin<Box<Sleep>>,
 }
 
 impl RunningCall {
@@ -131,12 +235,26 @@ impl RunningCall {
         cx: &mut Context<'_>,
     ) -> Poll<Next<Payload, Result<Payload, CallError>>> {
         let mut owed = 0;
-        let taken = self.replies.poll_next(cx, &mut self.hand, &mut owed);
+        let mut taken = self.replies.poll_next(cx, &mut self.hand, &mut owed);
+        if taken.is_pending() && self.alarm.is_some() && self.poll_alarm(cx).is_ready() {
+            taken = self.replies.poll_next(cx, &mut self.hand, &mut owed);
+        }
         if owed > 0 {
             let stream = Stream::Results(self.id);
             self.engine.with(|state, now| state.session.consume(now, stream, owed));
         }
         taken
+    }
+
+    /// Ends the call at its deadline.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(alarm) = &mut self.alarm else { return Poll::Pending };
+        ready!(alarm.sleep.as_mut().poll(cx));
+        let passed = alarm.deadline.passed(self.engine.serializer());
+        self.alarm = None;
+        self.replies.finish(Err(passed));
+        self.engine.with(|state, now| state.abandon(now, self.id));
+        Poll::Ready(())
     }
 
     pub(crate) fn replies(&self) -> &Arc<Replies> {
@@ -149,7 +267,11 @@ impl RunningCall {
 
     /// The handle for canceling it.
     pub(crate) fn handle(&self) -> CallHandle {
-        CallHandle { engine: self.engine.clone(), id: self.id }
+        CallHandle::sent(self.engine.clone(), self.id)
+    }
+
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
     }
 }
 
@@ -159,32 +281,5 @@ impl Drop for RunningCall {
             let id = self.id;
             self.engine.with(|state, now| state.abandon(now, id));
         }
-    }
-}
-
-/// Cancels a call from somewhere else. It keeps neither the call nor the session.
-#[derive(Clone)]
-pub struct CallHandle {
-    engine: Arc<Engine>,
-    id: RequestId,
-}
-
-impl CallHandle {
-    pub(crate) fn id(&self) -> RequestId {
-        self.id
-    }
-
-    /// Cancels the call. With [`CancelMode::Kill`] the callee decides how it ends and may go on sending until
-    /// then; with the other modes it ends with [`CallError::Canceled`] after what has already come. A call
-    /// that is over stays as it is.
-    pub fn cancel(&self, mode: CancelMode) {
-        // `Unknown`: it is over.
-        let _ = self.engine.with(|state, now| state.session.cancel(now, self.id, mode));
-    }
-}
-
-impl fmt::Debug for CallHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CallHandle").field(&self.id).finish()
     }
 }

@@ -1,60 +1,109 @@
 //! Calls as streams of progressive results.
 
 use std::fmt;
-use std::future::{Future, IntoFuture, poll_fn};
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
+use wamp_core::reconnect::Retry;
 use wamp_proto::Payload;
 use wamp_proto::message::CancelMode;
 
-use crate::caller::running::{CallHandle, CallRequest, RunningCall};
+use crate::caller::attempts::Attempts;
+use crate::caller::handle::{CallHandle, Later};
+use crate::caller::running::{CallRequest, RunningCall};
+use crate::deferred::{Boxed, Deferred};
 use crate::engine::inbox::Next;
 use crate::error::CallError;
 
-/// A call with progressive results to be made. Await it for its stream.
+/// A call with progressive results to be made: a future of their stream.
 #[must_use = "nothing is sent until it is awaited"]
-pub struct ProgressiveCall<T> {
+pub struct ProgressiveCall<T>(Deferred<'static, Settings, Result<CallStream<T>, CallError>>);
+
+struct Settings {
     request: CallRequest,
-    items: PhantomData<fn() -> T>,
+    retry: Option<Retry>,
 }
 
 impl<T> ProgressiveCall<T> {
     pub(crate) fn new(request: CallRequest) -> Self {
-        Self { request, items: PhantomData }
+        Self(Deferred::new(Settings { request, retry: None }))
+    }
+
+    /// Makes the call again when it has failed in a way that allows it; see [`Retry`]. A call that has shown a
+    /// progressive result is never made again: its stream ends with the error.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.0.set(|settings| settings.retry = Some(retry));
+        self
     }
 }
 
-impl<T: 'static> IntoFuture for ProgressiveCall<T> {
-    type Output = Result<CallStream<T>, CallError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+async fn start<T>(Settings { request, retry }: Settings) -> Result<CallStream<T>, CallError> {
+    let Some(retry) = retry else { return Ok(CallStream::new(request.started().await?)) };
+    let mut attempts = Attempts::new(request, retry)?;
+    let later = attempts.later();
+    let (attempts, call) = match attempts.request().started().await {
+        Ok(call) => (attempts, call),
+        Err(error) => {
+            let (attempts, call) = attempts.again(error).await;
+            (attempts, call?)
+        }
+    };
+    let retrying = Retrying { later, next: NextAttempt::Possible(Box::new(attempts)) };
+    Ok(CallStream { retrying: Some(Box::new(retrying)), ..CallStream::new(call) })
+}
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { Ok(CallStream::new(self.request.started().await?)) })
+impl<T: 'static> Future for ProgressiveCall<T> {
+    type Output = Result<CallStream<T>, CallError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().0.poll(cx, |settings| Box::pin(start(settings)))
+    }
+}
+
+impl<T> fmt::Debug for ProgressiveCall<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProgressiveCall").finish_non_exhaustive()
     }
 }
 
 /// The progressive results of a call, in order; then, by [`finish`](Self::finish), its last result.
 ///
-/// Dropping it cancels the call (`killnowait`). Besides [`next`](Self::next) there is [`Stream`].
+/// Dropping it cancels the call (`killnowait`). Besides [`next`](Self::next) there is [`Stream`]. A stream that includes
+/// the last result is [`replies`](Self::replies).
 ///
 /// An item that does not fit `T` is an `Err`, and the stream goes on. A call that ended in an error returns
 /// that error once and then `None`.
 #[must_use = "dropping it cancels the call"]
 pub struct CallStream<T> {
     pending: RunningCall,
+    /// The call may be made again, since nothing of it was shown.
+    retrying: Option<Box<Retrying>>,
     last: Option<Result<Payload, CallError>>,
     /// The error that ended the call was returned.
     over: bool,
     items: PhantomData<fn() -> T>,
 }
 
+struct Retrying {
+    later: Arc<Later>,
+    next: NextAttempt,
+}
+
+enum NextAttempt {
+    Possible(Box<Attempts>),
+    /// In a lock, which is never contended, so that a stream can be shared.
+    Beginning(Mutex<Boxed<'static, (Attempts, Result<RunningCall, CallError>)>>),
+    None,
+}
+
 impl<T> CallStream<T> {
     pub(crate) fn new(pending: RunningCall) -> Self {
-        Self { pending, last: None, over: false, items: PhantomData }
+        Self { pending, retrying: None, last: None, over: false, items: PhantomData }
     }
 
     /// Waits for the last result, read as `R`. All progressive results that were not taken are discarded.
@@ -74,7 +123,10 @@ impl<T> CallStream<T> {
 
     /// A handle that can cancel the call from another task.
     pub fn handle(&self) -> CallHandle {
-        self.pending.handle()
+        match &self.retrying {
+            Some(retrying) => CallHandle::later(retrying.later.clone()),
+            None => self.pending.handle(),
+        }
     }
 
     /// Discards progressive results up to the last reply.
@@ -83,8 +135,51 @@ impl<T> CallStream<T> {
             if let Some(last) = &self.last {
                 return Poll::Ready(last.clone());
             }
-            if let Next::End(end) = ready!(self.pending.poll_take(cx)) {
+            if let Next::End(end) = ready!(self.poll_take(cx)) {
                 self.last = Some(end);
+            }
+        }
+    }
+
+    /// The next reply of either kind. The last one comes once.
+    pub(crate) fn poll_any(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Next<Payload, Result<Payload, CallError>>> {
+        match self.last.take() {
+            Some(last) => Poll::Ready(Next::End(last)),
+            None => self.poll_take(cx),
+        }
+    }
+
+    /// The next reply of the present attempt, or of the first one that follows.
+    fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Next<Payload, Result<Payload, CallError>>> {
+        let Some(retrying) = &mut self.retrying else { return self.pending.poll_take(cx) };
+        loop {
+            if let NextAttempt::Beginning(beginning) = &mut retrying.next {
+                let beginning = beginning.get_mut().unwrap_or_else(PoisonError::into_inner);
+                let (attempts, begun) = ready!(beginning.as_mut().poll(cx));
+                retrying.next = NextAttempt::Possible(Box::new(attempts));
+                match begun {
+                    Ok(call) => self.pending = call,
+                    Err(error) => {
+                        self.retrying = None;
+                        return Poll::Ready(Next::End(Err(error)));
+                    }
+                }
+            }
+            match (
+                ready!(self.pending.poll_take(cx)),
+                std::mem::replace(&mut retrying.next, NextAttempt::None),
+            ) {
+                (Next::End(Err(error)), NextAttempt::Possible(attempts)) => {
+                    retrying.next = NextAttempt::Beginning(Mutex::new(Box::pin(attempts.again(error))));
+                }
+                (taken, _) => {
+                    // From here on a repetition would be noticed.
+                    self.retrying = None;
+                    return Poll::Ready(taken);
+                }
             }
         }
     }
@@ -98,9 +193,17 @@ impl<T: DeserializeOwned> CallStream<T> {
         poll_fn(|cx| self.poll_item(cx)).await
     }
 
+    /// The same, for `?`: `while let Some(row) = rows.try_next().await?`.
+    ///
+    /// # Errors
+    /// The error that ended the call, or an item that does not fit.
+    pub async fn try_next(&mut self) -> Result<Option<T>, CallError> {
+        self.next().await.transpose()
+    }
+
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, CallError>>> {
         if self.last.is_none() {
-            match ready!(self.pending.poll_take(cx)) {
+            match ready!(self.poll_take(cx)) {
                 Next::Item(payload, _) => {
                     return Poll::Ready(Some(payload.decode().map_err(CallError::Decode)));
                 }

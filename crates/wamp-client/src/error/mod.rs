@@ -11,7 +11,7 @@ use wamp_proto::{EncodeError, Payload, PayloadError, Uri, uri};
 use text::ErrorText;
 
 /// Why a call has no result.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// The procedure, or the router on its behalf, answered with an error.
@@ -30,7 +30,7 @@ pub enum CallError {
         /// The arguments of the error.
         payload: Payload,
     },
-    /// The call took longer than its timeout.
+    /// The call took longer than its timeout, or its deadline has passed.
     #[error("{}", ErrorText(uri, payload))]
     Timeout {
         /// `wamp.error.timeout`.
@@ -46,6 +46,9 @@ pub enum CallError {
         /// The size of the buffer, in bytes.
         limit: usize,
     },
+    /// The router has not announced the feature that this needs. Nothing was sent.
+    #[error("the router did not announce the feature that this needs")]
+    NotSupported,
     /// There is no connection, or it was lost.
     #[error("the session is over: {closed}")]
     Disconnected {
@@ -108,8 +111,27 @@ impl CallError {
     }
 }
 
+/// The variant and the sentence: `main` and `unwrap` show this form to people.
+impl fmt::Debug for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variant = match self {
+            CallError::Application { .. } => "Application",
+            CallError::Canceled { .. } => "Canceled",
+            CallError::Timeout { .. } => "Timeout",
+            CallError::Lagged { .. } => "Lagged",
+            CallError::NotSupported => "NotSupported",
+            CallError::Disconnected { .. } => "Disconnected",
+            CallError::Protocol(_) => "Protocol",
+            CallError::Decode(_) => "Decode",
+            CallError::Encode(_) => "Encode",
+            CallError::TooLarge(_) => "TooLarge",
+        };
+        write!(f, "{variant}({self})")
+    }
+}
+
 /// Why a registration, subscription or publication failed.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
     /// The router refused it.
@@ -123,6 +145,9 @@ pub enum RequestError {
     /// The registration or subscription has ended.
     #[error("the registration or subscription has ended")]
     Gone,
+    /// The router has not announced the feature that this needs. Nothing was sent.
+    #[error("the router did not announce the feature that this needs")]
+    NotSupported,
     /// There is no connection, or it was lost.
     #[error("the session is over: {closed}")]
     Disconnected {
@@ -160,6 +185,22 @@ impl RequestError {
             Closed::Violation(text) => RequestError::Protocol(text.clone()),
             closed => RequestError::Disconnected { closed: closed.clone(), sent },
         }
+    }
+}
+
+/// The variant and the sentence: `main` and `unwrap` show this form to people.
+impl fmt::Debug for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variant = match self {
+            RequestError::Refused { .. } => "Refused",
+            RequestError::Gone => "Gone",
+            RequestError::NotSupported => "NotSupported",
+            RequestError::Disconnected { .. } => "Disconnected",
+            RequestError::Protocol(_) => "Protocol",
+            RequestError::Encode(_) => "Encode",
+            RequestError::TooLarge(_) => "TooLarge",
+        };
+        write!(f, "{variant}({self})")
     }
 }
 
@@ -285,6 +326,7 @@ impl From<SubmitError> for CallError {
                 CallError::TooLarge(TooLarge { octets: len, limit })
             }
             SubmitError::Closed(closed) => CallError::from_closed(&closed, false),
+            SubmitError::Misuse(Misuse::NotSupported) => CallError::NotSupported,
             SubmitError::Misuse(_) => CallError::Disconnected { closed: Closed::Left, sent: false },
         }
     }
@@ -301,6 +343,7 @@ impl From<SubmitError> for RequestError {
             }
             SubmitError::Closed(closed) => RequestError::from_closed(&closed, false),
             SubmitError::Misuse(Misuse::Unknown) => RequestError::Gone,
+            SubmitError::Misuse(Misuse::NotSupported) => RequestError::NotSupported,
             SubmitError::Misuse(_) => RequestError::Disconnected { closed: Closed::Left, sent: false },
         }
     }

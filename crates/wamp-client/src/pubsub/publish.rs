@@ -1,8 +1,10 @@
 //! Publishing to topics.
 
-use std::future::{Future, IntoFuture};
+use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -11,6 +13,7 @@ use wamp_proto::message::PublishOptions;
 use wamp_proto::{Args, Payload, PublicationId, Uri};
 
 use crate::arguments::Body;
+use crate::deferred::Boxed;
 use crate::engine::state::{PendingRequest, State};
 use crate::error::{RequestError, SubmitError};
 use crate::session::Session;
@@ -26,23 +29,23 @@ impl Session {
     /// # }
     /// ```
     pub fn publish(&self, topic: impl Into<Uri>) -> Publish {
-        Publish {
-            inner: Box::new(Inner {
-                body: Body::new(Some(self.serializer())),
-                session: self.clone(),
-                topic: topic.into(),
-                options: PublishOptions::default(),
-            }),
-        }
+        let inner = Inner {
+            body: Body::new(Some(self.serializer())),
+            session: self.clone(),
+            topic: topic.into(),
+            options: PublishOptions::default(),
+            when_up: None,
+        };
+        Publish { future: PublishFuture { stage: Stage::New(Box::new(inner)) } }
     }
 }
 
-/// A publication to be made. Await it.
+/// A publication to be made: a future of it.
 ///
 /// Without [`acknowledge`](Self::acknowledge) it is done, with `None`, when it is queued.
 #[must_use = "nothing is published until it is awaited"]
 pub struct Publish {
-    inner: Box<Inner>,
+    future: PublishFuture,
 }
 
 struct Inner {
@@ -50,62 +53,80 @@ struct Inner {
     topic: Uri,
     options: PublishOptions,
     body: Body,
+    when_up: Option<Duration>,
 }
 
 impl Publish {
-    /// Adds positional arguments: each element of a tuple or a list is one.
-    pub fn args(mut self, values: impl Args) -> Self {
-        self.inner.body.args(&values);
+    /// Changes the publication, unless it has been polled.
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        if let Stage::New(inner) = &mut self.future.stage {
+            change(inner);
+        }
         self
+    }
+
+    /// The publication as a future with a name.
+    pub fn send(self) -> PublishFuture {
+        self.future
+    }
+
+    /// Waits for a connection, for so long at most, if there is none. By default a publication without a connection
+    /// fails at once.
+    pub fn when_up(self, limit: Duration) -> Self {
+        self.with(|inner| inner.when_up = Some(limit))
+    }
+
+    /// Adds positional arguments: each element of a tuple or a list is one.
+    pub fn args(self, values: impl Args) -> Self {
+        self.with(|inner| inner.body.args(&values))
     }
 
     /// Adds one positional argument, whatever the value is.
-    pub fn arg(mut self, value: impl Serialize) -> Self {
-        self.inner.body.arg(&value);
-        self
+    pub fn arg(self, value: impl Serialize) -> Self {
+        self.with(|inner| inner.body.arg(&value))
     }
 
     /// Adds one keyword argument.
-    pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
-        self.inner.body.kwarg(name, &value);
-        self
+    pub fn kwarg(self, name: &str, value: impl Serialize) -> Self {
+        self.with(|inner| inner.body.kwarg(name, &value))
     }
 
     /// Adds keyword arguments: each field of a struct or entry of a map is one.
-    pub fn kwargs(mut self, values: impl Serialize) -> Self {
-        self.inner.body.kwargs(&values);
-        self
+    pub fn kwargs(self, values: impl Serialize) -> Self {
+        self.with(|inner| inner.body.kwargs(&values))
     }
 
     /// Sets all arguments to a ready payload. It excludes the other ways to set them.
-    pub fn payload(mut self, payload: Payload) -> Self {
-        self.inner.body.payload(payload);
-        self
+    pub fn payload(self, payload: Payload) -> Self {
+        self.with(|inner| inner.body.payload(payload))
     }
 
     /// Waits for the router's answer: the publication id, or the error.
-    pub fn acknowledge(mut self) -> Self {
-        self.inner.options.acknowledge = Some(true);
-        self
+    pub fn acknowledge(self) -> Self {
+        self.with(|inner| inner.options.acknowledge = Some(true))
     }
 
     /// Sets whether this session itself gets no event for it, which is the default.
-    pub fn exclude_me(mut self, exclude: bool) -> Self {
-        self.inner.options.exclude_me = Some(exclude);
-        self
+    pub fn exclude_me(self, exclude: bool) -> Self {
+        self.with(|inner| inner.options.exclude_me = Some(exclude))
     }
 }
 
-impl IntoFuture for Publish {
+impl Future for Publish {
     type Output = Result<Option<PublicationId>, RequestError>;
-    type IntoFuture = PublishFuture;
 
-    fn into_future(self) -> PublishFuture {
-        PublishFuture { stage: Stage::New(self.inner) }
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.get_mut().future).poll(cx)
     }
 }
 
-/// A publication that is being awaited. Dropped before it is queued, it is not published.
+impl fmt::Debug for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publish").finish_non_exhaustive()
+    }
+}
+
+/// The future of a publication, with a name; see [`Publish::send`]. Dropped before it is queued, it is not published.
 #[must_use = "nothing is published until it is awaited"]
 pub struct PublishFuture {
     stage: Stage,
@@ -116,8 +137,10 @@ type Acknowledgement = (oneshot::Receiver<Result<PublicationId, RequestError>>, 
 
 enum Stage {
     New(Box<Inner>),
+    /// There is no connection.
+    Down(Boxed<'static, Inner>),
     /// There is no room in the queue.
-    Waiting(Pin<Box<dyn Future<Output = Result<(), SubmitError>> + Send>>, Option<Acknowledgement>),
+    Waiting(Boxed<'static, Result<(), SubmitError>>, Option<Acknowledgement>),
     Acknowledged(Acknowledgement),
     Over,
 }
@@ -125,7 +148,7 @@ enum Stage {
 impl Inner {
     /// Publishes, or begins to wait for room in the queue. `None`: it is queued, and there is no answer.
     fn start(self) -> Result<Option<Stage>, SubmitError> {
-        let Inner { session, topic, options, body } = self;
+        let Inner { session, topic, options, body, .. } = self;
         let engine = session.engine();
         let payload = body.finish(engine.serializer())?;
         let (waiter, answer) = match options.acknowledge {
@@ -165,9 +188,22 @@ impl Future for PublishFuture {
         let this = self.get_mut();
         loop {
             this.stage = match std::mem::replace(&mut this.stage, Stage::Over) {
-                Stage::New(inner) => match inner.start()? {
-                    Some(stage) => stage,
-                    None => return Poll::Ready(Ok(None)),
+                Stage::New(mut inner) => match inner.when_up.take().filter(|_| !inner.session.is_open()) {
+                    Some(limit) => Stage::Down(Box::pin(async move {
+                        inner.session.link().when_up(limit).await;
+                        *inner
+                    })),
+                    None => match inner.start()? {
+                        Some(stage) => stage,
+                        None => return Poll::Ready(Ok(None)),
+                    },
+                },
+                Stage::Down(mut waiting) => match waiting.as_mut().poll(cx) {
+                    Poll::Ready(inner) => Stage::New(Box::new(inner)),
+                    Poll::Pending => {
+                        this.stage = Stage::Down(waiting);
+                        return Poll::Pending;
+                    }
                 },
                 Stage::Waiting(mut waiting, answer) => match (waiting.as_mut().poll(cx), answer) {
                     (Poll::Ready(Err(error)), _) => return Poll::Ready(Err(error.into())),

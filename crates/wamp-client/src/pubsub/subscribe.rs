@@ -1,11 +1,12 @@
 //! Subscribing to topics: events for a handler, or as a stream.
 
 use std::fmt;
-use std::future::{Future, IntoFuture, poll_fn};
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_core::Stream;
 use serde::Deserialize;
@@ -14,6 +15,7 @@ use wamp_core::reconnect::{Declaration, DeclarationId, Standing};
 use wamp_proto::message::SubscribeOptions;
 use wamp_proto::{Payload, PayloadError, PublicationId, SubscriptionId, Uri};
 
+use crate::deferred::Deferred;
 use crate::engine::inbox::{Hand, Inbox, Next};
 use crate::engine::state::{Feed, PendingRequest, Published, State};
 use crate::error::{RequestError, SubmitError};
@@ -103,52 +105,105 @@ impl Session {
         H: FnMut(Event) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let serve = move |feed, topic| -> Serving { Box::pin(serve(feed, topic, handler)) };
-        Subscribe { session: self.clone(), topic: topic.into(), buffer: BUFFER, serve: Box::new(serve) }
+        Subscribe::new(self, topic.into(), |session, topic, subscription| {
+            session.engine().runtime().spawn(serve(subscription.feed.clone(), topic, handler));
+            subscription
+        })
     }
 
-    /// Subscribes to a topic, with a stream of its events. While they wait they may take 16 MiB; what comes
-    /// beyond that is dropped and counted.
+    /// Subscribes to a topic, with a stream of its events, which keeps the session. While they wait they may take 16 MiB;
+    /// what comes beyond that is dropped and counted.
     ///
-    /// # Errors
-    /// The router refused, or the session is over.
-    pub async fn subscribe_stream(&self, topic: impl Into<Uri>) -> Result<EventStream, RequestError> {
-        let topic = topic.into();
-        let subscription = subscribe(self, topic.clone(), BUFFER).await?;
-        Ok(EventStream { subscription, topic, hand: Hand::new(), over: false })
+    /// ```
+    /// # use wamp_client::{RequestError, Session};
+    /// # async fn example(session: Session) -> Result<(), RequestError> {
+    /// let mut started = session.subscribe_stream("com.example.onstart").await?;
+    /// while let Some(event) = started.next().await {
+    ///     if let Ok((name, number)) = event.args::<(String, u32)>() {
+    ///         println!("{name} {number} has started");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe_stream(&self, topic: impl Into<Uri>) -> Subscribe<EventStream> {
+        Subscribe::new(self, topic.into(), |session, topic, subscription| EventStream {
+            subscription,
+            topic,
+            hand: Hand::new(),
+            over: false,
+            _session: session,
+        })
     }
 }
 
-type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// A topic to be subscribed to. Await it for the subscription.
+/// A topic to be subscribed to: a future of the [`Subscription`], or of the [`EventStream`].
 #[must_use = "nothing is subscribed to until it is awaited"]
-pub struct Subscribe {
+pub struct Subscribe<T = Subscription>(Deferred<'static, Settings<T>, Result<T, RequestError>>);
+
+struct Settings<T> {
     session: Session,
     topic: Uri,
     buffer: usize,
-    serve: Box<dyn FnOnce(Arc<Feed>, Uri) -> Serving + Send>,
+    when_up: Option<Duration>,
+    /// What the program gets.
+    made: Box<dyn FnOnce(Session, Uri, Subscription) -> T + Send>,
 }
 
-impl Subscribe {
-    /// How many octets of events may wait for the handler; 16 MiB by default.
-    pub fn buffer(mut self, octets: usize) -> Self {
-        self.buffer = octets;
+impl<T> Subscribe<T> {
+    fn new(
+        session: &Session,
+        topic: Uri,
+        made: impl FnOnce(Session, Uri, Subscription) -> T + Send + 'static,
+    ) -> Self {
+        let (session, made) = (session.clone(), Box::new(made));
+        Self(Deferred::new(Settings { session, topic, buffer: BUFFER, when_up: None, made }))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings<T>)) -> Self {
+        self.0.set(change);
+        self
+    }
+
+    /// Sets how many bytes of events may wait to be taken; 16 MiB by default.
+    pub fn buffer(self, bytes: usize) -> Self {
+        self.with(|it| it.buffer = bytes)
+    }
+
+    /// Waits for a connection, for so long at most, if there is none. By default a subscription without a connection
+    /// fails at once.
+    pub fn when_up(self, limit: Duration) -> Self {
+        self.with(|it| it.when_up = Some(limit))
+    }
+}
+
+impl<T: 'static> Subscribe<T> {
+    /// The subscription as a future, for what takes no builder.
+    pub fn send(self) -> impl Future<Output = Result<T, RequestError>> + Send + use<T> {
         self
     }
 }
 
-impl IntoFuture for Subscribe {
-    type Output = Result<Subscription, RequestError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+impl<T: 'static> Future for Subscribe<T> {
+    type Output = Result<T, RequestError>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        let Subscribe { session, topic, buffer, serve } = self;
-        Box::pin(async move {
-            let subscription = subscribe(&session, topic.clone(), buffer).await?;
-            session.engine().runtime().spawn(serve(subscription.feed.clone(), topic));
-            Ok(subscription)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().0.poll(cx, |settings| {
+            let Settings { session, topic, buffer, when_up, made } = settings;
+            Box::pin(async move {
+                if let Some(limit) = when_up {
+                    session.link().when_up(limit).await;
+                }
+                let subscription = subscribe(&session, topic.clone(), buffer).await?;
+                Ok(made(session, topic, subscription))
+            })
         })
+    }
+}
+
+impl<T> fmt::Debug for Subscribe<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscribe").finish_non_exhaustive()
     }
 }
 
@@ -290,7 +345,7 @@ impl Drop for SubscriptionGuard {
     }
 }
 
-/// The events of a topic. Dropping it ends the subscription. Besides [`next`](Self::next) there is
+/// The events of a topic. It keeps the session. Dropping it ends the subscription. Besides [`next`](Self::next) there is
 /// [`Stream`].
 #[must_use = "dropping it ends the subscription"]
 pub struct EventStream {
@@ -298,6 +353,8 @@ pub struct EventStream {
     topic: Uri,
     hand: Hand<Published>,
     over: bool,
+    /// Dropped after the subscription has ended.
+    _session: Session,
 }
 
 impl EventStream {

@@ -39,7 +39,7 @@ async fn both_directions_flow_at_the_same_time() {
     let (_router, callee, caller) = pair().await;
     callee.register("com.example.sum", sum).await.unwrap();
     let call = caller.call("com.example.sum").args((1,));
-    let (mut up, mut down) = call.duplex::<i64, i64>().await.unwrap();
+    let (mut up, mut down) = call.duplex::<i64>().await.unwrap();
     assert_eq!(down.next().await.unwrap().unwrap(), 1);
     for (chunk, total) in [(2, 3), (3, 6), (4, 10)] {
         up.send(chunk).await.unwrap();
@@ -55,7 +55,7 @@ async fn both_directions_flow_at_the_same_time() {
 async fn an_upload_may_be_read_only_after_all_of_it_was_sent() {
     let (_router, callee, caller) = pair().await;
     callee.register("com.example.sum", sum).await.unwrap();
-    let (mut up, down) = caller.call("com.example.sum").duplex::<i64, i64>().await.unwrap();
+    let (mut up, down) = caller.call("com.example.sum").duplex::<i64>().await.unwrap();
     for chunk in 0..10_000 {
         up.send(chunk).await.unwrap();
     }
@@ -83,7 +83,7 @@ async fn the_first_message_may_say_what_the_chunks_are() {
     };
     callee.register("com.example.upload", upload).await.unwrap();
     let call = caller.call("com.example.upload").arg("a.txt");
-    let (mut up, down) = call.duplex::<Vec<u8>, ()>().await.unwrap();
+    let (mut up, down) = call.duplex::<()>().await.unwrap();
     up.send(vec![1; 10]).await.unwrap();
     up.finish(vec![2; 20]).await.unwrap();
     assert_eq!(down.finish::<(String, usize)>().await.unwrap(), ("a.txt".to_owned(), 30));
@@ -105,7 +105,7 @@ async fn a_chunk_that_does_not_fit_is_an_error_and_others_follow() {
     };
     callee.register("com.example.lenient", lenient).await.unwrap();
     callee.register("com.example.sum", sum).await.unwrap();
-    let (mut up, down) = caller.call("com.example.lenient").duplex::<i64, ()>().await.unwrap();
+    let (mut up, down) = caller.call("com.example.lenient").duplex::<()>().await.unwrap();
     for chunk in [1, 1000, 2] {
         up.send(chunk).await.unwrap();
     }
@@ -116,7 +116,7 @@ async fn a_chunk_that_does_not_fit_is_an_error_and_others_follow() {
         ["1", "the chunk does not fit: argument 1: expected u8, found integer out of range", "2"]
     );
 
-    let (up, down) = caller.call("com.example.sum").duplex::<&str, i64>().await.unwrap();
+    let (up, down) = caller.call("com.example.sum").duplex::<i64>().await.unwrap();
     up.finish("one").await.unwrap();
     let CallError::Application { uri, .. } = down.finish::<(i64, usize)>().await.unwrap_err() else {
         panic!("not an application error")
@@ -133,7 +133,7 @@ async fn a_callee_may_answer_before_the_upload_ends() {
         Ok("enough")
     };
     callee.register("com.example.enough", enough).await.unwrap();
-    let (mut up, down) = caller.call("com.example.enough").duplex::<i64, ()>().await.unwrap();
+    let (mut up, down) = caller.call("com.example.enough").duplex::<()>().await.unwrap();
     up.send(1).await.unwrap();
     assert_eq!(down.finish::<String>().await.unwrap(), "enough");
     assert_eq!(up.send(2).await, Err(SendError::Over));
@@ -158,7 +158,7 @@ async fn half_an_upload_is_canceled_and_the_callee_learns_it() {
         }
     };
     callee.register("com.example.upload", upload).await.unwrap();
-    let (mut up, down) = caller.call("com.example.upload").duplex::<i64, ()>().await.unwrap();
+    let (mut up, down) = caller.call("com.example.upload").duplex::<()>().await.unwrap();
     up.send(1).await.unwrap();
     assert_eq!(told.recv().await.unwrap(), Ok(1));
     drop(up);
@@ -169,7 +169,7 @@ async fn half_an_upload_is_canceled_and_the_callee_learns_it() {
 #[tokio::test]
 async fn a_procedure_that_nobody_offers_ends_both_directions() {
     let (_router, _callee, caller) = pair().await;
-    let (mut up, mut down) = caller.call("com.example.nothing").duplex::<i64, i64>().await.unwrap();
+    let (mut up, mut down) = caller.call("com.example.nothing").duplex::<i64>().await.unwrap();
     let error = down.next().await.unwrap().unwrap_err();
     assert_eq!(error.uri().unwrap(), "wamp.error.no_such_procedure");
     assert_eq!(up.send(1).await, Err(SendError::Over));

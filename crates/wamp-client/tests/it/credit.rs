@@ -152,7 +152,7 @@ async fn a_caller_waits_for_a_handler_that_takes_no_chunks() {
         }
     };
     callee.register("a", handler).await.unwrap();
-    let (mut up, down) = caller.call("a").duplex::<(u64, String), ()>().await.unwrap();
+    let (mut up, down) = caller.call("a").duplex::<()>().await.unwrap();
     let sent = Arc::new(AtomicU64::new(0));
     let count = sent.clone();
     let uploading = tokio::spawn(async move {
@@ -186,7 +186,7 @@ async fn a_program_may_send_everything_before_it_reads_anything() {
     let router = Router::default();
     let (callee, caller) = (join(&router).await, join(&router).await);
     callee.register("a", echo).await.unwrap();
-    let (mut up, mut down) = caller.call("a").duplex::<(u64, String), (u64, String)>().await.unwrap();
+    let (mut up, mut down) = caller.call("a").duplex::<(u64, String)>().await.unwrap();
     for i in 0..MANY - 1 {
         up.send(item(i)).await.unwrap();
     }
@@ -202,7 +202,7 @@ async fn what_comes_back_to_a_program_that_only_sends_is_bounded_by_its_buffer_a
     let router = Router::default();
     let (callee, caller) = (join(&router).await, join(&router).await);
     callee.register("a", echo).await.unwrap();
-    let call = caller.call("a").buffer(1 << 20).duplex::<(u64, String), (u64, String)>();
+    let call = caller.call("a").buffer(1 << 20).duplex::<(u64, String)>();
     let (mut up, mut down) = call.await.unwrap();
     let sent = async {
         for i in 0..MANY {
@@ -322,7 +322,7 @@ async fn a_transport_that_takes_one_octet_at_a_time_is_slow_and_nothing_worse() 
         sessions.push(Client::over(ours.unwrap()).await.unwrap());
     }
     sessions[0].register("a", echo).await.unwrap();
-    let (mut up, mut down) = sessions[1].call("a").duplex::<(u64, String), (u64, String)>().await.unwrap();
+    let (mut up, mut down) = sessions[1].call("a").duplex::<(u64, String)>().await.unwrap();
     for i in 0..100 {
         up.send(item(i)).await.unwrap();
     }

@@ -138,7 +138,7 @@ async fn an_invocation_that_cannot_be_read_is_refused_and_a_chunk_ends_its_call(
             router.next().await;
             router.send("[65,1,7]").await;
         };
-        let (registration, ()) = tokio::join!(async { register.await }, registered);
+        let (registration, ()) = tokio::join!(register, registered);
         registration.unwrap();
 
         router.send(r#"[68,1,7,{},["POISON"]]"#).await;

@@ -365,3 +365,87 @@ async fn a_subscription_ends_at_the_router_only_if_no_other_one_to_the_topic_beg
     drop(kept);
     peer.expect(json!([34, 3, 5])).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_begins_anew_as_long_as_nothing_of_it_was_shown() {
+    let (session, mut router, mut peer) = joined().await;
+    let progressive = |retry: Option<Retry>| {
+        let call = session.call("com.a").arg(1).progressive::<u32>();
+        tokio::spawn(async move {
+            let mut stream = match retry {
+                Some(retry) => call.retry(retry).await?,
+                None => call.await?,
+            };
+            let mut shown = Vec::new();
+            while let Some(item) = stream.try_next().await? {
+                shown.push(item);
+            }
+            shown.push(stream.finish().await?);
+            Ok::<_, CallError>(shown)
+        })
+    };
+    let (never, unsent) = (progressive(None), progressive(Some(Retry::unsent())));
+    let (shown, again) = (progressive(Some(Retry::idempotent())), progressive(Some(Retry::idempotent())));
+    for i in 0..4 {
+        let message = peer.next().await;
+        if i == 2 {
+            peer.send(json!([50, message[1], {"progress": true}, [5]])).await;
+        }
+    }
+    idle().await;
+    drop(peer);
+    for failed in [never, unsent, shown] {
+        let error = failed.await.unwrap().unwrap_err();
+        assert!(matches!(error, CallError::Disconnected { sent: true, .. }), "{error}");
+    }
+    let mut peer = router.welcome(2).await;
+    // This one alone is made again, and again when the callee was unavailable.
+    let message = peer.next().await;
+    assert_eq!((&message[3], &message[4]), (&json!("com.a"), &json!([1])));
+    peer.send(json!([8, 48, message[1], {}, "wamp.error.unavailable"])).await;
+    let message = peer.next().await;
+    peer.send(json!([50, message[1], {"progress": true}, [8]])).await;
+    peer.send(json!([50, message[1], {}, [9]])).await;
+    assert_eq!(again.await.unwrap().unwrap(), [8, 9]);
+    session.leave().await;
+    peer.expect(json!([6, {}, "wamp.close.close_realm"])).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_and_a_deadline_end_a_call_between_its_attempts() {
+    let (session, mut router, mut peer) = joined().await;
+    let mut call = session.call("com.a");
+    let handle = call.handle();
+    let canceled = tokio::spawn(call.retry(Retry::idempotent()));
+    let late = tokio::spawn(session.call("com.b").deadline(SECOND * 5).retry(Retry::idempotent()));
+    peer.next().await;
+    peer.next().await;
+    drop(peer);
+    idle().await;
+    handle.cancel(wamp_client::CancelMode::Kill);
+    assert!(matches!(canceled.await.unwrap(), Err(CallError::Canceled { .. })));
+    // No connection is made meanwhile.
+    assert!(matches!(late.await.unwrap(), Err(CallError::Timeout { .. })));
+    let mut peer = router.welcome(2).await;
+    idle().await;
+    session.leave().await;
+    peer.expect(json!([6, {}, "wamp.close.close_realm"])).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_waits_for_a_connection_if_it_is_told_to() {
+    let (session, mut router, peer) = joined().await;
+    drop(peer);
+    idle().await;
+    let handler = async |_| Ok(());
+    let registering = tokio::spawn(session.register("com.a", handler).when_up(SECOND * 30));
+    let mut peer = router.welcome(2).await;
+    let message = peer.next().await;
+    assert_eq!((&message[0], &message[3]), (&json!(64), &json!("com.a")));
+    peer.send(json!([65, message[1], 7])).await;
+    registering.await.unwrap().unwrap();
+    drop(peer);
+    idle().await;
+    let registered = session.register("com.b", handler).when_up(SECOND).await;
+    assert!(matches!(registered, Err(RequestError::Disconnected { sent: false, .. })));
+}

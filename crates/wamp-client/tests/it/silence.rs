@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
-use wamp_client::{CallError, Client, Closed, Connect, Keepalive, RequestError, Serializer, Session};
+use wamp_client::{
+    CallError, Client, Closed, Connect, ConnectError, Keepalive, RequestError, Serializer, Session,
+};
 use wamp_transport::memory::{self, Memory};
 use wamp_transport::{Batch, ReadHalf, Transport, WriteHalf};
 
@@ -192,7 +194,7 @@ async fn a_slow_line_downwards_is_no_silence_and_one_that_trickles_is() {
 
 /// A session over this transport, with a router that announces nothing.
 async fn joined_over<T: Transport>(
-    client: impl Future<Output = Connect>,
+    client: impl Future<Output = Result<Session, ConnectError>>,
     router: impl Future<Output = T>,
 ) -> (Session, (T::Read, T::Write)) {
     let router = async {
@@ -203,7 +205,7 @@ async fn joined_over<T: Transport>(
         write.write(&mut batch).await.unwrap();
         (read, write)
     };
-    tokio::join!(async { client.await.await.unwrap() }, router)
+    tokio::join!(async { client.await.unwrap() }, router)
 }
 
 async fn joined_over_websocket() -> (Session, (impl ReadHalf, impl WriteHalf)) {
@@ -212,7 +214,7 @@ async fn joined_over_websocket() -> (Session, (impl ReadHalf, impl WriteHalf)) {
     let offers = [Serializer::Json];
     let client = async {
         let transport = wamp_transport_ws::connect(ours, "ws://localhost/", &offers, &config).await;
-        Client::over(transport.unwrap())
+        Client::over(transport.unwrap()).await
     };
     joined_over(client, async { wamp_transport_ws::accept(theirs, &[], &config).await.unwrap() }).await
 }
@@ -222,7 +224,7 @@ async fn joined_over_rawsocket() -> (Session, (impl ReadHalf, impl WriteHalf)) {
     let config = wamp_transport_rawsocket::Config::default();
     let client = async {
         let transport = wamp_transport_rawsocket::connect(ours, Serializer::Json, &config).await;
-        Client::over(transport.unwrap())
+        Client::over(transport.unwrap()).await
     };
     joined_over(client, async { wamp_transport_rawsocket::accept(theirs, &[], &config).await.unwrap() }).await
 }
