@@ -19,6 +19,8 @@ use crate::connect::dialer::{Dialer, Place};
 use crate::connect::error::ConnectError;
 use crate::connect::join::{Opening, join};
 use crate::connect::settings::Settings;
+#[cfg(feature = "dial")]
+use crate::connect::tcp::Proxy;
 use crate::deferred::Deferred;
 use crate::engine::silence::Keepalive;
 use crate::link::Link;
@@ -33,7 +35,7 @@ use crate::session::Session;
 /// | `ws://localhost:8080/ws` | WebSocket |
 /// | `rs://localhost:8080` | RawSocket over TCP |
 /// | `rs+unix:///run/wamp.sock` | RawSocket over a Unix socket |
-/// | `wss://example.com/ws`, `rss://example.com:8080` | the same over TLS (the cargo feature `tls`) |
+/// | `wss://example.com/ws`, `rss://example.com:8080` | the same over TLS (the cargo feature `tls`, on by default) |
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -147,7 +149,7 @@ impl Connect {
         self
     }
 
-    /// Another URL of the same realm. Each attempt to connect takes the next one.
+    /// Another URL of the same realm, of any scheme. Each attempt to connect takes the next one.
     pub fn or(self, url: impl Into<String>) -> Self {
         self.with(|it| {
             if let Target::Places(places) = &mut it.target {
@@ -156,29 +158,50 @@ impl Connect {
         })
     }
 
-    /// Trusts the authorities whose certificates these are, in PEM, and no others. By default those of the operating
-    /// system are trusted.
+    /// Trusts the authorities whose certificates these are, in PEM, and no others. By default the operating system
+    /// verifies certificates.
     #[cfg(feature = "tls")]
     pub fn ca(self, pem: impl Into<Vec<u8>>) -> Self {
-        self.with(|it| it.settings.tls.ca = Some(pem.into()))
+        self.with_tls(|tls| tls.authorities(pem))
     }
 
     /// Shows the router this chain of certificates, for which this is the key; both in PEM.
     #[cfg(feature = "tls")]
     pub fn client_cert(self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        self.with(|it| it.settings.tls.client = Some((chain.into(), key.into())))
+        self.with_tls(|tls| tls.certificate(chain, key))
     }
 
     /// Wants the certificate to be for this name instead of the host of the URL.
     #[cfg(feature = "tls")]
     pub fn server_name(self, name: impl Into<String>) -> Self {
-        self.with(|it| it.settings.tls.server_name = Some(name.into()))
+        self.with_tls(|tls| tls.server_name(name))
     }
 
     /// Does TLS as this says. [`ca`](Self::ca) and [`client_cert`](Self::client_cert) change nothing then.
     #[cfg(feature = "tls")]
-    pub fn tls_config(self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
-        self.with(|it| it.settings.tls.config = Some(config))
+    pub fn tls_config(self, config: Arc<wamp_tls::rustls::ClientConfig>) -> Self {
+        self.with_tls(|tls| tls.config(config))
+    }
+
+    #[cfg(feature = "tls")]
+    fn with_tls(self, change: impl FnOnce(wamp_tls::Client) -> wamp_tls::Client) -> Self {
+        self.with(|it| it.settings.tls = change(std::mem::take(&mut it.settings.tls)))
+    }
+
+    /// Connects through a proxy: `http://user:password@proxy:3128` (CONNECT), `socks5h://proxy:1080`, where the proxy
+    /// looks up the name of the router, or `socks5://proxy:1080`, where the client does.
+    ///
+    /// By default this is what the environment says, unless the router is on this machine: `ALL_PROXY`, for `wss://`
+    /// before it `HTTPS_PROXY`, and for neither a host in `NO_PROXY`; also in lower case.
+    #[cfg(feature = "dial")]
+    pub fn proxy(self, url: impl Into<String>) -> Self {
+        self.with(|it| it.settings.proxy = Proxy::Given(url.into()))
+    }
+
+    /// Connects through no proxy, whatever the environment says.
+    #[cfg(feature = "dial")]
+    pub fn no_proxy(self) -> Self {
+        self.with(|it| it.settings.proxy = Proxy::None)
     }
 
     /// Ends the session with its connection.
@@ -266,6 +289,9 @@ impl fmt::Debug for Connect {
 
 /// Makes attempts until one succeeds or there is no other.
 async fn first_session(dialer: Dialer, mut config: reconnect::Config) -> Result<Session, ConnectError> {
+    // One that can never be connected to is told at once, and not when its turn comes.
+    #[cfg(feature = "dial")]
+    dialer.check()?;
     config.urls = dialer.places.len();
     let start = Instant::now();
     // No two clients wait equally long.

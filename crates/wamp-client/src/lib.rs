@@ -99,8 +99,8 @@
 //!
 //! # Features
 //!
-//! `json`, `msgpack`, `cbor`: serializers; `ws`, `rawsocket`: transports. All are enabled by default and can be
-//! enabled individually. `tls`: `wss://` and `rss://`, with rustls; not enabled by default.
+//! `json`, `msgpack`, `cbor`: serializers; `ws`, `rawsocket`: transports; `tls`: `wss://` and `rss://`, with rustls,
+//! which takes a C compiler. All are enabled by default and can be enabled individually.
 
 mod arguments;
 mod callee;

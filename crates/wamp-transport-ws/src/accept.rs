@@ -109,7 +109,7 @@ async fn request<S: AsyncRead + Unpin>(
             Ok(Err(Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, error.to_string())))
         }
         // No answer fits an unknown protocol, but people can read HTTP.
-        Err(error @ HandshakeError::NotHttp(_)) => bad(error),
+        Err(error @ (HandshakeError::NotHttp(_) | HandshakeError::Tls(_))) => bad(error),
         // A client that has closed its sending side may still read.
         Err(error @ HandshakeError::Closed) => bad(error),
         Err(error) => Err(error),

@@ -25,6 +25,9 @@ pub enum HandshakeError {
     /// The bytes are not HTTP.
     #[error("the peer does not speak HTTP: {0}")]
     NotHttp(String),
+    /// The bytes are TLS.
+    #[error("the peer does not speak HTTP: {0}")]
+    Tls(String),
     /// The head of the HTTP message is too long.
     #[error("the headers are longer than {limit} bytes")]
     TooLong {

@@ -23,7 +23,10 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(
         if let Some(&octet) = buffer.first()
             && !begins(octet)
         {
-            return Err(HandshakeError::NotHttp(what(octet)));
+            return Err(match octet {
+                0x15 | 0x16 => HandshakeError::Tls(what(octet)),
+                _ => HandshakeError::NotHttp(what(octet)),
+            });
         }
         let from = buffer.len().min(searched);
         if let Some(at) = buffer[from..].windows(EMPTY_LINE.len()).position(|w| w == EMPTY_LINE) {

@@ -2,7 +2,10 @@
 
 use super::error::{ConnectError, shown};
 use super::join::{Joining, Opening};
+#[cfg(feature = "dial")]
 use super::open::open;
+#[cfg(feature = "dial")]
+use super::router_url::RouterUrl;
 use super::settings::Settings;
 
 /// Where a connection can go.
@@ -21,10 +24,25 @@ impl Dialer {
     /// Makes an attempt to get a session from the place with this index.
     pub(crate) async fn dial(&self, index: usize) -> Result<Joining, ConnectError> {
         match self.places.get(index) {
+            #[cfg(feature = "dial")]
             Some(Place::Url(url)) => open(url.clone(), self.settings.clone()).await,
+            #[cfg(not(feature = "dial"))]
+            Some(Place::Url(url)) => {
+                let why = "no transport is built in (the cargo features `ws` and `rawsocket`)";
+                Err(ConnectError::bad_url(url, why))
+            }
             Some(Place::Connector(open)) => open(self.settings.clone()).await,
             None => Err(ConnectError::no_url()),
         }
+    }
+
+    /// Checks all URLs.
+    #[cfg(feature = "dial")]
+    pub(crate) fn check(&self) -> Result<(), ConnectError> {
+        self.places.iter().try_for_each(|place| match place {
+            Place::Url(url) => RouterUrl::parse(url).map(|_| ()),
+            Place::Connector(_) => Ok(()),
+        })
     }
 
     /// The URL of a place, without a password.

@@ -27,7 +27,7 @@ pub struct ConnectError {
 pub enum ConnectErrorKind {
     /// Not a URL to connect to.
     Url,
-    /// TLS, which is not built in, is required by the URL or the server.
+    /// There is no TLS with the server: its certificate is not accepted, it does not speak TLS, or TLS is not built in.
     Tls,
     /// No server answers there.
     Connect,
@@ -125,11 +125,6 @@ impl ConnectError {
         Self { url: None, kind: ConnectErrorKind::Connect, cause, uri: None, closed: None }
     }
 
-    #[cfg(not(all(feature = "tls", feature = "ws", feature = "rawsocket")))]
-    pub(crate) fn no_tls(url: &str) -> Self {
-        Self::new(url, ConnectErrorKind::Tls, "TLS is not built in")
-    }
-
     pub(crate) fn no_url() -> Self {
         let cause = "there is no URL to connect to".to_owned();
         Self { url: None, kind: ConnectErrorKind::Url, cause, uri: None, closed: None }
@@ -146,6 +141,15 @@ impl ConnectError {
         }
     }
 
+    #[cfg(all(feature = "tls", feature = "dial"))]
+    pub(crate) fn from_tls(url: &str, error: wamp_tls::ConnectError) -> Self {
+        let kind = match &error {
+            wamp_tls::ConnectError::Lost(_) => ConnectErrorKind::Lost,
+            _ => ConnectErrorKind::Tls,
+        };
+        Self::new(url, kind, error)
+    }
+
     #[cfg(feature = "ws")]
     pub(crate) fn from_ws(url: &str, error: wamp_transport_ws::HandshakeError) -> Self {
         use wamp_transport_ws::HandshakeError as E;
@@ -153,6 +157,7 @@ impl ConnectError {
             E::Url { .. } => ConnectErrorKind::Url,
             E::Io(_) | E::Closed => ConnectErrorKind::Lost,
             E::Subprotocol { .. } => ConnectErrorKind::Subprotocol,
+            E::Tls(_) => ConnectErrorKind::Tls,
             _ => ConnectErrorKind::Handshake,
         };
         match error {

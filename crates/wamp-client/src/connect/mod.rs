@@ -3,8 +3,10 @@
 pub(crate) mod dialer;
 pub(crate) mod error;
 pub(crate) mod join;
+#[cfg(feature = "dial")]
 mod open;
+#[cfg(feature = "dial")]
+mod router_url;
 pub(crate) mod settings;
-#[cfg(feature = "tls")]
-#[cfg_attr(not(any(feature = "ws", feature = "rawsocket")), allow(dead_code))]
-mod tls;
+#[cfg(feature = "dial")]
+pub(crate) mod tcp;

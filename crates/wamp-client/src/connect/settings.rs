@@ -17,8 +17,11 @@ pub(crate) struct Settings {
     pub(crate) keepalive: Option<Keepalive>,
     /// The session may get another connection.
     pub(crate) comes_back: bool,
+    #[cfg(feature = "dial")]
+    pub(crate) proxy: super::tcp::Proxy,
     #[cfg(feature = "tls")]
-    pub(crate) tls: super::tls::Tls,
+    #[cfg_attr(not(feature = "dial"), expect(dead_code))]
+    pub(crate) tls: wamp_tls::Client,
 }
 
 impl Default for Settings {
@@ -30,8 +33,10 @@ impl Default for Settings {
             timeout: Duration::from_secs(10),
             keepalive: Some(Keepalive::default()),
             comes_back: false,
+            #[cfg(feature = "dial")]
+            proxy: super::tcp::Proxy::default(),
             #[cfg(feature = "tls")]
-            tls: super::tls::Tls::default(),
+            tls: wamp_tls::Client::new(),
         }
     }
 }

@@ -112,7 +112,7 @@ async fn what_goes_wrong_over_sockets_has_a_kind() {
         ("rs", None, K::Connect),
         ("ws", Some(teapot), K::Handshake),
         ("rs", Some(teapot), K::Handshake),
-        ("ws", Some(alert), K::Handshake),
+        ("ws", Some(alert), K::Tls),
         ("rs", Some(alert), K::Tls),
         ("rs", Some(&[0x7F, 0x10, 0, 0][..]), K::Subprotocol),
         ("rs", Some(&[0x7F, 0x40, 0, 0][..]), K::Handshake),
