@@ -1,15 +1,15 @@
-//! The memory that peers can make the router hold, and how much of it a link may have.
+//! The memory that peers can make the router hold, and the share of each link.
 //!
-//! Two kinds are counted: what is queued for the peers that are to read it, and messages that are
-//! [being received](crate::receiving). Together they have [`Limits::memory`].
+//! Two kinds are counted: messages queued for peers, and messages that are [being
+//! received](crate::receiving). Together they may take [`Limits::memory`].
 //!
-//! Of the first kind, a link that has no more than [`LEAST`] queued costs nothing and takes no share. The others are
-//! *active*: each may have the same part of three quarters of the limit, at most its high water. So one slow link has
-//! all that a link may have; a thousand have little each, and a link that comes when everything is taken still has
-//! [`LEAST`]. A quarter is left for messages on their way in.
+//! A link with at most [`LEAST`] bytes queued takes no share. The other links are *active*: they share three
+//! quarters of the limit equally, and each may have at most its high water. So a single slow link has all
+//! that a link may have, a thousand slow links have little each, and a new link always has [`LEAST`]. A
+//! quarter of the limit is left for messages being received.
 //!
-//! These bounds say when a link is full. What is added to a full link all the same, a last reply above all, may take
-//! more than the limit; then [the largest gives way](crate::relief).
+//! A link beyond its share is full. Messages added to a full link, mostly last replies, may exceed the limit;
+//! then [the largest links give way](crate::relief).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,21 +21,21 @@ use crate::receiving::Waiters;
 use crate::relief::Holders;
 use crate::wakes::EventTurns;
 
-/// A link that has no more queued than this is never full.
+/// A link with no more than this queued is never full.
 const LEAST: usize = 16 << 10;
 
-/// Events may go beyond the high water of a link by so much, or by as much as the high water is.
+/// Events may exceed the high water of a link by this much, or by the high water if that is less.
 const SLACK: usize = 64 << 10;
 
-/// A link reports what it has queued when it differs by so much, not with every message.
+/// A link reports its queued bytes when they have changed by this much, not for every message.
 const STEP: usize = 4 << 10;
 
-/// What the links of a router hold, in bytes.
+/// The bytes that the links of a router hold.
 ///
-/// The numbers are independent of each other and only decide who waits, so no order is needed among them.
+/// The counters are independent of each other and only decide which link waits, so they need no memory order.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    /// The bytes of what is queued, and the memory that it takes.
+    /// The queued bytes, and the memory that they take.
     queued: AtomicUsize,
     queued_memory: AtomicUsize,
     /// The memory of events that several links have queued.
@@ -48,17 +48,17 @@ pub(crate) struct Budget {
     most: usize,
     high_water: usize,
     low_water: usize,
-    /// Links that are not read from, for want of memory.
+    /// Links that are not read from, for lack of memory.
     pub(crate) waiters: Waiters,
     /// All links.
     pub(crate) holders: Holders,
-    /// There is more than the limit, or a link waits.
+    /// Notified when more than the limit is held, or a link waits.
     pub(crate) pressed: Notify,
-    /// Turns of writers that have events to write.
+    /// The turns of writers that have events to write.
     pub(crate) event_turns: EventTurns,
 }
 
-/// What a link has reported.
+/// The last report of a link.
 #[derive(Debug, Default)]
 pub(crate) struct Part {
     bytes: usize,
@@ -66,7 +66,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// The memory that the link holds for its peer.
+    /// Returns the memory that the link holds for its peer.
     pub(crate) fn memory(&self) -> usize {
         self.memory
     }
@@ -92,55 +92,55 @@ impl Budget {
         }
     }
 
-    /// [`Limits::memory`].
+    /// Returns [`Limits::memory`].
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// What is queued, up to a few KiB for each link.
+    /// Returns the queued bytes, without a few KiB for each link.
     pub(crate) fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// The memory that this takes.
+    /// Returns the memory of the queued bytes.
     pub(crate) fn queued_memory(&self) -> usize {
         self.queued_memory.load(Ordering::Relaxed) + self.shared.get()
     }
 
-    /// The memory of messages that are being received.
+    /// Returns the memory of messages that are being received.
     pub(crate) fn receiving(&self) -> usize {
         self.receiving.load(Ordering::Relaxed)
     }
 
-    /// What is held in all.
+    /// Returns all held memory.
     pub(crate) fn held(&self) -> usize {
         self.queued_memory() + self.receiving()
     }
 
-    /// Whether there is room for so many bytes more.
+    /// Returns whether there is memory for this many more bytes.
     pub(crate) fn has_memory(&self, more: usize) -> bool {
         self.held().saturating_add(more) <= self.limit
     }
 
-    /// Whether unfinished messages may take so many bytes more: within three quarters of the limit, or a quarter that
-    /// is theirs alone.
+    /// Returns whether unfinished messages may take this many more bytes: within three quarters of the limit,
+    /// or within the quarter that is reserved for them.
     pub(crate) fn may_receive(&self, more: usize) -> bool {
         let (quarter, held) = (self.limit / 4, self.held().saturating_add(more));
         held <= self.limit - quarter || held <= self.limit && self.receiving().saturating_add(more) <= quarter
     }
 
-    /// Whether more is held than the bounds of all links together allow.
+    /// Returns whether more is held than the bounds of all links together allow.
     pub(crate) fn is_exceeded(&self) -> bool {
         self.held() > self.most
     }
 
-    /// A message that is being received takes other memory now.
+    /// Updates the memory of a message that is being received.
     pub(crate) fn receive(&self, before: usize, now: usize) {
         self.receiving.fetch_add(now, Ordering::Relaxed);
         self.receiving.fetch_sub(before, Ordering::Relaxed);
     }
 
-    /// Makes events of a batch that the queues of several links can share.
+    /// Converts a batch into events that the queues of several links can share.
     pub(crate) fn share_events(&self, batch: Batch) -> SharedBatch {
         let events = batch.into_shared(&self.shared);
         if self.is_exceeded() {
@@ -149,7 +149,7 @@ impl Budget {
         events
     }
 
-    /// Takes note of what a link has queued now: so many bytes, which take so much memory.
+    /// Updates the queued bytes of a link and their memory, if they have changed enough.
     pub(crate) fn report(&self, part: &mut Part, bytes: usize, memory: usize) {
         let is_near = bytes.abs_diff(part.bytes) < STEP && memory.abs_diff(part.memory) < STEP;
         let is_at_an_end = bytes == 0 && part.bytes != 0;
@@ -158,7 +158,7 @@ impl Budget {
         }
     }
 
-    /// The same, however little it differs from what is known.
+    /// The same, however small the change.
     pub(crate) fn report_exactly(&self, part: &mut Part, bytes: usize, memory: usize) {
         let before = std::mem::replace(part, Part { bytes, memory });
         if bytes >= before.bytes {
@@ -183,43 +183,43 @@ impl Budget {
         } else {
             self.queued_memory.fetch_sub(before.memory - memory, Ordering::Relaxed);
         }
-        // What has left may have been the last of what was shared, which no link reports.
+        // These bytes may have been the last of a shared batch, whose memory no link reports.
         if memory < before.memory || bytes < before.bytes {
             self.waiters.wake(self);
         }
     }
 
-    /// A link holds nothing any more, not even what was too little to be reported.
+    /// Removes a link, including small amounts that it has not reported.
     pub(crate) fn release(&self, part: &mut Part) {
         self.report_exactly(part, 0, 0);
     }
 
-    /// Whether a link with so many bytes is above its high water.
+    /// Returns whether a link with this many bytes is above its high water.
     pub(crate) fn is_full(&self, part: &Part, bytes: usize) -> bool {
-        // What others have queued need not be looked at for a link that has next to nothing.
+        // A link with almost nothing queued is below any share.
         if bytes < self.least() {
             return false;
         }
         bytes >= self.share() || part.memory >= self.fair() || self.queued_memory() >= self.for_queues()
     }
 
-    /// How many bytes of events a link with so many may take.
+    /// Returns how many more bytes of events a link may take.
     ///
-    /// Publishers are held from its high water on; those that have been read by then may add a little. Beyond that, or
-    /// when memory is short, events are dropped.
+    /// Publishers are held from its high water on, but messages that were already read may add a little.
+    /// Beyond that, or when memory is short, events are dropped.
     pub(crate) fn room_for_events(&self, part: &Part, bytes: usize) -> usize {
         let with_slack = |most: usize| most + most.max(SLACK);
         let is_short = part.memory >= with_slack(self.fair()) || self.held() >= self.limit - self.limit / 8;
         if is_short {
-            // An arena may be half empty, and with thousands of links that counts.
+            // An arena may be half empty, which adds up with thousands of links.
             return self.least().saturating_sub(bytes.max(part.memory));
         }
         with_slack(self.share()).saturating_sub(bytes)
     }
 
-    /// Whether a link with so many bytes is below its low water.
+    /// Returns whether a link with this many bytes is below its low water.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        // As far below its share as it is for a link that is alone.
+        // In the same proportion to its share as for a link that is alone.
         let low = self.share() as u64 * self.low_water as u64 / (self.high_water as u64).max(1);
         (bytes as u64) < low.max(1)
     }
@@ -228,7 +228,7 @@ impl Budget {
         self.fair().min(self.high_water).max(self.least())
     }
 
-    /// What each active link has if all have the same.
+    /// Returns the share of each active link.
     fn fair(&self) -> usize {
         (self.for_queues() / self.active.load(Ordering::Relaxed).max(1)).max(self.least())
     }
@@ -268,14 +268,14 @@ mod tests {
                 budget.report_exactly(&mut part, bytes, 0);
                 assert_eq!(budget.room_for_events(&part, bytes), most.saturating_sub(bytes));
             }
-            // Where memory is short each link still has the least.
+            // Each link has the minimum even when memory is short.
             budget.receive(0, 64 * MIB);
             assert_eq!(budget.room_for_events(&part, LEAST), 0);
             assert_eq!(budget.room_for_events(&part, 100), LEAST - 100);
         }
     }
 
-    /// Fills a link until it is full, and says how much it took.
+    /// Fills a link until it is full. Returns how much it took.
     fn fill(budget: &Budget, part: &mut Part) -> usize {
         let mut bytes = part.bytes;
         while !budget.is_full(part, bytes) {
@@ -306,7 +306,7 @@ mod tests {
         assert!(taken[999] < LEAST + STEP + 1000);
         assert!(budget.held() < 48 * MIB + 1000 * (LEAST + STEP), "{}", budget.held());
         assert!(!budget.is_exceeded());
-        // All at once, they all have the same.
+        // When all are active, all have the same.
         for part in &mut parts {
             budget.report(part, 0, 0);
         }
@@ -388,7 +388,7 @@ mod tests {
         assert!((12 << 10..MIB).contains(&budget.held()), "{}", budget.held());
         assert_eq!(budget.queued(), 1000 * (12 << 10));
         assert!(!budget.is_exceeded());
-        assert!(links[7].memory() >= 12 << 10, "the largest holders are found all the same");
+        assert!(links[7].memory() >= 12 << 10, "the largest holders are found anyway");
         drop(links);
         assert_eq!((budget.queued(), budget.held()), (0, 0));
     }

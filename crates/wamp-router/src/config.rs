@@ -1,4 +1,4 @@
-//! How a router is to be.
+//! Configuration of a router.
 
 use std::time::Duration;
 
@@ -8,39 +8,39 @@ use wamp_proto::Uri;
 use crate::Router;
 use crate::connections::by_file_descriptors;
 
-/// Puts a [`Router`] together.
+/// A builder of a [`Router`].
 ///
-/// With no configuration at all it has the realm `realm1`, open to anonymous sessions.
+/// Without any configuration the router has the realm `realm1`, open to anonymous sessions.
 #[derive(Clone, Debug)]
 #[must_use]
 #[derive(Default)]
 pub struct Builder {
     pub(crate) realms: Vec<router::Config>,
-    /// Those of them that take the limits of sessions from here.
+    /// The realms that use the common limits of sessions.
     plain: Vec<Uri>,
     pub(crate) limits: Limits,
     pub(crate) session_limits: SessionLimits,
-    /// What was said about credit, if anything was.
+    /// The credit setting, if it was set.
     credit: Option<Option<Credit>>,
     strict_request_ids: bool,
     pub(crate) anonymous_on_public: bool,
     pub(crate) shutdown: Shutdown,
 }
 
-/// How clients are told that the router shuts down.
+/// The way in which clients are told that the router shuts down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Shutdown {
-    /// GOODBYE `wamp.close.system_shutdown` for all, as the specification wants.
+    /// GOODBYE `wamp.close.system_shutdown` for all clients, as the specification requires.
     #[default]
     Goodbye,
-    /// For a router that will be back: the same, but for clients to which a GOODBYE is final, whatever its reason.
-    /// Autobahn|JS and wampy.js do not connect again after one. They get the WebSocket status code 1001 ("going
-    /// away") without GOODBYE, and so does a WebSocket client that has not joined yet.
+    /// For a router that will restart. The same, except for clients that treat a GOODBYE as final, whatever
+    /// its reason: Autobahn|JS and wampy.js do not reconnect after one. They get the WebSocket status code
+    /// 1001 ("going away") without GOODBYE, and so does a WebSocket client that has not joined yet.
     Restart,
 }
 
-/// What a link may take of the router, and how long it may take for it.
+/// The limits of a link.
 ///
 /// ```
 /// use std::time::Duration;
@@ -54,51 +54,53 @@ pub enum Shutdown {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Octets of a message, both ways; 16 MiB by default.
+    /// The longest message in either direction, in bytes; 16 MiB by default.
     pub message: usize,
-    /// Octets of a message before WELCOME; 64 KiB by default.
+    /// The longest message before WELCOME, in bytes; 64 KiB by default.
     pub message_before_welcome: usize,
-    /// Lists and dicts inside each other in a message; 64 by default.
+    /// The deepest nesting of lists and dicts in a message; 64 by default.
     pub depth: usize,
-    /// From the connection to WELCOME; 10 s by default.
+    /// The time from the connection to WELCOME; 10 s by default.
     pub join: Duration,
-    /// Silence before a PING; 30 s by default. Every byte that comes is a sign of life, also in the middle of a
-    /// message.
+    /// The silence after which a PING is sent; 30 s by default. Every received byte ends the silence, also in
+    /// the middle of a message.
     pub silence: Duration,
-    /// Silence after that PING before the link is given up; 10 s by default.
+    /// The time after that PING until a silent link is dropped; 10 s by default.
     pub pong: Duration,
-    /// Bytes in a second that a message which has begun to arrive must go on at, on average over each
-    /// [`silence`](Self::silence), before the link is given up; 1 KiB by default.
+    /// The least rate at which a message must arrive, in bytes per second on average over each
+    /// [`silence`](Self::silence), before the link is dropped; 1 KiB by default.
     pub message_rate: usize,
-    /// A link whose outbound queue passes so many octets is full: it holds those that feed it, gets no new
-    /// calls, and if it does not read its events are dropped. 1 MiB by default, less if [`memory`](Self::memory) is shared by many.
+    /// The length of an outbound queue above which its link is full, in bytes; 1 MiB by default, less if many
+    /// links share [`memory`](Self::memory). A full link holds the sessions that feed it and gets no new
+    /// calls. If it does not read either, its events are dropped.
     pub high_water: usize,
-    /// It lets them go again below so many octets; 768 KiB by default. Where there is less than the high water
-    /// for a link, this is less in the same proportion.
+    /// The length of an outbound queue below which its link releases the sessions that it holds, in bytes;
+    /// 768 KiB by default. If the share of a link is less than the high water, this is less in proportion.
     pub low_water: usize,
-    /// Bytes of memory that peers can make the router hold, in all links together: what waits for them, and
-    /// messages that are not whole yet. 64 MiB by default.
+    /// The memory that peers can make the router hold, for all links together, in bytes: queued messages and
+    /// incomplete incoming messages. 64 MiB by default.
     ///
-    /// Three quarters of it are for outbound queues. The links that have more than 16 KiB queued share these equally,
-    /// and each may have 16 KiB in any case. When the whole is used up, unfinished messages go on one at a time, the
-    /// nearest to its end first. What exceeds it all the same, by more than a message, is taken from the links that
-    /// hold most: they are given up.
+    /// Three quarters are for outbound queues. The links with more than 16 KiB queued share these equally,
+    /// and each link may have 16 KiB in any case. When everything is used up, incomplete messages continue
+    /// one at a time, the one nearest to its end first. If the excess is more than a message, the links that
+    /// hold most are dropped.
     pub memory: usize,
-    /// A link whose outbound queue passes so many octets is dropped; 64 MiB by default.
+    /// The length of an outbound queue above which its link is dropped, in bytes; 64 MiB by default.
     pub max_link_queue: usize,
-    /// A link that holds others and accepts nothing for so long is stalled: its calls with them end, with
-    /// ERROR `wamp.error.canceled` and the argument `"slow consumer"`. 5 s by default.
+    /// The time after which a link that holds others and accepts no data is stalled; 5 s by default. Its
+    /// calls with them end with ERROR `wamp.error.canceled` and the argument `"slow consumer"`.
     pub stall: Duration,
-    /// A link that accepts nothing for so long, although there is something for it, is dropped; 30 s by default.
+    /// The time after which a link that accepts no data, although there is some, is dropped; 30 s by default.
     pub give_up: Duration,
-    /// Connections that were accepted, at once; `None`: any number. Past it a client is told so (RawSocket error
-    /// 4, HTTP 503). By default so many as the process may have file descriptors when the limits are made, less
-    /// a reserve of 128, or of half of them. What is [attached](Router::attach) does not count.
+    /// The most accepted connections at a time; `None` for any number. Further clients are told so (RawSocket
+    /// error 4, HTTP 503). The default is the limit of file descriptors of the process when the limits are
+    /// made, less a reserve of 128, or of half of them. [Attached](Router::attach) connections do not count.
     pub connections: Option<usize>,
-    /// Octets of a message to a WebSocket peer, which does not say what it takes; 16 MiB by default. What would
-    /// be longer becomes ERROR `wamp.error.payload_size_exceeded`, or is dropped and counted if it is an event.
+    /// The longest message to a WebSocket peer, which does not announce a limit, in bytes; 16 MiB by default.
+    /// A longer message becomes ERROR `wamp.error.payload_size_exceeded`; a longer event is dropped and
+    /// counted.
     pub websocket_message: usize,
-    /// How long a shutdown waits for the links; 5 s by default.
+    /// The time for which a shutdown waits for the links; 5 s by default.
     pub shutdown: Duration,
 }
 
@@ -126,7 +128,7 @@ impl Default for Limits {
 }
 
 impl Builder {
-    /// Adds a realm, open to anonymous sessions. Without one there is `realm1`.
+    /// Adds a realm, open to anonymous sessions. Without any realm there is `realm1`.
     pub fn realm(self, name: impl Into<Uri>) -> Self {
         let name = name.into();
         let mut builder = self.realm_with(router::Config::new(name.clone()));
@@ -134,7 +136,7 @@ impl Builder {
         builder
     }
 
-    /// Adds a realm. A later one of the same name takes its place.
+    /// Adds a realm. It replaces an earlier one of the same name.
     pub fn realm_with(mut self, config: router::Config) -> Self {
         self.realms.retain(|realm| realm.name != config.name);
         self.plain.retain(|name| *name != config.name);
@@ -148,27 +150,28 @@ impl Builder {
         self
     }
 
-    /// Sets the limits of sessions, in realms that are added by their name alone.
+    /// Sets the limits of sessions, for realms that are added by their name alone.
     pub fn session_limits(mut self, limits: SessionLimits) -> Self {
         self.session_limits = limits;
         self
     }
 
-    /// Sets how far senders of streams may go ahead of their receivers, in realms that are added by their name
-    /// alone; `None` for realms without credit.
+    /// Sets how far senders of streams may send ahead of their receivers, for realms that are added by their
+    /// name alone; `None` for realms without credit.
     pub fn credit(mut self, credit: impl Into<Option<Credit>>) -> Self {
         self.credit = Some(credit.into());
         self
     }
 
-    /// Wants the request ids of every session to be 1, 2, 3, and so on, in realms that are added by their name alone;
-    /// see [`router::Config::strict_request_ids`].
+    /// Requires the request ids of every session to be 1, 2, 3, and so on, for realms that are added by their
+    /// name alone; see [`router::Config::strict_request_ids`].
     pub fn strict_request_ids(mut self, strict: bool) -> Self {
         self.strict_request_ids = strict;
         self
     }
 
-    /// Lets [`Router::listen`] take addresses that other machines can reach, although everybody there may join.
+    /// Lets [`Router::listen`] accept addresses that other machines can reach, although anyone there may
+    /// join.
     pub fn allow_anonymous_on_public(mut self, allow: bool) -> Self {
         self.anonymous_on_public = allow;
         self
@@ -180,7 +183,7 @@ impl Builder {
         self
     }
 
-    /// Makes the router. It listens nowhere yet.
+    /// Builds the router. It does not listen yet.
     pub fn build(mut self) -> Router {
         if self.realms.is_empty() {
             self = self.realm("realm1");

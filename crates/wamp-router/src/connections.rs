@@ -1,15 +1,16 @@
-//! How many connections a router has at once, and what becomes of one too many.
+//! The limit of connections, and the treatment of those beyond it.
 //!
-//! * A connection too many is accepted, told that there is no room, and closed, so that the client knows what is
-//!   the matter and tries again later. One that asks for nothing within a moment is closed without an answer, and
-//!   so is one that comes while enough others are being refused.
-//! * Connections that have not joined, newcomers, have at most a quarter of the places. Beyond that the oldest
-//!   gives way: the oldest from the same address if that has most of these places itself, so that one machine
-//!   cannot drive out others, else the oldest of all. A connection whose session has ended is a newcomer again.
-//! * A newcomer has a moment before it has to give way. Until then no more are accepted: they wait in the backlog of
-//!   the operating system, which a burst of honest clients fits into.
+//! * A connection beyond the limit is accepted, told that there is no room, and closed, so that the client knows the
+//!   reason and can try again later. It is closed without an answer if it sends nothing within a moment, or if enough
+//!   others are being refused at the same time.
+//! * Newcomers, the connections that have not joined, have at most a quarter of the places. Beyond that the oldest
+//!   newcomer gives way: the oldest one from the same address if that address has most of these places, so that one
+//!   machine cannot displace others, otherwise the oldest of all. A connection whose session has ended is a newcomer
+//!   again.
+//! * A newcomer has a moment before it must give way. Until then no more connections are accepted: they wait in the
+//!   backlog of the operating system, which is large enough for a burst of honest clients.
 //!
-//! There is no limit on all connections from one address: a proxy, or a network behind one address, may have many.
+//! There is no limit for one address, since a proxy or a whole network may be behind it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -20,31 +21,31 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// So many are being refused at the same time.
+/// The most connections that are being refused at a time.
 const REFUSALS: usize = 32;
 
-/// File descriptors that are no connections: listeners, the runtime's own, those that are being refused, files
-/// of the program around it.
+/// File descriptors that are not connections: listeners, the runtime's own, connections being refused, and
+/// files of the surrounding program.
 const RESERVE: usize = 128;
 
-/// How long no newcomer has to give way.
+/// The time for which a newcomer need not give way.
 const MOMENT: Duration = Duration::from_millis(50);
 
-/// What a newcomer that gives way is told.
+/// The text for a newcomer that gives way.
 pub(crate) const TOO_MANY_NEWCOMERS: &str = "there are too many connections that have not joined; try again";
 
 /// The connections of a router.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    /// How many there may be.
+    /// The most connections at a time.
     limit: Option<usize>,
-    /// Places for those that are served, as many as a semaphore can have where there is no limit.
+    /// Places for served connections; without a limit, as many as a semaphore can have.
     places: Arc<Semaphore>,
-    /// Places for those that are being refused.
+    /// Places for connections that are being refused.
     refusals: Arc<Semaphore>,
     refused: AtomicU64,
     newcomers: Mutex<Newcomers>,
-    /// A newcomer has joined or is gone.
+    /// Notified when a newcomer has joined or is gone.
     fewer: Notify,
 }
 
@@ -63,11 +64,11 @@ struct Entry {
     gives_way: Arc<Notify>,
 }
 
-/// What to do with a connection that was accepted.
+/// The decision about an accepted connection.
 pub(crate) enum Admission {
-    /// Serve it, and keep this until its end.
+    /// Serve it, and keep the permit until its end.
     Serve(Permit),
-    /// Say that there is no room, and keep this until that has been said.
+    /// Say that there is no room, and keep the permit until that is done.
     Refuse(Permit),
     /// Close it.
     Close,
@@ -85,7 +86,7 @@ pub(crate) struct Newcomer {
 }
 
 impl Newcomer {
-    /// Waits until the connection has to give way to another one.
+    /// Waits until the connection must give way to another one.
     pub(crate) async fn gives_way(&self) {
         self.gives_way.notified().await;
     }
@@ -111,7 +112,7 @@ impl Newcomers {
         Some(entry)
     }
 
-    /// The newcomer that gives way to one from this address, where there are places for so many.
+    /// Returns the newcomer that gives way to one from this address, and the time of its arrival.
     fn oldest(&self, address: Option<IpAddr>, quota: usize) -> Option<(u64, Instant)> {
         let same = self.by_address.get(&address).filter(|same| same.len() > quota / 2);
         let number = match same {
@@ -130,7 +131,7 @@ impl Connections {
         Self { limit, places, refusals, refused, newcomers, fewer }
     }
 
-    /// A connection has been accepted.
+    /// Decides about an accepted connection.
     pub(crate) fn admit(&self) -> Admission {
         match self.places.clone().try_acquire_owned() {
             Ok(permit) => Admission::Serve(permit),
@@ -138,8 +139,8 @@ impl Connections {
         }
     }
 
-    /// A connection that has a place is refused after all, and told so, which may take a while: it has one of the places
-    /// for that from now on. `false`: others have all of those.
+    /// Moves the permit of a connection that is refused after all to the places of refusals, since the
+    /// refusal may take a while. Returns `false` if these are all taken.
     pub(crate) fn refuse(&self, permit: &mut Permit) -> bool {
         let refusal = self.refusal();
         refusal.map(|refusal| *permit = refusal).is_some()
@@ -151,7 +152,7 @@ impl Connections {
         self.refusals.clone().try_acquire_owned().ok()
     }
 
-    /// How many newcomers there may be.
+    /// Returns the most newcomers at a time.
     fn quota(&self) -> usize {
         self.limit.map_or(usize::MAX, |limit| (limit / 4).max(1))
     }
@@ -166,7 +167,7 @@ impl Connections {
         }
     }
 
-    /// When there is a place for a newcomer from this address, if not now.
+    /// Returns the time at which there is a place for a newcomer from this address, if there is none now.
     fn wait(&self, address: Option<IpAddr>) -> Option<Instant> {
         let (quota, newcomers) = (self.quota(), self.newcomers());
         if newcomers.all.len() < quota {
@@ -176,8 +177,8 @@ impl Connections {
         Some(since + MOMENT).filter(|until| *until > Instant::now())
     }
 
-    /// A connection from this address has not joined, or has joined and left. If there are too many of these, the
-    /// oldest gives way.
+    /// Adds a connection from this address that has not joined, or has joined and left. If there are too many
+    /// of these, the oldest gives way.
     pub(crate) fn newcomer(self: &Arc<Self>, address: Option<IpAddr>) -> Newcomer {
         let (quota, mut newcomers) = (self.quota(), self.newcomers());
         while newcomers.all.len() >= quota
@@ -196,7 +197,7 @@ impl Connections {
     }
 
     fn newcomers(&self) -> MutexGuard<'_, Newcomers> {
-        // Nothing that is done under it panics.
+        // Nothing panics while holding it.
         self.newcomers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -209,25 +210,25 @@ impl Connections {
     }
 }
 
-/// How many places there are.
+/// Returns the number of places.
 fn places(limit: Option<usize>) -> usize {
     limit.map_or(Semaphore::MAX_PERMITS, |limit| limit.min(Semaphore::MAX_PERMITS))
 }
 
-/// How many connections the process has file descriptors for; `None` if nothing limits them.
+/// Returns how many connections the process has file descriptors for; `None` if they are not limited.
 #[cfg(unix)]
 pub(crate) fn by_file_descriptors() -> Option<usize> {
     let soft = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
     Some(less_reserve(usize::try_from(soft).unwrap_or(usize::MAX)))
 }
 
-/// How many connections the process has file descriptors for: nobody knows here.
+/// Returns how many connections the process has file descriptors for, which is unknown on this system.
 #[cfg(not(unix))]
 pub(crate) fn by_file_descriptors() -> Option<usize> {
     None
 }
 
-/// A process that may have few has half of them for connections.
+/// A process with few descriptors has half of them for connections.
 fn less_reserve(soft: usize) -> usize {
     soft - RESERVE.min(soft / 2)
 }
@@ -273,13 +274,13 @@ mod tests {
         let mut crowd: Vec<Newcomer> = (0..3).map(|_| connections.newcomer(address(2))).collect();
         // A quarter of the places is taken.
         crowd.push(connections.newcomer(address(2)));
-        assert!(!waits(&crowd[0]), "it is the crowd that gives way to one of the crowd");
+        assert!(!waits(&crowd[0]), "one of the crowd gives way to another of the crowd");
         honest.push(connections.newcomer(address(3)));
         assert!(!waits(&honest[0]), "the oldest gives way to one of another address");
         honest.push(connections.newcomer(address(4)));
         assert!(!waits(&crowd[1]));
         assert!(waits(&crowd[2]) && waits(&crowd[3]) && waits(&honest[1]) && waits(&honest[2]));
-        // One that joins makes room.
+        // A connection that joins makes room.
         drop(crowd.remove(2));
         let _another = connections.newcomer(address(5));
         assert!(waits(&crowd[2]) && waits(&honest[1]) && waits(&honest[2]));
@@ -297,7 +298,7 @@ mod tests {
         assert!(until > Instant::now() && until <= Instant::now() + MOMENT);
         drop(newcomer);
         assert_eq!(connections.wait(None), None);
-        // Without a limit there is none for newcomers.
+        // Without a limit there is none for newcomers either.
         let connections = Arc::new(Connections::new(None));
         let newcomers: Vec<Newcomer> = (0..1000).map(|_| connections.newcomer(None)).collect();
         assert!(connections.wait(None).is_none() && newcomers.iter().all(waits));

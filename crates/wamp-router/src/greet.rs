@@ -1,4 +1,4 @@
-//! The beginning of a connection: what it speaks, and the handshake of its transport.
+//! The beginning of a connection: the detection of its transport, and the handshake.
 
 use std::io;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::Limits;
 use crate::connections::{Newcomer, Permit, TOO_MANY_NEWCOMERS};
 use crate::router::RouterState;
 
-/// What RawSocket begins with, and HTTP never.
+/// The first byte of RawSocket, which HTTP never begins with.
 const RAWSOCKET: u8 = rawsocket::handshake::MAGIC;
 
-/// So many bytes are asked for at first: an HTTP request mostly.
+/// The size of the first read; mostly it holds a whole HTTP request.
 const FIRST_READ: usize = 1024;
 
 /// The length of a RawSocket request.
 const REQUEST: usize = 4;
 
-/// How long a client that is refused may take to hear that.
+/// The time that a refused client has to read the refusal.
 pub(crate) const REFUSAL: Duration = Duration::from_secs(2);
 
 /// The same while too many others are being refused.
@@ -36,17 +36,18 @@ pub(crate) enum Greeted<S> {
     WebSocket(WebSocket<S>),
 }
 
-/// What comes of a handshake.
+/// The result of a handshake.
 pub(crate) type Greeting<S> = Result<(Greeted<S>, Permit, Newcomer), NotGreeted>;
 
-/// Why there is no connection.
+/// The reason why a handshake failed.
 #[derive(Debug)]
 pub(crate) enum NotGreeted {
     /// The client is gone.
     Gone(String),
-    /// It was refused, and has been told.
+    /// The client was refused, and has been told.
     Refused(String),
-    /// It was closed: it has said nothing, or what it speaks has no answer for that.
+    /// The client was closed without an answer: it sent nothing, or its transport has no answer for this
+    /// reason.
     Silent(&'static str),
 }
 
@@ -77,7 +78,7 @@ impl From<rawsocket::HandshakeError> for NotGreeted {
     }
 }
 
-/// A connection in the handshake of its transport: how long that may take.
+/// A connection during the handshake of its transport, with the limits of that.
 #[derive(Debug)]
 pub(crate) struct Handshake {
     state: Arc<RouterState>,
@@ -88,13 +89,13 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
-    /// For a connection that stands since then.
+    /// Creates it for a connection established at `since`.
     pub(crate) fn new(state: &Arc<RouterState>, peer: Peer, permit: Permit, since: Instant) -> Self {
         let newcomer = state.connections.newcomer(peer.ip());
         Self { state: state.clone(), peer, permit, newcomer, until: since + state.limits.join }
     }
 
-    /// Waits until the client may not go on.
+    /// Waits until the client must stop.
     async fn refusal(&self) -> Refusal {
         tokio::select! {
             () = sleep_until(self.until) => Refusal::TooSlow,
@@ -103,8 +104,8 @@ impl Handshake {
         }
     }
 
-    /// Gives the client time to hear why it was refused: a socket that is closed over what its peer has sent may
-    /// take back what was written last.
+    /// Gives the client time to read the refusal: closing a socket with unread input may discard the last
+    /// output.
     async fn linger<S: AsyncRead + Unpin>(&mut self, stream: &mut S) {
         let time = if self.state.connections.refuse(&mut self.permit) && !self.state.is_closing() {
             REFUSAL
@@ -117,7 +118,7 @@ impl Handshake {
         }
     }
 
-    /// What came of the handshake of a RawSocket, for the log. The refusal is all that it says.
+    /// Returns the result of a RawSocket handshake, with the refusal as the reason for the log.
     fn refused<T>(&self, accepted: Result<T, rawsocket::HandshakeError>) -> Result<T, NotGreeted> {
         accepted.map_err(|error| {
             let error = NotGreeted::from(error);
@@ -128,7 +129,8 @@ impl Handshake {
         })
     }
 
-    /// What came of a handshake, for the log. Where it came to nothing the client is given time to hear that.
+    /// Returns the result of a handshake, with the reason for the log. After a failure the client gets time
+    /// to read it.
     async fn ended<S, T>(&mut self, greeted: Result<T, NotGreeted>, stream: &mut S) -> Result<T, NotGreeted>
     where
         S: AsyncRead + Unpin,
@@ -147,7 +149,7 @@ impl Handshake {
     }
 }
 
-/// Why a client may not go on with its handshake.
+/// The reason why a client must stop its handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
     TooSlow,
@@ -178,7 +180,8 @@ pub(crate) async fn greet<S: Socket>(mut socket: S, mut handshake: Handshake) ->
         socket.set_nodelay()?;
         let first = first(&mut socket, &handshake).await?;
         if first[0] == RAWSOCKET {
-            // A RawSocket client may not answer a PING, so the operating system asks whether it is still there.
+            // Some RawSocket clients do not answer a PING, so the operating system checks whether the peer is
+            // still there.
             socket.set_probe(&probe(&handshake.state.limits))?;
         }
         http(&mut socket, first, &handshake).await
@@ -199,24 +202,24 @@ pub(crate) async fn greet<S: Socket>(mut socket: S, mut handshake: Handshake) ->
 pub(crate) async fn refuse<S: Socket>(mut socket: S) -> io::Result<()> {
     socket.set_nodelay()?;
     let first = [socket.read_u8().await?];
-    // A client that is gone has no use for an answer.
+    // A client that is gone needs no answer.
     if first == [RAWSOCKET] {
         let _ = rawsocket::refuse(&mut socket, &first, rawsocket::ErrorCode::ConnectionLimit).await;
     } else {
         let _ = ws::refuse(&mut socket, &first, "there are too many connections").await;
     }
-    // A socket that is closed over what its peer has sent may take back what was written last.
+    // Closing a socket with unread input may discard the last output.
     discard(&mut socket).await
 }
 
-/// A connection of which it is known what it speaks.
+/// A connection whose transport is known.
 enum Begun {
-    /// This is what has come: a whole request.
+    /// RawSocket, with the whole request.
     RawSocket(BytesMut),
     WebSocket(ws::Accepted),
 }
 
-/// Does the handshake of a WebSocket, unless that is not what the connection speaks.
+/// Does the handshake of a WebSocket, unless the connection uses another transport.
 async fn http<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     first: BytesMut,
@@ -235,14 +238,14 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Reads what still comes.
+/// Reads and discards further input.
 async fn discard<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<()> {
     let mut rest = [0; 1024];
     while stream.read(&mut rest).await? > 0 {}
     Ok(())
 }
 
-/// What comes first: a whole request of RawSocket, or one byte or more of anything else.
+/// Reads the beginning: a whole request of RawSocket, or at least one byte of anything else.
 async fn first<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     handshake: &Handshake,
@@ -256,8 +259,7 @@ async fn first<S: AsyncRead + AsyncWrite + Unpin>(
             },
             refusal = handshake.refusal() => refusal,
         };
-        // RawSocket has an answer to this one and none to the others; before the first byte it is not known what
-        // the client speaks.
+        // RawSocket has an answer to this reason only, and before the first byte the transport is unknown.
         if first.first() == Some(&RAWSOCKET) && refusal == Refusal::GivesWay {
             stream.write_all(&rawsocket::handshake::refusal(rawsocket::ErrorCode::ConnectionLimit)).await?;
             stream.shutdown().await?;
@@ -268,7 +270,7 @@ async fn first<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(first)
 }
 
-/// When the operating system looks whether a peer is still there.
+/// Returns when the operating system checks whether a peer is still there.
 fn probe(limits: &Limits) -> Probe {
     Probe { silence: limits.silence, answer: limits.pong, write: limits.give_up }
 }
@@ -294,7 +296,7 @@ mod tests {
         let limits = Limits::default();
         let probe = probe(&limits);
         assert_eq!((probe.silence, probe.answer), (limits.silence, limits.pong));
-        // It does not give up before the router does.
+        // The operating system does not give up before the router does.
         assert_eq!(probe.write, limits.give_up);
     }
 }

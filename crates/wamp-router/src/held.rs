@@ -1,9 +1,10 @@
-//! A glance at the messages of a session that is held.
+//! A look at the messages of a held session.
 //!
-//! A held session is not read from: the messages that it feeds to the full link of another have nowhere to go. It may
-//! have something to say to others, too: a SUBSCRIBE, a call of its own, a PING. That can be seen only by reading, so
-//! after a moment a little is read ahead and kept. PINGs are answered at once; of a request the
-//! [realm is told](Machine::set_waiting), which ends the hold when its share is used up. All else stays in its order.
+//! A held session is not read from, since its messages would feed the full link of another session. It may
+//! also send messages for others: a SUBSCRIBE, a call of its own, a PING. Only reading can show that, so
+//! after a moment a little is read ahead and kept. PINGs are answered at once; a request is [reported to the
+//! realm](Machine::set_waiting), which ends the hold when its share is used up. The order of all other
+//! messages is kept.
 
 use std::time::Duration;
 
@@ -17,10 +18,10 @@ use crate::outbound::Outbound;
 use crate::pending::Pending;
 use crate::realm::Realm;
 
-/// Most holds are over after this time.
+/// The time after which most holds are over.
 const MOMENT: Duration = Duration::from_millis(200);
 
-/// No more than this is read ahead, in bytes, and one read.
+/// The most bytes that are read ahead.
 const AHEAD: usize = 64 << 10;
 
 /// A link whose session is held.
@@ -31,16 +32,16 @@ pub(crate) struct Held<'a, R> {
     pub(crate) read: &'a mut R,
     pub(crate) serializer: Serializer,
     pub(crate) limits: Limits,
-    /// What is read ahead.
+    /// The items that were read ahead.
     pub(crate) pending: &'a mut Pending,
-    /// How reading ahead has failed.
+    /// The error that ended reading ahead.
     pub(crate) failed: &'a mut Option<ReadError>,
     pub(crate) budget: &'a Budget,
-    /// How many bytes have been read before and are not handled yet.
+    /// The bytes that were read before and are not handled yet.
     pub(crate) unhandled: usize,
 }
 
-/// Memory for what is read ahead, counted as long as this lives.
+/// The memory of items that were read ahead, counted as long as this lives.
 struct Counted<'a>(&'a Budget, usize);
 
 impl Counted<'_> {
@@ -56,7 +57,7 @@ impl Drop for Counted<'_> {
 }
 
 impl<R: ReadHalf> Held<'_, R> {
-    /// Waits until the session is released or over. `asks`: it is known to have a request already.
+    /// Waits until the session is released or over. `asks` tells that it has already sent a request.
     pub(crate) async fn released(mut self, asks: bool) {
         let (mut looks, mut told, mut seen) = (false, false, 0);
         let mut counted = Counted(self.budget, 0);
@@ -99,7 +100,7 @@ impl<R: ReadHalf> Held<'_, R> {
         self.realm.with(|machine, now| machine.set_waiting(now, session)).await;
     }
 
-    /// Looks at what was not `seen` yet: answers PINGs, and says whether there is a request.
+    /// Looks at the items that were not `seen` yet. Answers PINGs, and returns whether there is a request.
     async fn look(&mut self, seen: &mut usize) -> bool {
         let mut calls = Vec::new();
         let mut asks = false;
@@ -121,7 +122,7 @@ impl<R: ReadHalf> Held<'_, R> {
         if asks || calls.is_empty() {
             return asks;
         }
-        // A chunk of a call under way is no request.
+        // A chunk of a running call is not a request.
         let requests: Vec<_> = calls
             .iter()
             .map(|frame| match Message::decode(self.serializer, frame, &self.limits) {

@@ -16,7 +16,7 @@ use crate::realm::Realm;
 use crate::rewrites::{Plain, Rewrites};
 use crate::turn::RealmTurn;
 
-/// A message of this many bytes is looked at closer before the realm is locked, so that its payload is not
+/// Messages of this many bytes are prepared before the realm is locked, so that their payload is not
 /// transcoded under the lock.
 const TRANSCODE_OUTSIDE: usize = 4 * 1024;
 
@@ -25,24 +25,24 @@ const KEPT_OTHERS: usize = 256;
 
 static NO_BYTES: Bytes = Bytes::new();
 
-/// Items that a read brought, and the messages in them.
+/// The items of one read, and the messages in them.
 pub(crate) struct Inbound {
     pending: Pending,
     serializer: Serializer,
     limits: Limits,
     entries: Vec<Entry>,
-    /// The entries that are neither plain YIELDs nor PINGs, by their index; in order.
+    /// The entries that are neither plain YIELDs nor PINGs, by index and in order.
     others: VecDeque<(usize, Decoded)>,
-    /// The next entry to handle.
+    /// The index of the next entry to handle.
     next: usize,
-    /// Where the first message stands that was not decoded, since the session is over before it.
+    /// The position of the first message that was not decoded, since the session ends before it.
     end: Option<(usize, usize)>,
     rewrites: Option<Rewrites>,
     session: SessionKey,
 }
 
-/// What is known of the messages of a read. Between two reads a thread keeps an empty one, since it is large to
-/// allocate.
+/// The decoded messages of a read. A thread keeps an empty table from one read to the next, since its
+/// allocation is large.
 #[derive(Default)]
 struct Tables {
     entries: Vec<Entry>,
@@ -55,7 +55,7 @@ thread_local! {
 
 type Decoded = Result<(Message, Prepared), DecodeError>;
 
-/// A message, or a PING, and where it stands.
+/// A message or a PING, and its position.
 struct Entry {
     item: u32,
     range: Range<u32>,
@@ -68,17 +68,17 @@ enum Kind {
     Ping,
 }
 
-/// What became of the messages of a read.
+/// The progress of handling the messages of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Handled {
-    /// All are handled, or the session is over. What comes after its end is [left alone](Inbound::into_rest).
+    /// All are handled, or the session is over. Items after its end [remain](Inbound::into_rest).
     All,
-    /// The turn is used up, and there are more.
+    /// The turn is used up, and there are more messages.
     Part,
 }
 
 impl Inbound {
-    /// Reads messages of a session, up to the first that can end it.
+    /// Decodes messages of a session, up to the first that can end it.
     pub(crate) fn decode(
         pending: Pending,
         serializer: Serializer,
@@ -122,15 +122,15 @@ impl Inbound {
         }
     }
 
-    /// Whether there is something to [prepare](Self::prepare).
+    /// Returns whether any message needs to be [prepared](Self::prepare).
     pub(crate) fn has_long(&self) -> bool {
         self.entries.iter().any(|entry| entry.range.len() >= TRANSCODE_OUTSIDE)
     }
 
-    /// Rewrites the payloads of long messages for receivers with another serializer.
+    /// Transcodes the payloads of long messages for receivers with another serializer.
     pub(crate) async fn prepare(&mut self, realm: &Realm) {
         let mut rewrites = realm.with(|machine, _| self.rewrites(machine)).await;
-        // From behind, so that what is inserted moves nothing that is still to be found.
+        // From the end, so that insertions do not move the remaining positions.
         while let Some((index, serializers)) = rewrites.pop() {
             let place = self.others.partition_point(|(entry, _)| *entry < index);
             if let Kind::Plain(_) = self.entries[index].kind {
@@ -148,7 +148,7 @@ impl Inbound {
         }
     }
 
-    /// The long messages that cannot go as they are, and the serializers of their receivers; in order.
+    /// Returns the long messages that need transcoding, with the serializers of their receivers, in order.
     fn rewrites(&self, machine: &Machine) -> Vec<(usize, Vec<Serializer>)> {
         let mut others = self.others.iter().peekable();
         let mut rewrites = Vec::new();
@@ -172,13 +172,13 @@ impl Inbound {
         rewrites
     }
 
-    /// The number of bytes that have not been handled.
+    /// Returns the number of bytes that have not been handled.
     pub(crate) fn unhandled(&self) -> usize {
         self.entries[self.next..].iter().map(|entry| entry.range.len()).sum()
     }
 
-    /// Handles messages in their order, until the turn is used up, or until the session has filled a subscriber's link,
-    /// which is going to hold it: then the others wait, if there is memory for that.
+    /// Handles messages in order, until the turn is used up, or until the session has filled a subscriber's
+    /// link that will hold it. Then the rest waits, if there is memory for it.
     pub(crate) fn handle(&mut self, turn: &mut RealmTurn<'_>, own: &Outbound) -> Handled {
         let Some(mut rewrites) = self.rewrites.take() else { return Handled::All };
         while self.next < self.entries.len() && turn.is_open() {
@@ -219,7 +219,7 @@ impl Inbound {
         }
     }
 
-    /// The buffer that an entry stands in, and where.
+    /// Returns the buffer of an entry, and its range there.
     fn message(&self, index: usize) -> (&Bytes, Range<usize>) {
         let Entry { item, range, .. } = &self.entries[index];
         let range = range.start as usize..range.end as usize;
@@ -230,7 +230,8 @@ impl Inbound {
         }
     }
 
-    /// Whether a request is among those that are not handled yet. A CALL is none, since it may be a chunk.
+    /// Returns whether a request is among the unhandled messages. A CALL does not count, since it may be a
+    /// chunk.
     pub(crate) fn has_request(&self) -> bool {
         let feeds = |decoded: &Decoded| {
             let message = decoded.as_ref().map(|(message, _)| message);
@@ -242,14 +243,14 @@ impl Inbound {
         self.others.iter().any(|(index, decoded)| *index >= self.next && !feeds(decoded))
     }
 
-    /// What has not been handled, since the session is over before it.
+    /// Returns the items that were not handled because the session ended before them.
     pub(crate) fn into_rest(self) -> Pending {
         let Self { mut pending, mut entries, mut others, next, end, .. } = self;
         let rest = entries.get(next).map(|entry| (entry.item as usize, entry.range.start as usize)).or(end);
         entries.clear();
         others.clear();
         if others.capacity() <= KEPT_OTHERS {
-            // A thread that ends keeps nothing.
+            // A thread that is ending keeps nothing.
             let _ = KEPT.try_with(|kept| kept.set(Some(Tables { entries, others })));
         }
         match rest {
@@ -260,8 +261,8 @@ impl Inbound {
     }
 }
 
-/// Decodes a message that is no plain YIELD. Returns whether no message of the same session comes after it. Not
-/// inlined, since the loop above is to be small.
+/// Decodes a message that is not a plain YIELD. Returns whether it is the last message of the session. Not
+/// inlined, to keep the calling loop small.
 #[inline(never)]
 fn decode_other(
     serializer: Serializer,
@@ -276,7 +277,7 @@ fn decode_other(
     is_over
 }
 
-/// Whether no message of the same session comes after this one.
+/// Returns whether no message of the same session follows this one.
 fn ends_session(decoded: &Result<Message, DecodeError>) -> bool {
     match decoded {
         Ok(message) => matches!(message, Message::Goodbye(_) | Message::Abort(_)),
@@ -284,7 +285,7 @@ fn ends_session(decoded: &Result<Message, DecodeError>) -> bool {
     }
 }
 
-/// The messages in an item: a buffer, and where in it each stands.
+/// Returns the messages of an item: the buffer, and their ranges in it.
 pub(crate) fn messages(item: &Incoming) -> impl Iterator<Item = (&Bytes, Range<usize>)> {
     let (whole, run) = match item {
         Incoming::Message(frame) => (Some((frame, 0..frame.len())), None),
@@ -294,7 +295,7 @@ pub(crate) fn messages(item: &Incoming) -> impl Iterator<Item = (&Bytes, Range<u
     whole.into_iter().chain(run.into_iter().flatten())
 }
 
-/// The span of what belongs to a call; never with its payload.
+/// Returns the tracing span of a call. It never contains the payload.
 fn call_span(message: &Message) -> tracing::Span {
     match message {
         Message::Call(call) => {

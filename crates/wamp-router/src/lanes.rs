@@ -1,9 +1,9 @@
-//! Lanes: the messages that one turn of a link at its realm sends, gathered for each receiver.
+//! Lanes: the messages that one turn of a link at its realm sends, collected per receiver.
 //!
-//! A batch for each receiver goes into the receiver's queue at the end of the turn, or when it is large: with one
-//! lock of the queue, one look at the budget and one wake-up for all of its messages. Messages to one receiver keep
-//! their order. An event with several receivers is written once. While the receivers stay the same, as those of a
-//! topic do, such events share a batch, and a long batch is shared by the queues of all its receivers.
+//! The batch of a receiver goes into its queue at the end of the turn, or when it is large: with one lock of
+//! the queue, one update of the budget and one wake-up for all of its messages. Messages to one receiver keep
+//! their order. An event with several receivers is encoded once. While the receivers stay the same, as those
+//! of a topic do, such events share a batch, and a long batch is shared by the queues of all its receivers.
 //!
 //! ```text
 //! realm ─▶ RESULT to A, INVOCATION to B, RESULT to A ─▶ lane A: 2 messages, lane B: 1
@@ -21,16 +21,16 @@ use crate::links::Links;
 use crate::outbound::{Outbound, Pushed};
 use crate::wakes::Wakes;
 
-/// Messages are gathered for this many receivers at once.
+/// The most receivers that messages are collected for at a time.
 const LANES: usize = 32;
 
-/// A batch of this many bytes does not wait for more.
+/// A batch of this many bytes is flushed.
 const LOAD: usize = 64 * 1024;
 
-/// The same of a batch with several receivers, each of which holds all of it.
+/// The same for a batch with several receivers, each of which holds all of it.
 const FAN_LOAD: usize = 32 * 1024;
 
-/// An event that joins a batch of its receivers takes as long, for this many of them, as a message for one receiver.
+/// The number of receivers for which an event that joins a shared batch costs as much as one message.
 const JOINED: usize = 4;
 
 /// The messages of a turn, by receiver.
@@ -39,34 +39,34 @@ pub(crate) struct Lanes<'a> {
     events_dropped: &'a mut u64,
     wakes: &'a mut Wakes,
     lanes: Vec<Lane<'a>>,
-    /// The lane that was used last.
+    /// The index of the lane that was used last.
     last: usize,
-    /// Never has a receiver for which a lane has messages.
+    /// It never has a receiver for which a lane has messages.
     fan: Option<Fan>,
     fed: Fed,
     pushed: usize,
 }
 
-/// Messages for one receiver.
+/// The messages for one receiver.
 struct Lane<'a> {
     to: SessionKey,
     link: &'a Arc<Outbound>,
     batch: Batch,
-    /// From this length on, events for the link are dropped.
+    /// The length from which on events for the link are dropped.
     events_below: usize,
     /// How the messages feed the receiver: as a stream if one of them belongs to a stream.
     feed: Option<Feed>,
-    /// Not only events are among them.
+    /// Whether there is anything but events.
     is_urgent: bool,
-    /// Events are among them.
+    /// Whether there are events.
     has_events: bool,
-    /// The last plain result, and its head: the next one mostly has the same.
+    /// The last plain result and its head, which the next one mostly shares.
     head: Option<(PlainResult, ResultHead)>,
 }
 
-/// Events for several receivers, which have the same serializer.
+/// Events for several receivers with the same serializer.
 struct Fan {
-    /// In order.
+    /// In ascending order.
     receivers: Vec<SessionKey>,
     serializer: Serializer,
     batch: Batch,
@@ -77,17 +77,17 @@ impl<'a> Lanes<'a> {
         Self { links, events_dropped, wakes, lanes: Vec::new(), last: 0, fan: None, fed, pushed: 0 }
     }
 
-    /// Whether the sender has filled a link with events, which is going to hold it.
+    /// Returns whether the sender has filled a link with events, so that this link will hold it.
     pub(crate) fn has_filled_a_subscriber(&self) -> bool {
         !self.fed.events.is_empty()
     }
 
-    /// How many messages were put into a lane or a queue; an event that shares a batch counts less.
+    /// Returns how many messages were added; an event in a shared batch counts less.
     pub(crate) fn pushed(&self) -> usize {
         self.pushed
     }
 
-    /// Takes what the machine sends.
+    /// Takes the messages that the machine sends.
     pub(crate) fn transmit(&mut self, machine: &mut Machine) {
         machine.transmit(|transmission| {
             if transmission.len() > 1 {
@@ -100,7 +100,7 @@ impl<'a> Lanes<'a> {
         });
     }
 
-    /// Appends a plain RESULT: `append` gets its head.
+    /// Appends a plain RESULT; `append` gets its head.
     #[inline]
     pub(crate) fn push_result(
         &mut self,
@@ -135,7 +135,7 @@ impl<'a> Lanes<'a> {
                 return self.fed.note(to, pushed, None);
             }
             Message::Event(_) if lane.batch.encoded_len() >= lane.events_below => {
-                // The writer may have made room meanwhile.
+                // The writer may have made room in the meantime.
                 self.flush_last();
                 lane = &mut self.lanes[self.last];
                 if lane.events_below == 0 {
@@ -151,7 +151,7 @@ impl<'a> Lanes<'a> {
         lane.feed = stronger(lane.feed, feed(message));
         if let Err(error) = lane.batch.push(message, lane.link.serializer()) {
             tracing::error!(message = message.name(), %error, "a message could not be written");
-            debug_assert!(false, "the realm lets through what can be written only");
+            debug_assert!(false, "the realm sends only messages that can be written");
         }
         if lane.batch.framed_len() >= LOAD {
             self.flush_last();
@@ -176,14 +176,14 @@ impl<'a> Lanes<'a> {
         self.pushed += fan.receivers.len() / JOINED;
         if let Err(error) = fan.batch.push(message, fan.serializer) {
             tracing::error!(message = message.name(), %error, "a message could not be written");
-            debug_assert!(false, "the realm lets through what can be written only");
+            debug_assert!(false, "the realm sends only messages that can be written");
         }
         if fan.batch.framed_len() >= FAN_LOAD {
             self.flush_fan();
         }
     }
 
-    /// The lane to a receiver, if that has a link. It is the last one then.
+    /// Returns the lane of a receiver, if that has a link, and makes it the last one.
     fn lane(&mut self, to: SessionKey) -> Option<&mut Lane<'a>> {
         if self.fan.as_ref().is_some_and(|fan| fan.receivers.binary_search(&to).is_ok()) {
             self.flush_fan();
@@ -222,7 +222,7 @@ impl<'a> Lanes<'a> {
         self.fed
     }
 
-    /// Puts what the last lane has into its queue and wakes the writer up. The lane stays open.
+    /// Puts the messages of the last lane into its queue and wakes the writer. The lane stays open.
     fn flush_last(&mut self) {
         let Some(lane) = self.lanes.get_mut(self.last) else { return };
         let pushed = lane.link.append(std::mem::take(&mut lane.batch));
@@ -270,8 +270,8 @@ impl<'a> Lanes<'a> {
     }
 }
 
-/// How a message is fed to its receiver by the other end of a call. A message that merely tells of an end holds
-/// no session. Events are recorded by themselves.
+/// Returns how a message feeds its receiver at the other end of a call. A message that only reports an end
+/// holds no session. Events are recorded separately.
 fn feed(message: &Message) -> Option<Feed> {
     let more = match message {
         Message::Result(result) => result.details.progress == Some(true),
@@ -282,7 +282,7 @@ fn feed(message: &Message) -> Option<Feed> {
     Some(if more { Feed::Stream } else { Feed::Last })
 }
 
-/// The feed of a batch with messages of both.
+/// Combines the feeds of two batches.
 fn stronger(one: Option<Feed>, two: Option<Feed>) -> Option<Feed> {
     match (one, two) {
         (Some(Feed::Stream), _) | (_, Some(Feed::Stream)) => Some(Feed::Stream),
@@ -291,7 +291,7 @@ fn stronger(one: Option<Feed>, two: Option<Feed>) -> Option<Feed> {
 }
 
 /// Links that a sender has filled with the messages of one read. The machine learns of them at the end of the
-/// turn, so that the sender is paused after the read and none of its messages is refused for it.
+/// turn: the sender is paused after the read, and none of its messages is refused for it.
 pub(crate) struct Fed {
     sender: Option<SessionKey>,
     /// Full links that the sender has fed, and how.
@@ -302,12 +302,12 @@ pub(crate) struct Fed {
 }
 
 impl Fed {
-    /// Links filled by the messages of a session.
+    /// Records the links filled by the messages of a session.
     pub(crate) fn by(sender: SessionKey) -> Self {
         Self { sender: Some(sender), ..Self::by_none() }
     }
 
-    /// Links filled without a session that could be paused.
+    /// Records the links filled without a session that could be paused.
     pub(crate) fn by_none() -> Self {
         Self { sender: None, full: Vec::new(), events: Vec::new(), newly_full: Vec::new() }
     }
@@ -316,7 +316,7 @@ impl Fed {
         self.sender
     }
 
-    /// Records the state of a link after an append of events.
+    /// Records the state of a link after events were appended.
     fn note_events(&mut self, to: SessionKey, pushed: Pushed) {
         if let Pushed::Full { .. } = pushed
             && self.sender.is_some_and(|sender| sender != to)
@@ -326,7 +326,7 @@ impl Fed {
         }
     }
 
-    /// Records the state of a link after an append.
+    /// Records the state of a link after a message was appended.
     fn note(&mut self, to: SessionKey, pushed: Pushed, feed: Option<Feed>) {
         let Pushed::Full { newly } = pushed else { return };
         if newly {

@@ -1,4 +1,4 @@
-//! A WAMP router to put into a program or a test.
+//! A WAMP router to embed in a program or a test.
 //!
 //! ```no_run
 //! # #[tokio::main(flavor = "current_thread")]
@@ -13,9 +13,9 @@
 //! # }
 //! ```
 //!
-//! No socket is needed: [`Router::attach`] serves any transport, as one end of an in-memory pair. The rules of
-//! the protocol are in `wamp-core`; this crate moves messages between links and a realm's machine, and limits
-//! what they may hold.
+//! No socket is needed: [`Router::attach`] serves any transport, such as one end of an in-memory pair. The
+//! rules of the protocol are in `wamp-core`; this crate moves messages between links and a realm's machine,
+//! and limits the memory that peers can make it hold.
 
 mod budget;
 mod config;

@@ -1,8 +1,8 @@
 //! A link: one connection, and the sessions that it carries one after another.
 //!
-//! Its reader decodes what one read brought, takes the realm's lock once for all of it, and puts what comes
-//! out into the queues of the receiving links. Where one of these is full, it does not read on until there is
-//! room. Its writer is a task of its own.
+//! Its reader decodes the messages of one read, takes the realm's lock once for all of them, and puts the
+//! resulting messages into the queues of the receiving links. If one of these is full, it stops reading until
+//! there is room. Its writer is a separate task.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
@@ -33,28 +33,28 @@ use crate::turn::RealmTurn;
 use crate::wakes::Wakes;
 use crate::writer::Writer;
 
-/// How long a link is read on after ABORT, so that the ABORT arrives.
+/// The time for which a link is read after ABORT, so that the ABORT arrives.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
-/// The transport that has PINGs which some clients fail on.
+/// The transport with PINGs that some clients fail on.
 const RAWSOCKET: &str = "rawsocket";
 
-/// The transport that can say why it closes.
+/// The transport that can give a reason for closing.
 const WEBSOCKET: &str = "websocket";
 
-/// After this time other links have their turn, however much more there is to read.
+/// After this time other links have their turn, even if there is more to read.
 const TURN: Duration = Duration::from_millis(1);
 
-/// After this many bytes as well.
+/// The same after this many bytes.
 const TURN_BYTES: usize = 512 << 10;
 
-/// A message or PING counts this many bytes more than it has.
+/// The cost of a message or PING beyond its length, in bytes.
 const ITEM: usize = 64;
 
-/// How many PINGs may come before HELLO.
+/// The most PINGs before HELLO.
 const PINGS_BEFORE_HELLO: usize = 16;
 
-/// Serves a connection, that stands since then, until its end.
+/// Serves a connection, established at `since`, until it closes.
 pub(crate) fn serve<T: Transport>(
     router: Arc<RouterState>,
     transport: T,
@@ -100,16 +100,17 @@ pub(crate) fn serve<T: Transport>(
         }
         link.outbound.close();
         if link.lingers && !link.outbound.is_dead() {
-            // What the peer still sends must be read: a socket that is closed over it may drop our last words.
+            // The peer's further input must be read: closing a socket with unread input may discard the last
+            // output.
             let _ = Box::pin(timeout(LINGER, link.read.discard())).await;
         }
         link.outbound.receiving().release();
-        // The writer ends by itself: its queue is closed, and it gives up a peer that accepts nothing.
+        // The writer ends by itself: its queue is closed, and it drops a peer that accepts nothing.
         let _ = writer.await;
     }
 }
 
-/// The kind of a transport, as the meta API names it.
+/// Returns the kind of a transport, as the meta API names it.
 fn protocol(name: &str) -> Protocol {
     match name {
         WEBSOCKET => Protocol::WebSocket,
@@ -124,7 +125,7 @@ struct Link<R> {
     outbound: Arc<Outbound>,
     serializer: Serializer,
     protocol: Protocol,
-    /// The greatest message that goes out.
+    /// The longest outgoing message, in bytes.
     max_message: usize,
     /// At a shutdown, the transport itself can tell the peer to come back.
     closes_for_restart: bool,
