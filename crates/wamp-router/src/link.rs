@@ -127,27 +127,27 @@ struct Link<R> {
     protocol: Protocol,
     /// The longest outgoing message, in bytes.
     max_message: usize,
-    /// At a shutdown, the transport itself can tell the peer to come back.
+    /// Whether the transport itself can tell the peer at a shutdown to come back.
     closes_for_restart: bool,
-    /// The transport has PINGs.
+    /// Whether the transport has PINGs.
     can_ping: bool,
-    /// The peer is known to answer a PING. Over RawSocket not all do.
+    /// Whether the peer is known to answer a PING. Over RawSocket not all peers do.
     pings: bool,
     peer: Peer,
-    /// What has come and has not been handled yet.
+    /// The items that were read and are not handled yet.
     pending: Pending,
-    /// How reading has failed behind that.
+    /// The error that ended reading after these items.
     failed: Option<ReadError>,
     turn: Turn,
-    /// None for a connection that the program has brought.
+    /// `None` for an attached connection.
     permit: Option<Permit>,
-    /// Until WELCOME.
+    /// Present until WELCOME.
     newcomer: Option<Box<Newcomer>>,
-    /// At its end there is time for the peer to read the last words.
+    /// Whether the peer gets time at the end to read the last messages.
     lingers: bool,
 }
 
-/// The time in which a link does not let others have theirs.
+/// The turn of a link: the time and bytes since other links had theirs.
 struct Turn {
     since: Instant,
     bytes: usize,
@@ -158,12 +158,12 @@ impl Turn {
         Self { since: Instant::now(), bytes: 0 }
     }
 
-    /// Others have had their turn until now.
+    /// Begins a turn, after others have had theirs.
     fn begin(&mut self, now: Instant) {
         *self = Self { since: now, bytes: 0 };
     }
 
-    /// Lets others have theirs if this one was long enough.
+    /// Yields to other links if this turn was long enough.
     async fn check(&mut self) {
         if self.bytes >= TURN_BYTES || self.since.elapsed() >= TURN {
             tokio::task::yield_now().await;
@@ -175,7 +175,7 @@ impl Turn {
 impl<R: ReadHalf> Link<R> {
     async fn serve(&mut self, since: Instant) {
         let (mut first, mut since) = (true, since);
-        // In a box, since it is large and a session lasts longer.
+        // Boxed, since it is large and a session lasts longer.
         while let Some((realm, session)) = Box::pin(self.join(first, since)).await {
             let span =
                 tracing::info_span!("session", id = %session.id(), realm = %realm.name(), peer = %self.peer);
@@ -194,12 +194,13 @@ impl<R: ReadHalf> Link<R> {
         }
     }
 
-    /// Until WELCOME, counted from `start`; `None` if it does not come to that.
+    /// Runs the link until WELCOME, with its time counted from `start`. Returns `None` if it does not come to
+    /// that.
     async fn join(&mut self, first: bool, start: Instant) -> Option<(Arc<Realm>, SessionKey)> {
         let crate::Limits { join: wait, message, message_before_welcome, .. } = self.router.limits;
         let (mut accept, max_receive) = match first {
             true => (Accept::new(Time::ORIGIN, wait), message_before_welcome),
-            // What belongs to the session before may still come.
+            // Messages for the previous session may still arrive.
             false => (Accept::again(Time::ORIGIN, wait), message),
         };
         self.read.set_max_receive(max_receive);
@@ -282,8 +283,9 @@ impl<R: ReadHalf> Link<R> {
         Ok((realm.clone(), session))
     }
 
-    /// Refuses a link that has not joined. A client may take ABORT for final like GOODBYE, and its HELLO, which would
-    /// show that, may not have come: so a router that will be back says nothing but that.
+    /// Refuses a link that has not joined. A client may treat ABORT as final like GOODBYE, and its HELLO,
+    /// which would show that, may not have arrived. So a router that will restart sends only the close code
+    /// for that.
     fn refuse(&self, accept: &mut Accept, reason: Uri, text: &str) {
         if self.closes_for_restart && reason == uri::SYSTEM_SHUTDOWN {
             return self.outbound.set_going_away();
@@ -298,7 +300,7 @@ impl<R: ReadHalf> Link<R> {
         }
     }
 
-    /// From WELCOME to the end of the session.
+    /// Runs a session from WELCOME to its end.
     async fn session(&mut self, realm: &Realm, session: SessionKey) -> Closing {
         tracing::info!("joined");
         let closing = self.drive(realm, session).await;
@@ -376,9 +378,9 @@ impl<R: ReadHalf> Link<R> {
                 keepalive.set_asks(true);
             }
             self.turn.bytes += self.pending.items().iter().map(bytes).sum::<usize>();
-            // In a box, since a link that waits for something to read is to be small.
+            // Boxed, so that a link that waits for input is small.
             if Box::pin(self.handle_pending(realm, session)).await {
-                // What it has said meanwhile could not be heard.
+                // Messages that the peer has sent in the meantime were not read.
                 keepalive.handle_pause(Instant::now());
                 silence.as_mut().reset(keepalive.deadline());
             }
@@ -386,7 +388,7 @@ impl<R: ReadHalf> Link<R> {
         }
     }
 
-    /// Nothing more can be read.
+    /// Handles the end of the input.
     async fn handle_failure(&mut self, realm: &Realm, session: SessionKey, error: &ReadError) {
         let garbage = garbage(error);
         let act = |machine: &mut Machine, now| match garbage {
@@ -397,8 +399,8 @@ impl<R: ReadHalf> Link<R> {
         tracing::debug!(%error, "cannot read from the link");
     }
 
-    /// Handles all that has come, in one turn at the realm or several. What comes after the end of the session
-    /// is left alone. Says whether the session was held in between.
+    /// Handles all items that were read, in one turn at the realm or several. Items after the end of the
+    /// session remain. Returns whether the session was held in between.
     async fn handle_pending(&mut self, realm: &Realm, session: SessionKey) -> bool {
         let pending = std::mem::take(&mut self.pending);
         let mut limits = self.message_limits();
@@ -466,7 +468,7 @@ impl<R: ReadHalf> Link<R> {
     }
 }
 
-/// Does what a future does, and notes whether it had to wait.
+/// Runs a future, and starts a new turn if it had to wait.
 async fn noting<F: Future>(future: F, waited: &mut bool) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
@@ -477,7 +479,7 @@ async fn noting<F: Future>(future: F, waited: &mut bool) -> F::Output {
     .await
 }
 
-/// Waits until a link that has not joined has to give way to another one.
+/// Waits until a link that has not joined must give way to another one.
 async fn gives_way(newcomer: Option<&Newcomer>) {
     match newcomer {
         Some(newcomer) => newcomer.gives_way().await,
@@ -485,7 +487,7 @@ async fn gives_way(newcomer: Option<&Newcomer>) {
     }
 }
 
-/// What an item counts.
+/// Returns the cost of an item.
 fn bytes(item: &Incoming) -> usize {
     ITEM + match item {
         Incoming::Message(bytes) | Incoming::Ping(bytes) | Incoming::Pong(bytes) => bytes.len(),
@@ -498,12 +500,12 @@ fn is_message(item: &Incoming) -> bool {
     matches!(item, Incoming::Message(_) | Incoming::Run(_))
 }
 
-/// A peer that sends one of these knows them.
+/// A peer that sends PINGs or PONGs knows them.
 fn is_ping(item: &Incoming) -> bool {
     matches!(item, Incoming::Ping(_) | Incoming::Pong(_))
 }
 
-/// What a peer is told about octets that are no messages; `None` if there is nobody to be told.
+/// Returns the text for a peer that sent bytes which are not messages; `None` if the peer is gone.
 fn garbage(error: &ReadError) -> Option<String> {
     match error {
         ReadError::TooLarge { .. } | ReadError::Violation(_) => Some(error.to_string()),
@@ -520,7 +522,7 @@ mod tests {
     use super::*;
     use crate::Router;
 
-    /// What a session costs while nothing happens is mostly this.
+    /// The future of a link is most of the memory of an idle session.
     #[tokio::test]
     async fn the_two_tasks_of_a_link_are_small() {
         let router = Router::default();

@@ -6,7 +6,7 @@ use wamp_core::router::SessionKey;
 
 use crate::outbound::Outbound;
 
-/// The links of sessions, found without a hash.
+/// The links of sessions, found by index instead of a hash.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     /// By the index of the session.

@@ -13,15 +13,16 @@ use wamp_transport::socket::{Listener, Peer, Socket};
 use crate::router::{Router, RouterState};
 use crate::serve;
 
-/// How many connections the operating system keeps until they are accepted, if it is not told to keep fewer
-/// (`somaxconn`). Each beyond that has to try again after a second, and after a restart all clients come at once.
+/// The number of connections that the operating system keeps until they are accepted, unless `somaxconn` is
+/// less. Each connection beyond that has to try again after a second, and after a restart all clients connect
+/// at once.
 const BACKLOG: u32 = 4096;
 
-/// Where a router listens.
+/// An address that a router listens on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
-    /// TCP, with the port that was really taken.
+    /// TCP, with the actual port.
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
@@ -64,25 +65,25 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why a router does not listen.
+/// The reason why a router does not listen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// The text is no address.
+    /// The text is not an address.
     #[error("cannot listen on {0:?}: expected HOST:PORT or unix:///path")]
     Address(String),
-    /// Everybody could join from other machines.
+    /// Anyone could join from other machines.
     #[error(
         "will not listen on {0}, which other machines can reach, while everybody may join without a \
          password: take 127.0.0.1, or allow it (--allow-anonymous-on-public)"
     )]
     Public(SocketAddr),
-    /// The operating system refuses.
+    /// The operating system refused.
     #[error("cannot listen on {address}: {source}")]
     Io {
         /// The address.
         address: String,
-        /// What it says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -164,13 +165,13 @@ impl Router {
     }
 }
 
-/// Listens on the first of these addresses that can be had.
+/// Listens on the first of these addresses that is available.
 fn listen_tcp(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
     let mut refused = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
     for address in addresses {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
         let listening = socket.and_then(|socket| {
-            // A restarted router does not wait for what is left of its old connections.
+            // A restarted router need not wait for the remains of its old connections.
             #[cfg(not(windows))]
             socket.set_reuseaddr(true)?;
             socket.bind(*address)?;
@@ -207,14 +208,14 @@ fn listen_unix(state: &Arc<RouterState>, address: &str, path: &Path) -> Result<A
     Ok(Address::Unix(path.to_owned()))
 }
 
-/// Whether this is a socket file, left over from somebody who listens no more.
+/// Returns whether this is a stale socket file: no process listens on it any more.
 fn is_abandoned(path: &Path) -> bool {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     let refused = std::os::unix::net::UnixStream::connect(path);
     is_socket && matches!(refused, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// Removes the file of a Unix socket when it is not listened to any more.
+/// Removes the file of a Unix socket when its listener is dropped.
 struct SocketFile(Arc<Path>);
 
 impl Drop for SocketFile {
@@ -247,7 +248,7 @@ mod tests {
 
     use super::*;
 
-    /// After a restart all clients come at once, before anybody has accepted one.
+    /// After a restart all clients connect at once, before any connection is accepted.
     #[tokio::test]
     async fn many_connections_fit_into_the_backlog() {
         const MANY: usize = 500;

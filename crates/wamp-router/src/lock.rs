@@ -1,11 +1,11 @@
-//! A lock that, while turns are long, is handed over in the order of asking, and whose wait then blocks no thread.
+//! A lock that, while turns are long, is granted in the order of requests, without blocking a thread.
 //!
-//! A task that finds the lock taken would block its worker thread, and with it all other tasks that wait for that
-//! thread, writers among them. A lock that is not fair is mostly taken again by the task that has just released
-//! it. So tasks ask for a *turn* first, and are suspended until they have it.
+//! A task that finds a lock taken would block its worker thread, and with it all other tasks that wait for
+//! that thread, writers among them. An unfair lock is mostly taken again by the task that has just released
+//! it. So tasks first ask for a *turn*, and are suspended until they have it.
 //!
-//! That costs two looks at the scheduler, which is more than most turns last. So as long as no turn was used up
-//! lately, a task waits for the value itself, on its thread, which takes some microseconds.
+//! That costs two passes through the scheduler, which is more than most turns last. So if no turn was used up
+//! recently, a task waits for the value itself, on its thread, which takes some microseconds.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,14 +15,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 #[cfg(feature = "lock-times")]
 use crate::lock_times::{Clocks, Held, LockTimes};
 
-/// After a turn that was used up, tasks are suspended for at least this many turns.
+/// After a turn that was used up, tasks wait suspended for at least this many turns.
 const LATELY: u32 = 256;
 
 /// A value that one task at a time may use, for at most about a millisecond.
 #[derive(Debug)]
 pub(crate) struct FairLock<T> {
     turns: Semaphore,
-    /// How many turns more are to be waited for by suspended tasks. It decides about speed only.
+    /// The number of further turns that tasks wait for suspended. It affects speed only.
     long: AtomicU32,
     value: Mutex<T>,
     #[cfg(feature = "lock-times")]
@@ -44,7 +44,8 @@ impl<T> FairLock<T> {
         }
     }
 
-    /// Waits for this task's turn, which lasts until the permit is dropped; `None` if the value is to be waited for.
+    /// Waits for this task's turn, which lasts until the permit is dropped. Returns `None` if the task may
+    /// wait for the value itself.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         match self.turns.try_acquire() {
             Ok(turn) => return Some(turn),
@@ -53,14 +54,14 @@ impl<T> FairLock<T> {
         }
         #[cfg(feature = "lock-times")]
         let since = std::time::Instant::now();
-        // In a box, since it is large and rare.
+        // Boxed, since it is large and rare.
         let turn = Box::pin(self.turns.acquire()).await.expect("the semaphore is never closed");
         #[cfg(feature = "lock-times")]
         self.clocks.waited(since);
         Some(turn)
     }
 
-    /// Takes note of a turn that ends: whether it was as long as a turn may be.
+    /// Records the end of a turn, and whether it was as long as a turn may be.
     pub(crate) fn ends(&self, is_used_up: bool) {
         let long = self.long.load(Ordering::Relaxed);
         let now = if is_used_up { LATELY } else { long.saturating_sub(1) };
@@ -69,9 +70,9 @@ impl<T> FairLock<T> {
         }
     }
 
-    /// The value itself. A task asks for its turn before; code outside of tasks need not.
+    /// Locks the value. A task asks for its turn first; other code need not.
     pub(crate) fn value(&self) -> Held<'_, T> {
-        // A panic of the machine would be a defect of ours; the other sessions go on.
+        // A panic of the machine would be a bug; the other sessions go on.
         #[cfg(feature = "lock-times")]
         let since = std::time::Instant::now();
         let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +104,8 @@ mod tests {
             .map(|n| {
                 let lock = lock.clone();
                 tokio::spawn(async move {
-                    // Each asks again at once, and has its second turn after the first one of all others.
+                    // Each task asks again at once, and has its second turn after the first turn of all
+                    // others.
                     for round in 0..2 {
                         let turn = lock.turn().await;
                         lock.value().push((round, n));

@@ -1,18 +1,19 @@
-//! How long a realm's lock is waited for and held. Only with the feature `lock-times`, for measuring.
+//! The times for which tasks wait for a realm's lock and hold it. Only with the feature `lock-times`, for
+//! measurements.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The times of powers of two of nanoseconds, up to a minute.
+/// The number of buckets, one for each power of two of nanoseconds up to a minute.
 const BUCKETS: usize = 36;
 
-/// How long a realm's lock has been waited for and held, since the realm began.
+/// The times for which tasks have waited for a realm's lock and held it, since the start of the realm.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockTimes {
-    /// The waits for a turn of those that were suspended for it, and those for the lock itself.
+    /// The waits of suspended tasks for their turn, and the waits for the lock itself.
     pub waited: TimesTaken,
     /// From the moment the lock is taken until it is released.
     pub held: TimesTaken,
@@ -22,9 +23,9 @@ pub struct LockTimes {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TimesTaken {
-    /// How many times were less than 1, 2, 4, 8, … nanoseconds, and not less than the one before.
+    /// The number of times below 1, 2, 4, 8, … nanoseconds, each without the times of the bucket before.
     pub counts: Vec<u64>,
-    /// All of them together.
+    /// The sum of all times.
     pub total: Duration,
 }
 
@@ -52,7 +53,7 @@ impl Histogram {
     }
 }
 
-/// What a lock measures of itself.
+/// The measurements of a lock.
 #[derive(Debug)]
 pub(crate) struct Clocks {
     waited: Histogram,

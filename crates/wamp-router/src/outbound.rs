@@ -1,21 +1,22 @@
-//! What leaves by a link: its queue, and the wake-ups around it.
+//! A link's outbound queue and its wake-ups.
 //!
-//! A link is full from the moment it passes its high water until it is below its low water. Its realm has to
-//! know that, to hold those who feed it, and nobody may wait for a link that has room. Two tasks are involved:
-//! whoever pushes, under the realm's lock as soon as there is a session, and the writer, which takes that lock
-//! only when it may have made room. The flag `full` changes under *both* locks only, the realm's and the queue's, and always together
-//! with the realm's machine; so under the realm's lock both say the same. The races:
+//! A link is full from the moment its queue passes the high water until it is below the low water. Its realm
+//! must know that, to hold the sessions that feed the link, and no session may wait for a link with room. Two
+//! tasks are involved: the pusher, which has the realm's lock as soon as there is a session, and the writer,
+//! which takes that lock only when it may have made room. The flag `full` changes only under *both* locks,
+//! the realm's and the queue's, and always together with the realm's machine; so under the realm's lock both
+//! agree. The races:
 //!
-//! * The writer makes room between a push that fills the link and the machine's learning of it: the writer sees
-//!   the flag, waits for the realm's lock, which the pusher has until the machine knows who is held, and releases
-//!   them.
-//! * A push fills the link again between the writer's finding room and its getting the realm's lock: the writer
-//!   looks again ([`Outbound::take_room`]), finds none, and leaves it. What fills the link now is still to be
-//!   written, and the writer looks again after that.
-//! * The writer makes room before the push that sets the flag: the push has counted what was left, so there is
-//!   more to write, and as above.
-//! * The session ends, or another begins on the same link: [`Outbound::tie`] comes before the look at the flag,
-//!   both under the realm's lock; a writer that finds no session yet has made room before that look.
+//! * A push fills the link, and the writer makes room before the machine knows: the writer sees the flag,
+//! waits for the realm's lock, which the pusher keeps until the machine has recorded the held sessions, and
+//! then releases them.
+//! * The writer finds room, and a push fills the link again before the writer has the realm's lock: the
+//! writer checks again ([`Outbound::take_room`]), finds no room, and changes nothing. The new messages are
+//! still to be written, and the writer checks again afterwards.
+//! * The writer makes room before the push that sets the flag: the push has counted the remaining bytes, so
+//! there is more to write, and the writer checks again as above.
+//! * The session ends, or another begins on the same link: [`Outbound::tie`] precedes the check of the flag,
+//! both under the realm's lock; a writer that finds no session yet has made room before that check.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,29 +35,29 @@ use crate::realm::Realm;
 use crate::receiving::Receiving;
 use crate::wakes::{EventTurns, Wakes};
 
-/// The outbound side of a link, shared by everybody who sends to it, its writer and its reader.
+/// The outbound side of a link, shared by its senders, its writer and its reader.
 #[derive(Debug)]
 pub(crate) struct Outbound {
     queue: Mutex<Waiting>,
-    /// Whose messages these are.
+    /// The session that the messages are for.
     session: Mutex<Option<(Weak<Realm>, SessionKey)>>,
-    /// The writer waits here for something to write.
+    /// Wakes the writer when there is something to write.
     ready: Notify,
-    /// The reader waits here for `fate`, and for its release while it is held.
+    /// Wakes the reader when `fate` changes, and when a held session is released.
     changed: Notify,
     fate: Mutex<Option<Closing>>,
-    /// A writer that is in the middle of writing waits here for the end of the link.
+    /// Wakes a writer in the middle of a write when the link is dropped.
     killed: Notify,
     dead: AtomicBool,
-    /// The peer is to be told that the router will be back.
+    /// Whether the peer is told at the end that the router will restart.
     going_away: AtomicBool,
-    /// Its writer is among those that are woken up later.
+    /// Whether its writer is among those that are woken later.
     wakes_later: AtomicBool,
-    /// The peer has accepted nothing for a moment.
+    /// Whether the peer has accepted nothing for a moment.
     stands_still: AtomicBool,
-    /// Its writer has a turn to write events.
+    /// Whether its writer has a turn to write events.
     has_turn: AtomicBool,
-    /// Its writer waits for the connection, or has ended, and takes no turns.
+    /// Whether its writer takes no turns, since it waits for the connection or has ended.
     takes_no_turn: AtomicBool,
     serializer: Serializer,
     budget: Arc<Budget>,
@@ -68,12 +69,12 @@ pub(crate) struct Outbound {
 #[derive(Debug)]
 struct Waiting {
     queue: Queue,
-    /// The queue has passed its high water and has not been found below its low water since.
+    /// Whether the queue has passed the high water, and was not found below the low water since.
     full: bool,
     part: Part,
-    /// All octets that have left.
+    /// The number of bytes ever written to the connection.
     left: u64,
-    /// What the realm is told of when it has left, by where in the queue that is; in order.
+    /// The reports that the realm asked for, with the number of written bytes at which each is due; in order.
     watches: VecDeque<(u64, Watch)>,
     /// The ABORT that the peer was sent.
     aborted: Option<Box<Abort>>,
@@ -98,21 +99,21 @@ impl Waiting {
     }
 }
 
-/// What became of a message that was pushed.
+/// The result of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
-    /// It waits for the writer.
+    /// The message waits for the writer.
     Queued,
-    /// It waits for the writer, and so do more than should.
+    /// The message waits for the writer, and the link is full.
     Full {
-        /// That was not so before.
+        /// Whether the link was not full before.
         newly: bool,
     },
-    /// It was dropped: events for a link with far more waiting than it should have.
+    /// The events were dropped, since the link has far too much queued.
     Dropped,
 }
 
-/// What the realm wants to know after something was written.
+/// The reports for the realm after a write.
 pub(crate) struct Written {
     may_have_room: bool,
     left: Vec<Watch>,
@@ -141,24 +142,24 @@ impl Outbound {
         }
     }
 
-    /// What its messages are written in.
+    /// Returns the serializer of its messages.
     pub(crate) fn serializer(&self) -> Serializer {
         self.serializer
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // Each change of the queue is whole before anything can panic.
+        // Every change of the queue is complete before anything can panic.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on, what waits is for this session. Whether it is full already.
+    /// Ties the queue to a session. Returns whether the link is full already.
     pub(crate) fn tie(&self, realm: Weak<Realm>, session: SessionKey) -> bool {
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some((realm, session));
         self.take_room();
         self.waiting().full
     }
 
-    /// The session is over.
+    /// Unties the queue from its session, which is over.
     pub(crate) fn untie(&self) {
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -168,8 +169,8 @@ impl Outbound {
         session.as_ref().and_then(|(realm, session)| Some((realm.upgrade()?, *session)))
     }
 
-    /// Adds a message and wakes the writer up. The message is known to be writable and small enough; the realm has
-    /// checked that.
+    /// Appends a message and wakes the writer. The realm has checked that the message can be written and is
+    /// small enough.
     pub(crate) fn push(&self, message: &Message) -> Pushed {
         let mut waiting = self.waiting();
         let Waiting { queue, aborted, .. } = &mut *waiting;
@@ -189,12 +190,12 @@ impl Outbound {
         pushed
     }
 
-    /// Makes events of a batch that this link and others can [have added](Self::append_events).
+    /// Converts a batch into events that this link and others can [append](Self::append_events).
     pub(crate) fn share(&self, batch: Batch) -> SharedBatch {
         self.budget.share_events(batch)
     }
 
-    /// Adds events, unless the link does not keep up. Its writer has to be woken up.
+    /// Appends events, unless the link does not keep up. The caller wakes the writer.
     pub(crate) fn append_events(&self, events: &SharedBatch) -> Pushed {
         let mut waiting = self.waiting();
         let Waiting { queue, part, .. } = &mut *waiting;
@@ -214,7 +215,7 @@ impl Outbound {
         }
     }
 
-    /// Wakes the writer up.
+    /// Wakes the writer.
     pub(crate) fn notify_writer(&self) {
         self.ready.notify_one();
     }
@@ -299,13 +300,13 @@ impl Outbound {
         self.waiting().aborted.take()
     }
 
-    /// Nothing more will be pushed: the writer writes what there is and closes.
+    /// Closes the queue: the writer writes the remaining messages and closes the connection.
     pub(crate) fn close(&self) {
         self.waiting().queue.close();
         self.ready.notify_one();
     }
 
-    /// When the connection is closed, the peer is told that the router will be back.
+    /// Lets the peer be told, when the connection is closed, that the router will restart.
     pub(crate) fn set_going_away(&self) {
         self.going_away.store(true, Ordering::Release);
     }
@@ -314,7 +315,7 @@ impl Outbound {
         self.going_away.load(Ordering::Acquire)
     }
 
-    /// The link is given up at once.
+    /// Drops the link at once.
     pub(crate) fn kill(&self) {
         self.dead.store(true, Ordering::Release);
         self.waiting().queue.close();
@@ -353,7 +354,7 @@ impl Outbound {
         self.killed.notified().await;
     }
 
-    /// Whether the reader has something else to do than to wait.
+    /// Returns whether the reader has something to do.
     pub(crate) fn is_over(&self) -> bool {
         self.is_dead() || self.fate.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
@@ -362,13 +363,13 @@ impl Outbound {
         self.dead.load(Ordering::Acquire)
     }
 
-    /// The realm has ended the session of this link.
+    /// Records that the realm has ended the session of this link.
     pub(crate) fn set_fate(&self, closing: Closing) {
         *self.fate.lock().unwrap_or_else(PoisonError::into_inner) = Some(closing);
         self.changed.notify_one();
     }
 
-    /// Something has happened that the reader may wait for.
+    /// Wakes the reader.
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
     }
@@ -390,7 +391,7 @@ impl Outbound {
         has_room
     }
 
-    /// Whether there is something that has not been written.
+    /// Returns whether anything is still to be written.
     pub(crate) fn is_busy(&self) -> bool {
         self.waiting().queue.encoded_len() > 0
     }
@@ -417,14 +418,14 @@ impl Outbound {
         self.budget.has_memory(bytes)
     }
 
-    /// The peer accepts nothing.
+    /// Reports that the peer accepts nothing.
     pub(crate) async fn stall(&self) {
         if let Some((realm, session)) = self.session() {
             realm.with(|machine, now| machine.stall(now, session)).await;
         }
     }
 
-    /// What to write next; `None` once the queue is closed and empty, or the link is given up.
+    /// Returns the next batch to write; `None` once the queue is closed and empty, or the link is dropped.
     pub(crate) async fn next(&self) -> Option<Batch> {
         loop {
             {
@@ -450,8 +451,8 @@ impl Outbound {
         self.ready.notified().await;
     }
 
-    /// Takes a written batch back. What the realm wants to know after that, if anything, is
-    /// [reported](Self::report) next.
+    /// Takes a written batch back. Returns the reports for the realm, if any, to be [made](Self::report)
+    /// next.
     pub(crate) fn written(&self, batch: Batch) -> Option<Written> {
         let mut waiting = self.waiting();
         let before = waiting.queue.encoded_len();
@@ -460,14 +461,14 @@ impl Outbound {
         waiting.left += (before - octets) as u64;
         let memory = waiting.queue.memory();
         self.budget.report(&mut waiting.part, octets, memory);
-        // As long as more waits than should there is a next time.
+        // While the link is full, there is a next time.
         let is_full = self.budget.is_full(&waiting.part, octets);
         let left = if is_full { Vec::new() } else { waiting.take_watches() };
         let may_have_room = waiting.full && self.budget.has_room(octets);
         (may_have_room || !left.is_empty()).then_some(Written { may_have_room, left })
     }
 
-    /// Tells the realm that there is room again, and what has left.
+    /// Tells the realm that there is room again, and which messages were written.
     pub(crate) async fn report(&self, written: Written) {
         let Written { may_have_room, left } = written;
         let Some((realm, session)) = self.session() else { return };
@@ -482,7 +483,7 @@ impl Outbound {
         realm.with(act).await;
     }
 
-    /// The realm wants to know when all has left that is in the queue now. `false`: it has left already.
+    /// Registers a report for when everything in the queue is written. Returns `false` if that is already so.
     pub(crate) fn watch(&self, watch: Watch) -> bool {
         let mut waiting = self.waiting();
         let octets = waiting.queue.encoded_len();

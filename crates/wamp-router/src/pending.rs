@@ -6,11 +6,11 @@ use wamp_transport::{Incoming, Run};
 /// The length before each message of a [`Run`].
 const PREFIX: usize = 4;
 
-/// Items in the order in which they came. Taking the first one is O(1), also out of a [`Run`].
+/// Items in the order of arrival. Taking the first one is O(1), also from a [`Run`].
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     items: Vec<Incoming>,
-    /// Those before are handled.
+    /// The index of the first unhandled item.
     first: usize,
 }
 
@@ -27,7 +27,7 @@ impl Pending {
         &mut self.items[self.first..]
     }
 
-    /// Appends what has come behind it.
+    /// Appends the items of a later read.
     pub(crate) fn append(&mut self, other: Pending) {
         let Pending { mut items, first } = other;
         if self.is_empty() {
@@ -37,7 +37,7 @@ impl Pending {
         }
     }
 
-    /// Where a transport appends what comes.
+    /// Returns the list to which a transport appends items.
     pub(crate) fn buffer(&mut self) -> &mut Vec<Incoming> {
         if self.is_empty() {
             self.clear();
@@ -83,7 +83,7 @@ impl Pending {
     }
 }
 
-/// Stands for an item that has been taken, and holds no memory.
+/// A placeholder for an item that has been taken; it holds no memory.
 fn nothing() -> Incoming {
     Incoming::Pong(Bytes::new())
 }

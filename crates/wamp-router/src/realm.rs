@@ -1,4 +1,4 @@
-//! A realm among its links: the machine of `wamp-core` behind a lock, and a task for its deadlines.
+//! A realm with its links: the machine of `wamp-core` behind a lock, and a task for its deadlines.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,14 +26,14 @@ pub(crate) struct Realm {
     name: Uri,
     start: Instant,
     inner: FairLock<Inner>,
-    /// The earliest deadline may have changed.
+    /// Notified when the earliest deadline may have changed.
     deadline: Notify,
 }
 
 struct Inner {
     machine: Machine,
     links: Links,
-    /// What the deadline task waits for.
+    /// The deadline that the deadline task waits for.
     armed: Option<Time>,
     events_dropped: u64,
 }
@@ -60,7 +60,7 @@ impl Inner {
                         link.wake();
                     }
                 }
-                // It has left already.
+                // It is already written.
                 Event::Watch { session, watch }
                     if links.get(session).is_some_and(|link| !link.watch(watch)) =>
                 {
@@ -128,19 +128,19 @@ impl Realm {
         Time::after(self.start.elapsed())
     }
 
-    /// Does something with the machine when it is this task's turn, and puts what comes out into the queues of its
-    /// receivers. Returns what `act` does.
+    /// Runs `act` on the machine when it is this task's turn, and puts the resulting messages into the queues
+    /// of their receivers. Returns the result of `act`.
     pub(crate) async fn with<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> T {
         let _turn = self.inner.turn().await;
         self.with_at_once(act)
     }
 
-    /// Like [`with`](Self::with), out of turn: for code that is no task.
+    /// Like [`with`](Self::with), without waiting for a turn: for code outside of tasks.
     pub(crate) fn with_at_once<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> T {
         self.with_links(|machine, now, _| act(machine, now))
     }
 
-    /// Lets a session in and ties it to its link.
+    /// Opens a session and ties it to its link.
     pub(crate) async fn join(
         self: &Arc<Self>,
         link: &Arc<Outbound>,
@@ -158,7 +158,7 @@ impl Realm {
     }
 
     fn with_links<T>(&self, act: impl FnOnce(&mut Machine, Time, &mut Links) -> T) -> T {
-        // Dropped after the lock, which wakes the writers up.
+        // Dropped after the lock; then it wakes the writers.
         let mut wakes = Wakes::default();
         let now = self.now();
         let mut inner = self.inner.value();
@@ -192,7 +192,7 @@ impl Realm {
         (result, held)
     }
 
-    /// Whether a session is not to be read from. When that ends its link is woken up.
+    /// Returns whether a session is held. When the hold ends, its link is woken.
     pub(crate) async fn is_held(&self, session: SessionKey) -> bool {
         let _turn = self.inner.turn().await;
         self.inner.value().machine.is_held(session)
@@ -211,7 +211,7 @@ impl Realm {
         self.inner.times()
     }
 
-    /// For how long sessions have been held.
+    /// Returns for how long sessions have been held.
     pub(crate) fn held_time(&self) -> Duration {
         let now = self.now();
         self.inner.value().machine.held_time(now)
@@ -229,7 +229,7 @@ impl Realm {
                 None => self.deadline.notified().await,
                 Some(at) if at <= self.now() => {
                     self.with(|machine, now| machine.handle_timeout(now)).await;
-                    // There may be much more to do, and there are others.
+                    // There may be much more to do, and other tasks need the thread.
                     tokio::task::yield_now().await;
                 }
                 Some(at) => {
