@@ -32,6 +32,8 @@ pub struct Config {
     pub strict_request_ids: bool,
     /// Whether callers are disclosed to callees.
     pub disclosure: Disclosure,
+    /// Whether publishers are disclosed to subscribers.
+    pub publisher_disclosure: Disclosure,
     /// How long a callee may take to answer a `kill`; 30 s by default.
     pub kill_timeout: Duration,
     /// How far the senders of streams may send ahead of their receivers, if they have credit; `None` for a
@@ -71,6 +73,7 @@ impl Config {
             strict_features: false,
             strict_request_ids: false,
             disclosure: Disclosure::default(),
+            publisher_disclosure: Disclosure::default(),
             kill_timeout: Duration::from_secs(30),
             credit: Some(Credit::default()),
             goodbye_timeout: Duration::from_secs(5),
@@ -105,17 +108,17 @@ impl Default for Credit {
     }
 }
 
-/// Whether callers are disclosed to callees (Advanced Profile, *Caller Identification*; behaviour
-/// [67](crate::behaviour#rule-67)).
+/// Whether callers are disclosed to callees, or publishers to subscribers (Advanced Profile, *Caller Identification*,
+/// *Publisher Identification*; behaviour [67](crate::behaviour#rule-67), [114](crate::behaviour#rule-114)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Disclosure {
-    /// If the caller or the callee asks for it.
+    /// If the caller, the callee or the publisher asks for it.
     #[default]
     OnRequest,
     /// Always.
     Always,
-    /// Never; a call that asks for it is refused.
+    /// Never; a call or a publication that asks for it is refused.
     Never,
 }
 

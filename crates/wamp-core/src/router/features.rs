@@ -17,6 +17,9 @@ const ANNOUNCED: &[(Role, Feature)] = &[
     (Role::Dealer, Feature::SharedRegistration),
     (Role::Dealer, Feature::PayloadPassthruMode),
     (Role::Broker, Feature::PublisherExclusion),
+    (Role::Broker, Feature::PublisherIdentification),
+    (Role::Broker, Feature::SubscriberBlackwhiteListing),
+    (Role::Broker, Feature::PatternBasedSubscription),
     (Role::Broker, Feature::PayloadPassthruMode),
 ];
 
@@ -58,6 +61,8 @@ pub(super) struct Announced {
     pub(super) caller_ppt: bool,
     pub(super) callee_ppt: bool,
     pub(super) publisher_ppt: bool,
+    /// The subscriber takes UNSUBSCRIBED for a subscription that was revoked.
+    pub(super) subscription_revocation: bool,
     /// What the client needs beyond what it announces.
     pub(super) quirks: Quirks,
 }
@@ -70,6 +75,7 @@ impl Announced {
 
     pub(super) fn new(details: &HelloDetails) -> Self {
         let roles = &details.roles;
+        let quirks = Quirks::of(details);
         Self {
             caller_progress: roles.has(Role::Caller, Feature::ProgressiveCallResults),
             caller_chunks: roles.has(Role::Caller, Feature::ProgressiveCallInvocations),
@@ -82,7 +88,9 @@ impl Announced {
             caller_ppt: roles.has(Role::Caller, Feature::PayloadPassthruMode),
             callee_ppt: roles.has(Role::Callee, Feature::PayloadPassthruMode),
             publisher_ppt: roles.has(Role::Publisher, Feature::PayloadPassthruMode),
-            quirks: Quirks::of(details),
+            subscription_revocation: roles.has(Role::Subscriber, Feature::SubscriptionRevocation)
+                && !quirks.fails_on_revocation,
+            quirks,
         }
     }
 }

@@ -16,7 +16,6 @@ mod faults;
 mod features;
 mod outbox;
 mod pace;
-#[cfg_attr(not(test), allow(dead_code, reason = "subscriptions are exact only, so far"))]
 mod patterns;
 mod quirks;
 mod realm;

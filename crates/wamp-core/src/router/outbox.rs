@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use wamp_proto::message::EventDetails;
 use wamp_proto::{EncodeError, Message, Payload, Serializer, Uri, uri};
 
 use super::SessionKey;
@@ -188,7 +189,19 @@ pub(super) fn failure(error: Uri, text: &str, to: &Session) -> Failure {
 
 /// What the longest head can be: three ids, the options that this router writes, and room to spare. URIs
 /// count by themselves.
-const HEAD: usize = 512;
+pub(super) const HEAD: usize = 512;
+
+/// Whether nothing in the head of a message has an unknown length.
+pub(super) fn is_plain(message: &Message) -> bool {
+    match message {
+        Message::Result(result) => result.details.ppt.is_none(),
+        Message::Event(event) => {
+            let EventDetails { topic, retained: _, ppt, peer, extra } = &event.details;
+            topic.is_none() && ppt.is_none() && peer.is_none() && extra.is_empty()
+        }
+        _ => false,
+    }
+}
 
 /// Checks that a message can be written for a session and is not too big for its link.
 pub(super) fn check(message: &Message, to: &Session) -> Result<(), Refusal> {
@@ -197,12 +210,7 @@ pub(super) fn check(message: &Message, to: &Session) -> Result<(), Refusal> {
         text: format!("a message of {octets} bytes, but the receiver accepts {}", to.max_message),
     };
     let payload = message.payload().len();
-    let plain = match message {
-        Message::Result(result) => result.details.ppt.is_none(),
-        Message::Event(event) => event.details.ppt.is_none() && event.details.topic.is_none(),
-        _ => false,
-    };
-    if plain && payload + HEAD <= to.max_message {
+    if is_plain(message) && payload + HEAD <= to.max_message {
         return Ok(());
     }
     let mut head = Vec::new();

@@ -6,7 +6,7 @@
 //! is treated in a way that is safe for all of them.
 
 use wamp_proto::message::HelloDetails;
-use wamp_proto::{Feature, Role};
+use wamp_proto::{Feature, Features, Role};
 
 /// What a client needs beyond what it announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub struct Quirks {
     /// After GOODBYE the client does not connect again: its library takes any GOODBYE for the application's own
     /// wish. This is so with Autobahn|JS and wampy.js.
     pub goodbye_is_final: bool,
+    /// The client fails on UNSUBSCRIBED for a subscription that was revoked, though it announces
+    /// `subscription_revocation`. This is so with Autobahn|Python.
+    pub fails_on_revocation: bool,
 }
 
 impl Quirks {
@@ -31,12 +34,19 @@ impl Quirks {
             explicit_arguments: !hello.roles.has(Role::Caller, Feature::BareResults),
             answers_pings: hello.ping == Some(true),
             goodbye_is_final: is_wampy(hello) || is_autobahn_js(hello),
+            fails_on_revocation: is_autobahn_python(hello),
         }
     }
 }
 
 fn is_wampy(hello: &HelloDetails) -> bool {
     hello.agent.as_deref().is_some_and(|agent| agent.starts_with("Wampy.js "))
+}
+
+/// Autobahn|Python sends no agent. As a caller it announces payload transparency, which no other client does.
+fn is_autobahn_python(hello: &HelloDetails) -> bool {
+    let transparent = |features: &Features| features.extra.contains("payload_transparency");
+    hello.roles.get(Role::Caller).is_some_and(transparent)
 }
 
 /// Autobahn|JS sends no agent. It announces the features of Autobahn|Python except canceling of the callee and

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use wamp_proto::message::{self, CloseDetails, HelloDetails, WelcomeDetails};
-use wamp_proto::{ByteString, Message, RequestId, Serializer, Uri, uri};
+use wamp_proto::{ByteString, Message, RequestId, Serializer, SubscriptionId, Uri, uri};
 
 use super::accept::abort;
 use super::broker::Broker;
@@ -343,6 +343,19 @@ impl Realm {
         self.cx.now = now;
         self.say_goodbye(now, session, reason, text);
         self.work_off(&mut { PORTION });
+    }
+
+    /// Takes a subscription from a session, for a reason that it is told if it announced `subscription_revocation`.
+    /// Returns `false` if the session does not have it.
+    pub fn revoke_subscription(
+        &mut self,
+        now: Time,
+        session: SessionKey,
+        subscription: SubscriptionId,
+        reason: Option<Uri>,
+    ) -> bool {
+        self.cx.now = now;
+        self.broker.revoke(&mut self.cx, session, subscription, reason)
     }
 
     /// Makes a shutdown end this session with [`Closing::Restart`] instead of GOODBYE, for a client to which GOODBYE

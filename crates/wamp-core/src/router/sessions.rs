@@ -30,6 +30,11 @@ impl SessionKey {
         self.index
     }
 
+    #[cfg(test)]
+    pub(super) fn for_test(index: usize, id: SessionId) -> Self {
+        Self { index, id }
+    }
+
     /// The session's id, as WELCOME said it.
     pub fn id(self) -> SessionId {
         self.id
@@ -128,6 +133,11 @@ impl Sessions {
 
     pub(super) fn keys(&self) -> Vec<SessionKey> {
         self.slab.iter().map(|(index, (id, _))| SessionKey { index, id: *id }).collect()
+    }
+
+    /// The session with this id.
+    pub(super) fn key(&self, id: SessionId) -> Option<SessionKey> {
+        self.ids.get(&id).map(|index| SessionKey { index: *index, id })
     }
 
     pub(super) fn len(&self) -> usize {

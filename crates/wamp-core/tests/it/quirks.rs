@@ -61,3 +61,11 @@ fn goodbye_is_final_for_the_two_javascript_clients_only() {
     named.agent = Some("something else".into());
     assert!(!Quirks::of(&named).goodbye_is_final);
 }
+
+#[test]
+fn autobahn_python_only_gets_no_revocations() {
+    assert!(Quirks::of(&recorded(AUTOBAHN_PYTHON)).fails_on_revocation);
+    for other in [AUTOBAHN_JS, WAMPY] {
+        assert!(!Quirks::of(&recorded(other)).fails_on_revocation);
+    }
+}

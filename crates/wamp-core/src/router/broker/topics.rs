@@ -1,67 +1,120 @@
-//! Who subscribes to which topic.
+//! Subscriptions, by topic.
 
 use std::collections::BTreeSet;
 
+use wamp_proto::message::MatchPolicy;
 use wamp_proto::{SubscriptionId, Uri};
 
 use crate::map::{self, HashSeed, Map, map};
 use crate::router::SessionKey;
+use crate::router::patterns::{NoRoom, Patterns};
+use crate::slots::Slots;
 
+/// A subscription: a match policy and a URI, with all its subscribers (behaviour [104](crate::behaviour#rule-104)).
 #[derive(Clone)]
 pub(super) struct Topic {
     uri: Uri,
+    policy: MatchPolicy,
+    pub(super) id: SubscriptionId,
     pub(super) subscribers: BTreeSet<SessionKey>,
 }
 
-/// The subscriptions of a realm; a topic is found in O(1). All subscribers of a topic have one subscription.
+impl Topic {
+    pub(super) fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    pub(super) fn policy(&self) -> MatchPolicy {
+        self.policy
+    }
+
+    /// Whether an event of this topic goes to its subscribers. A meta event goes only to those who subscribed to
+    /// reserved topics.
+    pub(super) fn takes(&self, topic: &Uri) -> bool {
+        !topic.is_reserved() || self.uri.is_reserved()
+    }
+}
+
+/// The subscriptions of a realm.
 #[derive(Clone)]
 pub(super) struct Topics {
-    exact: Map<Uri, SubscriptionId>,
-    topics: Map<SubscriptionId, Topic>,
+    topics: Slots<Topic>,
+    patterns: Patterns,
+    ids: Map<SubscriptionId, usize>,
     next: u64,
 }
 
 impl Topics {
     pub(super) fn new(seed: HashSeed) -> Self {
-        Self { exact: map(seed), topics: map(seed), next: 1 }
+        Self { topics: Slots::new(), patterns: Patterns::new(seed), ids: map(seed), next: 1 }
     }
 
-    pub(super) fn subscribe(&mut self, uri: &Uri, subscriber: SessionKey) -> SubscriptionId {
-        let id = match self.exact.get(uri) {
-            Some(id) => *id,
-            None => {
-                let id = SubscriptionId::new(self.next)
-                    .expect("2^53 subscriptions take longer than any router lives");
-                self.next += 1;
-                let uri = uri.detached();
-                self.exact.insert(uri.clone(), id);
-                self.topics.insert(id, Topic { uri, subscribers: BTreeSet::new() });
-                id
-            }
-        };
-        if let Some(topic) = self.topics.get_mut(&id) {
+    /// Subscribes a session, with a limit on the shapes of wildcards.
+    pub(super) fn subscribe(
+        &mut self,
+        policy: MatchPolicy,
+        uri: &Uri,
+        subscriber: SessionKey,
+        shapes: usize,
+    ) -> Result<SubscriptionId, NoRoom> {
+        if let Some(entry) = self.patterns.get(policy, uri, |entry| &self.topics[entry].uri) {
+            let topic = &mut self.topics[entry];
             topic.subscribers.insert(subscriber);
+            return Ok(topic.id);
         }
-        id
+        self.patterns.check_room(policy, uri, shapes)?;
+        let id =
+            SubscriptionId::new(self.next).expect("2^53 subscriptions take longer than any router lives");
+        self.next += 1;
+        let uri = uri.detached();
+        let topic = Topic { uri: uri.clone(), policy, id, subscribers: BTreeSet::from([subscriber]) };
+        let entry = self.topics.insert(topic);
+        self.patterns.insert(policy, &uri, entry);
+        self.ids.insert(id, entry);
+        Ok(id)
     }
 
-    pub(super) fn unsubscribe(&mut self, id: SubscriptionId, subscriber: SessionKey) {
-        let Some(topic) = self.topics.get_mut(&id) else { return };
-        topic.subscribers.remove(&subscriber);
+    /// Removes a session from a subscription, which ends with the last one. `false`: it was not in it.
+    pub(super) fn unsubscribe(&mut self, id: SubscriptionId, subscriber: SessionKey) -> bool {
+        let Some(entry) = self.ids.get(&id).copied() else { return false };
+        let topic = &mut self.topics[entry];
+        let was_in = topic.subscribers.remove(&subscriber);
         if topic.subscribers.is_empty() {
-            map::remove(&mut self.exact, &topic.uri);
-            map::remove(&mut self.topics, &id);
+            let Topic { uri, policy, .. } = self.topics.remove(entry);
+            self.patterns.remove(policy, &uri, entry);
+            map::remove(&mut self.ids, &id);
         }
+        was_in
     }
 
-    /// The topic of a subscription.
-    pub(super) fn topic(&self, id: SubscriptionId) -> &str {
-        self.topics.get(&id).map_or("", |topic| topic.uri.as_str())
+    pub(super) fn get(&self, id: SubscriptionId) -> Option<&Topic> {
+        self.ids.get(&id).map(|entry| &self.topics[*entry])
     }
 
-    pub(super) fn find(&self, uri: &Uri) -> Option<(SubscriptionId, &Topic)> {
-        let id = self.exact.get(uri)?;
-        Some((*id, self.topics.get(id)?))
+    /// The subscription of exactly this topic, with the policy `exact`.
+    pub(super) fn exact(&self, uri: &str) -> Option<&Topic> {
+        self.patterns.exact(uri, |entry| &self.topics[entry].uri).map(|entry| &self.topics[entry])
+    }
+
+    /// Shows all subscriptions that match a topic, in the order in which they are served (behaviour
+    /// [105](crate::behaviour#rule-105)).
+    pub(super) fn each<'a>(&'a self, uri: &Uri, mut show: impl FnMut(&'a Topic)) {
+        let text = |entry: usize| &*self.topics[entry].uri;
+        self.patterns.all(uri, text, |entry| show(&self.topics[entry]));
+    }
+
+    /// Shows all other subscriptions that match a topic: prefixes from the longest, then wildcards.
+    #[inline]
+    pub(super) fn each_pattern<'a>(&'a self, uri: &Uri, mut show: impl FnMut(&'a Topic)) {
+        if self.patterns.has_patterns() {
+            let text = |entry: usize| &*self.topics[entry].uri;
+            self.patterns.patterns(uri, text, |entry| {
+                let topic = &self.topics[entry];
+                if topic.takes(uri) {
+                    show(topic);
+                }
+            });
+        }
     }
 
     pub(super) fn len(&self) -> usize {

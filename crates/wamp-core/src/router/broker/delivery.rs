@@ -1,0 +1,173 @@
+//! Events on their way to subscribers: each is built once for a subscription and a serializer.
+
+use wamp_proto::message::{self, EventDetails, MatchPolicy};
+use wamp_proto::{Message, Payload, PublicationId, Serializer, Uri};
+
+use super::Broker;
+use super::receivers::Lists;
+use super::topics::Topic;
+use crate::router::context::Context;
+use crate::router::outbox::{HEAD, Prepared, is_plain};
+use crate::router::sessions::{Session, SessionKey, Sessions};
+
+/// Something that was published.
+pub(super) struct Publication<'a> {
+    pub(super) id: PublicationId,
+    pub(super) topic: &'a Uri,
+    pub(super) payload: &'a Payload,
+    /// The details of its events, without `topic`.
+    pub(super) details: EventDetails,
+    pub(super) lists: Option<Lists>,
+    /// A session that gets no event.
+    pub(super) except: Option<SessionKey>,
+}
+
+/// The payload of a publication in the serializers of its subscribers, as far as it was needed.
+struct Payloads<'a> {
+    payload: &'a Payload,
+    prepared: &'a Prepared,
+    made: Vec<(Serializer, Option<Payload>)>,
+}
+
+impl Payloads<'_> {
+    /// The payload as this session wants it; `None` if it cannot be written so.
+    fn get(&mut self, to: &Session) -> Option<Payload> {
+        if self.payload.is_empty() || self.payload.serializer() == Some(to.serializer) {
+            return Some(self.payload.clone());
+        }
+        if let Some((_, payload)) = self.made.iter().find(|(serializer, _)| *serializer == to.serializer) {
+            return payload.clone();
+        }
+        let payload = self.prepared.payload(self.payload, to).ok();
+        self.made.push((to.serializer, payload.clone()));
+        payload
+    }
+}
+
+/// The subscribers that speak the same serializer.
+struct Group {
+    serializer: Serializer,
+    /// `None` if it cannot be written in it.
+    event: Option<Built>,
+    receivers: Vec<SessionKey>,
+}
+
+/// An event in a serializer.
+struct Built {
+    event: Message,
+    /// Its length, where that has been needed.
+    bytes: Option<usize>,
+}
+
+impl Built {
+    /// Whether a session accepts an event of this length.
+    fn fits(&mut self, to: &Session) -> bool {
+        if is_plain(&self.event) && self.event.payload().len() + HEAD <= to.max_message {
+            return true;
+        }
+        let event = &self.event;
+        let measure = || event.encoded_len(to.serializer).unwrap_or(usize::MAX);
+        *self.bytes.get_or_insert_with(measure) <= to.max_message
+    }
+}
+
+impl Publication<'_> {
+    fn event(&self, of: &Topic, payload: Payload) -> Built {
+        let mut details = self.details.clone();
+        if of.policy() != MatchPolicy::Exact {
+            details.topic = Some(self.topic.clone());
+        }
+        let event = message::Event { subscription: of.id, publication: self.id, details, payload };
+        Built { event: event.into(), bytes: None }
+    }
+
+    /// Whether a session gets it, as far as the publisher has said.
+    fn is_for(&self, sessions: &Sessions, lists: &Lists, to: SessionKey) -> bool {
+        sessions.get(to).is_some_and(|session| lists.admit(to, &session.identity))
+    }
+}
+
+impl Broker {
+    /// Sends the events of a publication. `exact` is the subscription of exactly its topic.
+    #[inline]
+    pub(super) fn deliver(
+        &self,
+        cx: &mut Context,
+        publication: &Publication<'_>,
+        prepared: &Prepared,
+        exact: Option<&Topic>,
+    ) {
+        let mut payloads = Payloads { payload: publication.payload, prepared, made: Vec::new() };
+        if let Some(topic) = exact {
+            deliver(cx, topic, publication, &mut payloads);
+        }
+        self.topics.each_pattern(publication.topic, |topic| deliver(cx, topic, publication, &mut payloads));
+    }
+}
+
+/// Sends the events of one subscription.
+fn deliver(cx: &mut Context, topic: &Topic, publication: &Publication<'_>, payloads: &mut Payloads<'_>) {
+    let except = publication.except;
+    match &publication.lists {
+        None => {
+            let receivers = topic.subscribers.iter().copied();
+            send(cx, topic, publication, payloads, receivers.filter(|to| Some(*to) != except));
+        }
+        Some(lists) => {
+            let mut receivers = lists.candidates(&cx.sessions, &topic.subscribers);
+            receivers.retain(|to| Some(*to) != except && publication.is_for(&cx.sessions, lists, *to));
+            send(cx, topic, publication, payloads, receivers.into_iter());
+        }
+    }
+}
+
+fn send(
+    cx: &mut Context,
+    topic: &Topic,
+    publication: &Publication<'_>,
+    payloads: &mut Payloads<'_>,
+    mut receivers: impl Iterator<Item = SessionKey>,
+) {
+    let (Some(first), second) = (receivers.next(), receivers.next()) else { return };
+    let mut build = |session: &Session| Some(publication.event(topic, payloads.get(session)?));
+    let Some(second) = second else {
+        let Some(session) = cx.sessions.get(first) else { return };
+        let event = if session.drops_events() { None } else { build(session) };
+        if let Some(mut event) = event
+            && event.fits(session)
+        {
+            cx.stats.events += 1;
+            cx.out.send(first, event.event);
+        } else {
+            cx.stats.events_dropped += 1;
+        }
+        return;
+    };
+    let mut groups: Vec<Group> = Vec::new();
+    for to in [first, second].into_iter().chain(receivers) {
+        let Some(session) = cx.sessions.get(to) else { continue };
+        if session.drops_events() {
+            cx.stats.events_dropped += 1;
+            continue;
+        }
+        let serializer = session.serializer;
+        let known = groups.iter().position(|group| group.serializer == serializer);
+        let index = known.unwrap_or_else(|| {
+            // Once for all subscribers with this serializer.
+            groups.push(Group { serializer, event: build(session), receivers: Vec::new() });
+            groups.len() - 1
+        });
+        let group = &mut groups[index];
+        if group.event.as_mut().is_some_and(|event| event.fits(session)) {
+            group.receivers.push(to);
+        } else {
+            cx.stats.events_dropped += 1;
+        }
+    }
+    for Group { event, receivers, .. } in groups {
+        cx.stats.events += receivers.len() as u64;
+        if let Some(Built { event, .. }) = event {
+            cx.out.send_to_all(receivers, event);
+        }
+    }
+}

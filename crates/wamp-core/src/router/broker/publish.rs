@@ -1,0 +1,102 @@
+//! PUBLISH: what is wrong with it, or what its events are.
+
+use wamp_proto::message::{self, Discloser, EventDetails, PublishOptions, RequestKind};
+use wamp_proto::uri::UriKind;
+use wamp_proto::{PublicationId, Uri, quoted, uri};
+
+use super::Broker;
+use super::delivery::Publication;
+use super::receivers::Lists;
+use crate::router::config::{Config, Disclosure};
+use crate::router::context::{Context, Refused, Violation};
+use crate::router::outbox::Prepared;
+use crate::router::sessions::{Session, SessionKey};
+
+impl Broker {
+    pub(in crate::router) fn handle_publish(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        publish: message::Publish,
+        prepared: &Prepared,
+    ) -> Result<(), Violation> {
+        let message::Publish { request, options, topic, payload } = publish;
+        cx.check_request(from, "PUBLISH", request)?;
+        let Some(session) = cx.sessions.get(from) else { return Ok(()) };
+        if options.ppt.is_some() && !session.announced.publisher_ppt {
+            let text = "PUBLISH with ppt_scheme by a publisher that did not announce payload_passthru_mode";
+            return Err(text.into());
+        }
+        let acknowledge = options.acknowledge == Some(true);
+        let exact = self.topics.exact(&topic);
+        let checked = check_topic(&cx.config, &topic, exact.is_some())
+            .and_then(|()| disclose(cx.config.publisher_disclosure, &options, from, session));
+        let peer = match checked {
+            Ok(peer) => peer,
+            Err((error, text)) => {
+                cx.stats.publications_refused += 1;
+                if acknowledge {
+                    cx.refuse(from, RequestKind::Publish, request, error, &text);
+                }
+                return Ok(());
+            }
+        };
+        let id = PublicationId::new(cx.chance.id()).expect("drawn from the range of ids");
+        if acknowledge {
+            // Before its own event, if it gets one (behaviour 108).
+            cx.out.send(from, message::Published { request, publication: id });
+        }
+        let publication = Publication {
+            id,
+            topic: &topic,
+            payload: &payload,
+            details: EventDetails {
+                ppt: options.ppt,
+                peer,
+                extra: options.extra.forwarded(&[PublishOptions::RETAIN_TTL]),
+                ..EventDetails::default()
+            },
+            lists: Lists::new(options.receivers),
+            except: (options.exclude_me != Some(false)).then_some(from),
+        };
+        self.deliver(cx, &publication, prepared, exact);
+        Ok(())
+    }
+}
+
+/// Checks the topic of a publication. The URI of one with subscribers was checked when they subscribed.
+fn check_topic(config: &Config, topic: &Uri, has_subscribers: bool) -> Result<(), Refused> {
+    if !has_subscribers {
+        config.check_uri(topic, UriKind::Exact).map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+    }
+    if topic.is_reserved() {
+        return Err((uri::INVALID_URI, format!("{} is reserved: it begins with \"wamp\"", quoted(topic))));
+    }
+    Ok(())
+}
+
+/// The identity of the publisher in its events: none, unless it asks and the realm allows it (behaviour
+/// [114](crate::behaviour#rule-114), [115](crate::behaviour#rule-115)).
+fn disclose(
+    policy: Disclosure,
+    options: &PublishOptions,
+    key: SessionKey,
+    publisher: &Session,
+) -> Result<Option<Box<Discloser>>, Refused> {
+    let asks = options.disclose_me == Some(true);
+    match policy {
+        Disclosure::Never if asks => {
+            let text = "this realm does not disclose publishers";
+            return Err((uri::DISCLOSE_ME_DISALLOWED, text.to_owned()));
+        }
+        Disclosure::Never => return Ok(None),
+        Disclosure::OnRequest if !asks => return Ok(None),
+        Disclosure::OnRequest | Disclosure::Always => {}
+    }
+    Ok(Some(Box::new(Discloser {
+        publisher: Some(key.id()),
+        publisher_authid: Some(publisher.identity.authid.clone()),
+        publisher_authrole: Some(publisher.identity.authrole.clone()),
+        ..Discloser::default()
+    })))
+}

@@ -1,0 +1,118 @@
+//! The sessions that a publication goes to, where its publisher says so (Advanced Profile, *Subscriber Black- and
+//! Whitelisting*; behaviour [110](crate::behaviour#rule-110) to [113](crate::behaviour#rule-113)).
+
+use std::collections::BTreeSet;
+
+use wamp_proto::message::Receivers;
+
+use crate::auth::Identity;
+use crate::router::SessionKey;
+use crate::router::sessions::Sessions;
+
+/// Lists of receivers, sorted. All that are present must hold, an empty one too.
+#[derive(Clone, PartialEq)]
+pub(super) struct Lists(Box<Receivers>);
+
+impl Lists {
+    /// `None` if no list is present.
+    pub(super) fn new(receivers: Option<Box<Receivers>>) -> Option<Self> {
+        let mut lists = receivers.filter(|receivers| **receivers != Receivers::default())?;
+        for ids in [&mut lists.eligible, &mut lists.exclude].into_iter().flatten() {
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        let Receivers { eligible_authid, eligible_authrole, exclude_authid, exclude_authrole, .. } =
+            &mut *lists;
+        for names in
+            [eligible_authid, eligible_authrole, exclude_authid, exclude_authrole].into_iter().flatten()
+        {
+            names.sort_unstable();
+            names.dedup();
+        }
+        Some(Self(lists))
+    }
+
+    /// Whether a session is a receiver.
+    pub(super) fn admit(&self, session: SessionKey, identity: &Identity) -> bool {
+        let Receivers {
+            eligible,
+            eligible_authid,
+            eligible_authrole,
+            exclude,
+            exclude_authid,
+            exclude_authrole,
+        } = &*self.0;
+        has(eligible, &session.id()) != Some(false)
+            && has(eligible_authid, &identity.authid) != Some(false)
+            && has(eligible_authrole, &identity.authrole) != Some(false)
+            && has(exclude, &session.id()) != Some(true)
+            && has(exclude_authid, &identity.authid) != Some(true)
+            && has(exclude_authrole, &identity.authrole) != Some(true)
+    }
+
+    /// The subscribers that are to be looked at: those whose ids are eligible, if these are fewer than all. They come in
+    /// the order of `subscribers`.
+    pub(super) fn candidates(
+        &self,
+        sessions: &Sessions,
+        subscribers: &BTreeSet<SessionKey>,
+    ) -> Vec<SessionKey> {
+        match &self.0.eligible {
+            Some(eligible) if eligible.len() < subscribers.len() => {
+                let keys = eligible.iter().filter_map(|id| sessions.key(*id));
+                let mut keys: Vec<SessionKey> = keys.filter(|key| subscribers.contains(key)).collect();
+                keys.sort_unstable();
+                keys
+            }
+            _ => subscribers.iter().copied().collect(),
+        }
+    }
+}
+
+/// Whether a list has an element; `None` without a list.
+fn has<T: Ord>(list: &Option<Vec<T>>, element: &T) -> Option<bool> {
+    list.as_ref().map(|list| list.binary_search(element).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use wamp_proto::SessionId;
+    use wamp_proto::message::HelloDetails;
+
+    use super::*;
+
+    const STATES: [Option<bool>; 3] = [None, Some(false), Some(true)];
+
+    // behaviour 111
+    #[test]
+    fn each_of_the_six_lists_that_is_present_must_hold() {
+        let ours = |hit: bool| SessionId::new(if hit { 7 } else { 8 }).unwrap();
+        let mut identity = crate::auth::anonymous(&HelloDetails::default(), 1).unwrap();
+        (identity.authid, identity.authrole) = ("joe".into(), "user".into());
+        let session = SessionKey::for_test(0, ours(true));
+        let mut cells = 0;
+        for case in 0..3_usize.pow(6) {
+            let state = |list: u32| STATES[case / 3_usize.pow(list) % 3];
+            let ids = |list| state(list).map(|hit| vec![ours(false), ours(hit)]);
+            let names = |list, name: &str| {
+                state(list).map(|hit| vec!["x".into(), if hit { name } else { "JOE" }.into()])
+            };
+            let lists = Lists::new(Some(Box::new(Receivers {
+                eligible: ids(0),
+                eligible_authid: names(1, "joe"),
+                eligible_authrole: names(2, "user"),
+                exclude: ids(3),
+                exclude_authid: names(4, "joe"),
+                exclude_authrole: names(5, "user"),
+            })));
+            let expected =
+                (0..3).all(|list| state(list) != Some(false)) && (3..6).all(|list| state(list) != Some(true));
+            match lists {
+                Some(lists) => assert_eq!(lists.admit(session, &identity), expected, "{case}"),
+                None => assert_eq!(case, 0),
+            }
+            cells += 1;
+        }
+        assert_eq!(cells, 729);
+    }
+}

@@ -1,0 +1,122 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+
+use wamp_proto::message::{self, MatchPolicy, RequestKind, UnsubscribedDetails};
+use wamp_proto::uri::UriKind;
+use wamp_proto::{SubscriptionId, Uri, uri};
+
+use super::Broker;
+use super::topics::Topic;
+use crate::map;
+use crate::router::context::{Context, Refused, Violation};
+use crate::router::patterns::{COMPONENTS, NoRoom};
+use crate::router::sessions::{SessionKey, table_bytes};
+
+impl Broker {
+    pub(in crate::router) fn handle_subscribe(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        subscribe: message::Subscribe,
+    ) -> Result<(), Violation> {
+        let request = subscribe.request;
+        cx.check_request(from, "SUBSCRIBE", request)?;
+        if let Err((error, text)) = self.subscribe(cx, from, &subscribe) {
+            cx.refuse(from, RequestKind::Subscribe, request, error, &text);
+        }
+        Ok(())
+    }
+
+    fn subscribe(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        subscribe: &message::Subscribe,
+    ) -> Result<(), Refused> {
+        let message::Subscribe { request, options, topic } = subscribe;
+        let Some(session) = cx.sessions.get_mut(from) else { return Ok(()) };
+        if options.extra.contains("match") {
+            return Err((uri::INVALID_ARGUMENT, "unknown value for the option \"match\"".to_owned()));
+        }
+        let policy = options.policy.unwrap_or(MatchPolicy::Exact);
+        let kind = match policy {
+            MatchPolicy::Prefix => UriKind::Prefix,
+            MatchPolicy::Wildcard => UriKind::Wildcard,
+            _ => UriKind::Exact,
+        };
+        cx.config.check_uri(topic, kind).map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+        let limit = cx.config.limits.subscriptions;
+        if session.broker.subscriptions.len() >= limit {
+            return Err((uri::UNAVAILABLE, format!("a session may have at most {limit} subscriptions")));
+        }
+        let table_bytes = session.check_table(topic, &cx.config.limits)?;
+        let shapes = cx.config.limits.wildcard_shapes;
+        let subscribed = self.topics.subscribe(policy, topic, from, shapes);
+        let subscription = subscribed.map_err(|reason| match reason {
+            NoRoom::Components => {
+                (uri::INVALID_URI, format!("a wildcard pattern may have at most {COMPONENTS} components"))
+            }
+            NoRoom::Shapes => {
+                let text = format!(
+                    "the wildcard patterns with as many components have gaps in {shapes} combinations of places, \
+                     which are all that this realm takes"
+                );
+                (uri::UNAVAILABLE, text)
+            }
+        })?;
+        if session.broker.subscriptions.insert(subscription, ()).is_none() {
+            session.table_bytes = table_bytes;
+        }
+        cx.out.send(from, message::Subscribed { request: *request, subscription });
+        Ok(())
+    }
+
+    pub(in crate::router) fn handle_unsubscribe(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        unsubscribe: message::Unsubscribe,
+    ) -> Result<(), Violation> {
+        let message::Unsubscribe { request, subscription } = unsubscribe;
+        cx.check_request(from, "UNSUBSCRIBE", request)?;
+        if self.remove(cx, from, subscription) {
+            cx.out.send(from, message::Unsubscribed { request: Some(request), details: None });
+        } else {
+            let text = format!("this session has no subscription {subscription}");
+            cx.refuse(from, RequestKind::Unsubscribe, request, uri::NO_SUCH_SUBSCRIPTION, &text);
+        }
+        Ok(())
+    }
+
+    /// Takes a subscription from a session, which is told if it announced that it understands (behaviour
+    /// [131](crate::behaviour#rule-131)). `false`: it does not have it.
+    pub(in crate::router) fn revoke(
+        &mut self,
+        cx: &mut Context,
+        session: SessionKey,
+        subscription: SubscriptionId,
+        reason: Option<Uri>,
+    ) -> bool {
+        let is_removed = self.remove(cx, session, subscription);
+        if is_removed
+            && cx.sessions.get(session).is_some_and(|session| session.announced.subscription_revocation)
+        {
+            let details = UnsubscribedDetails {
+                subscription: Some(subscription),
+                reason,
+                ..UnsubscribedDetails::default()
+            };
+            cx.out.send(session, message::Unsubscribed { request: None, details: Some(details) });
+        }
+        is_removed
+    }
+
+    /// Removes a session from one of its subscriptions. `false`: it does not have it.
+    fn remove(&mut self, cx: &mut Context, session: SessionKey, subscription: SubscriptionId) -> bool {
+        let Some(state) = cx.sessions.get_mut(session) else { return false };
+        if map::remove(&mut state.broker.subscriptions, &subscription).is_none() {
+            return false;
+        }
+        state.table_bytes -= table_bytes(self.topics.get(subscription).map_or("", Topic::uri));
+        self.topics.unsubscribe(subscription, session)
+    }
+}
