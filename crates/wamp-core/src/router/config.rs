@@ -41,6 +41,8 @@ pub struct Config {
     pub credit: Option<Credit>,
     /// How long a client may take to answer GOODBYE; 5 s by default.
     pub goodbye_timeout: Duration,
+    /// The limits of retained events.
+    pub retention: Retention,
     /// The part of the meta API that every session may use.
     pub meta: Meta,
     /// The time from 1970-01-01T00:00:00Z to [`Time::ORIGIN`](crate::Time::ORIGIN), for the timestamps of the meta
@@ -77,6 +79,7 @@ impl Config {
             kill_timeout: Duration::from_secs(30),
             credit: Some(Credit::default()),
             goodbye_timeout: Duration::from_secs(5),
+            retention: Retention::default(),
             meta: Meta::default(),
             epoch: Duration::ZERO,
         }
@@ -86,6 +89,37 @@ impl Config {
     pub(super) fn check_uri(&self, uri: &Uri, kind: UriKind) -> Result<(), InvalidUri> {
         uri.check_size(self.limits.uri)?;
         uri.check(self.uri_rules, kind)
+    }
+}
+
+/// The limits of the events that a realm retains (behaviour [117](crate::behaviour#rule-117)). An event that exceeds one is
+/// delivered, counted and not retained.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Topics with retained events; 10,000 by default. 0 retains nothing.
+    pub topics: usize,
+    /// The bytes of all retained events, with their topics and lists and 256 for each; 64 MiB by default.
+    pub bytes: usize,
+    /// The bytes of one; 1 MiB by default.
+    pub event_bytes: usize,
+    /// Events with lists of receivers, for each topic; 16 by default. Past it the oldest is forgotten.
+    pub restricted: usize,
+    /// Events sent upon one SUBSCRIBE; 1,000 by default. Others are dropped and counted.
+    pub sent: usize,
+    /// The bytes of retained events after which one SUBSCRIBE gets no more; 4 MiB by default.
+    pub sent_bytes: usize,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            topics: 10_000,
+            bytes: 64 << 20,
+            event_bytes: 1 << 20,
+            restricted: 16,
+            sent: 1_000,
+            sent_bytes: 4 << 20,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ const ANNOUNCED: &[(Role, Feature)] = &[
     (Role::Broker, Feature::PublisherIdentification),
     (Role::Broker, Feature::SubscriberBlackwhiteListing),
     (Role::Broker, Feature::PatternBasedSubscription),
+    (Role::Broker, Feature::EventRetention),
     (Role::Broker, Feature::PayloadPassthruMode),
 ];
 

@@ -26,7 +26,7 @@ mod welcome;
 
 pub use accept::{Accept, AcceptEvent};
 pub use chance::Seeds;
-pub use config::{Config, Credit, Disclosure, Limits, Meta};
+pub use config::{Config, Credit, Disclosure, Limits, Meta, Retention};
 pub use dealer::Watch;
 pub use outbox::{Prepared, Transmission};
 pub use pace::Feed;

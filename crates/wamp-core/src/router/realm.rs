@@ -358,6 +358,11 @@ impl Realm {
         self.broker.revoke(&mut self.cx, session, subscription, reason)
     }
 
+    /// Forgets the retained events of a topic. Returns `false` if there are none.
+    pub fn forget_retained(&mut self, topic: &Uri) -> bool {
+        self.broker.forget_retained(topic)
+    }
+
     /// Makes a shutdown end this session with [`Closing::Restart`] instead of GOODBYE, for a client to which GOODBYE
     /// is final: see [`Quirks::goodbye_is_final`](super::Quirks::goodbye_is_final).
     pub fn set_without_goodbye(&mut self, session: SessionKey) {
@@ -409,6 +414,8 @@ impl Realm {
             calls: self.dealer.calls(),
             registrations: self.dealer.registrations(),
             topics: self.broker.topics(),
+            retained: self.broker.retained().0,
+            retained_bytes: self.broker.retained().1,
             deadlines: self.cx.deadlines.len(),
             starved: self.dealer.starved(),
             held: self.holds.len(),

@@ -39,6 +39,8 @@ pub struct Stats {
     pub events: u64,
     /// Events that could not be written for a subscriber, or were too long for it.
     pub events_dropped: u64,
+    /// Events that were to be retained, and were not, since they would have exceeded a limit.
+    pub not_retained: u64,
     /// Publications that were refused, acknowledged or not: with an invalid topic, with a faulty payload, or
     /// with an option that this router does not have and without which the event would reach other receivers
     /// than the publisher wants.
@@ -67,8 +69,12 @@ pub struct Sizes {
     pub calls: usize,
     /// Registrations.
     pub registrations: usize,
-    /// Topics with subscribers.
+    /// Topics and patterns with subscribers.
     pub topics: usize,
+    /// Topics with retained events.
+    pub retained: usize,
+    /// The bytes of retained events.
+    pub retained_bytes: usize,
     /// Deadlines.
     pub deadlines: usize,
     /// Streams whose senders wait for credit that their receivers have not granted.

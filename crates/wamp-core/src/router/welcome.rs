@@ -1,7 +1,7 @@
 //! The length of WELCOME.
 
 use wamp_proto::message::{Welcome, WelcomeDetails};
-use wamp_proto::{Message, Serializer, SessionId};
+use wamp_proto::{Features, Message, Role, Serializer, SessionId};
 
 /// More than the length of everything in WELCOME but its strings: ids, keys, roles and features.
 const BESIDE_STRINGS: usize = 2048;
@@ -9,7 +9,8 @@ const BESIDE_STRINGS: usize = 2048;
 /// The longest encoding of one byte of a string in any serializer (JSON: `\u001f`).
 const ESCAPED: usize = 6;
 
-/// The part of WELCOME that fits into this many bytes. A client can do without everything but the roles.
+/// The part of WELCOME that fits into this many bytes. A client can do without everything but the roles, and then
+/// without the features of the broker.
 pub(super) fn fitting(
     full: WelcomeDetails,
     serializer: Serializer,
@@ -21,7 +22,12 @@ pub(super) fn fitting(
         return Some(full);
     }
     let short = WelcomeDetails { roles: full.roles, ..WelcomeDetails::default() };
-    fits(&short).then_some(short)
+    if fits(&short) {
+        return Some(short);
+    }
+    let roles = short.roles.with(Role::Broker, Features::none());
+    let shortest = WelcomeDetails { roles, ..WelcomeDetails::default() };
+    fits(&shortest).then_some(shortest)
 }
 
 /// An upper bound of the length of WELCOME, in any serializer; `None` if one of them may be unable to write it,
@@ -92,6 +98,13 @@ mod tests {
             assert_eq!((&short.roles, &short.agent), (&full.roles, &None));
             let least = octets(&short, serializer).unwrap();
             assert_eq!(fits(least), Some(short));
+            let shortest = fits(least - 1).unwrap();
+            let of = |details: &WelcomeDetails, role| details.roles.get(role).cloned();
+            assert_eq!(of(&shortest, Role::Broker), Some(Features::none()));
+            assert_eq!(of(&shortest, Role::Dealer), of(&full, Role::Dealer));
+            let least = octets(&shortest, serializer).unwrap();
+            assert!(least <= 512, "every transport takes it");
+            assert_eq!(fits(least), Some(shortest));
             assert_eq!(fits(least - 1), None);
         }
     }

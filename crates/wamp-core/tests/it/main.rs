@@ -25,6 +25,7 @@ mod quirks;
 mod receivers;
 mod registrations;
 mod request_ids;
+mod retention;
 mod revoked_subscriptions;
 mod slow;
 mod tables;

@@ -3,11 +3,13 @@
 mod delivery;
 mod publish;
 mod receivers;
+mod retention;
 mod subscribe;
 mod topics;
 
 use wamp_proto::{Serializer, SubscriptionId, message};
 
+use self::retention::Retained;
 use self::topics::Topics;
 use crate::map::{HashSeed, Map, map};
 use crate::router::context::Context;
@@ -16,6 +18,7 @@ use crate::router::sessions::SessionKey;
 #[derive(Clone)]
 pub(in crate::router) struct Broker {
     topics: Topics,
+    retained: Retained,
 }
 
 /// The broker's part of a session: its subscriptions.
@@ -39,7 +42,7 @@ impl SessionPart {
 
 impl Broker {
     pub(in crate::router) fn new(seed: HashSeed) -> Self {
-        Self { topics: Topics::new(seed) }
+        Self { topics: Topics::new(seed), retained: Retained::default() }
     }
 
     /// The number of topics and patterns with subscribers.

@@ -1,6 +1,6 @@
 //! PUBLISH: what is wrong with it, or what its events are.
 
-use wamp_proto::message::{self, Discloser, EventDetails, PublishOptions, RequestKind};
+use wamp_proto::message::{self, Discloser, EventDetails, Millis, PublishOptions, RequestKind};
 use wamp_proto::uri::UriKind;
 use wamp_proto::{PublicationId, Uri, quoted, uri};
 
@@ -29,10 +29,11 @@ impl Broker {
         }
         let acknowledge = options.acknowledge == Some(true);
         let exact = self.topics.exact(&topic);
-        let checked = check_topic(&cx.config, &topic, exact.is_some())
-            .and_then(|()| disclose(cx.config.publisher_disclosure, &options, from, session));
-        let peer = match checked {
-            Ok(peer) => peer,
+        let checked = check_topic(&cx.config, &topic, exact.is_some()).and_then(|()| {
+            Ok((retains(&options)?, disclose(cx.config.publisher_disclosure, &options, from, session)?))
+        });
+        let (retains, peer) = match checked {
+            Ok(checked) => checked,
             Err((error, text)) => {
                 cx.stats.publications_refused += 1;
                 if acknowledge {
@@ -60,6 +61,9 @@ impl Broker {
             except: (options.exclude_me != Some(false)).then_some(from),
         };
         self.deliver(cx, &publication, prepared, exact);
+        if let Some(ttl) = retains {
+            self.retain(cx, &publication, ttl);
+        }
         Ok(())
     }
 }
@@ -73,6 +77,19 @@ fn check_topic(config: &Config, topic: &Uri, has_subscribers: bool) -> Result<()
         return Err((uri::INVALID_URI, format!("{} is reserved: it begins with \"wamp\"", quoted(topic))));
     }
     Ok(())
+}
+
+/// Whether the event is to be retained, and for how long.
+fn retains(options: &PublishOptions) -> Result<Option<Option<Millis>>, Refused> {
+    if options.retain != Some(true) {
+        return Ok(None);
+    }
+    match options.retain_ttl().transpose() {
+        Ok(ttl) => Ok(Some(ttl)),
+        Err(error) => {
+            Err((uri::INVALID_ARGUMENT, format!("the option \"_retain_ttl\" cannot be read: {error}")))
+        }
+    }
 }
 
 /// The identity of the publisher in its events: none, unless it asks and the realm allows it (behaviour

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use wamp_proto::ByteString;
 use wamp_proto::message::Receivers;
 
 use crate::auth::Identity;
@@ -66,6 +67,40 @@ impl Lists {
             }
             _ => subscribers.iter().copied().collect(),
         }
+    }
+}
+
+impl Lists {
+    /// The bytes that they take.
+    pub(super) fn bytes(&self) -> usize {
+        let Receivers {
+            eligible,
+            eligible_authid,
+            eligible_authrole,
+            exclude,
+            exclude_authid,
+            exclude_authrole,
+        } = &*self.0;
+        let ids: usize = [eligible, exclude].into_iter().flatten().map(|ids| size_of_val(&**ids)).sum();
+        let names = [eligible_authid, eligible_authrole, exclude_authid, exclude_authrole];
+        let name = |name: &ByteString| name.len() + size_of::<ByteString>();
+        size_of::<Receivers>() + ids + names.into_iter().flatten().flatten().map(name).sum::<usize>()
+    }
+
+    /// The same lists, which do not keep a frame in memory.
+    pub(super) fn detached(&self) -> Self {
+        let names = |names: &Option<Vec<ByteString>>| {
+            names.as_ref().map(|names| names.iter().map(|name| ByteString::from(&**name)).collect())
+        };
+        let of = &*self.0;
+        Self(Box::new(Receivers {
+            eligible: of.eligible.clone(),
+            exclude: of.exclude.clone(),
+            eligible_authid: names(&of.eligible_authid),
+            eligible_authrole: names(&of.eligible_authrole),
+            exclude_authid: names(&of.exclude_authid),
+            exclude_authrole: names(&of.exclude_authrole),
+        }))
     }
 }
 

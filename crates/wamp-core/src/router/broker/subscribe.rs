@@ -67,6 +67,9 @@ impl Broker {
             session.table_bytes = table_bytes;
         }
         cx.out.send(from, message::Subscribed { request: *request, subscription });
+        if options.get_retained == Some(true) {
+            self.send_retained(cx, from, subscription);
+        }
         Ok(())
     }
 
