@@ -85,7 +85,7 @@ impl Waiting {
         Self { queue, full: false, part: Part::default(), left: 0, watches: VecDeque::new(), aborted: None }
     }
 
-    /// What of that has left.
+    /// Takes the reports that are due.
     fn take_watches(&mut self) -> Vec<Watch> {
         let count = self.watches.iter().take_while(|(at, _)| *at <= self.left).count();
         if count == 0 {

@@ -1,9 +1,9 @@
 //! Memory for messages that are being received.
 //!
-//! A link asks before its unfinished message takes more. While the router has memory it gets it. Else it waits, and
-//! its transport does not read on. So that there is progress in any case, the message that has the least to come may
-//! go on all the same, among those that wait and those that have already got more than there was. One that is nearer
-//! to its end than that goes first; so all of these together exceed the limit by about one message.
+//! A link asks before its unfinished message takes more memory. If the router has none left, the link waits
+//! and its transport does not read. To ensure progress, the message with the least to come may continue
+//! anyway, among those that wait and those that have already exceeded the limit. A message nearer to its end
+//! takes precedence, so all of these together exceed the limit by about one message.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,35 +20,35 @@ use crate::budget::Budget;
 pub(crate) struct Receiving {
     budget: Arc<Budget>,
     id: usize,
-    /// The memory that it may take, and how much of it has come.
+    /// The memory that it may take, and the bytes received so far.
     memory: AtomicUsize,
     bytes: AtomicUsize,
     is_waiting: AtomicBool,
     place: Mutex<Option<Place>>,
 }
 
-/// How much a message lacks at least, and of which link it is.
+/// The least number of bytes that a message lacks, and the id of its link.
 type Place = (usize, usize);
 
-/// Messages that wait for memory, and those that have got more than there was.
+/// Messages that wait for memory, and those that have exceeded the limit.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    /// How many there are, so that no lock is needed where there are none.
+    /// Their number, so that no lock is needed if there are none.
     count: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The one that lacks least comes first.
+    /// Ordered by the bytes that they lack.
     by_place: BTreeMap<Place, Option<Waker>>,
-    /// Since when there has always been one that waits.
+    /// The time since which at least one has been waiting.
     waiting_since: Option<Instant>,
 }
 
 impl Waiters {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Each change is whole before anything can panic.
+        // Every change is complete before anything can panic.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -57,7 +57,7 @@ impl Waiters {
         if self.count.load(Ordering::Relaxed) == 0 { None } else { self.lock().waiting_since }
     }
 
-    /// Memory has become free, or the first one has gone: those go on that may.
+    /// Wakes the messages that may continue, after memory was freed or the first one is gone.
     pub(crate) fn wake(&self, budget: &Budget) {
         if self.count.load(Ordering::Relaxed) == 0 {
             return;
@@ -106,17 +106,17 @@ impl Receiving {
         self.id
     }
 
-    /// The memory that it may take.
+    /// Returns the memory that it may take.
     pub(crate) fn memory(&self) -> usize {
         self.memory.load(Ordering::Relaxed)
     }
 
-    /// How many bytes of it have come.
+    /// Returns the number of bytes received so far.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether its link is not read from, for want of memory.
+    /// Returns whether its link is not read from, for lack of memory.
     pub(crate) fn is_waiting(&self) -> bool {
         self.is_waiting.load(Ordering::Relaxed)
     }
@@ -171,11 +171,11 @@ impl Allowance for Receiving {
             return Poll::Ready(());
         }
         if held == 0 {
-            // What it has it holds already.
+            // Received bytes are held already.
             self.grow(message.memory.min(memory));
         }
         self.is_waiting.store(true, Ordering::Relaxed);
-        // Memory may have become free before it was known that this one waits.
+        // Memory may have been freed before this one was recorded as waiting.
         if self.budget.may_receive(more) {
             cx.waker().wake_by_ref();
         }
@@ -230,7 +230,7 @@ mod tests {
         Arc::new(Budget::new(&Limits { memory: limit, ..Limits::default() }))
     }
 
-    /// A message of 16 MiB that is read in pieces, and how much of it has come.
+    /// A message of 16 MiB that is read in pieces, and the bytes received so far.
     struct Upload {
         receiving: Receiving,
         woken: Arc<Woken>,
@@ -242,7 +242,7 @@ mod tests {
             Self { receiving: Receiving::new(budget.clone()), woken: Arc::default(), bytes: 16 << 10 }
         }
 
-        /// Reads so much more, if it may.
+        /// Reads this much more, if it may.
         fn goes_on(&mut self, more: usize) -> bool {
             let waker = self.woken.clone().into();
             let Self { bytes, .. } = *self;
@@ -283,13 +283,13 @@ mod tests {
         while a.bytes < 15 * MIB {
             assert!(a.goes_on(MIB));
         }
-        // The first past the limit may go on, since it is the only one.
+        // The first one past the limit may continue, since it is the only one.
         while b.bytes < 3 * MIB {
             assert!(b.goes_on(MIB));
         }
         assert!(!c.goes_on(2 * MIB) && c.receiving.is_waiting());
         assert!(budget.waiters.waiting_since().is_some());
-        // One that is nearer to its end goes first, and the other waits behind it.
+        // A message nearer to its end takes precedence, and the other waits.
         assert!(a.goes_on(MIB / 2) && !b.was_woken());
         assert!(!b.goes_on(2 * MIB));
         a.receiving.release();

@@ -1,7 +1,7 @@
-//! Refusals in the log: why a peer was sent away, where an operator looks for it.
+//! Refusals in the log: the reason why a peer was refused.
 //!
-//! Each is written once, with the peer and the reason, at level `warn`. A peer can provoke them, so there is a
-//! limit for the whole router; what goes beyond it is counted, and the next line that is written says how many.
+//! Each is logged once, with the peer and the reason, at level `warn`. A peer can provoke them, so there is a
+//! limit for the whole router. Further refusals are counted, and the next logged line gives their number.
 
 use std::fmt::{self, Write};
 use std::sync::{Mutex, PoisonError};
@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wamp_transport::socket::Peer;
 
-/// No more lines than this are written in each [`WINDOW`].
+/// The most lines that are logged in each [`WINDOW`].
 const LINES: u32 = 20;
 
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// No more characters than this of a text are written.
+/// The most characters of a text that are logged.
 const MAX_TEXT: usize = 512;
 
 /// The refusals of a router.
@@ -26,15 +26,15 @@ pub(crate) struct Refusals {
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the window began in which so many lines were written.
+    /// The beginning of the current window.
     since: Option<Instant>,
     lines: u32,
-    /// What has not been written since the last line.
+    /// The number of refusals that were not logged since the last line.
     omitted: u64,
 }
 
 impl State {
-    /// Whether a line may be written now; and how many were not before it.
+    /// Decides whether a line may be logged now. Returns the number of lines that were omitted before it.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         if self.since.is_none_or(|since| now - since >= WINDOW) {
             (self.since, self.lines) = (Some(now), 0);
@@ -49,14 +49,14 @@ impl State {
 }
 
 impl Refusals {
-    /// A session, or a link that wanted to join, is ended with ABORT.
+    /// Logs that a session, or a link that wanted to join, was ended with ABORT.
     pub(crate) fn abort(&self, peer: &Peer, reason: &str, text: &str) {
         if self.admit() {
             tracing::warn!(%peer, reason = %Printable(reason), "sent ABORT: {}", Printable(text));
         }
     }
 
-    /// A connection is refused in the handshake of its transport.
+    /// Logs that a connection was refused in the handshake of its transport.
     pub(crate) fn handshake(&self, peer: &Peer, why: &str) {
         if self.admit() {
             tracing::warn!(%peer, "no connection: {}", Printable(why));
@@ -64,7 +64,7 @@ impl Refusals {
     }
 
     fn admit(&self) -> bool {
-        // Nothing that is done under it panics.
+        // Nothing panics while holding it.
         let admitted = self.state.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
         if let Some(omitted @ 1..) = admitted {
             tracing::warn!("{omitted} more refusals were not logged");
@@ -73,13 +73,13 @@ impl Refusals {
     }
 }
 
-/// A text, perhaps of a peer, without what a terminal would obey.
+/// A text, perhaps from a peer, without the characters that control a terminal.
 struct Printable<'a>(&'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for character in self.0.chars().take(MAX_TEXT) {
-            // Control characters, and those that change the direction of what follows.
+            // Control characters, and those that change the direction of the following text.
             let is_obeyed = character.is_control()
                 || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
             if is_obeyed {

@@ -1,13 +1,14 @@
-//! Which link gives way when the router holds too much.
+//! The choice of the link that is dropped when the router holds too much memory.
 //!
-//! Nobody gives way while every link keeps to its bounds. Two things go beyond them:
+//! No link is dropped while all keep to their bounds. Two things exceed them:
 //!
-//! * Messages that are added to links which are full already, as last replies are. When they are more than the
-//!   [limit](crate::Limits::memory) and a message, the links that hold most are given up, until there is no more
-//!   than the limit.
-//! * Messages that are being received take all there is, and others [wait](crate::receiving). After half of
-//!   [`stall`](crate::Limits::stall) those are given up that have not kept their
-//!   [rate](crate::Limits::message_rate) meanwhile; if all have, after all of it the one that holds most.
+//! * Messages that are added to full links, such as last replies. If they exceed the
+//! [limit](crate::Limits::memory) by more than a message, the links that hold most are dropped until the
+//! limit is kept.
+//! * Messages that are being received use up the memory, and others [wait](crate::receiving). After half of
+//! [`stall`](crate::Limits::stall), the links are dropped that have not kept their
+//! [rate](crate::Limits::message_rate) in that time; if all have, then after the whole of it the link that
+//! holds most.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -20,7 +21,7 @@ use crate::Limits;
 use crate::budget::Budget;
 use crate::outbound::Outbound;
 
-/// How often to look while too much is held.
+/// The interval of checks while too much is held.
 const TICK: Duration = Duration::from_millis(10);
 
 /// All links of a router.
@@ -48,12 +49,12 @@ impl Holders {
         }
     }
 
-    /// How many links have given way.
+    /// Returns the number of dropped links.
     pub(crate) fn given_up(&self) -> u64 {
         self.given_up.load(Ordering::Relaxed)
     }
 
-    /// The links that hold anything, the largest first.
+    /// Returns the links that hold anything, the largest first.
     fn largest(&self) -> Vec<Arc<Outbound>> {
         let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let links: Vec<_> = links.values().filter_map(Weak::upgrade).collect();
@@ -71,7 +72,7 @@ impl Holders {
     }
 }
 
-/// Looks after a budget for ever.
+/// Watches a budget forever.
 pub(crate) async fn watch(budget: Arc<Budget>, limits: Limits) {
     loop {
         budget.pressed.notified().await;
@@ -89,7 +90,7 @@ pub(crate) async fn watch(budget: Arc<Budget>, limits: Limits) {
     }
 }
 
-/// Gives up the largest until there is no more than the limit.
+/// Drops the largest links until the limit is kept.
 fn relieve(budget: &Budget) {
     let mut links = budget.holders.largest().into_iter();
     while !budget.has_memory(0)
@@ -101,9 +102,9 @@ fn relieve(budget: &Budget) {
 
 /// Messages that are being received while others wait.
 struct Starving {
-    /// Since when that goes on with no link having given way.
+    /// The time since which this goes on without a link being dropped.
     begin: Instant,
-    /// How far the messages were at some time since then.
+    /// The time at which the bytes of the messages were recorded.
     seen: Instant,
     bytes: HashMap<usize, usize>,
 }
@@ -115,7 +116,7 @@ impl Starving {
         Self { begin, seen, bytes }
     }
 
-    /// Whether a link has kept less than this rate, in bytes, since its message was seen.
+    /// Returns whether the message of a link has gained fewer than `enough` bytes since they were recorded.
     fn has_stopped(&self, link: &Outbound, enough: usize) -> bool {
         let receiving = link.receiving();
         let Some(before) = self.bytes.get(&receiving.id()) else { return false };
@@ -124,7 +125,7 @@ impl Starving {
     }
 }
 
-/// Looks whether links have waited for long enough for others to give way.
+/// Checks whether links have waited long enough for others to be dropped.
 fn starve(budget: &Budget, limits: &Limits, starving: Option<Starving>) -> Option<Starving> {
     let waiting_since = budget.waiters.waiting_since()?;
     let now = Instant::now();

@@ -1,8 +1,8 @@
-//! Results for callers with another serializer, rewritten ahead: before the realm is locked.
+//! Results for callers with another serializer, transcoded ahead: before the realm is locked.
 //!
-//! What the caller speaks only the realm knows, and asking it costs its lock. But all results of a call go to
-//! the same caller. So this is remembered, and under the lock compared with what the realm says; a result of
-//! which it was not known, as the first one, is rewritten there.
+//! Only the realm knows the caller's serializer, and asking takes its lock. Each thread therefore remembers
+//! the serializer per call and verifies it under the lock. On a miss, such as a call's first result, the
+//! payload is transcoded under the lock.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -11,48 +11,49 @@ use wamp_core::router::SessionKey;
 use wamp_proto::relay::PlainYield;
 use wamp_proto::{RequestId, Serializer};
 
-/// So many calls are remembered for each thread. Two of them may get in each other's way.
+/// The number of calls that each thread remembers. Two calls may compete for one entry.
 const CALLS: usize = 32;
 
-/// When what one read brought has become so many bytes, no more of it is rewritten ahead.
+/// After this many transcoded bytes, the rest of a read is not transcoded ahead.
 const LOAD: usize = 128 * 1024;
 
 thread_local! {
-    /// Between two reads; each is handled by one thread from beginning to end.
+    /// Kept between two reads; each read is handled by one thread from beginning to end.
     static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
 }
 
-/// What is kept from one read to the next.
+/// The memory that is kept from one read to the next.
 #[derive(Default)]
 struct Memory {
     bytes: Vec<u8>,
-    /// What the callers of some calls speak. Those of another realm may be among them, which does no harm.
+    /// The serializers of the callers of some calls. Calls of another realm may be among them, which does no
+    /// harm.
     calls: [Option<(SessionKey, RequestId, Serializer)>; CALLS],
 }
 
-/// What is rewritten of one read.
+/// The transcoded payloads of one read.
 pub(crate) struct Rewrites {
     memory: Box<Memory>,
-    /// The end of all that was rewritten ahead.
+    /// The end of the payloads that were transcoded ahead.
     end: usize,
     session: SessionKey,
     serializer: Serializer,
 }
 
-/// A plain YIELD, and where its payload stands in another serializer, if that was made.
+/// A plain YIELD, and the range of its transcoded payload, if that was made ahead.
 pub(crate) struct Plain {
     pub(crate) read: PlainYield,
     ahead: Option<(Serializer, Range<u32>)>,
 }
 
 impl Rewrites {
-    /// For what has come from a session that speaks this.
+    /// Creates it for the messages of a session with this serializer.
     pub(crate) fn new(session: SessionKey, serializer: Serializer) -> Self {
         let memory = MEMORY.try_with(Cell::take).ok().flatten().unwrap_or_default();
         Self { memory, end: 0, session, serializer }
     }
 
-    /// Rewrites the payload that stands in this frame, if it is known in what.
+    /// Transcodes the payload of a frame, if the serializer of its caller is known.
     pub(crate) fn prepare(&mut self, read: PlainYield, frame: &[u8]) -> Plain {
         let mut plain = Plain { read, ahead: None };
         if let Some((session, request, to)) = self.memory.calls[place(&read)]
@@ -67,8 +68,8 @@ impl Rewrites {
         plain
     }
 
-    /// Where the payload that stands in this frame stands in the serializer that the realm asks for, until the
-    /// next call; `None` if it cannot be written in it.
+    /// Returns the payload of a frame in the serializer that the realm asks for; valid until the next call.
+    /// Returns `None` if that serializer cannot express it.
     pub(crate) fn payload(&mut self, plain: &Plain, frame: &[u8], to: Serializer) -> Option<Range<usize>> {
         if let Some((made, range)) = &plain.ahead
             && *made == to
@@ -82,17 +83,17 @@ impl Rewrites {
         self.rewrite(&plain.read, frame, to)
     }
 
-    /// What was rewritten and stands there.
+    /// Returns the transcoded bytes of a range.
     pub(crate) fn written(&self, payload: Range<usize>) -> &[u8] {
         &self.memory.bytes[payload]
     }
 
-    /// Keeps the memory for the next read, unless it is much.
+    /// Keeps the memory for the next read, unless it is large.
     pub(crate) fn finish(self) {
         let mut memory = self.memory;
         memory.bytes.clear();
         memory.bytes.shrink_to(2 * LOAD);
-        // A thread that ends keeps nothing.
+        // A thread that is ending keeps nothing.
         let _ = MEMORY.try_with(|kept| kept.set(Some(memory)));
     }
 
@@ -104,7 +105,7 @@ impl Rewrites {
     }
 }
 
-/// Where a call is remembered.
+/// Returns the index at which a call is remembered.
 fn place(read: &PlainYield) -> usize {
     (read.request.get() % CALLS as u64) as usize
 }

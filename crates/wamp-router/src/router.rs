@@ -32,7 +32,7 @@ pub struct Router {
 #[derive(Debug)]
 struct Handle {
     state: Arc<RouterState>,
-    /// The task that looks after memory.
+    /// The task that watches the memory.
     relief: AbortHandle,
 }
 
@@ -50,12 +50,12 @@ fn seeds() -> Seeds {
     Seeds::new(random)
 }
 
-/// What links and listeners need of a router; it does not keep the router alive.
+/// The state that links and listeners share. It does not keep the router alive.
 #[derive(Debug)]
 pub(crate) struct RouterState {
     pub(crate) realms: HashMap<Uri, Arc<Realm>>,
     pub(crate) limits: Limits,
-    /// What is queued for all links.
+    /// The memory of all links.
     pub(crate) budget: Arc<Budget>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) refusals: Arc<Refusals>,
@@ -72,9 +72,9 @@ impl RouterState {
         self.closing.is_cancelled()
     }
 
-    /// Says GOODBYE to everybody, and lets nobody in any more.
+    /// Sends GOODBYE to all sessions and accepts no more.
     fn close(&self) {
-        // Only the first one that comes here closes it.
+        // Only the first call closes it.
         if self.tasks.close() {
             self.closing.cancel();
             for realm in self.realms.values() {
@@ -91,7 +91,7 @@ impl Default for Router {
 }
 
 impl Router {
-    /// Begins to put a router together.
+    /// Returns a builder of a router.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -125,7 +125,7 @@ impl Router {
         &self.handle.state
     }
 
-    /// Serves a connection that already stands, over any transport: the other end of an in-memory pair, or a
+    /// Serves an established connection, over any transport: the other end of an in-memory pair, or a
     /// transport of your own.
     pub fn attach<T: Transport>(&self, transport: T) {
         let state = self.state();
@@ -155,7 +155,7 @@ impl Router {
         ours
     }
 
-    /// What has been counted in all realms, and how much there is now.
+    /// Returns the counters and sizes of all realms together.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -185,12 +185,13 @@ impl Router {
         sum
     }
 
-    /// What a realm has counted, and how much it holds; `None` if there is no such realm.
+    /// Returns the counters and sizes of a realm; `None` if there is no such realm.
     pub fn realm_stats(&self, realm: &str) -> Option<(Stats, Sizes)> {
         self.state().realms.get(realm).map(|realm| realm.stats())
     }
 
-    /// How long the lock of a realm was waited for and held; `None` if there is no such realm.
+    /// Returns the times for which tasks waited for the lock of a realm and held it; `None` if there is no
+    /// such realm.
     #[cfg(feature = "lock-times")]
     pub fn lock_times(&self, realm: &str) -> Option<crate::LockTimes> {
         self.state().realms.get(realm).map(|realm| realm.lock_times())

@@ -12,11 +12,11 @@ use crate::greet::{self, Greeted, Handshake, REFUSAL};
 use crate::link;
 use crate::router::RouterState;
 
-/// How long to wait when there is nothing left to accept a connection with.
+/// The time to wait when there is no file descriptor left to accept a connection with.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
-/// Serves what comes to a listener until the router shuts down, in a task of its own. A shutdown waits for it, so that
-/// the address is free afterwards.
+/// Serves the connections of a listener until the router shuts down, in a separate task. A shutdown waits for
+/// it, so that the address is free afterwards.
 pub(crate) fn spawn(state: &Arc<RouterState>, listener: impl Listener) {
     let own = state.clone();
     state.tasks.spawn(async move { accept_all(&own, listener).await });
@@ -50,7 +50,7 @@ pub(crate) async fn admit<S: Socket>(state: &Arc<RouterState>, socket: S, peer: 
     }
 }
 
-/// Refuses a connection in a task of its own, which takes little time.
+/// Refuses a connection in a separate, short task.
 fn refuse<S: Socket>(state: &Arc<RouterState>, socket: S, permit: Permit) {
     state.tasks.spawn(async move {
         if timeout(REFUSAL, greet::refuse(socket)).await.is_err() {
@@ -60,11 +60,11 @@ fn refuse<S: Socket>(state: &Arc<RouterState>, socket: S, permit: Permit) {
     });
 }
 
-/// Serves a connection in a task of its own: first the transport's handshake.
+/// Serves a connection in a separate task, beginning with the transport's handshake.
 fn serve<S: Socket>(state: &Arc<RouterState>, socket: S, peer: Peer, permit: Permit) {
     let since = Instant::now();
     let handshake = Handshake::new(state, peer.clone(), permit, since);
-    // Each of them in a box, or the task would be as large as all of them.
+    // Each future is boxed; otherwise the task would be as large as all of them.
     let greeting = Box::pin(greet::greet(socket, handshake));
     let own = state.clone();
     state.tasks.spawn(async move {
@@ -75,7 +75,7 @@ fn serve<S: Socket>(state: &Arc<RouterState>, socket: S, peer: Peer, permit: Per
             Ok((Greeted::WebSocket(transport), permit, newcomer)) => {
                 Box::pin(link::serve(own, transport, peer, since, Some((permit, newcomer)))).await;
             }
-            // The log has it already.
+            // It is already logged.
             Err(_) => {}
         }
     });

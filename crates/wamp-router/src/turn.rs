@@ -12,10 +12,10 @@ use crate::links::Links;
 use crate::rewrites::{Plain, Rewrites};
 use crate::wakes::Wakes;
 
-/// How much one turn may do, in units of a plain result. It is about half a millisecond.
+/// The cost of one turn, in units of a plain result; about half a millisecond.
 const TURN: usize = 4096;
 
-/// The cost of a message that is no plain result.
+/// The cost of a message that is not a plain result.
 const MESSAGE: usize = 8;
 
 /// The cost of a message for its receiver.
@@ -27,7 +27,7 @@ pub(crate) struct RealmTurn<'a> {
     now: Time,
     sender: SessionKey,
     lanes: Lanes<'a>,
-    /// The cost of all that was done, without what was pushed.
+    /// The cost so far, without that of the messages sent.
     cost: usize,
 }
 
@@ -44,23 +44,23 @@ impl<'a> RealmTurn<'a> {
         Self { machine, now, sender, lanes, cost: 0 }
     }
 
-    /// Whether the session of the sender is not over.
+    /// Returns whether the session of the sender is still open.
     pub(crate) fn is_open(&self) -> bool {
         self.machine.has(self.sender)
     }
 
-    /// Whether others should have their turn before more is handled.
+    /// Returns whether other links should have their turn first.
     pub(crate) fn is_used_up(&self) -> bool {
         self.cost + PUSH * self.lanes.pushed() >= TURN
     }
 
-    /// Whether the session has filled the link of a subscriber, which is going to hold it.
+    /// Returns whether the session has filled the link of a subscriber, which will hold it.
     pub(crate) fn has_filled_a_subscriber(&self) -> bool {
         self.lanes.has_filled_a_subscriber()
     }
 
-    /// Passes a plain YIELD on, which is that part of a buffer. `false`: it has to be decoded and
-    /// [handled](Self::handle).
+    /// Relays a plain YIELD, which is this part of a buffer. Returns `false` if it must be decoded and
+    /// [handled](Self::handle) instead.
     pub(crate) fn relay(
         &mut self,
         serializer: Serializer,
@@ -103,7 +103,7 @@ impl<'a> RealmTurn<'a> {
         self.lanes.transmit(self.machine);
     }
 
-    /// Handles a message that could not be read, or not in full.
+    /// Handles a message that could not be decoded completely.
     pub(crate) fn handle_faulty(&mut self, error: &DecodeError) {
         self.cost += MESSAGE;
         tracing::debug!(%error, "ignored a faulty message");
@@ -111,7 +111,7 @@ impl<'a> RealmTurn<'a> {
         self.lanes.transmit(self.machine);
     }
 
-    /// Sends what was gathered. Returns the links that are full.
+    /// Sends the collected messages. Returns the links that are full.
     pub(crate) fn finish(self) -> Fed {
         self.lanes.finish()
     }

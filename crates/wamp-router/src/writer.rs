@@ -1,4 +1,4 @@
-//! The writer of a link: takes what its queue has and hands it to the connection.
+//! The writer of a link: writes the batches of its queue to the connection.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -13,7 +13,7 @@ use crate::Limits;
 use crate::link::LINGER;
 use crate::outbound::Outbound;
 
-/// How often it is looked whether a link that is being written to still accepts anything, in each limit.
+/// The number of checks within each limit whether a peer still accepts data.
 const STALL_CHECKS: u32 = 8;
 
 /// A link that has accepted nothing for this time holds no publishers, and its events are dropped while it is full.
@@ -30,8 +30,8 @@ impl<W: WriteHalf> Writer<W> {
         Self { write, outbound }
     }
 
-    /// Writes what the queue has until it is closed, and then closes the connection. What takes long is in a box
-    /// of its own, for most links are idle.
+    /// Writes the queue until it is closed, and then closes the connection. Futures of long operations are
+    /// boxed, since most links are idle.
     pub(crate) async fn run(&mut self, limits: &Limits) {
         while let Some(mut batch) = self.outbound.next().await {
             let written = at_once(self.write.write(&mut batch)).await;
@@ -64,9 +64,9 @@ impl<W: WriteHalf> Writer<W> {
         }
     }
 
-    /// Goes on with a batch that the connection did not accept at once. A peer that accepts nothing gets no more events
-    /// after a moment, is stalled after a while, and given up after a longer one. Fails with what is wrong with the connection; with nothing
-    /// if it is given up.
+    /// Continues with a batch that the connection did not accept at once. A peer that accepts nothing gets no
+    /// more events after a moment, is stalled after a while, and dropped after a longer time. Fails with the
+    /// error of the connection, or with `None` if the link is dropped.
     async fn write_on(&mut self, batch: &mut Batch, limits: &Limits) -> Result<(), Option<WriteError>> {
         let Self { write, outbound } = self;
         let standstill = STANDSTILL.min(limits.stall);
@@ -108,7 +108,7 @@ impl<W> Drop for Writer<W> {
     }
 }
 
-/// What comes out of a future that is polled once.
+/// Polls a future once and returns its result, if any.
 async fn at_once<F: Future>(future: F) -> Poll<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await

@@ -23,7 +23,8 @@ fn read(json: &str) -> PlainYield {
     PlainYield::read(Serializer::Json, json.as_bytes(), &Limits::default()).unwrap()
 }
 
-/// What comes with one read: whether each was rewritten ahead, and what it is for callers who speak this.
+/// Handles the frames of one read. Returns whether each was transcoded ahead, and its payload for callers
+/// with this serializer.
 fn pass(session: SessionKey, frames: &[(&str, Serializer)]) -> Vec<(bool, Option<Vec<u8>>)> {
     let mut rewrites = Rewrites::new(session, Serializer::Json);
     let plain: Vec<_> =
@@ -58,7 +59,7 @@ fn a_call_is_not_mistaken_for_another() {
     assert!(!pass(session(2), &[(one, Serializer::MsgPack)])[0].0, "another session's");
     let same_place = format!(r#"[70,{},{{"progress":true}},[1]]"#, 1 + CALLS);
     assert!(!pass(session(2), &[(&same_place, Serializer::Cbor)])[0].0, "another call's");
-    // Even then what counts is what the realm says.
+    // Even then the realm decides.
     let (ahead, bytes) = pass(session(2), &[(&same_place, Serializer::MsgPack)]).remove(0);
     assert_eq!((ahead, bytes), (true, Some(b"\x91\x01".to_vec())));
 }
