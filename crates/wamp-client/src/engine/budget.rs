@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The most bytes of calls that have arrived (arguments of running invocations, chunks not taken) and of
-/// results that cannot be sent yet.
+/// The most bytes of received calls (arguments of running invocations, chunks not taken) and of results that
+/// cannot be sent yet.
 pub(crate) const LIMIT: usize = 240 << 20;
 
-/// The most bytes of calls that have arrived. More are refused, so that there is always room for results.
+/// The most bytes of received calls. Further calls are refused, so that there is always room for results.
 pub(crate) const LIMIT_OF_CALLS: usize = 176 << 20;
 
 /// The bytes that a session holds for its peers.

@@ -13,12 +13,12 @@ pub(crate) struct CancelState {
     reason: OnceLock<CancelReason>,
     over: AtomicBool,
     changed: Notify,
-    /// There is credit for progressive results.
+    /// Notified when there is credit for progressive results.
     pub(crate) credit: Notify,
 }
 
 impl CancelState {
-    /// The invocation is canceled; `over` says that no answer is awaited.
+    /// Cancels the invocation; `over` tells that no answer is awaited.
     pub(crate) fn cancel(&self, reason: CancelReason, over: bool) {
         let _ = self.reason.set(reason);
         if over {
@@ -27,18 +27,18 @@ impl CancelState {
         self.changed.notify_waiters();
     }
 
-    /// The invocation has been answered.
+    /// Records that the invocation has been answered.
     pub(crate) fn answered(&self) {
         self.over.store(true, Ordering::Release);
         self.changed.notify_waiters();
     }
 
-    /// The reason, if it was canceled.
+    /// Returns the reason, if the invocation was canceled.
     pub(crate) fn reason(&self) -> Option<CancelReason> {
         self.reason.get().copied()
     }
 
-    /// Whether no answer is awaited any more.
+    /// Returns whether no answer is awaited any more.
     pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }

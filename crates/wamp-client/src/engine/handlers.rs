@@ -1,4 +1,4 @@
-//! Handlers at work: each on a task of its own, and each answered in any case.
+//! Running handlers: each has a task of its own, and each call gets an answer in any case.
 
 use std::sync::Arc;
 
@@ -11,25 +11,25 @@ use crate::engine::procedure::{Job, Procedure};
 use crate::engine::shared::Engine;
 use crate::engine::state::{State, WaitingResult};
 
-/// A handler at work. Whatever becomes of it, its call gets an answer.
+/// A running handler. However it ends, its call gets an answer.
 pub(crate) struct Running {
     engine: Arc<Engine>,
     procedure: Arc<Procedure>,
     id: RequestId,
     cancel_state: Arc<CancelState>,
-    /// Those behind it wait until it has begun.
+    /// Whether later handlers wait until this one has begun.
     delayed: bool,
     answered: bool,
 }
 
 impl Running {
-    /// The handler of a job is about to begin.
+    /// Creates it for the handler of a job, which is about to begin.
     pub(crate) fn new(engine: Arc<Engine>, procedure: Arc<Procedure>, job: &Job) -> Self {
         let Job { id, delayed, ref cancel_state, .. } = *job;
         Self { engine, procedure, id, cancel_state: cancel_state.clone(), delayed, answered: false }
     }
 
-    /// Waits until the handler may begin; gives nothing if the call has ended before.
+    /// Waits until the handler may begin. Returns `None` if the call has ended before.
     pub(crate) async fn begin(mut self) -> Option<Self> {
         if !self.engine.is_crowded() && !self.delayed {
             return Some(self);
@@ -51,7 +51,7 @@ impl Running {
         may_begin.then_some(self)
     }
 
-    /// The handler has ended with this result, which goes out as soon as there is room for it.
+    /// Sends the result of the handler as soon as there is room for it.
     pub(crate) async fn answer(mut self, outcome: Result<Payload, Failure>) {
         let mut reply = Some(outcome.map_or_else(Reply::Error, Reply::Result));
         let finish = |state: &mut State, now| reply.take().map(|reply| self.finish(state, now, reply));
@@ -63,7 +63,8 @@ impl Running {
         self.answered = true;
     }
 
-    /// Waits for room, or for the end of the call. What waits holds no more memory than it needs, and is counted.
+    /// Waits for room, or for the end of the call. A waiting result holds no more memory than it needs, and
+    /// is counted.
     async fn answer_later(&self, reply: Reply) {
         let (reply, bytes) = match reply {
             Reply::Result(payload) => {
@@ -74,7 +75,7 @@ impl Running {
                 let bytes = payload.len() + error.len();
                 (Reply::Error(Failure { error, payload: payload.detached() }), bytes)
             }
-            // It would not be an answer.
+            // This would not be an answer.
             other => (other, 0),
         };
         let (mut waits, mut reply) = (Waits::new(&self.engine), Some(reply));
@@ -92,7 +93,7 @@ impl Running {
                 }) => {}
             }
         }
-        // The call is over, and this is not heard any more.
+        // The call is over, and this answer would be ignored.
         if let Some(reply) = reply {
             self.engine.with(|state, now| self.finish(state, now, reply));
         }
@@ -109,25 +110,25 @@ impl Drop for Running {
             return;
         }
         if std::thread::panicking() {
-            // Without the text of the panic, which is nobody's business outside.
+            // The text of the panic stays private.
             let text = sentence(self.engine.serializer(), "the procedure panicked");
             let reply = Reply::Error(Failure { error: uri::RUNTIME_ERROR, payload: text });
             self.engine.with(|state, now| self.finish(state, now, reply));
         } else {
-            // The runtime takes its tasks down.
+            // The runtime is shutting down.
             self.engine.with(|state, now| state.session.handle_closed(now));
         }
     }
 }
 
-/// A result that waits for room or for credit, and is counted as long as it does.
+/// A result that waits for room or for credit, and is counted for that time.
 pub(crate) struct Waits<'a> {
     engine: &'a Arc<Engine>,
     pub(crate) place: WaitingResult,
 }
 
 impl<'a> Waits<'a> {
-    /// One that need not wait yet.
+    /// Creates one that does not wait yet.
     pub(crate) fn new(engine: &'a Arc<Engine>) -> Self {
         Self { engine, place: WaitingResult::default() }
     }

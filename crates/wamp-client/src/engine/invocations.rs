@@ -109,16 +109,16 @@ impl State {
         true
     }
 
-    /// A result does not wait any more.
+    /// Records that a result has stopped waiting.
     pub(crate) fn leave_place(&mut self, place: &mut WaitingResult) {
         let WaitingResult { cost, starved } = std::mem::take(place);
-        // It may have had to make way.
+        // It may have been displaced.
         if starved.is_none_or(|seq| self.invocations.starved.remove(&seq).is_some()) {
             self.invocations.budget.give(cost);
         }
     }
 
-    /// A handler has ended, with this as its answer.
+    /// Handles the end of a handler, with its answer.
     pub(crate) fn finish(&mut self, now: Time, id: RequestId, procedure: &Arc<Procedure>, answer: Reply) {
         if self.answer(now, id, answer).is_err() {
             self.discarded += 1;
@@ -148,7 +148,7 @@ impl State {
         sent
     }
 
-    /// A handler has ended, or will not begin.
+    /// Handles the end of a handler, or one that will not begin.
     pub(crate) fn end(&mut self, id: RequestId, procedure: &Arc<Procedure>) {
         // Not the last handle of the procedure, which the handler holds.
         drop(self.forget_invocation(id));
@@ -183,7 +183,7 @@ impl State {
     pub(crate) fn handle_invoked(&mut self, now: Time, invocation: message::Invocation) {
         let id = invocation.request;
         if !self.session.is_open() {
-            // It has crossed our GOODBYE, upon which the router answers for us.
+            // The INVOCATION crossed our GOODBYE; the router answers it for us.
             return;
         }
         let Some(procedure) = self.procedures.get(&invocation.registration).cloned() else {
@@ -236,7 +236,7 @@ impl State {
         let _ = self.session.reply(now, invocation, Reply::Error(failure));
     }
 
-    /// Ends a call whose handler is at work.
+    /// Ends a call whose handler is running.
     fn give_up(&mut self, now: Time, id: RequestId, text: &str) {
         let text = sentence(self.queue.serializer(), text);
         self.refuse(now, id, Failure { error: uri::UNAVAILABLE, payload: text });
@@ -250,13 +250,13 @@ impl State {
         if let Some(upload) = &invoked.upload {
             upload.finish(Err(reason));
         }
-        // One that has not begun never will.
+        // A handler that has not begun never will.
         if over {
             self.withdraw(id);
         }
     }
 
-    /// Takes back an invocation whose handler has not begun.
+    /// Withdraws an invocation whose handler has not begun.
     fn withdraw(&mut self, id: RequestId) {
         let Some(invoked) = self.invocations.table.get(&id) else { return };
         let procedure = invoked.procedure.clone();
@@ -279,14 +279,14 @@ impl State {
         Some(invoked.procedure)
     }
 
-    /// A stream that goes out may go on.
+    /// Resumes an outgoing stream.
     pub(crate) fn handle_credit_of_results(&mut self, invocation: RequestId) {
         if let Some(invoked) = self.invocations.table.get(&invocation) {
             invoked.cancel_state.credit.notify_waiters();
         }
     }
 
-    /// The session ends: no handler's answer can be sent any more.
+    /// Ends all invocations with the session, since no answer can be sent any more.
     pub(crate) fn end_invocations(&mut self, reason: CancelReason) {
         for invoked in self.invocations.table.values() {
             invoked.cancel_state.cancel(reason, true);
@@ -304,13 +304,13 @@ impl State {
     }
 }
 
-/// What a progressive result that waits holds at most. One that is not small lies in the buffer that it was written
-/// into, which has grown by doubling.
+/// The most memory that a waiting progressive result holds. Unless it is small, it is in the buffer that it
+/// was written into, which has grown by doubling.
 pub(crate) fn memory(payload: &Payload) -> usize {
     if payload.len() < COPIED_BELOW { payload.len() } else { 2 * payload.len() }
 }
 
-/// What an invocation costs of the budget.
+/// Returns the cost of an invocation in the budget.
 fn cost(invocation: &message::Invocation) -> usize {
     let details = &invocation.details;
     let uri = details.procedure.as_ref().map_or(0, |uri| uri.len());

@@ -14,37 +14,37 @@ use crate::error::CancelReason;
 /// Chunks that have arrived and were not taken, then the end of the upload.
 pub(crate) type Upload = Inbox<Payload, Result<(), CancelReason>>;
 
-/// Starts a handler on a task of its own.
+/// A function that starts a handler in a separate task.
 pub(crate) type Start = Arc<dyn Fn(Arc<Engine>, Arc<Procedure>, Job) + Send + Sync>;
 
 /// A procedure and its handler.
 pub(crate) struct Procedure {
     uri: Uri,
     start: Start,
-    /// Where it is registered, which keeps it, and not the other way round.
+    /// The engine that it is registered with. The engine owns the procedure, not the reverse.
     engine: Weak<Engine>,
-    /// The limit of invocations at a time, and those that run and wait.
+    /// The limit of simultaneous invocations, and the running and waiting ones.
     lane: Option<(usize, Mutex<Lane>)>,
 }
 
 #[derive(Default)]
 struct Lane {
     running: usize,
-    /// In the order of arrival: the dealer counts its invocations.
+    /// In the order of arrival, since the dealer numbers its invocations.
     waiting: BTreeMap<RequestId, Job>,
 }
 
 /// An invocation whose handler has not begun.
 pub(crate) struct Job {
     pub(crate) id: RequestId,
-    /// The called procedure, where the registration is a pattern.
+    /// The called procedure, if the registration is a pattern.
     pub(crate) uri: Option<Uri>,
     pub(crate) wants_progress: bool,
     pub(crate) caller: Option<Box<Discloser>>,
     pub(crate) payload: Payload,
     pub(crate) upload: Option<Arc<Upload>>,
     pub(crate) cancel_state: Arc<CancelState>,
-    /// Those behind it wait until it has begun.
+    /// Whether later handlers wait until this one has begun.
     pub(crate) delayed: bool,
 }
 
@@ -71,7 +71,7 @@ impl Job {
         self.id
     }
 
-    /// It is the first of those that wait for room before they begin.
+    /// Marks it as the first of the handlers that wait for room before they begin.
     pub(crate) fn delay(&mut self) {
         self.delayed = true;
     }
@@ -83,13 +83,13 @@ impl Procedure {
         Arc::new(Self { uri, start, engine: Arc::downgrade(engine), lane })
     }
 
-    /// The same procedure for another session, in which none of its handlers runs.
+    /// Returns the same procedure for another session, in which no handler of it runs.
     pub(crate) fn for_engine(&self, engine: &Arc<Engine>) -> Arc<Self> {
         let concurrency = self.lane.as_ref().map(|(limit, _)| *limit);
         Self::new(engine, self.uri.clone(), concurrency, self.start.clone())
     }
 
-    /// Returns the job if it may begin now; otherwise it waits for its turn.
+    /// Returns the job if it may begin now; otherwise the job waits for its turn.
     pub(crate) fn admit(&self, job: Job) -> Option<Job> {
         let Some((limit, lane)) = &self.lane else { return Some(job) };
         let mut lane = lock(lane);
@@ -101,7 +101,7 @@ impl Procedure {
         Some(job)
     }
 
-    /// One handler has ended: returns the job whose turn it is.
+    /// Records the end of a handler. Returns the job whose turn it is.
     pub(crate) fn next(&self) -> Option<Job> {
         let (_, lane) = self.lane.as_ref()?;
         let mut lane = lock(lane);

@@ -89,11 +89,11 @@ struct Part {
     is_last: bool,
     stats: Stats,
     is_open: bool,
-    /// Nothing more may be handled until there is room in the queue.
+    /// Whether nothing more may be handled until there is room in the queue.
     must_wait: bool,
 }
 
-/// Handles the items from this one on, until all are done or the reader has to wait; then the end, if there is
+/// Handles the items from this one on, until all are done or the reader must wait; then the end, if there is
 /// one.
 fn handle_part(
     engine: &Arc<Engine>,

@@ -1,8 +1,9 @@
-//! What all handles and tasks of a session share: its lock, its queue, and the waits for room in it.
+//! The state that all handles and tasks of a session share: its lock, its queue, and the waits for room in
+//! it.
 //!
-//! There is no channel of commands: whoever wants something of the session takes the lock for as long as
-//! the core needs to say what is to be sent, which is written into the outbound queue before the lock is
-//! released. Nothing waits under the lock and no code of the application runs under it.
+//! There is no channel of commands. A handle takes the lock, the core handles its command, and the resulting
+//! messages are written into the outbound queue before the lock is released. Nothing waits under the lock,
+//! and no code of the application runs under it.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,16 +25,17 @@ use crate::engine::events::drain;
 use crate::engine::state::State;
 use crate::engine::stats::Stats;
 
-/// They go on when it has fallen to this.
+/// The length of the queue at which the waiting operations continue.
 const LOW_WATER: usize = 768 << 10;
 
-/// How long the end of a session may take to be written.
+/// The time for writing the last messages of a session.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
-/// Writes what the connection accepts of a batch at once. `true`: that is all of it.
+/// A function that writes the part of a batch that the connection accepts at once, and returns whether that
+/// was all of it.
 pub(crate) type WriteAtOnce = Box<dyn FnMut(&mut Batch) -> bool + Send>;
 
-/// What all handles and tasks of a session share.
+/// The shared state of all handles and tasks of a session.
 pub(crate) struct Engine {
     state: Mutex<State>,
     serializer: Serializer,
@@ -41,24 +43,24 @@ pub(crate) struct Engine {
     budget: Arc<Budget>,
     start: Instant,
     runtime: Handle,
-    /// Something is to be written, or the deadlines have changed.
+    /// Notified when there is something to write, or the deadlines have changed.
     pub(crate) writer: Notify,
     /// Writes on any thread; see [`if_room_at_once`](Self::if_room_at_once).
     write_at_once: Mutex<Option<WriteAtOnce>>,
-    /// The reader is to stop.
+    /// Notified when the reader must stop.
     pub(crate) stop: Notify,
-    /// There is room in the queue. Each waiter that it lets in lets in the next one.
+    /// Notified when there is room in the queue. Each waiter that proceeds wakes the next one.
     room: Notify,
-    /// The queue is full, or handlers wait for their turn to begin.
+    /// Whether the queue is full, or handlers wait for their turn to begin.
     crowded: AtomicBool,
-    /// How often the connection has gone on after it had not accepted what was written.
+    /// The number of times that the connection has accepted data again after it had accepted none.
     moved: AtomicU64,
     closed: watch::Sender<Option<Closed>>,
-    /// The session has ended. What was queued may still be written.
+    /// Whether the session has ended. Queued messages may still be written.
     over: AtomicBool,
     ended: Notify,
     joined: OnceLock<Arc<Joined>>,
-    /// What stands on this engine, for what is made out of it.
+    /// The object above this engine, for handles that are made from the engine.
     above: OnceLock<Weak<dyn Any + Send + Sync>>,
 }
 
@@ -90,12 +92,12 @@ impl Engine {
         self.serializer
     }
 
-    /// The greatest message that the router takes.
+    /// Returns the longest message that the router accepts, in bytes.
     pub(crate) fn max_send(&self) -> usize {
         self.max_send
     }
 
-    /// What the session may hold for its peers.
+    /// Returns the budget of memory that the session may hold for its peers.
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
@@ -109,17 +111,17 @@ impl Engine {
     }
 
     pub(crate) fn set_joined(&self, joined: Joined) {
-        // It is set once, by the one who joined.
+        // It is set once, when the session has joined.
         let _ = self.joined.set(Arc::new(joined));
     }
 
-    /// What stands on this engine.
+    /// Returns the object above this engine.
     pub(crate) fn above(&self) -> Option<&Weak<dyn Any + Send + Sync>> {
         self.above.get()
     }
 
     pub(crate) fn set_above(&self, above: Weak<dyn Any + Send + Sync>) {
-        // It is the same one each time.
+        // It is always the same one.
         let _ = self.above.set(above);
     }
 
@@ -128,10 +130,10 @@ impl Engine {
         self.over.load(Ordering::Acquire)
     }
 
-    /// Waits until the session has ended. What was queued may still be written.
+    /// Waits until the session has ended. Queued messages may still be written.
     pub(crate) async fn ended(&self) -> Closed {
         loop {
-            // Made before the look, so that it hears of everything after that.
+            // Created before the check, so that it notices every later change.
             let ended = self.ended.notified();
             if let Some((closed, _)) = &self.lock().closed {
                 return closed.clone();
@@ -147,25 +149,25 @@ impl Engine {
         closed.ok().and_then(|closed| closed.clone()).unwrap_or(Closed::Lost)
     }
 
-    /// What the session has met and ignored.
+    /// Returns the counters of ignored messages.
     pub(crate) fn stats(self: &Arc<Self>) -> Stats {
         self.with(|state, _| state.stats())
     }
 
-    /// The session is over and nothing more will be written.
+    /// Ends the session; nothing more will be written.
     pub(crate) fn publish_end(self: &Arc<Self>) {
-        // What follows from it, as the end being known, has happened only when this returns.
+        // Completes only after all effects, including publication of the end.
         self.with(|state, now| state.session.handle_closed(now));
         let closed = self.lock().closed.as_ref().map(|(closed, _)| closed.clone());
         self.closed.send_replace(closed);
     }
 
-    /// Does something with the session, and all that follows from it.
+    /// Runs an operation on the session, with all its effects.
     pub(crate) fn with<R>(self: &Arc<Self>, op: impl FnOnce(&mut State, Time) -> R) -> R {
         self.after_op(self.lock(), op)
     }
 
-    /// Does something that adds to the queue, if there is room in it; else gives it back.
+    /// Runs an operation that adds to the queue, if there is room in it; otherwise returns the operation.
     pub(crate) fn if_room<R, F>(self: &Arc<Self>, op: F) -> Result<R, F>
     where
         F: FnOnce(&mut State, Time) -> R,
@@ -174,8 +176,9 @@ impl Engine {
         if state.full { Err(op) } else { Ok(self.after_op(state, op)) }
     }
 
-    /// Does something that adds a message to the queue, if there is room in it; else gives it back. With nothing else
-    /// under way the message is written on this thread, at once: it need not wait for the writer to wake up.
+    /// Runs an operation that adds a message to the queue, if there is room in it; otherwise returns the
+    /// operation. If nothing else is being written, this thread writes the message at once, without waking
+    /// the writer.
     pub(crate) fn if_room_at_once<R, F>(self: &Arc<Self>, op: F) -> Result<R, F>
     where
         F: FnOnce(&mut State, Time) -> R,
@@ -188,15 +191,15 @@ impl Engine {
         Ok(self.after_op(state, op))
     }
 
-    /// Does something that adds to the queue, as soon as there is room in it. Dropped before, it has not
-    /// done it.
+    /// Runs an operation that adds to the queue, as soon as there is room in it. If this is dropped before,
+    /// the operation does not run.
     pub(crate) async fn with_room<R>(self: &Arc<Self>, op: impl FnOnce(&mut State, Time) -> R) -> R {
         let mut op = match self.if_room(op) {
             Ok(result) => return result,
             Err(op) => op,
         };
         loop {
-            // Made before the look at the queue, so that it hears of everything after that.
+            // Created before the check of the queue, so that it notices every later change.
             let room = self.room.notified();
             if self.lock().full {
                 room.await;
@@ -211,7 +214,7 @@ impl Engine {
         }
     }
 
-    /// Whether a handler that is about to begin has to wait for room.
+    /// Returns whether a handler that is about to begin must wait for room.
     pub(crate) fn is_crowded(&self) -> bool {
         self.crowded.load(Ordering::Relaxed)
     }
@@ -223,7 +226,7 @@ impl Engine {
         }
     }
 
-    /// Lets in the next one of those that wait for room.
+    /// Wakes the next one of those that wait for room.
     fn let_in(&self) {
         if !self.lock().full {
             self.room.notify_one();
@@ -231,7 +234,7 @@ impl Engine {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic under the lock is a bug of ours; the tables hold what they held, and others go on.
+        // A panic under the lock would be a bug; the tables stay valid, and other operations continue.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -239,8 +242,8 @@ impl Engine {
         Time::after(self.start.elapsed())
     }
 
-    /// Does something that adds a message to the queue by itself, if there is room in it. It gives the core nothing
-    /// to say, and no deadline that is sooner than those before; so nothing else follows from it.
+    /// Runs an operation that itself adds a message to the queue, if there is room in it. The core gets no
+    /// message to send and no earlier deadline from it, so there are no further effects.
     pub(crate) fn push_written<R>(&self, op: impl FnOnce(&mut State) -> Option<R>) -> Option<R> {
         let mut state = self.lock();
         if state.full {
@@ -298,7 +301,7 @@ impl Engine {
     }
 }
 
-/// What the writer is to do.
+/// The next step of the writer.
 pub(crate) enum Step {
     Write(Batch),
     Wait(Option<Instant>),
@@ -331,7 +334,7 @@ impl Engine {
         }
     }
 
-    /// The next deadline of the session, or of what it has left behind.
+    /// Returns the next deadline of the session, or of the messages that remain after its end.
     fn deadline_of(&self, state: &State) -> Option<Instant> {
         let deadline = match &state.closed {
             Some((_, at)) => Some(*at + GRACE),
@@ -345,7 +348,7 @@ impl Engine {
         self.deadline_of(&self.lock())
     }
 
-    /// A deadline has passed. `false`: it was the last one.
+    /// Handles a deadline that has passed. Returns `false` if it was the last one.
     pub(crate) fn handle_deadline(self: &Arc<Self>) -> bool {
         self.with(|state, now| match &state.closed {
             Some((_, at)) => now < *at + GRACE,
@@ -356,7 +359,7 @@ impl Engine {
         })
     }
 
-    /// Asks the router for a sign of life.
+    /// Sends a PING to the router.
     pub(crate) fn ping(&self) {
         let mut state = self.lock();
         state.queue.ping(Bytes::new());
@@ -365,28 +368,29 @@ impl Engine {
         self.writer.notify_one();
     }
 
-    /// The connection goes on.
+    /// Records that the connection accepts data again.
     pub(crate) fn note_moved(&self) {
         self.moved.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often [`note_moved`](Self::note_moved) was said.
+    /// Returns how often [`note_moved`](Self::note_moved) was called.
     pub(crate) fn moved(&self) -> u64 {
         self.moved.load(Ordering::Relaxed)
     }
 
-    /// Whether the connection was given up, so that nothing more is to be written.
+    /// Returns whether the connection was closed, so that nothing more is written.
     pub(crate) fn is_given_up(&self) -> bool {
         matches!(self.lock().closed, Some((Closed::Silent(_), _)))
     }
 
-    /// Sets how a batch is written on any thread, as far as the connection accepts it at once. `true`: all of it is
-    /// written. `None` for the end.
+    /// Sets the function that writes a batch on any thread, as far as the connection accepts it at once.
+    /// `None` ends this.
     pub(crate) fn set_write_at_once(&self, write: Option<WriteAtOnce>) {
         *self.write_at_once.lock().unwrap_or_else(PoisonError::into_inner) = write;
     }
 
-    /// Writes a batch on this thread. What the connection does not accept at once is left to the writer.
+    /// Writes a batch on this thread. The part that the connection does not accept at once is left to the
+    /// writer.
     fn write_at_once(&self, mut batch: Batch) {
         let mut write = self.write_at_once.lock().unwrap_or_else(PoisonError::into_inner);
         let is_written = write.as_mut().is_some_and(|write| write(&mut batch));
@@ -410,7 +414,7 @@ impl Engine {
         }
     }
 
-    /// A batch is written, or never will be.
+    /// Handles a batch that is written, or never will be.
     pub(crate) fn written(&self, batch: Batch) {
         let mut state = self.lock();
         let has_room = self.recycle(&mut state, batch);
@@ -420,7 +424,7 @@ impl Engine {
         }
     }
 
-    /// A batch is out of the way. Says whether there is room in the queue again.
+    /// Removes a batch from the accounting. Returns whether there is room in the queue again.
     fn recycle(&self, state: &mut State, batch: Batch) -> bool {
         state.queue.recycle(batch);
         if state.full && state.queue.encoded_len() <= LOW_WATER {

@@ -1,4 +1,4 @@
-//! How a session notices that its router is gone without closing the connection.
+//! Detection of a router that is gone without closing the connection.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -15,19 +15,19 @@ use crate::engine::shared::Engine;
 /// The transport on which every peer answers a PING (RFC 6455, 5.5.2).
 const WEBSOCKET: &str = "websocket";
 
-/// Shorter times would be a flood of PINGs.
+/// Shorter times would cause a flood of PINGs.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// How a session notices that its router is gone without closing the connection, for example because the
-/// network or the router's machine is down. The session then ends with
-/// [`Closed::Silent`](crate::Closed::Silent), and so does everything that waits for the router.
+/// The detection of a router that is gone without closing the connection, for example because the network or
+/// the router's machine is down. The session then ends with [`Closed::Silent`](crate::Closed::Silent), and so
+/// does everything that waits for the router.
 ///
 /// By default a router that is silent for 30 s gets a PING, and the connection is closed 10 s later if nothing
 /// arrives; bytes of an unfinished message count. A connection that accepts nothing for 30 s is closed as well.
 ///
-/// Not every router survives a PING over RawSocket. One gets it if it announces `_progress_credit`, as ours
-/// does, or has sent a PING itself. For others the operating system probes the TCP connection after the same
-/// times, which shows whether the router's machine is there (behaviour 94).
+/// Not every router survives a PING over RawSocket. A router gets one if it announces `_progress_credit`, as
+/// ours does, or has sent a PING itself. For other routers the operating system probes the TCP connection
+/// after the same times, which shows whether the router's machine is there (behaviour 94).
 ///
 /// ```
 /// # use std::time::Duration;
@@ -52,19 +52,19 @@ impl Default for Keepalive {
 }
 
 impl Keepalive {
-    /// The silence after which the router gets a PING; 30 s by default.
+    /// Sets the silence after which the router gets a PING; 30 s by default.
     pub fn silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
     }
 
-    /// The silence after the PING before the connection is closed; 10 s by default.
+    /// Sets the silence after the PING until the connection is closed; 10 s by default.
     pub fn answer(mut self, answer: Duration) -> Self {
         self.answer = answer;
         self
     }
 
-    /// How long the connection may accept nothing while something is to be written; 30 s by default.
+    /// Sets for how long the connection may accept nothing while there is data to write; 30 s by default.
     pub fn write(mut self, write: Duration) -> Self {
         self.write = write;
         self
@@ -77,12 +77,12 @@ impl From<Keepalive> for Config {
     }
 }
 
-/// The reader's watch over the router's signs of life, from WELCOME on.
+/// The reader's record of the router's signs of life, from WELCOME on.
 pub(crate) struct Watch {
     settings: Option<Keepalive>,
-    /// The transport has PINGs.
+    /// Whether the transport has PINGs.
     can_ping: bool,
-    /// The router is known to answer a PING.
+    /// Whether the router is known to answer a PING.
     asks: bool,
     running: Option<Running>,
 }
@@ -93,12 +93,12 @@ struct Running {
 }
 
 impl Watch {
-    /// For a connection over this transport.
+    /// Creates it for a connection over this transport.
     pub(crate) fn new(settings: Option<Keepalive>, transport: &impl Transport) -> Self {
         Self { settings, can_ping: transport.pings(), asks: transport.name() == WEBSOCKET, running: None }
     }
 
-    /// The session is open.
+    /// Starts the watch once the session is open.
     pub(crate) fn begin(&mut self, half: &impl ReadHalf, session: &Session) {
         let credit = session.router().get(Role::Dealer).and_then(|dealer| dealer.credit);
         self.asks |= credit.is_some();
@@ -110,7 +110,7 @@ impl Watch {
         });
     }
 
-    /// A read has returned.
+    /// Records the result of a read.
     pub(crate) fn handle_read(&mut self, half: &impl ReadHalf, engine: &Engine, came: &[Incoming]) {
         let Some(Running { rule, .. }) = &mut self.running else { return };
         let has_message = came.iter().any(|item| !is_control(item));
@@ -122,7 +122,7 @@ impl Watch {
         }
     }
 
-    /// The connection was not read from until now.
+    /// Records that the connection was not read from until now.
     pub(crate) fn handle_pause(&mut self) {
         if let Some(Running { rule, .. }) = &mut self.running {
             rule.handle_pause(Instant::now());
@@ -137,13 +137,13 @@ impl Watch {
         }
     }
 
-    /// Sends a PING if it is time for that. Returns the reason if the router is to be given up.
+    /// Sends a PING if one is due. Returns the reason if the connection must be closed.
     pub(crate) fn handle_timeout(&mut self, half: &impl ReadHalf, engine: &Engine) -> Option<String> {
         let (Some(Running { rule, timer }), Some(settings)) = (&mut self.running, self.settings) else {
             return None;
         };
-        // Bytes that a connection accepts after it had accepted none are a sign of life, too. So a PING may be
-        // sent behind others.
+        // Bytes that a connection accepts after it had accepted none are a sign of life too, so a PING may be
+        // queued behind other messages.
         let seen = Seen { received: bytes(half, engine), unfinished: half.unfinished(), ..Seen::default() };
         let verdict = rule.handle_timeout(Instant::now(), seen);
         timer.as_mut().reset(rule.deadline());
@@ -161,7 +161,7 @@ impl Watch {
     }
 }
 
-/// The number of bytes that have arrived, and of those known to be accepted.
+/// Returns the number of bytes that have arrived, and of those known to be accepted.
 fn bytes(half: &impl ReadHalf, engine: &Engine) -> u64 {
     half.received() + engine.moved()
 }
