@@ -236,7 +236,7 @@ mod tests {
         receiving.consume(1000);
         assert_eq!(receiving.grant(Some(0)), None);
         assert_eq!(receiving.grant(Some(7)), Some(1007));
-        assert_eq!(receiving.grant(Some(8)), None, "one octet more is not worth a message");
+        assert_eq!(receiving.grant(Some(8)), None, "one byte more is not worth a message");
         receiving.receive(7);
         receiving.consume(7);
         assert_eq!(receiving.grant(Some(5000)), Some(2007));

@@ -534,6 +534,6 @@ mod tests {
         let itself = size_of_val(&writer);
         let writer = itself + size_of_val(&writer.run(&state.limits));
         let link = size_of_val(&serve(state.clone(), transport, Peer::Other, Instant::now(), None));
-        assert!(link <= 880 && writer <= 560, "{link} and {writer} octets");
+        assert!(link <= 880 && writer <= 560, "{link} and {writer} bytes");
     }
 }

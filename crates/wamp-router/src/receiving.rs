@@ -270,7 +270,7 @@ mod tests {
                 any |= upload.goes_on(64 << 10);
                 assert!(budget.receiving() <= 64 * MIB + 17 * MIB, "{}", budget.receiving());
             }
-            assert!(any, "nobody may go on");
+            assert!(any, "no message may continue");
             uploads.retain(|upload| upload.bytes < 16 * MIB);
         }
         assert_eq!((budget.held(), budget.waiters.count.load(Ordering::Relaxed)), (0, 0));

@@ -39,7 +39,7 @@ pub(crate) fn code(payload: &[u8]) -> Result<Option<u16>, Fault> {
     let code = u16::from_be_bytes(code);
     // 1004 to 1006 and 1015 are never sent; unlisted codes are for future versions of the protocol.
     if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
-        return Err(Fault::new(PROTOCOL, "a closing frame with a code that nobody may send"));
+        return Err(Fault::new(PROTOCOL, "a closing frame with a code that must not be sent"));
     }
     if std::str::from_utf8(reason).is_err() {
         return Err(Fault::new(INVALID, "a closing frame with a reason that is not UTF-8"));

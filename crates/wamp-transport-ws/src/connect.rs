@@ -100,7 +100,7 @@ fn check(headers: &HeaderMap, key: &str, offered: &[Serializer]) -> Result<Seria
         return illegal("a wrong Sec-WebSocket-Accept");
     }
     if headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
-        return illegal("an extension that nobody asked for");
+        return illegal("an extension that was not requested");
     }
     let answered = headers
         .get(header::SEC_WEBSOCKET_PROTOCOL)

@@ -277,7 +277,7 @@ async fn a_client_says_what_is_wrong_with_its_server() {
         ),
         (
             format!("{YES}Sec-WebSocket-Protocol: wamp.2.json\r\nSec-WebSocket-Extensions: x\r\n\r\n"),
-            "the server's answer breaks the WebSocket protocol: an extension that nobody asked for",
+            "the server's answer breaks the WebSocket protocol: an extension that was not requested",
         ),
     ] {
         let refused = answer(&said, &[Serializer::Json]).await.unwrap_err();

@@ -32,7 +32,7 @@ pub(crate) async fn take_all(
     while let Some(result) = results.next().await {
         let result = result?;
         if result.octets != payload {
-            return Err(format!("a result of {} octets instead of {payload}", result.octets).into());
+            return Err(format!("a result of {} bytes instead of {payload}", result.octets).into());
         }
         order.see(result.number);
     }

@@ -54,7 +54,7 @@ impl Foreign {
     async fn expect(&mut self, wanted: &str) -> Result<Instant, Failed> {
         match self.lines.next_line().await? {
             Some(line) if line == wanted => Ok(Instant::now()),
-            other => Err(format!("the foreign peer says {other:?} instead of {wanted:?}").into()),
+            other => Err(format!("the foreign peer sent {other:?} instead of {wanted:?}").into()),
         }
     }
 }

@@ -99,7 +99,7 @@ impl Row {
     fn name(&self, options: &Options) -> String {
         let way = |stop: &Stop| match stop {
             Stop::App => "the application takes nothing",
-            Stop::Socket => "nobody reads the socket",
+            Stop::Socket => "the socket is not read",
         };
         let who = |library: &Library| match library {
             Library::Ours => "ours",

@@ -11,22 +11,22 @@ use super::sessions::SessionKey;
 use crate::Time;
 
 impl Realm {
-    /// More waits for a session's link than should. New calls do not go there until
+    /// Marks a session as full: its link is above high water. New calls do not go to it until
     /// [`set_room`](Self::set_room).
     pub fn set_full(&mut self, now: Time, session: SessionKey) {
         self.cx.now = now;
         self.holds.set_full(&mut self.cx, session);
     }
 
-    /// There is room again in a session's link. The sessions that it held are released.
+    /// Marks a session as having room again. The sessions that it held are released.
     pub fn set_room(&mut self, now: Time, session: SessionKey) {
         self.cx.now = now;
         self.holds.set_room(&mut self.cx, session);
     }
 
-    /// From now on the driver does not read from a session, since it has filled the link of another one, or its own.
-    /// Until no link holds it any more the timeouts of calls that it is to answer stand still. `false`: it is not to
-    /// be held for this one.
+    /// Holds a session, since it has filled the link of another one, or its own: the driver does not read
+    /// from it. While any link holds it, the timeouts of calls that it has to answer are paused. Returns
+    /// `false` if the session must not be held for this link.
     pub fn hold(&mut self, now: Time, session: SessionKey, by: SessionKey, feed: Feed) -> bool {
         self.cx.now = now;
         if feed == Feed::Events && session != by {
@@ -41,13 +41,14 @@ impl Realm {
         self.cx.sessions.is_held_by(session, by)
     }
 
-    /// A session that is held has requests of its own that the driver does not handle, until it is released.
+    /// Records that a held session has requests of its own that the driver does not handle until it is
+    /// released.
     pub fn set_waiting(&mut self, now: Time, session: SessionKey) {
         self.cx.now = now;
         self.holds.set_waiting(&mut self.cx, session);
     }
 
-    /// A session does not hold another any more, which can be read from again if no other one holds it.
+    /// Ends the hold of one session on another, which is released if no other session holds it.
     pub fn release(&mut self, now: Time, session: SessionKey, by: SessionKey) {
         self.cx.now = now;
         self.holds.release(&mut self.cx, session, by);
@@ -68,14 +69,15 @@ impl Realm {
         self.cx.sessions.is_tied(session, other)
     }
 
-    /// For how long sessions have been held, the time of each counted by itself.
+    /// Returns the time for which sessions have been held, summed over the sessions.
     pub fn held_time(&self, now: Time) -> Duration {
         self.holds.time(now)
     }
 
-    /// A session's link holds others and has accepted nothing for too long. All its calls whose callees it
-    /// holds end, and those that come to it in chunks from callers that it holds; until it has room it holds
-    /// no others. Nothing happens if it holds none, or itself for something else than a call to itself.
+    /// Stalls a session whose link holds others and has accepted nothing for too long. Its calls whose
+    /// callees it holds end, and so do the calls in chunks to it whose callers it holds. Until it has room it
+    /// holds no others. This has no effect if it holds none, or only itself for anything but a call to
+    /// itself.
     pub fn stall(&mut self, now: Time, session: SessionKey) {
         self.cx.now = now;
         let Some(held) = self.holds.stall(&mut self.cx, session) else { return };
@@ -83,14 +85,15 @@ impl Realm {
         self.end_all_slow(calls);
     }
 
-    /// A session's link is full and has accepted nothing for a moment: no publisher is held for it any more, and events
-    /// for it are dropped and counted, until it has room. Nothing happens if its link is not full.
+    /// Drops events for a session whose link is full and has accepted nothing for a moment. Until it has
+    /// room, no publisher is held for it, and events for it are dropped and counted. This has no effect if
+    /// its link is not full.
     pub fn drop_events(&mut self, now: Time, session: SessionKey) {
         self.cx.now = now;
         self.holds.drop_events(&mut self.cx, session);
     }
 
-    /// The share of a session is used up: otherwise this deadline would not have passed.
+    /// Handles the deadline of a share, which is now used up.
     pub(super) fn handle_share(&mut self, session: SessionKey, side: Side) {
         self.holds.share_passed(&mut self.cx, session, side);
         match side {
@@ -101,8 +104,8 @@ impl Realm {
         }
     }
 
-    /// Stalls the sessions whose holds of this one are contested, beginning with the longest. A hold that is not
-    /// contested any more when those before it have ended goes on.
+    /// Stalls the sessions whose holds on this one are contested, beginning with the longest. A hold that is
+    /// no longer contested once earlier ones have ended goes on.
     fn stall_holders(&mut self, session: SessionKey) {
         for by in self.cx.sessions.holders(session) {
             if self.cx.sessions.is_contested(session, by) {

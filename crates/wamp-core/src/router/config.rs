@@ -54,12 +54,12 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Meta {
-    /// What concerns the session itself: its testaments.
+    /// The procedures about the session itself: its testaments.
     Own,
-    /// Everything that looks: the procedures that count, list, find and get, and all meta topics.
+    /// Everything that only reads: the procedures that count, list, find and get, and all meta topics.
     #[default]
     Read,
-    /// Everything that acts on other sessions as well: the procedures that kill sessions, and that remove callees and
+    /// Everything that acts on other sessions, too: the procedures that kill sessions and remove callees and
     /// subscribers.
     Control,
 }
@@ -92,8 +92,8 @@ impl Config {
     }
 }
 
-/// The limits of the events that a realm retains (behaviour [117](crate::behaviour#rule-117)). An event that exceeds one is
-/// delivered, counted and not retained.
+/// The limits of the events that a realm retains (behaviour [117](crate::behaviour#rule-117)). An event that
+/// exceeds a limit is delivered and counted, but not retained.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
     /// Topics with retained events; 10,000 by default. 0 retains nothing.
@@ -102,9 +102,10 @@ pub struct Retention {
     pub bytes: usize,
     /// The bytes of one; 1 MiB by default.
     pub event_bytes: usize,
-    /// Events with lists of receivers, for each topic; 16 by default. Past it the oldest is forgotten.
+    /// Retained events with lists of receivers, for each topic; 16 by default. Beyond that the oldest one is
+    /// dropped.
     pub restricted: usize,
-    /// Events sent upon one SUBSCRIBE; 1,000 by default. Others are dropped and counted.
+    /// Retained events sent for one SUBSCRIBE; 1,000 by default. Further ones are dropped and counted.
     pub sent: usize,
     /// The bytes of retained events after which one SUBSCRIBE gets no more; 4 MiB by default.
     pub sent_bytes: usize,

@@ -94,7 +94,7 @@ impl Context {
         }
     }
 
-    /// The violation that the id of a request is.
+    /// Returns the violation for an invalid request id.
     pub(super) fn wrong_id(
         &self,
         from: SessionKey,

@@ -1,4 +1,4 @@
-//! What goes out of a realm: checked against its receiver before anything is changed.
+//! The outgoing messages of a realm. Each is checked against its receiver before anything is changed.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use super::SessionKey;
 use super::sessions::Session;
 use crate::Failure;
 
-/// Messages on their way out of a realm, in order.
+/// The outgoing messages of a realm, in order.
 #[derive(Clone)]
 pub(super) struct Outbox {
     queue: VecDeque<Transmission>,
@@ -24,12 +24,12 @@ pub struct Transmission {
 }
 
 impl Transmission {
-    /// The sessions, in the order in which they are to be served.
+    /// Returns the sessions, in the order in which they are served.
     pub fn receivers(&self) -> impl Iterator<Item = SessionKey> + '_ {
         std::iter::once(self.first).chain(self.others.iter().copied())
     }
 
-    /// How many sessions there are; one at least.
+    /// Returns the number of sessions; at least one.
     #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {
         1 + self.others.len()
@@ -41,7 +41,7 @@ impl Transmission {
     }
 }
 
-/// An empty outbox with room for so many messages keeps it.
+/// An empty outbox keeps room for at most this many messages.
 const KEPT: usize = 1024;
 
 impl Outbox {
@@ -75,7 +75,8 @@ impl Outbox {
         Some((first, message))
     }
 
-    /// Removes all messages. Each is shown to `send` where it stands, with all its receivers: it is large to move.
+    /// Removes all messages. `send` gets a reference to each, with all its receivers, since messages are
+    /// large to move.
     #[inline]
     pub(super) fn drain(&mut self, send: impl FnMut(&Transmission)) {
         if !self.queue.is_empty() {
@@ -85,14 +86,14 @@ impl Outbox {
         }
     }
 
-    /// Gives back memory that many messages needed.
+    /// Frees the memory that many messages needed.
     fn shrink(&mut self) {
         if self.queue.is_empty() && self.queue.capacity() > KEPT {
             self.queue = VecDeque::new();
         }
     }
 
-    /// Takes back everything for a session whose link will not carry it any more.
+    /// Removes all messages for a session whose link will not send them.
     pub(super) fn forget(&mut self, to: SessionKey) {
         self.queue.retain_mut(|transmission| {
             transmission.others.retain(|receiver| *receiver != to);
@@ -108,12 +109,12 @@ impl Outbox {
     }
 }
 
-/// What a driver knows about a message before it locks the realm: how long it was on the wire, and its payload
-/// in other serializers.
+/// Facts about a message that a driver prepares before it locks the realm: its length on the wire, and its
+/// payload in other serializers.
 ///
-/// Large payloads take long to rewrite; a driver that shares a realm among links asks
-/// [`Realm::transcodings`](super::Realm::transcodings) which are needed, makes them outside its lock, and hands
-/// them in. Whatever is missing is made by the realm.
+/// Large payloads take long to transcode. A driver that shares a realm among links asks
+/// [`Realm::transcodings`](super::Realm::transcodings) which ones are needed, makes them outside its lock,
+/// and passes them in. The realm makes any that are missing.
 #[derive(Debug, Default)]
 pub struct Prepared {
     octets: Option<usize>,
@@ -121,17 +122,17 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Nothing is known.
+    /// Creates it without any facts.
     pub const fn none() -> Self {
         Self { octets: None, payloads: Vec::new() }
     }
 
-    /// The message came in a frame of so many octets.
+    /// Creates it for a message from a frame of this many bytes.
     pub const fn sized(octets: usize) -> Self {
         Self { octets: Some(octets), payloads: Vec::new() }
     }
 
-    /// And this is its payload in each of these serializers.
+    /// Adds the payload in each of these serializers.
     #[must_use]
     pub fn transcoded(mut self, payload: &Payload, serializers: &[Serializer]) -> Self {
         self.payloads.extend(serializers.iter().map(|of| (*of, payload.transcode(*of))));
@@ -146,7 +147,7 @@ impl Prepared {
         self.payloads.iter().find(|(of, _)| *of == serializer).map(|(_, made)| made.clone())
     }
 
-    /// The payload as this session wants it.
+    /// Returns the payload in the serializer of this session.
     pub(super) fn payload(&self, payload: &Payload, to: &Session) -> Result<Payload, Refusal> {
         if payload.is_empty() || payload.serializer() == Some(to.serializer) {
             return Ok(payload.clone());
@@ -156,18 +157,17 @@ impl Prepared {
     }
 }
 
-/// Why a message cannot go to its receiver.
+/// The reason why a message cannot be sent to its receiver.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) error: Uri,
     pub(super) text: String,
 }
 
-/// What a sentence may take in a message, however it is written: with what stands around it that is less than
-/// the 512 octets that every link takes.
+/// The longest error text, encoded. With its surroundings it stays below 512 bytes, which every link accepts.
 const SENTENCE: usize = 384;
 
-/// The beginning of a text, so much of it that every link takes it.
+/// Returns the beginning of a text that every link accepts.
 pub(super) fn sentence(text: &str) -> &str {
     let mut octets = 0;
     let end = text.char_indices().find(|(_, c)| {
@@ -181,17 +181,17 @@ pub(super) fn sentence(text: &str) -> &str {
     end.map_or(text, |(end, _)| &text[..end])
 }
 
-/// A failure with a sentence as its argument.
+/// Returns an error with a text as its argument.
 pub(super) fn failure(error: Uri, text: &str, to: &Session) -> Failure {
     let payload = Payload::new(to.serializer, &(sentence(text),)).unwrap_or_default();
     Failure { error, payload }
 }
 
-/// What the longest head can be: three ids, the options that this router writes, and room to spare. URIs
-/// count by themselves.
+/// An upper bound of the length of a head without its URIs: three ids, the options that this router writes,
+/// and some reserve.
 pub(super) const HEAD: usize = 512;
 
-/// Whether nothing in the head of a message has an unknown length.
+/// Returns whether the length of a message's head has a known bound.
 pub(super) fn is_plain(message: &Message) -> bool {
     match message {
         Message::Result(result) => result.details.ppt.is_none(),
@@ -203,7 +203,7 @@ pub(super) fn is_plain(message: &Message) -> bool {
     }
 }
 
-/// Checks that a message can be written for a session and is not too big for its link.
+/// Checks that a message can be encoded for a session and is not too long for its link.
 pub(super) fn check(message: &Message, to: &Session) -> Result<(), Refusal> {
     let too_big = |octets: usize| Refusal {
         error: uri::PAYLOAD_SIZE_EXCEEDED,

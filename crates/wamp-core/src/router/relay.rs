@@ -12,24 +12,24 @@ use super::sessions::SessionKey;
 use crate::Time;
 use crate::progress::ReplyKind;
 
-/// What became of a plain YIELD.
+/// The result of relaying a plain YIELD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Relayed {
-    /// The same payload goes to the caller, or what was made of it, behind this head, before anything that
-    /// [`poll_transmit`](Realm::poll_transmit) gives from now on.
+    /// The driver sends this head and the payload, transcoded if necessary, to the caller, before anything
+    /// that [`poll_transmit`](Realm::poll_transmit) returns from now on.
     Result {
         /// The caller.
         to: SessionKey,
-        /// What it speaks. If that is another serializer, its payload is what was made of it.
+        /// The caller's serializer. If it is another one, the payload is the transcoded one.
         serializer: Serializer,
-        /// What goes before the payload, and after it.
+        /// The bytes before the payload and after it.
         result: PlainResult,
     },
-    /// Nobody wants it any more, or ever did, or its caller does not keep up. It has been counted;
-    /// [`poll_transmit`](Realm::poll_transmit) may have something to say about it.
+    /// The YIELD is late or unsolicited, or its caller does not keep up. It has been counted;
+    /// [`poll_transmit`](Realm::poll_transmit) may return messages about it.
     Dropped,
-    /// Not covered, and nothing has changed: [`Realm::handle_message`] decides.
+    /// Not supported here, and nothing has changed: [`Realm::handle_message`] decides.
     Unusual,
 }
 
@@ -64,7 +64,7 @@ impl Realm {
         Relayed::Result { to, serializer, result }
     }
 
-    /// Whether [`relay`](Self::relay) would take this plain YIELD now, with its payload as it is.
+    /// Returns whether [`relay`](Self::relay) would relay this plain YIELD now without transcoding.
     #[doc(hidden)]
     pub fn can_relay(&self, from: SessionKey, serializer: Serializer, plain: &PlainYield) -> bool {
         self.route(from, serializer, plain, |_| None).is_some()
@@ -97,12 +97,12 @@ impl Realm {
     }
 }
 
-/// The way of a plain result.
+/// The route of a plain result.
 struct Route {
     call: CallKey,
     to: SessionKey,
     serializer: Serializer,
     result: PlainResult,
-    /// How long the RESULT will be.
+    /// The length of the RESULT, in bytes.
     octets: usize,
 }

@@ -1,9 +1,10 @@
 //! Back-pressure of events: which publishers are held because of a subscriber that is behind (behaviour 109).
 //!
-//! While the link of a subscriber is full and keeps accepting bytes, it *holds* the publishers that fill it: the driver
-//! does not read from them until it has room. A subscriber that accepts nothing for 250 ms
-//! ([`Realm::drop_events`]), or has used up its share, is *slow*: it holds no publisher, and its events are dropped
-//! and counted until it has room. Its session stays, and its calls are not concerned. Other subscribers miss nothing.
+//! While the link of a subscriber is full and keeps accepting bytes, it *holds* the publishers that fill it:
+//! the driver does not read from them until it has room. A subscriber that accepts nothing for 250 ms
+//! ([`Realm::drop_events`]), or has used up its share, is *slow*: it holds no publisher, and its events are
+//! dropped and counted until it has room. Its session stays, and its calls are not affected. Other
+//! subscribers miss nothing.
 //!
 //! ```text
 //!            set_full                 drop_events, or a share is used up
@@ -20,7 +21,7 @@
 //! up it is slow; when the share of the publisher is, all subscribers that hold it are, and any other that it fills is
 //! slow at once. So a publisher is not held for longer, however many subscribers take turns or come back.
 //!
-//! These shares are others than those of [calls](super::holds), so that events never end a call.
+//! These shares are separate from those of [calls](super::holds), so that events never end a call.
 //!
 //! [`Limits::holding`]: crate::router::Limits::holding
 //! [`Realm::drop_events`]: crate::router::Realm::drop_events
@@ -34,7 +35,7 @@ use crate::router::sessions::{Session, SessionKey};
 /// The back-pressure of events of a session, in both of its roles.
 #[derive(Clone, Default)]
 pub(super) struct EventPart {
-    /// Its events are dropped until its link has room.
+    /// Whether its events are dropped until its link has room.
     pub(super) slow: bool,
     /// The publishers that its link holds.
     pub(super) holds: BTreeSet<SessionKey>,
@@ -45,14 +46,14 @@ pub(super) struct EventPart {
 }
 
 impl Session {
-    /// Whether events for it are dropped, since it is behind and no publisher is held for it.
+    /// Returns whether events for it are dropped, since it is behind and holds no publisher.
     pub(in crate::router) fn drops_events(&self) -> bool {
         self.pace.as_ref().is_some_and(|pace| pace.events.slow)
     }
 }
 
 impl Holds {
-    /// A publisher has filled the link of a subscriber, and is held by it from now on. `false`: it is not to be.
+    /// Holds a publisher that has filled the link of a subscriber. Returns `false` if it must not be held.
     pub(in crate::router) fn hold_publisher(
         &mut self,
         cx: &mut Context,
@@ -86,7 +87,7 @@ impl Holds {
         cx.sessions.pace(by).is_some_and(|pace| pace.events.holds.contains(&publisher))
     }
 
-    /// A subscriber whose link is full does not read, or its share is used up.
+    /// Marks a full subscriber as slow: it does not read, or its share is used up.
     pub(in crate::router) fn drop_events(&mut self, cx: &mut Context, subscriber: SessionKey) {
         if let Some(pace) = cx.sessions.pace_mut(subscriber).filter(|pace| pace.full) {
             pace.events.slow = true;
@@ -94,7 +95,7 @@ impl Holds {
         }
     }
 
-    /// The share of a publisher is used up.
+    /// Handles a publisher whose share is used up.
     pub(in crate::router) fn drop_events_of_holders(&mut self, cx: &mut Context, publisher: SessionKey) {
         let Some(pace) = cx.sessions.pace(publisher) else { return };
         for subscriber in pace.events.held_by.clone() {
@@ -102,7 +103,7 @@ impl Holds {
         }
     }
 
-    /// A subscriber holds no publisher any more.
+    /// Ends all holds of a subscriber.
     pub(super) fn release_publishers(&mut self, cx: &mut Context, subscriber: SessionKey) {
         let Some(pace) = cx.sessions.pace(subscriber) else { return };
         for publisher in pace.events.holds.clone() {
@@ -110,7 +111,7 @@ impl Holds {
         }
     }
 
-    /// No subscriber holds a publisher any more.
+    /// Ends all holds on a publisher.
     pub(super) fn forget_publisher(&mut self, cx: &mut Context, publisher: SessionKey) {
         let Some(pace) = cx.sessions.pace(publisher) else { return };
         for subscriber in pace.events.held_by.clone() {

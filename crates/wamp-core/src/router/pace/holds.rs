@@ -1,9 +1,10 @@
 //! Back-pressure of calls: which session holds which, for how long, and how that ends.
 //!
-//! A session is *full* while more waits for its link than should; the driver says so ([`Realm::set_full`]), and when
-//! there is room again ([`Realm::set_room`]). A full session *holds* the sessions that feed it: the driver does not
-//! read from them ([`Realm::hold`]) until none holds them any more ([`Event::Released`]). A session is *stalled* when
-//! it has held others for too long: all its calls end at once, and until it has room it holds no others.
+//! A session is *full* from the time when its queue is above high water ([`Realm::set_full`]) until there is
+//! room again ([`Realm::set_room`]); the driver reports both. A full session *holds* the sessions that feed
+//! it: the driver does not read from them ([`Realm::hold`]) until none holds them any more
+//! ([`Event::Released`]). A session is *stalled* when it has held others for too long: all its calls end at
+//! once, and until it has room it holds no others.
 //!
 //! ```text
 //!            set_full             stall, or its share is used up
@@ -22,8 +23,8 @@
 //! | a last reply | holds its sender | holds none; ends its call if it is longer than 1 KiB |
 //! | a last chunk | holds its sender | holds none |
 //!
-//! A hold ends when there is room; when the last call between the two ends, if there was one at its begin; when the
-//! holder is stalled or gone.
+//! A hold ends when there is room, when the last call between the two ends (if there was one at its
+//! beginning), or when the holder is stalled or gone.
 //!
 //! A hold is *contested* when it harms a session that is not its cause, or serves nothing:
 //!
@@ -54,7 +55,7 @@ use crate::router::dealer::Tie;
 use crate::router::realm::Event;
 use crate::router::sessions::{Session, SessionKey, Sessions};
 
-/// The back-pressure's part of a session that has been slow, or has been held by one that was.
+/// The back-pressure state of a session that has been slow, or was held by a slow one.
 #[derive(Clone, Default)]
 pub(in crate::router) struct SessionPart {
     pub(super) full: bool,
@@ -68,19 +69,19 @@ pub(in crate::router) struct SessionPart {
     /// The contested ones among these holds.
     as_held: Usage,
     pub(super) events: EventPart,
-    /// It has requests of its own that are not read while it is held.
+    /// Whether it has requests of its own that are not read while it is held.
     waits: bool,
-    /// Since when it is held without a break.
+    /// The time since which it is held without a break.
     held_since: Option<Time>,
-    /// How long it was held before that, in all.
+    /// The time for which it was held before that.
     held: Duration,
 }
 
 #[derive(Clone, Copy)]
 struct Hold {
-    /// It ends with the last call between the two.
+    /// Whether it ends with the last call between the two.
     bound: bool,
-    /// It holds nothing back.
+    /// Whether it holds nothing back.
     last: bool,
     since: Time,
     contested: bool,
@@ -89,10 +90,10 @@ struct Hold {
 /// The contested holds of a session, on one side.
 #[derive(Clone, Default)]
 pub(super) struct Usage {
-    /// How many there are.
+    /// Their number.
     contested: usize,
     share: Share,
-    /// When the share is used up if nothing changes.
+    /// The time at which the share is used up if nothing changes.
     deadline: Option<Deadline>,
 }
 
@@ -101,15 +102,15 @@ pub(super) struct Usage {
 pub(in crate::router) enum Side {
     Holder,
     Held,
-    /// Of holds because of events.
+    /// The holder, for holds because of events.
     Subscriber,
     Publisher,
 }
 
-/// What a session was fed by the one that is to be held for it.
+/// The kind of messages that a session was fed by the session it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feed {
-    /// Parts of calls that go on: progressive results, chunks.
+    /// Parts of running calls: progressive results, chunks.
     Stream,
     /// Last replies, last chunks and whole calls only.
     Last,
@@ -120,7 +121,7 @@ pub enum Feed {
 /// The holds of a realm. Those of a session are in its [part](SessionPart).
 #[derive(Clone, Copy, Default)]
 pub(in crate::router) struct Holds {
-    /// The number of sessions that are held now, and the sum of the times since when.
+    /// The number of sessions that are held now, and the sum of the times at which their holds began.
     now: usize,
     since: Duration,
     /// The time for which others were held.
@@ -128,7 +129,7 @@ pub(in crate::router) struct Holds {
 }
 
 impl SessionPart {
-    /// For how long the router has not read from the session until now, in all.
+    /// Returns for how long in all the session has been held.
     pub(in crate::router) fn held(&self, now: Time) -> Duration {
         self.held + self.held_since.map_or(Duration::ZERO, |since| now.since(since))
     }
@@ -158,12 +159,12 @@ impl Sessions {
         self.get_mut(key)?.pace.as_deref_mut()
     }
 
-    /// Whether no new call should go to a session.
+    /// Returns whether no new call should go to a session.
     pub(in crate::router) fn is_full(&self, key: SessionKey) -> bool {
         self.pace(key).is_some_and(|pace| pace.full)
     }
 
-    /// Whether a session holds no other any more, since it has done so for too long.
+    /// Returns whether a session is stalled: it has held others for too long.
     pub(in crate::router) fn is_stalled(&self, key: SessionKey) -> bool {
         self.pace(key).is_some_and(|pace| pace.stalled)
     }
@@ -202,20 +203,20 @@ impl Holds {
         self.now
     }
 
-    /// For how long sessions have been held, the time of each counted by itself.
+    /// Returns the time for which sessions have been held, summed over the sessions.
     pub(in crate::router) fn time(&self, now: Time) -> Duration {
         let sum = now.since_origin().saturating_mul(u32::try_from(self.now).unwrap_or(u32::MAX));
         self.over + sum.saturating_sub(self.since)
     }
 
-    /// More waits for a session's link than should.
+    /// Marks a session as full.
     pub(in crate::router) fn set_full(&mut self, cx: &mut Context, session: SessionKey) {
         if let Some(session) = cx.sessions.get_mut(session) {
             session.pace_mut().full = true;
         }
     }
 
-    /// There is room again in a session's link, which releases the sessions that it held.
+    /// Marks a session as having room again, and releases the sessions that it held.
     pub(in crate::router) fn set_room(&mut self, cx: &mut Context, session: SessionKey) {
         let Some(pace) = cx.sessions.pace_mut(session) else { return };
         (pace.full, pace.stalled, pace.events.slow) = (false, false, false);
@@ -223,7 +224,7 @@ impl Holds {
         self.release_publishers(cx, session);
     }
 
-    /// A session is held by another one from now on. `false`: it is not to be.
+    /// Starts a hold of one session on another. Returns `false` if there must be none.
     pub(in crate::router) fn hold(
         &mut self,
         cx: &mut Context,
@@ -250,7 +251,7 @@ impl Holds {
         true
     }
 
-    /// A session that is held has requests of its own that are not handled until it is released.
+    /// Records that a held session has requests of its own that are not handled until it is released.
     pub(in crate::router) fn set_waiting(&mut self, cx: &mut Context, session: SessionKey) {
         let Some(pace) = cx.sessions.pace_mut(session) else { return };
         if pace.held_since.is_some() && !std::mem::replace(&mut pace.waits, true) {
@@ -258,9 +259,9 @@ impl Holds {
         }
     }
 
-    /// A session's link holds others and has accepted nothing for too long, or its share is used up. Returns the
-    /// sessions that it held; until it has room it holds no others. `None`, and without effect, if it holds none, or
-    /// only itself for something else than a call to itself.
+    /// Stalls a session that has accepted nothing for too long, or whose share is used up. Returns the
+    /// sessions that it held; until it has room it holds no others. Returns `None`, without effect, if it
+    /// holds none, or only itself for anything but a call to itself.
     pub(in crate::router) fn stall(
         &mut self,
         cx: &mut Context,
@@ -277,14 +278,14 @@ impl Holds {
         Some(held)
     }
 
-    /// The deadline for the share of a session has passed, which it has used up.
+    /// Handles the deadline of a share, which is now used up.
     pub(in crate::router) fn share_passed(&mut self, cx: &mut Context, session: SessionKey, side: Side) {
         if let Some(pace) = cx.sessions.pace_mut(session) {
             pace.usage(side).deadline = None;
         }
     }
 
-    /// Whether a session has used up its share, so that none of its contested holds may go on.
+    /// Returns whether a session has used up its share, so that none of its contested holds may go on.
     pub(in crate::router) fn is_used_up(&self, cx: &mut Context, session: SessionKey, side: Side) -> bool {
         let limits = &cx.config.limits;
         cx.sessions.pace_mut(session).is_some_and(|pace| {
@@ -293,8 +294,8 @@ impl Holds {
         })
     }
 
-    /// The first call between two sessions has begun, or the last one has ended. In that case neither holds the other
-    /// because of it.
+    /// Handles the begin of the first call between two sessions, or the end of the last one. After the end
+    /// neither holds the other because of calls.
     pub(in crate::router) fn handle_tie(&mut self, cx: &mut Context, tie: Tie) {
         let Tie { caller, callee } = tie;
         // With three callers each already has competition.
@@ -310,7 +311,7 @@ impl Holds {
         }
     }
 
-    /// A session is over: it holds no other and none holds it.
+    /// Removes all holds of and on a session that is over.
     pub(in crate::router) fn forget(&mut self, cx: &mut Context, session: SessionKey) {
         self.release_all(cx, session);
         self.release_publishers(cx, session);
@@ -326,7 +327,8 @@ impl Holds {
         self.release_all_others(cx, by);
     }
 
-    /// Keeps the hold of a session on itself: it would answer its own requests without end.
+    /// Keeps the hold of a session on itself; without it the session could answer its own requests without
+    /// end.
     fn release_all_others(&mut self, cx: &mut Context, by: SessionKey) {
         let Some(pace) = cx.sessions.pace(by) else { return };
         let held: Vec<SessionKey> = pace.holds.keys().copied().filter(|held| *held != by).collect();
@@ -335,7 +337,7 @@ impl Holds {
         }
     }
 
-    /// A session does not hold another any more, which can be read from again if no other one holds it.
+    /// Ends the hold of one session on another, which is released if no other session holds it.
     pub(in crate::router) fn release(&mut self, cx: &mut Context, session: SessionKey, by: SessionKey) {
         if !cx.sessions.is_held_by(session, by) {
             return;
@@ -349,7 +351,7 @@ impl Holds {
         self.end(cx, session);
     }
 
-    /// A session is held by one more.
+    /// Adds a holder to a session.
     pub(super) fn begin(&mut self, cx: &mut Context, session: SessionKey) {
         let Some(held) = cx.sessions.pace_mut(session) else { return };
         if held.held_since.is_none() {
@@ -360,7 +362,7 @@ impl Holds {
         }
     }
 
-    /// A session is held by one less.
+    /// Removes a holder from a session.
     pub(super) fn end(&mut self, cx: &mut Context, session: SessionKey) {
         let Some(held) = cx.sessions.pace_mut(session) else { return };
         if held.held_by.is_empty()
@@ -403,7 +405,7 @@ impl Holds {
     }
 }
 
-/// One more, or one less, of the holds of a session is contested.
+/// Counts one more, or one less, contested hold of a session.
 pub(super) fn use_share(cx: &mut Context, session: SessionKey, side: Side, more: bool) {
     let (now, limits) = (cx.now, &cx.config.limits);
     let Some(pace) = cx.sessions.pace_mut(session) else { return };

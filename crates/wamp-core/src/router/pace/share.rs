@@ -1,35 +1,35 @@
-//! How much of a sliding window of time has been used.
+//! The used part of a sliding window of time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::Time;
 
-/// So many stretches of time are known exactly.
+/// The number of intervals that are kept exactly; older ones are merged.
 const STRETCHES: usize = 64;
 
-/// How much of the time just gone a session has used: stretches of time, and a window that slides over them.
+/// The recent time that a session has used: intervals, and a window that slides over them.
 ///
-/// It is exact up to [`STRETCHES`] in one window. Past that two that are close to each other are put
-/// together: their sum stays exact, and the earlier one counts for a little longer. Since the two that span
-/// the least are taken, that is less than the 30th part of the window.
+/// It is exact for up to [`STRETCHES`] intervals in one window. Beyond that, two neighbours are merged: their
+/// sum stays exact, and the earlier one counts slightly longer, by less than a 30th of the window, since the
+/// two that span the least time are chosen.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Share {
-    /// Those that are over, in order.
+    /// The intervals that are over, in order.
     over: VecDeque<Stretch>,
-    /// The beginning of the one that goes on.
+    /// The beginning of the current interval.
     since: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
-    /// When the first of those began that it was put together from.
+    /// The beginning of the first interval that was merged into it.
     first: Time,
     begin: Time,
     end: Time,
 }
 
-/// The moment so long before another.
+/// Returns the time this long before another.
 fn before(now: Time, duration: Duration) -> Time {
     Time::after(now.since_origin().saturating_sub(duration))
 }
@@ -59,21 +59,21 @@ impl Share {
         }
     }
 
-    /// How much of the window that ends now.
+    /// Returns the used part of the window that ends now.
     pub(super) fn used(&self, now: Time, window: Duration) -> Duration {
         let edge = before(now, window);
         let over = self.over.iter().map(|stretch| stretch.end.since(stretch.begin.max(edge)));
         over.sum::<Duration>() + self.since.map_or(Duration::ZERO, |since| now.since(since.max(edge)))
     }
 
-    /// When as much as `share` is used, if the stretch that goes on goes on; `None` without one, or if that is
-    /// more than the whole window.
+    /// Returns the time at which `share` is used up if the current interval goes on. Returns `None` without a
+    /// current interval, or if the share exceeds the window.
     pub(super) fn used_up(&self, now: Time, window: Duration, share: Duration) -> Option<Time> {
         let since = self.since.filter(|_| share <= window)?;
         let mut missing = share.saturating_sub(self.used(now, window));
         let (mut at, mut edge) = (now, before(now, window));
-        // While the window leaves what was used behind as fast as more is used, nothing changes. Before the
-        // origin there was nothing to leave.
+        // While used time leaves the window as fast as more is used, the sum does not change. Before the
+        // origin no time was used.
         let early = window.saturating_sub(now.since_origin());
         let grows = missing.min(early);
         (at, missing) = (at + grows, missing - grows);
