@@ -7,6 +7,8 @@ use wamp_proto::Uri;
 
 use crate::Router;
 use crate::connections::by_file_descriptors;
+#[cfg(feature = "tls")]
+use crate::tls::{Tls, TlsMode};
 
 /// A builder of a [`Router`].
 ///
@@ -25,6 +27,8 @@ pub struct Builder {
     strict_request_ids: bool,
     pub(crate) anonymous_on_public: bool,
     pub(crate) shutdown: Shutdown,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Tls>,
 }
 
 /// The way in which clients are told that the router shuts down.
@@ -180,6 +184,25 @@ impl Builder {
     /// Sets how clients are told that the router shuts down.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
         self.shutdown = shutdown;
+        self
+    }
+
+    /// Serves `wss://` and `rss://`, on the ports where else `ws://` and `rs://` are served: the first byte tells them
+    /// apart. [`Server::replace`](wamp_tls::Server::replace) changes the certificate while the router runs.
+    ///
+    /// ```no_run
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (chain, key) = (std::fs::read("fullchain.pem")?, std::fs::read("privkey.pem")?);
+    /// let server = wamp_tls::Server::new(&wamp_tls::Identity::new(chain, key))?;
+    /// let router = wamp_router::Router::builder().tls(server, Default::default()).build();
+    /// let address = router.listen("127.0.0.1:8443").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, server: wamp_tls::Server, mode: TlsMode) -> Self {
+        self.tls = Some(Tls { server, mode });
         self
     }
 

@@ -18,6 +18,14 @@ use crate::router::RouterState;
 /// The first byte of RawSocket, which HTTP never begins with.
 const RAWSOCKET: u8 = rawsocket::handshake::MAGIC;
 
+/// What TLS begins with: a record of its handshake.
+#[cfg(feature = "tls")]
+const TLS: u8 = 0x16;
+
+/// A stream with TLS over another one.
+#[cfg(feature = "tls")]
+pub(crate) type Secured<S> = wamp_tls::TlsSocket<wamp_tls::Prefixed<S>>;
+
 /// The size of the first read; mostly it holds a whole HTTP request.
 const FIRST_READ: usize = 1024;
 
@@ -174,11 +182,84 @@ impl Refusal {
     }
 }
 
-/// Does the handshake of a connection.
-pub(crate) async fn greet<S: Socket>(mut socket: S, mut handshake: Handshake) -> Greeting<S> {
-    let begun = async {
+/// A connection whose first bytes have been read: a whole request of RawSocket, or one byte or more of anything else.
+pub(crate) struct Opened<S> {
+    socket: S,
+    first: BytesMut,
+    handshake: Handshake,
+}
+
+/// Waits for the first bytes of a connection.
+pub(crate) async fn open<S: Socket>(
+    mut socket: S,
+    mut handshake: Handshake,
+) -> Result<Opened<S>, NotGreeted> {
+    let opened = async {
         socket.set_nodelay()?;
-        let first = first(&mut socket, &handshake).await?;
+        first(&mut socket, &handshake).await
+    };
+    let opened = opened.await;
+    let first = handshake.ended(opened, &mut socket).await?;
+    Ok(Opened { socket, first, handshake })
+}
+
+#[cfg(feature = "tls")]
+impl<S: Socket> Opened<S> {
+    /// The connection begins with a handshake of TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.first[0] == TLS
+    }
+
+    /// Does the handshake of TLS, and waits for the first bytes inside.
+    pub(crate) async fn secure(self, server: &wamp_tls::Server) -> Result<Opened<Secured<S>>, NotGreeted> {
+        let Self { socket, first, mut handshake } = self;
+        let accepted = tokio::select! {
+            accepted = server.accept(&first, socket) => accepted,
+            refusal = handshake.refusal() => {
+                handshake.state.refusals.handshake(&handshake.peer, refusal.why());
+                return Err(NotGreeted::Silent(refusal.why()));
+            }
+        };
+        match accepted {
+            Ok(socket) => open(socket, handshake).await,
+            // The client has been sent an alert.
+            Err((error, mut socket)) => {
+                let why = match error.kind() {
+                    io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+                        NotGreeted::Gone("closed in the handshake of TLS".to_owned())
+                    }
+                    _ => NotGreeted::Refused(format!("no TLS: {error}")),
+                };
+                handshake.ended(Err(why), &mut socket).await
+            }
+        }
+    }
+
+    /// Refuses a client that should have begun with TLS. RawSocket has no answer for that.
+    pub(crate) async fn wants_tls(self) -> NotGreeted {
+        let Self { mut socket, first, mut handshake } = self;
+        let why = if first[0] == RAWSOCKET {
+            NotGreeted::Silent("RawSocket without TLS, on a port that wants rss://")
+        } else {
+            const WHY: &str = "this port wants TLS: connect to wss:// instead of ws://";
+            let refused = ws::refuse_for(&mut socket, &first, ws::Refusal::upgrade_required(WHY));
+            match timeout_at(handshake.until, refused).await {
+                Ok(Ok(())) => NotGreeted::Refused("HTTP without TLS, on a port that wants wss://".to_owned()),
+                Ok(Err(error)) => error.into(),
+                Err(_) => NotGreeted::Silent(Refusal::TooSlow.why()),
+            }
+        };
+        match handshake.ended::<_, ()>(Err(why), &mut socket).await {
+            Err(why) => why,
+            Ok(()) => NotGreeted::Gone(String::new()),
+        }
+    }
+}
+
+/// Does the handshake of a connection.
+pub(crate) async fn greet<S: Socket>(opened: Opened<S>) -> Greeting<S> {
+    let Opened { mut socket, first, mut handshake } = opened;
+    let begun = async {
         if first[0] == RAWSOCKET {
             // Some RawSocket clients do not answer a PING, so the operating system checks whether the peer is
             // still there.

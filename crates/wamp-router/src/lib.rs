@@ -41,6 +41,8 @@ mod rewrites;
 mod router;
 mod serve;
 mod stats;
+#[cfg(feature = "tls")]
+mod tls;
 mod turn;
 mod wakes;
 mod writer;
@@ -51,4 +53,6 @@ pub use listen::{Address, ListenError};
 pub use lock_times::{LockTimes, TimesTaken};
 pub use router::Router;
 pub use stats::{Memory, RouterStats};
+#[cfg(feature = "tls")]
+pub use tls::TlsMode;
 pub use wamp_core::router::{Config as RealmConfig, Credit, Limits as SessionLimits, Sizes, Stats};

@@ -24,6 +24,8 @@ const BACKLOG: u32 = 4096;
 pub enum Address {
     /// TCP, with the actual port.
     Tcp(SocketAddr),
+    /// TCP with TLS, with the port that was really taken.
+    Tls(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
 }
@@ -34,6 +36,7 @@ impl Address {
     pub fn ws_url(&self) -> Option<String> {
         match self {
             Address::Tcp(address) => Some(format!("ws://{address}")),
+            Address::Tls(address) => Some(format!("wss://{address}")),
             Address::Unix(_) => None,
         }
     }
@@ -42,6 +45,7 @@ impl Address {
     pub fn rs_url(&self) -> String {
         match self {
             Address::Tcp(address) => format!("rs://{address}"),
+            Address::Tls(address) => format!("rss://{address}"),
             Address::Unix(path) => format!("rs+unix://{}", path.display()),
         }
     }
@@ -49,7 +53,7 @@ impl Address {
     /// Returns the address and port, unless it is a Unix socket.
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
-            Address::Tcp(address) => Some(*address),
+            Address::Tcp(address) | Address::Tls(address) => Some(*address),
             Address::Unix(_) => None,
         }
     }
@@ -113,7 +117,7 @@ impl Router {
         let listener = listen_tcp(&addresses).map_err(io)?;
         let local = listener.local_addr().map_err(io)?;
         serve::spawn(state, listener);
-        Ok(Address::Tcp(local))
+        Ok(if state.has_tls() { Address::Tls(local) } else { Address::Tcp(local) })
     }
 
     /// Serves the connections of a listener, from now until the router shuts down, as [`listen`](Self::listen) does: for

@@ -61,6 +61,8 @@ pub(crate) struct RouterState {
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) anonymous_on_public: bool,
     pub(crate) shutdown: Shutdown,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::tls::Tls>,
     /// Canceled when the router shuts down.
     pub(crate) closing: CancellationToken,
     /// The tasks of links and listeners, for which a shutdown waits.
@@ -68,6 +70,14 @@ pub(crate) struct RouterState {
 }
 
 impl RouterState {
+    /// Clients of TCP begin with TLS, or may do so.
+    pub(crate) fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.is_cancelled()
     }
@@ -115,6 +125,8 @@ impl Router {
             limits: config.limits,
             anonymous_on_public: config.anonymous_on_public,
             shutdown: config.shutdown,
+            #[cfg(feature = "tls")]
+            tls: config.tls,
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 use wamp_transport::socket::{Listener, Peer, Socket};
 
 use crate::connections::{Admission, Permit};
-use crate::greet::{self, Greeted, Handshake, REFUSAL};
+use crate::greet::{self, Greeted, Handshake, Opened, REFUSAL};
 use crate::link;
 use crate::router::RouterState;
 
@@ -65,18 +65,37 @@ fn serve<S: Socket>(state: &Arc<RouterState>, socket: S, peer: Peer, permit: Per
     let since = Instant::now();
     let handshake = Handshake::new(state, peer.clone(), permit, since);
     // Each future is boxed; otherwise the task would be as large as all of them.
-    let greeting = Box::pin(greet::greet(socket, handshake));
+    let opening = Box::pin(greet::open(socket, handshake));
     let own = state.clone();
     state.tasks.spawn(async move {
-        match greeting.await {
-            Ok((Greeted::RawSocket(transport), permit, newcomer)) => {
-                Box::pin(link::serve(own, transport, peer, since, Some((permit, newcomer)))).await;
+        // The log has the reason where there is no connection.
+        let Ok(opened) = opening.await else { return };
+        #[cfg(feature = "tls")]
+        let opened = match &own.tls {
+            Some(tls) if opened.is_tls() => {
+                let Ok(opened) = Box::pin(opened.secure(&tls.server)).await else { return };
+                return converse(own, opened, peer, since).await;
             }
-            Ok((Greeted::WebSocket(transport), permit, newcomer)) => {
-                Box::pin(link::serve(own, transport, peer, since, Some((permit, newcomer)))).await;
+            Some(tls) if tls.is_required(&peer) => {
+                Box::pin(opened.wants_tls()).await;
+                return;
             }
-            // It is already logged.
-            Err(_) => {}
-        }
+            _ => opened,
+        };
+        converse(own, opened, peer, since).await;
     });
+}
+
+/// Does the handshake of the transport, and serves the link until its end.
+async fn converse<S: Socket>(state: Arc<RouterState>, opened: Opened<S>, peer: Peer, since: Instant) {
+    match Box::pin(greet::greet(opened)).await {
+        Ok((Greeted::RawSocket(transport), permit, newcomer)) => {
+            Box::pin(link::serve(state, transport, peer, since, Some((permit, newcomer)))).await;
+        }
+        Ok((Greeted::WebSocket(transport), permit, newcomer)) => {
+            Box::pin(link::serve(state, transport, peer, since, Some((permit, newcomer)))).await;
+        }
+        // The log has it already.
+        Err(_) => {}
+    }
 }

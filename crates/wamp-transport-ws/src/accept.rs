@@ -138,13 +138,25 @@ pub async fn refuse<S>(mut stream: S, first: &[u8], why: &str) -> Result<(), Han
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let refusal = match request(&mut stream, first, pending()).await? {
-        Ok(_) => Refusal::unavailable(why),
-        Err(refusal) => refusal,
-    };
-    decline(&mut stream, &refusal).await?;
+    refuse_for(&mut stream, first, Refusal::unavailable(why)).await?;
     discard(&mut stream).await;
     Ok(())
+}
+
+/// Reads a client's request and refuses it for this reason. The `first` bytes of it may have been read already. Read what
+/// the client still sends for a while, as after [`accept_unless`].
+///
+/// # Errors
+/// The client is gone.
+pub async fn refuse_for<S>(stream: &mut S, first: &[u8], refusal: Refusal) -> Result<(), HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let refusal = match request(stream, first, pending()).await? {
+        Ok(_) => refusal,
+        Err(fault) => fault,
+    };
+    decline(stream, &refusal).await
 }
 
 /// Why a client is refused: an HTTP status, and a text.
@@ -163,6 +175,11 @@ impl Refusal {
     /// There is no room for the client now (HTTP 503).
     pub fn unavailable(why: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, why)
+    }
+
+    /// The client has to connect in another way (HTTP 426).
+    pub fn upgrade_required(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::UPGRADE_REQUIRED, why)
     }
 
     fn new(status: StatusCode, why: impl Into<String>) -> Self {

@@ -59,7 +59,7 @@ use bytes::BytesMut;
 use wamp_proto::Serializer;
 use wamp_transport::{Socket, Transport};
 
-pub use accept::{Accepted, Refusal, accept, accept_unless, refuse};
+pub use accept::{Accepted, Refusal, accept, accept_unless, refuse, refuse_for};
 pub use connect::{connect, tcp_address};
 pub use error::HandshakeError;
 pub use read::Reader;

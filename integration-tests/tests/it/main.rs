@@ -22,6 +22,7 @@ mod peer;
 mod ping;
 mod reconnecting;
 mod rotating;
+mod router_tls;
 mod shutdown;
 mod silence;
 mod sizes;

@@ -20,7 +20,6 @@ pub(crate) struct Settings {
     #[cfg(feature = "dial")]
     pub(crate) proxy: super::tcp::Proxy,
     #[cfg(feature = "tls")]
-    #[cfg_attr(not(feature = "dial"), expect(dead_code))]
     pub(crate) tls: wamp_tls::Client,
 }
 
