@@ -26,26 +26,26 @@ use crate::deadlines::{Deadline, Deadlines};
 use crate::map::HashSeed;
 use crate::request_ids::Watermark;
 
-/// Who wants to join, and over what.
+/// A client that wants to join, and its link.
 #[derive(Clone, Debug)]
 pub struct Join {
     /// `HELLO.Details`.
     pub details: HelloDetails,
-    /// What the link speaks.
+    /// The serializer of the link.
     pub serializer: Serializer,
-    /// The greatest message that the link takes, in octets.
+    /// The longest message that the link accepts, in bytes.
     pub max_message: usize,
-    /// What the meta API says of the link.
+    /// The description of the link for the meta API.
     pub transport: Transport,
 }
 
 /// The link of a session, as the meta API shows it (behaviour [173](crate::behaviour#rule-173)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transport {
-    /// Its kind.
+    /// The kind of the link.
     pub protocol: Protocol,
-    /// The address of the other end, for sessions that may control others; `None` if it has none, or if nobody may
-    /// see it.
+    /// The address of the other end, for sessions that may control others; `None` if it has none or must not
+    /// be shown.
     pub peer: Option<Box<str>>,
 }
 
@@ -63,7 +63,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// Its name: `websocket`, `rawsocket` or `memory`.
+    /// Returns the name: `websocket`, `rawsocket` or `memory`.
     pub fn name(self) -> &'static str {
         match self {
             Self::WebSocket => "websocket",
@@ -73,45 +73,45 @@ impl Protocol {
     }
 }
 
-/// What a realm tells its driver.
+/// An event of a realm for its driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A session is over; messages that were polled for it before are still to be sent.
+    /// Removes a session that is over. Messages that were polled for it before must still be sent.
     Closed {
-        /// Which.
+        /// The session.
         session: SessionKey,
-        /// What its link is to do.
+        /// The next action of its link.
         closing: Closing,
     },
-    /// The driver is to call [`Realm::handle_left`] when all has left for this session's socket that has been
-    /// polled for it until now, and its queue is not above high water.
+    /// Asks for a call of [`Realm::handle_left`] once everything polled for this session so far is written to
+    /// its socket and its queue is not above high water.
     Watch {
-        /// Whose socket.
+        /// The session.
         session: SessionKey,
-        /// What to say then.
+        /// The value to pass to [`Realm::handle_left`].
         watch: Watch,
     },
-    /// A session that was held is not any more: it may be read from again. See [`Realm::hold`].
+    /// A held session is released: the driver may read from it again. See [`Realm::hold`].
     Released {
-        /// Which.
+        /// The session.
         session: SessionKey,
     },
 }
 
-/// What the link of a session is to do when the session is over.
+/// The action of a link when its session is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Closing {
-    /// Both sides have said GOODBYE, or the client has not answered ours: another HELLO may follow on the
+    /// Both sides have sent GOODBYE, or the client has not answered ours. Another HELLO may follow on the
     /// same link.
     Goodbye,
-    /// ABORT has been said: drop what is queued before it, send it, close.
+    /// ABORT is the last message: drop the messages queued before it, send it, and close.
     Abort,
-    /// The link has gone before.
+    /// The link is gone already.
     Lost,
-    /// The router shuts down and nothing has been said about it: send what is queued, and close in a way that tells
-    /// the client to come back. See [`Realm::set_without_goodbye`].
+    /// The router shuts down, and the client got no GOODBYE: send the queued messages, and close in a way
+    /// that tells the client to reconnect. See [`Realm::set_without_goodbye`].
     Restart,
 }
 
@@ -119,7 +119,7 @@ pub enum Closing {
 #[derive(Clone)]
 pub struct Realm {
     pub(super) cx: Context,
-    /// Sessions that the router has said GOODBYE to, each with the deadline for its answer.
+    /// The sessions to which the router has sent GOODBYE, each with the deadline for its answer.
     pub(super) closing: BTreeMap<SessionKey, Deadline>,
     /// Work that is done in portions.
     pub(super) backlog: Backlog,
@@ -130,7 +130,8 @@ pub struct Realm {
 }
 
 impl Realm {
-    /// An empty realm. The ids of sessions and publications, and the order of its tables, come from the seeds.
+    /// Creates an empty realm. The ids of sessions and publications, and the order of its tables, come from
+    /// the seeds.
     pub fn new(config: Config, seeds: impl Into<Seeds>) -> Self {
         let seeds = seeds.into();
         let seed = seeds.hashing;
@@ -156,20 +157,20 @@ impl Realm {
         }
     }
 
-    /// The realm's name.
+    /// Returns the realm's name.
     pub fn name(&self) -> &Uri {
         &self.cx.config.name
     }
 
-    /// Whether this session is not over.
+    /// Returns whether this session is still open.
     pub fn has(&self, session: SessionKey) -> bool {
         self.cx.sessions.get(session).is_some() || self.closing.contains_key(&session)
     }
 
-    /// Lets a session in, with WELCOME.
+    /// Opens a session and sends WELCOME.
     ///
     /// # Errors
-    /// The reason and the sentence of the ABORT that the link is to be refused with.
+    /// The reason and the text of the ABORT with which the link must be refused.
     pub fn join(&mut self, _now: Time, join: Join) -> Result<SessionKey, (Uri, String)> {
         if self.cx.is_shutting_down {
             return Err((uri::SYSTEM_SHUTDOWN, "the router is shutting down".to_owned()));
@@ -186,9 +187,9 @@ impl Realm {
         let mut transport = transport;
         transport.peer = transport.peer.filter(|_| self.cx.config.meta >= Meta::Control);
         let announced = Announced::new(&details);
-        // With chunks correctness rests on it: one that comes late is told from a new call by its id.
+        // Calls in chunks depend on it: the id distinguishes a late chunk from a new call.
         let is_sequential = self.cx.config.strict_request_ids || announced.caller_chunks;
-        // Who does not know it shall not meet it.
+        // Credit is announced only to clients that announced it.
         let credit = self.cx.config.credit.filter(|_| announced.knows_credit());
         let welcome = WelcomeDetails {
             roles: features::announced(credit.map(|credit| credit.window)),
@@ -222,8 +223,7 @@ impl Realm {
         Ok(key)
     }
 
-    /// The serializers that a message's payload will be rewritten in, where they are not its own. See
-    /// [`Prepared`].
+    /// Returns the other serializers that a message's payload will be transcoded to. See [`Prepared`].
     pub fn transcodings(&self, from: SessionKey, message: &Message) -> Vec<Serializer> {
         let Self { cx, dealer, broker, .. } = self;
         let own = message.payload().serializer();
@@ -242,18 +242,19 @@ impl Realm {
         wanted
     }
 
-    /// The serializer of the caller that a reply of this callee goes to; `None` if the call is over.
+    /// Returns the serializer of the caller that a reply of this callee goes to; `None` if the call is over.
     pub fn serializer_of_caller(&self, callee: SessionKey, invocation: RequestId) -> Option<Serializer> {
         self.dealer.serializer_of_caller(&self.cx, callee, invocation)
     }
 
-    /// A message has come from a session, written as this crate would write it. A driver that knows how long
-    /// it really was says so by [`handle_prepared`](Self::handle_prepared): credit is counted in octets.
+    /// Handles a message from a session, with the length that this crate would encode it to. A driver that
+    /// knows its length on the wire calls [`handle_prepared`](Self::handle_prepared) instead, since credit is
+    /// counted in bytes.
     pub fn handle_message(&mut self, now: Time, from: SessionKey, message: Message) {
         self.handle_prepared(now, from, message, &Prepared::none());
     }
 
-    /// A message has come from a session, about which the driver knows something already.
+    /// Handles a message from a session, with facts that the driver has prepared.
     pub fn handle_prepared(&mut self, now: Time, from: SessionKey, message: Message, prepared: &Prepared) {
         self.cx.now = now;
         let Some(session) = self.cx.sessions.get(from) else {
@@ -300,8 +301,8 @@ impl Realm {
         self.conclude(from, handled);
     }
 
-    /// Octets have come from a session that are no message of its serializer, as a frame that is too long: `text` says
-    /// what is wrong with them. See [`handle_faulty`](Self::handle_faulty) for what a decoder has found.
+    /// Handles bytes from a session that are not a message, such as a frame that is too long; `text`
+    /// describes the fault. Errors of the decoder go to [`handle_faulty`](Self::handle_faulty).
     pub fn handle_garbage(&mut self, now: Time, from: SessionKey, text: &str) {
         self.cx.now = now;
         if self.has(from) {
@@ -309,7 +310,7 @@ impl Realm {
         }
     }
 
-    /// The link of a session is gone.
+    /// Handles the loss of a session's link.
     pub fn handle_closed(&mut self, now: Time, session: SessionKey) {
         self.cx.now = now;
         if self.has(session) {
@@ -318,8 +319,8 @@ impl Realm {
         }
     }
 
-    /// Time has passed. Does a bounded amount of work; what is left makes
-    /// [`poll_timeout`](Self::poll_timeout) return a time that has passed already.
+    /// Handles the passing of time, with a bounded amount of work. If work remains,
+    /// [`poll_timeout`](Self::poll_timeout) returns a time that has already passed.
     pub fn handle_timeout(&mut self, now: Time) {
         self.cx.now = now;
         let mut left = PORTION;
@@ -345,8 +346,8 @@ impl Realm {
         self.work_off(&mut { PORTION });
     }
 
-    /// Takes a subscription from a session, for a reason that it is told if it announced `subscription_revocation`.
-    /// Returns `false` if the session does not have it.
+    /// Revokes a subscription of a session, which is told the reason if it announced
+    /// `subscription_revocation`. Returns `false` if the session does not have it.
     pub fn revoke_subscription(
         &mut self,
         now: Time,
@@ -358,7 +359,7 @@ impl Realm {
         self.broker.revoke(&mut self.cx, session, subscription, reason)
     }
 
-    /// Forgets the retained events of a topic. Returns `false` if there are none.
+    /// Removes the retained events of a topic. Returns `false` if there are none.
     pub fn forget_retained(&mut self, topic: &Uri) -> bool {
         self.broker.forget_retained(topic)
     }
@@ -371,7 +372,7 @@ impl Realm {
         }
     }
 
-    /// Ends all sessions with GOODBYE, and lets nobody in any more. Of many sessions, the others follow in
+    /// Ends all sessions with GOODBYE and accepts no more. If there are many, the rest follows in
     /// [`handle_timeout`](Self::handle_timeout).
     pub fn shut_down(&mut self, now: Time) {
         self.cx.now = now;
@@ -380,34 +381,34 @@ impl Realm {
         }
     }
 
-    /// The next message to send, and to whom.
+    /// Returns the next message to send, and its receiver.
     pub fn poll_transmit(&mut self) -> Option<(SessionKey, Message)> {
         self.cx.out.pop()
     }
 
-    /// All messages to send, in order, and to which sessions: an event goes to many, which speak the same serializer.
-    /// A driver calls this or [`poll_transmit`](Self::poll_transmit).
+    /// Passes all messages to `send`, in order, each with its receivers: an event may go to many sessions
+    /// with the same serializer. A driver calls this or [`poll_transmit`](Self::poll_transmit).
     #[inline]
     pub fn transmit(&mut self, send: impl FnMut(&Transmission)) {
         self.cx.out.drain(send);
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
+    /// Returns the latest time for the next call of [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Time> {
         if self.backlog.is_empty() { self.cx.deadlines.next() } else { Some(self.cx.now) }
     }
 
-    /// The next event.
+    /// Returns the next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.cx.events.pop_front()
     }
 
-    /// What has been counted.
+    /// Returns the counters.
     pub fn stats(&self) -> Stats {
         self.cx.stats
     }
 
-    /// How much there is.
+    /// Returns the sizes of the realm's tables.
     pub fn sizes(&self) -> Sizes {
         Sizes {
             sessions: self.cx.sessions.len() + self.closing.len(),
@@ -422,13 +423,13 @@ impl Realm {
         }
     }
 
-    /// All of a session has been sent that had been sent to it when [`Event::Watch`] came.
+    /// Records that everything polled for a session before its [`Event::Watch`] is written to its socket.
     pub fn handle_left(&mut self, now: Time, watch: Watch) {
         self.cx.now = now;
         self.dealer.handle_left(&mut self.cx, watch);
     }
 
-    /// Aborts a session if it broke the protocol, and passes on what else has to be known.
+    /// Aborts a session if it broke the protocol, and passes effects to the other parts of the realm.
     pub(super) fn conclude(&mut self, from: SessionKey, handled: Result<(), Violation>) {
         match handled {
             Ok(()) => self.pass_on(),
@@ -436,7 +437,7 @@ impl Realm {
         }
     }
 
-    /// Passes on what one part of the realm has changed and another has to know.
+    /// Passes the effects of one part of the realm to the others.
     #[inline]
     pub(super) fn pass_on(&mut self) {
         for tie in self.dealer.take_ties() {
@@ -452,7 +453,7 @@ impl Realm {
         self.finish(session, Closing::Abort);
     }
 
-    /// Says GOODBYE to a session, which takes part in nothing from now on.
+    /// Sends GOODBYE to a session, which takes part in nothing from now on.
     pub(super) fn say_goodbye(&mut self, now: Time, key: SessionKey, reason: Uri, text: &str) {
         if self.depart(key) {
             let deadline = self.cx.deadlines.set(now + self.cx.config.goodbye_timeout, Due::Goodbye(key));

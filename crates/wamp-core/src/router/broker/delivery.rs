@@ -1,4 +1,4 @@
-//! Events on their way to subscribers: each is built once for a subscription and a serializer.
+//! The delivery of events: each is built once for a subscription and a serializer.
 
 use wamp_proto::message::{self, EventDetails, MatchPolicy};
 use wamp_proto::{Message, Payload, PublicationId, Serializer, Uri};
@@ -10,7 +10,7 @@ use crate::router::context::Context;
 use crate::router::outbox::{HEAD, Prepared, is_plain};
 use crate::router::sessions::{Session, SessionKey, Sessions};
 
-/// Something that was published.
+/// A publication.
 pub(super) struct Publication<'a> {
     pub(super) id: PublicationId,
     pub(super) topic: &'a Uri,
@@ -22,7 +22,7 @@ pub(super) struct Publication<'a> {
     pub(super) except: Option<SessionKey>,
 }
 
-/// The payload of a publication in the serializers of its subscribers, as far as it was needed.
+/// The payload of a publication in the serializers of its subscribers, made on demand.
 struct Payloads<'a> {
     payload: &'a Payload,
     prepared: &'a Prepared,
@@ -30,7 +30,7 @@ struct Payloads<'a> {
 }
 
 impl Payloads<'_> {
-    /// The payload as this session wants it; `None` if it cannot be written so.
+    /// Returns the payload in the serializer of this session; `None` if that cannot express it.
     fn get(&mut self, to: &Session) -> Option<Payload> {
         if self.payload.is_empty() || self.payload.serializer() == Some(to.serializer) {
             return Some(self.payload.clone());
@@ -44,10 +44,10 @@ impl Payloads<'_> {
     }
 }
 
-/// The subscribers that speak the same serializer.
+/// The subscribers with the same serializer.
 struct Group {
     serializer: Serializer,
-    /// `None` if it cannot be written in it.
+    /// `None` if the serializer cannot express it.
     event: Option<Built>,
     receivers: Vec<SessionKey>,
 }
@@ -55,12 +55,12 @@ struct Group {
 /// An event in a serializer.
 struct Built {
     event: Message,
-    /// Its length, where that has been needed.
+    /// Its length, if it was needed.
     bytes: Option<usize>,
 }
 
 impl Built {
-    /// Whether a session accepts an event of this length.
+    /// Returns whether a session accepts an event of this length.
     fn fits(&mut self, to: &Session) -> bool {
         if is_plain(&self.event) && self.event.payload().len() + HEAD <= to.max_message {
             return true;
@@ -81,7 +81,7 @@ impl Publication<'_> {
         Built { event: event.into(), bytes: None }
     }
 
-    /// Whether a session gets it, as far as the publisher has said.
+    /// Returns whether a session gets it according to the publisher.
     fn is_for(&self, sessions: &Sessions, lists: &Lists, to: SessionKey) -> bool {
         sessions.get(to).is_some_and(|session| lists.admit(to, &session.identity))
     }

@@ -1,4 +1,4 @@
-//! The broker: subscriptions, and publications on their way to the subscribers.
+//! The broker: subscriptions, and the delivery of publications to subscribers.
 
 mod delivery;
 mod publish;
@@ -32,7 +32,7 @@ impl SessionPart {
         Self { subscriptions: map(seed) }
     }
 
-    /// The subscriptions of a session that is over, the first of which is the last of the list.
+    /// The remaining subscriptions of a session that is over; they are removed from the end of the list.
     pub(in crate::router) fn into_remains(self) -> Vec<SubscriptionId> {
         let mut subscriptions = Vec::from_iter(self.subscriptions.into_keys());
         subscriptions.sort_unstable_by(|one, other| other.cmp(one));
@@ -45,12 +45,12 @@ impl Broker {
         Self { topics: Topics::new(seed), retained: Retained::default() }
     }
 
-    /// The number of topics and patterns with subscribers.
+    /// Returns the number of topics and patterns with subscribers.
     pub(in crate::router) fn topics(&self) -> usize {
         self.topics.len()
     }
 
-    /// Removes one subscription of a session that is over. `false`: there was none left.
+    /// Removes one subscription of a session that is over. Returns `false` if none was left.
     pub(in crate::router) fn remove_one(
         &mut self,
         session: SessionKey,

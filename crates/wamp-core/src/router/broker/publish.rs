@@ -1,4 +1,4 @@
-//! PUBLISH: what is wrong with it, or what its events are.
+//! PUBLISH: its checks and its events.
 
 use wamp_proto::message::{self, Discloser, EventDetails, Millis, PublishOptions, RequestKind};
 use wamp_proto::uri::UriKind;
@@ -68,7 +68,7 @@ impl Broker {
     }
 }
 
-/// Checks the topic of a publication. The URI of one with subscribers was checked when they subscribed.
+/// Checks the topic of a publication. A topic with subscribers was checked when they subscribed.
 fn check_topic(config: &Config, topic: &Uri, has_subscribers: bool) -> Result<(), Refused> {
     if !has_subscribers {
         config.check_uri(topic, UriKind::Exact).map_err(|error| (uri::INVALID_URI, error.to_string()))?;
@@ -79,7 +79,7 @@ fn check_topic(config: &Config, topic: &Uri, has_subscribers: bool) -> Result<()
     Ok(())
 }
 
-/// Whether the event is to be retained, and for how long.
+/// Returns whether the event is retained, and for how long.
 fn retains(options: &PublishOptions) -> Result<Option<Option<Millis>>, Refused> {
     if options.retain != Some(true) {
         return Ok(None);
@@ -92,8 +92,8 @@ fn retains(options: &PublishOptions) -> Result<Option<Option<Millis>>, Refused> 
     }
 }
 
-/// The identity of the publisher in its events: none, unless it asks and the realm allows it (behaviour
-/// [114](crate::behaviour#rule-114), [115](crate::behaviour#rule-115)).
+/// Returns the identity of the publisher for its events: none, unless it asks for disclosure and the realm
+/// allows it (behaviour [114](crate::behaviour#rule-114), [115](crate::behaviour#rule-115)).
 fn disclose(
     policy: Disclosure,
     options: &PublishOptions,

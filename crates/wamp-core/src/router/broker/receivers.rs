@@ -1,4 +1,4 @@
-//! The sessions that a publication goes to, where its publisher says so (Advanced Profile, *Subscriber Black- and
+//! The receivers of a publication whose publisher restricts them (Advanced Profile, *Subscriber Black- and
 //! Whitelisting*; behaviour [110](crate::behaviour#rule-110) to [113](crate::behaviour#rule-113)).
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use crate::auth::Identity;
 use crate::router::SessionKey;
 use crate::router::sessions::Sessions;
 
-/// Lists of receivers, sorted. All that are present must hold, an empty one too.
+/// Lists of receivers, sorted. Every list that is present restricts the receivers, even an empty one.
 #[derive(Clone, PartialEq)]
 pub(super) struct Lists(Box<Receivers>);
 
@@ -33,7 +33,7 @@ impl Lists {
         Some(Self(lists))
     }
 
-    /// Whether a session is a receiver.
+    /// Returns whether a session is a receiver.
     pub(super) fn admit(&self, session: SessionKey, identity: &Identity) -> bool {
         let Receivers {
             eligible,
@@ -51,8 +51,8 @@ impl Lists {
             && has(exclude_authrole, &identity.authrole) != Some(true)
     }
 
-    /// The subscribers that are to be looked at: those whose ids are eligible, if these are fewer than all. They come in
-    /// the order of `subscribers`.
+    /// Returns the subscribers to check: those whose ids are eligible, if these are fewer than all, in the
+    /// order of `subscribers`.
     pub(super) fn candidates(
         &self,
         sessions: &Sessions,
@@ -71,7 +71,7 @@ impl Lists {
 }
 
 impl Lists {
-    /// The bytes that they take.
+    /// Returns the memory that the lists take, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let Receivers {
             eligible,
@@ -87,7 +87,7 @@ impl Lists {
         size_of::<Receivers>() + ids + names.into_iter().flatten().flatten().map(name).sum::<usize>()
     }
 
-    /// The same lists, which do not keep a frame in memory.
+    /// Returns the same lists in memory of their own, which does not keep a frame alive.
     pub(super) fn detached(&self) -> Self {
         let names = |names: &Option<Vec<ByteString>>| {
             names.as_ref().map(|names| names.iter().map(|name| ByteString::from(&**name)).collect())
@@ -104,7 +104,7 @@ impl Lists {
     }
 }
 
-/// Whether a list has an element; `None` without a list.
+/// Returns whether a list has an element; `None` without a list.
 fn has<T: Ord>(list: &Option<Vec<T>>, element: &T) -> Option<bool> {
     list.as_ref().map(|list| list.binary_search(element).is_ok())
 }

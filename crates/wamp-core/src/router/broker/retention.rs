@@ -19,13 +19,13 @@ use crate::router::sessions::{Session, SessionKey};
 /// An event that was published with `retain`.
 #[derive(Clone)]
 struct Kept {
-    /// Later ones have greater numbers.
+    /// A number that grows with every event.
     number: u64,
     id: PublicationId,
     payload: Payload,
     details: EventDetails,
     lists: Option<Lists>,
-    /// The publisher, which does not get it.
+    /// The publisher, if it does not get the event.
     except: Option<SessionKey>,
     expires: Option<Time>,
     bytes: usize,
@@ -37,8 +37,8 @@ impl Kept {
     }
 }
 
-/// The retained events of a realm: for each topic the last one without lists, and later ones with lists, one for each
-/// different set of lists.
+/// The retained events of a realm: for each topic the last event without lists of receivers, and the later
+/// events with lists, one for each set of lists.
 #[derive(Clone, Default)]
 pub(super) struct Retained {
     topics: BTreeMap<Uri, Vec<Kept>>,
@@ -48,11 +48,11 @@ pub(super) struct Retained {
     count: u64,
 }
 
-/// The bytes that a retained event counts beside its contents.
+/// The bytes that a retained event counts in addition to its contents.
 const OVERHEAD: usize = 256;
 
 impl Retained {
-    /// The number of topics.
+    /// Returns the number of topics.
     pub(super) fn len(&self) -> usize {
         self.topics.len()
     }
@@ -61,7 +61,7 @@ impl Retained {
         self.bytes
     }
 
-    /// Keeps the event of a publication. `false`: a limit does not let it.
+    /// Retains the event of a publication. Returns `false` if that would exceed a limit.
     pub(super) fn keep(
         &mut self,
         now: Time,
@@ -114,7 +114,7 @@ impl Retained {
         true
     }
 
-    /// Forgets the events of a topic.
+    /// Removes the events of a topic.
     pub(super) fn forget(&mut self, topic: &Uri) -> bool {
         let is_there = self.topics.contains_key(topic);
         self.remove(topic, |_| true);
@@ -149,7 +149,8 @@ impl Retained {
         }
     }
 
-    /// For each topic that a subscription matches, the newest event for a session; the oldest of them first.
+    /// Returns, for each topic that a subscription matches, the newest event for a session; the oldest of
+    /// these events first.
     fn find(&self, of: &Topic, to: SessionKey, session: &Session) -> Vec<(&Uri, &Kept)> {
         // All URIs that a pattern matches begin with the text before its first gap.
         let begin = match of.policy() {
@@ -169,7 +170,7 @@ impl Retained {
     }
 }
 
-/// The text of a wildcard pattern before its first gap.
+/// Returns the text of a wildcard pattern before its first gap.
 fn literal(pattern: &str) -> &str {
     let mut end = 0;
     for component in pattern.split('.') {
@@ -181,7 +182,7 @@ fn literal(pattern: &str) -> &str {
     pattern
 }
 
-/// Whether a wildcard pattern matches a URI.
+/// Returns whether a wildcard pattern matches a URI.
 fn matches(pattern: &str, uri: &str) -> bool {
     let (mut pattern, mut uri) = (pattern.split('.'), uri.split('.'));
     loop {
@@ -193,7 +194,7 @@ fn matches(pattern: &str, uri: &str) -> bool {
     }
 }
 
-/// Details that do not keep a frame in memory.
+/// Returns the details in memory of their own, which does not keep a frame alive.
 fn detached(details: &EventDetails) -> EventDetails {
     let text = |text: &Option<ByteString>| text.as_ref().map(|text| ByteString::from(&**text));
     let ppt = |ppt: &Ppt| Ppt {
@@ -210,24 +211,24 @@ fn detached(details: &EventDetails) -> EventDetails {
 }
 
 impl Broker {
-    /// Keeps the event of a publication that was delivered.
+    /// Retains the event of a publication that was delivered.
     pub(super) fn retain(&mut self, cx: &mut Context, publication: &Publication<'_>, ttl: Option<Millis>) {
         if !self.retained.keep(cx.now, &cx.config.retention, publication, ttl) {
             cx.stats.not_retained += 1;
         }
     }
 
-    /// Forgets the retained events of a topic. `false`: there are none.
+    /// Removes the retained events of a topic. Returns `false` if there are none.
     pub(in crate::router) fn forget_retained(&mut self, topic: &Uri) -> bool {
         self.retained.forget(topic)
     }
 
-    /// The number of topics with retained events, and their bytes.
+    /// Returns the number of topics with retained events, and the bytes of these events.
     pub(in crate::router) fn retained(&self) -> (usize, usize) {
         (self.retained.len(), self.retained.bytes())
     }
 
-    /// Sends a subscriber the retained events that it would have got.
+    /// Sends a subscriber the retained events that it would have received.
     pub(super) fn send_retained(&mut self, cx: &mut Context, to: SessionKey, of: wamp_proto::SubscriptionId) {
         self.retained.purge(cx.now);
         let (Some(topic), Some(session)) = (self.topics.get(of), cx.sessions.get(to)) else { return };
@@ -249,7 +250,7 @@ impl Broker {
 }
 
 impl Kept {
-    /// The event for a subscriber; `None` if it cannot be written for it.
+    /// Returns the event for a subscriber; `None` if it cannot be encoded for it.
     fn event(&self, of: &Topic, topic: &Uri, to: &Session) -> Option<Message> {
         let payload = Prepared::none().payload(&self.payload, to).ok()?;
         let details = EventDetails {

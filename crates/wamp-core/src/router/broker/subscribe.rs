@@ -90,8 +90,8 @@ impl Broker {
         Ok(())
     }
 
-    /// Takes a subscription from a session, which is told if it announced that it understands (behaviour
-    /// [131](crate::behaviour#rule-131)). `false`: it does not have it.
+    /// Revokes a subscription of a session, which is told if it announced `subscription_revocation`
+    /// (behaviour [131](crate::behaviour#rule-131)). Returns `false` if the session does not have it.
     pub(in crate::router) fn revoke(
         &mut self,
         cx: &mut Context,
@@ -113,7 +113,7 @@ impl Broker {
         is_removed
     }
 
-    /// Removes a session from one of its subscriptions. `false`: it does not have it.
+    /// Removes a session from one of its subscriptions. Returns `false` if it does not have it.
     fn remove(&mut self, cx: &mut Context, session: SessionKey, subscription: SubscriptionId) -> bool {
         let Some(state) = cx.sessions.get_mut(session) else { return false };
         if map::remove(&mut state.broker.subscriptions, &subscription).is_none() {

@@ -28,8 +28,8 @@ impl Topic {
         self.policy
     }
 
-    /// Whether an event of this topic goes to its subscribers. A meta event goes only to those who subscribed to
-    /// reserved topics.
+    /// Returns whether an event of this topic goes to its subscribers. A meta event goes only to subscribers
+    /// of reserved topics.
     pub(super) fn takes(&self, topic: &Uri) -> bool {
         !topic.is_reserved() || self.uri.is_reserved()
     }
@@ -74,7 +74,8 @@ impl Topics {
         Ok(id)
     }
 
-    /// Removes a session from a subscription, which ends with the last one. `false`: it was not in it.
+    /// Removes a session from a subscription, which ends with its last subscriber. Returns `false` if the
+    /// session was not in it.
     pub(super) fn unsubscribe(&mut self, id: SubscriptionId, subscriber: SessionKey) -> bool {
         let Some(entry) = self.ids.get(&id).copied() else { return false };
         let topic = &mut self.topics[entry];
@@ -91,19 +92,20 @@ impl Topics {
         self.ids.get(&id).map(|entry| &self.topics[*entry])
     }
 
-    /// The subscription of exactly this topic, with the policy `exact`.
+    /// Returns the subscription of exactly this topic, with the policy `exact`.
     pub(super) fn exact(&self, uri: &str) -> Option<&Topic> {
         self.patterns.exact(uri, |entry| &self.topics[entry].uri).map(|entry| &self.topics[entry])
     }
 
-    /// Shows all subscriptions that match a topic, in the order in which they are served (behaviour
-    /// [105](crate::behaviour#rule-105)).
+    /// Passes all subscriptions that match a topic to the closure, in the order in which they are served
+    /// (behaviour [105](crate::behaviour#rule-105)).
     pub(super) fn each<'a>(&'a self, uri: &Uri, mut show: impl FnMut(&'a Topic)) {
         let text = |entry: usize| &*self.topics[entry].uri;
         self.patterns.all(uri, text, |entry| show(&self.topics[entry]));
     }
 
-    /// Shows all other subscriptions that match a topic: prefixes from the longest, then wildcards.
+    /// Passes all other subscriptions that match a topic to the closure: prefixes from the longest, then
+    /// wildcards.
     #[inline]
     pub(super) fn each_pattern<'a>(&'a self, uri: &Uri, mut show: impl FnMut(&'a Topic)) {
         if self.patterns.has_patterns() {
