@@ -8,7 +8,7 @@ use wamp_proto::message::CancelMode;
 use wamp_proto::{Message, Payload, RegistrationId, RequestId, SubscriptionId, Uri, uri};
 
 use crate::engine::inbox::{LimitReached, detach_unless_awaited, last};
-use crate::engine::state::{Answer, Feed, PendingRequest, Published, State};
+use crate::engine::state::{About, Answer, Feed, PendingRequest, Published, State};
 use crate::error::{CallError, CancelReason, RequestError};
 
 /// Writes what is to be sent, and handles one event. `false`: there was none.
@@ -80,6 +80,7 @@ impl State {
                     let _ = waiter.send(Ok(()));
                 }
             }
+            SubscriptionRevoked { subscription, .. } => self.handle_revoked(subscription),
             Unsubscribed { request, .. } => {
                 if let Some(PendingRequest::Unsubscribe(Some(waiter))) = self.requests.remove(&request) {
                     let _ = waiter.send(Ok(()));
@@ -173,8 +174,14 @@ impl State {
     }
 
     fn handle_subscribed(&mut self, now: Time, request: RequestId, subscription: SubscriptionId) {
-        let Some(PendingRequest::Subscribe(feed, waiter)) = self.requests.remove(&request) else { return };
+        let Some(PendingRequest::Subscribe { feed, retained, waiter }) = self.requests.remove(&request)
+        else {
+            return;
+        };
         self.feeds.entry(subscription).or_default().push(feed.clone());
+        if retained {
+            self.retained_for.insert(subscription, feed.clone());
+        }
         if waiter.send(Ok(subscription)).is_err() {
             self.unsubscribe(now, subscription, &feed, None);
         }
@@ -183,7 +190,7 @@ impl State {
 
     /// Whether the answer to a request can bring another subscriber of any subscription.
     fn is_subscribing(&self) -> bool {
-        self.requests.values().any(|request| matches!(request, PendingRequest::Subscribe(..)))
+        self.requests.values().any(|request| matches!(request, PendingRequest::Subscribe { .. }))
     }
 
     /// Ends what had no subscriber, and has none still.
@@ -232,6 +239,9 @@ impl State {
             return done(waiter, Err(error));
         };
         feeds.retain(|other| !Arc::ptr_eq(other, feed));
+        if self.retained_for.get(&subscription).is_some_and(|other| Arc::ptr_eq(other, feed)) {
+            self.retained_for.remove(&subscription);
+        }
         if !feeds.is_empty() {
             return done(waiter, Ok(()));
         }
@@ -247,19 +257,35 @@ impl State {
         }
     }
 
+    /// The router has revoked a subscription (behaviour 291).
+    fn handle_revoked(&mut self, subscription: SubscriptionId) {
+        self.retained_for.remove(&subscription);
+        for feed in self.feeds.remove(&subscription).into_iter().flatten() {
+            feed.finish(());
+        }
+    }
+
     fn handle_publication(&mut self, now: Time, publication: Publication) {
         let subscription = publication.subscription;
         let Some(feeds) = self.feeds.get(&subscription) else { return };
         let mut gone = None;
         let topic = publication.details.topic.as_ref().map(Uri::detached);
+        let about = About::new(&publication.details);
+        // Others have not asked for it, or have had it (behaviour 292).
+        let is_retained = about.as_ref().is_some_and(|about| about.retained);
+        let only = if is_retained { self.retained_for.get(&subscription) } else { None };
         for feed in feeds {
+            if is_retained && !only.is_some_and(|only| Arc::ptr_eq(only, feed)) {
+                continue;
+            }
             if feed.is_finished() {
                 gone = Some(feed.clone());
             }
             let payload = publication.payload.clone();
             let octets = payload.len() + topic.as_ref().map_or(0, |topic| topic.len());
-            let (id, topic) = (publication.publication, topic.clone());
-            let event = |waits| Published { id, topic, payload: detach_unless_awaited(payload, waits) };
+            let (id, topic, about) = (publication.publication, topic.clone(), about.clone());
+            let event =
+                |waits| Published { id, topic, payload: detach_unless_awaited(payload, waits), about };
             if feed.push(octets, &mut self.after.wakers, event).is_err() {
                 self.events_dropped += 1;
             }
@@ -281,7 +307,7 @@ impl State {
                 self.after.trash.push(procedure);
                 let _ = waiter.send(Err(error));
             }
-            Some(PendingRequest::Subscribe(feed, waiter)) => {
+            Some(PendingRequest::Subscribe { feed, waiter, .. }) => {
                 if !self.keeps_feeds {
                     feed.finish(());
                 }

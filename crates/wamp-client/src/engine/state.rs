@@ -7,7 +7,10 @@ use std::task::Waker;
 use tokio::sync::oneshot;
 use wamp_core::session::{Closed, Joined, Session};
 use wamp_core::{Misuse, Time};
-use wamp_proto::{Payload, PublicationId, RegistrationId, RequestId, SubscriptionId, Uri};
+use wamp_proto::message::EventDetails;
+use wamp_proto::{
+    ByteString, Payload, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId, Uri,
+};
 use wamp_transport::{Batch, Queue};
 
 use crate::engine::budget::Budget;
@@ -37,6 +40,38 @@ pub(crate) struct Published {
     /// `None`: the topic that was subscribed to.
     pub(crate) topic: Option<Uri>,
     pub(crate) payload: Payload,
+    /// What few events have.
+    pub(crate) about: Option<Box<About>>,
+}
+
+/// What an event says of its publication beside the topic.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct About {
+    pub(crate) retained: bool,
+    pub(crate) publisher: Option<SessionId>,
+    pub(crate) authid: Option<ByteString>,
+    pub(crate) authrole: Option<ByteString>,
+    pub(crate) trustlevel: Option<u64>,
+}
+
+impl About {
+    /// `None` if the details have nothing of it.
+    pub(crate) fn new(details: &EventDetails) -> Option<Box<Self>> {
+        let retained = details.retained == Some(true);
+        if !retained && details.peer.is_none() {
+            return None;
+        }
+        let mut about = Self { retained, ..Self::default() };
+        if let Some(peer) = &details.peer {
+            // Not a slice of the frame.
+            let text = |text: &Option<ByteString>| text.as_ref().map(|text| ByteString::from(&**text));
+            about.publisher = peer.publisher;
+            about.authid = text(&peer.publisher_authid);
+            about.authrole = text(&peer.publisher_authrole);
+            about.trustlevel = peer.trustlevel;
+        }
+        Some(Box::new(about))
+    }
 }
 
 /// How a request is answered.
@@ -46,7 +81,12 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, RequestError>>;
 pub(crate) enum PendingRequest {
     Register(Arc<Procedure>, Answer<RegistrationId>),
     Unregister(Option<Answer<()>>),
-    Subscribe(Arc<Feed>, Answer<SubscriptionId>),
+    Subscribe {
+        feed: Arc<Feed>,
+        /// It asks for retained events.
+        retained: bool,
+        waiter: Answer<SubscriptionId>,
+    },
     Unsubscribe(Option<Answer<()>>),
     Publish(Answer<PublicationId>),
 }
@@ -73,6 +113,8 @@ pub(crate) struct State {
     pub(crate) procedures: HashMap<RegistrationId, Arc<Procedure>>,
     pub(crate) invocations: Invocations,
     pub(super) feeds: HashMap<SubscriptionId, Vec<Arc<Feed>>>,
+    /// The subscribers that have asked last for the retained events of a subscription.
+    pub(super) retained_for: HashMap<SubscriptionId, Arc<Feed>>,
     /// Subscriptions without a subscriber, to be ended when no answer can bring one.
     pub(super) unused: Vec<SubscriptionId>,
     /// The feeds go on in another session.
@@ -130,6 +172,7 @@ impl State {
             procedures: HashMap::new(),
             invocations: Invocations::default(),
             feeds: HashMap::new(),
+            retained_for: HashMap::new(),
             unused: Vec::new(),
             keeps_feeds: false,
             batches_taken: 0,

@@ -168,9 +168,11 @@ fn submit(
             Some(Awaited::Procedure(answer))
         }
         (Declaration::Subscribe { options, topic }, Kept::Feed(_, feed, _)) => {
+            let retained = options.get_retained == Some(true);
             let request = state.session.subscribe(now, options, topic).ok()?;
             let (waiter, answer) = oneshot::channel();
-            state.requests.insert(request, PendingRequest::Subscribe(feed.clone(), waiter));
+            let pending = PendingRequest::Subscribe { feed: feed.clone(), retained, waiter };
+            state.requests.insert(request, pending);
             Some(Awaited::Feed(answer))
         }
         _ => None,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use wamp_core::Time;
-use wamp_proto::message::PublishOptions;
-use wamp_proto::{Args, Payload, PublicationId, Uri};
+use wamp_proto::message::{Millis, PublishOptions, Receivers};
+use wamp_proto::{Args, ByteString, Payload, PublicationId, SessionId, Uri};
 
 use crate::arguments::Body;
 use crate::deferred::Boxed;
@@ -109,6 +109,71 @@ impl Publish {
     /// Sets whether this session itself gets no event for it, which is the default.
     pub fn exclude_me(self, exclude: bool) -> Self {
         self.with(|inner| inner.options.exclude_me = Some(exclude))
+    }
+
+    /// Lets only these sessions receive it. Of this and the other lists, all that are set must hold; an empty one is no
+    /// session. [`RequestError::NotSupported`] if the router did not announce `subscriber_blackwhite_listing`, since it
+    /// would send the event to all.
+    ///
+    /// ```
+    /// # use wamp_client::{RequestError, Session};
+    /// # async fn example(session: Session) -> Result<(), RequestError> {
+    /// session.publish("com.example.price").args((7, 99)).eligible_authrole(["staff"]).acknowledge().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn eligible(self, sessions: impl IntoIterator<Item = SessionId>) -> Self {
+        self.to(|to| to.eligible = Some(sessions.into_iter().collect()))
+    }
+
+    /// Lets only sessions with these authids receive it.
+    pub fn eligible_authid(self, names: impl IntoIterator<Item = impl Into<ByteString>>) -> Self {
+        self.to(|to| to.eligible_authid = Some(names.into_iter().map(Into::into).collect()))
+    }
+
+    /// Lets only sessions with these roles receive it.
+    pub fn eligible_authrole(self, names: impl IntoIterator<Item = impl Into<ByteString>>) -> Self {
+        self.to(|to| to.eligible_authrole = Some(names.into_iter().map(Into::into).collect()))
+    }
+
+    /// Lets these sessions not receive it.
+    pub fn exclude(self, sessions: impl IntoIterator<Item = SessionId>) -> Self {
+        self.to(|to| to.exclude = Some(sessions.into_iter().collect()))
+    }
+
+    /// Lets sessions with these authids not receive it.
+    pub fn exclude_authid(self, names: impl IntoIterator<Item = impl Into<ByteString>>) -> Self {
+        self.to(|to| to.exclude_authid = Some(names.into_iter().map(Into::into).collect()))
+    }
+
+    /// Lets sessions with these roles not receive it.
+    pub fn exclude_authrole(self, names: impl IntoIterator<Item = impl Into<ByteString>>) -> Self {
+        self.to(|to| to.exclude_authrole = Some(names.into_iter().map(Into::into).collect()))
+    }
+
+    fn to(self, change: impl FnOnce(&mut Receivers)) -> Self {
+        self.with(|inner| change(inner.options.receivers.get_or_insert_default()))
+    }
+
+    /// Keeps the event for later subscribers that ask for it: see [`Subscribe::retained`](crate::Subscribe::retained).
+    /// [`RequestError::NotSupported`] if the router did not announce `event_retention`.
+    pub fn retain(self) -> Self {
+        self.with(|inner| inner.options.retain = Some(true))
+    }
+
+    /// Keeps the event for this time only, in whole milliseconds. Zero forgets what was kept for the topic. An extension
+    /// of this project's router, which others ignore.
+    pub fn retain_for(self, time: Duration) -> Self {
+        let ttl = Millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX).min(wamp_proto::MAX_ID));
+        self.with(|inner| {
+            inner.options.retain = Some(true);
+            inner.options.set_retain_ttl(ttl);
+        })
+    }
+
+    /// Discloses this session to the subscribers: its id, authid and role.
+    pub fn disclose_me(self) -> Self {
+        self.with(|inner| inner.options.disclose_me = Some(true))
     }
 }
 

@@ -12,12 +12,12 @@ use futures_core::Stream;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use wamp_core::reconnect::{Declaration, DeclarationId, Standing};
-use wamp_proto::message::SubscribeOptions;
-use wamp_proto::{Payload, PayloadError, PublicationId, SubscriptionId, Uri};
+use wamp_proto::message::{MatchPolicy, SubscribeOptions};
+use wamp_proto::{Payload, PayloadError, PublicationId, SessionId, SubscriptionId, Uri};
 
 use crate::deferred::Deferred;
 use crate::engine::inbox::{Hand, Inbox, Next};
-use crate::engine::state::{Feed, PendingRequest, Published, State};
+use crate::engine::state::{About, Feed, PendingRequest, Published, State};
 use crate::error::{RequestError, SubmitError};
 use crate::link::Link;
 use crate::link::declared::Withdrawn;
@@ -33,13 +33,14 @@ pub struct Event {
     id: PublicationId,
     topic: Uri,
     payload: Payload,
+    about: Option<Box<About>>,
 }
 
 impl Event {
     /// An event of a subscription to this topic, which it is about unless it says otherwise.
     fn new(published: Published, subscribed: &Uri) -> Self {
-        let Published { id, topic, payload } = published;
-        Self { id, topic: topic.unwrap_or_else(|| subscribed.clone()), payload }
+        let Published { id, topic, payload, about } = published;
+        Self { id, topic: topic.unwrap_or_else(|| subscribed.clone()), payload, about }
     }
 }
 
@@ -76,6 +77,31 @@ impl Event {
     /// What was published to.
     pub fn topic(&self) -> &Uri {
         &self.topic
+    }
+
+    /// Whether the router had kept the event, and it was published before this session subscribed.
+    pub fn is_retained(&self) -> bool {
+        self.about.as_ref().is_some_and(|about| about.retained)
+    }
+
+    /// The publisher's session, if it is disclosed.
+    pub fn publisher(&self) -> Option<SessionId> {
+        self.about.as_ref()?.publisher
+    }
+
+    /// The publisher's authid, if it is disclosed.
+    pub fn publisher_authid(&self) -> Option<&str> {
+        self.about.as_ref()?.authid.as_deref()
+    }
+
+    /// The publisher's role, if it is disclosed.
+    pub fn publisher_authrole(&self) -> Option<&str> {
+        self.about.as_ref()?.authrole.as_deref()
+    }
+
+    /// The level of trust that the router assigns to the publisher, if it does.
+    pub fn trustlevel(&self) -> Option<u64> {
+        self.about.as_ref()?.trustlevel
     }
 
     /// The publication's id.
@@ -144,6 +170,7 @@ pub struct Subscribe<T = Subscription>(Deferred<'static, Settings<T>, Result<T, 
 struct Settings<T> {
     session: Session,
     topic: Uri,
+    options: SubscribeOptions,
     buffer: usize,
     when_up: Option<Duration>,
     /// What the program gets.
@@ -157,12 +184,49 @@ impl<T> Subscribe<T> {
         made: impl FnOnce(Session, Uri, Subscription) -> T + Send + 'static,
     ) -> Self {
         let (session, made) = (session.clone(), Box::new(made));
-        Self(Deferred::new(Settings { session, topic, buffer: BUFFER, when_up: None, made }))
+        Self(Deferred::new(Settings {
+            session,
+            topic,
+            options: SubscribeOptions::default(),
+            buffer: BUFFER,
+            when_up: None,
+            made,
+        }))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Settings<T>)) -> Self {
         self.0.set(change);
         self
+    }
+
+    /// Subscribes to all topics that begin with this one. [`Event::topic`] is what was published to.
+    /// [`RequestError::NotSupported`] if the router did not announce `pattern_based_subscription`.
+    ///
+    /// ```
+    /// # use wamp_client::{RequestError, Session};
+    /// # async fn example(session: Session) -> Result<(), RequestError> {
+    /// let mut orders = session.subscribe_stream("com.shop.order.").prefix().retained().await?;
+    /// while let Some(event) = orders.next().await {
+    ///     println!("{} by {:?}, retained: {}", event.topic(), event.publisher(), event.is_retained());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn prefix(self) -> Self {
+        self.with(|it| it.options.policy = Some(MatchPolicy::Prefix))
+    }
+
+    /// Subscribes to all topics with as many components, of which each equals that of this one or meets an empty one, as
+    /// `com..order` is met by `com.shop.order`. Otherwise as [`prefix`](Self::prefix).
+    pub fn wildcard(self) -> Self {
+        self.with(|it| it.options.policy = Some(MatchPolicy::Wildcard))
+    }
+
+    /// Asks for the retained events as well, which come first; another subscriber of this session does not get them.
+    /// [`RequestError::NotSupported`] if the router did not announce `event_retention`. A session that comes back asks
+    /// again.
+    pub fn retained(self) -> Self {
+        self.with(|it| it.options.get_retained = Some(true))
     }
 
     /// Sets how many bytes of events may wait to be taken; 16 MiB by default.
@@ -189,12 +253,12 @@ impl<T: 'static> Future for Subscribe<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.get_mut().0.poll(cx, |settings| {
-            let Settings { session, topic, buffer, when_up, made } = settings;
+            let Settings { session, topic, options, buffer, when_up, made } = settings;
             Box::pin(async move {
                 if let Some(limit) = when_up {
                     session.link().when_up(limit).await;
                 }
-                let subscription = subscribe(&session, topic.clone(), buffer).await?;
+                let subscription = subscribe(&session, topic.clone(), options, buffer).await?;
                 Ok(made(session, topic, subscription))
             })
         })
@@ -209,8 +273,13 @@ impl<T> fmt::Debug for Subscribe<T> {
 
 /// Subscribes. If this is dropped before the answer has come, the subscription ends when it comes, or with
 /// the first event after it.
-async fn subscribe(session: &Session, topic: Uri, buffer: usize) -> Result<Subscription, RequestError> {
-    let options = SubscribeOptions::default();
+async fn subscribe(
+    session: &Session,
+    topic: Uri,
+    options: SubscribeOptions,
+    buffer: usize,
+) -> Result<Subscription, RequestError> {
+    let retained = options.get_retained == Some(true);
     let declaration = Declaration::Subscribe { options: options.clone(), topic: topic.clone() };
     let declaring = session.declare(declaration)?;
     let engine = declaring.engine.clone();
@@ -220,7 +289,7 @@ async fn subscribe(session: &Session, topic: Uri, buffer: usize) -> Result<Subsc
     let subscribe = move |state: &mut State, now| -> Result<(), SubmitError> {
         match state.session.subscribe(now, options, uri) {
             Ok(request) => {
-                state.requests.insert(request, PendingRequest::Subscribe(feed, waiter));
+                state.requests.insert(request, PendingRequest::Subscribe { feed, retained, waiter });
                 Ok(())
             }
             Err(misuse) => Err(state.refused(misuse)),

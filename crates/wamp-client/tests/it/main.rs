@@ -17,6 +17,7 @@ mod options;
 mod peer;
 mod procedures;
 mod pubsub;
+mod pubsub_options;
 mod reconnecting;
 mod replies;
 mod runs;

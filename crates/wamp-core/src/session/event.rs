@@ -93,6 +93,13 @@ pub enum Event {
         /// The subscription.
         subscription: SubscriptionId,
     },
+    /// The router revoked a subscription.
+    SubscriptionRevoked {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The reason, if the router gives one.
+        reason: Option<Uri>,
+    },
     /// A publication was acknowledged.
     Published {
         /// The request.

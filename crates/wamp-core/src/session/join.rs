@@ -42,14 +42,23 @@ impl Config {
             .with(Feature::CallTimeout)
             .with(Feature::CallerIdentification);
         let callee = caller.clone().with(Feature::PatternBasedRegistration).with(Feature::SharedRegistration);
+        let publisher = Features::none()
+            .with(Feature::PublisherExclusion)
+            .with(Feature::PublisherIdentification)
+            .with(Feature::SubscriberBlackwhiteListing);
+        let subscriber = Features::none()
+            .with(Feature::PatternBasedSubscription)
+            .with(Feature::PublisherIdentification)
+            .with(Feature::PublicationTrustlevels)
+            .with(Feature::SubscriptionRevocation);
         Self {
             realm: realm.into(),
             agent: ByteString::from_static(concat!("wamp-rs/", env!("CARGO_PKG_VERSION"))),
             roles: Roles::none()
                 .with(Role::Caller, caller.with(Feature::BareResults))
                 .with(Role::Callee, callee)
-                .with(Role::Publisher, Features::none().with(Feature::PublisherExclusion))
-                .with(Role::Subscriber, Features::none()),
+                .with(Role::Publisher, publisher)
+                .with(Role::Subscriber, subscriber),
             credit: None,
             max_send: None,
             authid: None,

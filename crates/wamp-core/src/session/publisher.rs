@@ -1,7 +1,7 @@
 //! The publisher: publications that want an acknowledgement.
 
-use wamp_proto::message::{self, PublishOptions};
-use wamp_proto::{Payload, RequestId, Uri};
+use wamp_proto::message::{self, PublishOptions, Receivers};
+use wamp_proto::{Feature, Payload, RequestId, Role, Uri};
 
 use super::{Event, Request, Session};
 use crate::{Misuse, Time};
@@ -10,7 +10,9 @@ impl Session {
     /// Publishes to a topic. With `options.acknowledge`, [`Event::Published`] or [`Event::Refused`] follows.
     ///
     /// # Errors
-    /// [`Misuse::NotOpen`], [`Misuse::TooLarge`], [`Misuse::Encode`].
+    /// [`Misuse::NotOpen`], [`Misuse::TooLarge`], [`Misuse::Encode`]; [`Misuse::NotSupported`] for lists of receivers and
+    /// for `retain` if the router did not announce them: it would send the event to others, or forget it (behaviour
+    /// [292](crate::behaviour#rule-292)).
     pub fn publish(
         &mut self,
         _now: Time,
@@ -19,6 +21,12 @@ impl Session {
         payload: Payload,
     ) -> Result<RequestId, Misuse> {
         self.check_open()?;
+        let restricts = options.receivers.as_deref().is_some_and(|of| *of != Receivers::default());
+        if restricts && !self.router.has(Role::Broker, Feature::SubscriberBlackwhiteListing)
+            || options.retain == Some(true) && !self.router.has(Role::Broker, Feature::EventRetention)
+        {
+            return Err(Misuse::NotSupported);
+        }
         let about = (options.acknowledge == Some(true)).then_some(Request::Publish);
         self.request(about, |request| message::Publish { request, options, topic, payload }.into())
     }

@@ -1,7 +1,7 @@
 //! The subscriber: subscriptions and their events.
 
-use wamp_proto::message::{self, SubscribeOptions};
-use wamp_proto::{RequestId, SubscriptionId, Uri};
+use wamp_proto::message::{self, MatchPolicy, SubscribeOptions};
+use wamp_proto::{Feature, RequestId, Role, SubscriptionId, Uri};
 
 use super::{Event, Publication, Request, Session};
 use crate::map::{Map, map};
@@ -30,7 +30,8 @@ impl Session {
     /// Subscribes to a topic; [`Event::Subscribed`] or [`Event::Refused`] follows.
     ///
     /// # Errors
-    /// [`Misuse::NotOpen`], [`Misuse::TooLarge`], [`Misuse::Encode`].
+    /// [`Misuse::NotOpen`], [`Misuse::TooLarge`], [`Misuse::Encode`]; [`Misuse::NotSupported`] for patterns and for
+    /// `get_retained` if the router did not announce them (behaviour [292](crate::behaviour#rule-292)).
     pub fn subscribe(
         &mut self,
         _now: Time,
@@ -38,6 +39,12 @@ impl Session {
         topic: Uri,
     ) -> Result<RequestId, Misuse> {
         self.check_open()?;
+        let is_pattern = !matches!(options.policy, None | Some(MatchPolicy::Exact));
+        if is_pattern && !self.router.has(Role::Broker, Feature::PatternBasedSubscription)
+            || options.get_retained == Some(true) && !self.router.has(Role::Broker, Feature::EventRetention)
+        {
+            return Err(Misuse::NotSupported);
+        }
         let about = Request::Subscribe(topic.clone());
         self.request(Some(about), |request| message::Subscribe { request, options, topic }.into())
     }
@@ -67,8 +74,13 @@ impl Session {
 
     pub(super) fn handle_unsubscribed(&mut self, unsubscribed: message::Unsubscribed) {
         let Some(request) = unsubscribed.request else {
-            if let Some(id) = unsubscribed.details.and_then(|details| details.subscription) {
-                self.subscriber.subscriptions.remove(&id);
+            // One that is unknown was revoked before, or has crossed an UNSUBSCRIBE.
+            if let Some(details) = unsubscribed.details
+                && let Some(subscription) = details.subscription
+                && self.subscriber.subscriptions.remove(&subscription).is_some()
+            {
+                let reason = details.reason;
+                self.events.push_back(Event::SubscriptionRevoked { subscription, reason });
             }
             return;
         };
