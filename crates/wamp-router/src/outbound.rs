@@ -8,15 +8,15 @@
 //! agree. The races:
 //!
 //! * A push fills the link, and the writer makes room before the machine knows: the writer sees the flag,
-//! waits for the realm's lock, which the pusher keeps until the machine has recorded the held sessions, and
-//! then releases them.
+//!   waits for the realm's lock, which the pusher keeps until the machine has recorded the held sessions, and
+//!   then releases them.
 //! * The writer finds room, and a push fills the link again before the writer has the realm's lock: the
-//! writer checks again ([`Outbound::take_room`]), finds no room, and changes nothing. The new messages are
-//! still to be written, and the writer checks again afterwards.
+//!   writer checks again ([`Outbound::take_room`]), finds no room, and changes nothing. The new messages are
+//!   still to be written, and the writer checks again afterwards.
 //! * The writer makes room before the push that sets the flag: the push has counted the remaining bytes, so
-//! there is more to write, and the writer checks again as above.
+//!   there is more to write, and the writer checks again as above.
 //! * The session ends, or another begins on the same link: [`Outbound::tie`] precedes the check of the flag,
-//! both under the realm's lock; a writer that finds no session yet has made room before that check.
+//!   both under the realm's lock; a writer that finds no session yet has made room before that check.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -3,12 +3,12 @@
 //! No link is dropped while all keep to their bounds. Two things exceed them:
 //!
 //! * Messages that are added to full links, such as last replies. If they exceed the
-//! [limit](crate::Limits::memory) by more than a message, the links that hold most are dropped until the
-//! limit is kept.
+//!   [limit](crate::Limits::memory) by more than a message, the links that hold most are dropped until the
+//!   limit is kept.
 //! * Messages that are being received use up the memory, and others [wait](crate::receiving). After half of
-//! [`stall`](crate::Limits::stall), the links are dropped that have not kept their
-//! [rate](crate::Limits::message_rate) in that time; if all have, then after the whole of it the link that
-//! holds most.
+//!   [`stall`](crate::Limits::stall), the links are dropped that have not kept their
+//!   [rate](crate::Limits::message_rate) in that time; if all have, then after the whole of it the link that
+//!   holds most.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
