@@ -286,6 +286,146 @@ fn its_log_has_no_terminal_escapes_where_there_is_no_terminal() {
     assert_eq!(program.end().code(), Some(0));
 }
 
+/// A folder with a certificate for localhost and its key, in PEM.
+struct Certificate {
+    folder: std::path::PathBuf,
+}
+
+impl Certificate {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("wamp-router-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let certificate = Self { folder };
+        certificate.renew();
+        certificate
+    }
+
+    /// Writes another certificate and its key, and returns the certificate.
+    fn renew(&self) -> String {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(self.path("chain.pem"), made.cert.pem()).unwrap();
+        std::fs::write(self.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        made.cert.pem()
+    }
+
+    fn path(&self, file: &str) -> String {
+        self.folder.join(file).display().to_string()
+    }
+
+    fn arguments(&self) -> [String; 6] {
+        let listen = ["--listen", "127.0.0.1:0"].map(str::to_owned);
+        let [certificate, key] = ["--tls-certificate", "--tls-key"].map(str::to_owned);
+        let [address, any] = listen;
+        [address, any, certificate, self.path("chain.pem"), key, self.path("key.pem")]
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Whether a client that trusts this certificate gets TLS.
+fn has_tls(address: &str, trusted: &str) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        wamp_tls::Client::new().authorities(trusted).connect("localhost", stream).await.is_ok()
+    })
+}
+
+#[test]
+fn it_serves_tls_and_reads_the_certificate_again_on_sighup() {
+    let certificate = Certificate::new("reload");
+    let first = certificate.renew();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wamp-router"));
+    command.args(certificate.arguments()).args(["--log", "info", "--log-format", "json"]);
+    let mut program = Program::spawn_with(command, Stdio::piped());
+    let mut log = BufReader::new(program.child.stderr.take().unwrap()).lines();
+    let line = program.line();
+    let address =
+        line.strip_prefix("Listening on wss://").unwrap().split_once(" rss://").unwrap().0.to_owned();
+    let mut logged = |text: &str| {
+        let line = log.find(|line| line.as_ref().unwrap().contains(text)).expect("a line").unwrap();
+        assert!(line.starts_with("{\"") && line.ends_with('}'), "{line}");
+        line
+    };
+    let started = logged("started");
+    assert!(started.contains(&format!("wss://{address}")) && started.contains("\"realm1\""), "{started}");
+    assert!(has_tls(&address, &first));
+    let mut http = TcpStream::connect(&address).unwrap();
+    http.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    http.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 426 ") && answer.contains("wss://"), "{answer}");
+    let second = certificate.renew();
+    program.signal("HUP");
+    logged("read the files of TLS again");
+    assert!(has_tls(&address, &second) && !has_tls(&address, &first));
+    // One that cannot be used changes nothing.
+    std::fs::write(certificate.path("key.pem"), "no key").unwrap();
+    program.signal("HUP");
+    let error = logged("the files of TLS are used as they were");
+    assert!(error.contains("key.pem is not PEM, or has no private key"), "{error}");
+    assert!(has_tls(&address, &second));
+    program.signal("USR1");
+    assert!(logged("statistics").contains("\"sessions\":0"));
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn an_address_may_be_the_url_of_a_client_and_comes_from_the_environment() {
+    let program = Program::start(&["--listen", "ws://127.0.0.1:0/"]);
+    tcp(&program.address()).join(HELLO);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wamp-router"));
+    command.env("WAMP_ROUTER_LISTEN", "127.0.0.1:0,rs://127.0.0.1:0").env("WAMP_ROUTER_REALM", "a,b");
+    let program = Program::spawn(command);
+    let (first, second) = (program.address(), program.address());
+    tcp(&first).join(&HELLO.replace("realm1", "a"));
+    tcp(&second).join(&HELLO.replace("realm1", "b"));
+}
+
+#[test]
+fn what_is_wrong_with_an_argument_is_one_sentence() {
+    let certificate = Certificate::new("wrong");
+    let (chain, key) = (certificate.path("chain.pem"), certificate.path("key.pem"));
+    std::fs::write(certificate.path("encrypted.pem"), "-----BEGIN ENCRYPTED PRIVATE KEY-----\n").unwrap();
+    let encrypted = certificate.path("encrypted.pem");
+    let tls =
+        |chain: &str, key: &str| ["--tls-certificate", chain, "--tls-key", key].map(str::to_owned).to_vec();
+    let one = |name: &str, value: &str| vec![name.to_owned(), value.to_owned()];
+    let table = [
+        (
+            one("--listen", ":8080"),
+            1,
+            "Error: cannot listen on \":8080\": expected HOST:PORT or unix:///path",
+        ),
+        (one("--listen", "wss://127.0.0.1:0"), 1, "Error: cannot listen on \"wss://127.0.0.1:0\": "),
+        (one("--realm", "a b"), 2, "error: invalid value 'a b' for '--realm <NAME>': "),
+        (one("--realm", ""), 2, "error: "),
+        (
+            one("--realm", "wamp.x"),
+            2,
+            "error: invalid value 'wamp.x' for '--realm <NAME>': names that begin with wamp.",
+        ),
+        (tls("/no/such/file", &key), 1, "Error: /no/such/file: No such file or directory"),
+        (tls(&key, &key), 1, &format!("Error: {key} is not PEM, or has no certificate")),
+        (tls(&chain, &chain), 1, &format!("Error: {chain} is not PEM, or has no private key")),
+        (tls(&chain, &encrypted), 1, &format!("Error: {encrypted} is encrypted; decrypt it first")),
+    ];
+    for (arguments, code, beginning) in table {
+        let output = refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.starts_with(beginning), "{arguments:?}: {stderr}");
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(code), &b""[..]), "{arguments:?}");
+    }
+    // The first address is not announced if the second cannot be had.
+    let output = refused(&["--listen", "127.0.0.1:0", "--listen", "nonsense"]);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]));
+}
+
 #[test]
 fn it_explains_itself() {
     let output = refused(&["--help"]);
@@ -298,6 +438,12 @@ fn it_explains_itself() {
         "--strict-request-ids",
         "--shutdown",
         "--log",
+        "--log-format",
+        "--tls-certificate",
+        "--tls-key",
+        "--tls-client-ca",
+        "--tls-optional",
+        "WAMP_ROUTER_LISTEN",
         "127.0.0.1:8080",
         "realm1",
     ] {

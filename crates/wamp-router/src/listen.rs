@@ -93,7 +93,7 @@ pub enum ListenError {
 }
 
 impl Router {
-    /// Listens on `HOST:PORT` or `unix:///path`, from now until the router shuts down. RawSocket and WebSocket
+    /// Listens on `HOST:PORT`, which may be written as the URL of a client (`ws://HOST:PORT`), or `unix:///path`, from now until the router shuts down. RawSocket and WebSocket
     /// (on any path) are served there side by side. With port 0 the operating system chooses one; the address
     /// that is returned has it.
     ///
@@ -105,10 +105,10 @@ impl Router {
             return listen_unix(state, address, Path::new(path));
         }
         let io = |source| ListenError::Io { address: address.to_owned(), source };
-        if !address.contains(':') {
+        let Some(host_and_port) = host_and_port(address, state.has_tls()) else {
             return Err(ListenError::Address(address.to_owned()));
-        }
-        let addresses: Vec<SocketAddr> = lookup_host(address).await.map_err(io)?.collect();
+        };
+        let addresses: Vec<SocketAddr> = lookup_host(host_and_port).await.map_err(io)?.collect();
         if !state.anonymous_on_public
             && let Some(public) = addresses.iter().find(|address| !address.ip().is_loopback())
         {
@@ -167,6 +167,19 @@ impl Router {
         let peer = socket.peer();
         serve::admit(self.state(), socket, peer).await;
     }
+}
+
+/// The `HOST:PORT` of an address that may be written as a URL for clients.
+fn host_and_port(address: &str, has_tls: bool) -> Option<&str> {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let is_known = match scheme {
+        "" | "ws" | "rs" => true,
+        "wss" | "rss" => has_tls,
+        _ => false,
+    };
+    let rest = rest.strip_suffix('/').filter(|_| !scheme.is_empty()).unwrap_or(rest);
+    let (host, _) = rest.rsplit_once(':')?;
+    (is_known && !host.is_empty()).then_some(rest)
 }
 
 /// Listens on the first of these addresses that is available.

@@ -1,66 +1,23 @@
 //! The program `wamp-router`: a WAMP router for clients in any language.
 
+mod options;
+mod tls;
+
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-use wamp_router::{Router, Shutdown};
+use wamp_router::{Limits, Router, TlsMode};
+
+use crate::options::{LogFormat, Options};
+use crate::tls::TlsFiles;
 
 /// Returns memory to the operating system soon after it was freed.
 #[cfg(all(feature = "jemalloc", not(target_env = "msvc")))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
-/// A WAMP router: RawSocket and WebSocket (JSON, MessagePack, CBOR) on one port.
-///
-/// With no options it listens on 127.0.0.1:8080 and has the realm realm1, open to anonymous sessions. On
-/// SIGTERM and Ctrl-C it tells all clients and exits.
-#[derive(Parser)]
-#[command(name = "wamp-router", version)]
-struct Options {
-    /// Address to listen on: HOST:PORT (port 0: any free port) or unix:///path. May be given several times.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    listen: Vec<String>,
-
-    /// Name of a realm. May be given several times.
-    #[arg(long, value_name = "NAME", default_value = "realm1")]
-    realm: Vec<String>,
-
-    /// Listen on addresses that other machines can reach, although every client there may join.
-    #[arg(long)]
-    allow_anonymous_on_public: bool,
-
-    /// Abort a session whose request ids are not 1, 2, 3, and so on. By default this holds only for callers
-    /// that make calls in chunks (progressive_call_invocations); others may use any id that is not in use.
-    #[arg(long)]
-    strict_request_ids: bool,
-
-    /// How to tell clients that the router ends: GOODBYE for all, or, for a router that will be back, WebSocket
-    /// close code 1001 for clients that never connect again after a GOODBYE (Autobahn|JS, wampy.js).
-    #[arg(long, value_name = "KIND", default_value = "restart")]
-    shutdown: Ending,
-
-    /// What to log to standard error: error, warn, info, debug, trace, or a filter such as wamp_router=debug.
-    #[arg(long, value_name = "FILTER", default_value = "warn")]
-    log: String,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Ending {
-    Goodbye,
-    Restart,
-}
-
-impl From<Ending> for Shutdown {
-    fn from(ending: Ending) -> Self {
-        match ending {
-            Ending::Goodbye => Shutdown::Goodbye,
-            Ending::Restart => Shutdown::Restart,
-        }
-    }
-}
 
 fn main() -> ExitCode {
     #[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "jemalloc")))]
@@ -109,22 +66,67 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     // Colors only for a terminal, and not with NO_COLOR (no-color.org).
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = std::io::stderr().is_terminal() && !no_color;
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match options.log_format {
+        LogFormat::Text => log.with_ansi(colours).init(),
+        LogFormat::Json => log.json().init(),
+    }
     // The handlers are installed before the router announces itself.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut hang_up, mut show) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
 
-    let builder = Router::builder()
+    let limits = Limits::default();
+    let mut builder = Router::builder()
+        .limits(limits)
         .allow_anonymous_on_public(options.allow_anonymous_on_public)
         .strict_request_ids(options.strict_request_ids)
         .shutdown(options.shutdown.into());
-    let router = options.realm.into_iter().fold(builder, wamp_router::Builder::realm).build();
+    let tls = TlsFiles::of(&options);
+    let server = tls.as_ref().map(TlsFiles::server).transpose()?;
+    if let Some(server) = &server {
+        let mode = if options.tls_optional { TlsMode::Optional } else { TlsMode::Required };
+        builder = builder.tls(server.clone(), mode);
+    }
+    let router = options.realm.iter().cloned().fold(builder, wamp_router::Builder::realm).build();
+    let mut addresses = Vec::new();
     for address in &options.listen {
-        let address = router.listen(address).await?;
+        addresses.push(router.listen(address).await?);
+    }
+    // None is announced before all are there.
+    for address in &addresses {
         say(&format!("Listening on {address}"));
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        addresses = shown.join(", "),
+        realms = options.realm.join(", "),
+        connections = limits.connections,
+        "started; the limit of connections comes from that of file descriptors"
+    );
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => match (&tls, &server) {
+                (Some(files), Some(server)) => match files.reload(server) {
+                    Ok(()) => tracing::info!("read the files of TLS again; new connections use them"),
+                    Err(error) => tracing::error!("the files of TLS are used as they were: {error}"),
+                },
+                _ => tracing::info!("there is nothing to read again"),
+            },
+            _ = show.recv() => {
+                let stats = router.stats();
+                tracing::warn!(
+                    sessions = stats.now.sessions,
+                    connections = stats.connections,
+                    refused = stats.refusals,
+                    queued = stats.bytes_queued,
+                    results = stats.total.results,
+                    "statistics, since SIGUSR1 asked for them"
+                );
+            }
+        }
     }
     router.shut_down().await;
     Ok(())
