@@ -56,6 +56,7 @@ pub mod router;
 pub mod session;
 mod slots;
 mod time;
+mod timestamp;
 
 pub use error::{Misuse, ReplyError};
 pub use reply::{Failure, Reply};

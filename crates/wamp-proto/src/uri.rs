@@ -259,6 +259,10 @@ predefined! {
     NO_SUCH_REGISTRATION = "wamp.error.no_such_registration";
     /// UNSUBSCRIBE of a subscription that the session does not hold.
     NO_SUCH_SUBSCRIPTION = "wamp.error.no_such_subscription";
+    /// A session that does not exist, or has begun to end.
+    NO_SUCH_SESSION = "wamp.error.no_such_session";
+    /// A call that every callee has refused to take.
+    NO_AVAILABLE_CALLEE = "wamp.error.no_available_callee";
     /// A URI that breaks the rules for URIs.
     INVALID_URI = "wamp.error.invalid_uri";
     /// Arguments or options of the wrong type or value.

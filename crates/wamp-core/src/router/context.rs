@@ -1,6 +1,6 @@
 //! The parts of a realm that its dealer, its broker and its back-pressure share.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use wamp_proto::message::RequestKind;
 use wamp_proto::{RequestId, Uri};
@@ -8,6 +8,7 @@ use wamp_proto::{RequestId, Uri};
 use super::chance::Chance;
 use super::config::Config;
 use super::dealer::{CallKey, Stream};
+use super::meta::MetaEvent;
 use super::outbox::{Outbox, failure};
 use super::pace::Side;
 use super::realm::Event;
@@ -32,6 +33,12 @@ pub(super) struct Context {
     pub(super) stats: Stats,
     /// The realm takes no new sessions and no new calls.
     pub(super) is_shutting_down: bool,
+    /// There is a subscription of a meta topic.
+    pub(super) meta_watched: bool,
+    /// Meta events that are to be published.
+    pub(super) noted: Vec<MetaEvent>,
+    /// Sessions that end without a meta event.
+    pub(super) silenced: BTreeSet<SessionKey>,
 }
 
 /// The purpose of a deadline.

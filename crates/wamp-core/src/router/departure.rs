@@ -2,7 +2,8 @@
 //!
 //! A session may have 65,536 calls, registrations and subscriptions. When it ends it is removed from the table
 //! of sessions at once; its entries in the other tables are removed in portions, so that the realm serves other
-//! sessions in between (behaviour [87](crate::behaviour#rule-87)). Such an entry is treated as gone:
+//! sessions in between (behaviour [87](crate::behaviour#rule-87)): calls, then registrations and subscriptions by
+//! their ids, and then `wamp.session.on_leave` is published (behaviour [175](crate::behaviour#rule-175)). Such an entry is treated as gone:
 //!
 //! | left behind by the session | met by | effect |
 //! |---|---|---|
@@ -13,12 +14,14 @@
 //! | a subscription | PUBLISH | skipped |
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use wamp_proto::{SubscriptionId, uri};
+use wamp_proto::{SubscriptionId, Uri, uri};
 
 use super::dealer::{self, CallKey};
 use super::realm::{Closing, Event, Realm};
 use super::sessions::SessionKey;
+use crate::auth::Identity;
 
 /// The largest number of table entries that one input of the realm handles: about half a millisecond.
 pub(super) const PORTION: usize = 256;
@@ -45,6 +48,8 @@ enum Task {
     EndSlow(Vec<CallKey>),
     /// Tells the callers of all sessions that their calls end, before any of them gets GOODBYE.
     FailInvocations { sessions: Vec<SessionKey>, calls: Vec<CallKey> },
+    /// Sends GOODBYE to sessions that another one ends, the last of the list first.
+    Kill { sessions: Vec<SessionKey>, reason: Uri, message: Option<String> },
     /// Sends GOODBYE to sessions that take it, and ends the others, the last of the list first.
     Close(Vec<SessionKey>),
 }
@@ -53,6 +58,8 @@ enum Task {
 #[derive(Clone)]
 struct Remains {
     session: SessionKey,
+    /// `None` when its end has been told.
+    identity: Option<Arc<Identity>>,
     dealer: dealer::Remains,
     subscriptions: Vec<SubscriptionId>,
 }
@@ -64,6 +71,7 @@ impl Realm {
         let Some(session) = self.cx.sessions.remove(key) else { return false };
         self.backlog.tasks.push_back(Task::Remove(Box::new(Remains {
             session: key,
+            identity: Some(session.identity),
             dealer: session.dealer.into_remains(),
             subscriptions: session.broker.into_remains(),
         })));
@@ -74,6 +82,22 @@ impl Realm {
     pub(super) fn end_all_slow(&mut self, mut calls: Vec<CallKey>) {
         calls.reverse();
         self.backlog.tasks.push_back(Task::EndSlow(calls));
+        self.work_off(&mut { PORTION });
+    }
+
+    /// Ends sessions with GOODBYE, in this order; of many, the others follow in portions.
+    pub(super) fn kill_all(
+        &mut self,
+        mut sessions: Vec<SessionKey>,
+        reason: Uri,
+        message: Option<String>,
+        silently: bool,
+    ) {
+        if silently {
+            self.cx.silenced.extend(sessions.iter().copied());
+        }
+        sessions.reverse();
+        self.backlog.tasks.push_back(Task::Kill { sessions, reason, message });
         self.work_off(&mut { PORTION });
     }
 
@@ -126,6 +150,11 @@ impl Realm {
                 }
                 true
             }
+            Task::Kill { sessions, reason, message } => {
+                let Some(session) = sessions.pop() else { return false };
+                self.say_goodbye(self.cx.now, session, reason.clone(), message.as_deref());
+                true
+            }
             Task::Close(sessions) => {
                 let Some(session) = sessions.pop() else { return false };
                 if self.cx.sessions.get(session).is_some_and(|session| session.without_goodbye) {
@@ -133,15 +162,18 @@ impl Realm {
                     self.cx.events.push_back(Event::Closed { session, closing: Closing::Restart });
                     return true;
                 }
-                self.say_goodbye(self.cx.now, session, uri::SYSTEM_SHUTDOWN, SHUTTING_DOWN);
+                self.say_goodbye(self.cx.now, session, uri::SYSTEM_SHUTDOWN, Some(SHUTTING_DOWN));
                 true
             }
         }
     }
 
     fn remove_one(&mut self, remains: &mut Remains) -> bool {
-        let Remains { session, dealer, subscriptions } = remains;
-        self.dealer.remove_one(&mut self.cx, *session, dealer)
-            || self.broker.remove_one(*session, subscriptions)
+        let Remains { session, identity, dealer, subscriptions } = remains;
+        let is_more = self.dealer.remove_one(&mut self.cx, *session, dealer)
+            || self.broker.remove_one(&mut self.cx, *session, subscriptions)
+            || identity.take().map(|identity| self.note_left(*session, identity)).is_some();
+        self.publish_noted();
+        is_more
     }
 }

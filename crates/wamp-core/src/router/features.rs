@@ -1,9 +1,10 @@
 //! The features that the router announces in WELCOME, and those of clients that it consults (behaviour
 //! [281](crate::behaviour#rule-281)).
 
-use wamp_proto::message::HelloDetails;
+use wamp_proto::message::{self, HelloDetails};
 use wamp_proto::{Feature, Features, Role, Roles};
 
+use super::context::Violation;
 use super::quirks::Quirks;
 
 /// The features of the dealer and the broker.
@@ -54,6 +55,8 @@ pub(super) struct Announced {
     pub(super) callee_canceling: bool,
     /// The callee watches timeouts.
     pub(super) callee_timeout: bool,
+    /// The callee takes UNREGISTERED for a registration that is revoked.
+    pub(super) callee_revocation: bool,
     /// What the caller grants to each stream of results, if it announced credit.
     pub(super) caller_credit: Option<u64>,
     /// What the callee grants to each stream of chunks, if it announced credit.
@@ -74,6 +77,19 @@ impl Announced {
         self.caller_credit.is_some() || self.callee_credit.is_some()
     }
 
+    /// Checks that a new call has nothing that its caller did not announce.
+    pub(super) fn check_call(&self, call: &message::Call) -> Result<(), Violation> {
+        if call.options.progress == Some(true) && !self.caller_chunks {
+            let text = "CALL with progress by a caller that did not announce progressive_call_invocations";
+            return Err(text.into());
+        }
+        if call.options.ppt.is_some() && !self.caller_ppt {
+            let text = "CALL with ppt_scheme by a caller that did not announce payload_passthru_mode";
+            return Err(text.into());
+        }
+        Ok(())
+    }
+
     pub(super) fn new(details: &HelloDetails) -> Self {
         let roles = &details.roles;
         let quirks = Quirks::of(details);
@@ -84,6 +100,7 @@ impl Announced {
             callee_chunks: roles.has(Role::Callee, Feature::ProgressiveCallInvocations),
             callee_canceling: roles.has(Role::Callee, Feature::CallCanceling),
             callee_timeout: roles.has(Role::Callee, Feature::CallTimeout),
+            callee_revocation: roles.has(Role::Callee, Feature::RegistrationRevocation),
             caller_credit: roles.get(Role::Caller).and_then(|features| features.credit),
             callee_credit: roles.get(Role::Callee).and_then(|features| features.credit),
             caller_ppt: roles.has(Role::Caller, Feature::PayloadPassthruMode),

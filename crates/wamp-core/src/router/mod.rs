@@ -14,6 +14,7 @@ mod dealer;
 mod departure;
 mod faults;
 mod features;
+mod meta;
 mod outbox;
 mod pace;
 mod patterns;

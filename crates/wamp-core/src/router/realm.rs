@@ -1,10 +1,10 @@
 //! A realm: its sessions, and the messages between them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use wamp_proto::message::{self, CloseDetails, HelloDetails, WelcomeDetails};
-use wamp_proto::{ByteString, Message, RequestId, Serializer, SubscriptionId, Uri, uri};
+use wamp_proto::{ByteString, Message, RegistrationId, RequestId, Serializer, SubscriptionId, Uri, uri};
 
 use super::accept::abort;
 use super::broker::Broker;
@@ -145,6 +145,9 @@ impl Realm {
             events: VecDeque::new(),
             stats: Stats::default(),
             is_shutting_down: false,
+            meta_watched: false,
+            noted: Vec::new(),
+            silenced: BTreeSet::new(),
         };
         Self {
             cx,
@@ -217,9 +220,11 @@ impl Realm {
             dealer: dealer::SessionPart::new(self.seed),
             broker: broker::SessionPart::new(self.seed),
             pace: None,
+            meta: None,
         };
         let key = self.cx.sessions.insert(&mut self.cx.chance, session);
         self.cx.out.send(key, message::Welcome { session: key.id(), details: welcome });
+        self.note_joined(key);
         Ok(key)
     }
 
@@ -271,6 +276,9 @@ impl Realm {
         let Self { cx, dealer, broker, .. } = self;
         let handled = match message {
             Message::Yield(result) => dealer.handle_yield(cx, from, result, octets, prepared),
+            Message::Call(call) if call.procedure.is_reserved() => {
+                self.handle_meta_call(from, call, octets, prepared)
+            }
             Message::Call(call) => dealer.handle_call(cx, from, call, octets, prepared),
             Message::Credit(credit) => dealer.handle_credit(cx, from, credit),
             Message::Publish(publish) => broker.handle_publish(cx, from, publish, prepared),
@@ -279,10 +287,26 @@ impl Realm {
                 dealer.handle_cancel(cx, from, cancel);
                 Ok(())
             }
-            Message::Register(register) => dealer.handle_register(cx, from, register),
-            Message::Unregister(unregister) => dealer.handle_unregister(cx, from, unregister),
-            Message::Subscribe(subscribe) => broker.handle_subscribe(cx, from, subscribe),
-            Message::Unsubscribe(unsubscribe) => broker.handle_unsubscribe(cx, from, unsubscribe),
+            Message::Register(register) => {
+                let handled = dealer.handle_register(cx, from, register);
+                self.publish_noted();
+                handled
+            }
+            Message::Unregister(unregister) => {
+                let handled = dealer.handle_unregister(cx, from, unregister);
+                self.publish_noted();
+                handled
+            }
+            Message::Subscribe(subscribe) => {
+                let handled = broker.handle_subscribe(cx, from, subscribe);
+                self.publish_noted();
+                handled
+            }
+            Message::Unsubscribe(unsubscribe) => {
+                let handled = broker.handle_unsubscribe(cx, from, unsubscribe);
+                self.publish_noted();
+                handled
+            }
             Message::Goodbye(_) => {
                 let details = CloseDetails::default();
                 cx.out.send(from, message::Goodbye { details, reason: uri::GOODBYE_AND_OUT });
@@ -342,7 +366,7 @@ impl Realm {
     /// Ends a session with GOODBYE.
     pub fn close(&mut self, now: Time, session: SessionKey, reason: Uri, text: &str) {
         self.cx.now = now;
-        self.say_goodbye(now, session, reason, text);
+        self.say_goodbye(now, session, reason, Some(text));
         self.work_off(&mut { PORTION });
     }
 
@@ -356,7 +380,24 @@ impl Realm {
         reason: Option<Uri>,
     ) -> bool {
         self.cx.now = now;
-        self.broker.revoke(&mut self.cx, session, subscription, reason)
+        let is_removed = self.broker.revoke(&mut self.cx, session, subscription, reason);
+        self.publish_noted();
+        is_removed
+    }
+
+    /// Revokes a registration of a session, which is told the reason if it announced `registration_revocation`
+    /// (behaviour [140](crate::behaviour#rule-140)). Its calls go on. Returns `false` if the session does not have it.
+    pub fn revoke_registration(
+        &mut self,
+        now: Time,
+        session: SessionKey,
+        registration: RegistrationId,
+        reason: Option<Uri>,
+    ) -> bool {
+        self.cx.now = now;
+        let is_removed = self.dealer.revoke(&mut self.cx, session, registration, reason);
+        self.publish_noted();
+        is_removed
     }
 
     /// Removes the retained events of a topic. Returns `false` if there are none.
@@ -453,13 +494,13 @@ impl Realm {
         self.finish(session, Closing::Abort);
     }
 
-    /// Sends GOODBYE to a session, which takes part in nothing from now on.
-    pub(super) fn say_goodbye(&mut self, now: Time, key: SessionKey, reason: Uri, text: &str) {
+    /// Says GOODBYE to a session, which takes part in nothing from now on.
+    pub(super) fn say_goodbye(&mut self, now: Time, key: SessionKey, reason: Uri, text: Option<&str>) {
         if self.depart(key) {
             let deadline = self.cx.deadlines.set(now + self.cx.config.goodbye_timeout, Due::Goodbye(key));
             self.closing.insert(key, deadline);
-            let details =
-                CloseDetails { message: Some(ByteString::from(sentence(text))), ..CloseDetails::default() };
+            let message = text.map(|text| ByteString::from(sentence(text)));
+            let details = CloseDetails { message, ..CloseDetails::default() };
             self.cx.out.send(key, message::Goodbye { details, reason });
         }
     }

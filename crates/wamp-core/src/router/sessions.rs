@@ -9,7 +9,7 @@ use super::chance::Chance;
 use super::config::Limits;
 use super::features::Announced;
 use super::realm::Transport;
-use super::{broker, dealer, pace};
+use super::{broker, dealer, meta, pace};
 use crate::Time;
 use crate::auth::Identity;
 use crate::map::{self, HashSeed, Map, map};
@@ -44,7 +44,6 @@ impl SessionKey {
 #[derive(Clone)]
 pub(super) struct Session {
     pub(super) identity: Arc<Identity>,
-    #[expect(dead_code, reason = "the meta API is going to read it")]
     pub(super) transport: Transport,
     pub(super) announced: Announced,
     /// See [`Realm::set_without_goodbye`](super::Realm::set_without_goodbye).
@@ -62,6 +61,8 @@ pub(super) struct Session {
     pub(super) broker: broker::SessionPart,
     /// `None` as long as its link, and those that it has filled, have kept up.
     pub(super) pace: Option<Box<pace::SessionPart>>,
+    /// `None` as long as it has not asked the meta API for a list.
+    pub(super) meta: Option<Box<meta::SessionPart>>,
 }
 
 impl Session {
@@ -138,6 +139,10 @@ impl Sessions {
     /// The session with this id.
     pub(super) fn key(&self, id: SessionId) -> Option<SessionKey> {
         self.ids.get(&id).map(|index| SessionKey { index: *index, id })
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SessionKey, &Session)> {
+        self.slab.iter().map(|(index, (id, session))| (SessionKey { index, id: *id }, session))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -46,6 +46,8 @@ fn a_session_that_ends_leaves_in_portions() {
     net.run();
     let closed = Event::Closed { session: net.key(busy), closing: Closing::Lost };
     assert_eq!(net.closed, [closed], "its link is free at once");
+    let first = net.received(other);
+    assert_eq!(first.len(), PORTION, "calls end first");
 
     // What it has left behind is treated as gone.
     let last = MANY - 1;
@@ -63,7 +65,7 @@ fn a_session_that_ends_leaves_in_portions() {
     let heard = portions(&mut net, other);
     assert!(heard.len() > 3 * MANY / PORTION, "{}", heard.len());
     assert!(heard.iter().all(|portion| portion.len() <= PORTION));
-    let heard = heard.concat();
+    let heard = [first, heard.concat()].concat();
     let errors = heard.iter().filter(|message| matches!(message, Message::Error(_))).count();
     let interrupts = heard.iter().filter(|message| matches!(message, Message::Interrupt(_))).count();
     assert_eq!((errors, interrupts, heard.len()), (MANY, MANY, 2 * MANY));

@@ -1,6 +1,7 @@
 //! The broker: subscriptions, and the delivery of publications to subscribers.
 
 mod delivery;
+mod inspect;
 mod publish;
 mod receivers;
 mod retention;
@@ -19,6 +20,8 @@ use crate::router::sessions::SessionKey;
 pub(in crate::router) struct Broker {
     topics: Topics,
     retained: Retained,
+    /// How many times sessions have subscribed to reserved topics.
+    watchers: usize,
 }
 
 /// The broker's part of a session: its subscriptions.
@@ -42,7 +45,7 @@ impl SessionPart {
 
 impl Broker {
     pub(in crate::router) fn new(seed: HashSeed) -> Self {
-        Self { topics: Topics::new(seed), retained: Retained::default() }
+        Self { topics: Topics::new(seed), retained: Retained::default(), watchers: 0 }
     }
 
     /// Returns the number of topics and patterns with subscribers.
@@ -53,12 +56,13 @@ impl Broker {
     /// Removes one subscription of a session that is over. Returns `false` if none was left.
     pub(in crate::router) fn remove_one(
         &mut self,
+        cx: &mut Context,
         session: SessionKey,
         remains: &mut Vec<SubscriptionId>,
     ) -> bool {
         let subscription = remains.pop();
         if let Some(subscription) = subscription {
-            self.topics.unsubscribe(subscription, session);
+            self.unsubscribe(cx, session, subscription);
         }
         subscription.is_some()
     }

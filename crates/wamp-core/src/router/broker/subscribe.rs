@@ -7,7 +7,9 @@ use wamp_proto::{SubscriptionId, Uri, uri};
 use super::Broker;
 use super::topics::Topic;
 use crate::map;
+use crate::router::config::Meta;
 use crate::router::context::{Context, Refused, Violation};
+use crate::router::meta;
 use crate::router::patterns::{COMPONENTS, NoRoom};
 use crate::router::sessions::{SessionKey, table_bytes};
 
@@ -33,6 +35,9 @@ impl Broker {
         subscribe: &message::Subscribe,
     ) -> Result<(), Refused> {
         let message::Subscribe { request, options, topic } = subscribe;
+        if topic.is_reserved() && !meta::allows(cx, from, Meta::Read) {
+            return Err(meta::denied());
+        }
         let Some(session) = cx.sessions.get_mut(from) else { return Ok(()) };
         if options.extra.contains("match") {
             return Err((uri::INVALID_ARGUMENT, "unknown value for the option \"match\"".to_owned()));
@@ -50,8 +55,8 @@ impl Broker {
         }
         let table_bytes = session.check_table(topic, &cx.config.limits)?;
         let shapes = cx.config.limits.wildcard_shapes;
-        let subscribed = self.topics.subscribe(policy, topic, from, shapes);
-        let subscription = subscribed.map_err(|reason| match reason {
+        let subscribed = self.topics.subscribe(policy, topic, from, cx.now, shapes);
+        let (change, is_new) = subscribed.map_err(|reason| match reason {
             NoRoom::Components => {
                 (uri::INVALID_URI, format!("a wildcard pattern may have at most {COMPONENTS} components"))
             }
@@ -63,12 +68,17 @@ impl Broker {
                 (uri::UNAVAILABLE, text)
             }
         })?;
-        if session.broker.subscriptions.insert(subscription, ()).is_none() {
+        let subscription = change.subscription;
+        if is_new {
+            session.broker.subscriptions.insert(subscription, ());
             session.table_bytes = table_bytes;
         }
         cx.out.send(from, message::Subscribed { request: *request, subscription });
         if options.get_retained == Some(true) {
             self.send_retained(cx, from, subscription);
+        }
+        if is_new {
+            self.note_subscribed(cx, change);
         }
         Ok(())
     }
@@ -81,8 +91,9 @@ impl Broker {
     ) -> Result<(), Violation> {
         let message::Unsubscribe { request, subscription } = unsubscribe;
         cx.check_request(from, "UNSUBSCRIBE", request)?;
-        if self.remove(cx, from, subscription) {
+        if self.forget(cx, from, subscription) {
             cx.out.send(from, message::Unsubscribed { request: Some(request), details: None });
+            self.unsubscribe(cx, from, subscription);
         } else {
             let text = format!("this session has no subscription {subscription}");
             cx.refuse(from, RequestKind::Unsubscribe, request, uri::NO_SUCH_SUBSCRIPTION, &text);
@@ -99,7 +110,7 @@ impl Broker {
         subscription: SubscriptionId,
         reason: Option<Uri>,
     ) -> bool {
-        let is_removed = self.remove(cx, session, subscription);
+        let is_removed = self.forget(cx, session, subscription);
         if is_removed
             && cx.sessions.get(session).is_some_and(|session| session.announced.subscription_revocation)
         {
@@ -110,16 +121,29 @@ impl Broker {
             };
             cx.out.send(session, message::Unsubscribed { request: None, details: Some(details) });
         }
+        self.unsubscribe(cx, session, subscription);
         is_removed
     }
 
-    /// Removes a session from one of its subscriptions. Returns `false` if it does not have it.
-    fn remove(&mut self, cx: &mut Context, session: SessionKey, subscription: SubscriptionId) -> bool {
+    /// Removes a subscription from the list of its session. Returns `false` if the session does not have it.
+    fn forget(&self, cx: &mut Context, session: SessionKey, subscription: SubscriptionId) -> bool {
         let Some(state) = cx.sessions.get_mut(session) else { return false };
         if map::remove(&mut state.broker.subscriptions, &subscription).is_none() {
             return false;
         }
         state.table_bytes -= table_bytes(self.topics.get(subscription).map_or("", Topic::uri));
-        self.topics.unsubscribe(subscription, session)
+        true
+    }
+
+    /// Removes a session from a subscription, which ends with its last subscriber.
+    pub(super) fn unsubscribe(
+        &mut self,
+        cx: &mut Context,
+        session: SessionKey,
+        subscription: SubscriptionId,
+    ) {
+        if let Some((uri, change)) = self.topics.unsubscribe(subscription, session) {
+            self.note_unsubscribed(cx, &uri, change);
+        }
     }
 }

@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use wamp_proto::message::MatchPolicy;
 use wamp_proto::{SubscriptionId, Uri};
 
+use super::inspect::Change;
+use crate::Time;
 use crate::map::{self, HashSeed, Map, map};
 use crate::router::SessionKey;
 use crate::router::patterns::{NoRoom, Patterns};
 use crate::slots::Slots;
+use crate::timestamp::Moment;
 
 /// A subscription: a match policy and a URI, with all its subscribers (behaviour [104](crate::behaviour#rule-104)).
 #[derive(Clone)]
@@ -16,6 +19,7 @@ pub(super) struct Topic {
     uri: Uri,
     policy: MatchPolicy,
     pub(super) id: SubscriptionId,
+    pub(super) created: Moment,
     pub(super) subscribers: BTreeSet<SessionKey>,
 }
 
@@ -26,6 +30,10 @@ impl Topic {
 
     pub(super) fn policy(&self) -> MatchPolicy {
         self.policy
+    }
+
+    pub(super) fn is_reserved(&self) -> bool {
+        self.uri.is_reserved()
     }
 
     /// Returns whether an event of this topic goes to its subscribers. A meta event goes only to subscribers
@@ -49,43 +57,64 @@ impl Topics {
         Self { topics: Slots::new(), patterns: Patterns::new(seed), ids: map(seed), next: 1 }
     }
 
-    /// Subscribes a session, with a limit on the shapes of wildcards.
+    /// Subscribes a session, with a limit on the shapes of wildcards. Returns what has changed, and whether the
+    /// session was not subscribed before.
     pub(super) fn subscribe(
         &mut self,
         policy: MatchPolicy,
         uri: &Uri,
         subscriber: SessionKey,
+        now: Time,
         shapes: usize,
-    ) -> Result<SubscriptionId, NoRoom> {
+    ) -> Result<(Change, bool), NoRoom> {
         if let Some(entry) = self.patterns.get(policy, uri, |entry| &self.topics[entry].uri) {
             let topic = &mut self.topics[entry];
-            topic.subscribers.insert(subscriber);
-            return Ok(topic.id);
+            let is_new = topic.subscribers.insert(subscriber);
+            return Ok((Change { subscription: topic.id, session: subscriber, is_only: false }, is_new));
         }
         self.patterns.check_room(policy, uri, shapes)?;
         let id =
             SubscriptionId::new(self.next).expect("2^53 subscriptions take longer than any router lives");
         self.next += 1;
         let uri = uri.detached();
-        let topic = Topic { uri: uri.clone(), policy, id, subscribers: BTreeSet::from([subscriber]) };
+        let topic = Topic {
+            uri: uri.clone(),
+            policy,
+            id,
+            created: Moment::new(now),
+            subscribers: BTreeSet::from([subscriber]),
+        };
         let entry = self.topics.insert(topic);
         self.patterns.insert(policy, &uri, entry);
         self.ids.insert(id, entry);
-        Ok(id)
+        Ok((Change { subscription: id, session: subscriber, is_only: true }, true))
     }
 
-    /// Removes a session from a subscription, which ends with its last subscriber. Returns `false` if the
-    /// session was not in it.
-    pub(super) fn unsubscribe(&mut self, id: SubscriptionId, subscriber: SessionKey) -> bool {
-        let Some(entry) = self.ids.get(&id).copied() else { return false };
+    /// Removes a session from a subscription, which ends with its last subscriber. Returns its URI and what has
+    /// changed, if the session was in it.
+    pub(super) fn unsubscribe(&mut self, id: SubscriptionId, session: SessionKey) -> Option<(Uri, Change)> {
+        let entry = *self.ids.get(&id)?;
         let topic = &mut self.topics[entry];
-        let was_in = topic.subscribers.remove(&subscriber);
-        if topic.subscribers.is_empty() {
-            let Topic { uri, policy, .. } = self.topics.remove(entry);
+        if !topic.subscribers.remove(&session) {
+            return None;
+        }
+        let uri = topic.uri.clone();
+        let change = Change { subscription: id, session, is_only: topic.subscribers.is_empty() };
+        if change.is_only {
+            let Topic { policy, .. } = self.topics.remove(entry);
             self.patterns.remove(policy, &uri, entry);
             map::remove(&mut self.ids, &id);
         }
-        was_in
+        Some((uri, change))
+    }
+
+    /// Returns the subscription of exactly this policy and URI.
+    pub(super) fn lookup(&self, policy: MatchPolicy, uri: &str) -> Option<&Topic> {
+        self.patterns.get(policy, uri, |entry| &self.topics[entry].uri).map(|entry| &self.topics[entry])
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Topic> {
+        self.topics.iter().map(|(_, topic)| topic)
     }
 
     pub(super) fn get(&self, id: SubscriptionId) -> Option<&Topic> {

@@ -118,13 +118,13 @@ impl Dealer {
         session: SessionKey,
         remains: &mut Remains,
     ) -> bool {
-        if let Some(registration) = remains.registrations.pop() {
-            self.procedures.remove(registration, session);
-        } else if let Some(call) = remains.calls.pop() {
+        if let Some(call) = remains.calls.pop() {
             self.interrupt(cx, call, CancelMode::KillNoWait, uri::CLOSE_REALM);
             self.end(cx, call);
         } else if let Some(call) = remains.invocations.pop() {
             self.fail(cx, call, uri::CANCELED, "the callee has left");
+        } else if let Some(registration) = remains.registrations.pop() {
+            self.remove_callee(cx, registration, session);
         } else {
             return false;
         }

@@ -31,14 +31,7 @@ impl Dealer {
             }
             wrong => return Err(cx.wrong_id(from, "CALL", request, wrong)),
         }
-        if call.options.progress == Some(true) && !announced.caller_chunks {
-            let text = "CALL with progress by a caller that did not announce progressive_call_invocations";
-            return Err(text.into());
-        }
-        if call.options.ppt.is_some() && !announced.caller_ppt {
-            let text = "CALL with ppt_scheme by a caller that did not announce payload_passthru_mode";
-            return Err(text.into());
-        }
+        announced.check_call(&call)?;
         self.call(cx, from, &call, octets, prepared);
         Ok(())
     }

@@ -14,6 +14,7 @@ mod chunks;
 mod disclosure;
 mod faults;
 mod flow;
+mod inspect;
 mod plan;
 mod procedures;
 mod registrations;

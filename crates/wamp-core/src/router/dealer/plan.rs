@@ -65,7 +65,7 @@ impl Dealer {
                     cx.stats.unavailable += 1;
                     break (uri::UNAVAILABLE, text.to_owned());
                 }
-                Err(NoPlan::Gone(registration, callee)) => self.procedures.remove(registration, callee),
+                Err(NoPlan::Gone(registration, callee)) => self.remove_callee(cx, registration, callee),
             }
         };
         cx.refuse(from, RequestKind::Call, call.request, error, &text);

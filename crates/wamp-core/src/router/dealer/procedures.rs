@@ -5,14 +5,19 @@
 //! is, and by one probe for each shape of wildcards of its length: never by looking at registrations one by
 //! one.
 
+use std::time::Duration;
+
 use wamp_proto::message::{InvocationPolicy, MatchPolicy};
 use wamp_proto::{RegistrationId, Uri};
 
-use crate::map::HashSeed;
+use crate::Time;
+use crate::map::{self, HashSeed, Map, map};
 use crate::router::SessionKey;
 use crate::router::chance::below;
+use crate::router::meta::Created;
 use crate::router::patterns::{NoRoom, Patterns};
 use crate::slots::Slots;
+use crate::timestamp::Moment;
 
 /// A procedure and its callees. It fills one cache line: among many registrations that is the cost of a call.
 #[derive(Clone)]
@@ -22,7 +27,8 @@ pub(super) struct Registration {
     pub(super) id: RegistrationId,
     callees: Callees,
     /// The index of the callee whose turn it is.
-    turn: usize,
+    turn: u32,
+    created: Moment,
     pub(super) policy: MatchPolicy,
     invoke: InvocationPolicy,
 }
@@ -30,6 +36,14 @@ pub(super) struct Registration {
 /// The key of a registration, as long as it has a callee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RegistrationKey(usize);
+
+/// A change of a registration by one callee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) registration: RegistrationId,
+    /// The callee is the first of the registration, or was the last.
+    pub(super) is_only: bool,
+}
 
 /// Why a procedure was not registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +88,22 @@ pub(super) struct Callee {
 }
 
 impl Registration {
+    /// The sessions of its callees, in the order of registration.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = SessionKey> + '_ {
+        self.callees.as_slice().iter().map(|callee| callee.session)
+    }
+
+    /// The registration as the meta API shows it.
+    pub(super) fn details(&self, epoch: Duration) -> Created {
+        Created {
+            id: self.id.get(),
+            created: self.created.text(epoch),
+            uri: self.procedure.to_string(),
+            r#match: self.policy.as_str(),
+            invoke: Some(self.invoke.as_str()),
+        }
+    }
+
     /// The callee whose turn it is, and its index. Full ones are skipped; `None` if all are full, or if the
     /// policy is random and there is no `draw`.
     pub(super) fn choose(
@@ -84,7 +114,7 @@ impl Registration {
         let callees = self.callees.as_slice();
         let first = match self.invoke {
             InvocationPolicy::Random => below(draw?, callees.len()),
-            InvocationPolicy::RoundRobin => self.turn % callees.len(),
+            InvocationPolicy::RoundRobin => self.turn as usize % callees.len(),
             InvocationPolicy::Last => callees.len() - 1,
             _ => 0,
         };
@@ -104,12 +134,14 @@ impl Registration {
 pub(super) struct Procedures {
     registrations: Slots<Registration>,
     patterns: Patterns,
+    /// The entries by their ids.
+    ids: Map<RegistrationId, usize>,
     next: u64,
 }
 
 impl Procedures {
     pub(super) fn new(seed: HashSeed) -> Self {
-        Self { registrations: Slots::new(), patterns: Patterns::new(seed), next: 1 }
+        Self { registrations: Slots::new(), patterns: Patterns::new(seed), ids: map(seed), next: 1 }
     }
 
     /// Registers a procedure, with a limit on the shapes of wildcards.
@@ -119,8 +151,9 @@ impl Procedures {
         policy: MatchPolicy,
         invoke: InvocationPolicy,
         callee: Callee,
+        now: Time,
         shapes: usize,
-    ) -> Result<(RegistrationId, RegistrationKey), NotRegistered> {
+    ) -> Result<(RegistrationKey, Change), NotRegistered> {
         self.patterns.check_room(policy, procedure, shapes).map_err(NotRegistered::NoRoom)?;
         if let Some(entry) = self.registered(procedure, policy) {
             let registration = &mut self.registrations[entry];
@@ -130,16 +163,19 @@ impl Procedures {
                 return Err(NotRegistered::Exists);
             }
             registration.callees.push(callee);
-            return Ok((registration.id, RegistrationKey(entry)));
+            let change = Change { registration: registration.id, is_only: false };
+            return Ok((RegistrationKey(entry), change));
         }
         let id =
             RegistrationId::new(self.next).expect("2^53 registrations take longer than any router lives");
         self.next += 1;
         let (own, callees) = (procedure.as_str().into(), Callees::One(callee));
-        let registration = Registration { procedure: own, id, callees, turn: 0, policy, invoke };
+        let registration =
+            Registration { procedure: own, id, callees, turn: 0, created: Moment::new(now), policy, invoke };
         let entry = self.registrations.insert(registration);
         self.patterns.insert(policy, procedure, entry);
-        Ok((id, RegistrationKey(entry)))
+        self.ids.insert(id, entry);
+        Ok((RegistrationKey(entry), Change { registration: id, is_only: true }))
     }
 
     /// The registration that a call of this procedure goes to: exact before prefix before wildcard; the longest
@@ -154,26 +190,20 @@ impl Procedures {
         if let Some(registration) = self.registrations.get_mut(key.0)
             && registration.invoke == InvocationPolicy::RoundRobin
         {
-            registration.turn = index + 1;
+            registration.turn = u32::try_from(index).map_or(0, |index| index.wrapping_add(1));
         }
     }
 
-    /// Removes the sessions that are not in the realm any more from a registration. Returns whether there was
-    /// one.
-    pub(super) fn retain(
-        &mut self,
+    /// The sessions of a registration that are not in the realm any more.
+    pub(super) fn gone(
+        &self,
         procedure: &Uri,
         policy: MatchPolicy,
         is_in_realm: impl Fn(SessionKey) -> bool,
-    ) -> bool {
-        let Some(entry) = self.registered(procedure, policy) else { return false };
-        let callees = self.registrations[entry].callees.as_slice().iter();
-        let gone: Vec<SessionKey> =
-            callees.map(|callee| callee.session).filter(|session| !is_in_realm(*session)).collect();
-        for session in &gone {
-            self.remove(RegistrationKey(entry), *session);
-        }
-        !gone.is_empty()
+    ) -> Option<(RegistrationKey, Vec<SessionKey>)> {
+        let entry = self.registered(procedure, policy)?;
+        let callees = self.registrations[entry].sessions();
+        Some((RegistrationKey(entry), callees.filter(|session| !is_in_realm(*session)).collect()))
     }
 
     /// The entry of exactly this registration.
@@ -191,22 +221,41 @@ impl Procedures {
     }
 
     /// Removes a session from its registration, which ends with its last callee.
-    pub(super) fn remove(&mut self, key: RegistrationKey, session: SessionKey) {
+    /// Returns what has changed, if the session was in it.
+    pub(super) fn remove(&mut self, key: RegistrationKey, session: SessionKey) -> Option<Change> {
         let RegistrationKey(entry) = key;
-        let Some(registration) = self.registrations.get_mut(entry) else { return };
+        let registration = self.registrations.get_mut(entry)?;
         // A session that has left may have been removed before, and another registration be in its slot.
         let callees = registration.callees.as_slice();
-        let Some(index) = callees.iter().position(|callee| callee.session == session) else { return };
+        let index = callees.iter().position(|callee| callee.session == session)?;
+        let id = registration.id;
         if let Callees::Many(callees) = &mut registration.callees
             && callees.len() > 1
         {
             callees.remove(index);
             // The turn stays with the same callee.
-            registration.turn -= usize::from(index < registration.turn);
-            return;
+            registration.turn -= u32::from(index < registration.turn as usize);
+            return Some(Change { registration: id, is_only: false });
         }
         let Registration { procedure, policy, .. } = self.registrations.remove(entry);
         self.patterns.remove(policy, &procedure, entry);
+        map::remove(&mut self.ids, &id);
+        Some(Change { registration: id, is_only: true })
+    }
+
+    /// The registration with this id.
+    pub(super) fn get(&self, id: RegistrationId) -> Option<(RegistrationKey, &Registration)> {
+        let entry = *self.ids.get(&id)?;
+        Some((RegistrationKey(entry), &self.registrations[entry]))
+    }
+
+    /// The registration of exactly this URI and policy.
+    pub(super) fn lookup(&self, procedure: &Uri, policy: MatchPolicy) -> Option<&Registration> {
+        self.registered(procedure, policy).map(|entry| &self.registrations[entry])
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Registration> {
+        self.registrations.iter().map(|(_, registration)| registration)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,11 +1,12 @@
 //! REGISTER and UNREGISTER.
 
-use wamp_proto::message::{self, InvocationPolicy, MatchPolicy, RequestKind};
+use wamp_proto::message::{self, InvocationPolicy, MatchPolicy, RequestKind, UnregisteredDetails};
 use wamp_proto::uri::UriKind;
-use wamp_proto::{quoted, uri};
+use wamp_proto::{RegistrationId, Uri, quoted, uri};
 
 use super::Dealer;
-use super::procedures::{Callee, NotRegistered};
+use super::inspect::note_unregistered;
+use super::procedures::{Callee, NotRegistered, RegistrationKey};
 use crate::map;
 use crate::router::context::{Context, Refused, Violation};
 use crate::router::patterns::{COMPONENTS, NoRoom};
@@ -64,12 +65,15 @@ impl Dealer {
             disclose_caller: options.disclose_caller == Some(true),
         };
         let shapes = cx.config.limits.wildcard_shapes;
-        let procedures = &mut self.procedures;
-        let mut registered = procedures.register(procedure, policy, invoke, callee, shapes);
-        if registered.is_err() && procedures.retain(procedure, policy, |key| cx.sessions.has(key)) {
-            registered = procedures.register(procedure, policy, invoke, callee, shapes);
+        let mut registered = self.procedures.register(procedure, policy, invoke, callee, cx.now, shapes);
+        if registered.is_err()
+            && let Some((key, gone)) = self.procedures.gone(procedure, policy, |key| cx.sessions.has(key))
+            && !gone.is_empty()
+        {
+            gone.into_iter().for_each(|session| self.remove_callee(cx, key, session));
+            registered = self.procedures.register(procedure, policy, invoke, callee, cx.now, shapes);
         }
-        let (registration, key) = registered.map_err(|reason| match reason {
+        let (key, change) = registered.map_err(|reason| match reason {
             NotRegistered::Exists => {
                 (uri::PROCEDURE_ALREADY_EXISTS, format!("{} is registered already", quoted(procedure)))
             }
@@ -84,11 +88,13 @@ impl Dealer {
                 (uri::UNAVAILABLE, text)
             }
         })?;
+        let registration = change.registration;
         if let Some(session) = cx.sessions.get_mut(from) {
             session.dealer.registrations.insert(registration, key);
             session.table_bytes = table_bytes;
         }
         cx.out.send(from, message::Registered { request: register.request, registration });
+        self.note_registered(cx, from, change);
         Ok(())
     }
 
@@ -107,8 +113,43 @@ impl Dealer {
             return Ok(());
         };
         session.table_bytes -= table_bytes(self.procedures.procedure(key));
-        self.procedures.remove(key, from);
         cx.out.send(from, message::Unregistered { request: Some(request), details: None });
+        self.remove_callee(cx, key, from);
         Ok(())
+    }
+
+    /// Takes a registration away from a session, which is told if it announced that it takes that (behaviour
+    /// [140](crate::behaviour#rule-140)). Its calls go on. Returns `false` if the session does not have it.
+    pub(in crate::router) fn revoke(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        registration: RegistrationId,
+        reason: Option<Uri>,
+    ) -> bool {
+        let Some(session) = cx.sessions.get_mut(from) else { return false };
+        let Some(key) = map::remove(&mut session.dealer.registrations, &registration) else { return false };
+        session.table_bytes -= table_bytes(self.procedures.procedure(key));
+        let announced = session.announced;
+        let Some(change) = self.procedures.remove(key, from) else { return false };
+        // Autobahn|Python keeps the registration, and fails when it gets the id of a shared one again (behaviour 141).
+        let is_safe = change.is_only || !announced.quirks.fails_on_revocation;
+        if announced.callee_revocation && is_safe {
+            let details = UnregisteredDetails {
+                registration: Some(registration),
+                reason,
+                ..UnregisteredDetails::default()
+            };
+            cx.out.send(from, message::Unregistered { request: None, details: Some(details) });
+        }
+        note_unregistered(cx, from, change);
+        true
+    }
+
+    /// Removes a callee from a registration, which ends with its last one.
+    pub(super) fn remove_callee(&mut self, cx: &mut Context, key: RegistrationKey, session: SessionKey) {
+        if let Some(change) = self.procedures.remove(key, session) {
+            note_unregistered(cx, session, change);
+        }
     }
 }

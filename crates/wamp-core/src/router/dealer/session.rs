@@ -28,6 +28,7 @@ pub(in crate::router) struct SessionPart {
 /// The entries in the dealer's tables of a session that is over.
 #[derive(Clone)]
 pub(in crate::router) struct Remains {
+    /// The first is the last of the list.
     pub(super) registrations: Vec<RegistrationKey>,
     pub(super) calls: Vec<CallKey>,
     pub(super) invocations: Vec<CallKey>,
@@ -83,8 +84,10 @@ impl SessionPart {
     }
 
     pub(in crate::router) fn into_remains(self) -> Remains {
+        let mut registrations = Vec::from_iter(self.registrations);
+        registrations.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
         Remains {
-            registrations: self.registrations.into_values().collect(),
+            registrations: registrations.into_iter().map(|(_, key)| key).collect(),
             calls: self.calls.into_values().collect(),
             invocations: self.invocations.into_values().collect(),
         }
