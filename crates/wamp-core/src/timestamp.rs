@@ -1,5 +1,5 @@
 //! Points in time as the meta API writes them: RFC 3339, UTC, milliseconds (behaviour
-//! [127](crate::behaviour#rule-127)).
+//! [174](crate::behaviour#rule-174)).
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ fn date(days: u64) -> (u64, u64, u64) {
 mod tests {
     use super::*;
 
-    // behaviour 127
+    // behaviour 174
     #[test]
     fn times_are_written_as_in_rfc_3339() {
         for (seconds, text) in [

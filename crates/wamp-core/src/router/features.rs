@@ -16,13 +16,19 @@ const ANNOUNCED: &[(Role, Feature)] = &[
     (Role::Dealer, Feature::CallerIdentification),
     (Role::Dealer, Feature::PatternBasedRegistration),
     (Role::Dealer, Feature::SharedRegistration),
+    (Role::Dealer, Feature::RegistrationRevocation),
     (Role::Dealer, Feature::PayloadPassthruMode),
+    (Role::Dealer, Feature::SessionMetaApi),
+    (Role::Dealer, Feature::RegistrationMetaApi),
     (Role::Broker, Feature::PublisherExclusion),
     (Role::Broker, Feature::PublisherIdentification),
     (Role::Broker, Feature::SubscriberBlackwhiteListing),
     (Role::Broker, Feature::PatternBasedSubscription),
     (Role::Broker, Feature::EventRetention),
+    (Role::Broker, Feature::SubscriptionRevocation),
     (Role::Broker, Feature::PayloadPassthruMode),
+    (Role::Broker, Feature::SessionMetaApi),
+    (Role::Broker, Feature::SubscriptionMetaApi),
 ];
 
 /// The roles of WELCOME, with credit for a client that announced it.
