@@ -94,6 +94,16 @@ pub(crate) struct Options {
     #[cfg(feature = "peers")]
     #[arg(long, value_name = "PATH", env = "NATS_SERVER", default_value = "nats-server")]
     pub(crate) nats_server: String,
+
+    /// peers: only the rows with this text in their name.
+    #[cfg(feature = "peers")]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) row: Option<String>,
+
+    /// peers: who takes part; may be given several times. All by default.
+    #[cfg(feature = "peers")]
+    #[arg(long, value_enum)]
+    pub(crate) peer: Vec<Peer>,
 }
 
 impl Options {
@@ -164,6 +174,23 @@ pub(crate) enum Transport {
     Rs,
     /// WebSocket.
     Ws,
+}
+
+/// A way to do the work of `peers`.
+#[cfg(feature = "peers")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Peer {
+    /// Our client and our router.
+    Ours,
+    /// tonic at both ends of a relay.
+    Grpc,
+    /// async-nats at both ends of a nats-server.
+    Nats,
+}
+
+#[cfg(feature = "peers")]
+impl Peer {
+    pub(crate) const ALL: [Self; 3] = [Self::Ours, Self::Grpc, Self::Nats];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

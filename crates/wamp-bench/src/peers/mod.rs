@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::try_join_all;
 
 use crate::Failed;
-use crate::options::{Options, Transport};
+use crate::options::{Options, Peer, Transport};
 use crate::order::Wrong;
 use crate::process;
 use crate::report::{Times, complain, say};
@@ -29,17 +29,6 @@ const CONNECTIONS: usize = 16;
 
 /// Streams of each of them.
 const STREAMS: usize = 16;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Peer {
-    Ours,
-    Grpc,
-    Nats,
-}
-
-impl Peer {
-    const ALL: [Self; 3] = [Self::Ours, Self::Grpc, Self::Nats];
-}
 
 /// What is measured; each peer that can takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +44,7 @@ enum Scenario {
 }
 
 impl Scenario {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Stream(Transport::Rs, 16),
         Self::Stream(Transport::Rs, 1024),
         Self::Stream(Transport::Rs, 65_536),
@@ -65,6 +54,7 @@ impl Scenario {
         Self::Events(16, 1),
         Self::Events(16, 100),
         Self::Events(1024, 100),
+        Self::Events(16, 1000),
         Self::Fan,
     ];
 
@@ -130,14 +120,20 @@ impl Meter {
 
 /// Prints the table. Whether nothing was lost and nothing failed.
 pub(crate) async fn run(options: &Options) -> Result<bool, Failed> {
-    let mut peers = Peer::ALL.to_vec();
-    if let Err(error) = nats::version(options).await {
+    let takes_part = |peer: &Peer| options.peer.is_empty() || options.peer.contains(peer);
+    let mut peers: Vec<_> = Peer::ALL.into_iter().filter(takes_part).collect();
+    if peers.contains(&Peer::Nats)
+        && let Err(error) = nats::version(options).await
+    {
         complain(&format!("skipped NATS: {error} (--nats-server names the program)"));
         peers.retain(|peer| *peer != Peer::Nats);
     }
     say(table::HEAD);
     let mut passed = true;
-    for scenario in Scenario::ALL {
+    let wanted = |scenario: &Scenario| {
+        options.row.as_ref().is_none_or(|text| scenario.to_string().contains(text.as_str()))
+    };
+    for scenario in Scenario::ALL.into_iter().filter(wanted) {
         let mut table = Table::default();
         for repetition in 0..options.reps {
             let mut turn = peers.clone();

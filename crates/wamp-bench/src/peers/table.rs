@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::{Measured, Peer, Scenario};
+use super::{Measured, Scenario};
 use crate::fast::fairness;
+use crate::options::Peer;
 use crate::order::Wrong;
 use crate::report::{figure_text, median};
 
