@@ -22,6 +22,7 @@ mod ends;
 mod json;
 #[cfg(feature = "msgpack")]
 mod msgpack;
+mod pack;
 
 use std::ops::Range;
 
@@ -33,6 +34,7 @@ use crate::serializer::{Format, MAX_DEPTH, Reader, Serializer, with_format};
 use crate::value::READ_DEPTH;
 
 pub use ends::{PlainProgress, PlainReply};
+pub use pack::{MAX_PACKED, Pack, PackBuffer};
 
 /// A YIELD with no option but `progress`, read as far as a router needs it.
 ///

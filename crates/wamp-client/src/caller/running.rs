@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wamp_core::Time;
 use wamp_core::session::Stream;
 use wamp_proto::message::CallOptions;
+use wamp_proto::relay::Pack;
 use wamp_proto::{Payload, RequestId, Serializer, Uri, uri};
 
 use crate::arguments::{Body, sentence};
@@ -17,7 +19,7 @@ use crate::caller::handle::{self, CallHandle, Later};
 use crate::deferred::Boxed;
 use crate::engine::inbox::{Hand, Inbox, Next};
 use crate::engine::shared::Engine;
-use crate::engine::state::{PendingCall, Replies, State};
+use crate::engine::state::{Arrived, PendingCall, Replies, State};
 use crate::error::{CallError, SubmitError};
 use crate::session::Session;
 
@@ -104,6 +106,9 @@ impl Limits {
     }
 }
 
+/// The number of results that came together which use one unit of the budget of the task that takes them.
+const RESULTS_OF_A_UNIT: u32 = 8;
+
 /// A call that waits for room in the queue.
 pub(crate) type Starting = Boxed<'static, Result<RunningCall, CallError>>;
 
@@ -184,7 +189,7 @@ impl Kept {
         let alarm = limits.deadline.and_then(|deadline| {
             deadline.until.map(|until| Box::new(Alarm { deadline, sleep: Box::pin(sleep_until(until)) }))
         });
-        RunningCall { session, engine, id, replies, hand: Hand::new(), alarm }
+        RunningCall { session, engine, id, replies, hand: Hand::new(), several: None, alarm }
     }
 }
 
@@ -218,8 +223,16 @@ pub(crate) struct RunningCall {
     engine: Arc<Engine>,
     id: RequestId,
     replies: Arc<Replies>,
-    hand: Hand<Payload>,
+    hand: Hand<Arrived>,
+    several: Option<Several>,
     alarm: Option<Box<Alarm>>,
+}
+
+/// Results that were taken out of the inbox together.
+struct Several {
+    results: Pack,
+    /// The number of results that were handed out.
+    taken: u32,
 }
 
 /// The deadline of a call under way.
@@ -234,16 +247,41 @@ impl RunningCall {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Next<Payload, Result<Payload, CallError>>> {
-        let mut owed = 0;
-        let mut taken = self.replies.poll_next(cx, &mut self.hand, &mut owed);
-        if taken.is_pending() && self.alarm.is_some() && self.poll_alarm(cx).is_ready() {
-            taken = self.replies.poll_next(cx, &mut self.hand, &mut owed);
+        loop {
+            if let Some(payload) = ready!(self.poll_several(cx)) {
+                return Poll::Ready(Next::Item(payload, 0));
+            }
+            let mut owed = 0;
+            let mut taken = self.replies.poll_next(cx, &mut self.hand, &mut owed);
+            if taken.is_pending() && self.alarm.is_some() && self.poll_alarm(cx).is_ready() {
+                taken = self.replies.poll_next(cx, &mut self.hand, &mut owed);
+            }
+            if owed > 0 {
+                let stream = Stream::Results(self.id);
+                self.engine.with(|state, now| state.session.consume(now, stream, owed));
+            }
+            match ready!(taken) {
+                Next::Item(Arrived::Result(payload), _) => return Poll::Ready(Next::Item(payload, 0)),
+                Next::Item(Arrived::Several(results), _) => {
+                    self.several = Some(Several { results, taken: 0 })
+                }
+                Next::End(end) => return Poll::Ready(Next::End(end)),
+            }
         }
-        if owed > 0 {
-            let stream = Stream::Results(self.id);
-            self.engine.with(|state, now| state.session.consume(now, stream, owed));
+    }
+
+    /// The next of several results that were taken together; `None` if there is none.
+    fn poll_several(&mut self, cx: &mut Context<'_>) -> Poll<Option<Payload>> {
+        let Some(several) = &mut self.several else { return Poll::Ready(None) };
+        if several.taken % RESULTS_OF_A_UNIT == RESULTS_OF_A_UNIT - 1 {
+            ready!(poll_proceed(cx)).made_progress();
         }
-        taken
+        several.taken += 1;
+        let next = several.results.next();
+        if next.is_none() {
+            self.several = None;
+        }
+        Poll::Ready(next)
     }
 
     /// Ends the call at its deadline.

@@ -8,7 +8,7 @@ use wamp_proto::message::CancelMode;
 use wamp_proto::{Message, Payload, RegistrationId, RequestId, SubscriptionId, Uri, uri};
 
 use crate::engine::inbox::{LimitReached, detach_unless_awaited, last};
-use crate::engine::state::{About, Answer, Feed, PendingRequest, Published, State};
+use crate::engine::state::{About, Answer, Arrived, Feed, PendingRequest, Published, State};
 use crate::error::{CallError, CancelReason, RequestError};
 
 /// Writes what is to be sent, and handles one event. `false`: there was none.
@@ -136,7 +136,8 @@ impl State {
     ) {
         let Some(waiting) = self.calls.get(&call) else { return };
         let admitted = cost > 0 && !self.session.is_overdrawn(Stream::Results(call), cost);
-        match waiting.replies.push_counted(octets, cost, admitted, &mut self.after.wakers, payload) {
+        let make = |waits| Arrived::Result(payload(waits));
+        match waiting.replies.push_counted(octets, cost, admitted, &mut self.after.wakers, make) {
             Ok(0) => {}
             Ok(lent) => self.session.consume(now, Stream::Results(call), lent),
             Err(LimitReached) => self.end_lagging(now, call),

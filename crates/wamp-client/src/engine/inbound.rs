@@ -9,19 +9,19 @@ use std::ops::Range;
 use bytes::Bytes;
 use wamp_core::Time;
 use wamp_core::session::{PlainVerdict, Stream};
-use wamp_proto::relay::PlainReply;
+use wamp_proto::relay::{Pack, PackBuffer, PlainReply};
 use wamp_proto::{DecodeError, Limits, Message, Payload, RequestId, Serializer};
 use wamp_transport::Incoming;
 
 use crate::engine::events::drain;
 use crate::engine::inbox::{LimitReached, detach_unless_awaited};
-use crate::engine::state::State;
+use crate::engine::state::{Arrived, State};
 
 /// So many messages are read and then handled under one lock; the others that one read brought come after them.
 pub(crate) const AT_ONCE: usize = 64;
 
-/// The payload of a progressive result that is shorter than this is copied.
-const COPIED_BELOW: usize = 4 * 1024;
+/// Payloads of progressive results that have no more than this many bytes together are copied.
+const PACKED: usize = 4 * 1024;
 
 /// A message or a PING as it stands in what has come.
 pub(crate) enum Piece<'a> {
@@ -43,6 +43,8 @@ pub(crate) fn pieces(item: &Incoming) -> impl Iterator<Item = Piece<'_>> {
 /// A piece that has been read.
 enum Input<'a> {
     Plain(Plain<'a>),
+    /// Small progressive results of one call that came together.
+    Results(Results),
     /// The next of the messages.
     Other(usize),
     Faulty(Box<DecodeError>, usize),
@@ -50,25 +52,32 @@ enum Input<'a> {
 }
 
 /// A plain RESULT, and where it stands.
+#[derive(Clone)]
 struct Plain<'a> {
     reply: PlainReply,
     frame: &'a Bytes,
     start: usize,
-    copy: Option<CopiedRange>,
 }
 
-impl Plain<'_> {
+impl<'a> Plain<'a> {
+    /// Reads it, if it is one.
+    fn read(serializer: Serializer, frame: &'a Bytes, range: Range<usize>, limits: &Limits) -> Option<Self> {
+        let start = range.start;
+        let reply = PlainReply::read(serializer, &frame[range], limits)?;
+        Some(Self { reply, frame, start })
+    }
+
     fn octets(&self) -> Bytes {
         let tail = self.reply.tail();
         self.frame.slice(self.start + tail.start..self.start + tail.end)
     }
 
     /// Its payload. `waits`: its consumer waits for it right now.
-    fn payload(self, serializer: Serializer, copies: &mut Copies, waits: bool) -> Payload {
-        match self.copy {
-            Some(copy) => self.reply.payload(serializer, copies.take(copy)),
-            None => detach_unless_awaited(self.reply.payload(serializer, self.octets()), waits),
+    fn payload(self, serializer: Serializer, waits: bool) -> Payload {
+        if self.reply.progress && self.reply.tail().len() <= PACKED {
+            return self.reply.payload(serializer, Bytes::copy_from_slice(&self.octets()));
         }
+        detach_unless_awaited(self.reply.payload(serializer, self.octets()), waits)
     }
 }
 
@@ -80,55 +89,93 @@ struct Delivery<'a> {
     admitted: bool,
 }
 
-/// Where a payload was copied to: which buffer, and where in it.
-struct CopiedRange {
-    buffer: usize,
-    range: Range<usize>,
+/// Small progressive results of one call that came together.
+struct Results {
+    call: RequestId,
+    /// Which of the frames they are.
+    frames: Range<usize>,
+    payloads: Pack,
+    /// The length of their payloads.
+    octets: usize,
+}
+
+/// Small progressive results that are being gathered.
+struct Gathering<'a> {
+    first: Plain<'a>,
+    /// Where the first one stands, among the frames.
+    at: usize,
 }
 
 /// Pieces that have been read, up to [`AT_ONCE`].
 pub(crate) struct Inbound<'a> {
     inputs: Vec<Input<'a>>,
     messages: Vec<Message>,
-    copies: Copies,
+    /// The frames of small results, as they stand in what has come.
+    frames: Vec<(&'a Bytes, Range<usize>)>,
 }
 
-/// Payloads that were copied, those of one call that stand together in one buffer.
-#[derive(Default)]
-struct Copies {
-    full: Vec<Bytes>,
-    filling: Vec<u8>,
-    /// The call whose payloads are in the buffer that is being filled.
-    of: Option<RequestId>,
+/// Reads pieces.
+struct Reading<'a> {
+    serializer: Serializer,
+    read: Inbound<'a>,
+    gathering: Option<Gathering<'a>>,
+    payloads: PackBuffer,
 }
 
-impl Copies {
-    /// Copies a small payload.
-    fn add(&mut self, call: RequestId, payload: &[u8]) -> CopiedRange {
-        if self.of != Some(call) || self.filling.len() + payload.len() > COPIED_BELOW {
+impl<'a> Reading<'a> {
+    fn add(&mut self, piece: Piece<'a>, limits: &Limits) {
+        let (frame, range) = match piece {
+            Piece::Message(frame, range) => (frame, range),
+            Piece::Ping(payload) => return self.push(Input::Ping(payload)),
+        };
+        let octets = range.len();
+        if let Some(plain) = Plain::read(self.serializer, frame, range.clone(), limits) {
+            return self.add_plain(plain);
+        }
+        match Message::decode(self.serializer, &frame.slice(range), limits) {
+            Ok(message) => {
+                self.read.messages.push(message);
+                self.push(Input::Other(octets));
+            }
+            Err(error) => self.push(Input::Faulty(Box::new(error), octets)),
+        }
+    }
+
+    fn add_plain(&mut self, plain: Plain<'a>) {
+        let Plain { reply, frame, start } = plain.clone();
+        let len = reply.tail().len();
+        if !reply.progress || len > PACKED {
+            return self.push(Input::Plain(plain));
+        }
+        let goes_on =
+            self.gathering.as_ref().is_some_and(|gathering| gathering.first.reply.request == reply.request);
+        if !goes_on || self.payloads.encoded_len() + len > PACKED {
             self.close();
-            self.of = Some(call);
+            self.gathering = Some(Gathering { first: plain, at: self.read.frames.len() });
         }
-        let start = self.filling.len();
-        self.filling.extend_from_slice(payload);
-        CopiedRange { buffer: self.full.len(), range: start..self.filling.len() }
+        let range = start..start + reply.encoded_len();
+        self.payloads.push(&reply, &frame[range.clone()]);
+        self.read.frames.push((frame, range));
     }
 
+    fn push(&mut self, input: Input<'a>) {
+        self.close();
+        self.read.inputs.push(input);
+    }
+
+    /// What comes next is no further result of those that are being gathered.
     fn close(&mut self) {
-        if self.of.take().is_some() {
-            self.full.push(Bytes::copy_from_slice(&self.filling));
-            self.filling.clear();
-        }
-    }
-
-    /// A payload that has been copied.
-    fn take(&mut self, copy: CopiedRange) -> Bytes {
-        if copy.range.is_empty() {
-            return Bytes::new();
-        }
-        // The only one of a buffer that is not empty has it for itself.
-        let buffer = &mut self.full[copy.buffer];
-        if copy.range == (0..buffer.len()) { std::mem::take(buffer) } else { buffer.slice(copy.range) }
+        let Some(Gathering { first, at }) = self.gathering.take() else { return };
+        let frames = at..self.read.frames.len();
+        let input = if frames.len() == 1 {
+            self.payloads.clear();
+            Input::Plain(first)
+        } else {
+            let octets = self.payloads.encoded_len();
+            let payloads = self.payloads.take(self.serializer);
+            Input::Results(Results { call: first.reply.request, frames, payloads, octets })
+        };
+        self.read.inputs.push(input);
     }
 }
 
@@ -139,40 +186,20 @@ impl<'a> Inbound<'a> {
         serializer: Serializer,
         limits: &Limits,
     ) -> Self {
-        let (mut inputs, mut messages, mut copies) = (Vec::new(), Vec::new(), Copies::default());
+        let read = Self { inputs: Vec::new(), messages: Vec::new(), frames: Vec::new() };
+        let mut reading = Reading { serializer, read, gathering: None, payloads: PackBuffer::new() };
         for piece in pieces.take(AT_ONCE) {
-            let (frame, range) = match piece {
-                Piece::Message(frame, range) => (frame, range),
-                Piece::Ping(payload) => {
-                    inputs.push(Input::Ping(payload));
-                    continue;
-                }
-            };
-            if let Some(plain) = PlainReply::read(serializer, &frame[range.clone()], limits) {
-                let (start, tail) = (range.start, plain.tail());
-                let copy = (plain.progress && tail.len() < COPIED_BELOW)
-                    .then(|| copies.add(plain.request, &frame[start + tail.start..start + tail.end]));
-                inputs.push(Input::Plain(Plain { reply: plain, frame, start, copy }));
-                continue;
-            }
-            let octets = range.len();
-            inputs.push(match Message::decode(serializer, &frame.slice(range), limits) {
-                Ok(message) => {
-                    messages.push(message);
-                    Input::Other(octets)
-                }
-                Err(error) => Input::Faulty(Box::new(error), octets),
-            });
+            reading.add(piece, limits);
         }
-        copies.close();
-        Self { inputs, messages, copies }
+        reading.close();
+        reading.read
     }
 
     /// Handles them in their order, and after each what follows from it: a consumer that does not follow is found
     /// out in time. Progressive results of one call that come together are delivered together.
     pub(crate) fn handle(self, state: &mut State, now: Time, limits: &Limits) {
         let serializer = state.queue.serializer();
-        let Self { inputs, messages, mut copies } = self;
+        let Self { inputs, messages, frames } = self;
         let mut messages = messages.into_iter();
         let mut inputs = inputs.into_iter().peekable();
         let mut run = Vec::new();
@@ -184,7 +211,11 @@ impl<'a> Inbound<'a> {
                     while let Some(Input::Plain(next)) = inputs.next_if(|next| is_more(next, call, &run)) {
                         handle_plain(state, now, limits, next, &mut run);
                     }
-                    deliver(state, now, call, &mut run, &mut copies);
+                    deliver(state, now, call, &mut run);
+                }
+                Input::Results(results) => {
+                    let frames = &frames[results.frames.clone()];
+                    handle_results(state, now, limits, results, frames);
                 }
                 Input::Other(octets) => {
                     if let Some(message) = messages.next() {
@@ -197,6 +228,39 @@ impl<'a> Inbound<'a> {
             while drain(state, now) {}
         }
     }
+}
+
+/// Handles small progressive results of one call, which stand in these frames, and gives them to its consumer.
+fn handle_results(
+    state: &mut State,
+    now: Time,
+    limits: &Limits,
+    results: Results,
+    frames: &[(&Bytes, Range<usize>)],
+) {
+    let Results { call, payloads, octets, .. } = results;
+    if let Some(waiting) = state.calls.get(&call) {
+        let mut filling = waiting.replies.fill();
+        if filling.has_room_for_several(frames.len(), octets)
+            && let Some(cost) =
+                state.session.handle_plain_run(call, frames.iter().map(|(_, range)| range.len()))
+        {
+            let make = || Arrived::Several(payloads);
+            let lent = filling.push_several(frames.len(), octets, cost, &mut state.after.wakers, make);
+            drop(filling);
+            return match lent {
+                Ok(lent) => state.session.consume(now, Stream::Results(call), lent),
+                Err(LimitReached) => state.end_lagging(now, call),
+            };
+        }
+    }
+    // Or one by one: something else may follow from each.
+    let mut run = Vec::new();
+    for (frame, range) in frames {
+        let plain = Plain::read(state.queue.serializer(), frame, range.clone(), limits);
+        plain.into_iter().for_each(|plain| handle_plain(state, now, limits, plain, &mut run));
+    }
+    deliver(state, now, call, &mut run);
 }
 
 /// Whether this is a further progressive result of a run for this call.
@@ -235,7 +299,7 @@ fn handle_plain<'a>(
 }
 
 /// Gives a run of progressive results to the consumer of their call.
-fn deliver(state: &mut State, now: Time, call: RequestId, run: &mut Vec<Delivery<'_>>, copies: &mut Copies) {
+fn deliver(state: &mut State, now: Time, call: RequestId, run: &mut Vec<Delivery<'_>>) {
     if run.is_empty() {
         return;
     }
@@ -246,7 +310,7 @@ fn deliver(state: &mut State, now: Time, call: RequestId, run: &mut Vec<Delivery
     let mut filling = waiting.replies.fill();
     for Delivery { plain, cost, admitted } in results.by_ref() {
         let len = plain.reply.tail().len();
-        let make = |waits| plain.payload(serializer, copies, waits);
+        let make = |waits| Arrived::Result(plain.payload(serializer, waits));
         match filling.push(len, cost, admitted, wakers, make) {
             Ok(more) => lent += more,
             Err(LimitReached) => {
@@ -263,42 +327,5 @@ fn deliver(state: &mut State, now: Time, call: RequestId, run: &mut Vec<Delivery
         for late in results {
             let _ = state.session.handle_plain(now, &late.plain.reply);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(call: u64) -> RequestId {
-        RequestId::new(call).unwrap()
-    }
-
-    /// What is copied for these calls, and how many buffers that takes.
-    fn copied(payloads: &[(u64, &[u8])]) -> (Vec<Bytes>, usize) {
-        let mut copies = Copies::default();
-        let places: Vec<_> = payloads.iter().map(|(call, payload)| copies.add(id(*call), payload)).collect();
-        copies.close();
-        let buffers = copies.full.len();
-        (places.into_iter().map(|place| copies.take(place)).collect(), buffers)
-    }
-
-    #[test]
-    fn payloads_of_one_call_share_a_buffer_and_those_of_another_do_not() {
-        let (copies, buffers) =
-            copied(&[(1, b"[1]"), (1, b""), (1, b"[2]"), (2, b"[3]"), (1, b"[4]"), (3, b"")]);
-        assert_eq!(copies, [&b"[1]"[..], b"", b"[2]", b"[3]", b"[4]", b""]);
-        assert_eq!(buffers, 4);
-        assert_eq!(copied(&[(1, b"[1]"), (1, b"")]).0, [&b"[1]"[..], b""]);
-        assert_eq!(copied(&[(1, b""), (1, b"[1]")]).0, [&b""[..], b"[1]"]);
-        assert_eq!(copied(&[]), (vec![], 0));
-    }
-
-    #[test]
-    fn no_buffer_is_longer_than_what_is_copied_at_most() {
-        let long = vec![b'x'; COPIED_BELOW / 2 - 1];
-        let (copies, buffers) = copied(&[(1, &long), (1, &long), (1, b"[]"), (1, b"[]")]);
-        assert_eq!(copies, [&long[..], &long, b"[]", b"[]"]);
-        assert_eq!(buffers, 2, "the third fills the first buffer");
     }
 }

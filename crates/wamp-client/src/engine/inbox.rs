@@ -88,6 +88,8 @@ struct Item<T> {
     octets: usize,
     /// What it costs of the credit that its sender has.
     cost: u64,
+    /// It is several things, which a consumer uses one after another.
+    is_several: bool,
 }
 
 /// Small items that one consumer has taken out of an inbox and hands out one by one. They count as waiting until the
@@ -243,20 +245,21 @@ impl<T, E> Inbox<T, E> {
             *owed +=
                 self.take_out(&mut state, std::mem::take(&mut hand.octets), std::mem::take(&mut hand.cost));
         }
-        let (mut octets, mut cost) = (0, 0);
+        let (mut octets, mut cost, mut is_several) = (0, 0, false);
         let most = HAND_OCTETS.min(state.limit / 4);
         while let Some(next) = state.items.front()
             && hand.items.len() < HAND_ITEMS
-            && octets + next.octets <= most
-            && cost + next.cost <= HAND_COST
+            && (octets + next.octets <= most && cost + next.cost <= HAND_COST
+                || next.is_several && hand.items.is_empty())
             && let Some(next) = state.items.pop_front()
         {
             octets += next.octets;
             cost += next.cost;
+            is_several |= next.is_several;
             hand.items.push_back(next.item);
         }
         if let Some(item) = hand.items.pop_front() {
-            if hand.items.is_empty() {
+            if hand.items.is_empty() && !is_several {
                 *owed += self.take_out(&mut state, octets, cost);
             } else {
                 (hand.octets, hand.cost) = (octets, cost);
@@ -284,7 +287,7 @@ impl<T, E> Inbox<T, E> {
         mut state: MutexGuard<'_, State<T, E>>,
         turn: RestoreOnPending,
     ) -> Poll<Next<T, E>> {
-        if let Some(Item { item, octets, cost }) = state.items.pop_front() {
+        if let Some(Item { item, octets, cost, .. }) = state.items.pop_front() {
             let owed = self.take_out(&mut state, octets, cost);
             turn.made_progress();
             return Poll::Ready(Next::Item(item, owed));
@@ -338,11 +341,43 @@ impl<T, E> Filling<'_, T, E> {
         wakers: &mut Vec<Waker>,
         make: impl FnOnce(bool) -> T,
     ) -> Result<u64, LimitReached> {
+        let octets = octets + Inbox::<T, E>::OVERHEAD;
+        self.add(Item { item: (), octets, cost, is_several: false }, admitted, wakers, make)
+    }
+
+    /// Whether several things of so many octets together can be appended as one item. They count as waiting until the
+    /// consumer comes back for more, so they are to be no more than a hand holds.
+    pub(crate) fn has_room_for_several(&self, several: usize, octets: usize) -> bool {
+        let octets = octets + several * Inbox::<T, E>::OVERHEAD;
+        octets <= self.state.limit / 4 && self.state.octets + octets <= self.state.limit
+    }
+
+    /// Appends several things as one item, for which [there is room](Self::has_room_for_several).
+    pub(crate) fn push_several(
+        &mut self,
+        several: usize,
+        octets: usize,
+        cost: u64,
+        wakers: &mut Vec<Waker>,
+        make: impl FnOnce() -> T,
+    ) -> Result<u64, LimitReached> {
+        let octets = octets + several * Inbox::<T, E>::OVERHEAD;
+        let place = Item { item: (), octets, cost, is_several: true };
+        self.add(place, true, wakers, |_| make())
+    }
+
+    fn add(
+        &mut self,
+        place: Item<()>,
+        admitted: bool,
+        wakers: &mut Vec<Waker>,
+        make: impl FnOnce(bool) -> T,
+    ) -> Result<u64, LimitReached> {
         let Self { inbox, state } = self;
         if state.over {
             return Ok(0);
         }
-        let octets = octets + Inbox::<T, E>::OVERHEAD;
+        let Item { octets, cost, is_several, .. } = place;
         let fits = state.octets + octets <= state.limit;
         let has_share = || inbox.budget.as_ref().is_none_or(|budget| budget.take(octets, LIMIT_OF_CALLS));
         if (!admitted && !fits) || !has_share() {
@@ -352,7 +387,7 @@ impl<T, E> Filling<'_, T, E> {
         let cost = cost - lent;
         let waits = state.consumer.is_some() && state.items.is_empty();
         state.octets += octets;
-        state.items.push_back(Item { item: make(waits), octets, cost });
+        state.items.push_back(Item { item: make(waits), octets, cost, is_several });
         wakers.extend(state.consumer.take());
         Ok(lent)
     }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use wamp_core::session::{Closed, Joined, Session};
 use wamp_core::{Misuse, Time};
 use wamp_proto::message::EventDetails;
+use wamp_proto::relay::Pack;
 use wamp_proto::{
     ByteString, Payload, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId, Uri,
 };
@@ -28,7 +29,15 @@ const HIGH_WATER: usize = 1 << 20;
 const MAX_SURPLUS: usize = 4 << 20;
 
 /// The replies to one call: progressive results, then the last result or an error.
-pub(crate) type Replies = Inbox<Payload, Result<Payload, CallError>>;
+pub(crate) type Replies = Inbox<Arrived, Result<Payload, CallError>>;
+
+/// What has arrived for a call.
+#[derive(Debug)]
+pub(crate) enum Arrived {
+    Result(Payload),
+    /// Small results that came together.
+    Several(Pack),
+}
 
 /// The events of one subscriber. It ends with the subscription.
 pub(crate) type Feed = Inbox<Published, ()>;

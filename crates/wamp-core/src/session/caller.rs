@@ -231,6 +231,23 @@ impl Session {
         }
     }
 
+    /// Handles plain progressive RESULTs of one call that came together, of these lengths, as
+    /// [`handle_plain`](Self::handle_plain) does one by one, if all of them are to be delivered and nothing else follows
+    /// from them. Returns the sum of their costs; `None` otherwise, and then nothing has changed.
+    #[doc(hidden)]
+    pub fn handle_plain_run(
+        &mut self,
+        request: RequestId,
+        lens: impl IntoIterator<Item = usize>,
+    ) -> Option<u64> {
+        matches!(self.state, State::Open | State::Leaving { .. }).then_some(())?;
+        let call = self.caller.calls.get_mut(&request)?;
+        let delivers = call.progress.phase() == Phase::Running
+            && call.progress.on_reply(ReplyKind::Progress) == Verdict::Deliver;
+        (delivers && call.timeout.is_none()).then_some(())?;
+        Some(call.results.as_mut().map_or(0, |results| results.receive_run(lens)))
+    }
+
     fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply, octets: usize) {
         if let Some(cost) = self.judge_reply(now, request, reply.kind(), octets) {
             self.events.push_back(Event::Replied { call: request, reply, cost });

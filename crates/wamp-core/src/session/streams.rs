@@ -62,6 +62,15 @@ pub(super) struct Incoming {
     delayed: Option<Deadline>,
 }
 
+impl Incoming {
+    /// Accounts for messages of these lengths, and returns their cost.
+    pub(super) fn receive_run(&mut self, lens: impl IntoIterator<Item = usize>) -> u64 {
+        let cost = lens.into_iter().map(cost).sum();
+        self.receiving.receive(cost);
+        cost
+    }
+}
+
 impl Session {
     /// The bytes that the router grants to each stream when it begins, if both ends have credit.
     fn granted(&self) -> Option<u64> {

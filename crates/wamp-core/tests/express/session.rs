@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use bytes::Bytes;
 use wamp_core::session::{Event, PlainVerdict, Session};
 use wamp_core::{Reply, Time};
 use wamp_proto::relay::{PlainProgress, PlainReply};
@@ -47,7 +48,37 @@ pub fn receive(
         other => return Err(format!("{other:?} is not known here")),
     }
     same(short, Vec::new(), told, long)?;
+    if plain.progress {
+        receive_run(session, now, serializer, &frame, &plain)?;
+    }
     Ok(true)
+}
+
+/// Lets the same progressive result come several times, as a run and one by one.
+fn receive_run(
+    session: &Session,
+    now: Time,
+    serializer: Serializer,
+    frame: &Bytes,
+    plain: &PlainReply,
+) -> Result<(), String> {
+    const RUN: usize = 3;
+    let (mut short, mut long) = both(session);
+    let run = short.handle_plain_run(plain.request, [frame.len(); RUN]);
+    let mut expected = 0;
+    for _ in 0..RUN {
+        match (long.handle_plain(now, plain), run) {
+            (PlainVerdict::Deliver { cost }, _) => expected += cost,
+            (_, None) => return Ok(()),
+            (other, Some(_)) => return Err(format!("a run is delivered, and one by one there is {other:?}")),
+        }
+    }
+    // A run that is not handled is delivered too, but more may follow from each result.
+    let Some(cost) = run else { return same(short, Vec::new(), Vec::new(), both(session).0) };
+    if cost != expected {
+        return Err(format!("a run costs {cost}, one by one its results cost {expected} in {serializer}"));
+    }
+    same(short, Vec::new(), Vec::new(), long)
 }
 
 /// Sends a progressive result both ways. Whether it was sent; or how they differ.

@@ -68,7 +68,7 @@ pub struct PlainReply {
     pub request: RequestId,
     /// Whether more results follow.
     pub progress: bool,
-    elements: u8,
+    pub(super) elements: u8,
     tail: (u32, u32),
     kwargs_at: u32,
     octets: u32,
@@ -95,10 +95,15 @@ impl PlainReply {
         self.octets as usize
     }
 
+    /// Where the keyword arguments begin in the payload; 0 without any.
+    pub(super) fn kwargs_at(&self) -> u32 {
+        self.kwargs_at.saturating_sub(self.tail.0)
+    }
+
     /// Returns the payload. `octets` are the bytes at [`tail`](Self::tail), or a copy of them.
     pub fn payload(&self, serializer: Serializer, octets: Bytes) -> Payload {
         debug_assert_eq!(octets.len(), self.tail().len());
-        let kwargs_at = self.kwargs_at.saturating_sub(self.tail.0) as usize;
+        let kwargs_at = self.kwargs_at() as usize;
         let serializer = (self.elements > 0).then_some(serializer);
         Payload::from_parts(serializer, self.elements, octets, kwargs_at).unwrap_or_default()
     }

@@ -61,6 +61,12 @@ enum Step {
         cost: u64,
         admitted: bool,
     },
+    /// Appends several things as one item, of this length and cost together.
+    PushSeveral {
+        several: usize,
+        octets: usize,
+        cost: u64,
+    },
     Take(u32),
     Lend(bool),
     /// Credit of what waits is given back before it is taken.
@@ -76,6 +82,8 @@ fn step() -> impl Strategy<Value = Step> {
                 let (octets, cost) = if items > 4 { (octets % 100, cost % 200) } else { (octets, cost) };
                 Step::Push { items, octets, cost, admitted }
             }),
+        2 => (2..20usize, 0..4_000usize, 0..HAND_COST)
+            .prop_map(|(several, octets, cost)| Step::PushSeveral { several, octets, cost }),
         4 => (1..100u32).prop_map(Step::Take),
         1 => any::<bool>().prop_map(Step::Lend),
         1 => Just(Step::GiveBack),
@@ -116,12 +124,27 @@ proptest! {
                                 (due, back) = (due + lent, back + lent);
                             }
                             Err(LimitReached) => {
-                                let held = HAND_OCTETS.min(limit / 4);
-                                prop_assert!(!admitted && waits + octets + overhead + held > limit);
+                                prop_assert!(!admitted && waits + octets + overhead + limit / 4 > limit);
                             }
                         }
                         number += 1;
                     }
+                }
+                Step::PushSeveral { several, octets, cost } => {
+                    let mut filling = inbox.fill();
+                    let waits: usize = list.iter().map(|(_, octets, _)| octets).sum();
+                    let needed = octets + several * overhead;
+                    if filling.has_room_for_several(several, octets) {
+                        let lent = filling.push_several(several, octets, cost, &mut wakers, || number);
+                        let lent = lent.unwrap_or(u64::MAX);
+                        if !over {
+                            prop_assert!(needed <= limit / 4 && waits + needed <= limit);
+                            prop_assert!(lent == 0 || (lent == cost && lending.is_some()));
+                            list.push_back((number, needed, cost - lent));
+                            (due, back) = (due + lent, back + lent);
+                        }
+                    }
+                    number += 1;
                 }
                 Step::Take(items) => {
                     for _ in 0..items {

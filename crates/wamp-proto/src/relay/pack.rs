@@ -1,0 +1,166 @@
+//! Payloads of plain messages in one buffer, for a receiver that takes them one by one.
+
+use bytes::Bytes;
+
+use super::PlainReply;
+use crate::payload::Payload;
+use crate::serializer::Serializer;
+
+/// The length of a payload, and the number of its elements in the lowest two bits.
+const HEAD: usize = 4;
+
+/// The memory that a buffer has at first, in bytes.
+const FIRST: usize = 1024;
+
+/// No payload in a pack is longer than this, in bytes.
+pub const MAX_PACKED: usize = 1 << 24;
+
+/// A buffer in which payloads are gathered.
+#[derive(Debug, Default)]
+pub struct PackBuffer {
+    octets: Vec<u8>,
+    encoded_len: usize,
+    len: usize,
+}
+
+impl PackBuffer {
+    /// An empty buffer without memory.
+    pub const fn new() -> Self {
+        Self { octets: Vec::new(), encoded_len: 0, len: 0 }
+    }
+
+    /// Appends the payload of a reply that was read from this frame. Returns `false`, and appends nothing, if it is longer
+    /// than [`MAX_PACKED`].
+    ///
+    /// # Panics
+    /// If the reply was read from a shorter frame.
+    pub fn push(&mut self, reply: &PlainReply, frame: &[u8]) -> bool {
+        let tail = &frame[reply.tail()];
+        if tail.len() > MAX_PACKED {
+            return false;
+        }
+        if self.octets.capacity() == 0 {
+            self.octets.reserve(FIRST);
+        }
+        self.octets
+            .extend_from_slice(&(((tail.len() << 2) as u32) | u32::from(reply.elements)).to_le_bytes());
+        if reply.elements == 2 {
+            self.octets.extend_from_slice(&reply.kwargs_at().to_le_bytes());
+        }
+        self.octets.extend_from_slice(tail);
+        self.encoded_len += tail.len();
+        self.len += 1;
+        true
+    }
+
+    /// Returns the sum of the lengths of all payloads, in bytes.
+    pub fn encoded_len(&self) -> usize {
+        self.encoded_len
+    }
+
+    /// Returns the number of payloads.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether there is no payload.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Empties the buffer.
+    pub fn clear(&mut self) {
+        self.octets.clear();
+        (self.encoded_len, self.len) = (0, 0);
+    }
+
+    /// Copies the payloads out, all in this serializer, and empties the buffer.
+    pub fn take(&mut self, serializer: Serializer) -> Pack {
+        let octets = Bytes::copy_from_slice(&self.octets);
+        self.clear();
+        Pack { serializer, octets, at: 0 }
+    }
+}
+
+/// Payloads in one buffer, each of which is a slice of it.
+///
+/// ```
+/// # use wamp_proto::{Limits, Payload, Serializer};
+/// # use wamp_proto::relay::{PackBuffer, PlainReply};
+/// # #[cfg(feature = "json")] {
+/// let mut buffer = PackBuffer::new();
+/// for frame in [&br#"[50,7,{"progress":true},[1]]"#[..], br#"[50,7,{"progress":true},[2]]"#] {
+///     let reply = PlainReply::read(Serializer::Json, frame, &Limits::default()).unwrap();
+///     assert!(buffer.push(&reply, frame));
+/// }
+/// let pack: Vec<Payload> = buffer.take(Serializer::Json).collect();
+/// assert_eq!(pack, [Payload::new(Serializer::Json, &(1,))?, Payload::new(Serializer::Json, &(2,))?]);
+/// # }
+/// # Ok::<(), wamp_proto::EncodeError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Pack {
+    serializer: Serializer,
+    octets: Bytes,
+    at: usize,
+}
+
+impl Iterator for Pack {
+    type Item = Payload;
+
+    fn next(&mut self) -> Option<Payload> {
+        let (head, rest) = self.octets.get(self.at..)?.split_first_chunk::<HEAD>()?;
+        let head = u32::from_le_bytes(*head);
+        let (len, elements) = ((head >> 2) as usize, (head & 3) as u8);
+        let (mut start, mut kwargs_at) = (self.at + HEAD, 0);
+        if elements == 2 {
+            kwargs_at = u32::from_le_bytes(*rest.first_chunk()?) as usize;
+            start += size_of::<u32>();
+        }
+        self.at = start + len;
+        let serializer = (elements > 0).then_some(self.serializer);
+        // An empty slice would keep the buffer.
+        let tail = if len == 0 { Bytes::new() } else { self.octets.slice(start..self.at) };
+        Some(Payload::from_parts(serializer, elements, tail, kwargs_at).unwrap_or_default())
+    }
+}
+
+#[cfg(all(test, feature = "json", feature = "msgpack", feature = "cbor"))]
+mod tests {
+    use super::*;
+    use crate::{Limits, Message, RequestId, message};
+
+    #[test]
+    fn payloads_come_out_as_they_were_put_in() {
+        let payloads = |serializer| {
+            [r#"[],{}"#, "[7]", r#"["text"],{"a":[1,2]}"#, "", "[]"].map(|text| {
+                let frame =
+                    format!("[50,7,{{\"progress\":true}}{}{text}]", if text.is_empty() { "" } else { "," });
+                let limits = Limits::default();
+                match Message::decode(Serializer::Json, &frame.into_bytes().into(), &limits).unwrap() {
+                    Message::Result(result) => result.payload.transcode(serializer).unwrap(),
+                    other => panic!("{other:?}"),
+                }
+            })
+        };
+        for serializer in Serializer::ALL {
+            let mut buffer = PackBuffer::new();
+            let payloads = payloads(*serializer);
+            // Twice, since the buffer is used again.
+            for _ in 0..2 {
+                for payload in &payloads {
+                    let options = message::ResultDetails { progress: Some(true), ..Default::default() };
+                    let request = RequestId::new(7).unwrap();
+                    let result = message::Result { request, details: options, payload: payload.clone() };
+                    let frame = Message::from(result).encode(*serializer).unwrap();
+                    let reply = PlainReply::read(*serializer, &frame, &Limits::default()).unwrap();
+                    assert!(buffer.push(&reply, &frame));
+                }
+                let sum = payloads.iter().map(|payload| payload.tail().len()).sum();
+                assert_eq!((buffer.len(), buffer.encoded_len()), (payloads.len(), sum));
+                assert_eq!(buffer.take(*serializer).collect::<Vec<_>>(), payloads);
+                assert!(buffer.is_empty());
+            }
+        }
+    }
+}
