@@ -108,12 +108,11 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
     /// with one byte, 0. In CBOR it is read as null.
     #[cold]
     fn is_undefined(&self) -> bool {
-        let rest = &self.frame[self.reader.position()..];
-        match self.serializer {
-            #[cfg(feature = "msgpack")]
-            Serializer::MsgPack => rest.starts_with(&[0xd4, 0, 0]),
-            _ => false,
+        #[cfg(feature = "msgpack")]
+        if self.serializer == Serializer::MsgPack {
+            return self.frame[self.reader.position()..].starts_with(&[0xd4, 0, 0]);
         }
+        false
     }
 
     /// Skips the value of an unknown key. Returns `false` if the value cannot be kept.
