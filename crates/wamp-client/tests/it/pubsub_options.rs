@@ -31,7 +31,7 @@ async fn stream(peer: &mut Peer, subscribe: wamp_client::Subscribe<EventStream>)
         assert_eq!(message[0], 32, "{message}");
         peer.send(json!([33, message[1], 9])).await;
     };
-    let (stream, ()) = tokio::join!(async { subscribe.await }, answer);
+    let (stream, ()) = tokio::join!(subscribe, answer);
     stream.unwrap()
 }
 
