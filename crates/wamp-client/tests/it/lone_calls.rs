@@ -54,6 +54,20 @@ async fn the_writer_goes_on_with_what_the_connection_does_not_accept_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_alone_that_a_full_connection_does_not_accept_is_left_to_the_writer() {
+    let (session, mut peer) = joined_over(1).await;
+    // It fills the connection, and the writer has nothing left to do.
+    session.publish("t").arg("x".repeat(10_000)).await.unwrap();
+    idle().await;
+    let mut call = Box::pin(session.call("a").arg(1));
+    assert!((&mut call).now_or_never().is_none());
+    assert_eq!(peer.next().await[0], 16, "PUBLISH");
+    peer.expect(json!([48, 2, {}, "a", [1]])).await;
+    peer.send(json!([50, 2, {}, [3]])).await;
+    assert_eq!(call.await.unwrap().decode::<u32>().unwrap(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_ends_while_the_writer_goes_on() {
     let (session, mut peer) = joined_over(1).await;
     idle().await;
