@@ -72,6 +72,10 @@ impl Link {
                 core.error = None;
                 ConnectionState::Up { id, gap: gap.unwrap_or_default() }
             }
+            Event::Unanswered { declaration } => match core.kept.get(&declaration) {
+                Some(kept) => ConnectionState::Unanswered { uri: kept.uri().clone() },
+                None => return,
+            },
             Event::Restored { declaration } => match core.kept.get(&declaration) {
                 Some(kept) => ConnectionState::Restored { uri: kept.uri().clone() },
                 None => return,

@@ -46,7 +46,14 @@ pub enum ConnectionState {
         /// How long there was none. Events of this time are missed.
         gap: Duration,
     },
-    /// A procedure that waited for the router to give up the session before is registered again.
+    /// The router has not answered to a registration or subscription of the session before within 10 s. The session is up
+    /// without it. [`Restored`](Self::Restored) or [`Lost`](Self::Lost) follows if the router answers.
+    Unanswered {
+        /// The procedure or topic.
+        uri: Uri,
+    },
+    /// A procedure that waited for the router to give up the session before is registered again, or the answer to a
+    /// registration or subscription has arrived late.
     Restored {
         /// The procedure.
         uri: Uri,

@@ -449,3 +449,32 @@ async fn a_registration_waits_for_a_connection_if_it_is_told_to() {
     let registered = session.register("com.b", handler).when_up(SECOND).await;
     assert!(matches!(registered, Err(RequestError::Disconnected { sent: false, .. })));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_router_that_does_not_answer_keeps_the_session_from_being_up_for_ten_seconds_only() {
+    let (session, mut router, mut peer) = joined().await;
+    let handler = async |_| Ok(());
+    let (registration, _) = register(&mut peer, 7, session.register("com.a", handler)).await;
+    let mut states = session.states();
+    drop(peer);
+    let mut peer = router.welcome(2).await;
+    let message = peer.next().await;
+    assert_eq!((&message[0], &message[3]), (&json!(64), &json!("com.a")));
+    let begin = tokio::time::Instant::now();
+    let unanswered = loop {
+        match states.next().await.expect("there are more") {
+            ConnectionState::Down { .. } | ConnectionState::Retrying { .. } => {}
+            other => break other,
+        }
+    };
+    assert!(matches!(unanswered, ConnectionState::Unanswered { uri } if uri == "com.a"));
+    assert!((SECOND * 10..SECOND * 11).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    assert!(matches!(states.next().await, Some(ConnectionState::Up { .. })));
+    assert_eq!((registration.state(), session.is_open()), (Some(Standing::Unanswered), true));
+
+    // The answer is accepted when it arrives.
+    peer.send(json!([65, message[1], 9])).await;
+    assert!(matches!(states.next().await, Some(ConnectionState::Restored { uri }) if uri == "com.a"));
+    assert_eq!((registration.state(), registration.id().get()), (Some(Standing::Up), 9));
+    session.leave().await;
+}

@@ -53,6 +53,8 @@ pub enum Standing {
     Down,
     /// The procedure still belongs to an earlier session that the router has not given up; it is asked again.
     Waiting,
+    /// The router was asked again in a later session, and has not answered in time.
+    Unanswered,
 }
 
 #[derive(Clone, Debug)]
@@ -67,10 +69,16 @@ struct Entry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Asked { number: u64 },
+    /// `due`: until when the rest waits for the answer.
+    Asked {
+        number: u64,
+        due: Option<Time>,
+    },
     Up,
     Down,
-    Waiting { next: Time },
+    Waiting {
+        next: Time,
+    },
 }
 
 /// The meaning of an answer.
@@ -101,25 +109,37 @@ impl Declarations {
         self.declared += 1;
         let id = DeclarationId(self.declared);
         let ask = next_ask(&mut self.asked, id);
-        let state = State::Asked { number: ask.number };
+        let state = State::Asked { number: ask.number, due: None };
         self.entries.insert(id, Entry { declaration, state, is_ours: false, shadow: None });
         ask
     }
 
     /// A new session: everything is declared again.
-    pub(super) fn ask_all(&mut self) -> VecDeque<Ask> {
+    pub(super) fn ask_all(&mut self, due: Time) -> VecDeque<Ask> {
         let asked = &mut self.asked;
-        let ask = |(id, entry): (&DeclarationId, &mut Entry)| entry.ask(next_ask(asked, *id));
+        let ask = |(id, entry): (&DeclarationId, &mut Entry)| entry.ask(next_ask(asked, *id), due);
         self.entries.iter_mut().map(ask).collect()
     }
 
     /// Asks again for what has waited long enough.
-    pub(super) fn ask_waiting(&mut self, now: Time, asks: &mut VecDeque<Ask>) {
+    pub(super) fn ask_waiting(&mut self, now: Time, due: Time, asks: &mut VecDeque<Ask>) {
         for (id, entry) in &mut self.entries {
             if matches!(entry.state, State::Waiting { next } if next <= now) {
-                asks.push_back(entry.ask(next_ask(&mut self.asked, *id)));
+                asks.push_back(entry.ask(next_ask(&mut self.asked, *id), due));
             }
         }
+    }
+
+    /// Stops waiting for answers that are overdue. They are accepted when they arrive.
+    pub(super) fn pass_over(&mut self, now: Time) -> Vec<DeclarationId> {
+        let overdue = |(id, entry): (&DeclarationId, &mut Entry)| match &mut entry.state {
+            State::Asked { due, .. } if due.is_some_and(|due| due <= now) => {
+                *due = None;
+                Some(*id)
+            }
+            _ => None,
+        };
+        self.entries.iter_mut().filter_map(overdue).collect()
     }
 
     pub(super) fn handle_answer(
@@ -131,13 +151,15 @@ impl Declarations {
     ) -> Answered {
         let number = ask.number;
         let Some(entry) = self.entries.get_mut(&ask.declaration) else { return Answered::Unwanted };
-        if entry.state != (State::Asked { number }) {
+        let State::Asked { number: asked, due } = entry.state else { return Answered::Unwanted };
+        if asked != number {
             return Answered::Unwanted;
         }
         let Err(failure) = answer else {
+            let is_late = entry.is_ours && due.is_none();
             entry.is_ours = true;
             entry.state = State::Up;
-            return Answered::Up { waited: entry.shadow.take().is_some() };
+            return Answered::Up { waited: entry.shadow.take().is_some() || is_late };
         };
         if entry.is_ours && failure.error == uri::PROCEDURE_ALREADY_EXISTS {
             let until = *entry.shadow.get_or_insert(now + limit);
@@ -169,12 +191,13 @@ impl Declarations {
     pub(super) fn is_asking(&self) -> bool {
         self.entries
             .values()
-            .any(|entry| matches!(entry.state, State::Asked { .. }) && entry.shadow.is_none())
+            .any(|entry| matches!(entry.state, State::Asked { due: Some(_), .. }) && entry.shadow.is_none())
     }
 
     pub(super) fn next_timeout(&self) -> Option<Time> {
         let next = |entry: &Entry| match entry.state {
             State::Waiting { next } => Some(next),
+            State::Asked { due, .. } => due,
             _ => None,
         };
         self.entries.values().filter_map(next).min()
@@ -194,14 +217,15 @@ impl Declarations {
 }
 
 impl Entry {
-    fn ask(&mut self, ask: Ask) -> Ask {
-        self.state = State::Asked { number: ask.number };
+    fn ask(&mut self, ask: Ask, due: Time) -> Ask {
+        self.state = State::Asked { number: ask.number, due: Some(due) };
         ask
     }
 
     fn standing(&self) -> Standing {
         match self.state {
             State::Asked { .. } if self.shadow.is_some() => Standing::Waiting,
+            State::Asked { due: None, .. } if self.is_ours => Standing::Unanswered,
             State::Asked { .. } => Standing::Asked,
             State::Up => Standing::Up,
             State::Down => Standing::Down,

@@ -25,7 +25,7 @@
 //! | again | up | waiting: asked again each second, for 60 s | lost | down: asked again |
 //!
 //! The refusal in the middle comes from an earlier session of the same link that the router has not given up
-//! yet.
+//! yet. An answer that does not arrive within 10 s does not keep the link from being up: [`Event::Unanswered`].
 
 mod backoff;
 mod declarations;
@@ -69,6 +69,8 @@ pub struct Config {
     pub shadow_delay: Duration,
     /// How long that is repeated; 60 s by default.
     pub shadow_limit: Duration,
+    /// How long the answers to what is declared again are waited for before [`Event::Up`]; 10 s by default.
+    pub answer_limit: Duration,
 }
 
 impl Config {
@@ -83,6 +85,7 @@ impl Config {
             returns_after_close: false,
             shadow_delay: Duration::from_secs(1),
             shadow_limit: Duration::from_secs(60),
+            answer_limit: Duration::from_secs(10),
         }
     }
 }
@@ -119,13 +122,22 @@ pub enum Event {
         /// The delay.
         delay: Duration,
     },
-    /// A session is open and everything is declared in it, or waits for the router to give up an earlier
-    /// session.
+    /// A session is open and everything is declared in it, except for what was reported as
+    /// [unanswered](Self::Unanswered), or waits for the router to give up an earlier session.
     Up {
         /// How long there was no session; `None` for the first one.
         gap: Option<Duration>,
     },
-    /// A procedure that waited for the end of an earlier session is registered again.
+    /// The router has not answered to a declaration in time, which nothing waits for any more. [`Restored`] or [`Lost`]
+    /// follows if it answers.
+    ///
+    /// [`Restored`]: Self::Restored
+    /// [`Lost`]: Self::Lost
+    Unanswered {
+        /// The declaration.
+        declaration: DeclarationId,
+    },
+    /// A procedure that waited for the end of an earlier session is registered again, or an overdue answer has arrived.
     Restored {
         /// The declaration.
         declaration: DeclarationId,
@@ -241,7 +253,7 @@ impl Link {
         self.refusals.clear();
         self.has_joined = true;
         self.state = State::Restoring;
-        self.asks = self.declarations.ask_all();
+        self.asks = self.declarations.ask_all(now + self.config.answer_limit);
         self.check_restored(now);
     }
 
@@ -295,7 +307,13 @@ impl Link {
     pub fn handle_timeout(&mut self, now: Time) {
         match self.state {
             State::Waiting { until } if until <= now => self.state = State::Due,
-            State::Restoring | State::Up { .. } => self.declarations.ask_waiting(now, &mut self.asks),
+            State::Restoring | State::Up { .. } => {
+                for declaration in self.declarations.pass_over(now) {
+                    self.events.push_back(Event::Unanswered { declaration });
+                }
+                self.declarations.ask_waiting(now, now + self.config.answer_limit, &mut self.asks);
+                self.check_restored(now);
+            }
             _ => {}
         }
     }

@@ -10,6 +10,9 @@ use wamp_proto::{Message, Payload, RequestId, uri};
 
 use crate::world::World;
 
+/// How long `Up` waits for answers.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
 impl World {
     pub fn handle_session_event(&mut self, event: session::Event) {
         let Some(connection) = &mut self.connection else { return };
@@ -128,6 +131,12 @@ impl World {
                 self.declared.retain(|_, id| *id != declaration);
                 self.ledger.withdraws(declaration);
             }
+            Event::Unanswered { declaration } => {
+                let is_due = self.now.since(self.joined) >= ANSWER_LIMIT;
+                if !is_due || self.link.standing(declaration) == Some(Standing::Up) {
+                    self.ledger.fail("an answer is not overdue");
+                }
+            }
             Event::Over(_) => {
                 self.declared.clear();
                 for (call, _) in std::mem::take(&mut self.waiting) {
@@ -138,7 +147,7 @@ impl World {
         }
     }
 
-    /// Before a program hears `Up`, each of its declarations has its answer in this session.
+    /// Before a program hears `Up`, each of its declarations has its answer in this session, or is overdue.
     fn check_up(&mut self) {
         let Some(connection) = &self.connection else {
             return self.ledger.fail("up without a session");
@@ -150,6 +159,8 @@ impl World {
             let expected = match self.link.standing(*id) {
                 Some(Standing::Up) => 1,
                 Some(Standing::Waiting) => 0,
+                // The program has heard of it.
+                Some(Standing::Unanswered) if self.now.since(self.joined) >= ANSWER_LIMIT => 0,
                 other => {
                     faults.push(format!("{index} is {other:?} at Up"));
                     continue;

@@ -6,7 +6,8 @@
 //! 4. A call that may not be carried out twice reaches a router once.
 //! 5. A call that has reached a router is never said to be unsent, also if it was made again.
 //! 6. In each session the first requests are the declarations, each once, in the order in which they were made.
-//! 7. When a program hears `Up`, each of its declarations is up exactly once, or waits for a shadow.
+//! 7. When a program hears `Up`, each of its declarations is up exactly once, or waits for a shadow,
+//!    or has had no answer for 10 s.
 //! 8. When nothing is lost any more, each declaration is up exactly once, and nothing else.
 //! 9. No declaration is lost, unless a shadow has held its procedure for 60 s.
 

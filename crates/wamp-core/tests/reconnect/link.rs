@@ -411,3 +411,36 @@ fn leaving_ends_it_in_every_state() {
     assert_eq!(events(&mut open), [Event::Over(Over::Closed(Closed::Lost))]);
     assert_eq!(actions(&mut open), []);
 }
+
+#[test]
+fn a_router_that_does_not_answer_holds_up_the_link_for_10_s_and_is_heard_later() {
+    let mut now = Time::ORIGIN;
+    let mut link = up(now, 1);
+    let (silent, answered) = (register("com.a"), register("com.b"));
+    let ids = [silent, answered].map(|it| declare(&mut link, now, it).declaration);
+    now = lose_and_join(&mut link, now);
+    let first = asks(&mut link);
+    assert!(link.handle_answer(now, first[1], Ok(())));
+    assert_eq!((link.is_up(), link.poll_timeout()), (false, Some(now + 10 * SECOND)));
+    events(&mut link);
+    now = now + 10 * SECOND;
+    link.handle_timeout(now);
+    let [Event::Unanswered { declaration }, Event::Up { gap: Some(_) }] = events(&mut link)[..] else {
+        panic!("it is told, and the rest goes on")
+    };
+    assert_eq!((declaration, link.standing(ids[0])), (ids[0], Some(Standing::Unanswered)));
+    assert_eq!((link.standing(ids[1]), link.poll_timeout()), (Some(Standing::Up), None));
+
+    // It is asked again in the next session, and the answer of this one is too late then.
+    now = lose_and_join(&mut link, now);
+    let second = asks(&mut link);
+    events(&mut link);
+    assert!(!link.handle_answer(now, first[0], Ok(())));
+    assert!(link.handle_answer(now, second[1], Ok(())));
+    now = now + 10 * SECOND;
+    link.handle_timeout(now);
+    events(&mut link);
+    assert!(link.handle_answer(now, second[0], Ok(())));
+    assert_eq!(events(&mut link), [Event::Restored { declaration: ids[0] }]);
+    assert_eq!(link.standing(ids[0]), Some(Standing::Up));
+}
