@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wamp_core::reconnect::Declaration;
 use wamp_core::session::{Closed, Joined};
@@ -112,6 +113,31 @@ impl Session {
     pub async fn leave(&self) -> Closed {
         self.link.leave();
         self.closed().await
+    }
+
+    /// Ends the session without breaking off what it serves: takes back its procedures, waits until the running invocations
+    /// have ended, for so long at most, and then [leaves](Self::leave). Calls, subscriptions and publications go on
+    /// meanwhile.
+    ///
+    /// ```
+    /// # async fn example(session: wamp_client::Session) {
+    /// # async fn terminated() {}
+    /// terminated().await; // such as tokio::signal::ctrl_c()
+    /// session.drain(std::time::Duration::from_secs(30)).await;
+    /// # }
+    /// ```
+    pub async fn drain(&self, limit: Duration) -> Closed {
+        let engine = self.engine();
+        self.link.withdraw_procedures();
+        let drained = async {
+            // Invocations may still arrive until the router has answered.
+            for answer in engine.with(|state, now| state.unregister_all(now)) {
+                let _ = answer.await;
+            }
+            engine.without_invocations().await;
+        };
+        let _ = tokio::time::timeout(limit, drained).await;
+        self.leave().await
     }
 
     /// Waits until the session is over for good and says why. By then what was queued is written, where that was

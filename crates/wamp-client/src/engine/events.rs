@@ -324,10 +324,30 @@ impl State {
         }
     }
 
-    /// The session is over: everybody learns it at once.
+    /// The session is over. Everything that waits learns it at once; but if this end aborts it, when ABORT is written, since
+    /// a program may exit on the error.
     fn handle_closed(&mut self, now: Time, closed: Closed) {
         self.queue.close();
         self.full = false;
+        self.end_invocations(match closed {
+            Closed::Left => CancelReason::Closing,
+            _ => CancelReason::Disconnected,
+        });
+        self.after.trash.extend(self.procedures.drain().map(|(_, procedure)| procedure));
+        self.after.wakers.append(&mut self.invocations.drains);
+        self.has_last_words = matches!(closed, Closed::Violation(_)) && !self.queue.is_empty();
+        self.closed = Some((closed, now));
+        self.after.closed = true;
+        self.after.freed = true;
+        if !self.has_last_words {
+            self.fail_all();
+        }
+    }
+
+    /// Tells everything that waits that the session is over, if it is.
+    pub(crate) fn fail_all(&mut self) {
+        let Some((closed, _)) = self.closed.clone() else { return };
+        self.has_last_words = false;
         for (_, call) in self.calls.drain() {
             let sent = call.batches_before != self.batches_taken;
             call.replies.finish(Err(CallError::from_closed(&closed, sent)));
@@ -336,19 +356,11 @@ impl State {
         for request in requests {
             self.fail(request, RequestError::from_closed(&closed, true));
         }
-        self.end_invocations(match closed {
-            Closed::Left => CancelReason::Closing,
-            _ => CancelReason::Disconnected,
-        });
-        self.after.trash.extend(self.procedures.drain().map(|(_, procedure)| procedure));
         for feed in self.feeds.drain().flat_map(|(_, feeds)| feeds).filter(|_| !self.keeps_feeds) {
             feed.finish(());
         }
         if let Some(waiter) = self.joined.take() {
-            let _ = waiter.send(Err(closed.clone()));
+            let _ = waiter.send(Err(closed));
         }
-        self.closed = Some((closed, now));
-        self.after.closed = true;
-        self.after.freed = true;
     }
 }

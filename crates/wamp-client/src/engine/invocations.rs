@@ -9,12 +9,14 @@
 //! * What is refused is answered at once, full or not; the reader stops when that becomes much (`reader`).
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use tokio::sync::oneshot;
 use wamp_core::session::Stream;
 use wamp_core::{Failure, Reply, ReplyError, Time};
 use wamp_proto::message;
 use wamp_proto::relay::PlainProgress;
-use wamp_proto::{Payload, PayloadBuffer, RequestId, uri};
+use wamp_proto::{Payload, PayloadBuffer, RegistrationId, RequestId, uri};
 use wamp_transport::COPIED_BELOW;
 
 use crate::arguments::sentence;
@@ -22,8 +24,8 @@ use crate::engine::budget::{LIMIT, LIMIT_OF_CALLS};
 use crate::engine::cancel::CancelState;
 use crate::engine::inbox::{Inbox, detach_unless_awaited, held};
 use crate::engine::procedure::{Job, Procedure};
-use crate::engine::state::{Invoked, State, WaitingResult};
-use crate::error::CancelReason;
+use crate::engine::state::{Invoked, PendingRequest, State, WaitingResult};
+use crate::error::{CancelReason, RequestError};
 
 /// Invocations under way; a further one is refused.
 const MAX_INVOCATIONS: usize = 65_536;
@@ -276,7 +278,34 @@ impl State {
             upload.finish(Err(CancelReason::Canceled));
         }
         self.invocations.budget.give(invoked.cost);
+        if !self.invocations.drains.is_empty() && self.invocations.table.is_empty() {
+            self.after.wakers.append(&mut self.invocations.drains);
+        }
         Some(invoked.procedure)
+    }
+
+    /// Takes all procedures back. The answers follow.
+    pub(crate) fn unregister_all(&mut self, now: Time) -> Vec<oneshot::Receiver<Result<(), RequestError>>> {
+        let registrations: Vec<RegistrationId> = self.procedures.keys().copied().collect();
+        let mut answers = Vec::new();
+        for registration in registrations {
+            // An error means that it is taken back already, or that the session is over.
+            if let Ok(request) = self.session.unregister(now, registration) {
+                let (waiter, answer) = oneshot::channel();
+                self.requests.insert(request, PendingRequest::Unregister(Some(waiter)));
+                answers.push(answer);
+            }
+        }
+        answers
+    }
+
+    /// Waits until no handler is at work, or the session is over.
+    pub(crate) fn poll_without_invocations(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.invocations.table.is_empty() || self.closed.is_some() {
+            return Poll::Ready(());
+        }
+        self.invocations.drains.push(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Resumes an outgoing stream.

@@ -6,6 +6,7 @@
 //! and no code of the application runs under it.
 
 use std::any::Any;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
@@ -30,6 +31,9 @@ const LOW_WATER: usize = 768 << 10;
 
 /// The time for writing the last messages of a session.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
+
+/// How long pending requests of an aborted session wait for its ABORT to be written.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A function that writes the part of a batch that the connection accepts at once, and returns whether that
 /// was all of it.
@@ -149,6 +153,11 @@ impl Engine {
         closed.ok().and_then(|closed| closed.clone()).unwrap_or(Closed::Lost)
     }
 
+    /// Waits until no handler is at work for an open session.
+    pub(crate) async fn without_invocations(self: &Arc<Self>) {
+        poll_fn(|cx| self.with(|state, _| state.poll_without_invocations(cx))).await;
+    }
+
     /// Returns the counters of ignored messages.
     pub(crate) fn stats(self: &Arc<Self>) -> Stats {
         self.with(|state, _| state.stats())
@@ -157,7 +166,10 @@ impl Engine {
     /// Ends the session; nothing more will be written.
     pub(crate) fn publish_end(self: &Arc<Self>) {
         // Completes only after all effects, including publication of the end.
-        self.with(|state, now| state.session.handle_closed(now));
+        self.with(|state, now| {
+            state.session.handle_closed(now);
+            state.fail_all();
+        });
         let closed = self.lock().closed.as_ref().map(|(closed, _)| closed.clone());
         self.closed.send_replace(closed);
     }
@@ -337,6 +349,7 @@ impl Engine {
     /// Returns the next deadline of the session, or of the messages that remain after its end.
     fn deadline_of(&self, state: &State) -> Option<Instant> {
         let deadline = match &state.closed {
+            Some((_, at)) if state.has_last_words => Some(*at + LAST_WORDS),
             Some((_, at)) => Some(*at + GRACE),
             None => state.session.poll_timeout(),
         };
@@ -350,8 +363,13 @@ impl Engine {
 
     /// Handles a deadline that has passed. Returns `false` if it was the last one.
     pub(crate) fn handle_deadline(self: &Arc<Self>) -> bool {
-        self.with(|state, now| match &state.closed {
-            Some((_, at)) => now < *at + GRACE,
+        self.with(|state, now| match state.closed {
+            Some((_, at)) => {
+                if now >= at + LAST_WORDS {
+                    state.fail_all();
+                }
+                now < at + GRACE
+            }
             None => {
                 state.session.handle_timeout(now);
                 true

@@ -119,6 +119,8 @@ pub(crate) struct State {
     pub(crate) joined: Option<oneshot::Sender<Result<Box<Joined>, Closed>>>,
     /// How the session ended, and when.
     pub(crate) closed: Option<(Closed, Time)>,
+    /// ABORT is to be written before what waits learns of the end.
+    pub(super) has_last_words: bool,
     pub(crate) procedures: HashMap<RegistrationId, Arc<Procedure>>,
     pub(crate) invocations: Invocations,
     pub(super) feeds: HashMap<SubscriptionId, Vec<Arc<Feed>>>,
@@ -178,6 +180,7 @@ impl State {
             requests: HashMap::new(),
             joined: Some(joined),
             closed: None,
+            has_last_words: false,
             procedures: HashMap::new(),
             invocations: Invocations::default(),
             feeds: HashMap::new(),
@@ -259,6 +262,8 @@ pub(crate) struct Invocations {
     pub(super) starved: BTreeMap<u64, (RequestId, usize)>,
     pub(super) starved_before: u64,
     pub(crate) budget: Arc<Budget>,
+    /// Tasks that wait for the end of all of them.
+    pub(super) drains: Vec<Waker>,
 }
 
 /// An invocation whose handler has not ended, perhaps not begun.

@@ -59,6 +59,7 @@ pub(crate) async fn write<W: WriteHalf>(engine: Arc<Engine>, half: W, patience: 
             }
         }
     }
+    engine.with(|state, _| state.fail_all());
     if !engine.is_given_up() {
         // Bounded, since a peer that does not read may never let it end.
         let _ = tokio::time::timeout(GRACE, async { half.lock().await.close().await }).await;

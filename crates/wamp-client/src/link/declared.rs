@@ -64,6 +64,20 @@ impl Link {
         withdrawn
     }
 
+    /// Takes all procedures back, as far as they are to be declared anew.
+    pub(crate) fn withdraw_procedures(self: &Arc<Self>) {
+        let Some(comeback) = &self.comeback else { return };
+        let withdrawn: Vec<Kept> = self.tell(comeback, |core, now| {
+            let procedures = core.kept.iter().filter(|(_, kept)| matches!(kept, Kept::Procedure(..)));
+            let procedures: Vec<DeclarationId> = procedures.map(|(id, _)| *id).collect();
+            for id in &procedures {
+                core.machine.withdraw(now, *id);
+            }
+            procedures.iter().filter_map(|id| core.kept.remove(id)).collect()
+        });
+        drop(withdrawn);
+    }
+
     /// Where a declaration stands; `None` for one that is gone.
     pub(crate) fn standing(&self, declaration: Option<DeclarationId>) -> Option<Standing> {
         match (&self.comeback, declaration) {
