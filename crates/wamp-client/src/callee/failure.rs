@@ -77,7 +77,7 @@ impl Failure {
     /// let content = read.map_err(|error| Failure::from_error("com.example.error.no_file", &error));
     /// # assert!(content.is_err());
     /// ```
-    pub fn from_error(uri: impl Into<Uri>, error: &(impl std::error::Error + ?Sized)) -> Self {
+    pub fn from_error(uri: impl Into<Uri>, error: &(impl Error + ?Sized)) -> Self {
         Self::text(uri.into(), &error.to_string())
     }
 

@@ -66,9 +66,8 @@ impl RouterUrl {
             Some(Host::Ipv6(address)) => address.to_string(),
             None => return bad("there is no host"),
         };
-        let port = match (kind, url.port_or_known_default()) {
-            (_, Some(port)) => port,
-            (_, None) => return bad(&format!("it must name a port, as {}://host:port", url.scheme())),
+        let Some(port) = url.port_or_known_default() else {
+            return bad(&format!("it must name a port, as {}://host:port", url.scheme()));
         };
         if kind == Kind::RawSocket && (!matches!(url.path(), "" | "/") || url.query().is_some()) {
             return bad(&format!("RawSocket has no path: it must be {}://host:port", url.scheme()));

@@ -34,7 +34,7 @@ impl PublishOptions {
     ///
     /// # Errors
     /// [`PayloadError`](crate::PayloadError) if the value is not an integer between 0 and 2^53.
-    pub fn retain_ttl(&self) -> Option<std::result::Result<Millis, crate::PayloadError>> {
+    pub fn retain_ttl(&self) -> Option<Result<Millis, crate::PayloadError>> {
         if self.extra.is_empty() {
             return None;
         }

@@ -180,7 +180,7 @@ impl Realm {
         let Some(found) = find(procedure) else {
             self.cx
                 .config
-                .check_uri(procedure, wamp_proto::uri::UriKind::Exact)
+                .check_uri(procedure, uri::UriKind::Exact)
                 .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
             let text = format!("no procedure {} is registered", quoted(procedure));
             return Err((uri::NO_SUCH_PROCEDURE, text));
