@@ -1,6 +1,8 @@
 //! New connections: accepted one after another, each admitted, refused or closed, and served in a task of its own.
 
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,42 +62,72 @@ fn refuse<S: Socket>(state: &Arc<RouterState>, socket: S, permit: Permit) {
     });
 }
 
+/// The future of a link, from its first message to its end.
+type Link = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Serves a connection in a separate task, beginning with the transport's handshake.
 fn serve<S: Socket>(state: &Arc<RouterState>, socket: S, peer: Peer, permit: Permit) {
     let since = Instant::now();
     let handshake = Handshake::new(state, peer.clone(), permit, since);
-    // Each future is boxed; otherwise the task would be as large as all of them.
-    let opening = Box::pin(greet::open(socket, handshake));
-    let own = state.clone();
-    state.tasks.spawn(async move {
-        // The log has the reason where there is no connection.
-        let Ok(opened) = opening.await else { return };
-        #[cfg(feature = "tls")]
-        let opened = match &own.tls {
-            Some(tls) if opened.is_tls() => {
-                let Ok(opened) = Box::pin(opened.secure(&tls.server)).await else { return };
-                return converse(own, opened, peer, since).await;
-            }
-            Some(tls) if tls.is_required(&peer) => {
-                Box::pin(opened.wants_tls()).await;
-                return;
-            }
-            _ => opened,
-        };
-        converse(own, opened, peer, since).await;
-    });
+    // Boxed, so that the task is as small as its link.
+    let opening = Box::pin(open(state.clone(), socket, handshake, peer, since));
+    state.tasks.spawn(run(opening));
 }
 
-/// Does the handshake of the transport, and serves the link until its end.
-async fn converse<S: Socket>(state: Arc<RouterState>, opened: Opened<S>, peer: Peer, since: Instant) {
-    match Box::pin(greet::greet(opened)).await {
-        Ok((Greeted::RawSocket(transport), permit, newcomer)) => {
-            Box::pin(link::serve(state, transport, peer, since, Some((permit, newcomer)))).await;
+/// Runs a connection: its handshakes, then its link.
+async fn run(opening: impl Future<Output = Option<Link>> + Unpin) {
+    if let Some(link) = opening.await {
+        link.await;
+    }
+}
+
+/// Does the handshakes of a connection. Returns `None` if it has no link; the log has the reason.
+async fn open<S: Socket>(
+    state: Arc<RouterState>,
+    socket: S,
+    handshake: Handshake,
+    peer: Peer,
+    since: Instant,
+) -> Option<Link> {
+    let opened = greet::open(socket, handshake).await.ok()?;
+    #[cfg(feature = "tls")]
+    let opened = match &state.tls {
+        Some(tls) if opened.is_tls() => {
+            let opened = Box::pin(opened.secure(&tls.server)).await.ok()?;
+            return Box::pin(link(state, opened, peer, since)).await;
         }
-        Ok((Greeted::WebSocket(transport), permit, newcomer)) => {
-            Box::pin(link::serve(state, transport, peer, since, Some((permit, newcomer)))).await;
+        Some(tls) if tls.is_required(&peer) => {
+            Box::pin(opened.wants_tls()).await;
+            return None;
         }
-        // The log has it already.
-        Err(_) => {}
+        _ => opened,
+    };
+    Box::pin(link(state, opened, peer, since)).await
+}
+
+/// Does the handshake of the transport and returns its link.
+async fn link<S: Socket>(
+    state: Arc<RouterState>,
+    opened: Opened<S>,
+    peer: Peer,
+    since: Instant,
+) -> Option<Link> {
+    let (transport, permit, newcomer) = greet::greet(opened).await.ok()?;
+    let admission = Some((permit, newcomer));
+    Some(match transport {
+        Greeted::RawSocket(transport) => Box::pin(link::serve(state, transport, peer, since, admission)),
+        Greeted::WebSocket(transport) => Box::pin(link::serve(state, transport, peer, since, admission)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The state of the handshakes does not stay with a session.
+    #[tokio::test]
+    async fn the_task_of_a_connection_is_small() {
+        let task = size_of_val(&run(Box::pin(async { None })));
+        assert!(task <= 64, "{task} bytes");
     }
 }
