@@ -13,9 +13,9 @@ pub(crate) const DIGITS: usize = 16;
 pub(crate) struct Template(String);
 
 impl Template {
-    /// A text of so many octets.
-    pub(crate) fn new(octets: usize) -> Self {
-        Self("0".repeat(octets.max(DIGITS)))
+    /// A text of so many bytes.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self("0".repeat(bytes.max(DIGITS)))
     }
 
     /// The text with this number.
@@ -33,7 +33,7 @@ impl Template {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Numbered {
     pub(crate) number: u64,
-    pub(crate) octets: usize,
+    pub(crate) bytes: usize,
 }
 
 impl<'de> Deserialize<'de> for Numbered {
@@ -50,7 +50,7 @@ impl<'de> Deserialize<'de> for Numbered {
             fn visit_str<E: Error>(self, text: &str) -> Result<Numbered, E> {
                 let number = text.get(..DIGITS).and_then(|digits| u64::from_str_radix(digits, 16).ok());
                 let number = number.ok_or_else(|| E::custom("no number"))?;
-                Ok(Numbered { number, octets: text.len() })
+                Ok(Numbered { number, bytes: text.len() })
             }
         }
 
@@ -67,11 +67,11 @@ mod tests {
     #[test]
     fn a_number_survives_each_serializer() {
         for serializer in Serializer::ALL {
-            for octets in [16, 1024] {
-                let mut template = Template::new(octets);
+            for bytes in [16, 1024] {
+                let mut template = Template::new(bytes);
                 for number in [0, 1, 0xfedc_ba98_7654_3210, u64::MAX] {
                     let payload = Payload::new(*serializer, template.with(number)).unwrap();
-                    assert_eq!(payload.decode::<Numbered>(), Ok(Numbered { number, octets }));
+                    assert_eq!(payload.decode::<Numbered>(), Ok(Numbered { number, bytes }));
                 }
             }
         }

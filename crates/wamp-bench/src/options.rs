@@ -100,7 +100,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TEXT")]
     pub(crate) row: Option<String>,
 
-    /// peers: who takes part; may be given several times. All by default.
+    /// peers: a peer that takes part; may be given several times. All by default.
     #[cfg(feature = "peers")]
     #[arg(long, value_enum)]
     pub(crate) peer: Vec<Peer>,

@@ -238,8 +238,8 @@ impl Connect {
     }
 
     /// Sets the longest message to accept, in bytes; 16 MiB by default. A RawSocket peer is told.
-    pub fn max_message(self, octets: usize) -> Self {
-        self.with(|it| it.settings.max_message = octets)
+    pub fn max_message(self, bytes: usize) -> Self {
+        self.with(|it| it.settings.max_message = bytes)
     }
 
     /// Sets the name of this client's software in HELLO.

@@ -58,7 +58,7 @@ pub struct PlainYield {
     pub progress: bool,
     /// 0 for no payload, 1 for positional arguments, 2 for positional and keyword arguments.
     elements: u8,
-    /// Where the payload begins and ends in the frame. Frames of 4 GiB or more are not read.
+    /// The place of the payload in the frame. Frames of 4 GiB or more are not read.
     tail: (u32, u32),
     /// The length of the frame, in bytes.
     octets: u32,

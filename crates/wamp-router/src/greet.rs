@@ -18,7 +18,7 @@ use crate::router::RouterState;
 /// The first byte of RawSocket, which HTTP never begins with.
 const RAWSOCKET: u8 = rawsocket::handshake::MAGIC;
 
-/// What TLS begins with: a record of its handshake.
+/// The first byte of TLS: a record of its handshake.
 #[cfg(feature = "tls")]
 const TLS: u8 = 0x16;
 

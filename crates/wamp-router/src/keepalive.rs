@@ -6,7 +6,7 @@ pub(crate) use wamp_transport::keepalive::{Seen, Verdict};
 
 use crate::Limits;
 
-/// What a link knows of its peer's signs of life.
+/// The signs of life of a link's peer.
 pub(crate) type Keepalive = keepalive::Keepalive<Instant>;
 
 impl From<&Limits> for Config {

@@ -12,7 +12,7 @@ use wamp_transport::socket::Socket;
 use crate::pem::{self, PemError};
 use crate::{TlsSocket, provider};
 
-/// What a client wants of TLS. By default certificates are verified as the operating system does it.
+/// The TLS settings of a client. By default the operating system verifies certificates.
 ///
 /// Sessions of TLS are resumed with the servers of earlier connections, by all clones of it.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +115,7 @@ impl Client {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// What was asked for cannot be done.
+    /// The settings cannot be used.
     #[error("{0}")]
     Settings(String),
     /// The server's certificate is not accepted.
@@ -147,14 +147,14 @@ impl ConnectError {
             rustls::Error::InvalidCertificate(fault) => Self::Certificate(certificate(host, fault)),
             rustls::Error::InvalidMessage(_) => Self::NotTls,
             rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-                Self::Refused("the server wants a certificate of the client".to_owned())
+                Self::Refused("the server requires a client certificate".to_owned())
             }
             error => Self::Refused(format!("no TLS with {host}: {error}")),
         }
     }
 }
 
-/// What is wrong with the certificate of a host.
+/// Returns a sentence about the fault of a host's certificate.
 fn certificate(host: &str, fault: &CertificateError) -> String {
     use CertificateError as E;
     match fault {

@@ -19,7 +19,7 @@ pub enum PemError {
     Unreadable {
         /// The text.
         what: String,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// There is no private key in it.
@@ -39,7 +39,7 @@ pub enum PemError {
     Unusable {
         /// The text.
         what: String,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
 }

@@ -34,7 +34,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// What a router shows to clients, and wants to see of them: texts in PEM.
+/// The certificates of a router, its key, and the authorities of its clients: texts in PEM.
 #[derive(Clone)]
 pub struct Identity {
     chain: Vec<u8>,
@@ -43,7 +43,7 @@ pub struct Identity {
     names: Names,
 }
 
-/// How errors name the texts.
+/// The names of the texts in errors.
 #[derive(Clone)]
 struct Names {
     chain: String,
@@ -111,7 +111,7 @@ impl Identity {
                 }
                 error => PemError::unusable(&format!("{chain} with {key}"), error),
             })?;
-        // What HTTP clients ask for; clients of RawSocket ask for nothing.
+        // HTTP clients ask for this protocol; clients of RawSocket ask for none.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // A client resumes its session with what it keeps itself. The keys change with the certificate, so no session
         // outlives the authority that its client was accepted with.

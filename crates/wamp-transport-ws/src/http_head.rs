@@ -20,12 +20,12 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(
     let mut buffer = BytesMut::from(first);
     let mut searched = 0;
     loop {
-        if let Some(&octet) = buffer.first()
-            && !begins(octet)
+        if let Some(&byte) = buffer.first()
+            && !begins(byte)
         {
-            return Err(match octet {
-                0x15 | 0x16 => HandshakeError::Tls(what(octet)),
-                _ => HandshakeError::NotHttp(what(octet)),
+            return Err(match byte {
+                0x15 | 0x16 => HandshakeError::Tls(what(byte)),
+                _ => HandshakeError::NotHttp(what(byte)),
             });
         }
         let from = buffer.len().min(searched);
@@ -45,11 +45,11 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(
 }
 
 /// Describes a byte that cannot begin an HTTP message.
-fn what(octet: u8) -> String {
-    match octet {
+fn what(byte: u8) -> String {
+    match byte {
         0x15 => "a TLS alert came, the port seems to want TLS (wss)".into(),
         0x16 => "a TLS handshake came, on a port without TLS".into(),
         0x7f => "a RawSocket handshake came".into(),
-        _ => format!("{octet:#04x} came first"),
+        _ => format!("{byte:#04x} came first"),
     }
 }

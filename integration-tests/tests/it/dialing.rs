@@ -27,7 +27,7 @@ async fn router() -> (Router, u16) {
     (router, port)
 }
 
-/// Where nothing listens.
+/// An address where nothing listens.
 async fn nowhere() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }

@@ -185,7 +185,7 @@ async fn a_certificate_is_replaced_under_streams() {
     }
 }
 
-/// What both ends derive for channel binding is the same, and another one for each connection.
+/// Both ends derive the same channel binding, and each connection has a different one.
 #[tokio::test]
 async fn both_ends_know_the_channel_and_a_session_of_tls_is_resumed() {
     let authority = Authority::new("ours");

@@ -76,7 +76,7 @@ pub(super) async fn call_all(
                 let start = Instant::now();
                 let answer: Numbered = caller.call(name).arg(template.with(number)).await?.decode()?;
                 times.push(start.elapsed());
-                if answer != (Numbered { number, octets: payload }) {
+                if answer != (Numbered { number, bytes: payload }) {
                     return Err(format!("call {number} has the answer {}", answer.number).into());
                 }
                 number += many as u64;

@@ -31,8 +31,8 @@ pub(crate) async fn take_all(
     let mut order = Order::default();
     while let Some(result) = results.next().await {
         let result = result?;
-        if result.octets != payload {
-            return Err(format!("a result of {} bytes instead of {payload}", result.octets).into());
+        if result.bytes != payload {
+            return Err(format!("a result of {} bytes instead of {payload}", result.bytes).into());
         }
         order.see(result.number);
     }

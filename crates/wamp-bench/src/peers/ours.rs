@@ -68,7 +68,7 @@ async fn calls(target: &Target, options: &Options, many: usize) -> Result<Measur
         let call = caller.call(ECHO).arg(Template::new(16).with(number));
         async move {
             let answer: Numbered = call.await?.decode()?;
-            check(number, 16, (answer.number, answer.octets))
+            check(number, 16, (answer.number, answer.bytes))
         }
     })
     .await
@@ -115,8 +115,8 @@ struct Subscription {
 impl Subscriber for Subscription {
     async fn next(&mut self) -> Result<u64, Failed> {
         let event = self.events.next().await.ok_or("the session of a subscriber has ended")?;
-        let Numbered { number, octets } = event.payload().decode()?;
-        check(number, self.octets, (number, octets))?;
+        let Numbered { number, bytes } = event.payload().decode()?;
+        check(number, self.octets, (number, bytes))?;
         Ok(number)
     }
 }

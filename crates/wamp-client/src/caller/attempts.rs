@@ -14,7 +14,7 @@ use crate::caller::running::{CallRequest, Limits, RunningCall};
 use crate::error::CallError;
 use crate::session::Session;
 
-/// How long a connection is waited for before a repetition, by default.
+/// The longest wait for a connection before a repetition, by default.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A call that may be made again.
@@ -39,7 +39,7 @@ impl Attempts {
         Ok(Self { session, procedure, options, payload, buffer, limits, repeat, is_first: true })
     }
 
-    /// What is asked for in the next attempt.
+    /// Returns the request of the next attempt.
     pub(crate) fn request(&mut self) -> CallRequest {
         let mut limits = self.limits.clone();
         if !std::mem::take(&mut self.is_first) {
@@ -58,7 +58,7 @@ impl Attempts {
         }
     }
 
-    /// What cancels it between attempts.
+    /// Returns the handle that cancels the call between attempts.
     pub(crate) fn later(&mut self) -> Arc<Later> {
         self.limits.later.get_or_insert_default().clone()
     }

@@ -14,7 +14,7 @@ use crate::caller::running::{CallRequest, RunningCall, Starting, Submitted};
 use crate::engine::inbox::Next;
 use crate::error::CallError;
 
-/// What is shown of progressive results.
+/// A function that sees each progressive result.
 pub(super) type Observer<'a> = Box<dyn FnMut(&Payload) -> Result<(), PayloadError> + Send + 'a>;
 
 /// The future of a call, with a name; see [`Call::send`](crate::Call::send). Dropping it cancels the call.
@@ -44,7 +44,7 @@ impl<'a> CallFuture<'a> {
         }
     }
 
-    /// What a call is made of that is not under way.
+    /// Returns the request and the observer of a call that is not under way.
     ///
     /// # Panics
     /// It has been polled.

@@ -35,18 +35,18 @@ pub(crate) struct CallRequest {
     pub(super) limits: Limits,
 }
 
-/// How long a call may take, and what can cancel it.
+/// The time limits of a call, and the handle that cancels it.
 #[derive(Clone, Default)]
 pub(crate) struct Limits {
-    /// How long to wait for a connection.
+    /// The longest wait for a connection.
     pub(super) when_up: Option<Duration>,
-    /// How long all of it may take.
+    /// The limit of the whole call.
     pub(super) deadline: Option<Deadline>,
-    /// What can cancel it before it is sent.
+    /// The handle that cancels the call before it is sent.
     pub(super) later: Option<Arc<Later>>,
 }
 
-/// How long a call may take, from when it is first polled.
+/// A time limit that begins when the call is first polled.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline {
     limit: Duration,
@@ -112,7 +112,7 @@ const RESULTS_OF_A_UNIT: u32 = 8;
 /// A call that waits for room in the queue.
 pub(crate) type Starting = Boxed<'static, Result<RunningCall, CallError>>;
 
-/// What has become of a request.
+/// The state of a request after an attempt to send it.
 pub(crate) enum Submitted {
     Running(RunningCall),
     Waiting(Starting, Arc<Later>),
@@ -171,7 +171,7 @@ impl CallRequest {
     }
 }
 
-/// What is kept of a request while it runs.
+/// The parts of a request that a running call keeps.
 struct Kept {
     session: Session,
     engine: Arc<Engine>,

@@ -116,8 +116,8 @@ impl State {
     fn handle_reply(&mut self, now: Time, call: RequestId, reply: Reply, cost: u64) {
         match reply {
             Reply::Progress(payload) => {
-                let octets = payload.len();
-                self.handle_progress(now, call, octets, cost, |waits| detach_unless_awaited(payload, waits));
+                let bytes = payload.len();
+                self.handle_progress(now, call, bytes, cost, |waits| detach_unless_awaited(payload, waits));
             }
             Reply::Result(payload) => self.handle_last(call, Ok(payload)),
             Reply::Error(failure) => self.handle_last(call, Err(failure)),
@@ -125,19 +125,19 @@ impl State {
         }
     }
 
-    /// A progressive result has come, with a payload of so many octets.
+    /// A progressive result has come, with a payload of so many bytes.
     pub(crate) fn handle_progress(
         &mut self,
         now: Time,
         call: RequestId,
-        octets: usize,
+        bytes: usize,
         cost: u64,
         payload: impl FnOnce(bool) -> Payload,
     ) {
         let Some(waiting) = self.calls.get(&call) else { return };
         let admitted = cost > 0 && !self.session.is_overdrawn(Stream::Results(call), cost);
         let make = |waits| Arrived::Result(payload(waits));
-        match waiting.replies.push_counted(octets, cost, admitted, &mut self.after.wakers, make) {
+        match waiting.replies.push_counted(bytes, cost, admitted, &mut self.after.wakers, make) {
             Ok(0) => {}
             Ok(lent) => self.session.consume(now, Stream::Results(call), lent),
             Err(LimitReached) => self.end_lagging(now, call),
@@ -283,11 +283,11 @@ impl State {
                 gone = Some(feed.clone());
             }
             let payload = publication.payload.clone();
-            let octets = payload.len() + topic.as_ref().map_or(0, |topic| topic.len());
+            let bytes = payload.len() + topic.as_ref().map_or(0, |topic| topic.len());
             let (id, topic, about) = (publication.publication, topic.clone(), about.clone());
             let event =
                 |waits| Published { id, topic, payload: detach_unless_awaited(payload, waits), about };
-            if feed.push(octets, &mut self.after.wakers, event).is_err() {
+            if feed.push(bytes, &mut self.after.wakers, event).is_err() {
                 self.events_dropped += 1;
             }
         }

@@ -67,7 +67,7 @@ impl<'a> Plain<'a> {
         Some(Self { reply, frame, start })
     }
 
-    fn octets(&self) -> Bytes {
+    fn tail(&self) -> Bytes {
         let tail = self.reply.tail();
         self.frame.slice(self.start + tail.start..self.start + tail.end)
     }
@@ -75,9 +75,9 @@ impl<'a> Plain<'a> {
     /// Its payload. `waits`: its consumer waits for it right now.
     fn payload(self, serializer: Serializer, waits: bool) -> Payload {
         if self.reply.progress && self.reply.tail().len() <= PACKED {
-            return self.reply.payload(serializer, Bytes::copy_from_slice(&self.octets()));
+            return self.reply.payload(serializer, Bytes::copy_from_slice(&self.tail()));
         }
-        detach_unless_awaited(self.reply.payload(serializer, self.octets()), waits)
+        detach_unless_awaited(self.reply.payload(serializer, self.tail()), waits)
     }
 }
 
@@ -92,17 +92,17 @@ struct Delivery<'a> {
 /// Small progressive results of one call that came together.
 struct Results {
     call: RequestId,
-    /// Which of the frames they are.
+    /// The indexes of their frames.
     frames: Range<usize>,
     payloads: Pack,
     /// The length of their payloads.
-    octets: usize,
+    bytes: usize,
 }
 
 /// Small progressive results that are being gathered.
 struct Gathering<'a> {
     first: Plain<'a>,
-    /// Where the first one stands, among the frames.
+    /// The index of the first one among the frames.
     at: usize,
 }
 
@@ -128,16 +128,16 @@ impl<'a> Reading<'a> {
             Piece::Message(frame, range) => (frame, range),
             Piece::Ping(payload) => return self.push(Input::Ping(payload)),
         };
-        let octets = range.len();
+        let bytes = range.len();
         if let Some(plain) = Plain::read(self.serializer, frame, range.clone(), limits) {
             return self.add_plain(plain);
         }
         match Message::decode(self.serializer, &frame.slice(range), limits) {
             Ok(message) => {
                 self.read.messages.push(message);
-                self.push(Input::Other(octets));
+                self.push(Input::Other(bytes));
             }
-            Err(error) => self.push(Input::Faulty(Box::new(error), octets)),
+            Err(error) => self.push(Input::Faulty(Box::new(error), bytes)),
         }
     }
 
@@ -163,7 +163,7 @@ impl<'a> Reading<'a> {
         self.read.inputs.push(input);
     }
 
-    /// What comes next is no further result of those that are being gathered.
+    /// Ends the gathering: the next piece is not another result of the same call.
     fn close(&mut self) {
         let Some(Gathering { first, at }) = self.gathering.take() else { return };
         let frames = at..self.read.frames.len();
@@ -171,9 +171,9 @@ impl<'a> Reading<'a> {
             self.payloads.clear();
             Input::Plain(first)
         } else {
-            let octets = self.payloads.encoded_len();
+            let bytes = self.payloads.encoded_len();
             let payloads = self.payloads.take(self.serializer);
-            Input::Results(Results { call: first.reply.request, frames, payloads, octets })
+            Input::Results(Results { call: first.reply.request, frames, payloads, bytes })
         };
         self.read.inputs.push(input);
     }
@@ -217,12 +217,12 @@ impl<'a> Inbound<'a> {
                     let frames = &frames[results.frames.clone()];
                     handle_results(state, now, limits, results, frames);
                 }
-                Input::Other(octets) => {
+                Input::Other(bytes) => {
                     if let Some(message) = messages.next() {
-                        state.session.handle_frame(now, message, octets);
+                        state.session.handle_frame(now, message, bytes);
                     }
                 }
-                Input::Faulty(error, octets) => state.session.handle_faulty(now, serializer, &error, octets),
+                Input::Faulty(error, bytes) => state.session.handle_faulty(now, serializer, &error, bytes),
                 Input::Ping(payload) => state.queue.pong(payload.clone()),
             }
             while drain(state, now) {}
@@ -238,15 +238,15 @@ fn handle_results(
     results: Results,
     frames: &[(&Bytes, Range<usize>)],
 ) {
-    let Results { call, payloads, octets, .. } = results;
+    let Results { call, payloads, bytes, .. } = results;
     if let Some(waiting) = state.calls.get(&call) {
         let mut filling = waiting.replies.fill();
-        if filling.has_room_for_several(frames.len(), octets)
+        if filling.has_room_for_several(frames.len(), bytes)
             && let Some(cost) =
                 state.session.handle_plain_run(call, frames.iter().map(|(_, range)| range.len()))
         {
             let make = || Arrived::Several(payloads);
-            let lent = filling.push_several(frames.len(), octets, cost, &mut state.after.wakers, make);
+            let lent = filling.push_several(frames.len(), bytes, cost, &mut state.after.wakers, make);
             drop(filling);
             return match lent {
                 Ok(lent) => state.session.consume(now, Stream::Results(call), lent),
@@ -285,7 +285,7 @@ fn handle_plain<'a>(
             run.push(Delivery { plain, cost, admitted });
         }
         PlainVerdict::Deliver { .. } => {
-            state.handle_last(reply.request, Ok(reply.payload(serializer, plain.octets())));
+            state.handle_last(reply.request, Ok(reply.payload(serializer, plain.tail())));
         }
         PlainVerdict::Discard => {}
         _ => {

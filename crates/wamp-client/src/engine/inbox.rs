@@ -54,7 +54,7 @@ pub(crate) fn last(payload: Payload, waits: bool) -> Payload {
 /// A hand holds no more than this many items, with no more than this many bytes and this cost, and no more than a
 /// quarter of what the inbox may hold; but one item always.
 const HAND_ITEMS: usize = 64;
-const HAND_OCTETS: usize = 16 * 1024;
+const HAND_BYTES: usize = 16 * 1024;
 const HAND_COST: u64 = OWED;
 
 /// So much is owed at most before it is given back, beside what a hand holds.
@@ -85,7 +85,7 @@ impl Drop for Lending<'_> {
 
 struct Item<T> {
     item: T,
-    octets: usize,
+    bytes: usize,
     /// What it costs of the credit that its sender has.
     cost: u64,
     /// It is several things, which a consumer uses one after another.
@@ -96,19 +96,19 @@ struct Item<T> {
 /// consumer comes back for more. They are lost when this is dropped.
 pub(crate) struct Hand<T> {
     items: VecDeque<T>,
-    octets: usize,
+    bytes: usize,
     cost: u64,
 }
 
 impl<T> Hand<T> {
     pub(crate) const fn new() -> Self {
-        Self { items: VecDeque::new(), octets: 0, cost: 0 }
+        Self { items: VecDeque::new(), bytes: 0, cost: 0 }
     }
 }
 
 struct State<T, E> {
     items: VecDeque<Item<T>>,
-    octets: usize,
+    bytes: usize,
     limit: usize,
     /// The cost of what has been taken and not been given back, and since when.
     owed: u64,
@@ -136,11 +136,11 @@ impl<T, E> Inbox<T, E> {
     /// needs.
     const OVERHEAD: usize = 2 * size_of::<Item<T>>() + 32;
 
-    /// An empty one that holds this many octets at most.
+    /// An empty one that holds this many bytes at most.
     pub(crate) fn new(limit: usize) -> Self {
         let state = State {
             items: VecDeque::new(),
-            octets: 0,
+            bytes: 0,
             limit,
             owed: 0,
             owed_since: None,
@@ -159,29 +159,29 @@ impl<T, E> Inbox<T, E> {
         inbox
     }
 
-    /// Appends what `make` makes, of so many octets, unless that is too much. `make` is told whether the consumer
+    /// Appends what `make` makes, of so many bytes, unless that is too much. `make` is told whether the consumer
     /// waits for it right now. The consumer is among those to be woken up, which is for the caller to do: once for
     /// all that one read brought, and not under its lock.
     pub(crate) fn push(
         &self,
-        octets: usize,
+        bytes: usize,
         wakers: &mut Vec<Waker>,
         make: impl FnOnce(bool) -> T,
     ) -> Result<(), LimitReached> {
-        self.push_counted(octets, 0, false, wakers, make).map(drop)
+        self.push_counted(bytes, 0, false, wakers, make).map(drop)
     }
 
     /// The same, for an item that costs so much credit; one that its sender had the credit for is always
     /// admitted. Says how much credit is to be given back now.
     pub(crate) fn push_counted(
         &self,
-        octets: usize,
+        bytes: usize,
         cost: u64,
         admitted: bool,
         wakers: &mut Vec<Waker>,
         make: impl FnOnce(bool) -> T,
     ) -> Result<u64, LimitReached> {
-        self.fill().push(octets, cost, admitted, wakers, make)
+        self.fill().push(bytes, cost, admitted, wakers, make)
     }
 
     /// For appending several items at once.
@@ -198,7 +198,7 @@ impl<T, E> Inbox<T, E> {
     /// All credit of what waits here, as far as the limit allows; it is to be given back now.
     pub(crate) fn owed(&self) -> u64 {
         let mut state = self.lock();
-        if state.octets > state.limit {
+        if state.bytes > state.limit {
             return 0;
         }
         state.items.iter_mut().map(|item| std::mem::take(&mut item.cost)).sum()
@@ -240,29 +240,29 @@ impl<T, E> Inbox<T, E> {
             return Poll::Ready(Next::Item(item, 0));
         }
         let mut state = self.lock();
-        if hand.octets > 0 {
+        if hand.bytes > 0 {
             // What it held is taken now.
             *owed +=
-                self.take_out(&mut state, std::mem::take(&mut hand.octets), std::mem::take(&mut hand.cost));
+                self.take_out(&mut state, std::mem::take(&mut hand.bytes), std::mem::take(&mut hand.cost));
         }
-        let (mut octets, mut cost, mut is_several) = (0, 0, false);
-        let most = HAND_OCTETS.min(state.limit / 4);
+        let (mut bytes, mut cost, mut is_several) = (0, 0, false);
+        let most = HAND_BYTES.min(state.limit / 4);
         while let Some(next) = state.items.front()
             && hand.items.len() < HAND_ITEMS
-            && (octets + next.octets <= most && cost + next.cost <= HAND_COST
+            && (bytes + next.bytes <= most && cost + next.cost <= HAND_COST
                 || next.is_several && hand.items.is_empty())
             && let Some(next) = state.items.pop_front()
         {
-            octets += next.octets;
+            bytes += next.bytes;
             cost += next.cost;
             is_several |= next.is_several;
             hand.items.push_back(next.item);
         }
         if let Some(item) = hand.items.pop_front() {
             if hand.items.is_empty() && !is_several {
-                *owed += self.take_out(&mut state, octets, cost);
+                *owed += self.take_out(&mut state, bytes, cost);
             } else {
-                (hand.octets, hand.cost) = (octets, cost);
+                (hand.bytes, hand.cost) = (bytes, cost);
             }
             turn.made_progress();
             return Poll::Ready(Next::Item(item, 0));
@@ -287,8 +287,8 @@ impl<T, E> Inbox<T, E> {
         mut state: MutexGuard<'_, State<T, E>>,
         turn: RestoreOnPending,
     ) -> Poll<Next<T, E>> {
-        if let Some(Item { item, octets, cost, .. }) = state.items.pop_front() {
-            let owed = self.take_out(&mut state, octets, cost);
+        if let Some(Item { item, bytes, cost, .. }) = state.items.pop_front() {
+            let owed = self.take_out(&mut state, bytes, cost);
             turn.made_progress();
             return Poll::Ready(Next::Item(item, owed));
         }
@@ -304,12 +304,12 @@ impl<T, E> Inbox<T, E> {
     }
 
     /// Takes note that so much has been taken. Says what credit to give back now.
-    fn take_out(&self, state: &mut State<T, E>, octets: usize, cost: u64) -> u64 {
-        state.octets -= octets;
+    fn take_out(&self, state: &mut State<T, E>, bytes: usize, cost: u64) -> u64 {
+        state.bytes -= bytes;
         if state.items.is_empty() && state.items.capacity() > KEPT_ITEMS {
             state.items = VecDeque::new();
         }
-        self.give_back(octets);
+        self.give_back(bytes);
         if cost > 0 { state.owe(cost) } else { 0 }
     }
 
@@ -335,34 +335,34 @@ impl<T, E> Filling<'_, T, E> {
     /// Appends an item, as [`Inbox::push_counted`] has it.
     pub(crate) fn push(
         &mut self,
-        octets: usize,
+        bytes: usize,
         cost: u64,
         admitted: bool,
         wakers: &mut Vec<Waker>,
         make: impl FnOnce(bool) -> T,
     ) -> Result<u64, LimitReached> {
-        let octets = octets + Inbox::<T, E>::OVERHEAD;
-        self.add(Item { item: (), octets, cost, is_several: false }, admitted, wakers, make)
+        let bytes = bytes + Inbox::<T, E>::OVERHEAD;
+        self.add(Item { item: (), bytes, cost, is_several: false }, admitted, wakers, make)
     }
 
-    /// Whether several things of so many octets together can be appended as one item. They count as waiting until the
+    /// Whether several things of so many bytes together can be appended as one item. They count as waiting until the
     /// consumer comes back for more, so they are to be no more than a hand holds.
-    pub(crate) fn has_room_for_several(&self, several: usize, octets: usize) -> bool {
-        let octets = octets + several * Inbox::<T, E>::OVERHEAD;
-        octets <= self.state.limit / 4 && self.state.octets + octets <= self.state.limit
+    pub(crate) fn has_room_for_several(&self, several: usize, bytes: usize) -> bool {
+        let bytes = bytes + several * Inbox::<T, E>::OVERHEAD;
+        bytes <= self.state.limit / 4 && self.state.bytes + bytes <= self.state.limit
     }
 
     /// Appends several things as one item, for which [there is room](Self::has_room_for_several).
     pub(crate) fn push_several(
         &mut self,
         several: usize,
-        octets: usize,
+        bytes: usize,
         cost: u64,
         wakers: &mut Vec<Waker>,
         make: impl FnOnce() -> T,
     ) -> Result<u64, LimitReached> {
-        let octets = octets + several * Inbox::<T, E>::OVERHEAD;
-        let place = Item { item: (), octets, cost, is_several: true };
+        let bytes = bytes + several * Inbox::<T, E>::OVERHEAD;
+        let place = Item { item: (), bytes, cost, is_several: true };
         self.add(place, true, wakers, |_| make())
     }
 
@@ -377,17 +377,17 @@ impl<T, E> Filling<'_, T, E> {
         if state.over {
             return Ok(0);
         }
-        let Item { octets, cost, is_several, .. } = place;
-        let fits = state.octets + octets <= state.limit;
-        let has_share = || inbox.budget.as_ref().is_none_or(|budget| budget.take(octets, LIMIT_OF_CALLS));
+        let Item { bytes, cost, is_several, .. } = place;
+        let fits = state.bytes + bytes <= state.limit;
+        let has_share = || inbox.budget.as_ref().is_none_or(|budget| budget.take(bytes, LIMIT_OF_CALLS));
         if (!admitted && !fits) || !has_share() {
             return Err(LimitReached);
         }
         let lent = if fits && inbox.lends.load(Ordering::Relaxed) { cost } else { 0 };
         let cost = cost - lent;
         let waits = state.consumer.is_some() && state.items.is_empty();
-        state.octets += octets;
-        state.items.push_back(Item { item: make(waits), octets, cost, is_several });
+        state.bytes += bytes;
+        state.items.push_back(Item { item: make(waits), bytes, cost, is_several });
         wakers.extend(state.consumer.take());
         Ok(lent)
     }
@@ -395,7 +395,7 @@ impl<T, E> Filling<'_, T, E> {
 
 impl<T, E> Drop for Inbox<T, E> {
     fn drop(&mut self) {
-        let bytes = self.lock().octets;
+        let bytes = self.lock().bytes;
         self.give_back(bytes);
     }
 }

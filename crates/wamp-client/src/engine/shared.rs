@@ -32,7 +32,7 @@ const LOW_WATER: usize = 768 << 10;
 /// The time for writing the last messages of a session.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
-/// How long pending requests of an aborted session wait for its ABORT to be written.
+/// The longest time that pending requests of an aborted session wait until its ABORT is written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A function that writes the part of a batch that the connection accepts at once, and returns whether that

@@ -31,7 +31,7 @@ const MAX_SURPLUS: usize = 4 << 20;
 /// The replies to one call: progressive results, then the last result or an error.
 pub(crate) type Replies = Inbox<Arrived, Result<Payload, CallError>>;
 
-/// What has arrived for a call.
+/// An item in the inbox of a call.
 #[derive(Debug)]
 pub(crate) enum Arrived {
     Result(Payload),
@@ -49,11 +49,11 @@ pub(crate) struct Published {
     /// `None`: the topic that was subscribed to.
     pub(crate) topic: Option<Uri>,
     pub(crate) payload: Payload,
-    /// What few events have.
+    /// Details that few events have.
     pub(crate) about: Option<Box<About>>,
 }
 
-/// What an event says of its publication beside the topic.
+/// The details of a publication beside its topic.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct About {
     pub(crate) retained: bool,

@@ -1,4 +1,4 @@
-//! What the machine of a session that comes back is told, and what follows from it.
+//! Inputs of the machine of a session that comes back, and the consequences of its events.
 
 use std::sync::{Arc, Weak};
 use std::task::Waker;
@@ -16,7 +16,7 @@ use crate::link::kept::Kept;
 use crate::link::states::{ConnectionState, ConnectionStates};
 use crate::link::{Link, Phase};
 
-/// What has changed, and what of the application's is to be dropped, when the lock is released.
+/// Work to be done when the lock is released: wake-ups, notices, and objects of the application to drop.
 #[derive(Default)]
 struct Aftermath {
     wakers: Vec<Waker>,
@@ -167,7 +167,7 @@ impl Link {
         states
     }
 
-    /// What the connections have met and ignored.
+    /// Returns the counters of all connections.
     pub(crate) fn stats(&self) -> Stats {
         match &self.comeback {
             None => self.engine().stats(),

@@ -1,4 +1,4 @@
-//! What is declared in each connection, and its id there.
+//! Registrations and subscriptions that are declared in each connection, and their ids there.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,7 +24,7 @@ impl<T: Copy> Current<T> {
     }
 }
 
-/// What is declared in each connection.
+/// A registration or subscription that is declared in each connection.
 #[derive(Clone)]
 pub(crate) enum Kept {
     Procedure(Arc<Procedure>, Arc<Current<RegistrationId>>),

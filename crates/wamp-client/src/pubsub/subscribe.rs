@@ -173,7 +173,7 @@ struct Settings<T> {
     options: SubscribeOptions,
     buffer: usize,
     when_up: Option<Duration>,
-    /// What the program gets.
+    /// Makes the handle that the program gets.
     made: Box<dyn FnOnce(Session, Uri, Subscription) -> T + Send>,
 }
 

@@ -69,7 +69,7 @@ pub struct Config {
     pub shadow_delay: Duration,
     /// How long that is repeated; 60 s by default.
     pub shadow_limit: Duration,
-    /// How long the answers to what is declared again are waited for before [`Event::Up`]; 10 s by default.
+    /// The longest wait for the answers to repeated declarations before [`Event::Up`]; 10 s by default.
     pub answer_limit: Duration,
 }
 

@@ -268,18 +268,18 @@ impl Realm {
             }
             return;
         };
-        let octets = match prepared.octets() {
-            Some(octets) => octets,
+        let bytes = match prepared.octets() {
+            Some(bytes) => bytes,
             None if session.announced.knows_credit() => message.encoded_len(session.serializer).unwrap_or(0),
             None => 0,
         };
         let Self { cx, dealer, broker, .. } = self;
         let handled = match message {
-            Message::Yield(result) => dealer.handle_yield(cx, from, result, octets, prepared),
+            Message::Yield(result) => dealer.handle_yield(cx, from, result, bytes, prepared),
             Message::Call(call) if call.procedure.is_reserved() => {
-                self.handle_meta_call(from, call, octets, prepared)
+                self.handle_meta_call(from, call, bytes, prepared)
             }
-            Message::Call(call) => dealer.handle_call(cx, from, call, octets, prepared),
+            Message::Call(call) => dealer.handle_call(cx, from, call, bytes, prepared),
             Message::Credit(credit) => dealer.handle_credit(cx, from, credit),
             Message::Publish(publish) => broker.handle_publish(cx, from, publish, prepared),
             Message::Error(error) => dealer.handle_error(cx, from, error, prepared),

@@ -1,4 +1,4 @@
-//! The meta API: who may call it, what its procedures return, and what they refuse.
+//! The meta API: access, the results of its procedures, and their errors.
 
 use std::time::Duration;
 

@@ -28,7 +28,7 @@ fn watcher(net: &mut Net) -> Client {
     watcher
 }
 
-/// What a watcher was told: the topic without "wamp.", and the arguments.
+/// An event that a watcher got: the topic without "wamp.", and the arguments.
 fn told(net: &mut Net, watcher: Client) -> Vec<String> {
     let heard = net.heard(watcher);
     let events = heard.iter().map(|event| {

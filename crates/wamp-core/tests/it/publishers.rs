@@ -1,4 +1,4 @@
-//! What an event says of its publication: its publisher, and the publisher's own keys.
+//! Details of an event: its publisher, and the publisher's own keys.
 
 use wamp_core::router::{Config, Disclosure};
 use wamp_proto::{Message, Serializer};

@@ -1,4 +1,4 @@
-//! Who receives a publication: `exclude_me`, `eligible…` and `exclude…`.
+//! The receivers of a publication: `exclude_me`, `eligible…` and `exclude…`.
 
 use wamp_proto::{Message, Serializer};
 
@@ -141,7 +141,7 @@ fn an_event_whose_lists_cannot_be_read_reaches_nobody() {
     }
 }
 
-// behaviour 113: those who are not eligible are not looked at.
+// behaviour 113: sessions that are not eligible are not examined.
 #[test]
 fn few_eligible_sessions_get_an_event_in_the_order_of_all() {
     let mut net = Net::new();

@@ -97,7 +97,7 @@ impl World {
         RequestId::new(self.peers[peer].1).expect("it counts from 1")
     }
 
-    /// What was sent since the last time: answers, and the events of each session.
+    /// Returns the answers sent since the last call, and the events of each session.
     fn sent(&mut self) -> (Vec<Message>, BTreeMap<SessionKey, Events>) {
         let (mut answers, mut events) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
         while let Some((to, message)) = self.realm.poll_transmit() {

@@ -347,6 +347,6 @@ pub fn abort() -> Message {
 
 /// Returns the message as the specification writes it.
 pub fn json(message: &Message) -> String {
-    let octets = message.encode(Serializer::Json).expect("JSON can express all messages of the model");
-    String::from_utf8_lossy(&octets).into_owned()
+    let bytes = message.encode(Serializer::Json).expect("JSON can express all messages of the model");
+    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -10,7 +10,7 @@ use wamp_proto::{Message, Payload, RequestId, uri};
 
 use crate::world::World;
 
-/// How long `Up` waits for answers.
+/// The longest time that `Up` waits for answers.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 impl World {

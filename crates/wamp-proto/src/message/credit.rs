@@ -56,7 +56,7 @@ message! {
         request: RequestId = "Request",
         /// Which stream of the call or invocation.
         options: CreditOptions = "Options",
-        /// How many bytes the stream may carry in total, counted from its beginning.
+        /// The bytes that the stream may carry in total, counted from its beginning.
         total: Total = "Total",
     }
 }

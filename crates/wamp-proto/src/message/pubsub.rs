@@ -79,7 +79,7 @@ message! {
 options! {
     /// `SUBSCRIBE.Options`.
     pub struct SubscribeOptions {
-        /// How the topic is matched.
+        /// The matching policy of the topic.
         policy: Option<MatchPolicy> = "match",
         /// Whether the subscriber wants the event that the broker has retained.
         get_retained: Option<bool> = "get_retained",

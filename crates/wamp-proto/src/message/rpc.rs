@@ -86,7 +86,7 @@ message! {
 options! {
     /// `REGISTER.Options`.
     pub struct RegisterOptions {
-        /// How the URI is matched.
+        /// The matching policy of the URI.
         policy: Option<MatchPolicy> = "match",
         /// The policy that selects one of several callees.
         invoke: Option<InvocationPolicy> = "invoke",

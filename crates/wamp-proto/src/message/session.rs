@@ -21,7 +21,7 @@ options! {
         authid: Option<ByteString> = "authid",
         /// The authrole that the client asks for.
         authrole: Option<ByteString> = "authrole",
-        /// What the authentication methods need, and what the application adds: see [`Extra::text`].
+        /// Values for the authentication methods, and further ones of the application: see [`Extra::text`].
         authextra: Option<Extra> = "authextra",
         /// An extension: the client answers a PING of the transport. Over RawSocket some clients fail on one,
         /// so a router sends PINGs there only to a client that sets this, or that has sent a PING or PONG.
@@ -56,7 +56,7 @@ options! {
         authmethod: Option<ByteString> = "authmethod",
         /// The provider that authenticated the session.
         authprovider: Option<ByteString> = "authprovider",
-        /// What the authentication method returns, such as the proof of the router, and what the application adds.
+        /// Values of the authentication method, such as the proof of the router, and further ones of the application.
         authextra: Option<Extra> = "authextra",
     }
 }

@@ -71,7 +71,7 @@ pub struct PlainReply {
     pub(super) elements: u8,
     tail: (u32, u32),
     kwargs_at: u32,
-    octets: u32,
+    encoded_len: u32,
 }
 
 impl PlainReply {
@@ -80,9 +80,9 @@ impl PlainReply {
     /// If this returns a plain RESULT, [`Message::decode`](crate::Message::decode) returns the same one with
     /// the same payload. It does not allocate.
     pub fn read(serializer: Serializer, frame: &[u8], limits: &Limits) -> Option<Self> {
-        let Parts { request, progress, elements, tail, kwargs_at, octets } =
+        let Parts { request, progress, elements, tail, kwargs_at, octets: encoded_len } =
             Parts::read(serializer, Code::Result, frame, limits)?;
-        Some(Self { request, progress, elements, tail, kwargs_at, octets })
+        Some(Self { request, progress, elements, tail, kwargs_at, encoded_len })
     }
 
     /// Returns the range of the payload in the frame; empty if there is no payload.
@@ -92,19 +92,19 @@ impl PlainReply {
 
     /// Returns the length of the frame, in bytes.
     pub fn encoded_len(&self) -> usize {
-        self.octets as usize
+        self.encoded_len as usize
     }
 
-    /// Where the keyword arguments begin in the payload; 0 without any.
+    /// The offset of the keyword arguments in the payload; 0 without any.
     pub(super) fn kwargs_at(&self) -> u32 {
         self.kwargs_at.saturating_sub(self.tail.0)
     }
 
-    /// Returns the payload. `octets` are the bytes at [`tail`](Self::tail), or a copy of them.
-    pub fn payload(&self, serializer: Serializer, octets: Bytes) -> Payload {
-        debug_assert_eq!(octets.len(), self.tail().len());
+    /// Returns the payload. `tail` has the bytes at [`tail`](Self::tail), or a copy of them.
+    pub fn payload(&self, serializer: Serializer, tail: Bytes) -> Payload {
+        debug_assert_eq!(tail.len(), self.tail().len());
         let kwargs_at = self.kwargs_at() as usize;
         let serializer = (self.elements > 0).then_some(serializer);
-        Payload::from_parts(serializer, self.elements, octets, kwargs_at).unwrap_or_default()
+        Payload::from_parts(serializer, self.elements, tail, kwargs_at).unwrap_or_default()
     }
 }

@@ -18,7 +18,7 @@ pub const MAX_PACKED: usize = 1 << 24;
 /// A buffer in which payloads are gathered.
 #[derive(Debug, Default)]
 pub struct PackBuffer {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     encoded_len: usize,
     len: usize,
 }
@@ -26,7 +26,7 @@ pub struct PackBuffer {
 impl PackBuffer {
     /// An empty buffer without memory.
     pub const fn new() -> Self {
-        Self { octets: Vec::new(), encoded_len: 0, len: 0 }
+        Self { bytes: Vec::new(), encoded_len: 0, len: 0 }
     }
 
     /// Appends the payload of a reply that was read from this frame. Returns `false`, and appends nothing, if it is longer
@@ -39,15 +39,14 @@ impl PackBuffer {
         if tail.len() > MAX_PACKED {
             return false;
         }
-        if self.octets.capacity() == 0 {
-            self.octets.reserve(FIRST);
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(FIRST);
         }
-        self.octets
-            .extend_from_slice(&(((tail.len() << 2) as u32) | u32::from(reply.elements)).to_le_bytes());
+        self.bytes.extend_from_slice(&(((tail.len() << 2) as u32) | u32::from(reply.elements)).to_le_bytes());
         if reply.elements == 2 {
-            self.octets.extend_from_slice(&reply.kwargs_at().to_le_bytes());
+            self.bytes.extend_from_slice(&reply.kwargs_at().to_le_bytes());
         }
-        self.octets.extend_from_slice(tail);
+        self.bytes.extend_from_slice(tail);
         self.encoded_len += tail.len();
         self.len += 1;
         true
@@ -70,15 +69,15 @@ impl PackBuffer {
 
     /// Empties the buffer.
     pub fn clear(&mut self) {
-        self.octets.clear();
+        self.bytes.clear();
         (self.encoded_len, self.len) = (0, 0);
     }
 
     /// Copies the payloads out, all in this serializer, and empties the buffer.
     pub fn take(&mut self, serializer: Serializer) -> Pack {
-        let octets = Bytes::copy_from_slice(&self.octets);
+        let bytes = Bytes::copy_from_slice(&self.bytes);
         self.clear();
-        Pack { serializer, octets, at: 0 }
+        Pack { serializer, bytes, at: 0 }
     }
 }
 
@@ -101,7 +100,7 @@ impl PackBuffer {
 #[derive(Clone, Debug)]
 pub struct Pack {
     serializer: Serializer,
-    octets: Bytes,
+    bytes: Bytes,
     at: usize,
 }
 
@@ -109,7 +108,7 @@ impl Iterator for Pack {
     type Item = Payload;
 
     fn next(&mut self) -> Option<Payload> {
-        let (head, rest) = self.octets.get(self.at..)?.split_first_chunk::<HEAD>()?;
+        let (head, rest) = self.bytes.get(self.at..)?.split_first_chunk::<HEAD>()?;
         let head = u32::from_le_bytes(*head);
         let (len, elements) = ((head >> 2) as usize, (head & 3) as u8);
         let (mut start, mut kwargs_at) = (self.at + HEAD, 0);
@@ -120,7 +119,7 @@ impl Iterator for Pack {
         self.at = start + len;
         let serializer = (elements > 0).then_some(self.serializer);
         // An empty slice would keep the buffer.
-        let tail = if len == 0 { Bytes::new() } else { self.octets.slice(start..self.at) };
+        let tail = if len == 0 { Bytes::new() } else { self.bytes.slice(start..self.at) };
         Some(Payload::from_parts(serializer, elements, tail, kwargs_at).unwrap_or_default())
     }
 }

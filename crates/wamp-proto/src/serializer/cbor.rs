@@ -152,7 +152,7 @@ struct Head {
 pub(crate) struct CborReader<'de> {
     bytes: &'de [u8],
     at: usize,
-    /// How many more levels of lists and dicts may be entered.
+    /// The number of further levels of lists and dicts that may be entered.
     depth: usize,
 }
 

@@ -179,7 +179,7 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
 pub(crate) struct JsonReader<'de> {
     text: &'de str,
     at: usize,
-    /// How many more levels of lists and dicts may be entered.
+    /// The number of further levels of lists and dicts that may be entered.
     depth: usize,
 }
 

@@ -108,7 +108,7 @@ impl Format for MsgPack {
 pub(crate) struct MsgPackReader<'de> {
     bytes: &'de [u8],
     at: usize,
-    /// How many more levels of lists and dicts may be entered.
+    /// The number of further levels of lists and dicts that may be entered.
     depth: usize,
 }
 

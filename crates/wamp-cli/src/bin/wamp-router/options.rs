@@ -33,16 +33,16 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) strict_request_ids: bool,
 
-    /// How to tell clients that the router ends: GOODBYE for all, or, for a router that will be back, WebSocket
+    /// Message to clients at the end of the router: GOODBYE for all, or, for a router that will be back, WebSocket
     /// close code 1001 for clients that never connect again after a GOODBYE (Autobahn|JS, wampy.js).
     #[arg(long, value_name = "KIND", default_value = "restart")]
     pub(crate) shutdown: Ending,
 
-    /// What to log to standard error: error, warn, info, debug, trace, or a filter such as wamp_router=debug.
+    /// Level of the log on standard error: error, warn, info, debug, trace, or a filter such as wamp_router=debug.
     #[arg(long, value_name = "FILTER", default_value = "warn", env = "WAMP_ROUTER_LOG")]
     pub(crate) log: String,
 
-    /// How to write the log: lines of text, or a JSON object a line.
+    /// Format of the log: lines of text, or one JSON object per line.
     #[arg(long, value_name = "FORMAT", default_value = "text", env = "WAMP_ROUTER_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
 

@@ -7,7 +7,7 @@ use wamp_tls::{Identity, Server};
 
 use crate::options::Options;
 
-/// Where certificates and key are. They are read when the router starts, and again on SIGHUP.
+/// Paths of the certificates and the key. The files are read when the router starts, and again on SIGHUP.
 pub(crate) struct TlsFiles {
     certificate: PathBuf,
     key: PathBuf,

@@ -21,7 +21,7 @@ fn items_come_in_order_and_then_the_end_once() {
 }
 
 #[test]
-fn the_limit_counts_octets_and_what_was_taken_is_free_again() {
+fn the_limit_counts_bytes_and_what_was_taken_is_free_again() {
     let wakers = &mut Vec::new();
     let inbox = Inbox::<i32, ()>::new(2 * (100 + Inbox::<i32, ()>::OVERHEAD));
     inbox.push(100, wakers, |_| 1).unwrap();
@@ -57,14 +57,14 @@ enum Step {
     /// Appends items of this length and cost, at once.
     Push {
         items: u32,
-        octets: usize,
+        bytes: usize,
         cost: u64,
         admitted: bool,
     },
     /// Appends several things as one item, of this length and cost together.
     PushSeveral {
         several: usize,
-        octets: usize,
+        bytes: usize,
         cost: u64,
     },
     Take(u32),
@@ -77,13 +77,13 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (1..80u32, 0..20_000usize, 0..12_000u64, any::<bool>())
-            .prop_map(|(items, octets, cost, admitted)| {
+            .prop_map(|(items, bytes, cost, admitted)| {
                 // Many small ones, or a few that are not small.
-                let (octets, cost) = if items > 4 { (octets % 100, cost % 200) } else { (octets, cost) };
-                Step::Push { items, octets, cost, admitted }
+                let (bytes, cost) = if items > 4 { (bytes % 100, cost % 200) } else { (bytes, cost) };
+                Step::Push { items, bytes, cost, admitted }
             }),
         2 => (2..20usize, 0..4_000usize, 0..HAND_COST)
-            .prop_map(|(several, octets, cost)| Step::PushSeveral { several, octets, cost }),
+            .prop_map(|(several, bytes, cost)| Step::PushSeveral { several, bytes, cost }),
         4 => (1..100u32).prop_map(Step::Take),
         1 => any::<bool>().prop_map(Step::Lend),
         1 => Just(Step::GiveBack),
@@ -109,33 +109,33 @@ proptest! {
         let mut lending = None;
         for step in steps {
             match step {
-                Step::Push { items, octets, cost, admitted } => {
+                Step::Push { items, bytes, cost, admitted } => {
                     let mut filling = inbox.fill();
                     for _ in 0..items {
-                        let waits: usize = list.iter().map(|(_, octets, _)| octets).sum();
-                        let pushed = filling.push(octets, cost, admitted, &mut wakers, |_| number);
-                        let fits = waits + octets + overhead <= limit;
+                        let waits: usize = list.iter().map(|(_, bytes, _)| bytes).sum();
+                        let pushed = filling.push(bytes, cost, admitted, &mut wakers, |_| number);
+                        let fits = waits + bytes + overhead <= limit;
                         match pushed {
                             _ if over => prop_assert_eq!(pushed, Ok(0)),
                             Ok(lent) => {
                                 prop_assert!(fits || admitted);
                                 prop_assert!(lent == 0 || (lent == cost && lending.is_some()));
-                                list.push_back((number, octets + overhead, cost - lent));
+                                list.push_back((number, bytes + overhead, cost - lent));
                                 (due, back) = (due + lent, back + lent);
                             }
                             Err(LimitReached) => {
-                                prop_assert!(!admitted && waits + octets + overhead + limit / 4 > limit);
+                                prop_assert!(!admitted && waits + bytes + overhead + limit / 4 > limit);
                             }
                         }
                         number += 1;
                     }
                 }
-                Step::PushSeveral { several, octets, cost } => {
+                Step::PushSeveral { several, bytes, cost } => {
                     let mut filling = inbox.fill();
-                    let waits: usize = list.iter().map(|(_, octets, _)| octets).sum();
-                    let needed = octets + several * overhead;
-                    if filling.has_room_for_several(several, octets) {
-                        let lent = filling.push_several(several, octets, cost, &mut wakers, || number);
+                    let waits: usize = list.iter().map(|(_, bytes, _)| bytes).sum();
+                    let needed = bytes + several * overhead;
+                    if filling.has_room_for_several(several, bytes) {
+                        let lent = filling.push_several(several, bytes, cost, &mut wakers, || number);
                         let lent = lent.unwrap_or(u64::MAX);
                         if !over {
                             prop_assert!(needed <= limit / 4 && waits + needed <= limit);
@@ -170,7 +170,7 @@ proptest! {
                     back += lent;
                     // What the hand has is on its way to be given back.
                     let held = hand.items.len();
-                    if lent > 0 || inbox.lock().octets <= limit {
+                    if lent > 0 || inbox.lock().bytes <= limit {
                         list.iter_mut().skip(held).for_each(|(_, _, cost)| *cost = 0);
                     }
                 }
@@ -185,7 +185,7 @@ proptest! {
             prop_assert!(due - back <= OWED + HAND_COST, "{due} was taken, and only {back} was given back");
         }
         while let Poll::Ready(Next::Item(..)) = next(&inbox, &mut hand, &mut back) {}
-        prop_assert_eq!((inbox.lock().octets, hand.items.len()), (0, 0));
+        prop_assert_eq!((inbox.lock().bytes, hand.items.len()), (0, 0));
         prop_assert!(budget.take(LIMIT_OF_CALLS, LIMIT_OF_CALLS), "all of the budget has come back");
     }
 }

@@ -20,7 +20,7 @@ use crate::router::sessions::SessionKey;
 pub(in crate::router) struct Broker {
     topics: Topics,
     retained: Retained,
-    /// How many times sessions have subscribed to reserved topics.
+    /// The number of present subscriptions to reserved topics, counted for each session.
     watchers: usize,
 }
 

@@ -19,7 +19,7 @@ pub(super) const PROCEDURES: &[Procedure] = &[
     acts("wamp.session.kill_all", kill_all),
 ];
 
-/// How sessions are told that they end.
+/// The reason and message of the GOODBYE that a killed session gets.
 #[derive(Deserialize)]
 struct Options {
     #[serde(default)]

@@ -117,7 +117,7 @@ impl ByPolicy {
     }
 }
 
-/// How often a session may ask for lists (behaviour [171](crate::behaviour#rule-171)).
+/// The lists that a session may ask for in a second (behaviour [171](crate::behaviour#rule-171)).
 #[derive(Clone, Debug)]
 pub(super) struct SessionPart {
     since: Time,
@@ -144,7 +144,7 @@ impl Realm {
         &mut self,
         from: SessionKey,
         call: message::Call,
-        octets: usize,
+        bytes: usize,
         prepared: &Prepared,
     ) -> Result<(), Violation> {
         let Some(session) = self.cx.sessions.get(from) else { return Ok(()) };
@@ -153,7 +153,7 @@ impl Realm {
             Sequence::Next => {}
             // It is a chunk of a call, and late.
             Sequence::Seen if announced.caller_chunks => {
-                return self.dealer.handle_call(&mut self.cx, from, call, octets, prepared);
+                return self.dealer.handle_call(&mut self.cx, from, call, bytes, prepared);
             }
             wrong => return Err(self.cx.wrong_id(from, "CALL", call.request, wrong)),
         }

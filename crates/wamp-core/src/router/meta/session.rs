@@ -12,8 +12,8 @@ use crate::router::sessions::{Session, SessionKey};
 pub(super) const PROCEDURES: &[Procedure] =
     &[lists("wamp.session.count", count), lists("wamp.session.list", list), reads("wamp.session.get", get)];
 
-/// What the meta API tells about a session: neither credentials nor `authextra`, and its address to those only that
-/// may control it.
+/// The details of a session in the meta API. They contain neither credentials nor `authextra`. Only a session that may
+/// control others gets the address.
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::router) struct SessionDetails {
     session: u64,
