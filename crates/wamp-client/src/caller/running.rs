@@ -247,15 +247,13 @@ impl RunningCall {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Next<Payload, Result<Payload, CallError>>> {
+        self.poll_alarm(cx);
         loop {
             if let Some(payload) = ready!(self.poll_several(cx)) {
                 return Poll::Ready(Next::Item(payload, 0));
             }
             let mut owed = 0;
-            let mut taken = self.replies.poll_next(cx, &mut self.hand, &mut owed);
-            if taken.is_pending() && self.alarm.is_some() && self.poll_alarm(cx).is_ready() {
-                taken = self.replies.poll_next(cx, &mut self.hand, &mut owed);
-            }
+            let taken = self.replies.poll_next(cx, &mut self.hand, &mut owed);
             if owed > 0 {
                 let stream = Stream::Results(self.id);
                 self.engine.with(|state, now| state.session.consume(now, stream, owed));
@@ -284,15 +282,16 @@ impl RunningCall {
         Poll::Ready(next)
     }
 
-    /// Ends the call at its deadline.
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(alarm) = &mut self.alarm else { return Poll::Pending };
-        ready!(alarm.sleep.as_mut().poll(cx));
+    /// Ends the call at its deadline. The results that are there already come before the error.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) {
+        let Some(alarm) = &mut self.alarm else { return };
+        if alarm.sleep.as_mut().poll(cx).is_pending() {
+            return;
+        }
         let passed = alarm.deadline.passed(self.engine.serializer());
         self.alarm = None;
         self.replies.finish(Err(passed));
         self.engine.with(|state, now| state.abandon(now, self.id));
-        Poll::Ready(())
     }
 
     pub(crate) fn replies(&self) -> &Arc<Replies> {

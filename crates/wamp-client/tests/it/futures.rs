@@ -165,3 +165,30 @@ async fn a_stream_of_events_keeps_its_session() {
     let event = timeout(SECOND * 20, events.next()).await.expect("it comes").expect("the session is there");
     assert_eq!(event.decode::<u32>().unwrap(), 1);
 }
+
+/// A consumer that is slower than the callee always finds a result.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_ends_a_stream_that_its_consumer_does_not_keep_up_with() {
+    let (session, mut peer) = joined().await;
+    let mut stream = session.call("a").deadline(SECOND * 3).progressive::<u32>().await.unwrap();
+    peer.next().await;
+    let sending = async {
+        for i in 0..100 {
+            peer.send(json!([50, 1, {"progress": true}, [i]])).await;
+            tokio::time::sleep(SECOND / 10).await;
+        }
+    };
+    let taking = async {
+        let mut seen = 0;
+        loop {
+            match stream.try_next().await {
+                Ok(Some(_)) => seen += 1,
+                end => break (timed_out(&end), seen).1,
+            }
+            tokio::time::sleep(SECOND / 2).await;
+        }
+    };
+    let ((), seen) = tokio::join!(sending, taking);
+    assert!((20..40).contains(&seen), "{seen}");
+    peer.expect(json!([49, 1, {"mode": "killnowait"}])).await;
+}
