@@ -169,9 +169,7 @@ impl State {
         }
         // Whoever wanted it has given up meanwhile.
         self.after.trash.push(procedure);
-        if let Ok(request) = self.session.unregister(now, registration) {
-            self.requests.insert(request, PendingRequest::Unregister(None));
-        }
+        let _ = self.unregister(now, registration, None);
     }
 
     fn handle_subscribed(&mut self, now: Time, request: RequestId, subscription: SubscriptionId) {
@@ -216,6 +214,21 @@ impl State {
         for feed in finished {
             self.unsubscribe(now, subscription, &feed, None);
         }
+    }
+
+    /// Takes a registration back.
+    ///
+    /// # Errors
+    /// It is taken back already, or the session is over; `waiter` is dropped then.
+    pub(crate) fn unregister(
+        &mut self,
+        now: Time,
+        registration: RegistrationId,
+        waiter: Option<Answer<()>>,
+    ) -> Result<(), Misuse> {
+        let request = self.session.unregister(now, registration)?;
+        self.requests.insert(request, PendingRequest::Unregister(waiter));
+        Ok(())
     }
 
     /// Ends a subscriber, and with the last one of its subscription that too.
@@ -274,6 +287,9 @@ impl State {
         let about = About::new(&publication.details);
         // Others have not asked for it, or have had it (behaviour 292).
         let is_retained = about.as_ref().is_some_and(|about| about.retained);
+        let bytes = publication.payload.len()
+            + topic.as_ref().map_or(0, |topic| topic.len())
+            + about.as_ref().map_or(0, |about| about.bytes());
         let only = if is_retained { self.retained_for.get(&subscription) } else { None };
         for feed in feeds {
             if is_retained && !only.is_some_and(|only| Arc::ptr_eq(only, feed)) {
@@ -283,7 +299,6 @@ impl State {
                 gone = Some(feed.clone());
             }
             let payload = publication.payload.clone();
-            let bytes = payload.len() + topic.as_ref().map_or(0, |topic| topic.len());
             let (id, topic, about) = (publication.publication, topic.clone(), about.clone());
             let event =
                 |waits| Published { id, topic, payload: detach_unless_awaited(payload, waits), about };

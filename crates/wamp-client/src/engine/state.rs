@@ -50,11 +50,11 @@ pub(crate) struct Published {
     pub(crate) topic: Option<Uri>,
     pub(crate) payload: Payload,
     /// Details that few events have.
-    pub(crate) about: Option<Box<About>>,
+    pub(crate) about: Option<Arc<About>>,
 }
 
 /// The details of a publication beside its topic.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct About {
     pub(crate) retained: bool,
     pub(crate) publisher: Option<SessionId>,
@@ -65,7 +65,7 @@ pub(crate) struct About {
 
 impl About {
     /// `None` if the details have nothing of it.
-    pub(crate) fn new(details: &EventDetails) -> Option<Box<Self>> {
+    pub(crate) fn new(details: &EventDetails) -> Option<Arc<Self>> {
         let retained = details.retained == Some(true);
         if !retained && details.peer.is_none() {
             return None;
@@ -79,7 +79,13 @@ impl About {
             about.authrole = text(&peer.publisher_authrole);
             about.trustlevel = peer.trustlevel;
         }
-        Some(Box::new(about))
+        Some(Arc::new(about))
+    }
+
+    /// Returns the memory of the details, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let len = |text: &Option<ByteString>| text.as_ref().map_or(0, |text| text.len());
+        size_of::<Self>() + len(&self.authid) + len(&self.authrole)
     }
 }
 

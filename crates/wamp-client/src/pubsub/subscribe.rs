@@ -33,7 +33,7 @@ pub struct Event {
     id: PublicationId,
     topic: Uri,
     payload: Payload,
-    about: Option<Box<About>>,
+    about: Option<Arc<About>>,
 }
 
 impl Event {

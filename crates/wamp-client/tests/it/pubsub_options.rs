@@ -142,3 +142,20 @@ async fn a_revoked_subscription_ends_its_subscribers() {
     session.publish("a").await.unwrap();
     assert_eq!(peer.next().await[0], 16);
 }
+
+/// The names of publishers count towards the bytes that may wait.
+#[tokio::test]
+async fn details_of_events_count_as_memory() {
+    let (session, mut peer) = joined_with(&ALL).await;
+    let mut events = stream(&mut peer, session.subscribe_stream("a").buffer(64 * 1024)).await;
+    let long = "x".repeat(100 * 1024);
+    peer.send_all(&[
+        json!([36, 9, 1, {"publisher": 1, "publisher_authid": long}, [1]]),
+        json!([36, 9, 2, {"publisher": 1, "publisher_authrole": long}, [2]]),
+        json!([36, 9, 3, {"publisher": 1, "publisher_authid": "joe"}, [3]]),
+    ])
+    .await;
+    let event = events.next().await.unwrap();
+    assert_eq!((event.decode::<u64>().unwrap(), event.publisher_authid()), (3, Some("joe")));
+    assert_eq!(session.stats().events_dropped, 2);
+}
