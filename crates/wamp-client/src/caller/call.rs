@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wamp_core::reconnect::Retry;
-use wamp_proto::message::{CallOptions, Millis};
+use wamp_proto::message::CallOptions;
 use wamp_proto::{Args, Payload, Uri};
 
 use crate::arguments::Body;
@@ -140,9 +140,7 @@ impl<'a> Call<'a> {
     ///
     /// A limit for all of the call is [`deadline`](Self::deadline).
     pub fn timeout(self, timeout: Duration) -> Self {
-        let millis = timeout.as_nanos().div_ceil(1_000_000);
-        let millis = u64::try_from(millis).unwrap_or(u64::MAX).min(wamp_proto::MAX_ID);
-        self.with(|request| request.options.timeout = Some(Millis(millis)))
+        self.with(|request| request.options.timeout = Some(timeout.into()))
     }
 
     /// Sets how long all of the call may take, with all its results, chunks and [repetitions](Self::retry), from when it

@@ -161,10 +161,10 @@ impl Publish {
         self.with(|inner| inner.options.retain = Some(true))
     }
 
-    /// Keeps the event for this time only, in whole milliseconds. Zero forgets what was kept for the topic. An extension
+    /// Keeps the event for this time only, in whole milliseconds, rounded up. Zero forgets what was kept for the topic. An extension
     /// of this project's router, which others ignore.
     pub fn retain_for(self, time: Duration) -> Self {
-        let ttl = Millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX).min(wamp_proto::MAX_ID));
+        let ttl = Millis::from(time);
         self.with(|inner| {
             inner.options.retain = Some(true);
             inner.options.set_retain_ttl(ttl);

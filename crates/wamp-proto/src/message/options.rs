@@ -1,5 +1,7 @@
 //! Words and groups of keys that several messages share.
 
+use std::time::Duration;
+
 use bytestring::ByteString;
 
 use super::define::{group, word};
@@ -110,6 +112,14 @@ word! {
 /// A timeout in milliseconds; 0 means none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
+
+/// Rounded up to whole milliseconds; at most 2^53 of them.
+impl From<Duration> for Millis {
+    fn from(duration: Duration) -> Self {
+        let millis = duration.as_nanos().div_ceil(1_000_000);
+        Self(u64::try_from(millis).unwrap_or(u64::MAX).min(crate::id::MAX_ID))
+    }
+}
 
 impl Wire for Millis {
     const LENIENT: bool = true;
