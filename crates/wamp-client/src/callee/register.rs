@@ -245,12 +245,8 @@ impl Registration {
         };
         let (waiter, answer) = oneshot::channel();
         let id = self.id.get();
-        engine.with(|state, now| match state.session.unregister(now, id) {
-            Ok(request) => {
-                state.requests.insert(request, PendingRequest::Unregister(Some(waiter)));
-                Ok(())
-            }
-            Err(misuse) => Err(state.refused(misuse)),
+        engine.with(|state, now| {
+            state.unregister(now, id, Some(waiter)).map_err(|misuse| state.refused(misuse))
         })?;
         // The waiter is kept until it is told.
         answer.await.unwrap_or(Err(RequestError::Gone))
@@ -259,12 +255,7 @@ impl Registration {
     fn end(&self) {
         let Withdrawn::Up(engine) = self.link.withdraw(self.declaration) else { return };
         let id = self.id.get();
-        engine.with(|state, now| {
-            // An error means that it is taken back already.
-            if let Ok(request) = state.session.unregister(now, id) {
-                state.requests.insert(request, PendingRequest::Unregister(None));
-            }
-        });
+        let _ = engine.with(|state, now| state.unregister(now, id, None));
     }
 
     /// A guard that unregisters the procedure when it is dropped.

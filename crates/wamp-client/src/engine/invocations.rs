@@ -24,7 +24,7 @@ use crate::engine::budget::{LIMIT, LIMIT_OF_CALLS};
 use crate::engine::cancel::CancelState;
 use crate::engine::inbox::{Inbox, detach_unless_awaited, held};
 use crate::engine::procedure::{Job, Procedure};
-use crate::engine::state::{Invoked, PendingRequest, State, WaitingResult};
+use crate::engine::state::{Invoked, State, WaitingResult};
 use crate::error::{CancelReason, RequestError};
 
 /// Invocations under way; a further one is refused.
@@ -289,10 +289,8 @@ impl State {
         let registrations: Vec<RegistrationId> = self.procedures.keys().copied().collect();
         let mut answers = Vec::new();
         for registration in registrations {
-            // An error means that it is taken back already, or that the session is over.
-            if let Ok(request) = self.session.unregister(now, registration) {
-                let (waiter, answer) = oneshot::channel();
-                self.requests.insert(request, PendingRequest::Unregister(Some(waiter)));
+            let (waiter, answer) = oneshot::channel();
+            if self.unregister(now, registration, Some(waiter)).is_ok() {
                 answers.push(answer);
             }
         }
@@ -304,7 +302,9 @@ impl State {
         if self.invocations.table.is_empty() || self.closed.is_some() {
             return Poll::Ready(());
         }
-        self.invocations.drains.push(cx.waker().clone());
+        if !self.invocations.drains.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.invocations.drains.push(cx.waker().clone());
+        }
         Poll::Pending
     }
 

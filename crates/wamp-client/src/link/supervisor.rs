@@ -194,11 +194,7 @@ async fn handle_registered(
                 }
             };
             if !link.handle_answer(comeback, ask, Ok(()), note) {
-                engine.with(|state, now| {
-                    if let Ok(request) = state.session.unregister(now, id) {
-                        state.requests.insert(request, PendingRequest::Unregister(None));
-                    }
-                });
+                let _ = engine.with(|state, now| state.unregister(now, id, None));
             }
         }
         Ok(Err(error)) => handle_refused(link, comeback, ask, error),
