@@ -67,6 +67,11 @@ impl<'a> Plain<'a> {
         Some(Self { reply, frame, start })
     }
 
+    /// Its place in the frame.
+    fn range(&self) -> Range<usize> {
+        self.start..self.start + self.reply.encoded_len()
+    }
+
     fn tail(&self) -> Bytes {
         let tail = self.reply.tail();
         self.frame.slice(self.start + tail.start..self.start + tail.end)
@@ -75,7 +80,9 @@ impl<'a> Plain<'a> {
     /// Its payload. `waits`: its consumer waits for it right now.
     fn payload(self, serializer: Serializer, waits: bool) -> Payload {
         if self.reply.progress && self.reply.tail().len() <= PACKED {
-            return self.reply.payload(serializer, Bytes::copy_from_slice(&self.tail()));
+            let tail = self.reply.tail();
+            let tail = &self.frame[self.start + tail.start..self.start + tail.end];
+            return self.reply.payload(serializer, Bytes::copy_from_slice(tail));
         }
         detach_unless_awaited(self.reply.payload(serializer, self.tail()), waits)
     }
@@ -104,6 +111,8 @@ struct Gathering<'a> {
     first: Plain<'a>,
     /// The index of the first one among the frames.
     at: usize,
+    /// The length of their payloads.
+    bytes: usize,
 }
 
 /// Pieces that have been read, up to [`AT_ONCE`].
@@ -119,6 +128,7 @@ struct Reading<'a> {
     serializer: Serializer,
     read: Inbound<'a>,
     gathering: Option<Gathering<'a>>,
+    /// The payloads of what is gathered, once there are two.
     payloads: PackBuffer,
 }
 
@@ -142,19 +152,26 @@ impl<'a> Reading<'a> {
     }
 
     fn add_plain(&mut self, plain: Plain<'a>) {
-        let Plain { reply, frame, start } = plain.clone();
-        let len = reply.tail().len();
-        if !reply.progress || len > PACKED {
+        let len = plain.reply.tail().len();
+        if !plain.reply.progress || len > PACKED {
             return self.push(Input::Plain(plain));
         }
-        let goes_on =
-            self.gathering.as_ref().is_some_and(|gathering| gathering.first.reply.request == reply.request);
-        if !goes_on || self.payloads.encoded_len() + len > PACKED {
-            self.close();
-            self.gathering = Some(Gathering { first: plain, at: self.read.frames.len() });
+        let (frame, range) = (plain.frame, plain.range());
+        match &mut self.gathering {
+            Some(Gathering { first, bytes, .. })
+                if first.reply.request == plain.reply.request && *bytes + len <= PACKED =>
+            {
+                if self.payloads.is_empty() {
+                    self.payloads.push(&first.reply, &first.frame[first.range()]);
+                }
+                self.payloads.push(&plain.reply, &frame[range.clone()]);
+                *bytes += len;
+            }
+            _ => {
+                self.close();
+                self.gathering = Some(Gathering { first: plain, at: self.read.frames.len(), bytes: len });
+            }
         }
-        let range = start..start + reply.encoded_len();
-        self.payloads.push(&reply, &frame[range.clone()]);
         self.read.frames.push((frame, range));
     }
 
@@ -165,13 +182,11 @@ impl<'a> Reading<'a> {
 
     /// Ends the gathering: the next piece is not another result of the same call.
     fn close(&mut self) {
-        let Some(Gathering { first, at }) = self.gathering.take() else { return };
-        let frames = at..self.read.frames.len();
-        let input = if frames.len() == 1 {
-            self.payloads.clear();
+        let Some(Gathering { first, at, bytes }) = self.gathering.take() else { return };
+        let input = if self.payloads.is_empty() {
             Input::Plain(first)
         } else {
-            let bytes = self.payloads.encoded_len();
+            let frames = at..self.read.frames.len();
             let payloads = self.payloads.take(self.serializer);
             Input::Results(Results { call: first.reply.request, frames, payloads, bytes })
         };
