@@ -239,3 +239,21 @@ fn what_exceeds_a_limit_is_delivered_and_not_retained() {
     assert_eq!(net.realm.stats().not_retained, 3);
     assert!(net.realm.sizes().retained_bytes <= 1600);
 }
+
+// behaviour 117
+#[test]
+fn the_keys_of_the_publisher_count_and_no_others_are_kept() {
+    let mut net = Net::new();
+    let publisher = net.raw(Serializer::Json, basic_roles());
+    publish(&mut net, publisher, 1, r#""retain":true"#, "com.a");
+    let plain = net.realm.sizes().retained_bytes;
+    let junk = "x".repeat(10_000);
+    let options = format!(r#""retain":true,"junk":"{junk}","_abcd":"12345678""#);
+    publish(&mut net, publisher, 2, &options, "com.b");
+    let of_second = net.realm.sizes().retained_bytes - plain;
+    assert_eq!(of_second - plain, "_abcd".len() + r#""12345678""#.len());
+    let client = net.raw(Serializer::Json, basic_roles());
+    net.say(client, r#"[32,1,{"get_retained":true},"com.b"]"#);
+    let heard = net.heard(client);
+    assert!(heard[1].contains(r#""_abcd":"12345678""#) && !heard[1].contains("junk"), "{heard:?}");
+}

@@ -85,16 +85,7 @@ impl Extra {
             return Ok(());
         };
         with_format!(serializer, F => {
-            let mut out = Vec::new();
-            let mut dict = F::begin_dict(&mut out, None);
-            let mut result = Ok(());
-            self.each(|name, bytes| {
-                if name != key && result.is_ok() {
-                    result = write_key::<F>(&mut out, &mut dict, name);
-                    out.extend_from_slice(bytes);
-                }
-            });
-            result?;
+            let (mut out, mut dict) = self.copied::<F>(Some(key))?;
             write_key::<F>(&mut out, &mut dict, key)?;
             value.serialize(Ser::<F>::of_argument(&mut out))?;
             let len = dict.count;
@@ -132,8 +123,35 @@ impl Extra {
     /// Returns the same keys in memory of their own. The decoded ones keep the whole frame in memory.
     #[must_use]
     pub fn detached(&self) -> Self {
-        let dict = |kept: &Kept| Bytes::copy_from_slice(&kept.dict);
-        Self(self.0.as_ref().map(|kept| Box::new(Kept { dict: dict(kept), ..(**kept).clone() })))
+        let Some(kept) = &self.0 else { return Self::default() };
+        with_format!(kept.serializer, F => {
+            // A key that cannot be written would make each message with it fail.
+            let Ok((mut out, dict)) = self.copied::<F>(None) else { return Self::default() };
+            let len = dict.count;
+            F::end_dict(&mut out, dict);
+            Self::all(kept.serializer, out.into(), len)
+        })
+    }
+
+    /// Returns the length of all keys and values, in bytes.
+    pub fn encoded_len(&self) -> usize {
+        let mut sum = 0;
+        self.each(|key, value| sum += key.len() + value.len());
+        sum
+    }
+
+    /// Copies the entries, except one key, into a new dict of their format, which is left open.
+    fn copied<F: Format>(&self, except: Option<&str>) -> Result<(Vec<u8>, Mark), EncodeError> {
+        let mut out = Vec::new();
+        let mut dict = F::begin_dict(&mut out, None);
+        let mut result = Ok(());
+        self.each(|key, value| {
+            if Some(key) != except && result.is_ok() {
+                result = write_key::<F>(&mut out, &mut dict, key);
+                out.extend_from_slice(value);
+            }
+        });
+        result.map(|()| (out, dict))
     }
 
     fn all(serializer: Serializer, dict: Bytes, len: usize) -> Self {

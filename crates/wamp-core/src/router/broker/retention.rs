@@ -75,7 +75,11 @@ impl Retained {
             return true;
         }
         let Publication { id, topic, payload, details, lists, except } = publication;
-        let bytes = OVERHEAD + topic.len() + payload.len() + lists.as_ref().map_or(0, Lists::bytes);
+        let bytes = OVERHEAD
+            + topic.len()
+            + payload.len()
+            + lists.as_ref().map_or(0, Lists::bytes)
+            + details_len(details);
         let of_topic = self.topics.get(*topic).map_or(&[][..], Vec::as_slice);
         let is_replaced = |kept: &&Kept| lists.is_none() || kept.lists == *lists;
         let mut gone: Vec<u64> = of_topic.iter().filter(is_replaced).map(|kept| kept.number).collect();
@@ -193,6 +197,16 @@ fn matches(pattern: &str, uri: &str) -> bool {
         }
     }
 }
+/// Returns the length of the texts and of the publisher's own keys in the details, in bytes.
+fn details_len(details: &EventDetails) -> usize {
+    let len =
+        |texts: &[&Option<ByteString>]| texts.iter().copied().flatten().map(|text| text.len()).sum::<usize>();
+    let ppt = |ppt: &Ppt| len(&[&ppt.scheme, &ppt.serializer, &ppt.cipher, &ppt.keyid]);
+    details.ppt.as_deref().map_or(0, ppt)
+        + details.peer.as_deref().map_or(0, |peer| len(&[&peer.publisher_authid, &peer.publisher_authrole]))
+        + details.extra.encoded_len()
+}
+
 
 /// Returns the details in memory of their own, which does not keep a frame alive.
 fn detached(details: &EventDetails) -> EventDetails {
