@@ -19,7 +19,6 @@ use crate::router::RouterState;
 const RAWSOCKET: u8 = rawsocket::handshake::MAGIC;
 
 /// The first byte of TLS: a record of its handshake.
-#[cfg(feature = "tls")]
 const TLS: u8 = 0x16;
 
 /// A stream with TLS over another one.
@@ -236,23 +235,22 @@ impl<S: Socket> Opened<S> {
     }
 
     /// Refuses a client that should have begun with TLS. RawSocket has no answer for that.
-    pub(crate) async fn wants_tls(self) -> NotGreeted {
+    pub(crate) async fn wants_tls(self) {
         let Self { mut socket, first, mut handshake } = self;
         let why = if first[0] == RAWSOCKET {
             NotGreeted::Silent("RawSocket without TLS, on a port that wants rss://")
         } else {
             const WHY: &str = "this port wants TLS: connect to wss:// instead of ws://";
-            let refused = ws::refuse_for(&mut socket, &first, ws::Refusal::upgrade_required(WHY));
-            match timeout_at(handshake.until, refused).await {
-                Ok(Ok(())) => NotGreeted::Refused("HTTP without TLS, on a port that wants wss://".to_owned()),
-                Ok(Err(error)) => error.into(),
-                Err(_) => NotGreeted::Silent(Refusal::TooSlow.why()),
+            tokio::select! {
+                refused = ws::refuse_for(&mut socket, &first, ws::Refusal::upgrade_required(WHY)) => match refused {
+                    Ok(()) => NotGreeted::Refused("HTTP without TLS, on a port that wants wss://".to_owned()),
+                    Err(error) => error.into(),
+                },
+                refusal = handshake.refusal() => NotGreeted::Silent(refusal.why()),
             }
         };
-        match handshake.ended::<_, ()>(Err(why), &mut socket).await {
-            Err(why) => why,
-            Ok(()) => NotGreeted::Gone(String::new()),
-        }
+        // The log has the reason.
+        let _ = handshake.ended::<_, ()>(Err(why), &mut socket).await;
     }
 }
 
@@ -279,15 +277,19 @@ pub(crate) async fn greet<S: Socket>(opened: Opened<S>) -> Greeting<S> {
     Ok((greeted, handshake.permit, handshake.newcomer))
 }
 
-/// Tells a client that there is no room for it.
-pub(crate) async fn refuse<S: Socket>(mut socket: S) -> io::Result<()> {
+/// Tells a client that there is no room for it. A client that begins with TLS is told nothing: for that the handshake
+/// would have to be done.
+pub(crate) async fn refuse<S: Socket>(mut socket: S, has_tls: bool) -> io::Result<()> {
     socket.set_nodelay()?;
     let first = [socket.read_u8().await?];
     // A client that is gone needs no answer.
     if first == [RAWSOCKET] {
         let _ = rawsocket::refuse(&mut socket, &first, rawsocket::ErrorCode::ConnectionLimit).await;
+    } else if has_tls && first == [TLS] {
+        let _ = socket.shutdown().await;
     } else {
-        let _ = ws::refuse(&mut socket, &first, "there are too many connections").await;
+        let refusal = ws::Refusal::unavailable("there are too many connections");
+        let _ = ws::refuse_for(&mut socket, &first, refusal).await;
     }
     // Closing a socket with unread input may discard the last output.
     discard(&mut socket).await

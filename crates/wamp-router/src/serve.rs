@@ -54,8 +54,9 @@ pub(crate) async fn admit<S: Socket>(state: &Arc<RouterState>, socket: S, peer: 
 
 /// Refuses a connection in a separate, short task.
 fn refuse<S: Socket>(state: &Arc<RouterState>, socket: S, permit: Permit) {
+    let has_tls = state.has_tls();
     state.tasks.spawn(async move {
-        if timeout(REFUSAL, greet::refuse(socket)).await.is_err() {
+        if timeout(REFUSAL, greet::refuse(socket, has_tls)).await.is_err() {
             tracing::debug!("refused a connection that sent no handshake");
         }
         drop(permit);

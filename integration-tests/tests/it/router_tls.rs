@@ -209,3 +209,38 @@ async fn both_ends_know_the_channel_and_a_session_of_tls_is_resumed() {
     bindings.dedup();
     assert_eq!(bindings.len(), 3);
 }
+
+/// One that speaks HTTP and does not go on is a newcomer like all others.
+#[tokio::test]
+async fn a_client_without_tls_gives_way_too() {
+    let authority = Authority::new("ours");
+    let server = Server::new(&identity(&authority.sign("localhost", 2100))).unwrap();
+    let limits = Limits { connections: Some(8), join: PATIENCE * 10, ..Limits::default() };
+    let router = Router::builder().limits(limits).tls(server, TlsMode::Required).build();
+    let Address::Tls(address) = router.listen("127.0.0.1:0").await.unwrap() else { panic!("not TLS") };
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HT").await.unwrap();
+        silent.push(stream);
+    }
+    let mut rest = Vec::new();
+    let _ = timeout(PATIENCE, silent[0].read_to_end(&mut rest)).await.expect("the oldest gives way");
+}
+
+/// A client with TLS at a router without a free place gets no answer that it would take for a router without TLS.
+#[tokio::test]
+async fn a_full_router_closes_a_connection_that_begins_with_tls() {
+    let authority = Authority::new("ours");
+    let server = Server::new(&identity(&authority.sign("localhost", 2100))).unwrap();
+    let limits = Limits { connections: Some(1), ..Limits::default() };
+    let router = Router::builder().limits(limits).tls(server, TlsMode::Required).build();
+    let Address::Tls(address) = router.listen("127.0.0.1:0").await.unwrap() else { panic!("not TLS") };
+    let url = format!("wss://localhost:{}", address.port());
+    let session = join(connect(url.as_str()).ca(authority.pem.as_bytes())).await;
+    assert_eq!(answer(address.port(), &[0x16, 3, 1, 0, 5]).await, b"");
+    let refused = connect(url.as_str()).ca(authority.pem.as_bytes());
+    let error = timeout(PATIENCE, refused.into_future()).await.expect("it ends").unwrap_err();
+    assert_ne!(error.kind(), ConnectErrorKind::Tls, "{error}");
+    session.leave().await;
+}
