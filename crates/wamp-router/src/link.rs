@@ -72,7 +72,6 @@ pub(crate) fn serve<T: Transport>(
     let limits = router.clone();
     let writer = tokio::spawn(async move { writer.run(&limits.limits).await });
     let (pings, pending, turn) = (can_ping && name != RAWSOCKET, Pending::default(), Turn::new());
-    let closes_for_restart = name == WEBSOCKET && router.shutdown == Shutdown::Restart;
     let (permit, newcomer) = permit.map(|(permit, newcomer)| (permit, Box::new(newcomer))).unzip();
     let mut link = Link {
         router,
@@ -81,7 +80,6 @@ pub(crate) fn serve<T: Transport>(
         serializer,
         protocol: protocol(name),
         max_message,
-        closes_for_restart,
         can_ping,
         pings,
         peer,
@@ -127,8 +125,6 @@ struct Link<R> {
     protocol: Protocol,
     /// The longest outgoing message, in bytes.
     max_message: usize,
-    /// Whether the transport itself can tell the peer at a shutdown to come back.
-    closes_for_restart: bool,
     /// Whether the transport has PINGs.
     can_ping: bool,
     /// Whether the peer is known to answer a PING. Over RawSocket not all peers do.
@@ -173,6 +169,11 @@ impl Turn {
 }
 
 impl<R: ReadHalf> Link<R> {
+    /// Returns whether the transport itself can tell the peer at a shutdown to come back.
+    fn closes_for_restart(&self) -> bool {
+        self.protocol == Protocol::WebSocket && self.router.shutdown == Shutdown::Restart
+    }
+
     async fn serve(&mut self, since: Instant) {
         let (mut first, mut since) = (true, since);
         // Boxed, since it is large and a session lasts longer.
@@ -267,9 +268,9 @@ impl<R: ReadHalf> Link<R> {
         };
         let quirks = Quirks::of(&hello.details);
         self.pings |= self.can_ping && quirks.answers_pings;
-        let without_goodbye = self.closes_for_restart && quirks.goodbye_is_final;
-        let transport =
-            router::Transport { protocol: self.protocol, peer: Some(self.peer.to_string().into()) };
+        let without_goodbye = self.closes_for_restart() && quirks.goodbye_is_final;
+        let peer = (self.peer != Peer::Other).then(|| self.peer.to_string().into());
+        let transport = router::Transport { protocol: self.protocol, peer };
         let (serializer, max_message) = (self.serializer, self.max_message);
         let join = Join { details: hello.details, serializer, max_message, transport };
         let join = |machine: &mut Machine, now| {
@@ -287,7 +288,7 @@ impl<R: ReadHalf> Link<R> {
     /// which would show that, may not have arrived. So a router that will restart sends only the close code
     /// for that.
     fn refuse(&self, accept: &mut Accept, reason: Uri, text: &str) {
-        if self.closes_for_restart && reason == uri::SYSTEM_SHUTDOWN {
+        if self.closes_for_restart() && reason == uri::SYSTEM_SHUTDOWN {
             return self.outbound.set_going_away();
         }
         accept.refuse(reason, text);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wamp_proto::{Message, Serializer};
-use wamp_router::Router;
+use wamp_router::{Address, RealmConfig, Router};
 use wamp_transport_rawsocket as rawsocket;
 
 use crate::support::{Bystander, HELLO, House, Peer, SERIALIZERS, WAYS, attach, within};
@@ -212,4 +212,25 @@ async fn what_comes_between_abort_and_the_end_is_read_and_left_alone() {
     }
     within(house.router.shut_down()).await;
     assert_eq!(house.router.realm_stats("realm1").unwrap().1.sessions, 0);
+}
+
+// behaviour 173
+#[tokio::test]
+async fn only_a_session_with_an_address_shows_one() {
+    let mut config = RealmConfig::new("realm1");
+    config.meta = wamp_core::router::Meta::Control;
+    let router = Router::builder().realm_with(config).build();
+    let Address::Tcp(address) = router.listen("127.0.0.1:0").await.unwrap() else { panic!("not TCP") };
+    let remote = wamp_client::connect(format!("rs://{address}")).await.unwrap();
+    let local = wamp_client::Client::over(router.local()).await.unwrap();
+    for (session, has_address) in [(&remote, true), (&local, false)] {
+        let details: serde_json::Value =
+            local.call("wamp.session.get").arg(session.id().get()).await.unwrap().decode().unwrap();
+        let transport = &details["transport"];
+        assert_eq!(
+            transport["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")),
+            has_address
+        );
+        assert_eq!(transport.get("peer").is_some(), has_address, "{details}");
+    }
 }
