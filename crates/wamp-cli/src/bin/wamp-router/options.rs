@@ -90,7 +90,7 @@ pub(crate) enum LogFormat {
 fn realm(name: &str) -> Result<String, String> {
     let uri = Uri::from(name);
     uri.check(UriRules::Loose, UriKind::Exact).map_err(|error| error.to_string())?;
-    match name == "wamp" || name.starts_with("wamp.") {
+    match uri.is_reserved() {
         true => Err("names that begin with wamp. are reserved".to_owned()),
         false => Ok(name.to_owned()),
     }

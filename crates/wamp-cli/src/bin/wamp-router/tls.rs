@@ -1,6 +1,6 @@
 //! The files of TLS.
 
-use std::fmt;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use wamp_tls::{Identity, Server};
@@ -14,24 +14,6 @@ pub(crate) struct TlsFiles {
     client_ca: Option<PathBuf>,
 }
 
-/// One sentence about a file.
-#[derive(Debug)]
-pub(crate) struct FileError(String);
-
-impl fmt::Display for FileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for FileError {}
-
-impl From<wamp_tls::PemError> for FileError {
-    fn from(error: wamp_tls::PemError) -> Self {
-        Self(error.to_string())
-    }
-}
-
 impl TlsFiles {
     pub(crate) fn of(options: &Options) -> Option<Self> {
         let (Some(certificate), Some(key)) = (&options.tls_certificate, &options.tls_key) else {
@@ -41,16 +23,16 @@ impl TlsFiles {
         Some(Self { certificate: certificate.clone(), key: key.clone(), client_ca })
     }
 
-    pub(crate) fn server(&self) -> Result<Server, FileError> {
+    pub(crate) fn server(&self) -> Result<Server, Box<dyn Error>> {
         Ok(Server::new(&self.read()?)?)
     }
 
     /// Reads the files again. If one of them cannot be used, nothing changes.
-    pub(crate) fn reload(&self, server: &Server) -> Result<(), FileError> {
+    pub(crate) fn reload(&self, server: &Server) -> Result<(), Box<dyn Error>> {
         Ok(server.replace(&self.read()?)?)
     }
 
-    fn read(&self) -> Result<Identity, FileError> {
+    fn read(&self) -> Result<Identity, Box<dyn Error>> {
         let shown = |path: &Path| path.display().to_string();
         let client_ca = self.client_ca.as_deref().map(shown).unwrap_or_default();
         let identity = Identity::new(read(&self.certificate)?, read(&self.key)?);
@@ -62,6 +44,6 @@ impl TlsFiles {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    std::fs::read(path).map_err(|error| FileError(format!("{}: {error}", path.display())))
+fn read(path: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()).into())
 }
