@@ -5,17 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 use wamp_core::Time;
-use wamp_core::router::{Config, Join, Realm, SessionKey};
+use wamp_core::router::{Config, Realm, SessionKey};
 use wamp_proto::message::{
-    self, HelloDetails, MatchPolicy, Publish, PublishOptions, Receivers, Subscribe, SubscribeOptions,
-    Unsubscribe,
+    self, MatchPolicy, Publish, PublishOptions, Receivers, Subscribe, SubscribeOptions, Unsubscribe,
 };
-use wamp_proto::{
-    Features, Message, Payload, RequestId, Role, Roles, Serializer, SessionId, SubscriptionId, Uri,
-};
+use wamp_proto::{Message, Payload, RequestId, Serializer, SessionId, SubscriptionId, Uri};
 
 use crate::random::number;
 use crate::report;
+use crate::setup::pubsub_join;
 
 const RUNS: u64 = 20_000;
 const SHORT: u64 = 200;
@@ -78,17 +76,7 @@ struct World {
 
 impl World {
     fn join(&mut self) {
-        let roles = [Role::Publisher, Role::Subscriber]
-            .into_iter()
-            .fold(Roles::none(), |roles, role| roles.with(role, Features::none()));
-        let details = HelloDetails { roles, ..HelloDetails::default() };
-        let join = Join {
-            details,
-            serializer: Serializer::Json,
-            max_message: 1 << 20,
-            transport: Default::default(),
-        };
-        self.peers.push((self.realm.join(Time::ORIGIN, join).expect("the realm is open"), 0));
+        self.peers.push((self.realm.join(Time::ORIGIN, pubsub_join()).expect("the realm is open"), 0));
         self.realm.poll_transmit();
     }
 

@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use wamp_core::Time;
-use wamp_core::router::{Config, Event, Feed, Join, Realm, SessionKey};
-use wamp_proto::message::{self, HelloDetails, PublishOptions, SubscribeOptions};
-use wamp_proto::{Features, Message, Payload, RequestId, Role, Roles, Serializer};
+use wamp_core::router::{Config, Event, Feed, Realm, SessionKey};
+use wamp_proto::message::{self, PublishOptions, SubscribeOptions};
+use wamp_proto::{Message, Payload, RequestId, Serializer};
 
 use crate::random::number;
 use crate::report;
+use crate::setup::pubsub_join;
 
 /// The number of runs, and without `MODEL=full`.
 const RUNS: u64 = 4_000;
@@ -117,17 +118,7 @@ impl World {
     }
 
     fn join(&mut self) -> usize {
-        let roles = [Role::Publisher, Role::Subscriber]
-            .into_iter()
-            .fold(Roles::none(), |roles, role| roles.with(role, Features::none()));
-        let details = HelloDetails { roles, ..HelloDetails::default() };
-        let join = Join {
-            details,
-            serializer: Serializer::Json,
-            max_message: usize::MAX,
-            transport: Default::default(),
-        };
-        self.keys.push(Some(self.realm.join(self.now, join).unwrap()));
+        self.keys.push(Some(self.realm.join(self.now, pubsub_join()).unwrap()));
         self.peers.push(Peer::default());
         while self.realm.poll_transmit().is_some() {}
         self.peers.len() - 1

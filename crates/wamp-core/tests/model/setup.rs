@@ -2,13 +2,21 @@
 
 use std::time::Duration;
 
-use wamp_core::router;
-use wamp_proto::message::{InvocationPolicy, RegisterOptions};
-use wamp_proto::{Feature, Role, Roles, Serializer};
+use wamp_core::router::{self, Join};
+use wamp_proto::message::{HelloDetails, InvocationPolicy, RegisterOptions};
+use wamp_proto::{self as proto, Feature, Role, Roles, Serializer};
 
 use crate::account::Windows;
 use crate::dealer::{Credit, Features, Rules};
 use crate::said::Procedure;
+
+/// Returns what a publisher and subscriber without features joins with.
+pub fn pubsub_join() -> Join {
+    let none = proto::Features::none;
+    let roles = Roles::none().with(Role::Publisher, none()).with(Role::Subscriber, none());
+    let details = HelloDetails { roles, ..HelloDetails::default() };
+    Join { details, serializer: Serializer::Json, max_message: usize::MAX, transport: Default::default() }
+}
 
 /// Returns whether several callees may register a procedure.
 pub fn is_shared(procedure: Procedure) -> bool {
