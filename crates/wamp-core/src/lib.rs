@@ -22,7 +22,8 @@
 //!
 //! // The driver carries messages; here it is this test.
 //! let Some(Message::Hello(hello)) = session.poll_transmit() else { panic!("a session begins with HELLO") };
-//! let join = Join { details: hello.details, serializer: Serializer::MsgPack, max_message: 1 << 24 , transport: Default::default()};
+//! let details = hello.details;
+//! let join = Join { details, serializer: Serializer::MsgPack, max_message: 1 << 24, transport: Default::default() };
 //! let key = realm.join(now, join).expect("the realm is open");
 //! let (to, welcome) = realm.poll_transmit().expect("WELCOME");
 //! assert_eq!(to, key);

@@ -6,6 +6,7 @@ use std::ops::Deref;
 
 use bytestring::ByteString;
 
+use crate::message::MatchPolicy;
 use crate::quoted::quoted;
 
 /// A text in a place where the specification wants a URI.
@@ -36,6 +37,16 @@ pub enum UriKind {
     Prefix,
     /// A pattern; an empty component matches any one component.
     Wildcard,
+}
+
+impl From<MatchPolicy> for UriKind {
+    fn from(policy: MatchPolicy) -> Self {
+        match policy {
+            MatchPolicy::Exact => Self::Exact,
+            MatchPolicy::Prefix => Self::Prefix,
+            MatchPolicy::Wildcard => Self::Wildcard,
+        }
+    }
 }
 
 /// The largest size of a URI.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use wamp_proto::uri::{InvalidUri, UriKind, UriLimits, UriRules};
+use wamp_proto::uri::{self, UriKind, UriLimits, UriRules};
 use wamp_proto::{ByteString, Uri};
+
+use super::context::Refused;
 
 /// The settings of a realm.
 #[derive(Clone, Debug)]
@@ -85,10 +87,10 @@ impl Config {
         }
     }
 
-    /// Checks the URI of a request.
-    pub(super) fn check_uri(&self, uri: &Uri, kind: UriKind) -> Result<(), InvalidUri> {
-        uri.check_size(self.limits.uri)?;
-        uri.check(self.uri_rules, kind)
+    /// Checks the URI of a request. The error is `wamp.error.invalid_uri`.
+    pub(super) fn check_uri(&self, uri: &Uri, kind: UriKind) -> Result<(), Refused> {
+        let checked = uri.check_size(self.limits.uri).and_then(|()| uri.check(self.uri_rules, kind));
+        checked.map_err(|error| (uri::INVALID_URI, error.to_string()))
     }
 }
 

@@ -33,8 +33,8 @@ pub(super) struct Context {
     pub(super) stats: Stats,
     /// The realm takes no new sessions and no new calls.
     pub(super) is_shutting_down: bool,
-    /// There is a subscription of a meta topic.
-    pub(super) meta_watched: bool,
+    /// The subscriptions of meta topics, counted for each session.
+    pub(super) watchers: usize,
     /// Meta events that are to be published.
     pub(super) noted: Vec<MetaEvent>,
     /// Sessions that end without a meta event.

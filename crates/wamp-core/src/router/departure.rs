@@ -170,10 +170,8 @@ impl Realm {
 
     fn remove_one(&mut self, remains: &mut Remains) -> bool {
         let Remains { session, identity, dealer, subscriptions } = remains;
-        let is_more = self.dealer.remove_one(&mut self.cx, *session, dealer)
+        self.dealer.remove_one(&mut self.cx, *session, dealer)
             || self.broker.remove_one(&mut self.cx, *session, subscriptions)
-            || identity.take().map(|identity| self.note_left(*session, identity)).is_some();
-        self.publish_noted();
-        is_more
+            || identity.take().map(|identity| self.note_left(*session, identity)).is_some()
     }
 }

@@ -145,7 +145,7 @@ impl Realm {
             events: VecDeque::new(),
             stats: Stats::default(),
             is_shutting_down: false,
-            meta_watched: false,
+            watchers: 0,
             noted: Vec::new(),
             silenced: BTreeSet::new(),
         };
@@ -287,26 +287,10 @@ impl Realm {
                 dealer.handle_cancel(cx, from, cancel);
                 Ok(())
             }
-            Message::Register(register) => {
-                let handled = dealer.handle_register(cx, from, register);
-                self.publish_noted();
-                handled
-            }
-            Message::Unregister(unregister) => {
-                let handled = dealer.handle_unregister(cx, from, unregister);
-                self.publish_noted();
-                handled
-            }
-            Message::Subscribe(subscribe) => {
-                let handled = broker.handle_subscribe(cx, from, subscribe);
-                self.publish_noted();
-                handled
-            }
-            Message::Unsubscribe(unsubscribe) => {
-                let handled = broker.handle_unsubscribe(cx, from, unsubscribe);
-                self.publish_noted();
-                handled
-            }
+            Message::Register(register) => dealer.handle_register(cx, from, register),
+            Message::Unregister(unregister) => dealer.handle_unregister(cx, from, unregister),
+            Message::Subscribe(subscribe) => broker.handle_subscribe(cx, from, subscribe),
+            Message::Unsubscribe(unsubscribe) => broker.handle_unsubscribe(cx, from, unsubscribe),
             Message::Goodbye(_) => {
                 let details = CloseDetails::default();
                 cx.out.send(from, message::Goodbye { details, reason: uri::GOODBYE_AND_OUT });
@@ -478,12 +462,13 @@ impl Realm {
         }
     }
 
-    /// Passes the effects of one part of the realm to the others.
+    /// Passes the effects of one part of the realm to the others, and publishes the meta events.
     #[inline]
     pub(super) fn pass_on(&mut self) {
         for tie in self.dealer.take_ties() {
             self.holds.handle_tie(&mut self.cx, tie);
         }
+        self.publish_noted();
     }
 
     /// Aborts a session that broke the protocol.

@@ -199,7 +199,6 @@ impl Message {
     /// [`DecodeError`] names the message and the element. If it has a [`head`](DecodeError::head), only that
     /// request fails; otherwise the session ends with `wamp.error.protocol_violation` (Basic Profile,
     /// *Protocol Errors*).
-    /// fails; else it is `wamp.error.protocol_violation` to the peer (Basic Profile, *Protocol Errors*).
     pub fn decode(
         serializer: Serializer,
         frame: &Bytes,

@@ -35,9 +35,6 @@ impl PublishOptions {
     /// # Errors
     /// [`PayloadError`](crate::PayloadError) if the value is not an integer between 0 and 2^53.
     pub fn retain_ttl(&self) -> Option<Result<Millis, crate::PayloadError>> {
-        if self.extra.is_empty() {
-            return None;
-        }
         let ttl = self.extra.get::<Option<u64>>(Self::RETAIN_TTL)?;
         match ttl {
             Ok(None) => None,

@@ -1,6 +1,6 @@
 //! The delivery of events: each is built once for a subscription and a serializer.
 
-use wamp_proto::message::{self, EventDetails, MatchPolicy};
+use wamp_proto::message::EventDetails;
 use wamp_proto::{Message, Payload, PublicationId, Serializer, Uri};
 
 use super::Broker;
@@ -72,15 +72,6 @@ impl Built {
 }
 
 impl Publication<'_> {
-    fn event(&self, of: &Topic, payload: Payload) -> Built {
-        let mut details = self.details.clone();
-        if of.policy() != MatchPolicy::Exact {
-            details.topic = Some(self.topic.clone());
-        }
-        let event = message::Event { subscription: of.id, publication: self.id, details, payload };
-        Built { event: event.into(), bytes: None }
-    }
-
     /// Returns whether a session gets it according to the publisher.
     fn is_for(&self, sessions: &Sessions, lists: &Lists, to: SessionKey) -> bool {
         sessions.get(to).is_some_and(|session| lists.admit(to, &session.identity))
@@ -108,28 +99,31 @@ impl Broker {
 /// Sends the events of one subscription.
 fn deliver(cx: &mut Context, topic: &Topic, publication: &Publication<'_>, payloads: &mut Payloads<'_>) {
     let except = publication.except;
+    let build = |session: &Session| {
+        let payload = payloads.get(session)?;
+        Some(topic.event(publication.id, publication.topic, publication.details.clone(), payload))
+    };
     match &publication.lists {
         None => {
             let receivers = topic.subscribers.iter().copied();
-            send(cx, topic, publication, payloads, receivers.filter(|to| Some(*to) != except));
+            send(cx, receivers.filter(|to| Some(*to) != except), build);
         }
         Some(lists) => {
             let mut receivers = lists.candidates(&cx.sessions, &topic.subscribers);
             receivers.retain(|to| Some(*to) != except && publication.is_for(&cx.sessions, lists, *to));
-            send(cx, topic, publication, payloads, receivers.into_iter());
+            send(cx, receivers.into_iter(), build);
         }
     }
 }
 
-fn send(
+/// Sends an event to these sessions. `build` makes it for a session, and for all others with the same serializer.
+pub(super) fn send(
     cx: &mut Context,
-    topic: &Topic,
-    publication: &Publication<'_>,
-    payloads: &mut Payloads<'_>,
     mut receivers: impl Iterator<Item = SessionKey>,
+    mut build: impl FnMut(&Session) -> Option<Message>,
 ) {
     let (Some(first), second) = (receivers.next(), receivers.next()) else { return };
-    let mut build = |session: &Session| Some(publication.event(topic, payloads.get(session)?));
+    let mut build = |session: &Session| build(session).map(|event| Built { event, bytes: None });
     let Some(second) = second else {
         let Some(session) = cx.sessions.get(first) else { return };
         let event = if session.drops_events() { None } else { build(session) };

@@ -2,14 +2,16 @@
 //!
 //! Subscriptions of reserved topics are in no list and fire no event (behaviour [176](crate::behaviour#rule-176)).
 
-use wamp_proto::message::{self, EventDetails, MatchPolicy};
-use wamp_proto::{Message, PublicationId, SubscriptionId, Uri};
+use std::time::Duration;
+
+use wamp_proto::message::{EventDetails, MatchPolicy};
+use wamp_proto::{PublicationId, SubscriptionId, Uri};
 
 use super::Broker;
+use super::delivery::send;
 use super::topics::Topic;
 use crate::router::context::Context;
 use crate::router::meta::{Created, MetaEvent, Subject};
-use crate::router::outbox::check;
 use crate::router::sessions::SessionKey;
 
 /// A change of a subscription by one session.
@@ -27,13 +29,12 @@ impl Broker {
         let Change { subscription, session, is_only } = change;
         let Some(topic) = self.topics.get(subscription) else { return };
         if topic.is_reserved() {
-            self.watchers += 1;
-            cx.meta_watched = true;
+            cx.watchers += 1;
             return;
         }
         if is_only {
             cx.note("wamp.subscription.on_create", session, |cx| {
-                Subject::Created(Box::new(topic.details(cx, subscription)))
+                Subject::Created(Box::new(topic.details(cx.config.epoch)))
             });
         }
         cx.note("wamp.subscription.on_subscribe", session, |_| Subject::Id(subscription.get()));
@@ -43,8 +44,7 @@ impl Broker {
     pub(super) fn note_unsubscribed(&mut self, cx: &mut Context, uri: &Uri, change: Change) {
         let Change { subscription, session, is_only } = change;
         if uri.is_reserved() {
-            self.watchers -= 1;
-            cx.meta_watched = self.watchers > 0;
+            cx.watchers -= 1;
             return;
         }
         cx.note("wamp.subscription.on_unsubscribe", session, |_| Subject::Id(subscription.get()));
@@ -58,9 +58,15 @@ impl Broker {
     pub(in crate::router) fn publish_meta(&self, cx: &mut Context, event: &MetaEvent) {
         let publication = PublicationId::new(cx.chance.id()).expect("drawn from the range of ids");
         self.topics.each(&event.topic, |topic| {
-            if topic.takes(&event.topic) {
-                send(cx, topic, publication, event);
-            }
+            let mut receivers =
+                Vec::from_iter(topic.subscribers.iter().copied().filter(|to| *to != event.about));
+            let all = receivers.len();
+            receivers.retain(|to| !cx.sessions.is_full(*to));
+            cx.stats.events_dropped += (all - receivers.len()) as u64;
+            send(cx, receivers.into_iter(), |session| {
+                let payload = event.payload(session.serializer)?;
+                Some(topic.event(publication, &event.topic, EventDetails::default(), payload))
+            });
         });
     }
 
@@ -71,11 +77,7 @@ impl Broker {
         of: Option<SessionKey>,
     ) -> Vec<(SubscriptionId, MatchPolicy)> {
         let is_listed = |topic: &Topic| {
-            !topic.is_reserved()
-                && match of {
-                    Some(session) => topic.subscribers.contains(&session),
-                    None => topic.subscribers.iter().any(|session| cx.sessions.has(*session)),
-                }
+            is_shown(cx, topic) && of.is_none_or(|session| topic.subscribers.contains(&session))
         };
         let listed = self.topics.iter().filter(|topic| is_listed(topic));
         listed.map(|topic| (topic.id, topic.policy())).collect()
@@ -95,7 +97,7 @@ impl Broker {
     pub(in crate::router) fn matching(&self, cx: &Context, uri: &Uri) -> Vec<SubscriptionId> {
         let mut found = Vec::new();
         self.topics.each(uri, |topic| {
-            if is_shown(cx, topic) && topic.takes(uri) {
+            if is_shown(cx, topic) {
                 found.push(topic.id);
             }
         });
@@ -104,7 +106,7 @@ impl Broker {
 
     /// A subscription as `get` shows it.
     pub(in crate::router) fn details(&self, cx: &Context, id: SubscriptionId) -> Option<Created> {
-        self.shown(cx, id).map(|topic| topic.details(cx, id))
+        self.shown(cx, id).map(|topic| topic.details(cx.config.epoch))
     }
 
     /// The subscribers of a subscription.
@@ -124,34 +126,11 @@ fn is_shown(cx: &Context, topic: &Topic) -> bool {
     !topic.is_reserved() && topic.subscribers.iter().any(|session| cx.sessions.has(*session))
 }
 
-fn send(cx: &mut Context, topic: &Topic, publication: PublicationId, event: &MetaEvent) {
-    let is_pattern = topic.policy() != MatchPolicy::Exact;
-    for to in topic.subscribers.iter().copied().filter(|to| *to != event.about) {
-        let Some(session) = cx.sessions.get(to) else { continue };
-        let message = (!session.drops_events() && !cx.sessions.is_full(to))
-            .then(|| event.payload(session.serializer))
-            .flatten()
-            .map(|payload| {
-                let topic_name = is_pattern.then(|| event.topic.clone());
-                let details = EventDetails { topic: topic_name, ..EventDetails::default() };
-                Message::from(message::Event { subscription: topic.id, publication, details, payload })
-            })
-            .filter(|message| check(message, session).is_ok());
-        match message {
-            Some(message) => {
-                cx.stats.events += 1;
-                cx.out.send(to, message);
-            }
-            None => cx.stats.events_dropped += 1,
-        }
-    }
-}
-
 impl Topic {
-    fn details(&self, cx: &Context, id: SubscriptionId) -> Created {
+    fn details(&self, epoch: Duration) -> Created {
         Created {
-            id: id.get(),
-            created: self.created.text(cx.config.epoch),
+            id: self.id.get(),
+            created: self.created.text(epoch),
             uri: self.uri().to_owned(),
             r#match: self.policy().as_str(),
             invoke: None,

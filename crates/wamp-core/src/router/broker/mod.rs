@@ -20,8 +20,6 @@ use crate::router::sessions::SessionKey;
 pub(in crate::router) struct Broker {
     topics: Topics,
     retained: Retained,
-    /// The number of present subscriptions to reserved topics, counted for each session.
-    watchers: usize,
 }
 
 /// The broker's part of a session: its subscriptions.
@@ -45,7 +43,7 @@ impl SessionPart {
 
 impl Broker {
     pub(in crate::router) fn new(seed: HashSeed) -> Self {
-        Self { topics: Topics::new(seed), retained: Retained::default(), watchers: 0 }
+        Self { topics: Topics::new(seed), retained: Retained::default() }
     }
 
     /// Returns the number of topics and patterns with subscribers.

@@ -71,7 +71,7 @@ impl Broker {
 /// Checks the topic of a publication. A topic with subscribers was checked when they subscribed.
 fn check_topic(config: &Config, topic: &Uri, has_subscribers: bool) -> Result<(), Refused> {
     if !has_subscribers {
-        config.check_uri(topic, UriKind::Exact).map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+        config.check_uri(topic, UriKind::Exact)?;
     }
     if topic.is_reserved() {
         return Err((uri::INVALID_URI, format!("{} is reserved: it begins with \"wamp\"", quoted(topic))));

@@ -68,9 +68,7 @@ impl Lists {
             _ => subscribers.iter().copied().collect(),
         }
     }
-}
 
-impl Lists {
     /// Returns the memory that the lists take, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let Receivers {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use wamp_proto::message::{self, EventDetails, MatchPolicy, Millis, Ppt};
+use wamp_proto::message::{EventDetails, MatchPolicy, Millis, Ppt};
 use wamp_proto::{ByteString, Message, Payload, PublicationId, Uri};
 
 use super::Broker;
@@ -158,7 +158,6 @@ impl Retained {
     fn find(&self, of: &Topic, to: SessionKey, session: &Session) -> Vec<(&Uri, &Kept)> {
         // All URIs that a pattern matches begin with the text before its first gap.
         let begin = match of.policy() {
-            MatchPolicy::Prefix => of.uri(),
             MatchPolicy::Wildcard => literal(of.uri()),
             _ => of.uri(),
         };
@@ -197,6 +196,7 @@ fn matches(pattern: &str, uri: &str) -> bool {
         }
     }
 }
+
 /// Returns the length of the texts and of the publisher's own keys in the details, in bytes.
 fn details_len(details: &EventDetails) -> usize {
     let len =
@@ -206,7 +206,6 @@ fn details_len(details: &EventDetails) -> usize {
         + details.peer.as_deref().map_or(0, |peer| len(&[&peer.publisher_authid, &peer.publisher_authrole]))
         + details.extra.encoded_len()
 }
-
 
 /// Returns the details in memory of their own, which does not keep a frame alive.
 fn detached(details: &EventDetails) -> EventDetails {
@@ -267,12 +266,8 @@ impl Kept {
     /// Returns the event for a subscriber; `None` if it cannot be encoded for it.
     fn event(&self, of: &Topic, topic: &Uri, to: &Session) -> Option<Message> {
         let payload = Prepared::none().payload(&self.payload, to).ok()?;
-        let details = EventDetails {
-            topic: (of.policy() != MatchPolicy::Exact).then(|| topic.clone()),
-            retained: Some(true),
-            ..self.details.clone()
-        };
-        let event = message::Event { subscription: of.id, publication: self.id, details, payload }.into();
+        let details = EventDetails { retained: Some(true), ..self.details.clone() };
+        let event = of.event(self.id, topic, details, payload);
         check(&event, to).is_ok().then_some(event)
     }
 }

@@ -1,7 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
 use wamp_proto::message::{self, MatchPolicy, RequestKind, UnsubscribedDetails};
-use wamp_proto::uri::UriKind;
 use wamp_proto::{SubscriptionId, Uri, uri};
 
 use super::Broker;
@@ -10,7 +9,6 @@ use crate::map;
 use crate::router::config::Meta;
 use crate::router::context::{Context, Refused, Violation};
 use crate::router::meta;
-use crate::router::patterns::{COMPONENTS, NoRoom};
 use crate::router::sessions::{SessionKey, table_bytes};
 
 impl Broker {
@@ -43,12 +41,7 @@ impl Broker {
             return Err((uri::INVALID_ARGUMENT, "unknown value for the option \"match\"".to_owned()));
         }
         let policy = options.policy.unwrap_or(MatchPolicy::Exact);
-        let kind = match policy {
-            MatchPolicy::Prefix => UriKind::Prefix,
-            MatchPolicy::Wildcard => UriKind::Wildcard,
-            _ => UriKind::Exact,
-        };
-        cx.config.check_uri(topic, kind).map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+        cx.config.check_uri(topic, policy.into())?;
         let limit = cx.config.limits.subscriptions;
         if session.broker.subscriptions.len() >= limit {
             return Err((uri::UNAVAILABLE, format!("a session may have at most {limit} subscriptions")));
@@ -56,18 +49,7 @@ impl Broker {
         let table_bytes = session.check_table(topic, &cx.config.limits)?;
         let shapes = cx.config.limits.wildcard_shapes;
         let subscribed = self.topics.subscribe(policy, topic, from, cx.now, shapes);
-        let (change, is_new) = subscribed.map_err(|reason| match reason {
-            NoRoom::Components => {
-                (uri::INVALID_URI, format!("a wildcard pattern may have at most {COMPONENTS} components"))
-            }
-            NoRoom::Shapes => {
-                let text = format!(
-                    "the wildcard patterns with as many components have gaps in {shapes} combinations of places, \
-                     which are all that this realm takes"
-                );
-                (uri::UNAVAILABLE, text)
-            }
-        })?;
+        let (change, is_new) = subscribed.map_err(|reason| reason.refused(shapes))?;
         let subscription = change.subscription;
         if is_new {
             session.broker.subscriptions.insert(subscription, ());
@@ -110,10 +92,10 @@ impl Broker {
         subscription: SubscriptionId,
         reason: Option<Uri>,
     ) -> bool {
-        let is_removed = self.forget(cx, session, subscription);
-        if is_removed
-            && cx.sessions.get(session).is_some_and(|session| session.announced.subscription_revocation)
-        {
+        if !self.forget(cx, session, subscription) {
+            return false;
+        }
+        if cx.sessions.get(session).is_some_and(|session| session.announced.subscription_revocation) {
             let details = UnsubscribedDetails {
                 subscription: Some(subscription),
                 reason,
@@ -122,7 +104,7 @@ impl Broker {
             cx.out.send(session, message::Unsubscribed { request: None, details: Some(details) });
         }
         self.unsubscribe(cx, session, subscription);
-        is_removed
+        true
     }
 
     /// Removes a subscription from the list of its session. Returns `false` if the session does not have it.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use wamp_proto::message::MatchPolicy;
-use wamp_proto::{SubscriptionId, Uri};
+use wamp_proto::message::{self, EventDetails, MatchPolicy};
+use wamp_proto::{Message, Payload, PublicationId, SubscriptionId, Uri};
 
 use super::inspect::Change;
 use crate::Time;
@@ -36,9 +36,24 @@ impl Topic {
         self.uri.is_reserved()
     }
 
+    /// Returns the event of a publication for its subscribers: `topic` is among the details if they do not know it from
+    /// the subscription.
+    pub(super) fn event(
+        &self,
+        id: PublicationId,
+        topic: &Uri,
+        mut details: EventDetails,
+        payload: Payload,
+    ) -> Message {
+        if self.policy != MatchPolicy::Exact {
+            details.topic = Some(topic.clone());
+        }
+        message::Event { subscription: self.id, publication: id, details, payload }.into()
+    }
+
     /// Returns whether an event of this topic goes to its subscribers. A meta event goes only to subscribers
     /// of reserved topics.
-    pub(super) fn takes(&self, topic: &Uri) -> bool {
+    fn takes(&self, topic: &Uri) -> bool {
         !topic.is_reserved() || self.uri.is_reserved()
     }
 }
@@ -129,8 +144,10 @@ impl Topics {
     /// Passes all subscriptions that match a topic to the closure, in the order in which they are served
     /// (behaviour [105](crate::behaviour#rule-105)).
     pub(super) fn each<'a>(&'a self, uri: &Uri, mut show: impl FnMut(&'a Topic)) {
-        let text = |entry: usize| &*self.topics[entry].uri;
-        self.patterns.all(uri, text, |entry| show(&self.topics[entry]));
+        if let Some(topic) = self.exact(uri) {
+            show(topic);
+        }
+        self.each_pattern(uri, show);
     }
 
     /// Passes all other subscriptions that match a topic to the closure: prefixes from the longest, then

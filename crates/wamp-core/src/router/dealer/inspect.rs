@@ -29,9 +29,9 @@ impl Dealer {
         cx: &Context,
         of: Option<SessionKey>,
     ) -> Vec<(RegistrationId, MatchPolicy)> {
-        let is_listed = |registration: &&Registration| match of {
-            Some(session) => registration.sessions().any(|callee| callee == session),
-            None => is_shown(cx, registration),
+        let is_listed = |registration: &&Registration| {
+            is_shown(cx, registration)
+                && of.is_none_or(|session| registration.sessions().any(|callee| callee == session))
         };
         let listed = self.procedures.iter().filter(is_listed);
         listed.map(|registration| (registration.id, registration.policy)).collect()
@@ -50,7 +50,7 @@ impl Dealer {
 
     /// The registration that a call of this procedure goes to.
     pub(in crate::router) fn matching(&self, cx: &Context, uri: &Uri) -> Option<RegistrationId> {
-        let (_, found) = self.procedures.find(uri).filter(|_| !uri.is_reserved())?;
+        let (_, found) = self.procedures.find(uri)?;
         is_shown(cx, found).then_some(found.id)
     }
 

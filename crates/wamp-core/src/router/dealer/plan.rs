@@ -86,9 +86,7 @@ impl Dealer {
         let unsupported = |text: &str| NoPlan::Refused((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
         let gone = || NoPlan::Refused((uri::CANCELED, "the caller has left".to_owned()));
         let caller = cx.sessions.get(from).ok_or_else(gone)?;
-        cx.config
-            .check_uri(procedure, UriKind::Exact)
-            .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+        cx.config.check_uri(procedure, UriKind::Exact)?;
         let timeout = timeout(options)?;
         let willing = options.receive_progress == Some(true) && caller.announced.caller_progress;
         let in_chunks = options.progress == Some(true);
@@ -106,10 +104,7 @@ impl Dealer {
         if cx.is_shutting_down {
             return Err(unavailable("the router is shutting down".to_owned()));
         }
-        // A pattern such as the prefix "w" covers reserved URIs too, and its callee could pose as the router
-        // (behaviour 101).
-        let served = if procedure.is_reserved() { None } else { self.procedures.find(procedure) };
-        let Some((registration, found)) = served else {
+        let Some((registration, found)) = self.procedures.find(procedure) else {
             let text = format!("no procedure {} is registered", quoted(procedure));
             return Err((uri::NO_SUCH_PROCEDURE, text).into());
         };

@@ -181,6 +181,11 @@ impl Procedures {
     /// The registration that a call of this procedure goes to: exact before prefix before wildcard; the longest
     /// prefix; of wildcards the one with more components before each gap.
     pub(super) fn find(&self, procedure: &Uri) -> Option<(RegistrationKey, &Registration)> {
+        // A pattern such as the prefix "w" covers reserved URIs too, and its callee could pose as the router
+        // (behaviour 101).
+        if procedure.is_reserved() {
+            return None;
+        }
         let entry = self.entry(procedure)?;
         Some((RegistrationKey(entry), &self.registrations[entry]))
     }

@@ -1,7 +1,6 @@
 //! REGISTER and UNREGISTER.
 
 use wamp_proto::message::{self, InvocationPolicy, MatchPolicy, RequestKind, UnregisteredDetails};
-use wamp_proto::uri::UriKind;
 use wamp_proto::{RegistrationId, Uri, quoted, uri};
 
 use super::Dealer;
@@ -9,7 +8,6 @@ use super::inspect::note_unregistered;
 use super::procedures::{Callee, NotRegistered, RegistrationKey};
 use crate::map;
 use crate::router::context::{Context, Refused, Violation};
-use crate::router::patterns::{COMPONENTS, NoRoom};
 use crate::router::sessions::{SessionKey, table_bytes};
 
 impl Dealer {
@@ -42,12 +40,7 @@ impl Dealer {
         }
         let policy = options.policy.unwrap_or(MatchPolicy::Exact);
         let invoke = options.invoke.unwrap_or(InvocationPolicy::Single);
-        let kind = match policy {
-            MatchPolicy::Prefix => UriKind::Prefix,
-            MatchPolicy::Wildcard => UriKind::Wildcard,
-            _ => UriKind::Exact,
-        };
-        cx.config.check_uri(procedure, kind).map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+        cx.config.check_uri(procedure, policy.into())?;
         if procedure.is_reserved() {
             return Err((
                 uri::INVALID_URI,
@@ -77,16 +70,7 @@ impl Dealer {
             NotRegistered::Exists => {
                 (uri::PROCEDURE_ALREADY_EXISTS, format!("{} is registered already", quoted(procedure)))
             }
-            NotRegistered::NoRoom(NoRoom::Components) => {
-                (uri::INVALID_URI, format!("a wildcard pattern may have at most {COMPONENTS} components"))
-            }
-            NotRegistered::NoRoom(NoRoom::Shapes) => {
-                let text = format!(
-                    "the wildcard patterns with as many components have gaps in {shapes} combinations of places, \
-                     which are all that this realm takes"
-                );
-                (uri::UNAVAILABLE, text)
-            }
+            NotRegistered::NoRoom(reason) => reason.refused(shapes),
         })?;
         let registration = change.registration;
         if let Some(session) = cx.sessions.get_mut(from) {

@@ -68,17 +68,17 @@ pub(super) fn pattern(
     uri: String,
     options: Option<MatchOptions>,
 ) -> Result<(Uri, MatchPolicy), Refused> {
-    let (policy, kind) = match options.and_then(|options| options.r#match).as_deref() {
-        None | Some("exact") => (MatchPolicy::Exact, UriKind::Exact),
-        Some("prefix") => (MatchPolicy::Prefix, UriKind::Prefix),
-        Some("wildcard") => (MatchPolicy::Wildcard, UriKind::Wildcard),
+    let policy = match options.and_then(|options| options.r#match).as_deref() {
+        None | Some("exact") => MatchPolicy::Exact,
+        Some("prefix") => MatchPolicy::Prefix,
+        Some("wildcard") => MatchPolicy::Wildcard,
         Some(_) => {
             let text = "\"match\" must be one of exact, prefix, wildcard";
             return Err((uri::INVALID_ARGUMENT, text.to_owned()));
         }
     };
     let uri = Uri::from(uri);
-    cx.config.check_uri(&uri, kind).map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+    cx.config.check_uri(&uri, policy.into())?;
     Ok((uri, policy))
 }
 

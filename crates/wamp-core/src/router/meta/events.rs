@@ -81,7 +81,7 @@ impl Context {
         about: SessionKey,
         subject: impl FnOnce(&Self) -> Option<Subject>,
     ) {
-        if self.meta_watched
+        if self.watchers > 0
             && !self.is_shutting_down
             && !self.silenced.contains(&about)
             && let Some(subject) = subject(self)
@@ -107,10 +107,15 @@ impl Realm {
     }
 
     /// Publishes what was noted.
+    #[inline]
     pub(in crate::router) fn publish_noted(&mut self) {
-        if self.cx.noted.is_empty() {
-            return;
+        if !self.cx.noted.is_empty() {
+            self.publish_all_noted();
         }
+    }
+
+    #[cold]
+    fn publish_all_noted(&mut self) {
         for event in std::mem::take(&mut self.cx.noted) {
             self.broker.publish_meta(&mut self.cx, &event);
         }

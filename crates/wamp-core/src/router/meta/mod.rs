@@ -13,6 +13,7 @@ mod session;
 mod subscription;
 
 use wamp_proto::message::{self, MatchPolicy, RequestKind, ResultDetails};
+use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, Payload, Serializer, quoted, uri};
 
 pub(super) use self::events::{Created, MetaEvent, Subject};
@@ -178,10 +179,7 @@ impl Realm {
     ) -> Result<(Message, Option<Effect>), Refused> {
         let message::Call { request, options, procedure, payload } = call;
         let Some(found) = find(procedure) else {
-            self.cx
-                .config
-                .check_uri(procedure, uri::UriKind::Exact)
-                .map_err(|error| (uri::INVALID_URI, error.to_string()))?;
+            self.cx.config.check_uri(procedure, UriKind::Exact)?;
             let text = format!("no procedure {} is registered", quoted(procedure));
             return Err((uri::NO_SUCH_PROCEDURE, text));
         };

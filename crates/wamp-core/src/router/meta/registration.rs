@@ -66,8 +66,7 @@ fn remove_callee(realm: &Realm, request: &Request<'_>) -> Result<Answer, Refused
         return Err(unknown(id));
     }
     Ok(Answer::then(move |realm| {
-        realm.dealer.revoke(&mut realm.cx, session, registration, reason);
-        realm.publish_noted();
+        realm.revoke_registration(realm.cx.now, session, registration, reason);
     }))
 }
 

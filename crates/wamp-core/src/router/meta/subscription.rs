@@ -69,8 +69,7 @@ fn remove_subscriber(realm: &Realm, request: &Request<'_>) -> Result<Answer, Ref
         return Err(unknown(id));
     }
     Ok(Answer::then(move |realm| {
-        realm.broker.revoke(&mut realm.cx, session, subscription, reason);
-        realm.publish_noted();
+        realm.revoke_subscription(realm.cx.now, session, subscription, reason);
     }))
 }
 

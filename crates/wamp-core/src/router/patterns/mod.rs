@@ -17,8 +17,8 @@ use wamp_proto::message::MatchPolicy;
 
 use self::index::Index;
 use self::prefixes::Prefixes;
+pub(super) use self::wildcards::NoRoom;
 use self::wildcards::Wildcards;
-pub(super) use self::wildcards::{COMPONENTS, NoRoom};
 use crate::map::{HashSeed, Hashing, hashing};
 
 /// Places of entries, by match policy and URI.
@@ -89,15 +89,7 @@ impl Patterns {
             .or_else(|| self.wildcards.matching(uri, &text).next())
     }
 
-    /// Shows all matches of a URI, in the order in which [`best`](Self::best) prefers them.
-    pub(super) fn all<'a>(&self, uri: &str, text: impl Fn(usize) -> &'a str, mut show: impl FnMut(usize)) {
-        if let Some(entry) = self.exact(uri, &text) {
-            show(entry);
-        }
-        self.patterns(uri, text, show);
-    }
-
-    /// Shows the prefixes and wildcards that a URI matches, in that order.
+    /// Shows the prefixes and wildcards that a URI matches, in the order in which [`best`](Self::best) prefers them.
     pub(super) fn patterns<'a>(
         &self,
         uri: &str,
@@ -154,8 +146,8 @@ mod tests {
             ("org.x.order", &[3, 5]),
             ("org", &[3]),
         ] {
-            let mut all = Vec::new();
-            patterns.all(uri, text, |entry| all.push(entry));
+            let mut all = Vec::from_iter(patterns.exact(uri, text));
+            patterns.patterns(uri, text, |entry| all.push(entry));
             assert_eq!(all, expected, "{uri}");
             assert_eq!(patterns.best(uri, text), expected.first().copied(), "{uri}");
         }

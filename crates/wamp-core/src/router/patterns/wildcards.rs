@@ -7,11 +7,14 @@
 
 use std::hash::BuildHasher;
 
+use wamp_proto::uri;
+
 use super::index::Index;
 use crate::map::{HashSeed, Hashing, hashing};
+use crate::router::context::Refused;
 
 /// The largest number of components of a pattern, whose gaps are bits of a word.
-pub(in crate::router) const COMPONENTS: usize = u64::BITS as usize;
+pub(super) const COMPONENTS: usize = u64::BITS as usize;
 
 /// Wildcard patterns. The entries, and their texts, belong to the caller.
 #[derive(Clone)]
@@ -64,6 +67,24 @@ pub(in crate::router) enum NoRoom {
     Components,
     /// There are too many shapes with this number of components.
     Shapes,
+}
+
+impl NoRoom {
+    /// The ERROR of a request, with the limit of shapes.
+    pub(in crate::router) fn refused(self, shapes: usize) -> Refused {
+        match self {
+            Self::Components => {
+                (uri::INVALID_URI, format!("a wildcard pattern may have at most {COMPONENTS} components"))
+            }
+            Self::Shapes => {
+                let text = format!(
+                    "the wildcard patterns with as many components have gaps in {shapes} combinations of places, \
+                     which are all that this realm takes"
+                );
+                (uri::UNAVAILABLE, text)
+            }
+        }
+    }
 }
 
 impl Wildcards {
