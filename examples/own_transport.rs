@@ -46,8 +46,8 @@ impl Transport for Counting {
 }
 
 impl ReadHalf for CountingRead {
-    fn set_max_receive(&mut self, octets: usize) {
-        self.inner.set_max_receive(octets);
+    fn set_max_receive(&mut self, len: usize) {
+        self.inner.set_max_receive(len);
     }
 
     async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {

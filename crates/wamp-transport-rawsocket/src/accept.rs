@@ -37,9 +37,9 @@ pub async fn refuse<S>(mut stream: S, first: &[u8], code: ErrorCode) -> Result<(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let octets = read(&mut stream, first).await?;
-    if octets[0] != handshake::MAGIC {
-        return Err(HandshakeError::NotRawSocket { octets });
+    let bytes = read(&mut stream, first).await?;
+    if bytes[0] != handshake::MAGIC {
+        return Err(HandshakeError::NotRawSocket { bytes });
     }
     stream.write_all(&handshake::refusal(code)).await?;
     stream.shutdown().await?;
@@ -66,11 +66,11 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// Reads four bytes, of which some have been read already.
 async fn read<S: AsyncRead + Unpin>(stream: &mut S, first: &[u8]) -> Result<[u8; REQUEST], HandshakeError> {
-    let mut octets = [0; REQUEST];
-    let known = first.len().min(octets.len());
-    octets[..known].copy_from_slice(&first[..known]);
-    stream.read_exact(&mut octets[known..]).await.map_err(eof)?;
-    Ok(octets)
+    let mut bytes = [0; REQUEST];
+    let known = first.len().min(bytes.len());
+    bytes[..known].copy_from_slice(&first[..known]);
+    stream.read_exact(&mut bytes[known..]).await.map_err(eof)?;
+    Ok(bytes)
 }
 
 pub(crate) fn eof(error: io::Error) -> HandshakeError {

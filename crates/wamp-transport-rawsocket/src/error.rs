@@ -17,19 +17,19 @@ pub enum HandshakeError {
     #[error("the peer closed the connection in the handshake")]
     Closed,
     /// The first bytes are not a RawSocket handshake.
-    #[error("the peer does not speak RawSocket: {}", what(octets))]
+    #[error("the peer does not speak RawSocket: {}", what(bytes))]
     NotRawSocket {
         /// The first bytes.
-        octets: [u8; 4],
+        bytes: [u8; 4],
     },
     /// The server refused.
     #[error("the server refused the connection: {0}")]
     Refused(ErrorCode),
     /// The server's reply is invalid.
-    #[error("invalid answer of the server: {why} ({octets:02x?})")]
+    #[error("invalid answer of the server: {why} ({bytes:02x?})")]
     Illegal {
         /// The reply.
-        octets: [u8; 4],
+        bytes: [u8; 4],
         /// What is wrong with it.
         why: &'static str,
     },
@@ -47,12 +47,12 @@ pub enum HandshakeError {
 }
 
 /// Describes bytes that are not a handshake.
-fn what(octets: &[u8; 4]) -> String {
-    match octets {
+fn what(bytes: &[u8; 4]) -> String {
+    match bytes {
         [0x15, ..] => "a TLS alert came, the port seems to want TLS".into(),
         [0x16, ..] => "a TLS handshake came, on a port without TLS".into(),
         b"HTTP" => "an HTTP response came, the port seems to be for WebSocket".into(),
         b"GET " | b"POST" | b"HEAD" | b"OPTI" | b"PUT " => "an HTTP request came".into(),
-        _ => format!("{octets:02x?} came, a handshake begins with 7f"),
+        _ => format!("{bytes:02x?} came, a handshake begins with 7f"),
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn parse(prefix: [u8; PREFIX]) -> Result<(Kind, usize), ReadError> {
         2 => Kind::Pong,
         _ => return violation("there is a reserved type"),
     };
-    let length = length.iter().fold(0, |length, &octet| length << 8 | usize::from(octet));
+    let length = length.iter().fold(0, |length, &byte| length << 8 | usize::from(byte));
     match (first & 0x08 != 0, length) {
         (false, length) => Ok((kind, length)),
         (true, 0) => Ok((kind, MAX_MESSAGE)),
@@ -47,14 +47,14 @@ pub(crate) fn parse(prefix: [u8; PREFIX]) -> Result<(Kind, usize), ReadError> {
 }
 
 /// The prefix for this length, at most 2^24.
-pub(crate) fn prefix(kind: Kind, octets: usize) -> Option<[u8; PREFIX]> {
-    if octets > MAX_MESSAGE {
+pub(crate) fn prefix(kind: Kind, len: usize) -> Option<[u8; PREFIX]> {
+    if len > MAX_MESSAGE {
         return None;
     }
-    if octets == MAX_MESSAGE {
+    if len == MAX_MESSAGE {
         return Some([0x08 | kind as u8, 0, 0, 0]);
     }
-    let [_, a, b, c] = (octets as u32).to_be_bytes();
+    let [_, a, b, c] = (len as u32).to_be_bytes();
     Some([kind as u8, a, b, c])
 }
 
@@ -65,7 +65,7 @@ mod tests {
     /// Behaviour 48.
     #[test]
     fn lengths_both_ways() {
-        for (kind, octets, octets_of_prefix) in [
+        for (kind, len, prefixed) in [
             (Kind::Message, 0, [0x00, 0, 0, 0]),
             (Kind::Ping, 1, [0x01, 0, 0, 1]),
             (Kind::Pong, 0x01_02_03, [0x02, 1, 2, 3]),
@@ -73,8 +73,8 @@ mod tests {
             (Kind::Message, 1 << 24, [0x08, 0, 0, 0]),
             (Kind::Pong, 1 << 24, [0x0a, 0, 0, 0]),
         ] {
-            assert_eq!(prefix(kind, octets), Some(octets_of_prefix));
-            assert_eq!(parse(octets_of_prefix).unwrap(), (kind, octets));
+            assert_eq!(prefix(kind, len), Some(prefixed));
+            assert_eq!(parse(prefixed).unwrap(), (kind, len));
         }
         assert_eq!(prefix(Kind::Ping, (1 << 24) + 1), None);
     }

@@ -105,10 +105,10 @@ pub fn refusal(code: ErrorCode) -> [u8; 4] {
 }
 
 /// A server's decision about a request: the reply, if any, and the outcome.
-pub fn read_request(octets: [u8; 4], config: &Config) -> (Option<[u8; 4]>, Result<Agreed, HandshakeError>) {
-    let [magic, second, reserved @ ..] = octets;
+pub fn read_request(bytes: [u8; 4], config: &Config) -> (Option<[u8; 4]>, Result<Agreed, HandshakeError>) {
+    let [magic, second, reserved @ ..] = bytes;
     if magic != MAGIC {
-        return (None, Err(HandshakeError::NotRawSocket { octets }));
+        return (None, Err(HandshakeError::NotRawSocket { bytes }));
     }
     let max_send = length(second >> 4);
     let decline = |code| (Some(refusal(code)), Err(HandshakeError::Declined(code)));
@@ -129,21 +129,21 @@ pub fn read_request(octets: [u8; 4], config: &Config) -> (Option<[u8; 4]>, Resul
 /// # Errors
 /// The server refused, or the bytes are not a reply to this request.
 pub fn read_reply(
-    octets: [u8; 4],
+    bytes: [u8; 4],
     serializer: Serializer,
     max_receive: usize,
 ) -> Result<Agreed, HandshakeError> {
-    let [magic, second, reserved @ ..] = octets;
+    let [magic, second, reserved @ ..] = bytes;
     if magic != MAGIC {
-        return Err(HandshakeError::NotRawSocket { octets });
+        return Err(HandshakeError::NotRawSocket { bytes });
     }
     if reserved != [0, 0] {
-        return Err(HandshakeError::Illegal { octets, why: "the last two bytes must be zero" });
+        return Err(HandshakeError::Illegal { bytes, why: "the last two bytes must be zero" });
     }
     match (second & 0x0f, second >> 4) {
         (0, code) => Err(match ErrorCode::new(code) {
             Some(code) => HandshakeError::Refused(code),
-            None => HandshakeError::Illegal { octets, why: "there is no error 0" },
+            None => HandshakeError::Illegal { bytes, why: "there is no error 0" },
         }),
         (answered, field) if answered == serializer.rawsocket_id() => {
             Ok(Agreed { serializer, max_send: length(field), max_receive: length(length_field(max_receive)) })

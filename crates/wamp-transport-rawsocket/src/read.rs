@@ -80,7 +80,7 @@ impl<R> Reader<R> {
             return Err(ReadError::Violation(what));
         }
         if length > self.max_receive {
-            return Err(ReadError::TooLarge { length, limit: self.max_receive });
+            return Err(ReadError::TooLarge { len: length, limit: self.max_receive });
         }
         Ok(Some((kind, PREFIX + length)))
     }
@@ -93,11 +93,11 @@ impl<R> Reader<R> {
         while frames < MAX_FRAMES {
             match self.front() {
                 Ok(Some((Kind::Message, total))) if runs && total <= self.buffer.len() => {
-                    let (octets, count) = self.run(total, MAX_FRAMES - frames);
+                    let (bytes, count) = self.run(total, MAX_FRAMES - frames);
                     frames += count;
                     into.push(match count {
-                        1 => Incoming::Message(octets.slice(PREFIX..)),
-                        _ => Incoming::Run(Run::new(octets)),
+                        1 => Incoming::Message(bytes.slice(PREFIX..)),
+                        _ => Incoming::Run(Run::new(bytes)),
                     });
                 }
                 Ok(Some((kind, total))) if total <= self.buffer.len() => {
@@ -117,7 +117,7 @@ impl<R> Reader<R> {
                 Ok(_) if into.len() > before => return Ok(None),
                 Ok(front) => {
                     let total = front.map_or(0, |(_, total)| total);
-                    return Ok(Some(Missing { total, octets: total.saturating_sub(self.buffer.len()) }));
+                    return Ok(Some(Missing { total, len: total.saturating_sub(self.buffer.len()) }));
                 }
             }
         }
@@ -151,11 +151,11 @@ impl<R> Reader<R> {
             // size behind in the allocator, and not all of it.
             let spare = self.buffer.capacity() - self.buffer.len();
             let more = if spare < LARGE_READ { (3 * self.buffer.len()).max(LARGE_READ) } else { spare };
-            missing.octets.min(more)
+            missing.len.min(more)
         } else if let (0, Some(usual)) = (missing.total, self.usual) {
             usual - self.buffer.len()
         } else {
-            missing.octets.max(self.piece)
+            missing.len.max(self.piece)
         }
     }
 
@@ -167,7 +167,7 @@ impl<R> Reader<R> {
         if bytes > UNCOUNTED {
             let memory = self.buffer.capacity().max(bytes + room);
             self.counted = true;
-            let message = Unfinished { bytes, missing: missing.octets, memory: self.buffer.capacity() };
+            let message = Unfinished { bytes, missing: missing.len, memory: self.buffer.capacity() };
             ready!(allowance.poll_grow(cx, message, memory));
         } else if room > SMALL_READ && allowance.is_scarce() {
             return Poll::Ready(SMALL_READ);
@@ -221,7 +221,7 @@ impl<R> Reader<R> {
 struct Missing {
     /// Its length with its prefix, 0 if unknown.
     total: usize,
-    octets: usize,
+    len: usize,
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
@@ -276,8 +276,8 @@ async fn others_first() {
 }
 
 impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
-    fn set_max_receive(&mut self, octets: usize) {
-        self.max_receive = octets;
+    fn set_max_receive(&mut self, len: usize) {
+        self.max_receive = len;
     }
 
     async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {

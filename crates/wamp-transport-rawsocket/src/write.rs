@@ -45,14 +45,14 @@ impl<W> Writer<W> {
     }
 
     /// Accounts for bytes that the stream has accepted.
-    fn took(&mut self, octets: usize, batch: &mut Batch) {
-        self.accepted += octets as u64;
-        let controls = octets.min(self.controls.len());
+    fn took(&mut self, len: usize, batch: &mut Batch) {
+        self.accepted += len as u64;
+        let controls = len.min(self.controls.len());
         self.controls.advance(controls);
         if self.controls.is_empty() {
             self.controls = BytesMut::new();
         }
-        batch.advance(octets - controls);
+        batch.advance(len - controls);
     }
 }
 
@@ -73,7 +73,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             }
             match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..filled]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                octets => self.took(octets, batch),
+                len => self.took(len, batch),
             }
         }
     }

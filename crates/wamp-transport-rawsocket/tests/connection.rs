@@ -15,7 +15,7 @@ use wamp_transport_rawsocket::{
 
 type Halves = (Reader<tokio::io::ReadHalf<DuplexStream>>, Writer<tokio::io::WriteHalf<DuplexStream>>);
 
-/// Both ends of a connection over a pipe that holds so many octets.
+/// Both ends of a connection over a pipe with this capacity.
 async fn pair(buffer: usize) -> (RawSocket<DuplexStream>, RawSocket<DuplexStream>) {
     let (ours, theirs) = duplex(buffer);
     let config = Config::default();
@@ -43,8 +43,8 @@ fn batch(messages: &[&[u8]]) -> Batch {
     batch
 }
 
-fn message(octets: impl AsRef<[u8]>) -> Incoming {
-    Incoming::Message(Bytes::copy_from_slice(octets.as_ref()))
+fn message(bytes: impl AsRef<[u8]>) -> Incoming {
+    Incoming::Message(Bytes::copy_from_slice(bytes.as_ref()))
 }
 
 /// All that comes until the connection ends, and how it ends.
@@ -57,10 +57,10 @@ async fn read_all(read: &mut impl ReadHalf) -> (Vec<Incoming>, ReadError) {
     }
 }
 
-/// What a server makes of octets that come in one piece and then no more.
-async fn received(octets: &[u8]) -> (Vec<Incoming>, ReadError) {
-    let (mut client, (mut read, _write)) = bare(octets.len().max(8)).await;
-    client.write_all(octets).await.unwrap();
+/// What a server makes of bytes that come in one piece and then no more.
+async fn received(bytes: &[u8]) -> (Vec<Incoming>, ReadError) {
+    let (mut client, (mut read, _write)) = bare(bytes.len().max(8)).await;
+    client.write_all(bytes).await.unwrap();
     drop(client);
     read_all(&mut read).await
 }
@@ -89,7 +89,7 @@ async fn messages_arrive_in_both_directions_however_small_the_pipe() {
 
 /// Behaviour 48.
 #[tokio::test]
-async fn messages_of_16_mib_and_one_octet_less() {
+async fn messages_of_16_mib_and_one_byte_less() {
     let (client, server) = pair(100_000).await;
     assert_eq!((client.max_send(), server.max_send()), (1 << 24, 1 << 24));
     let ((_cr, mut write), (mut read, _sw)) = (client.split(), server.split());
@@ -130,7 +130,7 @@ async fn a_message_beyond_the_limit_is_refused_before_its_body_and_after_those_b
     assert_eq!(came, [message("[1]")]);
     for _ in 0..2 {
         let refused = read.read(&mut came).await;
-        assert!(matches!(refused, Err(ReadError::TooLarge { length: 4, limit: 3 })), "{refused:?}");
+        assert!(matches!(refused, Err(ReadError::TooLarge { len: 4, limit: 3 })), "{refused:?}");
     }
 }
 
@@ -138,8 +138,8 @@ async fn a_message_beyond_the_limit_is_refused_before_its_body_and_after_those_b
 #[tokio::test]
 async fn reserved_bits_types_and_lengths_are_violations() {
     for prefix in [[0x10, 0, 0, 3], [0x80, 0, 0, 3], [0x03, 0, 0, 3], [0x07, 0, 0, 3], [0x08, 0, 0, 3]] {
-        let octets = [b"\0\0\0\x03[1]".as_slice(), &prefix, b"[2]"].concat();
-        let (came, end) = received(&octets).await;
+        let bytes = [b"\0\0\0\x03[1]".as_slice(), &prefix, b"[2]"].concat();
+        let (came, end) = received(&bytes).await;
         assert_eq!(came, [message("[1]")], "{prefix:02x?}");
         assert!(matches!(end, ReadError::Violation(_)), "{prefix:02x?} {end}");
     }
@@ -147,8 +147,8 @@ async fn reserved_bits_types_and_lengths_are_violations() {
 
 #[tokio::test]
 async fn an_end_inside_a_message_is_no_ordinary_end() {
-    for octets in [b"\0".as_slice(), b"\0\0\0\x03", b"\0\0\0\x03[1"] {
-        let (came, end) = received(octets).await;
+    for bytes in [b"\0".as_slice(), b"\0\0\0\x03", b"\0\0\0\x03[1"] {
+        let (came, end) = received(bytes).await;
         assert_eq!(came, []);
         assert!(matches!(end, ReadError::Io(_)), "{end}");
     }
@@ -192,9 +192,9 @@ async fn a_dropped_write_goes_on_where_it_was() {
             ponged = true;
         }
         let done = pin!(write.write(&mut out)).poll(&mut Context::from_waker(Waker::noop())).is_ready();
-        let mut octets = [0; 3];
-        let n = client.read(&mut octets).await.unwrap();
-        wire.extend_from_slice(&octets[..n]);
+        let mut bytes = [0; 3];
+        let n = client.read(&mut bytes).await.unwrap();
+        wire.extend_from_slice(&bytes[..n]);
         if done {
             break;
         }
@@ -214,9 +214,9 @@ async fn a_write_to_nobody_fails() {
 }
 
 /// What a client makes of a server that says this and closes.
-async fn reply(octets: &[u8]) -> HandshakeError {
+async fn reply(bytes: &[u8]) -> HandshakeError {
     let (ours, mut theirs) = duplex(64);
-    theirs.write_all(octets).await.unwrap();
+    theirs.write_all(bytes).await.unwrap();
     theirs.shutdown().await.unwrap();
     connect(ours, Serializer::Json, &Config::default()).await.unwrap_err()
 }
@@ -224,7 +224,7 @@ async fn reply(octets: &[u8]) -> HandshakeError {
 /// Behaviour 49.
 #[tokio::test]
 async fn a_client_says_what_is_wrong_with_its_server() {
-    for (octets, words) in [
+    for (bytes, words) in [
         (b"\x7f\x40\0\0".as_slice(), "the server refused the connection: maximum connection count reached"),
         (b"\x7f\x10\0\0", "the server refused the connection: serializer unsupported"),
         (b"\x7f\xf2\0\0", "asked for json, the server answered with serializer 2"),
@@ -239,7 +239,7 @@ async fn a_client_says_what_is_wrong_with_its_server() {
         ),
         (b"\x7f\xf1", "the peer closed the connection in the handshake"),
     ] {
-        assert_eq!(reply(octets).await.to_string(), words);
+        assert_eq!(reply(bytes).await.to_string(), words);
     }
 }
 
@@ -276,7 +276,7 @@ async fn a_server_that_is_full_says_so() {
 
 /// Behaviour 52 is the router's; this is what it needs.
 #[tokio::test]
-async fn a_server_that_has_looked_at_the_first_octet_goes_on() {
+async fn a_server_that_has_looked_at_the_first_byte_goes_on() {
     for known in 0..=4 {
         let (ours, mut theirs) = duplex(64);
         let config = Config::default();

@@ -97,7 +97,7 @@ async fn request<S: AsyncRead + Unpin>(
     first: &[u8],
     refuse: impl Future<Output = Refusal>,
 ) -> Result<Result<(BytesMut, BytesMut), Refusal>, HandshakeError> {
-    let read = pin!(http_head::read(stream, first, |octet| octet.is_ascii_uppercase()));
+    let read = pin!(http_head::read(stream, first, |byte| byte.is_ascii_uppercase()));
     let read = match select(read, pin!(refuse)).await {
         Ok(read) => read,
         Err(refusal) => return Ok(Err(refusal)),
@@ -276,15 +276,15 @@ fn refusal(error: &Error) -> (StatusCode, String) {
 
 /// The response that accepts, with these headers.
 fn switching(headers: &HeaderMap) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(256);
-    octets.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+    let mut bytes = Vec::with_capacity(256);
+    bytes.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
     for (name, value) in headers {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            octets.extend_from_slice(part);
+            bytes.extend_from_slice(part);
         }
     }
-    octets.extend_from_slice(b"\r\n");
-    octets
+    bytes.extend_from_slice(b"\r\n");
+    bytes
 }
 
 /// The first offered subprotocol that this end supports.

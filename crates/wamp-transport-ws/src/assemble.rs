@@ -132,7 +132,7 @@ impl Assembler {
         let length = usize::try_from(header.length).unwrap_or(usize::MAX);
         let sum = self.message.len().saturating_add(length);
         if sum > self.max_receive {
-            let error = ReadError::TooLarge { length: sum, limit: self.max_receive };
+            let error = ReadError::TooLarge { len: sum, limit: self.max_receive };
             return Err(Fault { code: close::SIZE, error });
         }
         if header.length >> 63 != 0 {
@@ -143,22 +143,22 @@ impl Assembler {
 
     /// Moves the available bytes of a payload; returns how many are missing.
     fn flow(&mut self, Flowing { fin, left, mut mask }: Flowing) -> usize {
-        let octets = left.min(self.buffer.len());
+        let len = left.min(self.buffer.len());
         let before = self.message.len();
-        let wanted = before + octets;
+        let wanted = before + len;
         if wanted > self.message.capacity() {
             // Fourfold, but not beyond the end, so that moving is rare and little is left behind in the
             // allocator; twofold if the end is unknown.
             let goal = if fin { (before * 4).min(before + left) } else { before * 2 };
             self.message.reserve_exact(goal.max(wanted) - before);
         }
-        self.message.extend_from_slice(&self.buffer[..octets]);
+        self.message.extend_from_slice(&self.buffer[..len]);
         if self.role == Role::Server {
             apply_mask(&mut self.message[before..], mask);
         }
-        self.buffer.advance(octets);
-        mask.rotate_left(octets % 4);
-        let left = left - octets;
+        self.buffer.advance(len);
+        mask.rotate_left(len % 4);
+        let left = left - len;
         self.flowing = Some(Flowing { fin, left, mask });
         left
     }

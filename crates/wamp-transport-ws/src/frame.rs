@@ -74,8 +74,8 @@ impl Header {
     /// # Errors
     /// The fault of the header.
     #[inline]
-    pub(crate) fn parse(octets: &[u8]) -> Result<Option<(Self, usize)>, &'static str> {
-        let &[first, second, ref rest @ ..] = octets else { return Ok(None) };
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, &'static str> {
+        let &[first, second, ref rest @ ..] = bytes else { return Ok(None) };
         if first & RESERVED != 0 {
             return Err("a frame with reserved bits set");
         }
@@ -104,7 +104,7 @@ impl Header {
         } else {
             (None, rest)
         };
-        Ok(Some((Self { fin, opcode, mask, length }, octets.len() - rest.len())))
+        Ok(Some((Self { fin, opcode, mask, length }, bytes.len() - rest.len())))
     }
 
     /// Appends the header.
@@ -139,15 +139,15 @@ impl Header {
 
 /// Masks or unmasks a payload from its beginning; both are the same operation.
 #[inline]
-pub(crate) fn apply_mask(octets: &mut [u8], mask: Mask) {
+pub(crate) fn apply_mask(bytes: &mut [u8], mask: Mask) {
     let [a, b, c, d] = mask;
     let twice = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (words, rest) = octets.as_chunks_mut::<8>();
+    let (words, rest) = bytes.as_chunks_mut::<8>();
     for word in words {
         *word = (u64::from_ne_bytes(*word) ^ twice).to_ne_bytes();
     }
-    for (at, octet) in rest.iter_mut().enumerate() {
-        *octet ^= mask[at & 3];
+    for (at, byte) in rest.iter_mut().enumerate() {
+        *byte ^= mask[at & 3];
     }
 }
 

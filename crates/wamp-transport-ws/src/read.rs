@@ -132,7 +132,7 @@ impl<S: Socket> Reader<S> {
                     self.answering = true;
                     self.shared.lock().pong(&payload);
                 }
-                Ok(Item::Missing(octets)) => return Some(octets),
+                Ok(Item::Missing(len)) => return Some(len),
                 Ok(Item::Close(code)) => {
                     // The writing half sends the answer when it is closed, after the answers to earlier
                     // messages.
@@ -227,10 +227,10 @@ impl<S: Socket> Reader<S> {
     /// Discards received bytes; after a Close frame only those that are there.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let mut octets = [0; DISCARDED];
-            let mut octets = ReadBuf::new(&mut octets);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut octets) {
-                Poll::Ready(Ok(())) if !octets.filled().is_empty() => {}
+            let mut bytes = [0; DISCARDED];
+            let mut bytes = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut bytes) {
+                Poll::Ready(Ok(())) if !bytes.filled().is_empty() => {}
                 Poll::Pending if self.parted => return Poll::Ready(Ok(())),
                 end => return end,
             }
@@ -240,8 +240,8 @@ impl<S: Socket> Reader<S> {
 
 impl<S: Socket> ReadHalf for Reader<S> {
     /// For frames that have not begun yet.
-    fn set_max_receive(&mut self, octets: usize) {
-        self.assembler.max_receive = octets;
+    fn set_max_receive(&mut self, len: usize) {
+        self.assembler.max_receive = len;
     }
 
     async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {

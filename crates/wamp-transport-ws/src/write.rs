@@ -46,7 +46,7 @@ impl<S: Socket> Writer<S> {
                 let _ = out.poll_flush();
                 return Poll::Ready(Err(WriteError::Closed));
             }
-            if out.staged.octets() <= REFILL {
+            if out.staged.len() <= REFILL {
                 stage(&mut out.staged, batch, self.kind, &mut self.begun);
             }
             if batch.is_empty() {
@@ -78,14 +78,14 @@ fn stage(staged: &mut WriteBuffer, batch: &mut Batch, kind: Opcode, begun: &mut 
     if batch.front().is_some_and(|message| message.payload.is_empty()) {
         staged.reserve(batch.len().min(STAGED / 16), batch.encoded_len().min(STAGED));
     }
-    while staged.octets() < STAGED {
+    while staged.len() < STAGED {
         let Some(message) = batch.front() else { break };
-        let octets = message.encoded_len();
+        let len = message.encoded_len();
         let opcode = if *begun == 0 { kind } else { Opcode::Continue };
-        let end = octets.min(*begun + MAX_FRAME);
-        staged.data(opcode, end == octets, &message, *begun..end);
+        let end = len.min(*begun + MAX_FRAME);
+        staged.data(opcode, end == len, &message, *begun..end);
         *begun = end;
-        if end == octets {
+        if end == len {
             batch.pop_front();
             *begun = 0;
         }

@@ -30,7 +30,7 @@ pub(crate) struct WriteBuffer {
     queue: VecDeque<Bytes>,
     packed: BytesMut,
     /// The length of all frames.
-    octets: usize,
+    len: usize,
     /// Frames have to be masked.
     masks: bool,
     /// Payloads are copied.
@@ -42,16 +42,16 @@ impl WriteBuffer {
     pub(crate) fn new(role: Role, vectored: bool) -> Self {
         let masks = role == Role::Client;
         let copies = masks || !vectored;
-        Self { queue: VecDeque::new(), packed: BytesMut::new(), octets: 0, masks, copies }
+        Self { queue: VecDeque::new(), packed: BytesMut::new(), len: 0, masks, copies }
     }
 
-    pub(crate) fn octets(&self) -> usize {
-        self.octets
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     /// Reserves room for this many short messages of this length.
-    pub(crate) fn reserve(&mut self, messages: usize, octets: usize) {
-        self.packed.reserve(messages * SHORT_HEADER + octets);
+    pub(crate) fn reserve(&mut self, messages: usize, len: usize) {
+        self.packed.reserve(messages * SHORT_HEADER + len);
     }
 
     /// Adds a control frame, cut to the longest content.
@@ -60,7 +60,7 @@ impl WriteBuffer {
         let (mask, begin) = self.header(true, opcode, payload.len());
         self.packed.extend_from_slice(payload);
         self.seal(mask, begin);
-        self.octets += payload.len();
+        self.len += payload.len();
     }
 
     /// Adds a frame with a part of a message.
@@ -82,7 +82,7 @@ impl WriteBuffer {
             self.packed.extend_from_slice(&message.end[within(&part, end, message.encoded_len())]);
         }
         self.seal(mask, begin);
-        self.octets += part.len();
+        self.len += part.len();
     }
 
     /// Adds a header; returns its mask, and where its payload begins if that is packed.
@@ -93,7 +93,7 @@ impl WriteBuffer {
         let before = self.packed.len();
         Header { fin, opcode, mask, length: length as u64 }.write(&mut self.packed);
         let begin = self.packed.len();
-        self.octets += begin - before;
+        self.len += begin - before;
         (mask, begin)
     }
 
@@ -117,22 +117,22 @@ impl WriteBuffer {
     }
 
     /// Removes written bytes.
-    pub(crate) fn advance(&mut self, mut octets: usize) {
-        self.octets -= octets;
+    pub(crate) fn advance(&mut self, mut len: usize) {
+        self.len -= len;
         while let Some(piece) = self.queue.front_mut() {
-            if octets < piece.len() {
-                piece.advance(octets);
+            if len < piece.len() {
+                piece.advance(len);
                 return;
             }
-            octets -= piece.len();
+            len -= piece.len();
             self.queue.pop_front();
         }
-        self.packed.advance(octets);
+        self.packed.advance(len);
     }
 
     /// Frees the memory if the buffer is empty.
     pub(crate) fn rest(&mut self) {
-        if self.octets == 0 {
+        if self.len == 0 {
             (self.queue, self.packed) = (VecDeque::new(), BytesMut::new());
         }
     }

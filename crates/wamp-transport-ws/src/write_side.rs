@@ -115,9 +115,9 @@ impl<W: AsyncWrite + Unpin> Out<W> {
         if self.answers > MAX_ANSWERS {
             self.unanswered = Some(Bytes::copy_from_slice(&payload[..payload.len().min(MAX_CONTROL)]));
         } else {
-            let before = self.staged.octets();
+            let before = self.staged.len();
             self.staged.control(Opcode::Pong, payload);
-            self.answers += self.staged.octets() - before;
+            self.answers += self.staged.len() - before;
         }
     }
 
@@ -132,15 +132,15 @@ impl<W: AsyncWrite + Unpin> Out<W> {
     /// Writes the buffer.
     pub(crate) fn poll_send(&mut self) -> Poll<io::Result<()>> {
         loop {
-            while self.staged.octets() > 0 {
+            while self.staged.len() > 0 {
                 let mut slices = [IoSlice::new(&[]); SLICES];
                 let filled = self.staged.slices(&mut slices);
                 let (stream, mut cx) = (Pin::new(&mut self.stream), Context::from_waker(&self.waker));
                 match ready!(stream.poll_write_vectored(&mut cx, &slices[..filled]))? {
                     0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    octets => {
-                        self.staged.advance(octets);
-                        self.accepted += octets as u64;
+                    len => {
+                        self.staged.advance(len);
+                        self.accepted += len as u64;
                         self.dirty = true;
                     }
                 }

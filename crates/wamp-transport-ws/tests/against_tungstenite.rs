@@ -25,8 +25,8 @@ impl Read for Wire {
 }
 
 impl Write for Wire {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.output.write(octets)
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -59,13 +59,13 @@ fn written(role: Role, serializer: Serializer, batches: Vec<Batch>, pipe: usize)
         write.close().await;
         drop((read, write));
     };
-    let mut octets = Vec::new();
-    block_on(async { tokio::join!(write, end.read_to_end(&mut octets)).1.unwrap() });
-    octets
+    let mut bytes = Vec::new();
+    block_on(async { tokio::join!(write, end.read_to_end(&mut bytes)).1.unwrap() });
+    bytes
 }
 
-/// All that we read out of these octets.
-fn read(role: Role, serializer: Serializer, octets: &[u8], pipe: usize) -> Vec<Incoming> {
+/// All that we read out of these bytes.
+fn read(role: Role, serializer: Serializer, bytes: &[u8], pipe: usize) -> Vec<Incoming> {
     let (ours, end) = duplex(pipe);
     let connection = WebSocket::upgraded(ours, role, serializer, &Config::default());
     let (mut read, _write) = connection.split();
@@ -75,7 +75,7 @@ fn read(role: Role, serializer: Serializer, octets: &[u8], pipe: usize) -> Vec<I
             let mut answers = Vec::new();
             let _ = from.read_to_end(&mut answers).await;
         };
-        let send = tokio::io::AsyncWriteExt::write_all(&mut to, octets);
+        let send = tokio::io::AsyncWriteExt::write_all(&mut to, bytes);
         tokio::select! {
             sent = send => sent.unwrap(),
             () = discard => {}
@@ -105,7 +105,7 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
     let short = proptest::collection::vec(any::<u8>(), 0..300);
     let border =
         prop_oneof![120..130_usize, 65_530..65_540_usize, 131_060..131_080_usize, 4_000..9_000_usize];
-    let long = (border, any::<u8>()).prop_map(|(n, octet)| vec![octet; n]);
+    let long = (border, any::<u8>()).prop_map(|(n, byte)| vec![byte; n]);
     prop_oneof![3 => short, 1 => long]
 }
 
@@ -128,8 +128,8 @@ proptest! {
             batch.ping(Bytes::from_static(b"hi"));
             batch
         });
-        let octets = written(role, Serializer::MsgPack, made.collect(), pipe);
-        let mut theirs = theirs(other(role), octets);
+        let len = written(role, Serializer::MsgPack, made.collect(), pipe);
+        let mut theirs = theirs(other(role), len);
         for messages in &batches {
             prop_assert_eq!(theirs.read().unwrap(), Message::Ping(Bytes::from_static(b"hi")));
             for message in messages {
@@ -150,8 +150,8 @@ proptest! {
             let message = wamp_proto::Message::decode(Serializer::Json, &frame, &Limits::default()).unwrap();
             batch.push(&message, Serializer::Json).unwrap();
         }
-        let octets = written(role, Serializer::Json, vec![batch], pipe);
-        let mut theirs = theirs(other(role), octets);
+        let len = written(role, Serializer::Json, vec![batch], pipe);
+        let mut theirs = theirs(other(role), len);
         for text in texts {
             prop_assert!(theirs.read().unwrap() == Message::text(text));
         }
@@ -169,8 +169,8 @@ proptest! {
             theirs.write(Message::Pong(Bytes::from_static(b"hi"))).unwrap();
         }
         theirs.close(None).unwrap();
-        let octets = std::mem::take(&mut theirs.get_mut().output);
-        let came = read(role, Serializer::MsgPack, &octets, pipe);
+        let bytes = std::mem::take(&mut theirs.get_mut().output);
+        let came = read(role, Serializer::MsgPack, &bytes, pipe);
         prop_assert_eq!(came.len(), 2 * messages.len());
         for (came, message) in came.chunks(2).zip(messages) {
             prop_assert!(came[0] == Incoming::Message(message.into()));

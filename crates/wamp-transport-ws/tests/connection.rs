@@ -20,7 +20,7 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// Both ends of a connection over a pipe that holds so many octets.
+/// Both ends of a connection over a pipe with this capacity.
 async fn pair(buffer: usize, serializer: Serializer) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>) {
     let (ours, theirs) = duplex(buffer);
     let (config, offers) = (Config::default(), [serializer]);
@@ -71,10 +71,10 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A server's frames, as far as they are complete: first octet and payload.
-fn frames(mut octets: &[u8]) -> Vec<(u8, Vec<u8>)> {
+/// A server's frames, as far as they are complete: first byte and payload.
+fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut frames = Vec::new();
-    while let [first, length, rest @ ..] = octets {
+    while let [first, length, rest @ ..] = bytes {
         let (length, rest) = match length {
             126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
             127 => panic!("no frame is as long as that"),
@@ -84,7 +84,7 @@ fn frames(mut octets: &[u8]) -> Vec<(u8, Vec<u8>)> {
             break;
         }
         frames.push((*first, rest[..length].to_vec()));
-        octets = &rest[length..];
+        bytes = &rest[length..];
     }
     frames
 }
@@ -95,8 +95,8 @@ fn batch(messages: &[&[u8]]) -> Batch {
     batch
 }
 
-fn message(octets: impl AsRef<[u8]>) -> Incoming {
-    Incoming::Message(Bytes::copy_from_slice(octets.as_ref()))
+fn message(bytes: impl AsRef<[u8]>) -> Incoming {
+    Incoming::Message(Bytes::copy_from_slice(bytes.as_ref()))
 }
 
 /// All that comes until the connection ends, and how it ends.
@@ -109,10 +109,10 @@ async fn read_all(read: &mut impl ReadHalf) -> (Vec<Incoming>, ReadError) {
     }
 }
 
-/// What a server makes of octets that come in one piece and then no more.
-async fn received(octets: &[u8], serializer: Serializer) -> (Vec<Incoming>, ReadError) {
-    let (mut client, (mut read, _write)) = bare(octets.len() + 4096, serializer).await;
-    client.write_all(octets).await.unwrap();
+/// What a server makes of bytes that come in one piece and then no more.
+async fn received(bytes: &[u8], serializer: Serializer) -> (Vec<Incoming>, ReadError) {
+    let (mut client, (mut read, _write)) = bare(bytes.len() + 4096, serializer).await;
+    client.write_all(bytes).await.unwrap();
     client.shutdown().await.unwrap();
     read_all(&mut read).await
 }
@@ -172,8 +172,8 @@ async fn the_wrong_kind_of_frame_is_a_violation() {
         (Serializer::MsgPack, BINARY, TEXT),
         (Serializer::Cbor, BINARY, TEXT),
     ] {
-        let octets = [frame(FIN | right, b"[1]"), frame(FIN | wrong, b"[2]"), frame(FIN | right, b"[3]")];
-        let (came, end) = received(&octets.concat(), serializer).await;
+        let bytes = [frame(FIN | right, b"[1]"), frame(FIN | wrong, b"[2]"), frame(FIN | right, b"[3]")];
+        let (came, end) = received(&bytes.concat(), serializer).await;
         assert_eq!(came, [message("[1]")]);
         assert!(matches!(end, ReadError::Violation(_)), "{end}");
     }
@@ -182,7 +182,7 @@ async fn the_wrong_kind_of_frame_is_a_violation() {
 #[tokio::test]
 async fn what_websocket_forbids_is_a_violation() {
     let unmasked = vec![FIN | TEXT, 3, b'[', b'1', b']'];
-    for octets in [
+    for bytes in [
         unmasked,
         frame(FIN | TEXT, b"\xff\xfe"),
         frame(FIN | CONTINUE, b"[1]"),
@@ -191,16 +191,16 @@ async fn what_websocket_forbids_is_a_violation() {
         frame(PING, b""),
         frame(FIN | PING, &[0; 126]),
     ] {
-        let (came, end) = received(&octets, Serializer::Json).await;
+        let (came, end) = received(&bytes, Serializer::Json).await;
         assert_eq!(came, []);
-        assert!(matches!(end, ReadError::Violation(_)), "{octets:02x?} {end}");
+        assert!(matches!(end, ReadError::Violation(_)), "{bytes:02x?} {end}");
     }
 }
 
-/// Behaviour 51: a PING between two fragments of a message. And all of it octet by octet.
+/// Behaviour 51: a PING between two fragments of a message. And all of it byte by byte.
 #[tokio::test]
 async fn a_message_in_fragments_with_a_ping_between_them() {
-    let octets = [
+    let bytes = [
         frame(TEXT, b"[1,\"\xc3"),
         frame(FIN | PING, b"hi"),
         frame(CONTINUE, b"\xa9"),
@@ -212,7 +212,7 @@ async fn a_message_in_fragments_with_a_ping_between_them() {
         let (client, (mut read, _write)) = bare(buffer, Serializer::Json).await;
         let (mut from_server, mut to_server) = tokio::io::split(client);
         let send = async {
-            to_server.write_all(&octets).await.unwrap();
+            to_server.write_all(&bytes).await.unwrap();
         };
         let receive = async {
             let mut came = Vec::new();
@@ -264,9 +264,9 @@ async fn a_ping_is_answered_in_the_middle_of_a_full_queue() {
     assert!(poll(read.read(&mut came)).is_pending());
     let mut wire = Vec::new();
     while poll(write.write(&mut out)).is_pending() {
-        let mut octets = [0; 8 * 1024];
-        let n = client.read(&mut octets).await.unwrap();
-        wire.extend_from_slice(&octets[..n]);
+        let mut bytes = [0; 8 * 1024];
+        let n = client.read(&mut bytes).await.unwrap();
+        wire.extend_from_slice(&bytes[..n]);
     }
     drop((read, write));
     client.read_to_end(&mut wire).await.unwrap();
@@ -310,9 +310,9 @@ async fn a_flood_of_pings_from_a_peer_that_does_not_read_is_bounded() {
     let mut out = batch(&[&[b'x'; 1000]]);
     let mut wire = Vec::new();
     while poll(write.write(&mut out)).is_pending() {
-        let mut octets = [0; 8 * 1024];
-        let n = client.read(&mut octets).await.unwrap();
-        wire.extend_from_slice(&octets[..n]);
+        let mut bytes = [0; 8 * 1024];
+        let n = client.read(&mut bytes).await.unwrap();
+        wire.extend_from_slice(&bytes[..n]);
     }
     assert!(wire.len() < 300 * 1024, "{}", wire.len());
     drop((read, write));
@@ -334,7 +334,7 @@ async fn a_message_beyond_the_limit_is_refused_after_those_before_it() {
         client.write_all(&offender).await.unwrap();
         let (came, end) = read_all(&mut read).await;
         assert_eq!(came, [message("[123]")]);
-        assert!(matches!(end, ReadError::TooLarge { limit: 5, length: l } if l == length), "{end}");
+        assert!(matches!(end, ReadError::TooLarge { limit: 5, len: l } if l == length), "{end}");
         assert!(matches!(read.read(&mut Vec::new()).await, Err(ReadError::Closed)), "over is over");
     }
 }
@@ -361,7 +361,7 @@ async fn one_read_brings_what_has_come_and_a_bounded_number() {
     }
 }
 
-/// `tungstenite` may read 14 octets at a time if its buffer is not set up well.
+/// `tungstenite` may read 14 bytes at a time if its buffer is not set up well.
 #[tokio::test]
 async fn reads_are_large() {
     let (mut client, (mut read, _write)) = bare(1 << 20, Serializer::Json).await;
@@ -398,9 +398,9 @@ async fn a_dropped_write_goes_on_where_it_was() {
     let mut wire = Vec::new();
     let mut polls = 0;
     while poll(write.write(&mut out)).is_pending() {
-        let mut octets = [0; 3];
-        let n = client.read(&mut octets).await.unwrap();
-        wire.extend_from_slice(&octets[..n]);
+        let mut bytes = [0; 3];
+        let n = client.read(&mut bytes).await.unwrap();
+        wire.extend_from_slice(&bytes[..n]);
         polls += 1;
     }
     assert!(polls > 10_000 && out.is_empty());

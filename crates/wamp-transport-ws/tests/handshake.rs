@@ -183,13 +183,13 @@ async fn a_request_that_is_not_wanted_any_more_is_answered() {
 
 #[tokio::test]
 async fn a_server_gives_up_on_garbage_at_once_and_on_endless_headers() {
-    for (octets, words) in [
+    for (bytes, words) in [
         ("\x16\x03\x01", "the peer does not speak HTTP: a TLS handshake came, on a port without TLS"),
         ("\x7f\x11\0\0", "the peer does not speak HTTP: a RawSocket handshake came"),
         ("GET / HTTP/1.1\r\n", "the peer closed the connection in the handshake"),
     ] {
         let (mut ours, theirs) = duplex(4096);
-        ours.write_all(octets.as_bytes()).await.unwrap();
+        ours.write_all(bytes.as_bytes()).await.unwrap();
         ours.shutdown().await.unwrap();
         let words = format!("refused the client: {words}");
         assert_eq!(accept(theirs, &[], &Config::default()).await.unwrap_err().to_string(), words);
@@ -200,7 +200,7 @@ async fn a_server_gives_up_on_garbage_at_once_and_on_endless_headers() {
 }
 
 #[tokio::test]
-async fn a_handshake_may_come_octet_by_octet() {
+async fn a_handshake_may_come_byte_by_byte() {
     let (ours, theirs) = duplex(1);
     let config = Config::default();
     let offers = [Serializer::Json];
@@ -211,7 +211,7 @@ async fn a_handshake_may_come_octet_by_octet() {
 
 /// Behaviour 52 is the router's; this is what it needs.
 #[tokio::test]
-async fn a_server_that_has_looked_at_the_first_octet_goes_on() {
+async fn a_server_that_has_looked_at_the_first_byte_goes_on() {
     let (ours, mut theirs) = duplex(4096);
     let config = Config::default();
     let server = async {

@@ -84,7 +84,7 @@ pub struct Batch {
     /// How much of the front message, with its prefix, was written.
     done: usize,
     len: usize,
-    octets: usize,
+    encoded_len: usize,
     /// The length of everything pushed since the batch was cleared.
     total_pushed: usize,
     /// The memory that the payloads outside of the arena keep at most, written or not. That of shared messages is
@@ -102,7 +102,7 @@ struct Large {
     after: usize,
     payload: Bytes,
     /// Its length without the prefix.
-    octets: usize,
+    encoded_len: usize,
 }
 
 impl Large {
@@ -120,9 +120,9 @@ struct Slices<'s, 'a> {
 
 impl<'a> Slices<'_, 'a> {
     /// Fills the next slice, unless there is none or nothing to fill it with.
-    fn fill(&mut self, octets: &'a [u8]) {
-        if !octets.is_empty() && self.filled < self.out.len() {
-            self.out[self.filled] = IoSlice::new(octets);
+    fn fill(&mut self, bytes: &'a [u8]) {
+        if !bytes.is_empty() && self.filled < self.out.len() {
+            self.out[self.filled] = IoSlice::new(bytes);
             self.filled += 1;
         }
     }
@@ -180,10 +180,10 @@ pub enum PushError {
     #[error(transparent)]
     Encode(#[from] EncodeError),
     /// It is longer than the peer accepts.
-    #[error("a message of {octets} bytes, with a limit of {limit}")]
+    #[error("a message of {len} bytes, with a limit of {limit}")]
     TooLarge {
         /// Its length.
-        octets: usize,
+        len: usize,
         /// The limit.
         limit: usize,
     },
@@ -234,10 +234,10 @@ impl Batch {
             return Err(e.into());
         }
         let payload = message.payload_tail();
-        let octets = self.arena.len() - start - PREFIX + payload.len() + serializer.end().len();
-        if octets > limit {
+        let len = self.arena.len() - start - PREFIX + payload.len() + serializer.end().len();
+        if len > limit {
             self.arena.truncate(start);
-            return Err(PushError::TooLarge { octets, limit });
+            return Err(PushError::TooLarge { len, limit });
         }
         let after = self.arena.len();
         if payload.len() < COPIED_BELOW {
@@ -248,16 +248,16 @@ impl Batch {
             self.arena.extend_from_slice(serializer.end());
             self.seal(start, after, payload.clone());
         }
-        Ok(octets)
+        Ok(len)
     }
 
     /// Appends a plain RESULT, whose payload is a part of a frame, and returns its length.
     pub fn push_result(&mut self, head: &ResultHead, frame: &Bytes, payload: Range<usize>) -> usize {
         let (head, end) = (head.as_ref(), head.end());
-        let octets = head.len() + payload.len() + end.len();
+        let len = head.len() + payload.len() + end.len();
         self.reserve(HEAD + if payload.len() < COPIED_BELOW { payload.len() } else { 0 });
         let start = self.arena.len();
-        self.arena.extend_from_slice(&prefix(octets));
+        self.arena.extend_from_slice(&prefix(len));
         self.arena.extend_from_slice(head);
         if payload.len() < COPIED_BELOW {
             self.arena.extend_from_slice(&frame[payload]);
@@ -265,17 +265,17 @@ impl Batch {
             let after = self.arena.len();
             let payload = frame.slice(payload);
             self.pinned += pinned(&payload);
-            self.large.push_back(Large { start, after, payload, octets });
+            self.large.push_back(Large { start, after, payload, encoded_len: len });
         }
         self.arena.extend_from_slice(end);
-        self.count(octets);
-        octets
+        self.count(len);
+        len
     }
 
     /// Appends a plain message of this head and payload, which is always copied, and returns its length.
     pub fn push_plain(&mut self, head: &ResultHead, payload: &[u8]) -> usize {
         let (head, end) = (head.as_ref(), head.end());
-        let octets = head.len() + payload.len() + end.len();
+        let len = head.len() + payload.len() + end.len();
         self.reserve(HEAD + payload.len());
         let start = self.arena.len();
         self.arena.extend_from_slice(&[0; PREFIX]);
@@ -283,7 +283,7 @@ impl Batch {
         self.arena.extend_from_slice(payload);
         self.arena.extend_from_slice(end);
         self.seal(start, self.arena.len(), Bytes::new());
-        octets
+        len
     }
 
     /// Converts an unsent batch to a form that several queues can share. Its memory is counted in `counted` until
@@ -291,10 +291,10 @@ impl Batch {
     pub fn into_shared(mut self, counted: &SharedMemory) -> SharedBatch {
         debug_assert_eq!(self.start + self.done, 0, "something has left already");
         self.reserve(0);
-        let Self { mut arena, large, len, octets, pinned, longest, .. } = self;
+        let Self { mut arena, large, len, encoded_len, pinned, longest, .. } = self;
         arena.shrink_to_fit();
         let arena = Arc::new(Arena::new(arena, pinned, counted.clone()));
-        SharedBatch { arena, large, len, encoded_len: octets, longest }
+        SharedBatch { arena, large, len, encoded_len, longest }
     }
 
     /// Appends shared messages.
@@ -305,7 +305,7 @@ impl Batch {
         self.large.extend(messages.large.iter().map(|large| large.behind(offset)));
         self.pinned += messages.arena.pinned;
         self.len += messages.len;
-        self.octets += messages.encoded_len;
+        self.encoded_len += messages.encoded_len;
         self.total_pushed += messages.encoded_len;
         self.longest = self.longest.max(messages.longest);
     }
@@ -328,7 +328,7 @@ impl Batch {
         self.large.extend(other.large.drain(..).map(|large| large.behind(offset)));
         self.control.append(&mut other.control);
         self.len += other.len;
-        self.octets += other.octets;
+        self.encoded_len += other.encoded_len;
         self.total_pushed += other.total_pushed;
         self.pinned += other.pinned + other.shared.as_ref().map_or(0, |shared| shared.pinned);
         self.longest = self.longest.max(other.longest);
@@ -345,12 +345,12 @@ impl Batch {
     }
 
     /// Makes room in the arena, which is not shared from now on.
-    fn reserve(&mut self, octets: usize) {
+    fn reserve(&mut self, len: usize) {
         if let Some(shared) = self.shared.take() {
             self.arena = shared.bytes.clone();
             self.pinned += shared.pinned;
         }
-        let needed = self.arena.len() + octets;
+        let needed = self.arena.len() + len;
         if needed > self.arena.capacity() && needed <= FULL {
             let goal = if needed <= LARGE { needed.next_power_of_two() } else { FULL };
             self.arena.reserve_exact(goal - self.arena.len());
@@ -359,20 +359,20 @@ impl Batch {
 
     /// Accounts for the message that begins at `start`, and writes its prefix.
     fn seal(&mut self, start: usize, after: usize, payload: Bytes) {
-        let octets = self.arena.len() - start - PREFIX + payload.len();
-        self.arena[start..start + PREFIX].copy_from_slice(&prefix(octets));
-        if !payload.is_empty() || octets > MAX_24_BIT {
+        let len = self.arena.len() - start - PREFIX + payload.len();
+        self.arena[start..start + PREFIX].copy_from_slice(&prefix(len));
+        if !payload.is_empty() || len > MAX_24_BIT {
             self.pinned += pinned(&payload);
-            self.large.push_back(Large { start, after, payload, octets });
+            self.large.push_back(Large { start, after, payload, encoded_len: len });
         }
-        self.count(octets);
+        self.count(len);
     }
 
-    fn count(&mut self, octets: usize) {
+    fn count(&mut self, len: usize) {
         self.len += 1;
-        self.octets += octets;
-        self.total_pushed += octets;
-        self.longest = self.longest.max(octets);
+        self.encoded_len += len;
+        self.total_pushed += len;
+        self.longest = self.longest.max(len);
     }
 
     /// Adds a PING, which precedes the messages.
@@ -393,12 +393,12 @@ impl Batch {
     /// The length of the unwritten messages, in bytes and without prefixes. A message that is partly written
     /// counts in full.
     pub fn encoded_len(&self) -> usize {
-        self.octets
+        self.encoded_len
     }
 
     /// [`encoded_len`](Self::encoded_len) with the prefixes.
     pub fn framed_len(&self) -> usize {
-        self.octets + PREFIX * self.len
+        self.encoded_len + PREFIX * self.len
     }
 
     /// The number of unwritten messages.
@@ -424,7 +424,7 @@ impl Batch {
         let head = self.start + PREFIX;
         Some(match self.front_large() {
             Some(large) => {
-                let end = large.start + PREFIX + large.octets - large.payload.len();
+                let end = large.start + PREFIX + large.encoded_len - large.payload.len();
                 Outgoing {
                     head: &self.arena()[head..large.after],
                     payload: &large.payload,
@@ -443,15 +443,15 @@ impl Batch {
         if self.len == 0 {
             return;
         }
-        let octets = self.front_len();
+        let len = self.front_len();
         let outside = match self.front_large() {
             Some(_) => self.large.pop_front().map_or(0, |large| large.payload.len()),
             None => 0,
         };
-        self.start += PREFIX + octets - outside;
+        self.start += PREFIX + len - outside;
         self.done = 0;
         self.len -= 1;
-        self.octets -= octets;
+        self.encoded_len -= len;
     }
 
     /// Fills in the unwritten bytes in order, each message behind its length: 4 bytes, the most significant
@@ -484,21 +484,21 @@ impl Batch {
     }
 
     /// Removes this many bytes, prefixes included.
-    pub fn advance(&mut self, mut octets: usize) {
-        if octets + self.done == self.framed_len() {
+    pub fn advance(&mut self, mut len: usize) {
+        if len + self.done == self.framed_len() {
             // All of it, which is the usual case.
             self.start = self.arena().len();
             self.large.clear();
-            (self.done, self.len, self.octets) = (0, 0, 0);
+            (self.done, self.len, self.encoded_len) = (0, 0, 0);
             return;
         }
-        while octets > 0 && self.len > 0 {
+        while len > 0 && self.len > 0 {
             let left = PREFIX + self.front_len() - self.done;
-            if octets < left {
-                self.done += octets;
+            if len < left {
+                self.done += len;
                 return;
             }
-            octets -= left;
+            len -= left;
             self.pop_front();
         }
     }
@@ -550,10 +550,10 @@ impl Batch {
     /// The length of the front message, which exists.
     fn front_len(&self) -> usize {
         if let Some(large) = self.front_large() {
-            return large.octets;
+            return large.encoded_len;
         }
         let prefix = &self.arena()[self.start..self.start + PREFIX];
-        prefix.iter().fold(0, |length, &octet| length << 8 | usize::from(octet))
+        prefix.iter().fold(0, |length, &byte| length << 8 | usize::from(byte))
     }
 }
 
@@ -564,8 +564,8 @@ fn pinned(payload: &Bytes) -> usize {
 
 /// The prefix of a message: RawSocket's 25th bit marks the length that the others cannot express; a longer
 /// message is refused by a transport with prefixes.
-fn prefix(octets: usize) -> [u8; PREFIX] {
-    let prefix = if octets <= MAX_24_BIT { octets as u32 } else { 1 << 27 };
+fn prefix(len: usize) -> [u8; PREFIX] {
+    let prefix = if len <= MAX_24_BIT { len as u32 } else { 1 << 27 };
     prefix.to_be_bytes()
 }
 

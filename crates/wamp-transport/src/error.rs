@@ -13,10 +13,10 @@ pub enum ReadError {
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
     /// A message beyond the limit.
-    #[error("a message of {length} bytes, with a limit of {limit}")]
+    #[error("a message of {len} bytes, with a limit of {limit}")]
     TooLarge {
         /// The announced length, or the number of bytes when the limit was passed.
-        length: usize,
+        len: usize,
         /// The limit.
         limit: usize,
     },

@@ -62,7 +62,7 @@ pub trait Transport: Send + 'static {
 /// The receiving half of a [`Transport`].
 pub trait ReadHalf: Send + 'static {
     /// Refuses messages longer than this many bytes from now on.
-    fn set_max_receive(&mut self, octets: usize);
+    fn set_max_receive(&mut self, len: usize);
 
     /// Waits until something has arrived and appends all of it, in order. Appends at least one item, or fails;
     /// items before a failure were appended by an earlier call. May be dropped at any time without losing

@@ -97,29 +97,26 @@ impl Transport for Memory {
 }
 
 impl ReadHalf for MemoryReader {
-    fn set_max_receive(&mut self, octets: usize) {
-        self.max_receive = octets;
+    fn set_max_receive(&mut self, len: usize) {
+        self.max_receive = len;
     }
 
     async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
         poll_fn(|cx| {
             let mut state = self.pipe.lock();
             // Only up to the limit, so that the messages before a faulty one arrive.
-            let fits = |item: &Incoming| octets(item) <= self.max_receive;
+            let fits = |item: &Incoming| len_of(item) <= self.max_receive;
             let good = state.items.iter().take_while(|item| fits(item)).count();
             if good > 0 {
                 self.received +=
-                    state.items[..good].iter().map(|item| (octets(item) + PREFIX) as u64).sum::<u64>();
+                    state.items[..good].iter().map(|item| (len_of(item) + PREFIX) as u64).sum::<u64>();
                 into.extend(state.items.drain(..good));
-                state.octets = state.items.iter().map(|item| octets(item) + PREFIX).sum();
+                state.filled = state.items.iter().map(|item| len_of(item) + PREFIX).sum();
                 wake(&mut state.writer);
                 return Poll::Ready(Ok(()));
             }
             if let Some(item) = state.items.first() {
-                return Poll::Ready(Err(ReadError::TooLarge {
-                    length: octets(item),
-                    limit: self.max_receive,
-                }));
+                return Poll::Ready(Err(ReadError::TooLarge { len: len_of(item), limit: self.max_receive }));
             }
             if state.closed {
                 return Poll::Ready(Err(ReadError::Closed));
@@ -142,9 +139,9 @@ impl WriteHalf for MemoryWriter {
             if state.closed || state.deaf {
                 return Poll::Ready(Err(WriteError::Closed));
             }
-            let before = state.octets;
+            let before = state.filled;
             let done = state.take(batch);
-            self.accepted += (state.octets - before) as u64;
+            self.accepted += (state.filled - before) as u64;
             if !state.items.is_empty() {
                 wake(&mut state.reader);
             }
@@ -189,7 +186,7 @@ struct Pipe(Arc<Mutex<State>>);
 struct State {
     items: Vec<Incoming>,
     /// The cost of the items.
-    octets: usize,
+    filled: usize,
     capacity: usize,
     /// The writer is gone.
     closed: bool,
@@ -215,34 +212,34 @@ impl Pipe {
 impl State {
     /// Moves as much of the batch as there is room for; returns `true` if that was all.
     fn take(&mut self, batch: &mut Batch) -> bool {
-        while self.items.is_empty() || self.octets < self.capacity {
+        while self.items.is_empty() || self.filled < self.capacity {
             let Some(control) = batch.pop_control() else { break };
             self.push(match control {
                 Control::Ping(payload) => Incoming::Ping(payload),
                 Control::Pong(payload) => Incoming::Pong(payload),
             });
         }
-        let mut octets = BytesMut::new();
+        let mut bytes = BytesMut::new();
         while let Some(message) = batch.front() {
             let length = message.encoded_len();
-            if !self.items.is_empty() && self.octets + length + PREFIX > self.capacity {
+            if !self.items.is_empty() && self.filled + length + PREFIX > self.capacity {
                 return false;
             }
-            if octets.capacity() < length {
+            if bytes.capacity() < length {
                 // One allocation for all messages that fit.
-                octets.reserve(length.max(self.capacity.min(batch.encoded_len())));
+                bytes.reserve(length.max(self.capacity.min(batch.encoded_len())));
             }
-            octets.extend_from_slice(message.head);
-            octets.extend_from_slice(message.payload);
-            octets.extend_from_slice(message.end);
+            bytes.extend_from_slice(message.head);
+            bytes.extend_from_slice(message.payload);
+            bytes.extend_from_slice(message.end);
             batch.pop_front();
-            self.push(Incoming::Message(octets.split().freeze()));
+            self.push(Incoming::Message(bytes.split().freeze()));
         }
         batch.is_empty()
     }
 
     fn push(&mut self, item: Incoming) {
-        self.octets += octets(&item) + PREFIX;
+        self.filled += len_of(&item) + PREFIX;
         self.items.push(item);
     }
 }
@@ -250,9 +247,9 @@ impl State {
 /// The cost of an item beyond its bytes, so that empty items are bounded too.
 const PREFIX: usize = 4;
 
-fn octets(item: &Incoming) -> usize {
+fn len_of(item: &Incoming) -> usize {
     match item {
-        Incoming::Message(octets) | Incoming::Ping(octets) | Incoming::Pong(octets) => Bytes::len(octets),
+        Incoming::Message(bytes) | Incoming::Ping(bytes) | Incoming::Pong(bytes) => Bytes::len(bytes),
         Incoming::Run(run) => run.buffer().len(),
     }
 }

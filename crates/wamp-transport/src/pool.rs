@@ -77,17 +77,17 @@ fn give_to(large: &Large, mut batch: Batch) {
 mod tests {
     use super::*;
 
-    fn batch(octets: usize) -> Batch {
+    fn batch(len: usize) -> Batch {
         let mut batch = Batch::new();
-        batch.push_bytes(&vec![0; octets]);
+        batch.push_bytes(&vec![0; len]);
         batch.clear();
         batch
     }
 
     #[test]
     fn the_larger_ones_are_kept() {
-        for octets in [100, 5000, 2000, 50] {
-            give(batch(octets));
+        for len in [100, 5000, 2000, 50] {
+            give(batch(len));
         }
         let kept = [take(), take(), take()].map(|batch| batch.map_or(0, |batch| batch.capacity()));
         assert!(kept[..2].iter().all(|capacity| *capacity >= 2000) && kept[2] == 0, "{kept:?}");

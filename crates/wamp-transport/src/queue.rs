@@ -40,10 +40,10 @@ const MAX_CONTROL: usize = 4 * 1024;
 /// # let frame = Bytes::from_static(b"[6,{},\"wamp.close.normal\"]");
 /// # let goodbye = Message::decode(Serializer::Json, &frame, &Limits::default())?;
 /// let mut queue = Queue::new(Serializer::Json);
-/// let octets = queue.push(&goodbye)?;
+/// let len = queue.push(&goodbye)?;
 ///
 /// let batch = queue.pop().unwrap();
-/// assert_eq!(queue.encoded_len(), octets, "taken is not written");
+/// assert_eq!(queue.encoded_len(), len, "taken is not written");
 /// // transport.write(&mut batch).await?;
 /// queue.recycle(batch);
 /// assert_eq!(queue.encoded_len(), 0);
@@ -55,7 +55,7 @@ pub struct Queue {
     /// None of them is empty.
     chunks: VecDeque<Batch>,
     controls: VecDeque<Control>,
-    control_octets: usize,
+    control_len: usize,
     /// An empty batch, kept for its memory.
     spare: Option<Batch>,
     /// The bytes in the chunks.
@@ -75,7 +75,7 @@ impl Queue {
             serializer,
             chunks: VecDeque::new(),
             controls: VecDeque::new(),
-            control_octets: 0,
+            control_len: 0,
             spare: None,
             waiting: 0,
             taken: 0,
@@ -128,7 +128,7 @@ impl Queue {
         if self.closed {
             return Ok(0);
         }
-        let octets =
+        let len =
             match self.chunks.back_mut().filter(|chunk| chunk.encoded_len() < CHUNK && !chunk.is_shared()) {
                 Some(chunk) => {
                     let before = chunk.memory();
@@ -139,9 +139,9 @@ impl Queue {
                 None => {
                     let mut chunk = self.spare();
                     match push(&mut chunk) {
-                        Ok(octets) => {
+                        Ok(len) => {
                             self.push_chunk(chunk);
-                            octets
+                            len
                         }
                         Err(e) => {
                             self.spare = Some(chunk);
@@ -150,8 +150,8 @@ impl Queue {
                     }
                 }
             };
-        self.waiting += octets;
-        Ok(octets)
+        self.waiting += len;
+        Ok(len)
     }
 
     /// An empty batch, to be filled without the queue and then [appended](Self::append).
@@ -162,8 +162,8 @@ impl Queue {
     /// Appends all messages of an unsent batch and returns their length; 0 if the queue is closed, which
     /// accepts nothing.
     pub fn append(&mut self, mut batch: Batch) -> usize {
-        let octets = if self.closed { 0 } else { batch.encoded_len() };
-        if octets == 0 {
+        let len = if self.closed { 0 } else { batch.encoded_len() };
+        if len == 0 {
             batch.clear();
             self.keep(batch);
             return 0;
@@ -179,8 +179,8 @@ impl Queue {
             }
             None => self.push_chunk(batch),
         }
-        self.waiting += octets;
-        octets
+        self.waiting += len;
+        len
     }
 
     /// Appends shared messages and returns their length; 0 if the queue is closed, which accepts nothing. A
@@ -239,11 +239,11 @@ impl Queue {
         }
         // A slice would keep all of the read buffer.
         let payload = Bytes::copy_from_slice(&payload[..payload.len().min(MAX_CONTROL)]);
-        self.control_octets += payload.len();
+        self.control_len += payload.len();
         self.controls.push_back(kind(payload));
         while self.controls.len() > MAX_CONTROLS {
             let oldest = self.controls.pop_front();
-            self.control_octets -= oldest.map_or(0, |control| control.payload().len());
+            self.control_len -= oldest.map_or(0, |control| control.payload().len());
         }
     }
 
@@ -264,7 +264,7 @@ impl Queue {
     pub fn clear(&mut self) {
         self.chunks.clear();
         self.controls.clear();
-        self.control_octets = 0;
+        self.control_len = 0;
         (self.waiting, self.waiting_memory) = (0, 0);
         self.spare = None;
         self.closed = true;
@@ -291,7 +291,7 @@ impl Queue {
     /// [counted](crate::SharedMemory) for all of them together.
     pub fn memory(&self) -> usize {
         let spare = self.spare.as_ref().map_or(0, Batch::capacity);
-        self.waiting_memory + self.taken_memory + self.control_octets + spare
+        self.waiting_memory + self.taken_memory + self.control_len + spare
     }
 
     /// The memory of messages that wait and are shared with other queues, in bytes.
@@ -326,7 +326,7 @@ impl Queue {
                 Control::Pong(payload) => batch.pong(payload),
             }
         }
-        self.control_octets = 0;
+        self.control_len = 0;
         self.waiting -= batch.encoded_len();
         self.taken += batch.encoded_len();
         Some(batch)

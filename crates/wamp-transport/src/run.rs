@@ -19,29 +19,29 @@ const PREFIX: usize = 4;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    octets: Bytes,
+    bytes: Bytes,
 }
 
 impl Run {
     /// Messages, each behind its length.
-    pub fn new(octets: Bytes) -> Self {
-        Self { octets }
+    pub fn new(bytes: Bytes) -> Self {
+        Self { bytes }
     }
 
     /// The whole buffer.
     pub fn buffer(&self) -> &Bytes {
-        &self.octets
+        &self.bytes
     }
 
     /// The position of each message in the buffer.
     pub fn messages(&self) -> impl Iterator<Item = Range<usize>> {
         let mut at = 0;
         std::iter::from_fn(move || {
-            let prefix = self.octets.get(at..)?.first_chunk::<PREFIX>()?;
+            let prefix = self.bytes.get(at..)?.first_chunk::<PREFIX>()?;
             let start = at + PREFIX;
             let end = start + u32::from_be_bytes(*prefix) as usize;
             at = end;
-            (end <= self.octets.len()).then_some(start..end)
+            (end <= self.bytes.len()).then_some(start..end)
         })
     }
 }

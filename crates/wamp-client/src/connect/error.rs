@@ -94,10 +94,8 @@ impl ConnectError {
     /// HELLO cannot be sent.
     pub(crate) fn unsent(url: Option<&str>, error: PushError) -> Self {
         let cause = match error {
-            PushError::TooLarge { octets, limit } => {
-                format!(
-                    "HELLO has {octets} bytes and does not fit into the {limit} bytes that the router takes"
-                )
+            PushError::TooLarge { len, limit } => {
+                format!("HELLO has {len} bytes and does not fit into the {limit} bytes that the router takes")
             }
             error => format!("HELLO cannot be written: {error}"),
         };
@@ -173,7 +171,7 @@ impl ConnectError {
         let kind = match &error {
             E::Io(_) | E::Closed => ConnectErrorKind::Lost,
             // Alerts and handshakes of TLS begin with these bytes.
-            E::NotRawSocket { octets: [0x15 | 0x16, ..] } => ConnectErrorKind::Tls,
+            E::NotRawSocket { bytes: [0x15 | 0x16, ..] } => ConnectErrorKind::Tls,
             E::OtherSerializer { .. } | E::Refused(ErrorCode::SerializerUnsupported) => {
                 ConnectErrorKind::Subprotocol
             }

@@ -222,7 +222,7 @@ pub enum SendError {
 impl From<ReplyError> for SendError {
     fn from(error: ReplyError) -> Self {
         match error {
-            ReplyError::TooLarge { len, limit } => SendError::TooLarge(TooLarge { octets: len, limit }),
+            ReplyError::TooLarge { len, limit } => SendError::TooLarge(TooLarge { len, limit }),
             ReplyError::Encode(error) => SendError::Encode(error),
             _ => SendError::Over,
         }
@@ -232,7 +232,7 @@ impl From<ReplyError> for SendError {
 impl From<Misuse> for SendError {
     fn from(misuse: Misuse) -> Self {
         match misuse {
-            Misuse::TooLarge { len, limit } => SendError::TooLarge(TooLarge { octets: len, limit }),
+            Misuse::TooLarge { len, limit } => SendError::TooLarge(TooLarge { len, limit }),
             Misuse::Encode(error) => SendError::Encode(error),
             _ => SendError::Over,
         }
@@ -293,11 +293,11 @@ impl CancelReason {
 
 /// A message longer than the peer accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a message of {octets} bytes, but the router accepts {limit}")]
+#[error("a message of {len} bytes, but the router accepts {limit}")]
 #[non_exhaustive]
 pub struct TooLarge {
     /// The length of the message.
-    pub octets: usize,
+    pub len: usize,
     /// The limit that the peer announced.
     pub limit: usize,
 }
@@ -323,7 +323,7 @@ impl From<SubmitError> for CallError {
                 CallError::Encode(error)
             }
             SubmitError::Misuse(Misuse::TooLarge { len, limit }) => {
-                CallError::TooLarge(TooLarge { octets: len, limit })
+                CallError::TooLarge(TooLarge { len, limit })
             }
             SubmitError::Closed(closed) => CallError::from_closed(&closed, false),
             SubmitError::Misuse(Misuse::NotSupported) => CallError::NotSupported,
@@ -339,7 +339,7 @@ impl From<SubmitError> for RequestError {
                 RequestError::Encode(error)
             }
             SubmitError::Misuse(Misuse::TooLarge { len, limit }) => {
-                RequestError::TooLarge(TooLarge { octets: len, limit })
+                RequestError::TooLarge(TooLarge { len, limit })
             }
             SubmitError::Closed(closed) => RequestError::from_closed(&closed, false),
             SubmitError::Misuse(Misuse::Unknown) => RequestError::Gone,

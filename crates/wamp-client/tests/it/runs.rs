@@ -172,7 +172,7 @@ async fn what_is_small_is_sent_as_what_is_large_is_and_what_is_too_long_is_refus
     let outcomes = sends(&session, &mut peer, values.clone()).await;
     assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true, true]);
     assert!(
-        matches!(&outcomes[2], Err(SendError::TooLarge(error)) if error.octets == 8193 && error.limit == 8192)
+        matches!(&outcomes[2], Err(SendError::TooLarge(error)) if error.len == 8193 && error.limit == 8192)
     );
     for value in [&values[0], &values[1], &values[3], &values[4]] {
         assert_eq!(peer.next().await, json!([70, 1, {"progress": true}, [value]]));
@@ -189,7 +189,7 @@ async fn a_peer_that_takes_little_is_sent_nothing_longer() {
     let outcomes = sends(&session, &mut peer, values.clone()).await;
     assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, false, false, true]);
     assert!(
-        matches!(&outcomes[0], Err(SendError::TooLarge(error)) if (error.octets, error.limit) == (1025, 1024))
+        matches!(&outcomes[0], Err(SendError::TooLarge(error)) if (error.len, error.limit) == (1025, 1024))
     );
     for value in [&values[1], &values[4]] {
         assert_eq!(peer.next().await, json!([70, 1, {"progress": true}, [value]]));

@@ -24,7 +24,7 @@ fn the_announced_length_is_the_power_of_two_within_the_limit() {
     assert_eq!((length(0), length(15)), (512, 16 * 1024 * 1024));
 }
 
-/// Behaviour 49, the server's table: every second octet.
+/// Behaviour 49, the server's table: every second byte.
 #[test]
 fn a_server_answers_every_request() {
     for second in 0..=255_u8 {
@@ -64,14 +64,14 @@ fn a_server_says_why_it_refuses() {
 /// Behaviour 49.
 #[test]
 fn a_server_does_not_answer_what_is_no_request() {
-    for octets in [*b"GET ", [0x16, 3, 1, 2], [0x7e, 0xf1, 0, 0]] {
-        let (answer, outcome) = read_request(octets, &Config::default());
+    for bytes in [*b"GET ", [0x16, 3, 1, 2], [0x7e, 0xf1, 0, 0]] {
+        let (answer, outcome) = read_request(bytes, &Config::default());
         assert_eq!(answer, None);
-        assert!(matches!(outcome, Err(HandshakeError::NotRawSocket { octets: o }) if o == octets));
+        assert!(matches!(outcome, Err(HandshakeError::NotRawSocket { bytes: o }) if o == bytes));
     }
 }
 
-/// Behaviour 49, the client's table: every second octet.
+/// Behaviour 49, the client's table: every second byte.
 #[test]
 fn a_client_reads_every_reply() {
     for second in 0..=255_u8 {
@@ -93,11 +93,11 @@ fn a_client_reads_every_reply() {
 /// Behaviour 49.
 #[test]
 fn a_client_refuses_reserved_bits_and_other_protocols() {
-    for octets in [[0x7f, 0xf2, 1, 0], [0x7f, 0xf2, 0, 1], [0x7f, 0x10, 0, 1]] {
-        let outcome = read_reply(octets, Serializer::MsgPack, 1 << 20);
-        assert!(matches!(outcome, Err(HandshakeError::Illegal { .. })), "{octets:02x?}");
+    for bytes in [[0x7f, 0xf2, 1, 0], [0x7f, 0xf2, 0, 1], [0x7f, 0x10, 0, 1]] {
+        let outcome = read_reply(bytes, Serializer::MsgPack, 1 << 20);
+        assert!(matches!(outcome, Err(HandshakeError::Illegal { .. })), "{bytes:02x?}");
     }
-    let said = |octets| read_reply(octets, Serializer::MsgPack, 1 << 20).unwrap_err().to_string();
+    let said = |bytes| read_reply(bytes, Serializer::MsgPack, 1 << 20).unwrap_err().to_string();
     assert!(said(*b"HTTP").contains("an HTTP response came"));
     assert!(said([0x15, 3, 3, 0]).contains("a TLS alert came"));
     assert!(said([1, 2, 3, 4]).contains("[01, 02, 03, 04] came"));

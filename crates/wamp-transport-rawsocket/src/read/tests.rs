@@ -19,9 +19,9 @@ fn poll(reader: &mut Reader<DuplexStream>) -> (Poll<Result<(), ReadError>>, Vec<
     (outcome, into)
 }
 
-fn frame(octets: usize) -> Vec<u8> {
-    let mut frame = frame::prefix(Kind::Message, octets).unwrap().to_vec();
-    frame.resize(PREFIX + octets, b' ');
+fn frame(len: usize) -> Vec<u8> {
+    let mut frame = frame::prefix(Kind::Message, len).unwrap().to_vec();
+    frame.resize(PREFIX + len, b' ');
     frame
 }
 
@@ -120,22 +120,22 @@ fn flat(items: &[Incoming]) -> Vec<Vec<u8>> {
 #[tokio::test]
 async fn messages_that_come_together_are_one_run() {
     let (mut write, mut reader) = pair(1 << 20);
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     let mut wanted: Vec<Vec<u8>> = Vec::new();
     for n in 0..10 {
         let message = vec![b'a' + n; n.into()];
-        octets.extend(frame::prefix(Kind::Message, message.len()).unwrap());
-        octets.extend(&message);
+        bytes.extend(frame::prefix(Kind::Message, message.len()).unwrap());
+        bytes.extend(&message);
         wanted.push(message);
         if n == 5 {
-            octets.extend(frame::prefix(Kind::Ping, 1).unwrap());
-            octets.push(b'x');
+            bytes.extend(frame::prefix(Kind::Ping, 1).unwrap());
+            bytes.push(b'x');
             wanted.push(b"PING x".to_vec());
         }
     }
-    for (step, items) in [(octets.len(), 3), (3, 0)] {
+    for (step, items) in [(bytes.len(), 3), (3, 0)] {
         let mut came = Vec::new();
-        for piece in octets.chunks(step) {
+        for piece in bytes.chunks(step) {
             write.write_all(piece).await.unwrap();
             let mut into = Vec::new();
             let read = tokio::task::coop::unconstrained(reader.read_runs(&mut into));
@@ -156,10 +156,10 @@ async fn a_run_ends_before_what_is_wrong() {
     for wrong in [[0x00, 0, 1, 0], [0x03, 0, 0, 0], [0x80, 0, 0, 0], [0x08, 0, 0, 0]] {
         let (mut write, mut reader) = pair(1 << 20);
         reader.set_max_receive(255);
-        let mut octets = [frame(255), frame(3)].concat();
-        octets.extend(wrong);
-        octets.resize(octets.len() + 256, 0);
-        write.write_all(&octets).await.unwrap();
+        let mut bytes = [frame(255), frame(3)].concat();
+        bytes.extend(wrong);
+        bytes.resize(bytes.len() + 256, 0);
+        write.write_all(&bytes).await.unwrap();
         let mut into = Vec::new();
         reader.read_runs(&mut into).await.unwrap();
         assert_eq!(flat(&into).iter().map(Vec::len).collect::<Vec<_>>(), [255, 3], "{wrong:02x?}");
@@ -172,12 +172,12 @@ async fn a_run_ends_before_what_is_wrong() {
 #[tokio::test]
 async fn frames_of_the_same_length_are_read_one_at_a_time() {
     let (mut write, mut reader) = pair(1 << 20);
-    for octets in [70_000, 70_000, 70_000, 100, 1 << 18, 100] {
-        write.write_all(&frame(octets)).await.unwrap();
+    for len in [70_000, 70_000, 70_000, 100, 1 << 18, 100] {
+        write.write_all(&frame(len)).await.unwrap();
     }
-    for (octets, usual) in [(70_000, Some(70_004)), (70_000, Some(70_004)), (70_000, Some(70_004))] {
+    for (len, usual) in [(70_000, Some(70_004)), (70_000, Some(70_004)), (70_000, Some(70_004))] {
         let (_, into) = poll(&mut reader);
-        assert!(matches!(&into[..], [Incoming::Message(m)] if m.len() == octets), "{}", into.len());
+        assert!(matches!(&into[..], [Incoming::Message(m)] if m.len() == len), "{}", into.len());
         assert_eq!(reader.usual, usual);
         assert!(reader.buffer.is_empty());
     }
@@ -210,10 +210,10 @@ async fn nothing_is_discarded_after_the_end() {
 async fn a_ping_is_short() {
     for kind in [Kind::Ping, Kind::Pong] {
         for (length, expected) in [(MAX_CONTROL, true), (MAX_CONTROL + 1, false)] {
-            let mut octets = frame::prefix(kind, length).unwrap().to_vec();
-            octets.resize(PREFIX + length, 0);
+            let mut bytes = frame::prefix(kind, length).unwrap().to_vec();
+            bytes.resize(PREFIX + length, 0);
             let mut came = Vec::new();
-            let read = Reader::new(&octets[..], BytesMut::new(), usize::MAX).fill(&mut came, false).await;
+            let read = Reader::new(&bytes[..], BytesMut::new(), usize::MAX).fill(&mut came, false).await;
             assert_eq!(read.is_ok(), expected, "{read:?}");
         }
     }

@@ -18,21 +18,21 @@ fn frame(fin: bool, opcode: Opcode, mask: Option<Mask>, payload: &[u8]) -> Vec<u
 }
 
 impl Assembler {
-    /// The octets of memory that it holds.
+    /// The bytes of memory that it holds.
     fn held(&self) -> usize {
         self.buffer.capacity() + self.message.capacity()
     }
 }
 
-/// All items in these octets, which come in pieces that end at these places; and how it ends.
-fn items(assembler: &mut Assembler, octets: &[u8], cuts: &[usize]) -> (Vec<Item>, Result<usize, Fault>) {
-    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (octets.len() + 1)).collect();
-    cuts.push(octets.len());
+/// All items in these bytes, which come in pieces that end at these places; and how it ends.
+fn items(assembler: &mut Assembler, bytes: &[u8], cuts: &[usize]) -> (Vec<Item>, Result<usize, Fault>) {
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
+    cuts.push(bytes.len());
     cuts.sort();
     let (mut items, mut from) = (Vec::new(), 0);
     let mut missing = 0;
     for cut in cuts {
-        assembler.buffer.extend_from_slice(&octets[from..cut]);
+        assembler.buffer.extend_from_slice(&bytes[from..cut]);
         from = cut;
         missing = loop {
             match assembler.next() {
@@ -51,12 +51,12 @@ fn items(assembler: &mut Assembler, octets: &[u8], cuts: &[usize]) -> (Vec<Item>
 fn the_examples_of_the_specification() {
     let hello = || Item::Message(Bytes::from_static(b"Hello"));
     let mut client = Assembler::new(Role::Client, true, 1000, BytesMut::new());
-    let octets = b"\x81\x05Hello\x01\x03Hel\x80\x02lo\x89\x05Hello";
-    let (came, end) = items(&mut client, octets, &[]);
+    let bytes = b"\x81\x05Hello\x01\x03Hel\x80\x02lo\x89\x05Hello";
+    let (came, end) = items(&mut client, bytes, &[]);
     assert_eq!(came, [hello(), hello(), Item::Ping(Bytes::from_static(b"Hello"))]);
     assert_eq!(end.unwrap(), 0);
-    let octets = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
-    let (came, end) = items(&mut server(true), octets, &[]);
+    let bytes = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    let (came, end) = items(&mut server(true), bytes, &[]);
     assert_eq!(came, [hello(), Item::Pong(Bytes::from_static(b"Hello"))]);
     assert_eq!(end.unwrap(), 0);
 }
@@ -65,7 +65,7 @@ fn the_examples_of_the_specification() {
 fn what_is_forbidden_and_how_the_peer_is_told() {
     use Opcode::*;
     let masked = |fin, opcode, payload: &[u8]| frame(fin, opcode, Some(HELLO), payload);
-    for (text, octets, code) in [
+    for (text, bytes, code) in [
         (true, frame(true, Text, None, b"[1]"), close::PROTOCOL),
         (true, frame(true, Ping, None, b""), close::PROTOCOL),
         (true, masked(true, Continue, b"[1]"), close::PROTOCOL),
@@ -80,9 +80,9 @@ fn what_is_forbidden_and_how_the_peer_is_told() {
         (true, masked(true, Close, b"\x03\xed"), close::PROTOCOL),
         (true, vec![0x88, 0xfe], close::PROTOCOL),
     ] {
-        let (came, end) = items(&mut server(text), &octets, &[]);
+        let (came, end) = items(&mut server(text), &bytes, &[]);
         assert_eq!(came, []);
-        assert_eq!(end.unwrap_err().code, code, "{:02x?}", &octets[..octets.len().min(20)]);
+        assert_eq!(end.unwrap_err().code, code, "{:02x?}", &bytes[..bytes.len().min(20)]);
     }
     let mut client = Assembler::new(Role::Client, true, 1000, BytesMut::new());
     let (_, end) = items(&mut client, &masked(true, Text, b"[1]"), &[]);
@@ -93,12 +93,12 @@ fn what_is_forbidden_and_how_the_peer_is_told() {
 fn limits_are_for_a_frame_and_for_the_sum_of_fragments() {
     use Opcode::*;
     let announced = |length: u64| {
-        let mut octets = BytesMut::new();
-        Header { fin: true, opcode: Binary, mask: Some(HELLO), length }.write(&mut octets);
-        octets.to_vec()
+        let mut bytes = BytesMut::new();
+        Header { fin: true, opcode: Binary, mask: Some(HELLO), length }.write(&mut bytes);
+        bytes.to_vec()
     };
     let fragments = |n| [frame(false, Binary, Some(HELLO), &[1; 60]), frame(true, Continue, Some(HELLO), n)];
-    for (octets, length) in [
+    for (bytes, length) in [
         (announced(101), 101),
         (announced(1 << 40), 1 << 40),
         (announced(u64::MAX), usize::MAX),
@@ -106,9 +106,9 @@ fn limits_are_for_a_frame_and_for_the_sum_of_fragments() {
     ] {
         let mut assembler = server(false);
         assembler.max_receive = 100;
-        let fault = items(&mut assembler, &octets, &[]).1.unwrap_err();
+        let fault = items(&mut assembler, &bytes, &[]).1.unwrap_err();
         assert_eq!(fault.code, close::SIZE);
-        assert!(matches!(fault.error, ReadError::TooLarge { length: l, limit: 100 } if l == length));
+        assert!(matches!(fault.error, ReadError::TooLarge { len: l, limit: 100 } if l == length));
     }
     let mut assembler = server(false);
     assembler.max_receive = 100;
@@ -126,15 +126,15 @@ fn memory_is_taken_for_what_has_come() {
     let long = frame(true, Binary, Some(HELLO), &payload);
     let begin = frame(false, Binary, Some(HELLO), b"");
     let rest = frame(true, Continue, Some(HELLO), &payload);
-    for octets in [long, [begin, rest].concat()] {
+    for bytes in [long, [begin, rest].concat()] {
         let mut assembler = server(false);
         let mut came = 0;
-        for piece in octets.chunks(50_000) {
+        for piece in bytes.chunks(50_000) {
             assembler.buffer.extend_from_slice(piece);
             came += piece.len();
             let item = assembler.next().unwrap();
             assembler.rest();
-            if came < octets.len() {
+            if came < bytes.len() {
                 assert!(matches!(item, Item::Missing(_)));
                 assert!(assembler.held() <= 4 * came, "{} for {came}", assembler.held());
             } else {
@@ -147,17 +147,17 @@ fn memory_is_taken_for_what_has_come() {
 
 #[test]
 fn endless_empty_fragments_take_no_memory() {
-    let mut octets = frame(false, Opcode::Text, Some(HELLO), b"");
-    octets.extend(frame(false, Opcode::Continue, Some(HELLO), b"").repeat(100_000));
+    let mut bytes = frame(false, Opcode::Text, Some(HELLO), b"");
+    bytes.extend(frame(false, Opcode::Continue, Some(HELLO), b"").repeat(100_000));
     let mut assembler = server(true);
-    let (came, end) = items(&mut assembler, &octets, &[]);
+    let (came, end) = items(&mut assembler, &bytes, &[]);
     assert!(came.is_empty() && end.is_ok());
     assert_eq!(assembler.held(), 0);
 }
 
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     let short = proptest::collection::vec(any::<u8>(), 0..300);
-    let long = (60_000..200_000_usize, any::<u8>()).prop_map(|(n, octet)| vec![octet; n]);
+    let long = (60_000..200_000_usize, any::<u8>()).prop_map(|(n, byte)| vec![byte; n]);
     prop_oneof![8 => short, 1 => long]
 }
 
@@ -168,16 +168,16 @@ fn fragments((payload, cuts): &Part, mask: Option<Mask>, between: &[u8]) -> Vec<
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (payload.len() + 1)).collect();
     cuts.sort();
     cuts.push(payload.len());
-    let (mut octets, mut from) = (Vec::new(), 0);
+    let (mut bytes, mut from) = (Vec::new(), 0);
     for (n, &cut) in cuts.iter().enumerate() {
         let opcode = if n == 0 { Opcode::Binary } else { Opcode::Continue };
-        octets.extend(frame(n + 1 == cuts.len(), opcode, mask, &payload[from..cut]));
+        bytes.extend(frame(n + 1 == cuts.len(), opcode, mask, &payload[from..cut]));
         from = cut;
         if n + 1 < cuts.len() {
-            octets.extend(frame(true, Opcode::Ping, mask, between));
+            bytes.extend(frame(true, Opcode::Ping, mask, between));
         }
     }
-    octets
+    bytes
 }
 
 proptest! {
@@ -193,8 +193,8 @@ proptest! {
     ) {
         let mask = Some(mask).filter(|_| role == Role::Server);
         let mut assembler = Assembler::new(role, false, 16 << 20, BytesMut::new());
-        let octets: Vec<u8> = parts.iter().flat_map(|part| fragments(part, mask, &between)).collect();
-        let (came, end) = items(&mut assembler, &octets, &cuts);
+        let bytes: Vec<u8> = parts.iter().flat_map(|part| fragments(part, mask, &between)).collect();
+        let (came, end) = items(&mut assembler, &bytes, &cuts);
         prop_assert_eq!(end.unwrap(), 0);
         let pings = came.iter().filter(|item| **item == Item::Ping(between.clone().into())).count();
         prop_assert_eq!(pings, parts.iter().map(|(_, cuts)| cuts.len()).sum::<usize>());
@@ -207,20 +207,20 @@ proptest! {
     }
 
     #[test]
-    fn any_octets_bring_items_or_an_error_and_take_little_memory(
+    fn any_bytes_bring_items_or_an_error_and_take_little_memory(
         text: bool,
         client: bool,
         start in proptest::sample::select(vec![
             vec![], vec![0x81], vec![0x82], vec![0x02, 0x80], vec![0x82, 0xff, 0, 0, 0, 0], vec![0x82, 0xfe],
             vec![0x01, 0x80, 0, 0, 0, 0, 0x00], vec![0x82, 0x7f, 0, 0, 0, 0, 0, 0xff],
         ]),
-        octets in proptest::collection::vec(any::<u8>(), 0..200),
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
         cuts in proptest::collection::vec(any::<usize>(), 0..10),
     ) {
         let role = if client { Role::Client } else { Role::Server };
         let mut assembler = Assembler::new(role, text, 16 << 20, BytesMut::new());
-        let octets = [start, octets].concat();
-        let _ = items(&mut assembler, &octets, &cuts);
-        prop_assert!(assembler.held() <= 4 * octets.len() + 64, "{}", assembler.held());
+        let bytes = [start, bytes].concat();
+        let _ = items(&mut assembler, &bytes, &cuts);
+        prop_assert!(assembler.held() <= 4 * bytes.len() + 64, "{}", assembler.held());
     }
 }

@@ -6,7 +6,7 @@ const HELLO: Mask = [0x37, 0xfa, 0x21, 0x3d];
 #[test]
 fn headers_both_ways() {
     use Opcode::*;
-    for (fin, opcode, mask, length, octets) in [
+    for (fin, opcode, mask, length, bytes) in [
         (true, Text, None, 5, &[0x81, 0x05][..]),
         (true, Text, Some(HELLO), 5, &[0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d]),
         (false, Text, None, 3, &[0x01, 0x03]),
@@ -24,18 +24,18 @@ fn headers_both_ways() {
         let header = Header { fin, opcode, mask, length };
         let mut written = BytesMut::new();
         header.write(&mut written);
-        assert_eq!(&written[..], octets);
-        assert_eq!(Header::parse(octets), Ok(Some((header, octets.len()))));
-        assert_eq!(Header::parse(&[octets, b"payload"].concat()), Ok(Some((header, octets.len()))));
-        for cut in 0..octets.len() {
-            assert_eq!(Header::parse(&octets[..cut]), Ok(None), "{octets:02x?} up to {cut}");
+        assert_eq!(&written[..], bytes);
+        assert_eq!(Header::parse(bytes), Ok(Some((header, bytes.len()))));
+        assert_eq!(Header::parse(&[bytes, b"payload"].concat()), Ok(Some((header, bytes.len()))));
+        for cut in 0..bytes.len() {
+            assert_eq!(Header::parse(&bytes[..cut]), Ok(None), "{bytes:02x?} up to {cut}");
         }
     }
 }
 
 #[test]
 fn everything_else_is_a_violation() {
-    for (octets, words) in [
+    for (bytes, words) in [
         (&[0xc1, 0][..], "reserved bits"),
         (&[0xa1, 0], "reserved bits"),
         (&[0x91, 0], "reserved bits"),
@@ -49,8 +49,8 @@ fn everything_else_is_a_violation() {
         (&[0x88, 126], "125"),
         (&[0x89, 127], "125"),
     ] {
-        let error = Header::parse(octets).unwrap_err();
-        assert!(error.contains(words), "{octets:02x?}: {error}");
+        let error = Header::parse(bytes).unwrap_err();
+        assert!(error.contains(words), "{bytes:02x?}: {error}");
     }
     let good = (0..=255).filter(|&first| Header::parse(&[first, 0]).is_ok()).count();
     assert_eq!(good, 3 + 6, "all six types, and fragments of those that are no control frames");
@@ -64,24 +64,24 @@ fn a_length_that_is_longer_than_it_needs_to_be_is_taken_all_the_same() {
         (&[0x82, 126, 0, 0], 0),
         (&[0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff], 0xffff),
     ];
-    for (octets, length) in table {
-        let (header, end) = Header::parse(octets).unwrap().unwrap();
-        assert_eq!((header.length, end), (length, octets.len()));
+    for (bytes, length) in table {
+        let (header, end) = Header::parse(bytes).unwrap().unwrap();
+        assert_eq!((header.length, end), (length, bytes.len()));
     }
 }
 
 /// RFC 6455, 5.3.
 #[test]
-fn a_mask_is_applied_octet_by_octet() {
+fn a_mask_is_applied_byte_by_byte() {
     let mut hello = *b"\x7f\x9f\x4d\x51\x58";
     apply_mask(&mut hello, HELLO);
     assert_eq!(&hello, b"Hello");
     for length in 0..70 {
         for begin in 0..8 {
-            let mut octets: Vec<u8> = (0..begin + length).map(|i| i as u8).collect();
-            apply_mask(&mut octets[begin..], HELLO);
+            let mut bytes: Vec<u8> = (0..begin + length).map(|i| i as u8).collect();
+            apply_mask(&mut bytes[begin..], HELLO);
             let masked = |i: usize| i as u8 ^ if i < begin { 0 } else { HELLO[(i - begin) % 4] };
-            assert!(octets.iter().enumerate().all(|(i, &octet)| octet == masked(i)), "{begin} {length}");
+            assert!(bytes.iter().enumerate().all(|(i, &byte)| byte == masked(i)), "{begin} {length}");
         }
     }
 }

@@ -25,31 +25,31 @@ fn poll<F: Future>(future: F) -> Poll<F::Output> {
 }
 
 /// A client's frame of spaces.
-fn frame(octets: usize) -> Vec<u8> {
+fn frame(len: usize) -> Vec<u8> {
     let mut frame = vec![0x82];
-    match octets {
-        0..126 => frame.push(0x80 | octets as u8),
+    match len {
+        0..126 => frame.push(0x80 | len as u8),
         126..0x1_0000 => {
             frame.push(0xfe);
-            frame.extend((octets as u16).to_be_bytes());
+            frame.extend((len as u16).to_be_bytes());
         }
         _ => {
             frame.push(0xff);
-            frame.extend((octets as u64).to_be_bytes());
+            frame.extend((len as u64).to_be_bytes());
         }
     }
     let mask = [1, 2, 3, 4];
     frame.extend(mask);
-    frame.extend((0..octets).map(|i| b' ' ^ mask[i % 4]));
+    frame.extend((0..len).map(|i| b' ' ^ mask[i % 4]));
     frame
 }
 
-fn spaces(octets: usize) -> Incoming {
-    Incoming::Message(Bytes::from(vec![b' '; octets]))
+fn spaces(len: usize) -> Incoming {
+    Incoming::Message(Bytes::from(vec![b' '; len]))
 }
 
 impl<S: Socket> Reader<S> {
-    /// The octets of memory in all buffers of the connection.
+    /// The bytes of memory in all buffers of the connection.
     fn held(&self) -> usize {
         self.assembler.buffer.capacity() + self.shared.lock().staged.held()
     }
@@ -60,15 +60,15 @@ impl<S: Socket> Reader<S> {
 async fn an_idle_connection_holds_no_buffers_and_little_else() {
     let (mut client, mut read, mut write) = pair(1 << 20);
     let mut came = Vec::new();
-    for octets in [16, 1000, 200_000] {
-        client.write_all(&[frame(octets).repeat(3), vec![0x89, 0x80, 0, 0, 0, 0]].concat()).await.unwrap();
+    for len in [16, 1000, 200_000] {
+        client.write_all(&[frame(len).repeat(3), vec![0x89, 0x80, 0, 0, 0, 0]].concat()).await.unwrap();
         while came.len() < 3 {
             read.read(&mut came).await.unwrap();
         }
-        assert_eq!(came, [spaces(octets), spaces(octets), spaces(octets)]);
+        assert_eq!(came, [spaces(len), spaces(len), spaces(len)]);
         came.clear();
         let mut batch = Batch::new();
-        (0..3).for_each(|_| batch.push_bytes(&vec![0; octets]));
+        (0..3).for_each(|_| batch.push_bytes(&vec![0; len]));
         write.write(&mut batch).await.unwrap();
     }
     assert!(poll(read.read(&mut came)).is_pending());
@@ -82,11 +82,11 @@ async fn an_idle_connection_holds_no_buffers_and_little_else() {
 async fn a_dropped_read_loses_nothing_however_little_comes_at_a_time() {
     let fragments = [vec![0x02, 0x81, 0, 0, 0, 0, b' '], vec![0x80, 0x81, 0, 0, 0, 0, b' ']];
     let ping = vec![0x89, 0x82, 0, 0, 0, 0, b'h', b'i'];
-    let octets = [frame(3), fragments[0].clone(), ping, fragments[1].clone(), frame(130), frame(70_000)];
+    let bytes = [frame(3), fragments[0].clone(), ping, fragments[1].clone(), frame(130), frame(70_000)];
     let (mut client, mut read, _write) = pair(1);
     let mut came = Vec::new();
-    for octet in octets.concat() {
-        client.write_all(&[octet]).await.unwrap();
+    for byte in bytes.concat() {
+        client.write_all(&[byte]).await.unwrap();
         let before = came.len();
         let outcome = poll(read.read(&mut came));
         assert_eq!(outcome.is_ready(), came.len() > before);
@@ -163,16 +163,16 @@ async fn of_too_many_pings_the_last_one_is_answered() {
     let (mut client, mut read, _write) = pair(8);
     let ping = |n: u16| [vec![0x89, 0x82, 0, 0, 0, 0], n.to_be_bytes().to_vec()].concat();
     for n in 0..5000 {
-        for octets in ping(n).chunks(8) {
-            client.write_all(octets).await.unwrap();
+        for bytes in ping(n).chunks(8) {
+            client.write_all(bytes).await.unwrap();
         }
         assert!(poll(read.read(&mut Vec::new())).is_pending());
     }
     assert!(read.held() <= 3 * 4096, "{}", read.held());
     let mut pongs = Vec::new();
-    let mut octets = [0; 8];
-    while let Poll::Ready(Ok(n @ 1..)) = poll(client.read(&mut octets)) {
-        pongs.extend_from_slice(&octets[..n]);
+    let mut bytes = [0; 8];
+    while let Poll::Ready(Ok(n @ 1..)) = poll(client.read(&mut bytes)) {
+        pongs.extend_from_slice(&bytes[..n]);
         assert!(poll(read.read(&mut Vec::new())).is_pending());
     }
     assert_eq!(pongs[..4], [0x8a, 2, 0, 0]);
@@ -227,8 +227,8 @@ impl AsyncRead for Ends {
 }
 
 impl AsyncWrite for Ends {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(octets.len()))
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

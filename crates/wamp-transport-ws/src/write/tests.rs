@@ -43,10 +43,10 @@ async fn a_dropped_write_of_a_client_goes_on_where_it_was() {
     let mut batch = Batch::new();
     messages.iter().for_each(|message| batch.push_bytes(message));
     batch.ping("hi".into());
-    let (mut wire, mut octets) = (Vec::new(), [0; 31]);
+    let (mut wire, mut bytes) = (Vec::new(), [0; 31]);
     while poll(write.write(&mut batch)).is_pending() {
-        let n = server.read(&mut octets).await.unwrap();
-        wire.extend_from_slice(&octets[..n]);
+        let n = server.read(&mut bytes).await.unwrap();
+        wire.extend_from_slice(&bytes[..n]);
     }
     drop((read, write));
     server.read_to_end(&mut wire).await.unwrap();
@@ -62,11 +62,11 @@ async fn a_pong_does_not_get_into_a_frame_whose_write_was_given_up() {
     batch.push_bytes(&[7; 70_000]);
     assert!(poll(write.write(&mut batch)).is_pending());
     client.write_all(&[0x89, 0x82, 0, 0, 0, 0, b'h', b'i']).await.unwrap();
-    let (mut wire, mut octets) = (Vec::new(), [0; 100]);
+    let (mut wire, mut bytes) = (Vec::new(), [0; 100]);
     // Nobody writes, so it is the reader that sends the rest of the frame as well.
     while poll(read.read(&mut Vec::new())).is_pending() {
-        let Poll::Ready(n) = poll(client.read(&mut octets)) else { break };
-        wire.extend_from_slice(&octets[..n.unwrap()]);
+        let Poll::Ready(n) = poll(client.read(&mut bytes)) else { break };
+        wire.extend_from_slice(&bytes[..n.unwrap()]);
     }
     assert_eq!(wire[4 + MAX_FRAME..], [0x8a, 2, b'h', b'i']);
     write.close().await;

@@ -4,8 +4,8 @@ use super::*;
 
 /// All that is staged, in writes of these lengths.
 fn drain(staged: &mut WriteBuffer, mut lengths: impl Iterator<Item = usize>) -> Vec<u8> {
-    let mut octets = Vec::new();
-    while staged.octets() > 0 {
+    let mut bytes = Vec::new();
+    while staged.len() > 0 {
         let mut slices = [IoSlice::new(&[]); 3];
         let filled = staged.slices(&mut slices);
         let most = lengths.next().unwrap_or(usize::MAX);
@@ -13,9 +13,9 @@ fn drain(staged: &mut WriteBuffer, mut lengths: impl Iterator<Item = usize>) -> 
             slices[..filled].iter().flat_map(|slice| slice.iter().copied()).take(most).collect();
         assert!(!piece.is_empty());
         staged.advance(piece.len());
-        octets.extend(piece);
+        bytes.extend(piece);
     }
-    octets
+    bytes
 }
 
 #[test]
@@ -38,9 +38,9 @@ fn a_large_payload_is_not_copied_unless_it_has_to_be() {
 fn no_mask_is_used_twice() {
     let mut staged = WriteBuffer::new(Role::Client, true);
     (0..100).for_each(|_| staged.control(Opcode::Ping, b""));
-    let octets = drain(&mut staged, std::iter::empty());
-    let masks: std::collections::HashSet<&[u8]> = octets.chunks(6).map(|frame| &frame[2..]).collect();
-    assert_eq!((octets.len(), masks.len()), (600, 100));
+    let bytes = drain(&mut staged, std::iter::empty());
+    let masks: std::collections::HashSet<&[u8]> = bytes.chunks(6).map(|frame| &frame[2..]).collect();
+    assert_eq!((bytes.len(), masks.len()), (600, 100));
 }
 
 proptest! {
@@ -67,7 +67,7 @@ proptest! {
                 expected.extend_from_slice(&[0x8a, 3, 7, 7, 7]);
             }
         }
-        prop_assert_eq!(staged.octets(), expected.len());
+        prop_assert_eq!(staged.len(), expected.len());
         prop_assert!(drain(&mut staged, cuts.into_iter()) == expected);
         staged.rest();
         prop_assert_eq!(staged.held(), 0);
@@ -75,7 +75,7 @@ proptest! {
 }
 
 impl WriteBuffer {
-    /// The octets of memory that it holds.
+    /// The bytes of memory that it holds.
     pub(crate) fn held(&self) -> usize {
         self.packed.capacity() + self.queue.capacity() * size_of::<Bytes>()
     }

@@ -81,7 +81,7 @@ impl SharedBatch {
             shared: Some(arena),
             large,
             len,
-            octets: encoded_len,
+            encoded_len,
             total_pushed: encoded_len,
             longest,
             ..Batch::default()

@@ -3,9 +3,9 @@ use wamp_proto::{Limits, Message, Serializer};
 
 use super::*;
 
-/// A RESULT with one argument of so many octets.
-fn result(octets: usize) -> Message {
-    let frame = format!("[50,7,{{}},[\"{}\"]]", "x".repeat(octets));
+/// A RESULT with one argument of this length.
+fn result(len: usize) -> Message {
+    let frame = format!("[50,7,{{}},[\"{}\"]]", "x".repeat(len));
     Message::decode(Serializer::Json, &Bytes::from(frame), &Limits::default()).unwrap()
 }
 
@@ -13,7 +13,7 @@ fn encoded(message: &Message) -> Vec<u8> {
     message.encode(Serializer::Json).unwrap().to_vec()
 }
 
-/// What `slices` and `advance` bring, taken in steps of so many octets.
+/// What `slices` and `advance` bring, taken in steps of this length.
 fn drain(batch: &mut Batch, slices: usize, step: usize) -> Vec<u8> {
     let mut out = Vec::new();
     while !batch.is_empty() {
@@ -34,9 +34,9 @@ fn drain(batch: &mut Batch, slices: usize, step: usize) -> Vec<u8> {
 fn prefixed(messages: &[Message]) -> Vec<u8> {
     let mut out = Vec::new();
     for message in messages {
-        let octets = encoded(message);
-        out.extend_from_slice(&(octets.len() as u32).to_be_bytes());
-        out.extend_from_slice(&octets);
+        let bytes = encoded(message);
+        out.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
+        out.extend_from_slice(&bytes);
     }
     out
 }
@@ -67,11 +67,11 @@ fn messages_leave_as_they_came_whatever_is_in_the_arena() {
 }
 
 #[test]
-fn runs_of_octets_leave_in_pieces_of_any_size() {
+fn runs_of_bytes_leave_in_pieces_of_any_size() {
     let messages = [result(5_000), result(1), result(1), result(6_000), result(7_000), result(2)];
     let wanted = prefixed(&messages);
     for (slices, step) in [(64, usize::MAX), (1, usize::MAX), (2, 3), (64, 1), (3, 4099)] {
-        assert_eq!(drain(&mut batch_of(&messages), slices, step), wanted, "{slices} slices, {step} octets");
+        assert_eq!(drain(&mut batch_of(&messages), slices, step), wanted, "{slices} slices, {step} bytes");
     }
 }
 
@@ -95,10 +95,10 @@ fn a_large_payload_is_not_copied() {
 #[test]
 fn a_message_beyond_the_limit_leaves_nothing_behind() {
     let mut batch = batch_of(&[result(1)]);
-    let octets = encoded(&result(100)).len();
-    let refused = batch.push_within(&result(100), Serializer::Json, octets - 1);
-    assert_eq!(refused, Err(PushError::TooLarge { octets, limit: octets - 1 }));
-    assert_eq!(batch.push_within(&result(100), Serializer::Json, octets), Ok(octets));
+    let len = encoded(&result(100)).len();
+    let refused = batch.push_within(&result(100), Serializer::Json, len - 1);
+    assert_eq!(refused, Err(PushError::TooLarge { len, limit: len - 1 }));
+    assert_eq!(batch.push_within(&result(100), Serializer::Json, len), Ok(len));
     assert_eq!(drain(&mut batch, 8, usize::MAX), prefixed(&[result(1), result(100)]));
 }
 
@@ -119,18 +119,18 @@ fn a_message_that_has_left_in_part_has_no_front() {
     assert!(batch.front().is_some() && !batch.in_message());
 }
 
-/// Behaviour 48: the 25th bit is the length of a message of exactly 2^24 octets.
+/// Behaviour 48: the 25th bit is the length of a message of exactly 2^24 bytes.
 #[test]
-fn the_prefix_of_a_message_of_2_to_the_24_octets() {
-    for (octets, prefix) in [((1 << 24) - 1, [0, 0xff, 0xff, 0xff]), (1 << 24, [8, 0, 0, 0])] {
+fn the_prefix_of_a_message_of_2_to_the_24_bytes() {
+    for (len, prefix) in [((1 << 24) - 1, [0, 0xff, 0xff, 0xff]), (1 << 24, [8, 0, 0, 0])] {
         let mut batch = Batch::new();
-        batch.push_bytes(&vec![b' '; octets]);
+        batch.push_bytes(&vec![b' '; len]);
         batch.push_bytes(b"[1]");
-        assert_eq!(batch.longest(), octets);
-        assert_eq!(batch.front().unwrap().encoded_len(), octets);
-        let octets = drain(&mut batch, 8, usize::MAX);
-        assert_eq!(octets[..4], prefix);
-        assert_eq!(octets[octets.len() - 7..], *b"\0\0\0\x03[1]");
+        assert_eq!(batch.longest(), len);
+        assert_eq!(batch.front().unwrap().encoded_len(), len);
+        let written = drain(&mut batch, 8, usize::MAX);
+        assert_eq!(written[..4], prefix);
+        assert_eq!(written[written.len() - 7..], *b"\0\0\0\x03[1]");
     }
 }
 
@@ -153,19 +153,19 @@ fn a_cleared_batch_is_new_and_keeps_its_memory_unless_it_is_much() {
 #[test]
 fn a_relayed_result_is_the_message_that_it_stands_for() {
     use wamp_proto::relay::PlainYield;
-    for octets in [0, 100, COPIED_BELOW - 4, COPIED_BELOW, 100_000] {
+    for len in [0, 100, COPIED_BELOW - 4, COPIED_BELOW, 100_000] {
         for filling in [0, 1, 50] {
-            let frame = Bytes::from(format!("  [70,7,{{}},[\"{}\"]]", "x".repeat(octets)));
+            let frame = Bytes::from(format!("  [70,7,{{}},[\"{}\"]]", "x".repeat(len)));
             let plain = PlainYield::read(Serializer::Json, &frame[2..], &Limits::default()).unwrap();
             let payload = plain.tail().start + 2..plain.tail().end + 2;
             let mut batch = batch_of(&vec![result(3); filling]);
             let head = plain.result(plain.request).head(Serializer::Json);
             let length = batch.push_result(&head, &frame, payload);
             let mut wanted = vec![result(3); filling];
-            wanted.push(result(octets));
+            wanted.push(result(len));
             assert_eq!(length, encoded(&wanted[filling]).len());
             assert_eq!((batch.len(), batch.encoded_len()), (filling + 1, batch_of(&wanted).encoded_len()));
-            assert_eq!(batch.large.len(), usize::from(octets + 4 >= COPIED_BELOW));
+            assert_eq!(batch.large.len(), usize::from(len + 4 >= COPIED_BELOW));
             assert_eq!(drain(&mut batch, 3, 1000), prefixed(&wanted));
         }
     }
@@ -174,16 +174,16 @@ fn a_relayed_result_is_the_message_that_it_stands_for() {
 #[test]
 fn a_rewritten_result_is_the_message_that_it_stands_for() {
     use wamp_proto::relay::PlainYield;
-    for octets in [0, 100, COPIED_BELOW, 100_000] {
+    for len in [0, 100, COPIED_BELOW, 100_000] {
         for filling in [0, 1, 50] {
             let frame = b"\x94\x46\x07\x80\x90";
             let plain = PlainYield::read(Serializer::MsgPack, frame, &Limits::default()).unwrap();
-            let payload = format!("[\"{}\"]", "x".repeat(octets));
+            let payload = format!("[\"{}\"]", "x".repeat(len));
             let mut batch = batch_of(&vec![result(3); filling]);
             let head = plain.result(plain.request).head(Serializer::Json);
             let length = batch.push_plain(&head, payload.as_bytes());
             let mut wanted = vec![result(3); filling];
-            wanted.push(result(octets));
+            wanted.push(result(len));
             assert_eq!(length, encoded(&wanted[filling]).len());
             assert_eq!((batch.len(), batch.encoded_len()), (filling + 1, batch_of(&wanted).encoded_len()));
             assert_eq!(batch.longest(), batch_of(&wanted).longest());

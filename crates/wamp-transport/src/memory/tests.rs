@@ -101,10 +101,10 @@ async fn a_message_beyond_the_limit_is_refused_after_those_before_it() {
     read.read(&mut came).await.unwrap();
     assert_eq!(came, [message("[22]")]);
     let refused = read.read(&mut came).await;
-    assert!(matches!(refused, Err(ReadError::TooLarge { length: 5, limit: 4 })), "{refused:?}");
+    assert!(matches!(refused, Err(ReadError::TooLarge { len: 5, limit: 4 })), "{refused:?}");
 }
 
-/// Nothing that a writer can send to a deaf reader is unbounded, not even what has no octets.
+/// Nothing that a writer can send to a deaf reader is unbounded, not even what has no bytes.
 #[tokio::test]
 async fn empty_messages_and_pings_are_bounded() {
     let (here, there) = pair(Serializer::Json);

@@ -8,8 +8,8 @@ fn message(json: &str) -> Message {
     Message::decode(Serializer::Json, &Bytes::from(json.to_owned()), &Limits::default()).unwrap()
 }
 
-fn result(request: usize, octets: usize) -> Message {
-    message(&format!("[50,{request},{{}},[\"{}\"]]", "x".repeat(octets)))
+fn result(request: usize, len: usize) -> Message {
+    message(&format!("[50,{request},{{}},[\"{}\"]]", "x".repeat(len)))
 }
 
 fn abort() -> Message {
@@ -22,9 +22,9 @@ fn drain(queue: &mut Queue) -> (Vec<Control>, Vec<Bytes>) {
     while let Some(mut batch) = queue.pop() {
         controls.extend(std::iter::from_fn(|| batch.pop_control()));
         while let Some(front) = batch.front() {
-            let mut octets = Vec::new();
-            front.copy_to(&mut octets);
-            messages.push(octets.into());
+            let mut bytes = Vec::new();
+            front.copy_to(&mut bytes);
+            messages.push(bytes.into());
             batch.pop_front();
         }
         queue.recycle(batch);
@@ -46,7 +46,7 @@ fn messages_leave_in_order_in_chunks_of_about_64_kib() {
 }
 
 #[test]
-fn octets_count_until_the_writer_has_written_them() {
+fn bytes_count_until_the_writer_has_written_them() {
     let mut queue = Queue::new(Serializer::Json);
     let one = queue.push(&result(1, 70_000)).unwrap();
     let two = queue.push(&result(2, 10)).unwrap();
@@ -104,29 +104,29 @@ fn a_flood_of_pings_leaves_a_bounded_number_of_the_newest_answers() {
 }
 
 #[test]
-fn the_memory_of_a_queue_is_near_its_octets_and_nothing_is_left_of_it() {
-    for octets in [10, 300, 3000, 15_000, 17_000, 70_000, 1 << 20] {
+fn the_memory_of_a_queue_is_near_its_bytes_and_nothing_is_left_of_it() {
+    for len in [10, 300, 3000, 15_000, 17_000, 70_000, 1 << 20] {
         let mut queue = Queue::new(Serializer::Json);
         // Chunks and a spare with the memory that the pool of this thread had for them.
         let pooled = 3 * 82 * 1024;
         let (mut most, mut sum) = (0, 0);
         for request in 1..=100 {
-            queue.push(&result(request, octets)).unwrap();
-            queue.append(batch(&[result(request, octets)]));
+            queue.push(&result(request, len)).unwrap();
+            queue.append(batch(&[result(request, len)]));
             sum = queue.encoded_len();
-            let factor = if (16 << 10..64 << 10).contains(&octets) { 5 } else { 2 };
-            assert!(queue.memory() <= factor * sum + pooled, "{} for {sum} of {octets}", queue.memory());
+            let factor = if (16 << 10..64 << 10).contains(&len) { 5 } else { 2 };
+            assert!(queue.memory() <= factor * sum + pooled, "{} for {sum} of {len}", queue.memory());
             assert!(queue.memory() >= sum);
             most = most.max(queue.memory());
         }
         let taken = queue.pop().unwrap();
-        assert!(queue.memory() <= most && queue.memory() + 65_536 + octets >= sum);
+        assert!(queue.memory() <= most && queue.memory() + 65_536 + len >= sum);
         queue.recycle(taken);
         drain(&mut queue);
         assert!(queue.memory() <= IDLE_CAPACITY);
-        queue.push(&result(1, octets)).unwrap();
+        queue.push(&result(1, len)).unwrap();
         let taken = queue.pop().unwrap();
-        queue.push(&result(2, octets)).unwrap();
+        queue.push(&result(2, len)).unwrap();
         queue.abort(&abort()).unwrap();
         queue.recycle(taken);
         drain(&mut queue);
@@ -149,8 +149,8 @@ fn an_abort_takes_the_place_of_all_that_waits() {
         queue.push(&result(request, 1000)).unwrap();
     }
     queue.pong(Bytes::from_static(b"1"));
-    let octets = queue.abort(&abort()).unwrap();
-    assert_eq!(queue.encoded_len(), octets);
+    let len = queue.abort(&abort()).unwrap();
+    assert_eq!(queue.encoded_len(), len);
     assert_eq!(queue.push(&result(301, 1)), Ok(0), "closed");
     queue.ping(Bytes::new());
     let (controls, messages) = drain(&mut queue);
@@ -197,8 +197,8 @@ fn batch(results: &[Message]) -> Batch {
 
 #[test]
 fn batches_keep_their_place_among_messages() {
-    for octets in [10, 5000, 60_000] {
-        let sent: Vec<_> = (1..=12).map(|request| result(request, octets)).collect();
+    for len in [10, 5000, 60_000] {
+        let sent: Vec<_> = (1..=12).map(|request| result(request, len)).collect();
         let mut queue = Queue::new(Serializer::Json);
         for part in sent.chunks(4) {
             queue.push(&part[0]).unwrap();
@@ -207,7 +207,7 @@ fn batches_keep_their_place_among_messages() {
         }
         let wanted: Vec<_> = sent.iter().map(|m| m.encode(Serializer::Json).unwrap()).collect();
         assert_eq!(queue.encoded_len(), wanted.iter().map(Bytes::len).sum::<usize>());
-        if octets == 10 {
+        if len == 10 {
             assert_eq!(queue.chunks.len(), 1, "what is small leaves with one write");
         }
         assert_eq!(drain(&mut queue).1, wanted);
@@ -220,9 +220,9 @@ fn a_closed_queue_takes_no_batch() {
     let mut queue = Queue::new(Serializer::Json);
     queue.push(&result(1, 10)).unwrap();
     queue.close();
-    let octets = queue.encoded_len();
+    let len = queue.encoded_len();
     assert_eq!(queue.append(batch(&[result(2, 10)])), 0);
-    assert_eq!(queue.encoded_len(), octets);
+    assert_eq!(queue.encoded_len(), len);
     assert_eq!(drain(&mut queue).1.len(), 1);
     let mut queue = Queue::new(Serializer::Json);
     assert_eq!(queue.append(Batch::new()), 0);
@@ -231,8 +231,8 @@ fn a_closed_queue_takes_no_batch() {
 
 #[test]
 fn shared_messages_keep_their_place_and_many_are_not_copied() {
-    for (octets, is_copied) in [(10, true), (5000, false), (60_000, false)] {
-        let sent: Vec<_> = (1..=12).map(|request| result(request, octets)).collect();
+    for (bytes, is_copied) in [(10, true), (5000, false), (60_000, false)] {
+        let sent: Vec<_> = (1..=12).map(|request| result(request, bytes)).collect();
         let (mut queue, mut other) = (Queue::new(Serializer::Json), Queue::new(Serializer::Json));
         let counted = SharedMemory::default();
         let mut memory = 0;
