@@ -225,7 +225,6 @@ fn what_it_cannot_do_is_an_error_that_names_the_cause() {
         ),
         (["--listen", taken.as_str()], &*format!("Error: cannot listen on {taken}: ")),
         (["--listen", "0.0.0.0:0"], "Error: will not listen on 0.0.0.0:0, which other machines can reach, "),
-        (["--log", "=="], "Error: --log \"==\": "),
     ] {
         let output = refused(&arguments);
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -410,10 +409,19 @@ fn what_is_wrong_with_an_argument_is_one_sentence() {
             2,
             "error: invalid value 'wamp.x' for '--realm <NAME>': names that begin with wamp.",
         ),
-        (tls("/no/such/file", &key), 1, "Error: /no/such/file: No such file or directory"),
-        (tls(&key, &key), 1, &format!("Error: {key} is not PEM, or has no certificate")),
-        (tls(&chain, &chain), 1, &format!("Error: {chain} is not PEM, or has no private key")),
-        (tls(&chain, &encrypted), 1, &format!("Error: {encrypted} is encrypted; decrypt it first")),
+        (tls("/no/such/file", &key), 2, "error: --tls-certificate: /no/such/file: No such file or directory"),
+        (tls(&key, &key), 2, &format!("error: --tls-certificate: {key} is not PEM, or has no certificate")),
+        (
+            tls(&chain, &chain),
+            2,
+            &format!("error: --tls-certificate: {chain} is not PEM, or has no private key"),
+        ),
+        (
+            tls(&chain, &encrypted),
+            2,
+            &format!("error: --tls-certificate {chain}: {encrypted} is encrypted; decrypt it first"),
+        ),
+        (one("--log", "=="), 2, "error: --log ==: \"==\" is not a filter of the log: "),
     ];
     for (arguments, code, beginning) in table {
         let output = refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>());

@@ -55,4 +55,6 @@ pub use router::Router;
 pub use stats::{Memory, RouterStats};
 #[cfg(feature = "tls")]
 pub use tls::TlsMode;
-pub use wamp_core::router::{Config as RealmConfig, Credit, Limits as SessionLimits, Sizes, Stats};
+pub use wamp_core::router::{
+    Config as RealmConfig, Credit, Disclosure, Limits as SessionLimits, Meta, Retention, Sizes, Stats,
+};

@@ -1,18 +1,17 @@
 //! The program `wamp-router`: a WAMP router for clients in any language.
 
+mod commands;
+mod config;
 mod options;
+mod serve;
+mod terminal;
 mod tls;
 
-use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
-use wamp_router::{Limits, Router, TlsMode};
 
-use crate::options::{LogFormat, Options};
-use crate::tls::TlsFiles;
+use crate::options::{Command, Options};
 
 /// Returns memory to the operating system soon after it was freed.
 #[cfg(all(feature = "jemalloc", not(target_env = "msvc")))]
@@ -22,7 +21,12 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     #[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "jemalloc")))]
     set_up_allocator();
-    serve()
+    let options = Options::parse();
+    match options.command {
+        Some(Command::Check(check)) => commands::check(&check),
+        Some(Command::Init(init)) => commands::init(&init),
+        None => serve::run(&options.settings),
+    }
 }
 
 /// Keeps the limits of the C library's allocator where they are.
@@ -47,96 +51,4 @@ fn set_up_allocator() {
         // It returns only if that fails, and then the router serves without them.
         let _error = Command::new(program).arg0(name).args(arguments).envs(LIMITS).exec();
     }
-}
-
-#[tokio::main]
-async fn serve() -> ExitCode {
-    match run(Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format!("Error: {error}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
-    let filter =
-        EnvFilter::try_new(&options.log).map_err(|error| format!("--log {:?}: {error}", options.log))?;
-    // Colors only for a terminal, and not with NO_COLOR (no-color.org).
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colours = std::io::stderr().is_terminal() && !no_color;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match options.log_format {
-        LogFormat::Text => log.with_ansi(colours).init(),
-        LogFormat::Json => log.json().init(),
-    }
-    // The handlers are installed before the router announces itself.
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (mut hang_up, mut show) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
-
-    let limits = Limits::default();
-    let mut builder = Router::builder()
-        .limits(limits)
-        .allow_anonymous_on_public(options.allow_anonymous_on_public)
-        .strict_request_ids(options.strict_request_ids)
-        .shutdown(options.shutdown.into());
-    let tls = TlsFiles::of(&options);
-    let server = tls.as_ref().map(TlsFiles::server).transpose()?;
-    if let Some(server) = &server {
-        let mode = if options.tls_optional { TlsMode::Optional } else { TlsMode::Required };
-        builder = builder.tls(server.clone(), mode);
-    }
-    let router = options.realm.iter().cloned().fold(builder, wamp_router::Builder::realm).build();
-    let mut addresses = Vec::new();
-    for address in &options.listen {
-        addresses.push(router.listen(address).await?);
-    }
-    // None is announced before all are there.
-    for address in &addresses {
-        say(&format!("Listening on {address}"));
-    }
-    let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        addresses = shown.join(", "),
-        realms = options.realm.join(", "),
-        connections = limits.connections,
-        "started; the limit of connections comes from that of file descriptors"
-    );
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hang_up.recv() => match (&tls, &server) {
-                (Some(files), Some(server)) => match files.reload(server) {
-                    Ok(()) => tracing::info!("read the files of TLS again; new connections use them"),
-                    Err(error) => tracing::error!("the files of TLS are used as they were: {error}"),
-                },
-                _ => tracing::info!("there is nothing to read again"),
-            },
-            _ = show.recv() => {
-                let stats = router.stats();
-                tracing::warn!(
-                    sessions = stats.now.sessions,
-                    connections = stats.connections,
-                    refused = stats.refusals,
-                    queued = stats.bytes_queued,
-                    results = stats.total.results,
-                    "statistics, since SIGUSR1 asked for them"
-                );
-            }
-        }
-    }
-    router.shut_down().await;
-    Ok(())
-}
-
-/// A closed standard output does not stop the router.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -2,26 +2,78 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
-use wamp_proto::Uri;
-use wamp_proto::uri::{UriKind, UriRules};
+use clap::{Args, Parser, Subcommand};
 use wamp_router::Shutdown;
+
+use crate::config::check_name;
 
 /// A WAMP router: RawSocket and WebSocket (JSON, MessagePack, CBOR) on one port.
 ///
 /// With no options it listens on 127.0.0.1:8080 and has the realm realm1, open to anonymous sessions. On
 /// SIGTERM and Ctrl-C it tells all clients and exits.
 #[derive(Parser)]
-#[command(name = "wamp-router", version)]
+#[command(name = "wamp-router", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
-    /// Address to listen on: HOST:PORT (port 0: any free port) or unix:///path. May be given several times.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", env = "WAMP_ROUTER_LISTEN")]
-    #[arg(value_delimiter = ',')]
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Check a configuration file and show all its faults. The exit code is 0 if there is none, otherwise 2.
+    Check(Check),
+    /// Write a configuration file with every setting, its default and a line about it.
+    Init(Init),
+}
+
+#[derive(Args)]
+pub(crate) struct Check {
+    /// Configuration file.
+    #[arg(value_name = "FILE", env = "WAMP_ROUTER_CONFIG")]
+    pub(crate) file: PathBuf,
+
+    /// Change a setting, as `--set limits.stall=2s`. May be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+
+    /// Print each fault as a JSON object in a line of its own: file, line, column, level, message.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Print all settings, with their defaults.
+    #[arg(long)]
+    pub(crate) print: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Init {
+    /// File to write, which must not exist; standard output by default.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// The settings of a router. An option is stronger than the environment, and that is stronger than the file.
+#[derive(Args, Default)]
+pub(crate) struct Settings {
+    /// Configuration file. `wamp-router init` writes one.
+    #[arg(long, value_name = "FILE", env = "WAMP_ROUTER_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Change a setting of the configuration file, as `--set limits.stall=2s`. May be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+
+    /// Address to listen on: HOST:PORT (port 0: any free port) or unix:///path. May be given several times; by default
+    /// 127.0.0.1:8080.
+    #[arg(long, value_name = "ADDRESS", env = "WAMP_ROUTER_LISTEN", value_delimiter = ',')]
     pub(crate) listen: Vec<String>,
 
-    /// Name of a realm. May be given several times.
-    #[arg(long, value_name = "NAME", default_value = "realm1", env = "WAMP_ROUTER_REALM", value_parser = realm)]
-    #[arg(value_delimiter = ',')]
+    /// Name of a realm, open to anonymous sessions, besides those of the configuration file. May be given several
+    /// times; realm1 if there is no other.
+    #[arg(long, value_name = "NAME", env = "WAMP_ROUTER_REALM", value_delimiter = ',', value_parser = realm)]
     pub(crate) realm: Vec<String>,
 
     /// Listen on addresses that other machines can reach, although every client there may join.
@@ -34,38 +86,40 @@ pub(crate) struct Options {
     pub(crate) strict_request_ids: bool,
 
     /// Message to clients at the end of the router: GOODBYE for all, or, for a router that will be back, WebSocket
-    /// close code 1001 for clients that never connect again after a GOODBYE (Autobahn|JS, wampy.js).
-    #[arg(long, value_name = "KIND", default_value = "restart")]
-    pub(crate) shutdown: Ending,
+    /// close code 1001 for clients that never connect again after a GOODBYE (Autobahn|JS, wampy.js). By default
+    /// restart.
+    #[arg(long, value_name = "KIND")]
+    pub(crate) shutdown: Option<Ending>,
 
-    /// Level of the log on standard error: error, warn, info, debug, trace, or a filter such as wamp_router=debug.
-    #[arg(long, value_name = "FILTER", default_value = "warn", env = "WAMP_ROUTER_LOG")]
-    pub(crate) log: String,
+    /// Level of the log on standard error: error, warn, info, debug, trace, or a filter such as wamp_router=debug. By
+    /// default warn.
+    #[arg(long, value_name = "FILTER", env = "WAMP_ROUTER_LOG")]
+    pub(crate) log: Option<String>,
 
     /// Format of the log: lines of text, or one JSON object per line.
-    #[arg(long, value_name = "FORMAT", default_value = "text", env = "WAMP_ROUTER_LOG_FORMAT")]
-    pub(crate) log_format: LogFormat,
+    #[arg(long, value_name = "FORMAT", env = "WAMP_ROUTER_LOG_FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
 
     /// File with the certificate for wss:// and rss://, in PEM, and the certificates that lead to its authority. It is
     /// read again on SIGHUP, like the other files of TLS.
-    #[arg(long, value_name = "FILE", requires = "tls_key", env = "WAMP_ROUTER_TLS_CERTIFICATE")]
+    #[arg(long, value_name = "FILE", env = "WAMP_ROUTER_TLS_CERTIFICATE")]
     pub(crate) tls_certificate: Option<PathBuf>,
 
     /// File with the private key of the certificate, in PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_certificate", env = "WAMP_ROUTER_TLS_KEY")]
+    #[arg(long, value_name = "FILE", env = "WAMP_ROUTER_TLS_KEY")]
     pub(crate) tls_key: Option<PathBuf>,
 
     /// File with certificates of authorities, in PEM. Every client has to show a certificate that one of them has
     /// signed.
-    #[arg(long, value_name = "FILE", requires = "tls_certificate", env = "WAMP_ROUTER_TLS_CLIENT_CA")]
+    #[arg(long, value_name = "FILE", env = "WAMP_ROUTER_TLS_CLIENT_CA")]
     pub(crate) tls_client_ca: Option<PathBuf>,
 
     /// Serve ws:// and rs:// on the same port too. By default clients without TLS are refused, except over Unix sockets.
-    #[arg(long, requires = "tls_certificate")]
+    #[arg(long)]
     pub(crate) tls_optional: bool,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Ending {
     Goodbye,
     Restart,
@@ -88,10 +142,5 @@ pub(crate) enum LogFormat {
 
 /// Checks the name of a realm.
 fn realm(name: &str) -> Result<String, String> {
-    let uri = Uri::from(name);
-    uri.check(UriRules::Loose, UriKind::Exact).map_err(|error| error.to_string())?;
-    match uri.is_reserved() {
-        true => Err("names that begin with wamp. are reserved".to_owned()),
-        false => Ok(name.to_owned()),
-    }
+    check_name(name).map(|_| name.to_owned())
 }

@@ -1,13 +1,13 @@
 //! The files of TLS.
 
 use std::error::Error;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use wamp_tls::{Identity, Server};
 
-use crate::options::Options;
-
 /// Paths of the certificates and the key. The files are read when the router starts, and again on SIGHUP.
+#[derive(Debug)]
 pub(crate) struct TlsFiles {
     certificate: PathBuf,
     key: PathBuf,
@@ -15,12 +15,8 @@ pub(crate) struct TlsFiles {
 }
 
 impl TlsFiles {
-    pub(crate) fn of(options: &Options) -> Option<Self> {
-        let (Some(certificate), Some(key)) = (&options.tls_certificate, &options.tls_key) else {
-            return None;
-        };
-        let client_ca = options.tls_client_ca.clone();
-        Some(Self { certificate: certificate.clone(), key: key.clone(), client_ca })
+    pub(crate) fn new(certificate: PathBuf, key: PathBuf, client_ca: Option<PathBuf>) -> Self {
+        Self { certificate, key, client_ca }
     }
 
     pub(crate) fn server(&self) -> Result<Server, Box<dyn Error>> {
@@ -41,6 +37,16 @@ impl TlsFiles {
             Some(path) => identity.client_authorities(read(path)?, true),
             None => identity,
         })
+    }
+}
+
+impl fmt::Display for TlsFiles {
+    /// The lines of a configuration file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |key: &str, path: &Path| writeln!(f, "{key} = {:?}", path.display().to_string());
+        line("certificate", &self.certificate)?;
+        line("key", &self.key)?;
+        self.client_ca.as_deref().map_or(Ok(()), |path| line("client_ca", path))
     }
 }
 

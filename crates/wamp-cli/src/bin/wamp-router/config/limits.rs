@@ -1,0 +1,182 @@
+//! The tables of limits and choices: their keys, and what each one means.
+//!
+//! These tables serve the reader, `check --print` and the file of `init`.
+
+use wamp_proto::uri::UriRules;
+use wamp_router::{Credit, Disclosure, Limits, Meta, RealmConfig, Retention, SessionLimits};
+
+use super::settings::Value::{AnyCount, Boolean, Bytes, Bytes64, Choice, Count, Duration};
+use super::settings::{Row, row, words};
+
+words! { UriRules: "loose" => UriRules::Loose, "strict" => UriRules::Strict }
+words! {
+    Disclosure: "on_request" => Disclosure::OnRequest, "always" => Disclosure::Always, "never" => Disclosure::Never
+}
+words! { Meta: "own" => Meta::Own, "read" => Meta::Read, "control" => Meta::Control }
+
+/// `[limits]`.
+pub(crate) fn of_links(limits: &mut Limits) -> Vec<Row<'_>> {
+    vec![
+        row("message", Bytes(&mut limits.message), "Longest message in either direction."),
+        row(
+            "message_before_welcome",
+            Bytes(&mut limits.message_before_welcome),
+            "Longest message of a client that has not joined.",
+        ),
+        row("depth", Count(&mut limits.depth), "Deepest nesting of lists and dicts in a message."),
+        row("join", Duration(&mut limits.join), "Time from the connection to WELCOME."),
+        row("silence", Duration(&mut limits.silence), "Silence after which a PING is sent."),
+        row("pong", Duration(&mut limits.pong), "Time after the PING until a silent client is dropped."),
+        row(
+            "message_rate",
+            Bytes(&mut limits.message_rate),
+            "Least rate of an incoming message, per second.",
+        ),
+        row(
+            "high_water",
+            Bytes(&mut limits.high_water),
+            "Outbound queue above which the senders that fill it have to wait.",
+        ),
+        row("low_water", Bytes(&mut limits.low_water), "Outbound queue below which they continue."),
+        row(
+            "memory",
+            Bytes(&mut limits.memory),
+            "Memory that all clients together can make the router hold.",
+        ),
+        row(
+            "max_link_queue",
+            Bytes(&mut limits.max_link_queue),
+            "Outbound queue above which a client is dropped.",
+        ),
+        row(
+            "stall",
+            Duration(&mut limits.stall),
+            "Time after which the calls of a client that accepts no data, and holds others, are canceled.",
+        ),
+        row("give_up", Duration(&mut limits.give_up), "Time after which such a client is dropped."),
+        row(
+            "connections",
+            AnyCount(&mut limits.connections),
+            "Most connections at a time. By default that is the limit of file descriptors, less a reserve.",
+        ),
+        row(
+            "websocket_message",
+            Bytes(&mut limits.websocket_message),
+            "Longest message to a WebSocket client, which does not announce a limit.",
+        ),
+        row("shutdown", Duration(&mut limits.shutdown), "Time for which a shutdown waits for the clients."),
+    ]
+}
+
+/// `[realm.limits]`.
+pub(crate) fn of_sessions(limits: &mut SessionLimits) -> Vec<Row<'_>> {
+    vec![
+        row("calls", Count(&mut limits.calls), "Running calls that a session has made."),
+        row(
+            "progressive_calls",
+            Count(&mut limits.progressive_calls),
+            "How many of these may ask for progressive results.",
+        ),
+        row("invocations", Count(&mut limits.invocations), "Running calls that a session has to answer."),
+        row(
+            "invocations_from_one_caller",
+            Count(&mut limits.invocations_from_one_caller),
+            "How many of these may come from one caller.",
+        ),
+        row("registrations", Count(&mut limits.registrations), "Registrations of a session."),
+        row("subscriptions", Count(&mut limits.subscriptions), "Subscriptions of a session."),
+        row(
+            "table_bytes",
+            Bytes(&mut limits.table_bytes),
+            "Bytes of the registrations and subscriptions of a session.",
+        ),
+        row("uri_bytes", Bytes(&mut limits.uri.bytes), "Length of a URI."),
+        row("uri_components", Count(&mut limits.uri.components), "Components of a URI."),
+        row(
+            "wildcard_shapes",
+            Count(&mut limits.wildcard_shapes),
+            "Shapes of the wildcard patterns of the realm, for each number of components.",
+        ),
+        row(
+            "holding",
+            Duration(&mut limits.holding),
+            "Time in each window for which a session that does not read may hold others.",
+        ),
+        row("holding_window", Duration(&mut limits.holding_window), "That window."),
+    ]
+}
+
+/// `[realm.retention]`.
+pub(crate) fn of_retention(retention: &mut Retention) -> Vec<Row<'_>> {
+    vec![
+        row("topics", Count(&mut retention.topics), "Topics with retained events; 0 retains nothing."),
+        row("bytes", Bytes(&mut retention.bytes), "Bytes of all retained events."),
+        row("event_bytes", Bytes(&mut retention.event_bytes), "Bytes of one retained event."),
+        row(
+            "restricted",
+            Count(&mut retention.restricted),
+            "Retained events with lists of receivers, for each topic.",
+        ),
+        row("sent", Count(&mut retention.sent), "Retained events sent for one SUBSCRIBE."),
+        row(
+            "sent_bytes",
+            Bytes(&mut retention.sent_bytes),
+            "Bytes of retained events after which it gets no more.",
+        ),
+    ]
+}
+
+/// `[realm.credit]`.
+pub(crate) fn of_credit(credit: &mut Credit) -> Vec<Row<'_>> {
+    vec![
+        row("window", Bytes64(&mut credit.window), "Bytes granted to each stream when it begins."),
+        row("max_window", Bytes64(&mut credit.max_window), "Largest window of a stream."),
+        row(
+            "patience",
+            Duration(&mut credit.patience),
+            "Time for which a receiver may grant nothing to a waiting sender.",
+        ),
+    ]
+}
+
+/// `[[realm]]`, without its name and its tables.
+pub(crate) fn of_realm(realm: &mut RealmConfig) -> Vec<Row<'_>> {
+    vec![
+        row(
+            "strict_features",
+            Boolean(&mut realm.strict_features),
+            "Callees that do not announce canceling get no calls with progressive results.",
+        ),
+        row(
+            "strict_request_ids",
+            Boolean(&mut realm.strict_request_ids),
+            "Request ids of every session are 1, 2, 3, and so on.",
+        ),
+        row("uri_rules", Choice(&mut realm.uri_rules), "Rules for URIs: \"loose\" or \"strict\"."),
+        row(
+            "disclose_caller",
+            Choice(&mut realm.disclosure),
+            "Whether callees learn who calls: \"on_request\", \"always\" or \"never\".",
+        ),
+        row(
+            "disclose_publisher",
+            Choice(&mut realm.publisher_disclosure),
+            "Whether subscribers learn who publishes: \"on_request\", \"always\" or \"never\".",
+        ),
+        row(
+            "meta",
+            Choice(&mut realm.meta),
+            "Part of the meta API for every session: \"own\", \"read\" or \"control\".",
+        ),
+        row(
+            "kill_timeout",
+            Duration(&mut realm.kill_timeout),
+            "Time in which a callee has to answer the cancel of a call in mode \"kill\".",
+        ),
+        row(
+            "goodbye_timeout",
+            Duration(&mut realm.goodbye_timeout),
+            "Time in which a client has to answer GOODBYE.",
+        ),
+    ]
+}

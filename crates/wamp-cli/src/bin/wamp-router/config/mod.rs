@@ -1,0 +1,230 @@
+//! The configuration: a file in TOML, and the options of the command line over it.
+//!
+//! Reading goes on after a fault, so that all are shown together, each with its place.
+
+mod document;
+mod faults;
+mod fields;
+mod limits;
+mod overrides;
+mod realms;
+mod settings;
+mod written;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tracing_subscriber::EnvFilter;
+use wamp_router::{Limits, RealmConfig, TlsMode};
+
+pub(crate) use self::faults::Faults;
+pub(crate) use self::realms::check_name;
+
+use self::document::Table;
+use self::faults::Place;
+use self::fields::{At, Fields};
+use crate::options::{Ending, LogFormat, Settings};
+use crate::tls::TlsFiles;
+
+settings::words! { LogFormat: "text" => LogFormat::Text, "json" => LogFormat::Json }
+settings::words! { Ending: "goodbye" => Ending::Goodbye, "restart" => Ending::Restart }
+
+/// The address without any configuration.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
+/// The realm without any configuration.
+const DEFAULT_REALM: &str = "realm1";
+const DEFAULT_LOG: &str = "warn";
+
+/// Everything that can be configured.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Addresses to listen on.
+    pub(crate) listen: Vec<String>,
+    pub(crate) allow_anonymous_on_public: bool,
+    pub(crate) shutdown: Ending,
+    /// The filter of the log, which has been checked.
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) tls_mode: TlsMode,
+    pub(crate) limits: Limits,
+    pub(crate) realms: Vec<RealmConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![DEFAULT_ADDRESS.to_owned()],
+            allow_anonymous_on_public: false,
+            shutdown: Ending::Restart,
+            log: DEFAULT_LOG.to_owned(),
+            log_format: LogFormat::Text,
+            tls: None,
+            tls_mode: TlsMode::Required,
+            limits: Limits::default(),
+            realms: vec![RealmConfig::new(DEFAULT_REALM)],
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file, if one is named, and applies the options. All faults are in the result, and warnings also if
+    /// there is a configuration.
+    pub(crate) fn load(settings: &Settings) -> (Option<Self>, Faults) {
+        let mut faults = Faults::default();
+        let config = Self::read(settings, &mut faults);
+        (Some(config).filter(|_| !faults.has_errors()), faults)
+    }
+
+    fn read(settings: &Settings, faults: &mut Faults) -> Self {
+        let mut table = match &settings.config {
+            Some(path) => read_file(path, faults),
+            None => Table::empty(Place::new(faults.add_option("", ""), 0..0)),
+        };
+        if faults.has_errors() {
+            // Without its structure the meaning of a document is not known.
+            return Self::default();
+        }
+        let realms = overrides::apply(settings, &mut table, faults);
+        let mut config = Self::of(table, realms, faults);
+        if settings.strict_request_ids {
+            config.realms.iter_mut().for_each(|realm| realm.strict_request_ids = true);
+        }
+        config
+    }
+
+    /// Reads a document. `named` are further realms, open to anonymous sessions.
+    fn of(table: Table, named: Vec<RealmConfig>, faults: &mut Faults) -> Self {
+        let mut config = Self::default();
+        let mut fields = Fields::new(table, "", faults);
+        if let Some(listen) = fields.read_at::<Vec<At<String>>>("listen") {
+            check_addresses(&listen, fields.faults);
+            config.listen = listen.value.into_iter().map(|at| at.value).collect();
+        }
+        let rows = vec![
+            settings::row(
+                "allow_anonymous_on_public",
+                settings::Value::Boolean(&mut config.allow_anonymous_on_public),
+                "",
+            ),
+            settings::row("shutdown", settings::Value::Choice(&mut config.shutdown), ""),
+        ];
+        settings::read(&mut fields, rows);
+        if let Some(table) = fields.read_table("log") {
+            config.read_log(table, fields.faults);
+        }
+        if let Some(table) = fields.read_table("tls") {
+            config.read_tls(table, fields.faults);
+        }
+        if let Some(table) = fields.read_table("limits") {
+            let rows = limits::of_links(&mut config.limits);
+            let places = settings::read_table(table, "[limits]", rows, fields.faults);
+            check_limits(&config.limits, &places, fields.faults);
+        }
+        let tables = fields.read_tables("realm", "[[realm]]");
+        let mut realms = realms::read(tables, fields.faults);
+        fields.finish();
+        for realm in named {
+            if !realms.iter().any(|other| other.name == realm.name) {
+                realms.push(realm);
+            }
+        }
+        if !realms.is_empty() {
+            config.realms = realms;
+        }
+        config
+    }
+
+    fn read_log(&mut self, table: Table, faults: &mut Faults) {
+        let mut fields = Fields::new(table, "[log]", faults);
+        if let Some(At { value, place }) = fields.read_at::<String>("filter") {
+            if let Err(error) = EnvFilter::try_new(&value) {
+                fields.faults.error(&place, format!("{value:?} is not a filter of the log: {error}"));
+            }
+            self.log = value;
+        }
+        settings::read(
+            &mut fields,
+            vec![settings::row("format", settings::Value::Choice(&mut self.log_format), "")],
+        );
+        fields.finish();
+    }
+
+    fn read_tls(&mut self, table: Table, faults: &mut Faults) {
+        let mut fields = Fields::new(table, "[tls]", faults);
+        let (certificate, key) = (fields.require("certificate"), fields.require::<PathBuf>("key"));
+        let client_ca = fields.read("client_ca");
+        if fields.read("optional") == Some(true) {
+            self.tls_mode = TlsMode::Optional;
+        }
+        let place = fields.place();
+        fields.finish();
+        let (Some(At { value: certificate, .. }), Some(At { value: key, place: key_place })) =
+            (certificate, key)
+        else {
+            return;
+        };
+        if is_readable_by_all(&key) {
+            faults.warning(
+                &key_place,
+                format!("everybody on this machine can read {}; chmod 600", key.display()),
+            );
+        }
+        let files = TlsFiles::new(certificate, key, client_ca);
+        if let Err(error) = files.server() {
+            faults.error(&place, error.to_string());
+        }
+        self.tls = Some(files);
+    }
+}
+
+/// Whether every user of this machine may read a file with a secret.
+fn is_readable_by_all(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
+}
+
+fn read_file(path: &Path, faults: &mut Faults) -> Table {
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let source = faults.add_file(path, &text);
+            Table::parse(source, &text, faults)
+        }
+        Err(error) => {
+            faults.error_outside(format!("{}: {error}", path.display()));
+            Table::empty(Place::new(faults.add_option("", ""), 0..0))
+        }
+    }
+}
+
+fn check_addresses(listen: &At<Vec<At<String>>>, faults: &mut Faults) {
+    if listen.value.is_empty() {
+        faults.error(&listen.place, format!("there is no address: write [\"{DEFAULT_ADDRESS}\"]"));
+    }
+    for (index, At { value, place }) in listen.value.iter().enumerate() {
+        let same = listen.value[..index].iter().find(|other| other.value == *value && !value.ends_with(":0"));
+        if let Some(first) = same {
+            faults.conflict(place, format!("address {value:?} is there twice"), &first.place, "first here");
+        }
+    }
+}
+
+fn check_limits(limits: &Limits, places: &settings::Places, faults: &mut Faults) {
+    let mut check = |is_wrong: bool, keys: &[&str], message: &str| {
+        if let Some(place) = places.first(keys).filter(|_| is_wrong) {
+            faults.error(place, message);
+        }
+    };
+    let Limits { message, message_before_welcome, low_water, high_water, max_link_queue, .. } = *limits;
+    check(low_water > high_water, &["low_water", "high_water"], "`low_water` is more than `high_water`");
+    check(
+        high_water > max_link_queue,
+        &["high_water", "max_link_queue"],
+        "`high_water` is more than `max_link_queue`",
+    );
+    check(
+        message_before_welcome > message,
+        &["message_before_welcome", "message"],
+        "`message_before_welcome` is more than `message`",
+    );
+    check(message > limits.memory, &["message", "memory"], "`message` is more than `memory`");
+}

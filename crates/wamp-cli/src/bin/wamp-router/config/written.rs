@@ -1,0 +1,68 @@
+//! A configuration as TOML: for `check --print` and `init`.
+
+use std::fmt::Write;
+
+use wamp_router::TlsMode;
+
+use super::settings::Words;
+use super::{Config, limits, realms, settings};
+
+impl Config {
+    /// Returns the configuration as TOML. With `explained`, every setting is a comment below a line about it.
+    pub(crate) fn to_toml(&self, explained: bool) -> String {
+        let mut out = String::new();
+        let mark = if explained { "#" } else { "" };
+        let about = |out: &mut String, line: &str| {
+            let _ = if explained { writeln!(out, "# {line}") } else { Ok(()) };
+        };
+        about(
+            &mut out,
+            "Configuration of wamp-router. Lines that begin with #, without a space, show the defaults.",
+        );
+        about(
+            &mut out,
+            "Check it with `wamp-router check FILE`, and use it with `wamp-router --config FILE`.",
+        );
+        if explained {
+            out.push('\n');
+        }
+        about(&mut out, "Addresses: HOST:PORT (port 0: any free port) or unix:///path.");
+        let _ = writeln!(out, "listen = {:?}", self.listen);
+        about(
+            &mut out,
+            "Listen on addresses that other machines can reach, although every client there may join.",
+        );
+        let _ = writeln!(out, "{mark}allow_anonymous_on_public = {}", self.allow_anonymous_on_public);
+        about(
+            &mut out,
+            "Message to clients at the end: \"goodbye\", or \"restart\" for a router that will be back.",
+        );
+        let _ = writeln!(out, "{mark}shutdown = \"{}\"", self.shutdown.word());
+        let _ = writeln!(out, "\n{mark}[log]");
+        about(&mut out, "Level: error, warn, info, debug, trace, or a filter such as wamp_router=debug.");
+        let _ = writeln!(out, "{mark}filter = {:?}", self.log);
+        about(&mut out, "Lines of \"text\", or one \"json\" object per line.");
+        let _ = writeln!(out, "{mark}format = \"{}\"", self.log_format.word());
+        self.write_tls(&mut out, explained);
+        let _ = writeln!(out, "\n{mark}[limits]");
+        settings::write(&mut out, limits::of_links(&mut self.limits.clone()), explained);
+        for realm in &self.realms {
+            realms::write(&mut out, realm, explained);
+        }
+        out
+    }
+
+    fn write_tls(&self, out: &mut String, explained: bool) {
+        let is_optional = self.tls_mode == TlsMode::Optional;
+        if let Some(files) = &self.tls {
+            let _ = writeln!(out, "\n[tls]\n{files}optional = {is_optional}");
+        } else if explained {
+            out.push_str(
+                "\n# Certificate and key for wss:// and rss://, in PEM. Paths are relative to the folder of this file.\n\
+                 #[tls]\n#certificate = \"fullchain.pem\"\n#key = \"privkey.pem\"\n\
+                 # Authorities of client certificates. Every client has to show one.\n#client_ca = \"clients.pem\"\n\
+                 # Serve ws:// and rs:// on the same port too.\n#optional = false\n",
+            );
+        }
+    }
+}
