@@ -3,7 +3,8 @@
 //!
 //! A transport moves *batches*: all messages of one read, many messages in one flush. It knows nothing of
 //! sessions, and the encoding of messages is in `wamp-proto`. For a transport of your own, implement the three
-//! traits below and pass it to `wamp_client::Client::over` or `wamp_router::Router::attach`. A *stream* of your
+//! traits below and pass it to `wamp_client::Client::over` or `wamp_router::Router::attach`. The feature `testing` has a
+//! conformance test for it, `testing::conformance`. A *stream* of your
 //! own needs none of them: the transports of this project run over every [`Socket`].
 
 mod batch;
@@ -15,6 +16,8 @@ mod queue;
 mod run;
 #[cfg(not(target_family = "wasm"))]
 pub mod socket;
+#[cfg(all(feature = "testing", not(target_family = "wasm")))]
+pub mod testing;
 
 use std::fmt::Debug;
 use std::future::Future;
