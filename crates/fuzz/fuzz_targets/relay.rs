@@ -55,6 +55,6 @@ fuzz_target!(|input: &[u8]| {
     let written = PlainProgress::new(request, &result.payload);
     let options = YieldOptions { progress: Some(true), ..YieldOptions::default() };
     let message = Message::from(Yield { request, options, payload: result.payload });
-    let octets = message.encoded_len(serializer).expect("it came in this serializer");
-    assert_eq!(written.encoded_len(serializer), octets, "the length that is counted");
+    let len = message.encoded_len(serializer).expect("it came in this serializer");
+    assert_eq!(written.encoded_len(serializer), len, "the length that is counted");
 });

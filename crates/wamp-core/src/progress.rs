@@ -3,14 +3,14 @@
 //! [32](crate::behaviour#rule-32)).
 //!
 //! Caller, dealer and callee each keep one [`Progress`] for each call and ask it about each reply. It does not know which
-//! of the three it serves. A caller is *willing* if it asked for progressive results.
+//! of the three it serves. A caller wants progress if its CALL has `receive_progress`.
 //!
 //! | state \ reply | progress | result or error |
 //! |---|---|---|
-//! | running, caller willing | deliver | deliver, over |
-//! | running, caller not willing | discard, count | deliver, over |
-//! | canceling (`kill`), caller willing | deliver (the call goes on) | deliver, over |
-//! | canceling (`kill`), caller not willing | discard, count | deliver, over |
+//! | running, caller wants progress | deliver | deliver, over |
+//! | running, caller does not | discard, count | deliver, over |
+//! | canceling (`kill`), caller wants progress | deliver (the call goes on) | deliver, over |
+//! | canceling (`kill`), caller does not | discard, count | deliver, over |
 //! | abandoned (`skip`, `killnowait`, timeout, caller gone) | discard | discard, over |
 //! | over | discard | discard |
 //!
@@ -66,13 +66,13 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
     phase: Phase,
-    willing: bool,
+    wants_progress: bool,
 }
 
 impl Progress {
-    /// A call that has just begun; `willing` says whether its caller asked for progressive results.
-    pub const fn new(willing: bool) -> Self {
-        Self { phase: Phase::Running, willing }
+    /// A call that has just begun; `wants_progress` says whether its caller asked for progressive results.
+    pub const fn new(wants_progress: bool) -> Self {
+        Self { phase: Phase::Running, wants_progress }
     }
 
     /// The state of the call.
@@ -81,14 +81,16 @@ impl Progress {
     }
 
     /// Whether the caller asked for progressive results.
-    pub const fn is_willing(&self) -> bool {
-        self.willing
+    pub const fn wants_progress(&self) -> bool {
+        self.wants_progress
     }
 
     /// Records a reply and returns what to do with it.
     pub fn on_reply(&mut self, reply: ReplyKind) -> Verdict {
         match (self.phase, reply) {
-            (Phase::Running | Phase::Canceling, ReplyKind::Progress) if self.willing => Verdict::Deliver,
+            (Phase::Running | Phase::Canceling, ReplyKind::Progress) if self.wants_progress => {
+                Verdict::Deliver
+            }
             (Phase::Running | Phase::Canceling, ReplyKind::Progress) => Verdict::Unsolicited,
             (Phase::Running | Phase::Canceling, ReplyKind::Last) => {
                 self.phase = Phase::Over;
@@ -127,8 +129,8 @@ impl Progress {
 mod tests {
     use super::*;
 
-    fn reached(phase: Phase, willing: bool) -> Progress {
-        let mut progress = Progress::new(willing);
+    fn reached(phase: Phase, wants_progress: bool) -> Progress {
+        let mut progress = Progress::new(wants_progress);
         match phase {
             Phase::Running => {}
             Phase::Canceling => assert!(progress.on_cancel(CancelMode::Kill)),
@@ -162,10 +164,10 @@ mod tests {
             (Over, false, Progress, Late, Over),
             (Over, false, Last, Late, Over),
         ];
-        for (phase, willing, reply, verdict, then) in table {
-            let mut progress = reached(phase, willing);
-            assert_eq!(progress.on_reply(reply), verdict, "{phase:?}, willing: {willing}, {reply:?}");
-            assert_eq!(progress.phase(), then, "{phase:?}, willing: {willing}, {reply:?}");
+        for (phase, wants, reply, verdict, then) in table {
+            let mut progress = reached(phase, wants);
+            assert_eq!(progress.on_reply(reply), verdict, "{phase:?}, wants: {wants}, {reply:?}");
+            assert_eq!(progress.phase(), then, "{phase:?}, wants: {wants}, {reply:?}");
         }
     }
 

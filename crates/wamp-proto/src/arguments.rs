@@ -56,9 +56,9 @@ impl Arguments {
     pub fn args<T: Args + ?Sized>(self, values: &T) -> Self {
         self.and(|this| {
             with_format!(this.serializer, F => {
-                let mut octets = Vec::new();
-                values.serialize(Ser::<F>::of_arguments(&mut octets))?;
-                let mut reader = F::reader(&octets, READ_DEPTH)?;
+                let mut bytes = Vec::new();
+                values.serialize(Ser::<F>::of_arguments(&mut bytes))?;
+                let mut reader = F::reader(&bytes, READ_DEPTH)?;
                 let mut open = match reader.value()? {
                     Token::List(open) => open,
                     Token::Null => return Ok(()),
@@ -68,7 +68,7 @@ impl Arguments {
                     let start = reader.position();
                     reader.skip()?;
                     F::element(&mut this.args, &mut this.list);
-                    this.args.extend_from_slice(&octets[start..reader.position()]);
+                    this.args.extend_from_slice(&bytes[start..reader.position()]);
                 }
                 Ok(())
             })
@@ -91,9 +91,9 @@ impl Arguments {
     pub fn kwargs<T: Serialize + ?Sized>(self, values: &T) -> Self {
         self.and(|this| {
             with_format!(this.serializer, F => {
-                let mut octets = Vec::new();
-                values.serialize(Ser::<F>::of_arguments(&mut octets))?;
-                let mut reader = F::reader(&octets, READ_DEPTH)?;
+                let mut bytes = Vec::new();
+                values.serialize(Ser::<F>::of_arguments(&mut bytes))?;
+                let mut reader = F::reader(&bytes, READ_DEPTH)?;
                 let mut open = match reader.value()? {
                     Token::Dict(open) => open,
                     Token::Null => return Ok(()),
@@ -105,7 +105,7 @@ impl Arguments {
                     reader.colon()?;
                     reader.skip()?;
                     F::entry(&mut this.kwargs, &mut this.dict);
-                    this.kwargs.extend_from_slice(&octets[start..reader.position()]);
+                    this.kwargs.extend_from_slice(&bytes[start..reader.position()]);
                 }
                 Ok(())
             })

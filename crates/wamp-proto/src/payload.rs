@@ -294,19 +294,19 @@ impl fmt::Debug for Payload {
 }
 
 /// Transcodes one value.
-pub(crate) fn copy<From: Format, To: Format>(octets: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let mut reader = From::reader(octets, READ_DEPTH)?;
+pub(crate) fn copy<From: Format, To: Format>(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let mut reader = From::reader(bytes, READ_DEPTH)?;
     transcode::<_, To>(&mut reader, out)?;
     Ok(reader.finish()?)
 }
 
-/// Whether `octets` is exactly one well-formed value of this type.
-fn is_exactly<F: Format>(octets: &[u8], kind: impl Fn(&Token<'_>) -> bool) -> bool {
+/// Whether `bytes` is exactly one well-formed value of this type.
+fn is_exactly<F: Format>(bytes: &[u8], kind: impl Fn(&Token<'_>) -> bool) -> bool {
     let check = || {
-        let mut reader = F::reader(octets, READ_DEPTH)?;
+        let mut reader = F::reader(bytes, READ_DEPTH)?;
         let starts = reader.position() == 0 && kind(&reader.clone().value()?);
         reader.skip()?;
-        Ok::<_, Fault>(starts && reader.position() == octets.len())
+        Ok::<_, Fault>(starts && reader.position() == bytes.len())
     };
     check() == Ok(true)
 }

@@ -61,7 +61,7 @@ pub struct PlainYield {
     /// The place of the payload in the frame. Frames of 4 GiB or more are not read.
     tail: (u32, u32),
     /// The length of the frame, in bytes.
-    octets: u32,
+    encoded_len: u32,
 }
 
 impl PlainYield {
@@ -70,9 +70,9 @@ impl PlainYield {
     /// If this returns a plain YIELD, [`Message::decode`](crate::Message::decode) returns the same one, with
     /// the same bytes as its payload. It does not allocate.
     pub fn read(serializer: Serializer, frame: &[u8], limits: &Limits) -> Option<Self> {
-        let Parts { request, progress, elements, tail, octets, .. } =
-            Parts::read(serializer, Code::Yield, frame, limits)?;
-        Some(Self { request, progress, elements, tail, octets })
+        let PlainParts { request, progress, elements, tail, encoded_len, .. } =
+            PlainParts::read(serializer, Code::Yield, frame, limits)?;
+        Some(Self { request, progress, elements, tail, encoded_len })
     }
 
     /// Returns the range of the payload in the frame; empty if there is no payload.
@@ -87,7 +87,7 @@ impl PlainYield {
 
     /// Returns the length of the frame, in bytes.
     pub fn encoded_len(&self) -> usize {
-        self.octets as usize
+        self.encoded_len as usize
     }
 
     /// Appends the payload in another serializer, exactly as
@@ -99,9 +99,9 @@ impl PlainYield {
     /// # #[cfg(all(feature = "json", feature = "msgpack"))] {
     /// let frame = b"\x95\x46\x03\x80\x91\x07\x81\xa1a\xc3";
     /// let plain = PlainYield::read(Serializer::MsgPack, frame, &Limits::default()).unwrap();
-    /// let mut octets = Vec::new();
-    /// assert_eq!(plain.rewrite(frame, Serializer::MsgPack, Serializer::Json, &mut octets), Ok(14));
-    /// assert_eq!(octets, br#"[7],{"a":true}"#);
+    /// let mut bytes = Vec::new();
+    /// assert_eq!(plain.rewrite(frame, Serializer::MsgPack, Serializer::Json, &mut bytes), Ok(14));
+    /// assert_eq!(bytes, br#"[7],{"a":true}"#);
     /// # }
     /// ```
     ///
@@ -163,7 +163,7 @@ impl PlainResult {
     }
 
     fn head_of(&self, code: Code, serializer: Serializer) -> ResultHead {
-        let mut head = ResultHead { octets: [0; MAX_HEAD], len: 0, end: self.end(serializer) };
+        let mut head = ResultHead { bytes: [0; MAX_HEAD], len: 0, end: self.end(serializer) };
         with_format!(serializer, F => F::write(&mut head, code, self));
         head
     }
@@ -207,7 +207,7 @@ const MAX_HEAD: usize = 48;
 /// The bytes before the payload of a RESULT or a YIELD, and those after it.
 #[derive(Clone, Copy, Debug)]
 pub struct ResultHead {
-    octets: [u8; MAX_HEAD],
+    bytes: [u8; MAX_HEAD],
     len: usize,
     end: &'static [u8],
 }
@@ -219,15 +219,15 @@ impl ResultHead {
     }
 
     #[inline]
-    fn put<const N: usize>(&mut self, octets: &[u8; N]) {
-        self.octets[self.len..self.len + N].copy_from_slice(octets);
+    fn put<const N: usize>(&mut self, bytes: &[u8; N]) {
+        self.bytes[self.len..self.len + N].copy_from_slice(bytes);
         self.len += N;
     }
 }
 
 impl AsRef<[u8]> for ResultHead {
     fn as_ref(&self) -> &[u8] {
-        &self.octets[..self.len]
+        &self.bytes[..self.len]
     }
 }
 
@@ -290,9 +290,9 @@ pub(crate) trait PlainFormat: Format {
 
     /// Writes a head of at most [`MAX_HEAD`] bytes.
     fn write(head: &mut ResultHead, code: Code, result: &PlainResult) {
-        let octets = tokens::<Self>(code, result);
-        head.octets[..octets.len()].copy_from_slice(&octets);
-        head.len = octets.len();
+        let bytes = tokens::<Self>(code, result);
+        head.bytes[..bytes.len()].copy_from_slice(&bytes);
+        head.len = bytes.len();
     }
 }
 
@@ -320,19 +320,19 @@ fn tokens<F: Format + ?Sized>(code: Code, result: &PlainResult) -> Vec<u8> {
 }
 
 /// The parts of a plain frame.
-struct Parts {
+struct PlainParts {
     request: RequestId,
     progress: bool,
     elements: u8,
     tail: (u32, u32),
     /// The position of the dict of keyword arguments in the frame, if it is present.
     kwargs_at: u32,
-    octets: u32,
+    encoded_len: u32,
 }
 
-impl Parts {
+impl PlainParts {
     fn read(serializer: Serializer, code: Code, frame: &[u8], limits: &Limits) -> Option<Self> {
-        let octets = u32::try_from(frame.len()).ok().filter(|_| frame.len() <= limits.message)?;
+        let encoded_len = u32::try_from(frame.len()).ok().filter(|_| frame.len() <= limits.message)?;
         // The depth left inside the message list. Its dict needs one more level.
         let depth = limits.depth.min(MAX_DEPTH).checked_sub(1).filter(|depth| *depth > 0)?;
         let (head, end): (Head, Tail) = with_format!(serializer, F => {
@@ -345,7 +345,7 @@ impl Parts {
             elements: end.elements,
             tail: (end.tail.start as u32, end.tail.end as u32),
             kwargs_at: end.kwargs_at as u32,
-            octets,
+            encoded_len,
         })
     }
 }
@@ -372,8 +372,8 @@ pub(crate) struct Tail {
 
 /// Reads a number of `N` bytes.
 #[cfg_attr(not(any(feature = "msgpack", feature = "cbor")), allow(dead_code))]
-fn number<const N: usize>(octets: &[u8]) -> Option<(u64, usize)> {
-    let digits = octets.get(1..)?.first_chunk::<N>()?;
+fn number<const N: usize>(bytes: &[u8]) -> Option<(u64, usize)> {
+    let digits = bytes.get(1..)?.first_chunk::<N>()?;
     Some((digits.iter().fold(0, |number, digit| number << 8 | u64::from(*digit)), 1 + N))
 }
 

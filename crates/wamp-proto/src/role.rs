@@ -180,8 +180,8 @@ impl Features {
 
     /// Adds credit of this many bytes for each stream.
     #[must_use]
-    pub fn with_credit(mut self, octets: u64) -> Self {
-        self.credit = Some(octets.min(MAX_ID));
+    pub fn with_credit(mut self, bytes: u64) -> Self {
+        self.credit = Some(bytes.min(MAX_ID));
         self
     }
 
@@ -247,9 +247,9 @@ impl Features {
                 write_key::<F>(out, &mut dict, name)?;
                 F::bool(out, value);
             }
-            if let Some(octets) = self.credit {
+            if let Some(bytes) = self.credit {
                 write_key::<F>(out, &mut dict, CREDIT)?;
-                F::unsigned(out, octets);
+                F::unsigned(out, bytes);
             }
             self.extra.write::<F>(out, &mut dict)?;
             F::end_dict(out, dict);

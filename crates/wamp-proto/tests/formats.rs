@@ -14,9 +14,9 @@ fn reference(serializer: Serializer, value: &Tree) -> Vec<u8> {
         Serializer::Json => serde_json::to_vec(&value.for_json()).unwrap(),
         Serializer::MsgPack => rmp_serde::to_vec_named(value).unwrap(),
         Serializer::Cbor => {
-            let mut octets = Vec::new();
-            ciborium::into_writer(value, &mut octets).unwrap();
-            octets
+            let mut bytes = Vec::new();
+            ciborium::into_writer(value, &mut bytes).unwrap();
+            bytes
         }
         other => unreachable!("{other}"),
     }
@@ -26,8 +26,8 @@ proptest! {
     #[test]
     fn encodings_of_other_crates_are_read(values in vec(trees(), 0..5)) {
         for &serializer in Serializer::ALL {
-            let octets = reference(serializer, &Tree::List(values.clone()));
-            let payload = received(serializer, &octets, None).unwrap();
+            let bytes = reference(serializer, &Tree::List(values.clone()));
+            let payload = received(serializer, &bytes, None).unwrap();
             prop_assert_eq!(&payload.args::<Vec<Tree>>().unwrap(), &values);
         }
     }
@@ -37,20 +37,20 @@ proptest! {
         let values = Tree::List(values);
         for &serializer in Serializer::ALL {
             let payload = Payload::new(serializer, &(&values,)).unwrap();
-            let octets = payload.args_bytes();
+            let len = payload.args_bytes();
             match serializer {
                 Serializer::MsgPack => {
-                    let (read,): (Tree,) = rmp_serde::from_slice(octets).unwrap();
+                    let (read,): (Tree,) = rmp_serde::from_slice(len).unwrap();
                     prop_assert_eq!(&read, &values);
                 }
                 Serializer::Cbor => {
-                    let (read,): (Tree,) = ciborium::from_reader(octets).unwrap();
+                    let (read,): (Tree,) = ciborium::from_reader(len).unwrap();
                     prop_assert_eq!(&read, &values);
                 }
                 _ => {
                     // serde_json reads floats inexactly, so the texts are compared.
-                    let _: (Tree,) = serde_json::from_slice(octets).unwrap();
-                    prop_assert_eq!(octets, reference(serializer, &Tree::List(vec![values.clone()])));
+                    let _: (Tree,) = serde_json::from_slice(len).unwrap();
+                    prop_assert_eq!(len, reference(serializer, &Tree::List(vec![values.clone()])));
                 }
             }
         }
@@ -59,8 +59,8 @@ proptest! {
     #[test]
     fn a_part_of_a_payload_is_not_a_payload(values in vec(trees(), 0..3), at in any::<prop::sample::Index>()) {
         for &serializer in Serializer::ALL {
-            let octets = reference(serializer, &Tree::List(values.clone()));
-            prop_assert!(received(serializer, &octets[..at.index(octets.len())], None).is_none());
+            let bytes = reference(serializer, &Tree::List(values.clone()));
+            prop_assert!(received(serializer, &bytes[..at.index(bytes.len())], None).is_none());
         }
     }
 
@@ -70,12 +70,12 @@ proptest! {
         changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
         for &serializer in Serializer::ALL {
-            let mut octets = reference(serializer, &Tree::List(values.clone()));
-            for (at, octet) in &changes {
-                let at = at.index(octets.len());
-                octets[at] = *octet;
+            let mut bytes = reference(serializer, &Tree::List(values.clone()));
+            for (at, byte) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
             }
-            let Some(payload) = received(serializer, &octets, None) else { continue };
+            let Some(payload) = received(serializer, &bytes, None) else { continue };
             let read = payload.args::<Vec<Tree>>();
             for &to in Serializer::ALL {
                 let rewritten = payload.transcode(to);
@@ -109,7 +109,7 @@ fn floats_stay_floats_and_whole() {
 #[test]
 fn behaviour_59_a_bomb_is_refused_as_a_payload() {
     let depth = 100_000;
-    for (serializer, octets) in [
+    for (serializer, bytes) in [
         (Serializer::Json, [b"[".repeat(depth), b"]".repeat(depth)].concat()),
         (Serializer::Json, [br#"[{"a":"#.repeat(depth), b"1".to_vec(), b"}]".repeat(depth)].concat()),
         (Serializer::MsgPack, [b"\x91".repeat(depth), b"\x90".to_vec()].concat()),
@@ -117,6 +117,6 @@ fn behaviour_59_a_bomb_is_refused_as_a_payload() {
         (Serializer::Cbor, [b"\x81".repeat(depth), b"\x80".to_vec()].concat()),
         (Serializer::Cbor, [b"\x9f".repeat(depth), b"\xff".repeat(depth)].concat()),
     ] {
-        assert!(received(serializer, &octets, None).is_none());
+        assert!(received(serializer, &bytes, None).is_none());
     }
 }

@@ -17,7 +17,7 @@ fn peak() -> u64 {
 #[test]
 fn behaviour_59_declared_lengths_reserve_nothing() {
     let before = peak();
-    for (serializer, octets) in [
+    for (serializer, bytes) in [
         (Serializer::MsgPack, b"\xdd\xff\xff\xff\xff\x01\x02\x03\x04\x05".as_slice()),
         (Serializer::MsgPack, b"\x91\xdf\xff\xff\xff\xff\x01\x02\x03\x04\x05"),
         (Serializer::MsgPack, b"\x91\xc6\xff\xff\xff\xff\x01"),
@@ -25,11 +25,11 @@ fn behaviour_59_declared_lengths_reserve_nothing() {
         (Serializer::Cbor, b"\x81\x5b\x00\x00\x00\xff\xff\xff\xff\xff\x01"),
         (Serializer::Cbor, b"\x81\xbb\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
     ] {
-        assert!(received(serializer, octets, None).is_none());
+        assert!(received(serializer, bytes, None).is_none());
     }
     // Well-formed, and small in spite of all the lists.
-    let octets = [vec![0xdd, 0, 1, 0x86, 0xa0], vec![0x90; 100_000]].concat();
-    let lists: Vec<Tree> = received(Serializer::MsgPack, &octets, None).unwrap().args().unwrap();
+    let bytes = [vec![0xdd, 0, 1, 0x86, 0xa0], vec![0x90; 100_000]].concat();
+    let lists: Vec<Tree> = received(Serializer::MsgPack, &bytes, None).unwrap().args().unwrap();
     assert_eq!(lists.len(), 100_000);
     assert!(peak() - before < 64 << 10, "{} KiB more", peak() - before);
 }

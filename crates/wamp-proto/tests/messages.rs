@@ -226,12 +226,12 @@ fn ids_may_be_whole_floats_and_payloads_keep_their_integers() {
         request: RequestId::new(1).unwrap(),
         registration: wamp_proto::RegistrationId::new(2).unwrap(),
     });
-    for (serializer, octets) in [
+    for (serializer, bytes) in [
         (Serializer::Json, &b"[65,1.0,2e0]"[..]),
         (Serializer::MsgPack, b"\x93\x41\xcb\x3f\xf0\0\0\0\0\0\0\xca\x40\0\0\0"),
         (Serializer::Cbor, b"\x83\x18\x41\xf9\x3c\x00\xfb\x40\0\0\0\0\0\0\0"),
     ] {
-        assert_eq!(decode(serializer, &Bytes::copy_from_slice(octets)), frame, "{serializer}");
+        assert_eq!(decode(serializer, &Bytes::copy_from_slice(bytes)), frame, "{serializer}");
     }
     assert!(
         Message::decode(Serializer::Json, &Bytes::from_static(b"[65,1.5,2]"), &Limits::default()).is_err()

@@ -59,7 +59,7 @@ fn sent<T: Serialize + ?Sized>(value: &T) -> (String, String) {
     for &serializer in Serializer::ALL {
         assert_eq!(Payload::new(serializer, value).unwrap().transcode(Serializer::Json).unwrap(), json);
     }
-    let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (text(json.args_bytes()), text(json.kwargs_bytes()))
 }
 

@@ -62,10 +62,10 @@ fn results(
     let plain = PlainYield::read(from, &frame, &Limits::default()).unwrap();
     let mut short = plain.result(request).head(to).as_ref().to_vec();
     let head = short.len();
-    let rewritten = plain.rewrite(&frame, from, to, &mut short).map(|octets| {
-        assert_eq!(short.len(), head + octets);
+    let rewritten = plain.rewrite(&frame, from, to, &mut short).map(|len| {
+        assert_eq!(short.len(), head + len);
         short.extend_from_slice(to.end());
-        assert_eq!(short.len(), plain.result(request).encoded_len(to, octets));
+        assert_eq!(short.len(), plain.result(request).encoded_len(to, len));
         short
     });
     let details = ResultDetails { progress: Some(true), ..ResultDetails::default() };
@@ -192,8 +192,8 @@ fn behaviour_57_indefinite_lengths_and_tags_are_read() {
 
 #[test]
 fn behaviour_58_utf8_is_checked_on_reading() {
-    for (from, octets) in [(Serializer::MsgPack, b"\x91\xa1\xff"), (Serializer::Cbor, b"\x81\x61\xff")] {
-        let payload = received(from, octets, None).unwrap();
+    for (from, bytes) in [(Serializer::MsgPack, b"\x91\xa1\xff"), (Serializer::Cbor, b"\x81\x61\xff")] {
+        let payload = received(from, bytes, None).unwrap();
         assert_eq!(
             payload.decode::<String>().unwrap_err().to_string(),
             "argument 1: a string that is not UTF-8 at byte 1"
@@ -335,12 +335,12 @@ fn empty_elements_stay_as_they_are() {
 
 #[test]
 fn behaviour_59_values_of_the_greatest_depth_are_read() {
-    for (from, octets) in [
+    for (from, bytes) in [
         (Serializer::Json, [b"[".repeat(128), b"]".repeat(128)].concat()),
         (Serializer::MsgPack, [b"\x91".repeat(127), b"\x90".to_vec()].concat()),
         (Serializer::Cbor, [b"\x9f".repeat(128), b"\xff".repeat(128)].concat()),
     ] {
-        let payload = received(from, &octets, None).unwrap();
+        let payload = received(from, &bytes, None).unwrap();
         for &to in Serializer::ALL {
             let rewritten = payload.transcode(to).unwrap();
             assert!(

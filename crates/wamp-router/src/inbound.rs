@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
-use wamp_core::router::{Prepared, Realm as Machine, SessionKey};
+use wamp_core::router::{FrameInfo, Realm as Machine, SessionKey};
 use wamp_proto::relay::PlainYield;
 use wamp_proto::{DecodeError, Limits, Message, Serializer, quoted};
 use wamp_transport::Incoming;
@@ -53,7 +53,7 @@ thread_local! {
     static KEPT: Cell<Option<Tables>> = const { Cell::new(None) };
 }
 
-type Decoded = Result<(Message, Prepared), DecodeError>;
+type Decoded = Result<(Message, FrameInfo), DecodeError>;
 
 /// A message or a PING, and its position.
 struct Entry {
@@ -137,7 +137,7 @@ impl Inbound {
                 let (frame, range) = self.message(index);
                 let octets = range.len();
                 let decoded = Message::decode(self.serializer, &frame.slice(range), &self.limits);
-                let decoded = decoded.map(|message| (message, Prepared::sized(octets)));
+                let decoded = decoded.map(|message| (message, FrameInfo::sized(octets)));
                 self.others.insert(place, (index, decoded));
                 self.entries[index].kind = Kind::Other;
             }
@@ -203,7 +203,7 @@ impl Inbound {
                 }
                 let octets = range.len();
                 match Message::decode(self.serializer, &frame.slice(range), &self.limits) {
-                    Ok(message) => turn.handle(message, &Prepared::sized(octets)),
+                    Ok(message) => turn.handle(message, &FrameInfo::sized(octets)),
                     Err(error) => turn.handle_faulty(&error),
                 }
             }
@@ -273,7 +273,7 @@ fn decode_other(
 ) -> bool {
     let decoded = Message::decode(serializer, &frame, limits);
     let is_over = ends_session(&decoded);
-    others.push_back((index, decoded.map(|message| (message, Prepared::sized(frame.len())))));
+    others.push_back((index, decoded.map(|message| (message, FrameInfo::sized(frame.len())))));
     is_over
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use wamp_core::Time;
-use wamp_core::router::{Prepared, Realm as Machine, Relayed, SessionKey};
+use wamp_core::router::{FrameInfo, Realm as Machine, Relayed, SessionKey};
 use wamp_proto::{DecodeError, Message, Serializer};
 
 use crate::lanes::{Fed, Lanes};
@@ -97,9 +97,9 @@ impl<'a> RealmTurn<'a> {
     }
 
     /// Handles a message.
-    pub(crate) fn handle(&mut self, message: Message, prepared: &Prepared) {
+    pub(crate) fn handle(&mut self, message: Message, prepared: &FrameInfo) {
         self.cost += MESSAGE;
-        self.machine.handle_prepared(self.now, self.sender, message, prepared);
+        self.machine.handle_frame(self.now, self.sender, message, prepared);
         self.lanes.transmit(self.machine);
     }
 

@@ -105,7 +105,7 @@ fn garbage(serializer: Serializer) -> &'static [u8] {
 }
 
 #[tokio::test]
-async fn octets_that_are_no_message_are_answered_with_abort() {
+async fn bytes_that_are_no_message_are_answered_with_abort() {
     let house = House::new().await;
     let mut bystander = Bystander::new(&house.router).await;
     for way in WAYS {

@@ -168,8 +168,8 @@ async fn a_hello_that_comes_too_slowly_is_too_late() {
     router.attach(rawsocket::accept(theirs, &[], &rawsocket::Config::default()).await.unwrap());
     assert_eq!(wire.read(4).await, HANDSHAKE);
     let start = Instant::now();
-    for octet in frame(HELLO).into_iter().take(9) {
-        wire.write(&[octet]).await;
+    for byte in frame(HELLO).into_iter().take(9) {
+        wire.write(&[byte]).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let text = wire.text().await;

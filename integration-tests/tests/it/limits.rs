@@ -3,7 +3,7 @@
 //!
 //! | limit | test |
 //! |---|---|
-//! | `message` | `sizes::exactly_16_mib_pass_on_rawsocket_and_no_octet_more`, `a_message_may_be_shorter_or_flatter_than_usual` |
+//! | `message` | `sizes::exactly_16_mib_pass_on_rawsocket_and_no_byte_more`, `a_message_may_be_shorter_or_flatter_than_usual` |
 //! | `message_before_welcome` | `sizes::before_welcome_64_kib_are_enough_for_everybody`, and the same |
 //! | `depth` | `hostile::bombs_do_not_go_off`, and the same |
 //! | `join` | `joining::without_hello_in_time_the_link_is_aborted`, `joining::a_transport_handshake_takes_no_longer_than_it_may` |

@@ -153,7 +153,7 @@ async fn a_rawsocket_handshake_is_answered_also_when_it_is_refused() {
 }
 
 #[tokio::test]
-async fn octet_after_octet_is_as_good_as_all_at_once() {
+async fn octet_after_byte_is_as_good_as_all_at_once() {
     let house = House::new().await;
     let call = r#"[48,1,{},"com.myapp.nobody",["é"]]"#;
     let error = r#"[8,48,1,{},"wamp.error.no_such_procedure""#;
@@ -176,8 +176,8 @@ async fn octet_after_octet_is_as_good_as_all_at_once() {
     wire.dribble(&ws_frame(0x01, &[*first])).await;
     wire.dribble(&ws_frame(0x89, b"hey")).await;
     assert_eq!(wire.ws_frame().await, (0x8a, b"hey".to_vec()));
-    for octet in rest {
-        wire.write(&ws_frame(0x00, &[*octet])).await;
+    for byte in rest {
+        wire.write(&ws_frame(0x00, &[*byte])).await;
     }
     wire.dribble(&ws_frame(0x80, b"")).await;
     let (_, heard) = wire.ws_frame().await;

@@ -33,8 +33,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Writes byte by byte.
     pub async fn dribble(&mut self, octets: &[u8]) {
-        for octet in octets {
-            self.write(&[*octet]).await;
+        for byte in octets {
+            self.write(&[*byte]).await;
             tokio::task::yield_now().await;
         }
     }
@@ -90,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             127 => self.read(8).await,
             length => vec![length],
         };
-        let length = length.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
+        let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
         (head[0], self.read(length).await)
     }
 

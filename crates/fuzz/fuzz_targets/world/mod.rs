@@ -92,13 +92,13 @@ impl World {
         // It was sent before the session ended.
         let Some(&number) = self.who.get(&to) else { return };
         let peer = &mut self.peers[number];
-        assert!(message.encoded_len(peer.serializer).is_ok_and(|octets| octets <= peer.max_message), "{message:?}");
+        assert!(message.encoded_len(peer.serializer).is_ok_and(|len| len <= peer.max_message), "{message:?}");
         match message {
             Message::Result(result) => {
                 let waiting = peer.calls.get(&result.request.get());
                 let waiting = waiting.unwrap_or_else(|| panic!("a RESULT after the end of its call: {result:?}"));
                 if result.details.progress == Some(true) {
-                    assert!(waiting.willing, "progress that was not asked for: {result:?}");
+                    assert!(waiting.wants_progress, "progress that was not asked for: {result:?}");
                 } else {
                     peer.calls.remove(&result.request.get());
                 }
@@ -167,6 +167,6 @@ pub fn message(text: &str) -> Message {
 }
 
 /// Records a call that is running from now on.
-pub fn waiting(willing: bool, more: bool) -> Waiting {
-    Waiting { willing, more }
+pub fn waiting(wants_progress: bool, more: bool) -> Waiting {
+    Waiting { wants_progress, more }
 }

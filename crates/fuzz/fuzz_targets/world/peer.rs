@@ -9,7 +9,7 @@ use wamp_proto::Serializer;
 #[derive(Clone, Copy)]
 pub struct Waiting {
     /// It takes progressive results.
-    pub willing: bool,
+    pub wants_progress: bool,
     /// More chunks follow.
     pub more: bool,
 }

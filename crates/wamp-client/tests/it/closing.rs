@@ -152,7 +152,7 @@ async fn a_router_that_breaks_the_protocol_is_told_so() {
         let (session, mut peer) = joined().await;
         let call = tokio::spawn(session.call("a").into_future());
         peer.next().await;
-        peer.send_octets(garbage.as_bytes()).await;
+        peer.send_bytes(garbage.as_bytes()).await;
         let abort = peer.next().await;
         assert_eq!((&abort[0], &abort[2]), (&json!(3), &json!("wamp.error.protocol_violation")), "{garbage}");
         assert!(abort[1]["message"].as_str().is_some_and(|text| !text.is_empty()), "{abort}");

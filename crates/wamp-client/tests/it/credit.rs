@@ -310,7 +310,7 @@ async fn ends_after(router: Router, patience: Duration) {
 }
 
 #[tokio::test]
-async fn a_transport_that_takes_one_octet_at_a_time_is_slow_and_nothing_worse() {
+async fn a_transport_that_takes_one_byte_at_a_time_is_slow_and_nothing_worse() {
     let router = Router::default();
     let mut sessions = Vec::new();
     for _ in 0..2 {

@@ -76,7 +76,7 @@ async fn abort_is_written_before_a_call_fails() {
     let (session, mut peer) = joined().await;
     let call = tokio::spawn(session.call("a"));
     peer.next().await;
-    peer.send_octets(b"nonsense").await;
+    peer.send_bytes(b"nonsense").await;
     assert!(matches!(call.await.unwrap(), Err(CallError::Protocol(_))));
     let last = peer.next().now_or_never().expect("it was written");
     assert_eq!((&last[0], &last[2]), (&json!(3), &json!("wamp.error.protocol_violation")));
@@ -89,7 +89,7 @@ async fn last_words_that_cannot_be_written_are_waited_for_one_second() {
     let call = tokio::spawn(session.call("a").arg("x".repeat(1 << 16)));
     idle().await;
     let begin = Instant::now();
-    peer.send_octets(b"nonsense").await;
+    peer.send_bytes(b"nonsense").await;
     let failed = timeout(SECOND * 20, call).await.expect("it fails").unwrap();
     assert!(matches!(failed, Err(CallError::Protocol(_))));
     assert!((SECOND..SECOND * 2).contains(&begin.elapsed()), "{:?}", begin.elapsed());

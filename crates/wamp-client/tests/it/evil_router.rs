@@ -223,7 +223,7 @@ fn chunks_that_nobody_takes_are_bounded_in_all_calls_together() {
             let id = 1 + i % CALLS;
             if !refused.contains(&id) {
                 let invocation = format!(r#"[68,{id},7,{{"progress":true}},["{chunk}"]]"#);
-                peer.send_octets(invocation.as_bytes()).await;
+                peer.send_bytes(invocation.as_bytes()).await;
                 peer.ping(b"").await;
             }
             while !refused.contains(&id) {

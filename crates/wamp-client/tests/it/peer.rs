@@ -91,7 +91,7 @@ impl Peer {
         self.write.write(&mut batch).await.unwrap();
     }
 
-    pub(crate) async fn send_octets(&mut self, octets: &[u8]) {
+    pub(crate) async fn send_bytes(&mut self, octets: &[u8]) {
         let mut batch = Batch::new();
         batch.push_bytes(octets);
         self.write.write(&mut batch).await.unwrap();

@@ -39,7 +39,7 @@ pub(super) fn announced(credit: Option<u64>) -> Roles {
             .filter(|(of, _)| *of == role)
             .fold(Features::none(), |features, (_, feature)| features.with(*feature));
         let features = match credit {
-            Some(octets) if role == Role::Dealer => features.with_credit(octets),
+            Some(bytes) if role == Role::Dealer => features.with_credit(bytes),
             _ => features,
         };
         roles.with(role, features)

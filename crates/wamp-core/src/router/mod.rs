@@ -29,7 +29,7 @@ pub use accept::{Accept, AcceptEvent};
 pub use chance::Seeds;
 pub use config::{Config, Credit, Disclosure, Limits, Meta, Retention};
 pub use dealer::Watch;
-pub use outbox::{Prepared, Transmission};
+pub use outbox::{FrameInfo, Transmission};
 pub use pace::Feed;
 pub use quirks::Quirks;
 pub use realm::{Closing, Event, Join, Protocol, Realm, Transport};

@@ -116,20 +116,20 @@ impl Outbox {
 /// [`Realm::transcodings`](super::Realm::transcodings) which ones are needed, makes them outside its lock,
 /// and passes them in. The realm makes any that are missing.
 #[derive(Debug, Default)]
-pub struct Prepared {
-    octets: Option<usize>,
+pub struct FrameInfo {
+    len: Option<usize>,
     payloads: Vec<(Serializer, Result<Payload, EncodeError>)>,
 }
 
-impl Prepared {
+impl FrameInfo {
     /// Creates it without any facts.
     pub const fn none() -> Self {
-        Self { octets: None, payloads: Vec::new() }
+        Self { len: None, payloads: Vec::new() }
     }
 
     /// Creates it for a message from a frame of this many bytes.
-    pub const fn sized(octets: usize) -> Self {
-        Self { octets: Some(octets), payloads: Vec::new() }
+    pub const fn sized(len: usize) -> Self {
+        Self { len: Some(len), payloads: Vec::new() }
     }
 
     /// Adds the payload in each of these serializers.
@@ -139,8 +139,8 @@ impl Prepared {
         self
     }
 
-    pub(super) fn octets(&self) -> Option<usize> {
-        self.octets
+    pub(super) fn len(&self) -> Option<usize> {
+        self.len
     }
 
     fn take(&self, serializer: Serializer) -> Option<Result<Payload, EncodeError>> {
@@ -169,14 +169,14 @@ const SENTENCE: usize = 384;
 
 /// Returns the beginning of a text that every link accepts.
 pub(super) fn sentence(text: &str) -> &str {
-    let mut octets = 0;
+    let mut len = 0;
     let end = text.char_indices().find(|(_, c)| {
-        octets += match c {
+        len += match c {
             '"' | '\\' => 2,
             c if c.is_control() => 6,
             c => c.len_utf8(),
         };
-        octets > SENTENCE
+        len > SENTENCE
     });
     end.map_or(text, |(end, _)| &text[..end])
 }
@@ -205,9 +205,9 @@ pub(super) fn is_plain(message: &Message) -> bool {
 
 /// Checks that a message can be encoded for a session and is not too long for its link.
 pub(super) fn check(message: &Message, to: &Session) -> Result<(), Refusal> {
-    let too_big = |octets: usize| Refusal {
+    let too_big = |len: usize| Refusal {
         error: uri::PAYLOAD_SIZE_EXCEEDED,
-        text: format!("a message of {octets} bytes, but the receiver accepts {}", to.max_message),
+        text: format!("a message of {len} bytes, but the receiver accepts {}", to.max_message),
     };
     let payload = message.payload().len();
     if is_plain(message) && payload + HEAD <= to.max_message {
@@ -217,6 +217,6 @@ pub(super) fn check(message: &Message, to: &Session) -> Result<(), Refusal> {
     message
         .encode_head(to.serializer, &mut head)
         .map_err(|error| Refusal { error: uri::INVALID_ARGUMENT, text: error.to_string() })?;
-    let octets = head.len() + payload + to.serializer.end().len();
-    if octets > to.max_message { Err(too_big(octets)) } else { Ok(()) }
+    let len = head.len() + payload + to.serializer.end().len();
+    if len > to.max_message { Err(too_big(len)) } else { Ok(()) }
 }

@@ -14,7 +14,7 @@ use super::context::{Context, Due, Violation};
 use super::dealer::{Dealer, Watch};
 use super::departure::{Backlog, PORTION};
 use super::features::{self, Announced};
-use super::outbox::{Outbox, Prepared, Transmission, sentence};
+use super::outbox::{FrameInfo, Outbox, Transmission, sentence};
 use super::pace::Holds;
 use super::sessions::{Session, SessionKey, Sessions};
 use super::stats::{Sizes, Stats};
@@ -228,7 +228,7 @@ impl Realm {
         Ok(key)
     }
 
-    /// Returns the other serializers that a message's payload will be transcoded to. See [`Prepared`].
+    /// Returns the other serializers that a message's payload will be transcoded to. See [`FrameInfo`].
     pub fn transcodings(&self, from: SessionKey, message: &Message) -> Vec<Serializer> {
         let Self { cx, dealer, broker, .. } = self;
         let own = message.payload().serializer();
@@ -253,14 +253,14 @@ impl Realm {
     }
 
     /// Handles a message from a session, with the length that this crate would encode it to. A driver that
-    /// knows its length on the wire calls [`handle_prepared`](Self::handle_prepared) instead, since credit is
+    /// knows its length on the wire calls [`handle_frame`](Self::handle_frame) instead, since credit is
     /// counted in bytes.
     pub fn handle_message(&mut self, now: Time, from: SessionKey, message: Message) {
-        self.handle_prepared(now, from, message, &Prepared::none());
+        self.handle_frame(now, from, message, &FrameInfo::none());
     }
 
     /// Handles a message from a session, with facts that the driver has prepared.
-    pub fn handle_prepared(&mut self, now: Time, from: SessionKey, message: Message, prepared: &Prepared) {
+    pub fn handle_frame(&mut self, now: Time, from: SessionKey, message: Message, info: &FrameInfo) {
         self.cx.now = now;
         let Some(session) = self.cx.sessions.get(from) else {
             if matches!(message, Message::Goodbye(_) | Message::Abort(_)) {
@@ -268,21 +268,21 @@ impl Realm {
             }
             return;
         };
-        let bytes = match prepared.octets() {
+        let bytes = match info.len() {
             Some(bytes) => bytes,
             None if session.announced.knows_credit() => message.encoded_len(session.serializer).unwrap_or(0),
             None => 0,
         };
         let Self { cx, dealer, broker, .. } = self;
         let handled = match message {
-            Message::Yield(result) => dealer.handle_yield(cx, from, result, bytes, prepared),
+            Message::Yield(result) => dealer.handle_yield(cx, from, result, bytes, info),
             Message::Call(call) if call.procedure.is_reserved() => {
-                self.handle_meta_call(from, call, bytes, prepared)
+                self.handle_meta_call(from, call, bytes, info)
             }
-            Message::Call(call) => dealer.handle_call(cx, from, call, bytes, prepared),
+            Message::Call(call) => dealer.handle_call(cx, from, call, bytes, info),
             Message::Credit(credit) => dealer.handle_credit(cx, from, credit),
-            Message::Publish(publish) => broker.handle_publish(cx, from, publish, prepared),
-            Message::Error(error) => dealer.handle_error(cx, from, error, prepared),
+            Message::Publish(publish) => broker.handle_publish(cx, from, publish, info),
+            Message::Error(error) => dealer.handle_error(cx, from, error, info),
             Message::Cancel(cancel) => {
                 dealer.handle_cancel(cx, from, cancel);
                 Ok(())

@@ -38,7 +38,7 @@ impl Realm {
     /// [`handle_message`](Self::handle_message) does, or nothing at all; only the RESULT is written by the
     /// driver, which has polled before.
     ///
-    /// If its payload has to be in another serializer, `rewrite` makes it and says how many octets it has; `None`
+    /// If its payload has to be in another serializer, `rewrite` makes it and returns its length; `None`
     /// for what cannot be written in it, which is [`Relayed::Unusual`] then. It is asked before anything has
     /// changed; what becomes of the YIELD is open until this returns.
     #[doc(hidden)]
@@ -51,7 +51,7 @@ impl Realm {
         rewrite: impl FnOnce(Serializer) -> Option<usize>,
     ) -> Relayed {
         let Some(route) = self.route(from, serializer, plain, rewrite) else { return Relayed::Unusual };
-        let Route { call, to, serializer, result, octets } = route;
+        let Route { call, to, serializer, result, encoded_len } = route;
         self.cx.now = now;
         self.dealer.set_relayed(call);
         let kind = if plain.progress { ReplyKind::Progress } else { ReplyKind::Last };
@@ -59,7 +59,7 @@ impl Realm {
             self.pass_on();
             return Relayed::Dropped;
         };
-        self.dealer.delivered(&mut self.cx, call, kind, progress, (plain.encoded_len(), octets));
+        self.dealer.delivered(&mut self.cx, call, kind, progress, (plain.encoded_len(), encoded_len));
         self.pass_on();
         Relayed::Result { to, serializer, result }
     }
@@ -89,11 +89,11 @@ impl Realm {
         if plain.progress && caller.announced.quirks.explicit_arguments {
             result = result.explicit();
         }
-        let octets = result.encoded_len(caller.serializer, payload);
-        if octets > caller.max_message {
+        let encoded_len = result.encoded_len(caller.serializer, payload);
+        if encoded_len > caller.max_message {
             return None;
         }
-        Some(Route { call: key, to: call.caller, serializer: caller.serializer, result, octets })
+        Some(Route { call: key, to: call.caller, serializer: caller.serializer, result, encoded_len })
     }
 }
 
@@ -104,5 +104,5 @@ struct Route {
     serializer: Serializer,
     result: PlainResult,
     /// The length of the RESULT, in bytes.
-    octets: usize,
+    encoded_len: usize,
 }

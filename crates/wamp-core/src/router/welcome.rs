@@ -16,9 +16,9 @@ pub(super) fn fitting(
     serializer: Serializer,
     max_message: usize,
 ) -> Option<WelcomeDetails> {
-    let fits = |details: &_| octets(details, serializer).is_some_and(|octets| octets <= max_message);
+    let fits = |details: &_| encoded_len(details, serializer).is_some_and(|len| len <= max_message);
     // Usually it is clear without writing it that there is enough room.
-    if longest(&full).is_some_and(|octets| octets <= max_message) || fits(&full) {
+    if longest(&full).is_some_and(|len| len <= max_message) || fits(&full) {
         return Some(full);
     }
     let short = WelcomeDetails { roles: full.roles, ..WelcomeDetails::default() };
@@ -41,10 +41,10 @@ fn longest(details: &WelcomeDetails) -> Option<usize> {
         .try_fold(BESIDE_STRINGS, |sum, string| Some(sum + string?))
 }
 
-fn octets(details: &WelcomeDetails, serializer: Serializer) -> Option<usize> {
+fn encoded_len(details: &WelcomeDetails, serializer: Serializer) -> Option<usize> {
     let session = SessionId::new(wamp_proto::MAX_ID).expect("the longest of all ids");
     let message = Message::from(Welcome { session, details: details.clone() });
-    message.encode(serializer).ok().map(|octets| octets.len())
+    message.encode(serializer).ok().map(|bytes| bytes.len())
 }
 
 #[cfg(test)]
@@ -72,7 +72,7 @@ mod tests {
         for agent in [String::new(), "x".repeat(1000), "\u{1f}".repeat(1000), "\u{20ac}".repeat(1000)] {
             for &serializer in Serializer::ALL {
                 let details = details(&agent);
-                assert!(octets(&details, serializer) < longest(&details), "{serializer} {agent:?}");
+                assert!(encoded_len(&details, serializer) < longest(&details), "{serializer} {agent:?}");
             }
         }
     }
@@ -90,19 +90,19 @@ mod tests {
     fn what_does_not_fit_is_left_out_but_the_roles() {
         for &serializer in Serializer::ALL {
             let full = details("router");
-            let all = octets(&full, serializer).unwrap();
-            let fits = |octets| fitting(full.clone(), serializer, octets);
+            let all = encoded_len(&full, serializer).unwrap();
+            let fits = |len| fitting(full.clone(), serializer, len);
             assert_eq!(fits(1 << 24), Some(full.clone()));
             assert_eq!(fits(all), Some(full.clone()));
             let short = fits(all - 1).unwrap();
             assert_eq!((&short.roles, &short.agent), (&full.roles, &None));
-            let least = octets(&short, serializer).unwrap();
+            let least = encoded_len(&short, serializer).unwrap();
             assert_eq!(fits(least), Some(short));
             let shortest = fits(least - 1).unwrap();
             let of = |details: &WelcomeDetails, role| details.roles.get(role).cloned();
             assert_eq!(of(&shortest, Role::Broker), Some(Features::none()));
             assert_eq!(of(&shortest, Role::Dealer), of(&full, Role::Dealer));
-            let least = octets(&shortest, serializer).unwrap();
+            let least = encoded_len(&shortest, serializer).unwrap();
             assert!(least <= 512, "every transport takes it");
             assert_eq!(fits(least), Some(shortest));
             assert_eq!(fits(least - 1), None);

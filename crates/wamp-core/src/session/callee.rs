@@ -271,7 +271,7 @@ impl Session {
         is_new
     }
 
-    pub(super) fn handle_invocation(&mut self, now: Time, invocation: message::Invocation, octets: usize) {
+    pub(super) fn handle_invocation(&mut self, now: Time, invocation: message::Invocation, len: usize) {
         let request = invocation.request;
         let more = invocation.details.progress == Some(true);
         if let Some(entry) = self.callee.invocations.get_mut(&request) {
@@ -283,7 +283,7 @@ impl Session {
             let payload = invocation.payload;
             let ended = if more { None } else { entry.chunks.take() };
             self.end_incoming(ended);
-            let cost = if more { self.receive(Stream::Chunks(request), octets) } else { 0 };
+            let cost = if more { self.receive(Stream::Chunks(request), len) } else { 0 };
             let chunk = Event::Chunk { invocation: request, payload, last: !more, cost };
             return self.events.push_back(chunk);
         }
@@ -297,11 +297,11 @@ impl Session {
         }
         let timeout = invocation.details.timeout.map(|millis| Duration::from_millis(millis.0));
         let timeout = timeout.filter(|timeout| !timeout.is_zero());
-        let willing = invocation.details.receive_progress == Some(true);
-        let results = if willing { self.outgoing() } else { None };
+        let wants_progress = invocation.details.receive_progress == Some(true);
+        let results = if wants_progress { self.outgoing() } else { None };
         let chunks = if more { self.incoming() } else { None };
         let entry = Invocation {
-            progress: Progress::new(willing),
+            progress: Progress::new(wants_progress),
             answers_cancel: false,
             uploading: more,
             results,
@@ -313,7 +313,7 @@ impl Session {
         };
         self.callee.invocations.insert(request, entry);
         self.events.push_back(Event::Invoked(invocation));
-        let cost = self.receive(Stream::Chunks(request), octets);
+        let cost = self.receive(Stream::Chunks(request), len);
         self.consume(now, Stream::Chunks(request), cost);
     }
 

@@ -77,7 +77,7 @@ impl Session {
         if in_chunks && !self.router_has(Role::Dealer, Feature::ProgressiveCallInvocations) {
             return Err(Misuse::NotSupported);
         }
-        let willing = options.receive_progress == Some(true);
+        let wants_progress = options.receive_progress == Some(true);
         let timeout = options
             .timeout
             .map(|millis| Duration::from_millis(millis.0))
@@ -87,13 +87,13 @@ impl Session {
         let message = Message::from(message::Call { request, options, procedure, payload });
         self.check_size(&message)?;
         let request = self.ids.next();
-        let results = if willing { self.incoming() } else { None };
+        let results = if wants_progress { self.incoming() } else { None };
         let mut chunks = if in_chunks { self.outgoing() } else { None };
         if let Some(chunks) = &mut chunks {
             chunks.charge(self.price(&message));
         }
         let call = Call {
-            progress: Progress::new(willing),
+            progress: Progress::new(wants_progress),
             upload,
             results,
             chunks,
@@ -183,12 +183,12 @@ impl Session {
         self.give_up(request, CancelMode::KillNoWait, Failure::new(wamp_proto::uri::TIMEOUT));
     }
 
-    pub(super) fn handle_result(&mut self, now: Time, result: message::Result, octets: usize) {
+    pub(super) fn handle_result(&mut self, now: Time, result: message::Result, len: usize) {
         let reply = match result.details.is_progress() {
             true => Reply::Progress(result.payload),
             false => Reply::Result(result.payload),
         };
-        self.handle_reply(now, result.request, reply, octets);
+        self.handle_reply(now, result.request, reply, len);
     }
 
     /// Handles a result that cannot be read: its call fails.
@@ -197,10 +197,10 @@ impl Session {
         now: Time,
         request: RequestId,
         kind: ReplyKind,
-        octets: usize,
+        len: usize,
         failure: Failure,
     ) {
-        if self.judge_reply(now, request, kind, octets).is_none() {
+        if self.judge_reply(now, request, kind, len).is_none() {
             return;
         }
         if kind == ReplyKind::Last {
@@ -248,14 +248,14 @@ impl Session {
         Some(call.results.as_mut().map_or(0, |results| results.receive_run(lens)))
     }
 
-    fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply, octets: usize) {
-        if let Some(cost) = self.judge_reply(now, request, reply.kind(), octets) {
+    fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply, len: usize) {
+        if let Some(cost) = self.judge_reply(now, request, reply.kind(), len) {
             self.events.push_back(Event::Replied { call: request, reply, cost });
         }
     }
 
     /// The cost of a reply that is to be delivered. Others are counted.
-    fn judge_reply(&mut self, now: Time, request: RequestId, kind: ReplyKind, octets: usize) -> Option<u64> {
+    fn judge_reply(&mut self, now: Time, request: RequestId, kind: ReplyKind, len: usize) -> Option<u64> {
         let Some(call) = self.caller.calls.get_mut(&request) else {
             match self.ids.has_issued(request) {
                 true => self.stats.late += 1,
@@ -286,7 +286,7 @@ impl Session {
             call.deadline = Some(self.deadlines.set(now + timeout, Due::Call(request)));
         }
         let stream = Stream::Results(request);
-        let mut cost = self.receive(stream, octets);
+        let mut cost = self.receive(stream, len);
         if phase == Phase::Canceling {
             // After a cancel the replies are not taken, and the end is behind them.
             self.consume(now, stream, std::mem::take(&mut cost));

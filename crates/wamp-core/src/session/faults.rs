@@ -21,7 +21,7 @@ use crate::{Failure, Time};
 impl Session {
     /// Handles a message of this length that could not be read completely. Texts about it are written in
     /// `serializer`.
-    pub fn handle_faulty(&mut self, now: Time, serializer: Serializer, error: &DecodeError, octets: usize) {
+    pub fn handle_faulty(&mut self, now: Time, serializer: Serializer, error: &DecodeError, len: usize) {
         let head = match self.state {
             State::Closed => return,
             State::Joining { .. } => None,
@@ -34,7 +34,7 @@ impl Session {
         match head {
             Some(Head::Result { request, progress }) => {
                 let kind = if *progress == Some(false) { ReplyKind::Last } else { ReplyKind::Progress };
-                self.handle_faulty_result(now, *request, kind, octets, failure(uri::INVALID_ARGUMENT));
+                self.handle_faulty_result(now, *request, kind, len, failure(uri::INVALID_ARGUMENT));
             }
             Some(Head::Error { kind, request, error: uri }) => {
                 let (kind, request) = (*kind, *request);

@@ -128,16 +128,16 @@ impl Session {
     /// real length, by which credit is counted, uses [`handle_frame`](Self::handle_frame).
     pub fn handle_message(&mut self, now: Time, message: Message) {
         let serializer = self.config.credit.map(|credit| credit.serializer);
-        let octets = serializer.and_then(|serializer| message.encoded_len(serializer).ok()).unwrap_or(0);
-        self.handle_frame(now, message, octets);
+        let len = serializer.and_then(|serializer| message.encoded_len(serializer).ok()).unwrap_or(0);
+        self.handle_frame(now, message, len);
     }
 
     /// Handles a message of this length.
-    pub fn handle_frame(&mut self, now: Time, message: Message, octets: usize) {
+    pub fn handle_frame(&mut self, now: Time, message: Message, len: usize) {
         match self.state {
             State::Closed => {}
             State::Joining { .. } => self.handle_while_joining(message),
-            State::Open | State::Leaving { .. } => self.handle_while_open(now, message, octets),
+            State::Open | State::Leaving { .. } => self.handle_while_open(now, message, len),
         }
     }
 
@@ -269,11 +269,11 @@ impl Session {
         }
     }
 
-    fn handle_while_open(&mut self, now: Time, message: Message, octets: usize) {
+    fn handle_while_open(&mut self, now: Time, message: Message, len: usize) {
         match message {
-            Message::Result(result) => self.handle_result(now, result, octets),
+            Message::Result(result) => self.handle_result(now, result, len),
             Message::Event(event) => self.handle_event(event),
-            Message::Invocation(invocation) => self.handle_invocation(now, invocation, octets),
+            Message::Invocation(invocation) => self.handle_invocation(now, invocation, len),
             Message::Credit(credit) => self.handle_credit(now, credit),
             Message::Interrupt(interrupt) => self.handle_interrupt(interrupt),
             Message::Error(error) => self.handle_error(now, error),

@@ -127,11 +127,11 @@ impl Session {
 
     /// Accounts for an incoming message of this length. Returns the cost to be given back by
     /// [`consume`](Self::consume).
-    pub(super) fn receive(&mut self, stream: Stream, octets: usize) -> u64 {
+    pub(super) fn receive(&mut self, stream: Stream, len: usize) -> u64 {
         match self.incoming_of(stream) {
             Some(incoming) => {
-                incoming.receiving.receive(cost(octets));
-                cost(octets)
+                incoming.receiving.receive(cost(len));
+                cost(len)
             }
             None => 0,
         }

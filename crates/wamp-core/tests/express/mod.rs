@@ -33,8 +33,8 @@ pub fn compare(
     match relayed {
         Relayed::Result { to, serializer, result } => {
             let head = result.head(serializer);
-            let octets = [head.as_ref(), &payload, head.end()].concat();
-            let message = Message::decode(serializer, &octets.into(), &Limits::default());
+            let bytes = [head.as_ref(), &payload, head.end()].concat();
+            let message = Message::decode(serializer, &bytes.into(), &Limits::default());
             sent.push((to, message.map_err(|error| error.to_string())?));
         }
         Relayed::Dropped => {}

@@ -98,7 +98,7 @@ pub fn progress(
     }
     let mut sent = Vec::new();
     if found.is_ok() {
-        let frame = [plain.head(serializer).as_ref(), payload_octets(payload), serializer.end()].concat();
+        let frame = [plain.head(serializer).as_ref(), payload_bytes(payload), serializer.end()].concat();
         let message = Message::decode(serializer, &frame.into(), &Limits::default());
         sent.push(message.map_err(|error| error.to_string())?);
     }
@@ -106,8 +106,8 @@ pub fn progress(
     Ok(found.is_ok())
 }
 
-/// The octets of arguments without keywords.
-fn payload_octets(payload: &Payload) -> &[u8] {
+/// The bytes of arguments without keywords.
+fn payload_bytes(payload: &Payload) -> &[u8] {
     assert_eq!(payload.kwargs_bytes(), b"");
     payload.args_bytes()
 }

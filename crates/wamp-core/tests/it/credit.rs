@@ -14,9 +14,9 @@ use crate::net::{Client, Net, all_roles, args, json};
 pub(crate) const WINDOW: u64 = 1000;
 
 /// Every role and feature, with this credit as caller and callee.
-pub(crate) fn counting(octets: u64) -> Roles {
+pub(crate) fn counting(bytes: u64) -> Roles {
     [Role::Caller, Role::Callee].into_iter().fold(all_roles(), |roles, role| {
-        let features = roles.get(role).unwrap().clone().with_credit(octets);
+        let features = roles.get(role).unwrap().clone().with_credit(bytes);
         roles.with(role, features)
     })
 }

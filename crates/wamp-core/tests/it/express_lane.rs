@@ -38,7 +38,7 @@ fn what_goes_on_as_it_came_takes_it() {
     assert_eq!(one(r#"[70,1,{"progress":true,"ppt_scheme":"x"},[1]]"#), 0);
     assert_eq!(one(r#"[70,2,{"progress":true},[1]]"#), 0, "there is no such invocation");
     let long = |x: usize| format!(r#"[70,1,{{"progress":true}},["{}"]]"#, "x".repeat(x));
-    assert_eq!((long(483).len(), one(&long(483)), one(&long(484))), (512, 1, 0), "one octet too long");
+    assert_eq!((long(483).len(), one(&long(483)), one(&long(484))), (512, 1, 0), "one byte too long");
     // Unsolicited results are dropped at once.
     assert_eq!(express(Serializer::Json, 512, r#"[48,1,{},"com.myapp.longop"]"#, &all[..1]), 1);
 }
@@ -155,18 +155,18 @@ fn a_caller_that_may_need_explicit_arguments_gets_them_by_it() {
             let frame = format!(r#"[70,1,{{"progress":true}}{payload}]"#);
             let expected = format!(r#"[50,1,{{"progress":true}},{expected}]"#);
             let plain = PlainYield::read(Serializer::Json, frame.as_bytes(), &Limits::default()).unwrap();
-            let mut octets = Vec::new();
+            let mut bytes = Vec::new();
             let relayed = realm.relay(Time::ORIGIN, callee, Serializer::Json, &plain, |to| {
-                plain.rewrite(frame.as_bytes(), Serializer::Json, to, &mut octets).ok()
+                plain.rewrite(frame.as_bytes(), Serializer::Json, to, &mut bytes).ok()
             });
             let Relayed::Result { to, serializer, result } = relayed else { panic!("{relayed:?}") };
             assert_eq!((to, serializer), (caller, *caller_speaks));
             if serializer == Serializer::Json {
-                octets = frame[plain.tail()].into();
+                bytes = frame[plain.tail()].into();
             }
             let head = result.head(serializer);
-            let written = [head.as_ref(), &octets, head.end()].concat();
-            assert_eq!(written.len(), result.encoded_len(serializer, octets.len()));
+            let written = [head.as_ref(), &bytes, head.end()].concat();
+            assert_eq!(written.len(), result.encoded_len(serializer, bytes.len()));
             let by_it = wamp_proto::Message::decode(serializer, &written.into(), &Limits::default()).unwrap();
             // The general way has the same outcome.
             say(&mut realm, callee, &frame);
@@ -178,9 +178,9 @@ fn a_caller_that_may_need_explicit_arguments_gets_them_by_it() {
         }
         let frame = b"[70,1,{},[1]]";
         let plain = PlainYield::read(Serializer::Json, frame, &Limits::default()).unwrap();
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         let relayed = realm.relay(Time::ORIGIN, callee, Serializer::Json, &plain, |to| {
-            plain.rewrite(frame, Serializer::Json, to, &mut octets).ok()
+            plain.rewrite(frame, Serializer::Json, to, &mut bytes).ok()
         });
         let Relayed::Result { result, serializer, .. } = relayed else { panic!("{relayed:?}") };
         assert_eq!(result.head(serializer).end(), serializer.end(), "the last result is as it came");
@@ -188,7 +188,7 @@ fn a_caller_that_may_need_explicit_arguments_gets_them_by_it() {
 }
 
 #[test]
-fn credit_is_counted_in_the_octets_of_each_hop() {
+fn credit_is_counted_in_the_bytes_of_each_hop() {
     let mut realm = Realm::new(small_windows(), 7);
     let mut join = |serializer, window| {
         let details = HelloDetails { roles: counting(window), ..HelloDetails::default() };
@@ -208,13 +208,13 @@ fn credit_is_counted_in_the_octets_of_each_hop() {
     let plain = PlainYield::read(Serializer::Json, frame, &Limits::default()).unwrap();
     let (mut came, mut went) = (0, 0);
     for _ in 0..12 {
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         let relayed = realm.relay(Time::ORIGIN, callee, Serializer::Json, &plain, |to| {
-            plain.rewrite(frame, Serializer::Json, to, &mut octets).ok()
+            plain.rewrite(frame, Serializer::Json, to, &mut bytes).ok()
         });
         let Relayed::Result { result, .. } = relayed else { panic!("{relayed:?}") };
         came += cost(frame.len());
-        went += cost(result.head(Serializer::MsgPack).as_ref().len() + octets.len());
+        went += cost(result.head(Serializer::MsgPack).as_ref().len() + bytes.len());
         while let Some(event) = realm.poll_event() {
             let Event::Watch { watch, .. } = event else { panic!("{event:?}") };
             realm.handle_left(Time::ORIGIN, watch);

@@ -44,7 +44,7 @@ fn anything_else_before_hello_is_a_violation_that_says_so() {
 }
 
 #[test]
-fn octets_that_are_no_message_and_silence_are_answered_too() {
+fn bytes_that_are_no_message_and_silence_are_answered_too() {
     let mut accept = Accept::new(Time::ORIGIN, Duration::from_secs(10));
     accept.handle_garbage(Time::ORIGIN, "expected list, found string");
     assert!(matches!(accept.poll_event(), Some(AcceptEvent::Closed)));

@@ -8,8 +8,8 @@ use wamp_core::Time;
 use crate::ledger::{Broken, hold};
 
 /// Returns the cost of a message of this length.
-pub fn cost(octets: usize) -> u64 {
-    octets as u64 + 64
+pub fn cost(len: usize) -> u64 {
+    len as u64 + 64
 }
 
 /// One of the two streams of a call, at one end of a hop.

@@ -82,7 +82,7 @@ pub struct Made {
 #[derive(Clone, Copy)]
 pub struct Got {
     pub invocation: u64,
-    pub willing: bool,
+    pub wants_progress: bool,
     pub over: bool,
     /// Whether the program waits for credit.
     pub waits: bool,
@@ -222,7 +222,7 @@ pub fn told(event: &Event) -> Told {
         Event::Invoked(invocation) => Told::Invoked {
             invocation: invocation.request.get(),
             more: invocation.details.progress == Some(true),
-            willing: invocation.details.receive_progress == Some(true),
+            wants_progress: invocation.details.receive_progress == Some(true),
             tag: tag(&invocation.payload),
         },
         Event::Chunk { invocation, payload, last, cost } => {

@@ -27,10 +27,10 @@ impl Phase {
 
 const ROLES: [&str; 3] = ["caller", "dealer", "callee"];
 const ROWS: [&str; 6] = [
-    "running, caller willing",
-    "running, caller not willing",
-    "canceling, caller willing",
-    "canceling, caller not willing",
+    "running, caller wants progress",
+    "running, caller does not",
+    "canceling, caller wants progress",
+    "canceling, caller does not",
     "abandoned",
     "over",
 ];
@@ -144,8 +144,8 @@ impl Coverage {
         self.seen[seen as usize] += 1;
     }
 
-    pub fn cell(&mut self, role: Role, phase: Phase, willing: bool, progress: bool) {
-        let row = match (phase, willing) {
+    pub fn cell(&mut self, role: Role, phase: Phase, wants_progress: bool, progress: bool) {
+        let row = match (phase, wants_progress) {
             (Phase::Running, true) => 0,
             (Phase::Running, false) => 1,
             (Phase::Canceling, true) => 2,

@@ -27,7 +27,7 @@ use crate::world::World;
 const CALLER: usize = 0;
 const CALLEE: usize = 1;
 
-const CALL: Step = Step::Call { client: CALLER, procedure: 0, willing: true, more: false, timeout: 0 };
+const CALL: Step = Step::Call { client: CALLER, procedure: 0, wants_progress: true, more: false, timeout: 0 };
 const PROGRESS: Step = Step::Answer { client: CALLEE, invocation: 0, answer: Answer::Progress };
 const RESULT: Step = Step::Answer { client: CALLEE, invocation: 0, answer: Answer::Result };
 

@@ -30,7 +30,7 @@ pub enum Told {
     Progress { call: u64, tag: Tag, cost: u64 },
     Result { call: u64, tag: Tag },
     Error { call: u64, error: &'static str, tag: Tag },
-    Invoked { invocation: u64, more: bool, willing: bool, tag: Tag },
+    Invoked { invocation: u64, more: bool, wants_progress: bool, tag: Tag },
     Chunk { invocation: u64, last: bool, tag: Tag, cost: u64 },
     Credit { stream: Stream },
     Interrupted { invocation: u64, mode: Mode, reason: &'static str },
@@ -56,7 +56,7 @@ enum State {
 
 #[derive(Clone)]
 struct Call {
-    willing: bool,
+    wants_progress: bool,
     phase: Phase,
     /// The procedure, until the last chunk.
     upload: Option<Procedure>,
@@ -66,7 +66,7 @@ struct Call {
 
 #[derive(Clone)]
 struct Invocation {
-    willing: bool,
+    wants_progress: bool,
     phase: Phase,
     uploading: bool,
     answers_cancel: bool,
@@ -154,7 +154,7 @@ impl Endpoint {
 
     /// Returns the state of one of its calls.
     pub fn call_phase(&self, call: u64) -> Option<(Phase, bool)> {
-        self.calls.get(&call).map(|call| (call.phase, call.willing))
+        self.calls.get(&call).map(|call| (call.phase, call.wants_progress))
     }
 
     pub fn invocation_phase(&self, invocation: u64) -> Option<Phase> {
@@ -194,16 +194,16 @@ impl Endpoint {
         &mut self,
         procedure: Procedure,
         more: bool,
-        willing: bool,
+        wants_progress: bool,
         timeout: u64,
         tag: Tag,
     ) -> Option<u64> {
         let request = self.request()?;
         let upload = more.then_some(procedure);
-        let results = self.counting.filter(|_| willing).map(Counting::meter);
+        let results = self.counting.filter(|_| wants_progress).map(Counting::meter);
         let chunks = self.counting.filter(|_| more).map(Counting::purse);
-        self.calls.insert(request, Call { willing, phase: Phase::Running, upload, results, chunks });
-        self.send(Said::Call { request, procedure, more, willing, timeout, tag });
+        self.calls.insert(request, Call { wants_progress, phase: Phase::Running, upload, results, chunks });
+        self.send(Said::Call { request, procedure, more, wants_progress, timeout, tag });
         Some(request)
     }
 
@@ -218,7 +218,14 @@ impl Endpoint {
         if last {
             entry.upload = None;
         }
-        self.send(Said::Call { request: call, procedure, more: !last, willing: false, timeout: 0, tag });
+        self.send(Said::Call {
+            request: call,
+            procedure,
+            more: !last,
+            wants_progress: false,
+            timeout: 0,
+            tag,
+        });
         true
     }
 
@@ -251,8 +258,8 @@ impl Endpoint {
             return false;
         }
         let Some(entry) = self.invocations.get_mut(&invocation) else { return false };
-        cover.cell(Role::Callee, entry.phase, entry.willing, answer.is_progress());
-        if !entry.phase.is_alive() || answer.is_progress() && !entry.willing {
+        cover.cell(Role::Callee, entry.phase, entry.wants_progress, answer.is_progress());
+        if !entry.phase.is_alive() || answer.is_progress() && !entry.wants_progress {
             return false;
         }
         let dry = entry.results.is_some_and(|purse| !purse.may_send());
@@ -377,7 +384,7 @@ impl Endpoint {
             }
             return;
         };
-        cover.cell(Role::Caller, entry.phase, entry.willing, progress);
+        cover.cell(Role::Caller, entry.phase, entry.wants_progress, progress);
         match entry.phase {
             Phase::Abandoned | Phase::Over => {
                 self.late += 1;
@@ -388,7 +395,7 @@ impl Endpoint {
                     entry.phase = Phase::Over;
                 }
             }
-            _ if progress && !entry.willing => self.unsolicited += 1,
+            _ if progress && !entry.wants_progress => self.unsolicited += 1,
             phase => {
                 let mut told = told;
                 if let Told::Progress { cost, .. } = &mut told {
@@ -407,7 +414,7 @@ impl Endpoint {
     }
 
     fn invoked(&mut self, now: Time, said: &Said, cost: u64, cover: &mut Coverage) {
-        let Said::Invocation { invocation, more, willing, timeout, tag, .. } = *said else { return };
+        let Said::Invocation { invocation, more, wants_progress, timeout, tag, .. } = *said else { return };
         if let Some(entry) = self.invocations.get_mut(&invocation) {
             if !entry.phase.is_alive() {
                 // behaviour 4
@@ -425,15 +432,23 @@ impl Endpoint {
         }
         // behaviour 39
         let timeout = (timeout > 0).then(|| Duration::from_millis(timeout));
-        let results = self.counting.filter(|_| willing).map(Counting::purse);
+        let results = self.counting.filter(|_| wants_progress).map(Counting::purse);
         let chunks = self.counting.filter(|_| more).map(Counting::meter);
         let dry = results.is_some_and(|purse| !purse.may_send());
         let deadline = timeout.filter(|_| !dry).map(|timeout| now + timeout);
         let (phase, answers_cancel, uploading) = (Phase::Running, false, more);
-        let entry =
-            Invocation { willing, phase, uploading, answers_cancel, timeout, deadline, results, chunks };
+        let entry = Invocation {
+            wants_progress,
+            phase,
+            uploading,
+            answers_cancel,
+            timeout,
+            deadline,
+            results,
+            chunks,
+        };
         self.invocations.insert(invocation, entry);
-        self.told.push(Told::Invoked { invocation, more, willing, tag });
+        self.told.push(Told::Invoked { invocation, more, wants_progress, tag });
         // The first chunk is consumed with the invocation.
         if self.receive(Stream::chunks(invocation), cost) > 0 {
             self.consume(now, Stream::chunks(invocation), cost);

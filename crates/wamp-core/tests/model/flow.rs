@@ -11,7 +11,7 @@ use crate::said::{Mode, OF_CALL, Said, goodbye};
 use crate::step::Step;
 use crate::world::World;
 
-pub fn octets(message: &Message, serializer: Serializer) -> Result<usize, Broken> {
+pub fn encoded_len(message: &Message, serializer: Serializer) -> Result<usize, Broken> {
     message.encoded_len(serializer).map_err(|error| format!("{message:?} cannot be written: {error}"))
 }
 
@@ -142,10 +142,10 @@ impl World {
         let (features, windows) = (its.kind.features, its.kind.windows);
         let End::Raw(raw) = &mut its.end else { return };
         let (Some(router), Some(windows)) = (raw.router, windows) else { return };
-        if let Said::Call { request, more, willing, .. } = *said
+        if let Said::Call { request, more, wants_progress, .. } = *said
             && features.caller_credit.is_some()
         {
-            if willing {
+            if wants_progress {
                 raw.meters.entry(Stream::results(request)).or_insert(Meter::new(windows));
             }
             if more {
@@ -155,8 +155,8 @@ impl World {
             }
         }
         if let Some(purse) = sent(said).and_then(|stream| raw.purses.get_mut(&stream)) {
-            let octets = octets(message, its.kind.serializer).unwrap_or_default();
-            if purse.spend(cost(octets)) {
+            let len = encoded_len(message, its.kind.serializer).unwrap_or_default();
+            if purse.spend(cost(len)) {
                 cover.hit(Seen::CreditOverdrawn);
             }
         }
@@ -170,13 +170,13 @@ impl World {
         };
         match *said {
             Said::Registered { request } => its.learn(request),
-            Said::Invocation { invocation, willing, more, .. } => {
+            Said::Invocation { invocation, wants_progress, more, .. } => {
                 let new = its.invocations.iter().all(|got| got.invocation != invocation);
                 let credit = its.kind.features.callee_credit.and(its.kind.windows);
                 if let (true, Some(windows), End::Raw(raw)) = (new, credit, &mut its.end)
                     && let Some(router) = raw.router
                 {
-                    if willing {
+                    if wants_progress {
                         raw.purses.insert(Stream::results(invocation), Purse::new(router));
                     }
                     if more {
@@ -184,7 +184,7 @@ impl World {
                     }
                 }
                 if new {
-                    its.invocations.push(Got { invocation, willing, over: false, waits: false });
+                    its.invocations.push(Got { invocation, wants_progress, over: false, waits: false });
                 }
                 if more {
                     its.raw_gets(Stream::chunks(invocation), cost);

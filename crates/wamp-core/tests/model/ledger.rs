@@ -34,7 +34,7 @@ use crate::setup::Kind;
 struct Call {
     caller: usize,
     request: u64,
-    willing: bool,
+    wants_progress: bool,
     /// The tag of each chunk, and whether more follow.
     chunks: Vec<(Tag, bool)>,
     /// The callee, and its id for the invocation.
@@ -114,14 +114,14 @@ impl Ledger {
     pub fn sent(&mut self, client: usize, said: &Said) {
         let in_chunks = self.clients[client].kind.features.caller_chunks;
         match *said {
-            Said::Call { request, more, willing, tag, .. } => match self.call(client, request) {
+            Said::Call { request, more, wants_progress, tag, .. } => match self.call(client, request) {
                 Some(call) if in_chunks => call.chunks.push((tag, more)),
                 _ => {
-                    let willing = willing && self.clients[client].kind.features.caller_progress;
+                    let wants_progress = wants_progress && self.clients[client].kind.features.caller_progress;
                     self.calls.push(Call {
                         caller: client,
                         request,
-                        willing,
+                        wants_progress,
                         chunks: vec![(tag, more)],
                         served: None,
                         chunks_served: 0,
@@ -183,8 +183,8 @@ impl Ledger {
             _ => hold!(!its.leaving, "10: {said:?} to client {client}, which has left"),
         }
         match *said {
-            Said::Invocation { invocation, more, willing, tag, .. } => {
-                self.invoked(client, invocation, more, willing, tag)
+            Said::Invocation { invocation, more, wants_progress, tag, .. } => {
+                self.invoked(client, invocation, more, wants_progress, tag)
             }
             Said::Interrupt { invocation, mode, .. } => self.interrupted(client, invocation, mode),
             Said::Result { request, progress, tag } => self.answered(client, request, progress, tag),
@@ -198,7 +198,7 @@ impl Ledger {
         callee: usize,
         invocation: u64,
         more: bool,
-        willing: bool,
+        wants_progress: bool,
         tag: Tag,
     ) -> Result<(), Broken> {
         if let Some(call) = self.served(callee, invocation) {
@@ -220,11 +220,11 @@ impl Ledger {
             call.served
         );
         hold!(
-            call.willing || !willing,
+            call.wants_progress || !wants_progress,
             "4: INVOCATION of {tag} asks for progress that its caller does not accept"
         );
         // With `strict_features` the router may ask for less.
-        call.willing = willing;
+        call.wants_progress = wants_progress;
         call.served = Some((callee, invocation));
         call.chunks_served = 1;
         Ok(())
@@ -251,7 +251,7 @@ impl Ledger {
         };
         hold!(!call.ended, "3: an answer to call {request} of client {caller} after its end");
         if progress {
-            hold!(call.willing, "4: progress of call {request} to client {caller}");
+            hold!(call.wants_progress, "4: progress of call {request} to client {caller}");
             let expected = call.progress.get(call.heard);
             hold!(expected == Some(&tag), "1: progress {tag}, where {expected:?} comes next");
             call.heard += 1;
@@ -264,7 +264,7 @@ impl Ledger {
             };
             hold!(last == tag, "5: {tag} ends a call that its callee answered with {last}");
             hold!(
-                !call.willing || call.heard == before,
+                !call.wants_progress || call.heard == before,
                 "2: {} of {before} results before {tag}",
                 call.heard
             );
@@ -280,7 +280,7 @@ impl Ledger {
                     return Err(format!("12: progress of call {request}, which client {client} never made"));
                 };
                 hold!(!call.told_end, "3: progress of call {request} of client {client} after its end");
-                hold!(call.willing, "4: progress of call {request} to the program of client {client}");
+                hold!(call.wants_progress, "4: progress of call {request} to the program of client {client}");
                 hold!(call.told < call.heard, "12: progress {tag} that never came over the wire");
                 hold!(call.progress[call.told] == tag, "1: progress {tag} to the program, out of order");
                 call.told += 1;

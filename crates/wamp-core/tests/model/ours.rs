@@ -40,10 +40,10 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
             }
             Ok(request.is_some())
         }
-        Step::Call { procedure, willing, more, timeout, .. } => {
-            let options = call_options(more, willing, timeout);
+        Step::Call { procedure, wants_progress, more, timeout, .. } => {
+            let options = call_options(more, wants_progress, timeout);
             let found = session.call(now, options, name(procedure), payload(serializer, tag));
-            let expected = endpoint.call(procedure, more, willing, timeout, tag);
+            let expected = endpoint.call(procedure, more, wants_progress, timeout, tag);
             let request = same(step, found.ok().map(|id| id.get()), expected)?;
             let made = request.map(|request| Made {
                 request,
@@ -133,12 +133,12 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
                 return Ok(false);
             };
             let heard = said(&message, &Names::new());
-            let octets = message.encoded_len(serializer).map_err(|error| error.to_string())?;
+            let len = message.encoded_len(serializer).map_err(|error| error.to_string())?;
             if express::now_and_then(COMPARED) {
                 express::receive(session, now, serializer, &message)?;
             }
             session.handle_message(now, message);
-            endpoint.hear(now, &heard, cost(octets), cover);
+            endpoint.hear(now, &heard, cost(len), cover);
             Ok(true)
         }
         _ => Ok(false),
@@ -166,8 +166,8 @@ fn forge(
     };
     match forged {
         Forged::Progress => {
-            let (phase, willing) = stands?;
-            if phase.is_alive() && willing { None } else { result(true) }
+            let (phase, wants_progress) = stands?;
+            if phase.is_alive() && wants_progress { None } else { result(true) }
         }
         Forged::Result => {
             let (phase, _) = stands?;

@@ -12,7 +12,7 @@ use crate::coverage::{Coverage, Phase};
 use crate::dealer::Standing;
 use crate::endpoint::{Endpoint, Told};
 use crate::express::{COMPARED, session as express};
-use crate::flow::{octets, sent};
+use crate::flow::{encoded_len, sent};
 use crate::ledger::Broken;
 use crate::said::{Answer, Said, json, said};
 use crate::step::Step;
@@ -168,7 +168,7 @@ impl World {
         let said = said(&message, &self.names);
         let its = &mut self.clients[client];
         let costs = if its.kind.windows.is_some() && said.costs() {
-            octets(&message, its.kind.serializer)?
+            encoded_len(&message, its.kind.serializer)?
         } else {
             0
         };
@@ -206,7 +206,7 @@ impl World {
                 continue;
             }
             if let Some(stream) = sent(&said).filter(|_| its.kind.windows.is_some()) {
-                endpoint.spend(stream, cost(octets(message, its.kind.serializer)?), cover);
+                endpoint.spend(stream, cost(encoded_len(message, its.kind.serializer)?), cover);
             }
             says.push(said);
         }
@@ -215,8 +215,8 @@ impl World {
         for told in &found {
             match *told {
                 Told::Registered { request } => its.learn(request),
-                Told::Invoked { invocation, willing, .. } => {
-                    its.invocations.push(Got { invocation, willing, over: false, waits: false });
+                Told::Invoked { invocation, wants_progress, .. } => {
+                    its.invocations.push(Got { invocation, wants_progress, over: false, waits: false });
                 }
                 _ => {}
             }

@@ -119,7 +119,7 @@ fn propose(rng: &mut Rng, world: &World) -> Step {
         34..42 if made < 8 => Step::Call {
             client: rng.usize(..clients.div_ceil(2)),
             procedure: pick(rng, &[0, 0, 0, 1, 1, 1, 2, 2, 3, 4]),
-            willing: rng.u8(..4) > 0,
+            wants_progress: rng.u8(..4) > 0,
             more: rng.u8(..3) == 0,
             timeout: pick(rng, &[0, 0, 0, 100, 200]),
         },

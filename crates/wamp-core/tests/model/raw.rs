@@ -41,13 +41,18 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
             let registration = its.registrations.remove(&procedure)?;
             said::unregister(next_request(), registration)
         }
-        Step::Call { procedure, willing, more, timeout, .. } => {
+        Step::Call { procedure, wants_progress, more, timeout, .. } => {
             if more && !its.kind.features.caller_chunks {
                 return None;
             }
             let request = next_request();
             its.calls.push(Made { request, procedure, uploading: more, over: false, waits: false });
-            said::call(request, call_options(more, willing, timeout), procedure, payload(serializer, tag))
+            said::call(
+                request,
+                call_options(more, wants_progress, timeout),
+                procedure,
+                payload(serializer, tag),
+            )
         }
         Step::Chunk { call, last, .. } => {
             let call = its.calls.get_mut(call).filter(|call| rogue || call.uploading && !call.over)?;
@@ -63,7 +68,7 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
         }
         Step::Answer { invocation, answer, .. } => {
             let got = its.invocations.get_mut(invocation)?;
-            if !rogue && (got.over || answer.is_progress() && !got.willing) {
+            if !rogue && (got.over || answer.is_progress() && !got.wants_progress) {
                 return None;
             }
             if !rogue && answer.is_progress() && !raw.may_send(Stream::results(got.invocation)) {

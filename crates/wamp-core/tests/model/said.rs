@@ -67,7 +67,7 @@ pub enum Said {
         request: u64,
         procedure: Procedure,
         more: bool,
-        willing: bool,
+        wants_progress: bool,
         timeout: u64,
         tag: Tag,
     },
@@ -92,7 +92,7 @@ pub enum Said {
         invocation: u64,
         procedure: Option<Procedure>,
         more: bool,
-        willing: bool,
+        wants_progress: bool,
         timeout: u64,
         tag: Tag,
     },
@@ -162,7 +162,7 @@ pub fn said(message: &Message, names: &Names) -> Said {
             request: m.request.get(),
             procedure: procedure(&m.procedure),
             more: m.options.progress == Some(true),
-            willing: m.options.receive_progress == Some(true),
+            wants_progress: m.options.receive_progress == Some(true),
             timeout: m.options.timeout.map_or(0, |timeout| timeout.0),
             tag: tag(&m.payload),
         },
@@ -179,7 +179,7 @@ pub fn said(message: &Message, names: &Names) -> Said {
             invocation: m.request.get(),
             procedure: names.get(&m.registration).copied(),
             more: m.details.progress == Some(true),
-            willing: m.details.receive_progress == Some(true),
+            wants_progress: m.details.receive_progress == Some(true),
             timeout: m.details.timeout.map_or(0, |timeout| timeout.0),
             tag: tag(&m.payload),
         },
@@ -312,10 +312,10 @@ pub fn call(request: u64, options: CallOptions, procedure: Procedure, payload: P
     Call { request: id(request), options, procedure: name(procedure), payload }.into()
 }
 
-pub fn call_options(more: bool, willing: bool, timeout: u64) -> CallOptions {
+pub fn call_options(more: bool, wants_progress: bool, timeout: u64) -> CallOptions {
     CallOptions {
         progress: more.then_some(true),
-        receive_progress: willing.then_some(true),
+        receive_progress: wants_progress.then_some(true),
         timeout: (timeout > 0).then_some(Millis(timeout)),
         ..CallOptions::default()
     }

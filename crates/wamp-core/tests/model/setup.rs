@@ -126,7 +126,7 @@ impl Kind {
             (f.callee_timeout, Feature::CallTimeout),
         ]);
         let credit = |features: wamp_proto::Features, credit: Option<u64>| match credit {
-            Some(octets) => features.with_credit(octets),
+            Some(bytes) => features.with_credit(bytes),
             None => features,
         };
         let (caller, callee) = (credit(caller, f.caller_credit), credit(callee, f.callee_credit));

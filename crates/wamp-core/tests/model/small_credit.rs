@@ -17,11 +17,11 @@ const TWO: &[Answer] = &[Answer::Progress, Answer::Progress, Answer::Result];
 const ONE: &[Answer] = &[Answer::Progress, Answer::Result];
 
 fn call(client: usize) -> Step {
-    Step::Call { client, procedure: 0, willing: true, more: false, timeout: 0 }
+    Step::Call { client, procedure: 0, wants_progress: true, more: false, timeout: 0 }
 }
 
-fn upload(client: usize, willing: bool) -> Step {
-    Step::Call { client, procedure: 0, willing, more: true, timeout: 0 }
+fn upload(client: usize, wants_progress: bool) -> Step {
+    Step::Call { client, procedure: 0, wants_progress, more: true, timeout: 0 }
 }
 
 fn chunk(client: usize, last: bool) -> Step {

@@ -16,11 +16,11 @@ const D: usize = 3;
 const TWO: &[Answer] = &[Answer::Progress, Answer::Result];
 
 fn call(client: usize, procedure: u8, timeout: u64) -> Step {
-    Step::Call { client, procedure, willing: true, more: false, timeout }
+    Step::Call { client, procedure, wants_progress: true, more: false, timeout }
 }
 
 fn upload(client: usize, procedure: u8, timeout: u64) -> Step {
-    Step::Call { client, procedure, willing: true, more: true, timeout }
+    Step::Call { client, procedure, wants_progress: true, more: true, timeout }
 }
 
 fn chunk(client: usize, last: bool) -> Step {

@@ -20,7 +20,7 @@ pub enum Step {
     Call {
         client: usize,
         procedure: Procedure,
-        willing: bool,
+        wants_progress: bool,
         more: bool,
         timeout: u64,
     },
@@ -157,9 +157,9 @@ impl fmt::Display for Step {
         match *self {
             Step::Register { client, procedure } => write!(f, "client {client} registers p{procedure}"),
             Step::Unregister { client, procedure } => write!(f, "client {client} unregisters p{procedure}"),
-            Step::Call { client, procedure, willing, more, timeout } => {
+            Step::Call { client, procedure, wants_progress, more, timeout } => {
                 write!(f, "client {client} calls p{procedure}")?;
-                write!(f, "{}", if willing { ", takes progress" } else { "" })?;
+                write!(f, "{}", if wants_progress { ", takes progress" } else { "" })?;
                 write!(f, "{}", if more { ", in chunks" } else { "" })?;
                 if timeout > 0 { write!(f, ", within {timeout} ms") } else { Ok(()) }
             }

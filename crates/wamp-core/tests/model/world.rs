@@ -18,7 +18,7 @@ use crate::client::Client;
 use crate::coverage::Coverage;
 use crate::dealer::{Dealer, Input};
 use crate::endpoint::Told;
-use crate::flow::octets;
+use crate::flow::encoded_len;
 use crate::ledger::{Broken, Ledger};
 use crate::said::{Names, Procedure, Said, Tag, json, said};
 use crate::setup::Setup;
@@ -181,7 +181,7 @@ impl World {
                     self.note(|| format!("    client {from} ═▶ router  {}", json(&message)));
                     let said = said(&message, &self.names);
                     if self.counts && said.costs() {
-                        came = cost(octets(&message, self.clients[from].kind.serializer)?);
+                        came = cost(encoded_len(&message, self.clients[from].kind.serializer)?);
                     }
                     if let Said::Register { request, procedure } = said {
                         self.asked.push((from, request, procedure));
@@ -296,7 +296,7 @@ impl World {
             self.note(|| format!("    router ─▶ client {to}  {}", json(&message)));
             let said = said(&message, &self.names);
             if self.counts && said.costs() {
-                self.goes = cost(octets(&message, self.clients[to].kind.serializer)?);
+                self.goes = cost(encoded_len(&message, self.clients[to].kind.serializer)?);
             }
             message
                 .encode_head(self.clients[to].kind.serializer, &mut Vec::new())

@@ -67,8 +67,8 @@ impl PlainFormat for Cbor {
 
     #[inline]
     fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
-        let is_list = |octet: u8| octet >> 5 == 4;
-        let is_dict = |octet: u8| octet >> 5 == 5;
+        let is_list = |byte: u8| byte >> 5 == 4;
+        let is_dict = |byte: u8| byte >> 5 == 5;
         counted_tail::<Cbor>(frame, head, depth, is_list, is_dict)
     }
 

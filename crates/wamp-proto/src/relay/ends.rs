@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{Code, Parts, PlainResult, ResultHead};
+use super::{Code, PlainParts, PlainResult, ResultHead};
 use crate::id::RequestId;
 use crate::message::Limits;
 use crate::payload::Payload;
@@ -80,8 +80,8 @@ impl PlainReply {
     /// If this returns a plain RESULT, [`Message::decode`](crate::Message::decode) returns the same one with
     /// the same payload. It does not allocate.
     pub fn read(serializer: Serializer, frame: &[u8], limits: &Limits) -> Option<Self> {
-        let Parts { request, progress, elements, tail, kwargs_at, octets: encoded_len } =
-            Parts::read(serializer, Code::Result, frame, limits)?;
+        let PlainParts { request, progress, elements, tail, kwargs_at, encoded_len } =
+            PlainParts::read(serializer, Code::Result, frame, limits)?;
         Some(Self { request, progress, elements, tail, kwargs_at, encoded_len })
     }
 

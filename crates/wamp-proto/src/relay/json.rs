@@ -98,7 +98,7 @@ impl PlainFormat for Json {
         head.put(begin(code));
         let mut request = result.request.get();
         let len = digits(result.request);
-        for digit in head.octets[head.len..head.len + len].iter_mut().rev() {
+        for digit in head.bytes[head.len..head.len + len].iter_mut().rev() {
             *digit = b'0' + (request % 10) as u8;
             request /= 10;
         }
@@ -115,9 +115,9 @@ impl PlainFormat for Json {
 }
 
 /// Returns the length of a value that begins with the byte `first`.
-fn value(octets: &[u8], first: u8, depth: usize) -> Option<usize> {
-    octets.first().filter(|octet| **octet == first)?;
-    let mut reader = Json::reader(octets, depth).ok()?;
+fn value(bytes: &[u8], first: u8, depth: usize) -> Option<usize> {
+    bytes.first().filter(|byte| **byte == first)?;
+    let mut reader = Json::reader(bytes, depth).ok()?;
     reader.check().ok()?;
     Some(reader.position())
 }

@@ -66,8 +66,8 @@ impl PlainFormat for MsgPack {
 
     #[inline]
     fn tail(frame: &[u8], head: Head, depth: usize) -> Option<Tail> {
-        let is_list = |octet: u8| matches!(octet, 0x90..=0x9f | 0xdc | 0xdd);
-        let is_dict = |octet: u8| matches!(octet, 0x80..=0x8f | 0xde | 0xdf);
+        let is_list = |byte: u8| matches!(byte, 0x90..=0x9f | 0xdc | 0xdd);
+        let is_dict = |byte: u8| matches!(byte, 0x80..=0x8f | 0xde | 0xdf);
         counted_tail::<MsgPack>(frame, head, depth, is_list, is_dict)
     }
 

@@ -17,8 +17,8 @@ fn agree_at_the_end(serializer: Serializer, frame: &[u8], limits: &Limits) -> bo
     assert_eq!(long.details, details, "{serializer}: {frame:02x?}");
     assert_eq!((plain.request, plain.progress), (long.request, long.details.is_progress()));
     assert_eq!(plain.encoded_len(), frame.len());
-    let octets = Bytes::copy_from_slice(&frame[plain.tail()]);
-    assert_eq!(plain.payload(serializer, octets), long.payload, "{serializer}: {frame:02x?}");
+    let bytes = Bytes::copy_from_slice(&frame[plain.tail()]);
+    assert_eq!(plain.payload(serializer, bytes), long.payload, "{serializer}: {frame:02x?}");
     true
 }
 
@@ -39,8 +39,8 @@ fn agree(serializer: Serializer, frame: &[u8], limits: &Limits) -> bool {
         let mut out = b"before".to_vec();
         let found = plain.rewrite(frame, serializer, *to, &mut out);
         let wanted = long.payload.transcode(*to);
-        let octets = wanted.as_ref().map_or(&[][..], |payload| payload.tail());
-        assert_eq!(out, [b"before", octets].concat(), "{serializer} to {to}: {frame:02x?}");
+        let len = wanted.as_ref().map_or(&[][..], |payload| payload.tail());
+        assert_eq!(out, [b"before", len].concat(), "{serializer} to {to}: {frame:02x?}");
         assert_eq!(found, wanted.map(|payload| payload.len()), "{serializer} to {to}: {frame:02x?}");
     }
 
@@ -73,8 +73,8 @@ fn as_result(serializer: Serializer, frame: &mut [u8]) {
         Serializer::MsgPack => (1, 50),
         Serializer::Cbor => (2, 50),
     };
-    if let Some(octet) = frame.get_mut(at) {
-        *octet = code;
+    if let Some(byte) = frame.get_mut(at) {
+        *byte = code;
     }
 }
 
@@ -137,13 +137,13 @@ proptest! {
     ) {
         for serializer in Serializer::ALL {
             let mut frame = written(*serializer, request, progress, &payload);
-            for (at, octet, how) in &spoilt {
+            for (at, byte, how) in &spoilt {
                 let at = at.index(frame.len().max(1));
                 match how {
-                    0 if at < frame.len() => frame[at] = *octet,
-                    1 => frame.insert(at, *octet),
+                    0 if at < frame.len() => frame[at] = *byte,
+                    1 => frame.insert(at, *byte),
                     2 => frame.truncate(at),
-                    _ if at < frame.len() => frame[at] ^= 1 << (octet % 8),
+                    _ if at < frame.len() => frame[at] ^= 1 << (byte % 8),
                     _ => {}
                 }
             }
@@ -312,7 +312,7 @@ proptest! {
     /// restores it.
     #[test]
     fn an_accepted_payload_survives_transcoding_there_and_back(
-        octets in vec(prop_oneof![
+        bytes in vec(prop_oneof![
             Just(0x9f_u8), Just(0xbf), Just(0xff), Just(0x5f), Just(0x7f), Just(0xc2), Just(0xc3), Just(0x3b),
             Just(0x82), Just(0xa1), Just(0xc0), Just(0xc1), Just(0xc4), Just(0xd8), Just(0x41), Just(0x61),
             Just(0xf9), Just(0xd9), Just(0xdc), Just(0xc7), Just(0xfb), Just(0xcb), any::<u8>(), 0_u8..4,
@@ -322,8 +322,8 @@ proptest! {
         for serializer in Serializer::ALL {
             let frame = match serializer {
                 Serializer::Json => format!("[50,1,{{}},[{text}]]").into_bytes(),
-                Serializer::MsgPack => [b"\x94\x32\x01\x80\x91", &octets[..]].concat(),
-                Serializer::Cbor => [b"\x84\x18\x32\x01\xa0\x81", &octets[..]].concat(),
+                Serializer::MsgPack => [b"\x94\x32\x01\x80\x91", &bytes[..]].concat(),
+                Serializer::Cbor => [b"\x84\x18\x32\x01\xa0\x81", &bytes[..]].concat(),
             };
             let Ok(message) = Message::decode(*serializer, &frame.into(), &Limits::default()) else { continue };
             for to in Serializer::ALL.iter().filter(|to| *to != serializer) {
@@ -355,9 +355,9 @@ fn a_head_token_by_token_is_the_same_head() {
             for (elements, progress) in [(0, false), (1, true), (2, true)] {
                 let request = RequestId::new(request).unwrap();
                 let result = PlainResult { request, progress, elements, added: 0 };
-                let octets = with_format!(*serializer, F => tokens::<F>(Code::Result, &result));
-                assert_eq!(octets, result.head(*serializer).as_ref(), "{serializer}");
-                assert!(octets.len() <= MAX_HEAD);
+                let bytes = with_format!(*serializer, F => tokens::<F>(Code::Result, &result));
+                assert_eq!(bytes, result.head(*serializer).as_ref(), "{serializer}");
+                assert!(bytes.len() <= MAX_HEAD);
             }
         }
     }

@@ -127,7 +127,7 @@ impl<'de> Visitor<'de> for PartsVisitor {
             serializer: part(&mut seq)?,
             elements: part(&mut seq)?,
             kwargs_at: part(&mut seq)?,
-            tail: part::<Octets, S>(&mut seq)?.0,
+            tail: part::<OwnedBinary, S>(&mut seq)?.0,
         };
         // They may come from any source.
         let payload = raw.into_payload().filter(Payload::is_well_formed);
@@ -135,37 +135,37 @@ impl<'de> Visitor<'de> for PartsVisitor {
     }
 }
 
-struct Octets(Vec<u8>);
+struct OwnedBinary(Vec<u8>);
 
-impl<'de> Deserialize<'de> for Octets {
+impl<'de> Deserialize<'de> for OwnedBinary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OctetsVisitor;
+        struct BinaryVisitor;
 
-        impl<'de> Visitor<'de> for OctetsVisitor {
-            type Value = Octets;
+        impl<'de> Visitor<'de> for BinaryVisitor {
+            type Value = OwnedBinary;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("binary")
             }
 
-            fn visit_bytes<E: de::Error>(self, octets: &[u8]) -> Result<Octets, E> {
-                Ok(Octets(octets.to_vec()))
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<OwnedBinary, E> {
+                Ok(OwnedBinary(bytes.to_vec()))
             }
 
-            fn visit_byte_buf<E: de::Error>(self, octets: Vec<u8>) -> Result<Octets, E> {
-                Ok(Octets(octets))
+            fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<OwnedBinary, E> {
+                Ok(OwnedBinary(bytes))
             }
 
-            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Octets, S::Error> {
-                let mut octets = Vec::new();
-                while let Some(octet) = seq.next_element()? {
-                    octets.push(octet);
+            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<OwnedBinary, S::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = seq.next_element()? {
+                    bytes.push(byte);
                 }
-                Ok(Octets(octets))
+                Ok(OwnedBinary(bytes))
             }
         }
 
-        deserializer.deserialize_byte_buf(OctetsVisitor)
+        deserializer.deserialize_byte_buf(BinaryVisitor)
     }
 }
 

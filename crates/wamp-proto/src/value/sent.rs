@@ -62,8 +62,8 @@ impl Draft {
 }
 
 /// The first token of a value, and whether the value is not empty.
-fn any<F: Format>(octets: &[u8]) -> Result<(Token<'_>, bool), Fault> {
-    let mut reader = F::reader(octets, 1)?;
+fn any<F: Format>(bytes: &[u8]) -> Result<(Token<'_>, bool), Fault> {
+    let mut reader = F::reader(bytes, 1)?;
     let token = reader.value()?;
     let some = match &token {
         Token::List(open) => reader.element(&mut open.clone())?,

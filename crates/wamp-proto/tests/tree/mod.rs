@@ -132,8 +132,8 @@ impl Tree {
     pub(crate) fn for_json(&self) -> Tree {
         use base64::Engine;
         match self {
-            Tree::Binary(octets) => {
-                Tree::Text(format!("\0{}", base64::engine::general_purpose::STANDARD.encode(octets)))
+            Tree::Binary(bytes) => {
+                Tree::Text(format!("\0{}", base64::engine::general_purpose::STANDARD.encode(bytes)))
             }
             Tree::List(values) => Tree::List(values.iter().map(Tree::for_json).collect()),
             Tree::Dict(entries) => {

@@ -7,7 +7,7 @@ use super::Broker;
 use super::receivers::Lists;
 use super::topics::Topic;
 use crate::router::context::Context;
-use crate::router::outbox::{HEAD, Prepared, is_plain};
+use crate::router::outbox::{FrameInfo, HEAD, is_plain};
 use crate::router::sessions::{Session, SessionKey, Sessions};
 
 /// A publication.
@@ -25,7 +25,7 @@ pub(super) struct Publication<'a> {
 /// The payload of a publication in the serializers of its subscribers, made on demand.
 struct Payloads<'a> {
     payload: &'a Payload,
-    prepared: &'a Prepared,
+    prepared: &'a FrameInfo,
     made: Vec<(Serializer, Option<Payload>)>,
 }
 
@@ -85,7 +85,7 @@ impl Broker {
         &self,
         cx: &mut Context,
         publication: &Publication<'_>,
-        prepared: &Prepared,
+        prepared: &FrameInfo,
         exact: Option<&Topic>,
     ) {
         let mut payloads = Payloads { payload: publication.payload, prepared, made: Vec::new() };

@@ -9,7 +9,7 @@ use super::delivery::Publication;
 use super::receivers::Lists;
 use crate::router::config::{Config, Disclosure};
 use crate::router::context::{Context, Refused, Violation};
-use crate::router::outbox::Prepared;
+use crate::router::outbox::FrameInfo;
 use crate::router::sessions::{Session, SessionKey};
 
 impl Broker {
@@ -18,7 +18,7 @@ impl Broker {
         cx: &mut Context,
         from: SessionKey,
         publish: message::Publish,
-        prepared: &Prepared,
+        prepared: &FrameInfo,
     ) -> Result<(), Violation> {
         let message::Publish { request, options, topic, payload } = publish;
         cx.check_request(from, "PUBLISH", request)?;

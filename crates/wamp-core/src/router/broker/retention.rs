@@ -13,7 +13,7 @@ use super::topics::Topic;
 use crate::Time;
 use crate::router::config::Retention;
 use crate::router::context::Context;
-use crate::router::outbox::{Prepared, check};
+use crate::router::outbox::{FrameInfo, check};
 use crate::router::sessions::{Session, SessionKey};
 
 /// An event that was published with `retain`.
@@ -265,7 +265,7 @@ impl Broker {
 impl Kept {
     /// Returns the event for a subscriber; `None` if it cannot be encoded for it.
     fn event(&self, of: &Topic, topic: &Uri, to: &Session) -> Option<Message> {
-        let payload = Prepared::none().payload(&self.payload, to).ok()?;
+        let payload = FrameInfo::none().payload(&self.payload, to).ok()?;
         let details = EventDetails { retained: Some(true), ..self.details.clone() };
         let event = of.event(self.id, topic, details, payload);
         check(&event, to).is_ok().then_some(event)

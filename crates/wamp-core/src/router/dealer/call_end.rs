@@ -137,7 +137,7 @@ impl Dealer {
         if let Some(caller) = cx.sessions.get_mut(call.caller) {
             map::remove(&mut caller.dealer.calls, &call.request);
             caller.dealer.progressive_calls -=
-                usize::from(call.progress.is_willing() || call.upload.is_some());
+                usize::from(call.progress.wants_progress() || call.upload.is_some());
         }
         if let Some(callee) = cx.sessions.get_mut(call.callee) {
             map::remove(&mut callee.dealer.invocations, &call.invocation);

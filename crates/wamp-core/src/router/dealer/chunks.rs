@@ -9,7 +9,7 @@ use super::flow::Stream;
 use super::{Dealer, measure};
 use crate::request_ids::Sequence;
 use crate::router::context::{Context, Violation};
-use crate::router::outbox::{Prepared, check};
+use crate::router::outbox::{FrameInfo, check};
 use crate::router::sessions::SessionKey;
 
 impl Dealer {
@@ -18,8 +18,8 @@ impl Dealer {
         cx: &mut Context,
         from: SessionKey,
         call: message::Call,
-        octets: usize,
-        prepared: &Prepared,
+        len: usize,
+        info: &FrameInfo,
     ) -> Result<(), Violation> {
         let request = call.request;
         let Some(session) = cx.sessions.get(from) else { return Ok(()) };
@@ -27,12 +27,12 @@ impl Dealer {
         match cx.sequence(from, request) {
             Sequence::Next => {}
             Sequence::Seen if announced.caller_chunks => {
-                return self.handle_chunk(cx, from, call, octets, prepared);
+                return self.handle_chunk(cx, from, call, len, info);
             }
             wrong => return Err(cx.wrong_id(from, "CALL", request, wrong)),
         }
         announced.check_call(&call)?;
-        self.call(cx, from, &call, octets, prepared);
+        self.call(cx, from, &call, len, info);
         Ok(())
     }
 
@@ -42,8 +42,8 @@ impl Dealer {
         cx: &mut Context,
         from: SessionKey,
         chunk: message::Call,
-        octets: usize,
-        prepared: &Prepared,
+        len: usize,
+        info: &FrameInfo,
     ) -> Result<(), Violation> {
         let message::Call { request, options, procedure, payload } = chunk;
         let Some(key) = cx.sessions.get(from).and_then(|session| session.dealer.calls.get(&request)).copied()
@@ -75,7 +75,7 @@ impl Dealer {
             self.end_slow(cx, key);
             return Ok(());
         }
-        let invocation = prepared.payload(&payload, callee).and_then(|payload| {
+        let invocation = info.payload(&payload, callee).and_then(|payload| {
             let mut details = upload.details.clone();
             details.progress = more.then_some(true);
             let registration = upload.registration;
@@ -92,7 +92,7 @@ impl Dealer {
                     upload.finished = !more;
                 }
                 if more {
-                    self.pass(cx, key, Stream::Chunks, octets, goes);
+                    self.pass(cx, key, Stream::Chunks, len, goes);
                 } else {
                     self.end_chunks(cx, key);
                 }

@@ -16,7 +16,7 @@ use super::procedures::{Callee, RegistrationKey};
 use super::{Dealer, measure, refused};
 use crate::progress::Progress;
 use crate::router::context::{Context, Refused};
-use crate::router::outbox::{Prepared, check};
+use crate::router::outbox::{FrameInfo, check};
 use crate::router::sessions::SessionKey;
 
 /// An accepted CALL that has not changed anything yet.
@@ -53,13 +53,13 @@ impl Dealer {
         cx: &mut Context,
         from: SessionKey,
         call: &message::Call,
-        octets: usize,
-        prepared: &Prepared,
+        len: usize,
+        info: &FrameInfo,
     ) {
         let draw = cx.chance.draw();
         let (error, text) = loop {
-            match self.plan(cx, from, call, prepared, draw) {
-                Ok(plan) => return self.commit(cx, plan, octets),
+            match self.plan(cx, from, call, info, draw) {
+                Ok(plan) => return self.commit(cx, plan, len),
                 Err(NoPlan::Refused(refused)) => break refused,
                 Err(NoPlan::Unavailable(text)) => {
                     cx.stats.unavailable += 1;
@@ -78,7 +78,7 @@ impl Dealer {
         cx: &Context,
         from: SessionKey,
         call: &message::Call,
-        prepared: &Prepared,
+        info: &FrameInfo,
         draw: u64,
     ) -> Result<Plan, NoPlan> {
         let message::Call { request, options, procedure, payload } = call;
@@ -88,13 +88,13 @@ impl Dealer {
         let caller = cx.sessions.get(from).ok_or_else(gone)?;
         cx.config.check_uri(procedure, UriKind::Exact)?;
         let timeout = timeout(options)?;
-        let willing = options.receive_progress == Some(true) && caller.announced.caller_progress;
+        let wants_progress = options.receive_progress == Some(true) && caller.announced.caller_progress;
         let in_chunks = options.progress == Some(true);
         let limits = &cx.config.limits;
         if caller.dealer.calls.len() >= limits.calls {
             return Err(unavailable(format!("a session may have at most {} running calls", limits.calls)));
         }
-        if (willing || in_chunks) && caller.dealer.progressive_calls >= limits.progressive_calls {
+        if (wants_progress || in_chunks) && caller.dealer.progressive_calls >= limits.progressive_calls {
             let limit = limits.progressive_calls;
             return Err(unavailable(format!("a session may have at most {limit} running progressive calls")));
         }
@@ -130,20 +130,20 @@ impl Dealer {
         if options.ppt.is_some() && !callee.announced.callee_ppt {
             return Err(unsupported("the callee did not announce payload_passthru_mode"));
         }
-        let willing = willing
+        let wants_progress = wants_progress
             && (!cx.config.strict_features
                 || callee.announced.callee_progress && callee.announced.callee_canceling);
         let asks = options.disclose_me == Some(true);
         let details = InvocationDetails {
             progress: in_chunks.then_some(true),
-            receive_progress: willing.then_some(true),
+            receive_progress: wants_progress.then_some(true),
             procedure: (found.policy != MatchPolicy::Exact).then(|| procedure.clone()),
             peer: disclose(cx.config.disclosure, asks, disclose_caller, from, caller)?,
             timeout: options.timeout.filter(|_| forward_timeout && timeout.is_some()),
             ppt: options.ppt.clone(),
             ..InvocationDetails::default()
         };
-        let payload = prepared.payload(payload, callee).map_err(refused)?;
+        let payload = info.payload(payload, callee).map_err(refused)?;
         let invocation = callee.dealer.invocation_ids.peek();
         let window = cx.config.credit.map(|credit| credit.window);
         let (sends, takes) = (&caller.announced, &callee.announced);
@@ -152,7 +152,7 @@ impl Dealer {
             let flow = Flow::new(window, sends.caller_credit, takes.callee_credit);
             Box::new(Upload { procedure, registration: found.id, details, finished: false, flow })
         });
-        let results = match willing {
+        let results = match wants_progress {
             true => Flow::new(window, takes.callee_credit, sends.caller_credit),
             false => None,
         };
@@ -165,19 +165,19 @@ impl Dealer {
             request: *request,
             callee: key,
             invocation,
-            progress: Progress::new(willing),
+            progress: Progress::new(wants_progress),
             upload,
             results,
             timeout: timeout.filter(|_| !forward_timeout),
             deadline: None,
             held: Duration::ZERO,
         };
-        let is_progressive = willing || in_chunks;
+        let is_progressive = wants_progress || in_chunks;
         Ok(Plan { call, message, goes, turn: (registration, place), is_progressive })
     }
 
     #[inline(always)]
-    fn commit(&mut self, cx: &mut Context, plan: Plan, octets: usize) {
+    fn commit(&mut self, cx: &mut Context, plan: Plan, len: usize) {
         let Plan { call, message, goes, turn: (registration, place), is_progressive } = plan;
         let Call { caller: from, request, callee: to, invocation, .. } = call;
         self.procedures.take_turn(registration, place);
@@ -193,7 +193,7 @@ impl Dealer {
         self.tie(cx, from, to);
         self.restart_timeout(cx, call);
         cx.out.send(to, message);
-        self.pass(cx, call, Stream::Chunks, octets, goes);
+        self.pass(cx, call, Stream::Chunks, len, goes);
     }
 }
 

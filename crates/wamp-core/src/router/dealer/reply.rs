@@ -11,7 +11,7 @@ use super::flow::Stream;
 use super::{Dealer, measure, refused};
 use crate::progress::{Phase, Progress, ReplyKind, Verdict};
 use crate::router::context::{Context, Refused, Violation};
-use crate::router::outbox::{Prepared, check, failure, sentence};
+use crate::router::outbox::{FrameInfo, check, failure, sentence};
 use crate::router::sessions::SessionKey;
 use crate::{Failure, Reply};
 
@@ -21,8 +21,8 @@ impl Dealer {
         cx: &mut Context,
         from: SessionKey,
         result: message::Yield,
-        octets: usize,
-        prepared: &Prepared,
+        len: usize,
+        info: &FrameInfo,
     ) -> Result<(), Violation> {
         if result.options.ppt.is_some() && !cx.sessions.get(from).is_some_and(|s| s.announced.callee_ppt) {
             let text = "YIELD with ppt_scheme by a callee that did not announce payload_passthru_mode";
@@ -36,7 +36,7 @@ impl Dealer {
         } else {
             Reply::Result(result.payload)
         };
-        self.reply(cx, key, reply, details, octets, prepared);
+        self.reply(cx, key, reply, details, len, info);
         Ok(())
     }
 
@@ -45,7 +45,7 @@ impl Dealer {
         cx: &mut Context,
         from: SessionKey,
         error: message::Error,
-        prepared: &Prepared,
+        info: &FrameInfo,
     ) -> Result<(), Violation> {
         if error.kind != RequestKind::Invocation {
             let text =
@@ -67,7 +67,7 @@ impl Dealer {
                 failure = self::failure(failure.error, &text, callee);
             }
         }
-        self.reply(cx, key, Reply::Error(failure), details, 0, prepared);
+        self.reply(cx, key, Reply::Error(failure), details, 0, info);
         Ok(())
     }
 
@@ -78,19 +78,19 @@ impl Dealer {
         key: CallKey,
         reply: Reply,
         details: ResultDetails,
-        octets: usize,
-        prepared: &Prepared,
+        len: usize,
+        info: &FrameInfo,
     ) {
         let kind = reply.kind();
         let Some(progress) = self.judge_reply(cx, key, kind, reply.payload().len()) else { return };
         let Some(call) = self.calls.get(key) else { return };
-        match self.answer(cx, call, reply, details, prepared) {
+        match self.answer(cx, call, reply, details, info) {
             Ok(answer) => {
                 let caller = call.caller;
                 let flow = call.results.as_deref().filter(|_| kind == ReplyKind::Progress);
                 let goes = cx.sessions.get(caller).map_or(0, |to| measure(&answer, to, flow));
                 cx.out.send(caller, answer);
-                self.delivered(cx, key, kind, progress, (octets, goes));
+                self.delivered(cx, key, kind, progress, (len, goes));
             }
             Err((error, text)) => {
                 if kind == ReplyKind::Progress {
@@ -160,7 +160,7 @@ impl Dealer {
         call: &Call,
         reply: Reply,
         details: ResultDetails,
-        prepared: &Prepared,
+        info: &FrameInfo,
     ) -> Result<Message, Refused> {
         let gone = || (uri::CANCELED, "the caller has left".to_owned());
         let caller = cx.sessions.get(call.caller).ok_or_else(gone)?;
@@ -171,19 +171,19 @@ impl Dealer {
         }
         let message = match reply {
             Reply::Progress(payload) => {
-                let mut payload = prepared.payload(&payload, caller).map_err(refused)?;
+                let mut payload = info.payload(&payload, caller).map_err(refused)?;
                 if caller.announced.quirks.explicit_arguments {
                     payload = payload.explicit(caller.serializer);
                 }
                 Message::from(message::Result { request, details, payload })
             }
             Reply::Result(payload) => {
-                let payload = prepared.payload(&payload, caller).map_err(refused)?;
+                let payload = info.payload(&payload, caller).map_err(refused)?;
                 Message::from(message::Result { request, details, payload })
             }
             Reply::Error(Failure { error, payload }) => {
                 let error = if error == uri::CANCELLED { uri::CANCELED } else { error };
-                let payload = prepared.payload(&payload, caller).map_err(refused)?;
+                let payload = info.payload(&payload, caller).map_err(refused)?;
                 let mut answer = Failure { error, payload }.answer(RequestKind::Call, request);
                 (answer.details.ppt, answer.details.extra) = (details.ppt, details.extra);
                 Message::from(answer)

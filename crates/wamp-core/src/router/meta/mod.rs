@@ -19,7 +19,7 @@ use wamp_proto::{Message, Payload, Serializer, quoted, uri};
 pub(super) use self::events::{Created, MetaEvent, Subject};
 use super::config::Meta;
 use super::context::{Context, Refused, Violation};
-use super::outbox::{Prepared, check};
+use super::outbox::{FrameInfo, check};
 use super::realm::Realm;
 use super::sessions::SessionKey;
 use crate::Time;
@@ -146,7 +146,7 @@ impl Realm {
         from: SessionKey,
         call: message::Call,
         bytes: usize,
-        prepared: &Prepared,
+        info: &FrameInfo,
     ) -> Result<(), Violation> {
         let Some(session) = self.cx.sessions.get(from) else { return Ok(()) };
         let announced = session.announced;
@@ -154,7 +154,7 @@ impl Realm {
             Sequence::Next => {}
             // It is a chunk of a call, and late.
             Sequence::Seen if announced.caller_chunks => {
-                return self.dealer.handle_call(&mut self.cx, from, call, bytes, prepared);
+                return self.dealer.handle_call(&mut self.cx, from, call, bytes, info);
             }
             wrong => return Err(self.cx.wrong_id(from, "CALL", call.request, wrong)),
         }

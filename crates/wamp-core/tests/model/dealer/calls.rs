@@ -10,7 +10,7 @@ use crate::said::{FAILED, Mode, OF_CALL, Said, Tag};
 
 impl Dealer {
     pub(super) fn call(&mut self, now: Time, call: NewCall, chosen: Option<usize>, cover: &mut Coverage) {
-        let NewCall { from, request, procedure, more, willing, timeout, tag } = call;
+        let NewCall { from, request, procedure, more, wants_progress, timeout, tag } = call;
         let features = self.peers[from].features;
         if request < self.peers[from].next_request && features.caller_chunks {
             return self.chunk(call, cover);
@@ -47,7 +47,7 @@ impl Dealer {
             return self.fail_request(from, request, "wamp.error.feature_not_supported");
         }
         // behaviour 13, behaviour 17
-        let willing = willing
+        let wants_progress = wants_progress
             && features.caller_progress
             && (!self.rules.strict || its.callee_progress && its.callee_canceling);
         let invocation = self.peers[callee].next_invocation;
@@ -57,10 +57,10 @@ impl Dealer {
         let procedure = Some(procedure);
         self.out.push((
             callee,
-            Said::Invocation { invocation, procedure, more, willing, timeout: forwarded, tag },
+            Said::Invocation { invocation, procedure, more, wants_progress, timeout: forwarded, tag },
         ));
         let (rule, wire) = (self.rules.credit, self.wire);
-        let results = Flow::new(rule.filter(|_| willing), its.callee_credit, features.caller_credit);
+        let results = Flow::new(rule.filter(|_| wants_progress), its.callee_credit, features.caller_credit);
         let mut chunked = Flow::new(rule.filter(|_| more), features.caller_credit, its.callee_credit);
         if let Some(flow) = &mut chunked {
             flow.pass(wire, cover);
@@ -72,7 +72,7 @@ impl Dealer {
             callee,
             invocation,
             procedure: call.procedure,
-            willing,
+            wants_progress,
             upload: if more { Upload::Open } else { Upload::None },
             timeout,
             forwarded,
@@ -118,8 +118,8 @@ impl Dealer {
         }
         call.chunks += 1;
         self.counts.chunks += 1;
-        let (callee, invocation, willing, timeout) =
-            (call.callee, call.invocation, call.willing, call.forwarded);
+        let (callee, invocation, wants_progress, timeout) =
+            (call.callee, call.invocation, call.wants_progress, call.forwarded);
         match self.registrations.iter().find(|registration| registration.procedure == procedure) {
             Some(registration) if registration.callees.iter().any(|(c, _)| *c == callee) => {
                 if registration.callees.len() > 1 {
@@ -129,7 +129,8 @@ impl Dealer {
             _ => cover.hit(Seen::ChunkAfterUnregister),
         }
         let procedure = Some(procedure);
-        self.out.push((callee, Said::Invocation { invocation, procedure, more, willing, timeout, tag }));
+        self.out
+            .push((callee, Said::Invocation { invocation, procedure, more, wants_progress, timeout, tag }));
     }
 
     #[expect(clippy::too_many_arguments, reason = "the elements of a message")]
@@ -152,7 +153,7 @@ impl Dealer {
         let wire = self.wire;
         let call = self.calls.iter_mut().find(|call| call.callee == from && call.invocation == invocation);
         let call = call.expect("every invocation has a call");
-        cover.cell(Role::Dealer, call.phase, call.willing, progress);
+        cover.cell(Role::Dealer, call.phase, call.wants_progress, progress);
         match (call.phase, progress) {
             (Phase::Abandoned | Phase::Over, _) => {
                 self.counts.late += 1;
@@ -164,7 +165,7 @@ impl Dealer {
                 }
             }
             // behaviour 16
-            (_, true) if !call.willing => self.counts.unsolicited += 1,
+            (_, true) if !call.wants_progress => self.counts.unsolicited += 1,
             (phase, true) => {
                 self.counts.results += 1;
                 let held = call.excused(&self.peers, now);

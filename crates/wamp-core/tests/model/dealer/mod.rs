@@ -111,7 +111,7 @@ struct Call {
     callee: usize,
     invocation: u64,
     procedure: Procedure,
-    willing: bool,
+    wants_progress: bool,
     upload: Upload,
     timeout: Option<Duration>,
     /// The timeout that was forwarded to the callee.
@@ -299,8 +299,8 @@ impl Dealer {
                     self.unregister(from, request, procedure);
                 }
             }
-            Said::Call { request, procedure, more, willing, timeout, tag } => {
-                let call = NewCall { from, request, procedure, more, willing, timeout, tag };
+            Said::Call { request, procedure, more, wants_progress, timeout, tag } => {
+                let call = NewCall { from, request, procedure, more, wants_progress, timeout, tag };
                 self.call(now, call, chosen(tag), cover);
             }
             Said::Cancel { request, mode } => self.cancel(now, from, request, mode, cover),
@@ -389,7 +389,7 @@ struct NewCall {
     request: u64,
     procedure: Procedure,
     more: bool,
-    willing: bool,
+    wants_progress: bool,
     timeout: u64,
     tag: Tag,
 }

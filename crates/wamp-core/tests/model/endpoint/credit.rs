@@ -71,7 +71,7 @@ impl Endpoint {
         let invocations = self
             .invocations
             .iter()
-            .filter(|(_, invocation)| invocation.phase.is_alive() && invocation.willing);
+            .filter(|(_, invocation)| invocation.phase.is_alive() && invocation.wants_progress);
         let chunks = calls.map(|(id, _)| Stream::chunks(*id));
         chunks.chain(invocations.map(|(id, _)| Stream::results(*id))).collect()
     }
