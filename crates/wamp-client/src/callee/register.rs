@@ -19,8 +19,8 @@ use crate::callee::invocation::Invocation;
 use crate::callee::outcome::encode;
 use crate::callee::stream_procedure::{self, StreamItem};
 use crate::deferred::Deferred;
-use crate::engine::handlers::Running;
-use crate::engine::procedure::{Job, Procedure, Start};
+use crate::engine::handlers::{Handler, Running, Start};
+use crate::engine::procedure::{Job, Procedure};
 use crate::engine::shared::Engine;
 use crate::engine::state::PendingRequest;
 use crate::error::{RequestError, SubmitError};
@@ -188,16 +188,16 @@ async fn register(settings: Settings) -> Result<Registration, RequestError> {
     let declaration = Declaration::Register { options: options.clone(), procedure: procedure.clone() };
     let declaring = session.declare(declaration)?;
     let engine = declaring.engine.clone();
-    let handler = Procedure::new(&engine, procedure.clone(), concurrency, start);
+    let handler = Handler { uri: procedure.clone(), concurrency, start };
     let (waiter, answer) = oneshot::channel();
     engine
         .with_room({
-            // No value of the application is dropped under the lock, so this keeps one, too.
-            let handler = handler.clone();
+            // No value of the application is dropped under the lock, since `handler` keeps it, too.
+            let registered = handler.procedure(&engine);
             move |state, now| -> Result<(), SubmitError> {
                 match state.session.register(now, options, procedure) {
                     Ok(request) => {
-                        state.requests.insert(request, PendingRequest::Register(handler, waiter));
+                        state.requests.insert(request, PendingRequest::Register(registered, waiter));
                         Ok(())
                     }
                     Err(misuse) => Err(state.refused(misuse)),

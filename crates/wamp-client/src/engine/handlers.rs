@@ -3,13 +3,37 @@
 use std::sync::Arc;
 
 use wamp_core::{Failure, Reply, Time};
-use wamp_proto::{Payload, RequestId, uri};
+use wamp_proto::{Payload, RequestId, Uri, uri};
 
 use crate::arguments::sentence;
 use crate::engine::cancel::CancelState;
 use crate::engine::procedure::{Job, Procedure};
 use crate::engine::shared::Engine;
 use crate::engine::state::{State, WaitingResult};
+
+/// A function that starts a handler in a separate task.
+pub(crate) type Start = Arc<dyn Fn(Arc<Engine>, Arc<Procedure>, Job) + Send + Sync>;
+
+/// A handler that is registered in one session after another.
+#[derive(Clone)]
+pub(crate) struct Handler {
+    pub(crate) uri: Uri,
+    pub(crate) concurrency: Option<usize>,
+    pub(crate) start: Start,
+}
+
+impl Handler {
+    /// Returns the procedure for a session, in which no invocation of it runs.
+    pub(crate) fn procedure(&self, engine: &Arc<Engine>) -> Arc<Procedure> {
+        // The engine owns the procedure, not the reverse.
+        let (engine, start) = (Arc::downgrade(engine), self.start.clone());
+        Procedure::new(self.uri.clone(), self.concurrency, move |procedure, job| {
+            if let Some(engine) = engine.upgrade() {
+                start(engine, procedure, job);
+            }
+        })
+    }
+}
 
 /// A running handler. However it ends, its call gets an answer.
 pub(crate) struct Running {

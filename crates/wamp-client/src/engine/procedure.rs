@@ -1,28 +1,23 @@
 //! Registered procedures, and the invocations that wait for one of the places of their procedure.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wamp_proto::message::{self, Discloser};
 use wamp_proto::{Payload, RequestId, Uri};
 
 use crate::engine::cancel::CancelState;
 use crate::engine::inbox::{Inbox, detach_small};
-use crate::engine::shared::Engine;
 use crate::error::CancelReason;
 
 /// Chunks that have arrived and were not taken, then the end of the upload.
 pub(crate) type Upload = Inbox<Payload, Result<(), CancelReason>>;
 
-/// A function that starts a handler in a separate task.
-pub(crate) type Start = Arc<dyn Fn(Arc<Engine>, Arc<Procedure>, Job) + Send + Sync>;
-
-/// A procedure and its handler.
+/// A procedure and its handler, in one session.
 pub(crate) struct Procedure {
     uri: Uri,
-    start: Start,
-    /// The engine that it is registered with. The engine owns the procedure, not the reverse.
-    engine: Weak<Engine>,
+    /// Starts the handler in a separate task.
+    start: Box<dyn Fn(Arc<Procedure>, Job) + Send + Sync>,
     /// The limit of simultaneous invocations, and the running and waiting ones.
     lane: Option<(usize, Mutex<Lane>)>,
 }
@@ -78,15 +73,13 @@ impl Job {
 }
 
 impl Procedure {
-    pub(crate) fn new(engine: &Arc<Engine>, uri: Uri, concurrency: Option<usize>, start: Start) -> Arc<Self> {
+    pub(crate) fn new(
+        uri: Uri,
+        concurrency: Option<usize>,
+        start: impl Fn(Arc<Self>, Job) + Send + Sync + 'static,
+    ) -> Arc<Self> {
         let lane = concurrency.map(|limit| (limit.max(1), Mutex::default()));
-        Arc::new(Self { uri, start, engine: Arc::downgrade(engine), lane })
-    }
-
-    /// Returns the same procedure for another session, in which no handler of it runs.
-    pub(crate) fn for_engine(&self, engine: &Arc<Engine>) -> Arc<Self> {
-        let concurrency = self.lane.as_ref().map(|(limit, _)| *limit);
-        Self::new(engine, self.uri.clone(), concurrency, self.start.clone())
+        Arc::new(Self { uri, start: Box::new(start), lane })
     }
 
     /// Returns the job if it may begin now; otherwise the job waits for its turn.
@@ -124,9 +117,7 @@ impl Procedure {
 
     /// Starts a handler.
     pub(crate) fn run(self: Arc<Self>, job: Job) {
-        if let Some(engine) = self.engine.upgrade() {
-            (self.clone().start)(engine, self, job);
-        }
+        (self.start)(self.clone(), job);
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use wamp_proto::{RegistrationId, SubscriptionId, Uri};
 
-use crate::engine::procedure::Procedure;
+use crate::engine::handlers::Handler;
 use crate::engine::state::Feed;
 
 /// An id of the present connection, or of the last one.
@@ -27,14 +27,14 @@ impl<T: Copy> Current<T> {
 /// A registration or subscription that is declared in each connection.
 #[derive(Clone)]
 pub(crate) enum Kept {
-    Procedure(Arc<Procedure>, Arc<Current<RegistrationId>>),
+    Procedure(Handler, Arc<Current<RegistrationId>>),
     Feed(Uri, Arc<Feed>, Arc<Current<SubscriptionId>>),
 }
 
 impl Kept {
     pub(super) fn uri(&self) -> &Uri {
         match self {
-            Kept::Procedure(procedure, _) => procedure.uri(),
+            Kept::Procedure(handler, _) => &handler.uri,
             Kept::Feed(topic, ..) => topic,
         }
     }

@@ -163,8 +163,8 @@ fn submit(
         (Declaration::Register { options, procedure }, Kept::Procedure(handler, _)) => {
             let request = state.session.register(now, options, procedure).ok()?;
             let (waiter, answer) = oneshot::channel();
-            let handler = handler.for_engine(engine);
-            state.requests.insert(request, PendingRequest::Register(handler, waiter));
+            let procedure = handler.procedure(engine);
+            state.requests.insert(request, PendingRequest::Register(procedure, waiter));
             Some(Awaited::Procedure(answer))
         }
         (Declaration::Subscribe { options, topic }, Kept::Feed(_, feed, _)) => {
