@@ -19,6 +19,7 @@ use crate::callee::invocation::Invocation;
 use crate::callee::outcome::encode;
 use crate::callee::stream_procedure::{self, StreamItem};
 use crate::deferred::Deferred;
+use crate::ended::{End, Ended};
 use crate::engine::handlers::{Handler, Running, Start};
 use crate::engine::procedure::{Job, Procedure};
 use crate::engine::shared::Engine;
@@ -188,7 +189,8 @@ async fn register(settings: Settings) -> Result<Registration, RequestError> {
     let declaration = Declaration::Register { options: options.clone(), procedure: procedure.clone() };
     let declaring = session.declare(declaration)?;
     let engine = declaring.engine.clone();
-    let handler = Handler { uri: procedure.clone(), concurrency, start };
+    let end = End::new();
+    let handler = Handler { uri: procedure.clone(), concurrency, start, end: end.clone() };
     let (waiter, answer) = oneshot::channel();
     engine
         .with_room({
@@ -208,7 +210,7 @@ async fn register(settings: Settings) -> Result<Registration, RequestError> {
     // The waiter is kept until it is told.
     let id = Current::new(answer.await.unwrap_or(Err(RequestError::Gone))?);
     match declaring.keep(Kept::Procedure(handler, id.clone())) {
-        Some(declaration) => Ok(Registration { link: session.link().clone(), declaration, id }),
+        Some(declaration) => Ok(Registration { link: session.link().clone(), declaration, id, end }),
         None => Err(RequestError::from_closed(&session.link().last_end(), true)),
     }
 }
@@ -220,6 +222,7 @@ pub struct Registration {
     link: Arc<Link>,
     declaration: Option<DeclarationId>,
     id: Arc<Current<RegistrationId>>,
+    end: Arc<End>,
 }
 
 impl Registration {
@@ -233,6 +236,12 @@ impl Registration {
         self.link.standing(self.declaration)
     }
 
+    /// Waits for the end of the registration: [`unregister`](Self::unregister), a revocation by the router, or the
+    /// end of the session for good. A lost connection is not the end of a session that comes back.
+    pub async fn closed(&self) -> Ended {
+        self.end.wait().await
+    }
+
     /// Unregisters the procedure. Running invocations go on.
     ///
     /// # Errors
@@ -240,7 +249,10 @@ impl Registration {
     pub async fn unregister(&self) -> Result<(), RequestError> {
         let engine = match self.link.withdraw(self.declaration) {
             Withdrawn::Up(engine) => engine,
-            Withdrawn::Down => return Ok(()),
+            Withdrawn::Down => {
+                self.end.set(Ended::Withdrawn);
+                return Ok(());
+            }
             Withdrawn::Unknown => return Err(self.link.gone()),
         };
         let (waiter, answer) = oneshot::channel();
@@ -253,7 +265,9 @@ impl Registration {
     }
 
     fn end(&self) {
-        let Withdrawn::Up(engine) = self.link.withdraw(self.declaration) else { return };
+        let Withdrawn::Up(engine) = self.link.withdraw(self.declaration) else {
+            return self.end.set(Ended::Withdrawn);
+        };
         let id = self.id.get();
         let _ = engine.with(|state, now| state.unregister(now, id, None));
     }

@@ -43,7 +43,7 @@ pub(crate) async fn join<T: Transport>(
     }
     let (waiter, joined) = oneshot::channel();
     let mut state = State::new(core, queue, waiter);
-    state.keeps_feeds = comes_back;
+    state.keeps_declared = comes_back;
     let engine = Engine::new(state, max_send, Instant::now());
     let (read, write) = transport.split();
     engine.runtime().spawn(reader::read(Arc::clone(&engine), read, max_message, watch));

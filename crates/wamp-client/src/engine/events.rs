@@ -7,8 +7,10 @@ use wamp_core::{Failure, Misuse, Reply, Time};
 use wamp_proto::message::CancelMode;
 use wamp_proto::{Message, Payload, RegistrationId, RequestId, SubscriptionId, Uri, uri};
 
+use crate::ended::Ended;
+use crate::engine::feed::{About, Feed, Published};
 use crate::engine::inbox::{LimitReached, detach_unless_awaited, last};
-use crate::engine::state::{About, Answer, Arrived, Feed, PendingRequest, Published, State};
+use crate::engine::state::{Answer, Arrived, PendingRequest, State};
 use crate::error::{CallError, CancelReason, RequestError};
 
 /// Writes what is to be sent, and handles one event. `false`: there was none.
@@ -75,20 +77,23 @@ impl State {
                 self.handle_subscribed(now, request, subscription);
             }
             Unregistered { request, registration } => {
-                self.after.trash.extend(self.procedures.remove(&registration));
+                if let Some(procedure) = self.procedures.remove(&registration) {
+                    procedure.end().set(Ended::Withdrawn);
+                    self.after.trash.push(procedure);
+                }
                 if let Some(PendingRequest::Unregister(Some(waiter))) = self.requests.remove(&request) {
                     let _ = waiter.send(Ok(()));
                 }
             }
-            SubscriptionRevoked { subscription, .. } => self.handle_revoked(subscription),
+            SubscriptionRevoked { subscription, reason } => {
+                self.handle_subscription_revoked(subscription, reason);
+            }
             Unsubscribed { request, .. } => {
                 if let Some(PendingRequest::Unsubscribe(Some(waiter))) = self.requests.remove(&request) {
                     let _ = waiter.send(Ok(()));
                 }
             }
-            Revoked { registration } => {
-                self.after.trash.extend(self.procedures.remove(&registration));
-            }
+            Revoked { registration, reason } => self.handle_registration_revoked(registration, reason),
             Published { request, publication } => {
                 if let Some(PendingRequest::Publish(waiter)) = self.requests.remove(&request) {
                     let _ = waiter.send(Ok(publication));
@@ -239,7 +244,7 @@ impl State {
         feed: &Arc<Feed>,
         waiter: Option<Answer<()>>,
     ) {
-        feed.finish(());
+        feed.finish(Ended::Withdrawn);
         let done = |waiter: Option<Answer<()>>, result| {
             if let Some(waiter) = waiter {
                 let _ = waiter.send(result);
@@ -272,10 +277,21 @@ impl State {
     }
 
     /// The router has revoked a subscription (behaviour 291).
-    fn handle_revoked(&mut self, subscription: SubscriptionId) {
+    fn handle_subscription_revoked(&mut self, subscription: SubscriptionId, reason: Option<Uri>) {
+        let reason = reason.as_ref().map(Uri::detached);
         self.retained_for.remove(&subscription);
         for feed in self.feeds.remove(&subscription).into_iter().flatten() {
-            feed.finish(());
+            feed.finish(Ended::Revoked { reason: reason.clone() });
+            self.after.revoked.push(feed.end().clone());
+        }
+    }
+
+    /// The router has revoked a registration (behaviour 291).
+    fn handle_registration_revoked(&mut self, registration: RegistrationId, reason: Option<Uri>) {
+        if let Some(procedure) = self.procedures.remove(&registration) {
+            procedure.end().set(Ended::Revoked { reason: reason.as_ref().map(Uri::detached) });
+            self.after.revoked.push(procedure.end().clone());
+            self.after.trash.push(procedure);
         }
     }
 
@@ -324,8 +340,8 @@ impl State {
                 let _ = waiter.send(Err(error));
             }
             Some(PendingRequest::Subscribe { feed, waiter, .. }) => {
-                if !self.keeps_feeds {
-                    feed.finish(());
+                if !self.keeps_declared {
+                    feed.finish(Ended::Refused(error.clone()));
                 }
                 let _ = waiter.send(Err(error));
             }
@@ -348,7 +364,12 @@ impl State {
             Closed::Left => CancelReason::Closing,
             _ => CancelReason::Disconnected,
         });
-        self.after.trash.extend(self.procedures.drain().map(|(_, procedure)| procedure));
+        for (_, procedure) in self.procedures.drain() {
+            if !self.keeps_declared {
+                procedure.end().set(Ended::Session(closed.clone()));
+            }
+            self.after.trash.push(procedure);
+        }
         self.after.wakers.append(&mut self.invocations.drains);
         self.has_last_words = matches!(closed, Closed::Violation(_)) && !self.queue.is_empty();
         self.closed = Some((closed, now));
@@ -371,8 +392,8 @@ impl State {
         for request in requests {
             self.fail(request, RequestError::from_closed(&closed, true));
         }
-        for feed in self.feeds.drain().flat_map(|(_, feeds)| feeds).filter(|_| !self.keeps_feeds) {
-            feed.finish(());
+        for feed in self.feeds.drain().flat_map(|(_, feeds)| feeds).filter(|_| !self.keeps_declared) {
+            feed.finish(Ended::Session(closed.clone()));
         }
         if let Some(waiter) = self.joined.take() {
             let _ = waiter.send(Err(closed));

@@ -6,6 +6,7 @@ use wamp_core::{Failure, Reply, Time};
 use wamp_proto::{Payload, RequestId, Uri, uri};
 
 use crate::arguments::sentence;
+use crate::ended::End;
 use crate::engine::cancel::CancelState;
 use crate::engine::procedure::{Job, Procedure};
 use crate::engine::shared::Engine;
@@ -20,6 +21,8 @@ pub(crate) struct Handler {
     pub(crate) uri: Uri,
     pub(crate) concurrency: Option<usize>,
     pub(crate) start: Start,
+    /// The end of its registration, in whatever session.
+    pub(crate) end: Arc<End>,
 }
 
 impl Handler {
@@ -27,7 +30,7 @@ impl Handler {
     pub(crate) fn procedure(&self, engine: &Arc<Engine>) -> Arc<Procedure> {
         // The engine owns the procedure, not the reverse.
         let (engine, start) = (Arc::downgrade(engine), self.start.clone());
-        Procedure::new(self.uri.clone(), self.concurrency, move |procedure, job| {
+        Procedure::new(self.uri.clone(), self.concurrency, self.end.clone(), move |procedure, job| {
             if let Some(engine) = engine.upgrade() {
                 start(engine, procedure, job);
             }

@@ -4,6 +4,7 @@
 pub(crate) mod budget;
 pub(crate) mod cancel;
 pub(crate) mod events;
+pub(crate) mod feed;
 pub(crate) mod handlers;
 pub(crate) mod inbound;
 pub(crate) mod inbox;

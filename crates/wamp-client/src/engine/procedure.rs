@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wamp_proto::message::{self, Discloser};
 use wamp_proto::{Payload, RequestId, Uri};
 
+use crate::ended::End;
 use crate::engine::cancel::CancelState;
 use crate::engine::inbox::{Inbox, detach_small};
 use crate::error::CancelReason;
@@ -18,6 +19,8 @@ pub(crate) struct Procedure {
     uri: Uri,
     /// Starts the handler in a separate task.
     start: Box<dyn Fn(Arc<Procedure>, Job) + Send + Sync>,
+    /// The end of its registration, in whatever session.
+    end: Arc<End>,
     /// The limit of simultaneous invocations, and the running and waiting ones.
     lane: Option<(usize, Mutex<Lane>)>,
 }
@@ -76,10 +79,11 @@ impl Procedure {
     pub(crate) fn new(
         uri: Uri,
         concurrency: Option<usize>,
+        end: Arc<End>,
         start: impl Fn(Arc<Self>, Job) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let lane = concurrency.map(|limit| (limit.max(1), Mutex::default()));
-        Arc::new(Self { uri, start: Box::new(start), lane })
+        Arc::new(Self { uri, start: Box::new(start), end, lane })
     }
 
     /// Returns the job if it may begin now; otherwise the job waits for its turn.
@@ -113,6 +117,11 @@ impl Procedure {
     /// The registered URI.
     pub(crate) fn uri(&self) -> &Uri {
         &self.uri
+    }
+
+    /// The end of its registration.
+    pub(crate) fn end(&self) -> &Arc<End> {
+        &self.end
     }
 
     /// Starts a handler.

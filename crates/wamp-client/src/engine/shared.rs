@@ -306,6 +306,7 @@ impl Engine {
             self.writer.notify_one();
         }
         after.wakers.into_iter().for_each(Waker::wake);
+        after.revoked.iter().for_each(|end| end.forget());
         for (procedure, job) in after.jobs {
             procedure.run(job);
         }

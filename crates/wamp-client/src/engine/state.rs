@@ -7,15 +7,14 @@ use std::task::Waker;
 use tokio::sync::oneshot;
 use wamp_core::session::{Closed, Joined, Session};
 use wamp_core::{Misuse, Time};
-use wamp_proto::message::EventDetails;
 use wamp_proto::relay::Pack;
-use wamp_proto::{
-    ByteString, Payload, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId, Uri,
-};
+use wamp_proto::{Payload, PublicationId, RegistrationId, RequestId, SubscriptionId};
 use wamp_transport::{Batch, Queue};
 
+use crate::ended::End;
 use crate::engine::budget::Budget;
 use crate::engine::cancel::CancelState;
+use crate::engine::feed::Feed;
 use crate::engine::inbox::Inbox;
 use crate::engine::procedure::{Job, Procedure, Upload};
 use crate::engine::stats::Stats;
@@ -37,56 +36,6 @@ pub(crate) enum Arrived {
     Result(Payload),
     /// Small results that came together.
     Several(Pack),
-}
-
-/// The events of one subscriber. It ends with the subscription.
-pub(crate) type Feed = Inbox<Published, ()>;
-
-/// An event for a subscriber.
-#[derive(Clone, Debug)]
-pub(crate) struct Published {
-    pub(crate) id: PublicationId,
-    /// `None`: the topic that was subscribed to.
-    pub(crate) topic: Option<Uri>,
-    pub(crate) payload: Payload,
-    /// Details that few events have.
-    pub(crate) about: Option<Arc<About>>,
-}
-
-/// The details of a publication beside its topic.
-#[derive(Debug, Default)]
-pub(crate) struct About {
-    pub(crate) retained: bool,
-    pub(crate) publisher: Option<SessionId>,
-    pub(crate) authid: Option<ByteString>,
-    pub(crate) authrole: Option<ByteString>,
-    pub(crate) trustlevel: Option<u64>,
-}
-
-impl About {
-    /// `None` if the details have nothing of it.
-    pub(crate) fn new(details: &EventDetails) -> Option<Arc<Self>> {
-        let retained = details.retained == Some(true);
-        if !retained && details.peer.is_none() {
-            return None;
-        }
-        let mut about = Self { retained, ..Self::default() };
-        if let Some(peer) = &details.peer {
-            // Not a slice of the frame.
-            let text = |text: &Option<ByteString>| text.as_ref().map(|text| ByteString::from(&**text));
-            about.publisher = peer.publisher;
-            about.authid = text(&peer.publisher_authid);
-            about.authrole = text(&peer.publisher_authrole);
-            about.trustlevel = peer.trustlevel;
-        }
-        Some(Arc::new(about))
-    }
-
-    /// Returns the memory of the details, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        let len = |text: &Option<ByteString>| text.as_ref().map_or(0, |text| text.len());
-        size_of::<Self>() + len(&self.authid) + len(&self.authrole)
-    }
 }
 
 /// How a request is answered.
@@ -134,8 +83,8 @@ pub(crate) struct State {
     pub(super) retained_for: HashMap<SubscriptionId, Arc<Feed>>,
     /// Subscriptions without a subscriber, to be ended when no answer can bring one.
     pub(super) unused: Vec<SubscriptionId>,
-    /// The feeds go on in another session.
-    pub(crate) keeps_feeds: bool,
+    /// Registrations and subscriptions go on in another session.
+    pub(crate) keeps_declared: bool,
     /// How many batches have been taken to be written.
     pub(crate) batches_taken: u64,
     pub(crate) discarded: u64,
@@ -158,6 +107,8 @@ pub(crate) struct After {
     pub(crate) jobs: Vec<(Arc<Procedure>, Job)>,
     /// Handlers that nobody needs any more; what they hold is the application's.
     pub(crate) trash: Vec<Arc<Procedure>>,
+    /// What the router has revoked, which is not to be declared again.
+    pub(crate) revoked: Vec<Arc<End>>,
     /// Consumers for whom something has come.
     pub(crate) wakers: Vec<Waker>,
     /// The session has just ended.
@@ -192,7 +143,7 @@ impl State {
             feeds: HashMap::new(),
             retained_for: HashMap::new(),
             unused: Vec::new(),
-            keeps_feeds: false,
+            keeps_declared: false,
             batches_taken: 0,
             discarded: 0,
             events_dropped: 0,

@@ -6,6 +6,7 @@ use wamp_core::Failure;
 use wamp_core::reconnect::{Ask, Declaration, DeclarationId, Standing};
 use wamp_core::session::Closed;
 
+use crate::ended::Ended;
 use crate::engine::shared::Engine;
 use crate::error::SubmitError;
 use crate::link::Link;
@@ -75,7 +76,7 @@ impl Link {
             }
             procedures.iter().filter_map(|id| core.kept.remove(id)).collect()
         });
-        drop(withdrawn);
+        withdrawn.iter().for_each(|kept| kept.finish(Ended::Withdrawn));
     }
 
     /// Where a declaration stands; `None` for one that is gone.
@@ -115,13 +116,24 @@ impl Declaring {
         let (Some(comeback), Some(ask)) = (&self.link.comeback, self.ask.take()) else {
             return Some(None);
         };
-        self.link.tell(comeback, |core, now| {
+        let (link, declaration) = (Arc::downgrade(&self.link), ask.declaration);
+        let is_open = kept.end().set_withdraw(move || {
+            if let Some(link) = link.upgrade() {
+                link.withdraw(Some(declaration));
+            }
+        });
+        let result = self.link.tell(comeback, |core, now| {
             let is_wanted = core.machine.handle_answer(now, ask, Ok(()));
             if is_wanted {
                 core.kept.insert(ask.declaration, kept);
             }
             is_wanted.then_some(Some(ask.declaration))
-        })
+        });
+        if !is_open {
+            // The router has revoked it already.
+            self.link.withdraw(Some(declaration));
+        }
+        result
     }
 }
 

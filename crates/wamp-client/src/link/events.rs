@@ -8,6 +8,7 @@ use wamp_core::reconnect::{Event, Fault, Over};
 use wamp_core::session::Closed;
 
 use crate::connect::error::ConnectError;
+use crate::ended::Ended;
 use crate::engine::shared::Engine;
 use crate::engine::stats::Stats;
 use crate::error::RequestError;
@@ -21,7 +22,7 @@ use crate::link::{Link, Phase};
 struct Aftermath {
     wakers: Vec<Waker>,
     phases: Vec<Phase>,
-    kept: Vec<Kept>,
+    kept: Vec<(Kept, Ended)>,
 }
 
 impl Link {
@@ -40,7 +41,7 @@ impl Link {
         }
         drop(core);
         aftermath.wakers.into_iter().for_each(Waker::wake);
-        aftermath.kept.iter().for_each(Kept::end);
+        aftermath.kept.into_iter().for_each(|(kept, ended)| kept.finish(ended));
         comeback.wake.notify_one();
         result
     }
@@ -83,8 +84,9 @@ impl Link {
             Event::Lost { declaration, failure } => {
                 let Some(kept) = core.kept.remove(&declaration) else { return };
                 let uri = kept.uri().clone();
-                aftermath.kept.push(kept);
-                ConnectionState::Lost { uri, error: RequestError::from_failure(failure) }
+                let error = RequestError::from_failure(failure);
+                aftermath.kept.push((kept, Ended::Refused(error.clone())));
+                ConnectionState::Lost { uri, error }
             }
             // The supervisor tells of it when everything is written.
             Event::Over(over) => {
@@ -140,7 +142,8 @@ impl Link {
             return;
         }
         let (closed, error) = (core.closed.clone(), core.error.take());
-        aftermath.kept.extend(std::mem::take(&mut core.kept).into_values());
+        let kept = std::mem::take(&mut core.kept).into_values();
+        aftermath.kept.extend(kept.map(|kept| (kept, Ended::Session(closed.clone()))));
         core.push(ConnectionState::Closed { closed: closed.clone(), error }, &mut aftermath.wakers);
         let watchers = std::mem::take(&mut core.watchers);
         self.phase.send_modify(|phase| {
@@ -150,7 +153,7 @@ impl Link {
         drop(core);
         watchers.iter().filter_map(Weak::upgrade).for_each(|watcher| watcher.finish(()));
         aftermath.wakers.into_iter().for_each(Waker::wake);
-        aftermath.kept.iter().for_each(Kept::end);
+        aftermath.kept.into_iter().for_each(|(kept, ended)| kept.finish(ended));
     }
 
     /// The changes of the connection from now on.

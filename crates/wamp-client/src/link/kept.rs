@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use wamp_proto::{RegistrationId, SubscriptionId, Uri};
 
+use crate::ended::{End, Ended};
+use crate::engine::feed::Feed;
 use crate::engine::handlers::Handler;
-use crate::engine::state::Feed;
 
 /// An id of the present connection, or of the last one.
 pub(crate) struct Current<T>(Mutex<T>);
@@ -39,10 +40,19 @@ impl Kept {
         }
     }
 
-    /// Nothing more comes by it.
-    pub(super) fn end(&self) {
-        if let Kept::Feed(_, feed, _) = self {
-            feed.finish(());
+    /// Its end.
+    pub(super) fn end(&self) -> &End {
+        match self {
+            Kept::Procedure(handler, _) => &handler.end,
+            Kept::Feed(_, feed, _) => feed.end(),
+        }
+    }
+
+    /// Ends it: nothing more comes by it.
+    pub(super) fn finish(&self, ended: Ended) {
+        match self {
+            Kept::Procedure(handler, _) => handler.end.set(ended),
+            Kept::Feed(_, feed, _) => feed.finish(ended),
         }
     }
 }

@@ -16,8 +16,10 @@ use wamp_proto::message::{MatchPolicy, SubscribeOptions};
 use wamp_proto::{Payload, PayloadError, PublicationId, SessionId, SubscriptionId, Uri};
 
 use crate::deferred::Deferred;
-use crate::engine::inbox::{Hand, Inbox, Next};
-use crate::engine::state::{About, Feed, PendingRequest, Published, State};
+use crate::ended::Ended;
+use crate::engine::feed::{About, Feed, Published};
+use crate::engine::inbox::{Hand, Next};
+use crate::engine::state::{PendingRequest, State};
 use crate::error::{RequestError, SubmitError};
 use crate::link::Link;
 use crate::link::declared::Withdrawn;
@@ -283,7 +285,7 @@ async fn subscribe(
     let declaration = Declaration::Subscribe { options: options.clone(), topic: topic.clone() };
     let declaring = session.declare(declaration)?;
     let engine = declaring.engine.clone();
-    let mut unanswered = Unanswered { feed: Arc::new(Inbox::new(buffer)), answered: false };
+    let mut unanswered = Unanswered { feed: Feed::new(buffer), answered: false };
     let (feed, uri) = (unanswered.feed.clone(), topic.clone());
     let (waiter, answer) = oneshot::channel();
     let subscribe = move |state: &mut State, now| -> Result<(), SubmitError> {
@@ -317,19 +319,19 @@ struct Unanswered {
 impl Drop for Unanswered {
     fn drop(&mut self) {
         if !self.answered {
-            self.feed.finish(());
+            self.feed.finish(Ended::Withdrawn);
         }
     }
 }
+
 /// Hands the events of a feed to a handler. A panic ends the handling of its event only.
 async fn serve<H, F>(feed: Arc<Feed>, topic: Uri, mut handler: H)
 where
     H: FnMut(Event) -> F,
     F: Future<Output = ()>,
 {
-    // Events cost no credit.
     let mut hand = Hand::new();
-    while let Next::Item(published, _) = poll_fn(|cx| feed.poll_next(cx, &mut hand, &mut 0)).await {
+    while let Next::Item(published, _) = poll_fn(|cx| feed.poll_next(cx, &mut hand)).await {
         let event = Event::new(published, &topic);
         let Ok(handling) = catch_unwind(AssertUnwindSafe(|| handler(event))) else { continue };
         let mut handling = pin!(handling);
@@ -362,6 +364,21 @@ impl Subscription {
         self.link.standing(self.declaration)
     }
 
+    /// Waits for the end of the subscription: [`unsubscribe`](Self::unsubscribe), a revocation by the router, or
+    /// the end of the session for good. A lost connection is not the end of a session that comes back.
+    ///
+    /// ```
+    /// # use wamp_client::{Ended, Subscription};
+    /// # async fn example(subscription: Subscription) {
+    /// if let Ended::Revoked { reason } = subscription.closed().await {
+    ///     println!("the router revoked the subscription: {reason:?}");
+    /// }
+    /// # }
+    /// ```
+    pub async fn closed(&self) -> Ended {
+        self.feed.end().wait().await
+    }
+
     /// Ends the subscription. Events that have come already are still handled.
     ///
     /// # Errors
@@ -373,7 +390,7 @@ impl Subscription {
                 engine.with(|state, now| state.unsubscribe(now, self.id.get(), &self.feed, Some(waiter)));
             }
             Withdrawn::Down => {
-                self.feed.finish(());
+                self.feed.finish(Ended::Withdrawn);
                 return Ok(());
             }
             Withdrawn::Unknown => return Err(self.link.gone()),
@@ -383,7 +400,7 @@ impl Subscription {
     }
 
     fn end(&self) {
-        self.feed.finish(());
+        self.feed.finish(Ended::Withdrawn);
         if let Withdrawn::Up(engine) = self.link.withdraw(self.declaration) {
             engine.with(|state, now| state.unsubscribe(now, self.id.get(), &self.feed, None));
         }
@@ -427,7 +444,12 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    /// The next event; `None` when the session is over. May be dropped at any time without losing one.
+    /// Waits for the end of the subscription; see [`Subscription::closed`].
+    pub async fn closed(&self) -> Ended {
+        self.subscription.closed().await
+    }
+
+    /// The next event; `None` when the subscription has [ended](Self::closed). May be dropped at any time without losing one.
     #[allow(clippy::should_implement_trait, reason = "as every stream has it")]
     pub async fn next(&mut self) -> Option<Event> {
         poll_fn(|cx| self.poll_event(cx)).await
@@ -437,7 +459,7 @@ impl EventStream {
         if self.over {
             return Poll::Ready(None);
         }
-        match ready!(self.subscription.feed.poll_next(cx, &mut self.hand, &mut 0)) {
+        match ready!(self.subscription.feed.poll_next(cx, &mut self.hand)) {
             Next::Item(published, _) => Poll::Ready(Some(Event::new(published, &self.topic))),
             Next::End(()) => {
                 self.over = true;

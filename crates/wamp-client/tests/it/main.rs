@@ -8,6 +8,7 @@ mod chunks;
 mod closing;
 mod connecting;
 mod credit;
+mod ended;
 mod ending;
 mod errors;
 mod evil_router;

@@ -116,11 +116,11 @@ impl Peer {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), self.write.write(&mut batch)).await;
     }
 
-    /// Answers the REGISTER that comes next, with the registration 7.
-    pub(crate) async fn registered(&mut self) {
+    /// Answers the REGISTER that comes next, with this registration.
+    async fn registered(&mut self, id: u64) {
         let message = self.next().await;
         assert_eq!(message[0], 64, "{message}");
-        self.send(json!([65, message[1], 7])).await;
+        self.send(json!([65, message[1], id])).await;
     }
 
     /// Registers a procedure as registration 7.
@@ -128,7 +128,16 @@ impl Peer {
         &mut self,
         register: impl IntoFuture<Output = Result<Registration, wamp_client::RequestError>>,
     ) -> Registration {
-        let (registration, ()) = tokio::join!(async { register.await }, self.registered());
+        self.register_as(register, 7).await
+    }
+
+    /// Registers a procedure as this registration.
+    pub(crate) async fn register_as(
+        &mut self,
+        register: impl IntoFuture<Output = Result<Registration, wamp_client::RequestError>>,
+        id: u64,
+    ) -> Registration {
+        let (registration, ()) = tokio::join!(async { register.await }, self.registered(id));
         registration.unwrap()
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use wamp_client::{Client, EventStream, RequestError, Serializer, Session};
+use wamp_client::{Client, Ended, EventStream, RequestError, Serializer, Session};
 use wamp_proto::SessionId;
 use wamp_transport::memory;
 
@@ -136,6 +136,8 @@ async fn a_revoked_subscription_ends_its_subscribers() {
     for stream in &mut streams {
         assert_eq!(stream.next().await.unwrap().decode::<u64>().unwrap(), 1);
         assert!(stream.next().await.is_none());
+        let Ended::Revoked { reason: Some(reason) } = stream.closed().await else { panic!("not revoked") };
+        assert_eq!(reason, "wamp.error.not_authorized");
     }
     drop(streams);
     // The session lives, and says nothing of what it does not have any more.

@@ -15,7 +15,7 @@ use crate::peer::{Peer, idle, welcome};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The other ends of the connections of a session.
-struct Router(mpsc::UnboundedReceiver<Peer>);
+pub(crate) struct Router(mpsc::UnboundedReceiver<Peer>);
 
 /// A session to be joined, and where its connections go.
 fn connecting() -> (Connect, Router) {
@@ -40,7 +40,7 @@ impl Router {
     }
 
     /// The same, with a session of this id.
-    async fn welcome(&mut self, session: u64) -> Peer {
+    pub(crate) async fn welcome(&mut self, session: u64) -> Peer {
         let mut peer = self.accept().await;
         let mut message = welcome();
         message[1] = json!(session);
@@ -50,7 +50,7 @@ impl Router {
 }
 
 /// A session, and the peer at the other end of its first connection.
-async fn joined() -> (Session, Router, Peer) {
+pub(crate) async fn joined() -> (Session, Router, Peer) {
     let (connect, mut router) = connecting();
     let (session, peer) = tokio::join!(connect.into_future(), router.welcome(1));
     (session.unwrap(), router, peer)

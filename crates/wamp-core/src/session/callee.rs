@@ -244,9 +244,12 @@ impl Session {
 
     pub(super) fn handle_unregistered(&mut self, unregistered: message::Unregistered) {
         let Some(request) = unregistered.request else {
-            let revoked = unregistered.details.and_then(|details| details.registration);
-            if let Some(registration) = revoked.filter(|id| self.callee.registrations.remove(id).is_some()) {
-                self.events.push_back(Event::Revoked { registration });
+            // One that is unknown was revoked before, or has crossed an UNREGISTER.
+            if let Some(details) = unregistered.details
+                && let Some(registration) = details.registration
+                && self.callee.registrations.remove(&registration).is_some()
+            {
+                self.events.push_back(Event::Revoked { registration, reason: details.reason });
             }
             return;
         };

@@ -53,6 +53,8 @@ pub enum Event {
     Revoked {
         /// The registration.
         registration: RegistrationId,
+        /// The reason, if the router gives one.
+        reason: Option<Uri>,
     },
     /// A procedure of this session is called.
     Invoked(message::Invocation),

@@ -41,7 +41,11 @@ impl Config {
             .with(Feature::CallCanceling)
             .with(Feature::CallTimeout)
             .with(Feature::CallerIdentification);
-        let callee = caller.clone().with(Feature::PatternBasedRegistration).with(Feature::SharedRegistration);
+        let callee = caller
+            .clone()
+            .with(Feature::PatternBasedRegistration)
+            .with(Feature::SharedRegistration)
+            .with(Feature::RegistrationRevocation);
         let publisher = Features::none()
             .with(Feature::PublisherExclusion)
             .with(Feature::PublisherIdentification)

@@ -1,0 +1,105 @@
+//! The events of one subscriber, and their end.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use wamp_proto::message::EventDetails;
+use wamp_proto::{ByteString, Payload, PublicationId, SessionId, Uri};
+
+use crate::ended::{End, Ended};
+use crate::engine::inbox::{Hand, Inbox, LimitReached, Next};
+
+/// An event for a subscriber.
+#[derive(Clone, Debug)]
+pub(crate) struct Published {
+    pub(crate) id: PublicationId,
+    /// `None`: the topic that was subscribed to.
+    pub(crate) topic: Option<Uri>,
+    pub(crate) payload: Payload,
+    /// Details that few events have.
+    pub(crate) about: Option<Arc<About>>,
+}
+
+/// The details of a publication beside its topic.
+#[derive(Debug, Default)]
+pub(crate) struct About {
+    pub(crate) retained: bool,
+    pub(crate) publisher: Option<SessionId>,
+    pub(crate) authid: Option<ByteString>,
+    pub(crate) authrole: Option<ByteString>,
+    pub(crate) trustlevel: Option<u64>,
+}
+
+impl About {
+    /// `None` if the details have nothing of it.
+    pub(crate) fn new(details: &EventDetails) -> Option<Arc<Self>> {
+        let retained = details.retained == Some(true);
+        if !retained && details.peer.is_none() {
+            return None;
+        }
+        let mut about = Self { retained, ..Self::default() };
+        if let Some(peer) = &details.peer {
+            // Not a slice of the frame.
+            let text = |text: &Option<ByteString>| text.as_ref().map(|text| ByteString::from(&**text));
+            about.publisher = peer.publisher;
+            about.authid = text(&peer.publisher_authid);
+            about.authrole = text(&peer.publisher_authrole);
+            about.trustlevel = peer.trustlevel;
+        }
+        Some(Arc::new(about))
+    }
+
+    /// Returns the memory of the details, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let len = |text: &Option<ByteString>| text.as_ref().map_or(0, |text| text.len());
+        size_of::<Self>() + len(&self.authid) + len(&self.authrole)
+    }
+}
+
+/// The events of one subscriber. It ends with the subscription.
+pub(crate) struct Feed {
+    events: Inbox<Published, ()>,
+    end: Arc<End>,
+}
+
+impl Feed {
+    /// An empty one that holds this many bytes at most.
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { events: Inbox::new(limit), end: End::new() })
+    }
+
+    /// Appends an event; see [`Inbox::push`].
+    pub(crate) fn push(
+        &self,
+        bytes: usize,
+        wakers: &mut Vec<Waker>,
+        make: impl FnOnce(bool) -> Published,
+    ) -> Result<(), LimitReached> {
+        self.events.push(bytes, wakers, make)
+    }
+
+    /// The next event; see [`Inbox::poll_next`]. Events cost no credit.
+    pub(crate) fn poll_next(
+        &self,
+        cx: &mut Context<'_>,
+        hand: &mut Hand<Published>,
+    ) -> Poll<Next<Published, ()>> {
+        self.events.poll_next(cx, hand, &mut 0)
+    }
+
+    /// Ends it. A second end changes nothing.
+    pub(crate) fn finish(&self, ended: Ended) {
+        self.end.set(ended);
+        self.events.finish(());
+    }
+
+    /// Whether the end has come; events may be left before it.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.events.is_finished()
+    }
+
+    /// How it ends.
+    pub(crate) fn end(&self) -> &Arc<End> {
+        &self.end
+    }
+}
