@@ -112,6 +112,7 @@ mod ended;
 mod engine;
 mod error;
 mod link;
+mod meta;
 mod pubsub;
 mod reply;
 mod session;
@@ -145,6 +146,10 @@ pub use engine::silence::Keepalive;
 pub use engine::stats::Stats;
 pub use error::{CallError, CancelReason, ChunkError, RequestError, SendError, TooLarge};
 pub use link::states::{ConnectionState, ConnectionStates};
+pub use meta::{
+    ByPolicy, Kill, Killed, Meta, MetaEvents, OnCreate, OnId, OnLeave, PatternInfo, SessionInfo, Sessions,
+    TransportInfo,
+};
 pub use pubsub::publish::{Publish, PublishFuture};
 pub use pubsub::subscribe::{Event, EventStream, Subscribe, Subscription, SubscriptionGuard};
 pub use reply::Reply;

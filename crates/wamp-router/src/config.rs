@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wamp_core::router::{self, Credit, Limits as SessionLimits};
+use wamp_core::router::{self, Credit, Disclosure, Limits as SessionLimits, Meta, Retention};
 use wamp_proto::Uri;
 
 use crate::Router;
@@ -25,6 +25,10 @@ pub struct Builder {
     /// The credit setting, if it was set.
     credit: Option<Option<Credit>>,
     strict_request_ids: bool,
+    meta: Meta,
+    retention: Retention,
+    disclosure: Disclosure,
+    publisher_disclosure: Disclosure,
     pub(crate) anonymous_on_public: bool,
     pub(crate) shutdown: Shutdown,
     #[cfg(feature = "tls")]
@@ -174,6 +178,41 @@ impl Builder {
         self
     }
 
+    /// Sets the part of the meta API that every session may use, for realms that are added by their name alone; see
+    /// [`router::Config::meta`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use wamp_router::{Meta, Router};
+    ///
+    /// // Every session may end every other one.
+    /// let router = Router::builder().meta(Meta::Control).build();
+    /// # }
+    /// ```
+    pub fn meta(mut self, meta: Meta) -> Self {
+        self.meta = meta;
+        self
+    }
+
+    /// Sets the limits of retained events, for realms that are added by their name alone.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// Sets whether callers are disclosed to callees, for realms that are added by their name alone.
+    pub fn caller_disclosure(mut self, disclosure: Disclosure) -> Self {
+        self.disclosure = disclosure;
+        self
+    }
+
+    /// Sets whether publishers are disclosed to subscribers, for realms that are added by their name alone.
+    pub fn publisher_disclosure(mut self, disclosure: Disclosure) -> Self {
+        self.publisher_disclosure = disclosure;
+        self
+    }
+
     /// Lets [`Router::listen`] accept addresses that other machines can reach, although anyone there may
     /// join.
     pub fn allow_anonymous_on_public(mut self, allow: bool) -> Self {
@@ -214,6 +253,10 @@ impl Builder {
         for realm in self.realms.iter_mut().filter(|realm| self.plain.contains(&realm.name)) {
             realm.limits = self.session_limits;
             realm.strict_request_ids = self.strict_request_ids;
+            realm.meta = self.meta;
+            realm.retention = self.retention;
+            realm.disclosure = self.disclosure;
+            realm.publisher_disclosure = self.publisher_disclosure;
             if let Some(credit) = self.credit {
                 realm.credit = credit;
             }

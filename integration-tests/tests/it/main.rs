@@ -13,6 +13,7 @@ mod limits;
 mod longop;
 mod many;
 mod memory;
+mod meta_api;
 mod newcomers;
 mod one_port;
 mod one_read;

@@ -15,6 +15,7 @@ mod evil_router;
 mod faulty;
 mod futures;
 mod lone_calls;
+mod meta;
 mod options;
 mod peer;
 mod procedures;
