@@ -152,5 +152,6 @@ pub use meta::{
 };
 pub use pubsub::publish::{Publish, PublishFuture};
 pub use pubsub::subscribe::{Event, EventStream, Subscribe, Subscription, SubscriptionGuard};
+pub use pubsub::testament::{Testament, TestamentScope};
 pub use reply::Reply;
 pub use session::Session;

@@ -57,4 +57,5 @@ pub use stats::{Memory, RouterStats};
 pub use tls::TlsMode;
 pub use wamp_core::router::{
     Config as RealmConfig, Credit, Disclosure, Limits as SessionLimits, Meta, Retention, Sizes, Stats,
+    Testaments,
 };

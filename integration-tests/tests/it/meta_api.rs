@@ -1,6 +1,8 @@
 //! The typed meta API and the ends of registrations and subscriptions, over sockets and in each serializer.
 
-use wamp_client::{Closed, Ended, Event, Invocation, MatchPolicy, RequestError, Serializer, Session, Uri};
+use wamp_client::{
+    Closed, Ended, Event, Invocation, MatchPolicy, RequestError, Serializer, Session, TestamentScope, Uri,
+};
 use wamp_router::{Disclosure, Meta, Retention, Router};
 
 use crate::support::{House, SERIALIZERS, within};
@@ -83,4 +85,26 @@ async fn the_settings_of_the_builder_are_those_of_its_realms() {
     session.publish("com.a").arg(2).exclude_me(false).acknowledge().await.unwrap();
     let event = within(events.next()).await.unwrap();
     assert!(!event.is_retained(), "nothing was retained");
+}
+
+// behaviour 134
+#[tokio::test]
+async fn a_testament_is_published_when_its_session_is_over() {
+    let house = House::new().await;
+    for serializer in SERIALIZERS {
+        let watcher = join(&house, Serializer::Json).await;
+        let mut gone = watcher.subscribe_stream("com.gone").await.unwrap();
+        let session = join(&house, serializer).await;
+        session.publish("com.gone").arg("flushed").testament().await.unwrap();
+        session.flush_testaments(TestamentScope::Destroyed).await.unwrap();
+        let testament = session.publish("com.gone").arg("till 3").disclose_me().testament();
+        testament.scope(TestamentScope::Detached).await.unwrap();
+        let id = session.id();
+        session.leave().await;
+        let event = within(gone.next()).await.unwrap();
+        assert_eq!(event.decode::<String>().unwrap(), "till 3");
+        assert_eq!(event.publisher(), Some(id));
+        watcher.leave().await;
+    }
+    assert_eq!(house.router.stats().now.testament_bytes, 0);
 }

@@ -57,6 +57,14 @@ struct Inner {
 }
 
 impl Publish {
+    /// Returns the parts of the publication, unless it has been polled.
+    pub(super) fn into_parts(self) -> Option<(Session, Uri, PublishOptions, Body)> {
+        match self.future.stage {
+            Stage::New(inner) => Some((inner.session, inner.topic, inner.options, inner.body)),
+            _ => None,
+        }
+    }
+
     /// Changes the publication, unless it has been polled.
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         if let Stage::New(inner) = &mut self.future.stage {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use wamp_client::{Client, Ended, EventStream, RequestError, Serializer, Session};
+use wamp_client::{Client, Ended, EventStream, RequestError, Serializer, Session, TestamentScope};
 use wamp_proto::SessionId;
 use wamp_transport::memory;
 
@@ -143,6 +143,40 @@ async fn a_revoked_subscription_ends_its_subscribers() {
     // The session lives, and says nothing of what it does not have any more.
     session.publish("a").await.unwrap();
     assert_eq!(peer.next().await[0], 16);
+}
+
+// behaviour 132, 133
+#[tokio::test]
+async fn a_testament_is_a_call_with_the_publication_in_its_arguments() {
+    let (session, mut peer) = joined_with(&ALL).await;
+    let id = SessionId::new(3).unwrap();
+    let testament = session
+        .publish("com.gone")
+        .args(("till", 3))
+        .kwarg("a", 1)
+        .eligible([id])
+        .acknowledge()
+        .testament()
+        .scope(TestamentScope::Detached);
+    let arguments = json!(["com.gone", ["till", 3], {"a": 1}]);
+    let keywords = json!({"publish_options": {"eligible": [3]}, "scope": "detached"});
+    let (left, ()) = tokio::join!(testament, async {
+        peer.expect(json!([48, 1, {}, "wamp.session.add_testament", arguments, keywords])).await;
+        // Some routers return an id.
+        peer.send(json!([50, 1, {}, [17]])).await;
+    });
+    left.unwrap();
+    let (left, ()) = tokio::join!(session.publish("com.gone").testament(), async {
+        let message = peer.next().await;
+        assert_eq!((&message[4], &message[5]["publish_options"]), (&json!(["com.gone"]), &json!({})));
+        peer.send(json!([8, 48, 2, {}, "wamp.error.no_such_procedure"])).await;
+    });
+    assert_eq!(left.unwrap_err().uri().unwrap().as_str(), "wamp.error.no_such_procedure");
+    let (flushed, ()) = tokio::join!(session.flush_testaments(TestamentScope::Destroyed), async {
+        peer.expect(json!([48, 3, {}, "wamp.session.flush_testaments", [], {"scope": "destroyed"}])).await;
+        peer.send(json!([50, 3, {}])).await;
+    });
+    flushed.unwrap();
 }
 
 /// The names of publishers count towards the bytes that may wait.

@@ -45,6 +45,8 @@ pub struct Config {
     pub goodbye_timeout: Duration,
     /// The limits of retained events.
     pub retention: Retention,
+    /// The limits of testaments.
+    pub testaments: Testaments,
     /// The part of the meta API that every session may use.
     pub meta: Meta,
     /// The time from 1970-01-01T00:00:00Z to [`Time::ORIGIN`](crate::Time::ORIGIN), for the timestamps of the meta
@@ -82,6 +84,7 @@ impl Config {
             credit: Some(Credit::default()),
             goodbye_timeout: Duration::from_secs(5),
             retention: Retention::default(),
+            testaments: Testaments::default(),
             meta: Meta::default(),
             epoch: Duration::ZERO,
         }
@@ -123,6 +126,25 @@ impl Default for Retention {
             sent: 1_000,
             sent_bytes: 4 << 20,
         }
+    }
+}
+
+/// The limits of testaments (behaviour [132](crate::behaviour#rule-132)). One that exceeds a limit is refused with
+/// `wamp.error.unavailable`.
+#[derive(Clone, Copy, Debug)]
+pub struct Testaments {
+    /// The testaments of a session; 64 by default.
+    pub count: usize,
+    /// The bytes of the testaments of a session; 256 KiB by default. Each counts the arguments of its call and
+    /// 256.
+    pub bytes: usize,
+    /// The bytes of the testaments of all sessions; 64 MiB by default.
+    pub all_bytes: usize,
+}
+
+impl Default for Testaments {
+    fn default() -> Self {
+        Self { count: 64, bytes: 256 << 10, all_bytes: 64 << 20 }
     }
 }
 

@@ -3,7 +3,8 @@
 //! A session may have 65,536 calls, registrations and subscriptions. When it ends it is removed from the table
 //! of sessions at once; its entries in the other tables are removed in portions, so that the realm serves other
 //! sessions in between (behaviour [87](crate::behaviour#rule-87)): calls, then registrations and subscriptions by
-//! their ids, and then `wamp.session.on_leave` is published (behaviour [175](crate::behaviour#rule-175)). Such an entry is treated as gone:
+//! their ids, then its testaments are published, and then `wamp.session.on_leave` (behaviour
+//! [175](crate::behaviour#rule-175)). Such an entry is treated as gone:
 //!
 //! | left behind by the session | met by | effect |
 //! |---|---|---|
@@ -19,12 +20,16 @@ use std::sync::Arc;
 use wamp_proto::{SubscriptionId, Uri, uri};
 
 use super::dealer::{self, CallKey};
+use super::meta::Testaments;
 use super::realm::{Closing, Event, Realm};
 use super::sessions::SessionKey;
 use crate::auth::Identity;
 
 /// The largest number of table entries that one input of the realm handles: about half a millisecond.
 pub(super) const PORTION: usize = 256;
+
+/// A testament counts as so many entries, since it may have many receivers.
+const TESTAMENT: usize = 32;
 
 const SHUTTING_DOWN: &str = "the router is shutting down";
 
@@ -62,6 +67,7 @@ struct Remains {
     identity: Option<Arc<Identity>>,
     dealer: dealer::Remains,
     subscriptions: Vec<SubscriptionId>,
+    testaments: Testaments,
 }
 
 impl Realm {
@@ -74,6 +80,7 @@ impl Realm {
             identity: Some(session.identity),
             dealer: session.dealer.into_remains(),
             subscriptions: session.broker.into_remains(),
+            testaments: session.meta.map(|meta| meta.into_testaments()).unwrap_or_default(),
         })));
         true
     }
@@ -121,8 +128,10 @@ impl Realm {
         while *left > 0
             && let Some(mut task) = self.backlog.tasks.pop_front()
         {
-            while *left > 0 && self.step(&mut task) {
-                *left -= 1;
+            while *left > 0
+                && let Some(cost) = self.step(&mut task)
+            {
+                *left = left.saturating_sub(cost);
             }
             self.pass_on();
             // A task that has used up the portion may be at its end; the next portion finds out.
@@ -132,46 +141,63 @@ impl Realm {
         }
     }
 
-    /// Handles one entry. Returns `false` if none was left.
-    fn step(&mut self, task: &mut Task) -> bool {
-        match task {
-            Task::Remove(remains) => self.remove_one(remains),
+    /// Handles one entry. Returns how many it counts for, or `None` if none was left.
+    fn step(&mut self, task: &mut Task) -> Option<usize> {
+        let is_done = match task {
+            Task::Remove(remains) => return self.remove_one(remains),
             Task::EndSlow(calls) => {
                 calls.pop().map(|call| self.dealer.end_slow(&mut self.cx, call)).is_some()
             }
             Task::FailInvocations { sessions, calls } => {
                 if let Some(call) = calls.pop() {
                     self.dealer.fail(&mut self.cx, call, uri::CANCELED, SHUTTING_DOWN);
-                    return true;
+                    return Some(1);
                 }
-                let Some(session) = sessions.pop() else { return false };
+                let session = sessions.pop()?;
                 if let Some(session) = self.cx.sessions.get_mut(session) {
                     *calls = session.dealer.invocations();
                 }
                 true
             }
             Task::Kill { sessions, reason, message } => {
-                let Some(session) = sessions.pop() else { return false };
+                let session = sessions.pop()?;
                 self.say_goodbye(self.cx.now, session, reason.clone(), message.as_deref());
                 true
             }
             Task::Close(sessions) => {
-                let Some(session) = sessions.pop() else { return false };
+                let session = sessions.pop()?;
                 if self.cx.sessions.get(session).is_some_and(|session| session.without_goodbye) {
                     self.depart(session);
                     self.cx.events.push_back(Event::Closed { session, closing: Closing::Restart });
-                    return true;
+                    return Some(1);
                 }
                 self.say_goodbye(self.cx.now, session, uri::SYSTEM_SHUTDOWN, Some(SHUTTING_DOWN));
                 true
             }
-        }
+        };
+        is_done.then_some(1)
     }
 
-    fn remove_one(&mut self, remains: &mut Remains) -> bool {
-        let Remains { session, identity, dealer, subscriptions } = remains;
-        self.dealer.remove_one(&mut self.cx, *session, dealer)
+    fn remove_one(&mut self, remains: &mut Remains) -> Option<usize> {
+        let Remains { session, identity, dealer, subscriptions, testaments } = remains;
+        if self.dealer.remove_one(&mut self.cx, *session, dealer)
             || self.broker.remove_one(&mut self.cx, *session, subscriptions)
-            || identity.take().map(|identity| self.note_left(*session, identity)).is_some()
+        {
+            return Some(1);
+        }
+        // With all others, no session is left to read it.
+        let publishes = !self.cx.is_shutting_down && !self.cx.silenced.contains(session);
+        if let Some((publish, bytes)) = testaments.pop() {
+            self.testament_bytes -= bytes;
+            if let Some(identity) = identity
+                && publishes
+            {
+                self.publish_noted();
+                self.broker.publish_testament(&mut self.cx, *session, identity, publish);
+                return Some(TESTAMENT);
+            }
+            return Some(1);
+        }
+        identity.take().map(|identity| self.note_left(*session, identity)).map(|()| 1)
     }
 }

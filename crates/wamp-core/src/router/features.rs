@@ -20,6 +20,7 @@ const ANNOUNCED: &[(Role, Feature)] = &[
     (Role::Dealer, Feature::PayloadPassthruMode),
     (Role::Dealer, Feature::SessionMetaApi),
     (Role::Dealer, Feature::RegistrationMetaApi),
+    (Role::Dealer, Feature::TestamentMetaApi),
     (Role::Broker, Feature::PublisherExclusion),
     (Role::Broker, Feature::PublisherIdentification),
     (Role::Broker, Feature::SubscriberBlackwhiteListing),

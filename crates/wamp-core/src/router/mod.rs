@@ -27,7 +27,7 @@ mod welcome;
 
 pub use accept::{Accept, AcceptEvent};
 pub use chance::Seeds;
-pub use config::{Config, Credit, Disclosure, Limits, Meta, Retention};
+pub use config::{Config, Credit, Disclosure, Limits, Meta, Retention, Testaments};
 pub use dealer::Watch;
 pub use outbox::{FrameInfo, Transmission};
 pub use pace::Feed;

@@ -126,6 +126,8 @@ pub struct Realm {
     pub(super) dealer: Dealer,
     pub(super) broker: Broker,
     pub(super) holds: Holds,
+    /// The bytes of the testaments of all sessions.
+    pub(super) testament_bytes: usize,
     seed: HashSeed,
 }
 
@@ -156,6 +158,7 @@ impl Realm {
             dealer: Dealer::new(seed),
             broker: Broker::new(seed),
             holds: Holds::default(),
+            testament_bytes: 0,
             seed,
         }
     }
@@ -442,6 +445,7 @@ impl Realm {
             topics: self.broker.topics(),
             retained: self.broker.retained().0,
             retained_bytes: self.broker.retained().1,
+            testament_bytes: self.testament_bytes,
             deadlines: self.cx.deadlines.len(),
             starved: self.dealer.starved(),
             held: self.holds.len(),

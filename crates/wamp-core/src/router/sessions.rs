@@ -61,7 +61,7 @@ pub(super) struct Session {
     pub(super) broker: broker::SessionPart,
     /// `None` as long as its link, and those that it has filled, have kept up.
     pub(super) pace: Option<Box<pace::SessionPart>>,
-    /// `None` as long as it has not asked the meta API for a list.
+    /// `None` as long as it has not asked the meta API for a list and has no testament.
     pub(super) meta: Option<Box<meta::SessionPart>>,
 }
 

@@ -75,6 +75,8 @@ pub struct Sizes {
     pub retained: usize,
     /// The bytes of retained events.
     pub retained_bytes: usize,
+    /// The bytes of testaments.
+    pub testament_bytes: usize,
     /// Deadlines.
     pub deadlines: usize,
     /// Streams whose senders wait for credit that their receivers have not granted.

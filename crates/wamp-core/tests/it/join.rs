@@ -171,7 +171,7 @@ fn welcome_announces_just_what_there_is() {
     realm.join(Time::ORIGIN, join).unwrap();
     let (_, welcome) = realm.poll_transmit().unwrap();
     let welcome = json(&welcome);
-    let roles = r#""roles":{"dealer":{"features":{"progressive_call_results":true,"progressive_call_invocations":true,"call_canceling":true,"call_timeout":true,"caller_identification":true,"pattern_based_registration":true,"shared_registration":true,"registration_revocation":true,"payload_passthru_mode":true,"session_meta_api":true,"registration_meta_api":true}},"broker":{"features":{"payload_passthru_mode":true,"publisher_identification":true,"publisher_exclusion":true,"subscriber_blackwhite_listing":true,"pattern_based_subscription":true,"subscription_revocation":true,"event_retention":true,"session_meta_api":true,"subscription_meta_api":true}}}"#;
+    let roles = r#""roles":{"dealer":{"features":{"progressive_call_results":true,"progressive_call_invocations":true,"call_canceling":true,"call_timeout":true,"caller_identification":true,"pattern_based_registration":true,"shared_registration":true,"registration_revocation":true,"payload_passthru_mode":true,"session_meta_api":true,"registration_meta_api":true,"testament_meta_api":true}},"broker":{"features":{"payload_passthru_mode":true,"publisher_identification":true,"publisher_exclusion":true,"subscriber_blackwhite_listing":true,"pattern_based_subscription":true,"subscription_revocation":true,"event_retention":true,"session_meta_api":true,"subscription_meta_api":true}}}"#;
     assert!(welcome.contains(roles), "{welcome}");
     for part in [r#""realm":"realm1""#, r#""authrole":"anonymous""#, r#""authmethod":"anonymous""#] {
         assert!(welcome.contains(part), "{welcome}");

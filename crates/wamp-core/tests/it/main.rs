@@ -32,5 +32,6 @@ mod retention;
 mod revoked_subscriptions;
 mod slow;
 mod tables;
+mod testaments;
 mod uris;
 mod violations;

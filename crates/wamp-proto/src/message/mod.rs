@@ -14,6 +14,7 @@ mod options;
 mod pubsub;
 mod rpc;
 mod session;
+mod testament;
 pub(crate) mod wire;
 
 use bytes::Bytes;

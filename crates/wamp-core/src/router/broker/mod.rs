@@ -6,6 +6,7 @@ mod publish;
 mod receivers;
 mod retention;
 mod subscribe;
+mod testament;
 mod topics;
 
 use wamp_proto::{Serializer, SubscriptionId, message};

@@ -7,10 +7,11 @@ use wamp_proto::{PublicationId, Uri, quoted, uri};
 use super::Broker;
 use super::delivery::Publication;
 use super::receivers::Lists;
+use crate::auth::Identity;
 use crate::router::config::{Config, Disclosure};
 use crate::router::context::{Context, Refused, Violation};
 use crate::router::outbox::FrameInfo;
-use crate::router::sessions::{Session, SessionKey};
+use crate::router::sessions::SessionKey;
 
 impl Broker {
     pub(in crate::router) fn handle_publish(
@@ -30,7 +31,10 @@ impl Broker {
         let acknowledge = options.acknowledge == Some(true);
         let exact = self.topics.exact(&topic);
         let checked = check_topic(&cx.config, &topic, exact.is_some()).and_then(|()| {
-            Ok((retains(&options)?, disclose(cx.config.publisher_disclosure, &options, from, session)?))
+            Ok((
+                retains(&options)?,
+                disclose(cx.config.publisher_disclosure, &options, from, &session.identity)?,
+            ))
         });
         let (retains, peer) = match checked {
             Ok(checked) => checked,
@@ -69,7 +73,7 @@ impl Broker {
 }
 
 /// Checks the topic of a publication. A topic with subscribers was checked when they subscribed.
-fn check_topic(config: &Config, topic: &Uri, has_subscribers: bool) -> Result<(), Refused> {
+pub(super) fn check_topic(config: &Config, topic: &Uri, has_subscribers: bool) -> Result<(), Refused> {
     if !has_subscribers {
         config.check_uri(topic, UriKind::Exact)?;
     }
@@ -80,7 +84,7 @@ fn check_topic(config: &Config, topic: &Uri, has_subscribers: bool) -> Result<()
 }
 
 /// Returns whether the event is retained, and for how long.
-fn retains(options: &PublishOptions) -> Result<Option<Option<Millis>>, Refused> {
+pub(super) fn retains(options: &PublishOptions) -> Result<Option<Option<Millis>>, Refused> {
     if options.retain != Some(true) {
         return Ok(None);
     }
@@ -94,11 +98,11 @@ fn retains(options: &PublishOptions) -> Result<Option<Option<Millis>>, Refused> 
 
 /// Returns the identity of the publisher for its events: none, unless it asks for disclosure and the realm
 /// allows it (behaviour [114](crate::behaviour#rule-114), [115](crate::behaviour#rule-115)).
-fn disclose(
+pub(super) fn disclose(
     policy: Disclosure,
     options: &PublishOptions,
     key: SessionKey,
-    publisher: &Session,
+    publisher: &Identity,
 ) -> Result<Option<Box<Discloser>>, Refused> {
     let asks = options.disclose_me == Some(true);
     match policy {
@@ -112,8 +116,8 @@ fn disclose(
     }
     Ok(Some(Box::new(Discloser {
         publisher: Some(key.id()),
-        publisher_authid: Some(publisher.identity.authid.clone()),
-        publisher_authrole: Some(publisher.identity.authrole.clone()),
+        publisher_authid: Some(publisher.authid.clone()),
+        publisher_authrole: Some(publisher.authrole.clone()),
         ..Discloser::default()
     })))
 }

@@ -11,12 +11,14 @@ mod kill;
 mod registration;
 mod session;
 mod subscription;
+mod testament;
 
 use wamp_proto::message::{self, MatchPolicy, RequestKind, ResultDetails};
 use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, Payload, Serializer, quoted, uri};
 
 pub(super) use self::events::{Created, MetaEvent, Subject};
+pub(super) use self::testament::Testaments;
 use super::config::Meta;
 use super::context::{Context, Refused, Violation};
 use super::outbox::{FrameInfo, check};
@@ -36,8 +38,17 @@ struct Procedure {
 }
 
 /// All procedures, by group.
-const PROCEDURES: &[&[Procedure]] =
-    &[session::PROCEDURES, kill::PROCEDURES, registration::PROCEDURES, subscription::PROCEDURES];
+const PROCEDURES: &[&[Procedure]] = &[
+    session::PROCEDURES,
+    kill::PROCEDURES,
+    registration::PROCEDURES,
+    subscription::PROCEDURES,
+    testament::PROCEDURES,
+];
+
+const fn own(uri: &'static str, run: fn(&Realm, &Request<'_>) -> Result<Answer, Refused>) -> Procedure {
+    Procedure { uri, part: Meta::Own, lists: false, run }
+}
 
 const fn reads(uri: &'static str, run: fn(&Realm, &Request<'_>) -> Result<Answer, Refused>) -> Procedure {
     Procedure { uri, part: Meta::Read, lists: false, run }
@@ -118,11 +129,19 @@ impl ByPolicy {
     }
 }
 
-/// The lists that a session may ask for in a second (behaviour [171](crate::behaviour#rule-171)).
-#[derive(Clone, Debug)]
+/// The part of a session that belongs to the meta API.
+#[derive(Clone, Debug, Default)]
 pub(super) struct SessionPart {
-    since: Time,
-    lists: u32,
+    /// The lists that it has asked for in a second (behaviour [171](crate::behaviour#rule-171)).
+    lists: Option<(Time, u32)>,
+    testaments: Testaments,
+}
+
+impl SessionPart {
+    /// The testaments of a session that is over.
+    pub(super) fn into_testaments(self) -> Testaments {
+        self.testaments
+    }
 }
 
 /// Lists that a session may ask for in each second.
@@ -207,15 +226,16 @@ impl Realm {
     fn check_rate(&mut self, from: SessionKey) -> Result<(), Refused> {
         let now = self.cx.now;
         let Some(session) = self.cx.sessions.get_mut(from) else { return Ok(()) };
-        let part = session.meta.get_or_insert_with(|| Box::new(SessionPart { since: now, lists: 0 }));
-        if now.since(part.since).as_secs() > 0 {
-            (part.since, part.lists) = (now, 0);
+        let part = session.meta.get_or_insert_default();
+        let (since, lists) = part.lists.get_or_insert((now, 0));
+        if now.since(*since).as_secs() > 0 {
+            (*since, *lists) = (now, 0);
         }
-        if part.lists >= LISTS {
+        if *lists >= LISTS {
             let text = format!("a session may ask the meta API for {LISTS} lists in a second");
             return Err((uri::UNAVAILABLE, text));
         }
-        part.lists += 1;
+        *lists += 1;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! These tables serve the reader, `check --print` and the file of `init`.
 
 use wamp_proto::uri::UriRules;
-use wamp_router::{Credit, Disclosure, Limits, Meta, RealmConfig, Retention, SessionLimits};
+use wamp_router::{Credit, Disclosure, Limits, Meta, RealmConfig, Retention, SessionLimits, Testaments};
 
 use super::settings::Value::{AnyCount, Boolean, Bytes, Bytes64, Choice, Count, Duration};
 use super::settings::{Row, row, words};
@@ -123,6 +123,15 @@ pub(crate) fn of_retention(retention: &mut Retention) -> Vec<Row<'_>> {
             Bytes(&mut retention.sent_bytes),
             "Bytes of retained events after which it gets no more.",
         ),
+    ]
+}
+
+/// `[realm.testaments]`.
+pub(crate) fn of_testaments(testaments: &mut Testaments) -> Vec<Row<'_>> {
+    vec![
+        row("count", Count(&mut testaments.count), "Testaments of a session."),
+        row("bytes", Bytes(&mut testaments.bytes), "Bytes of the testaments of a session."),
+        row("all_bytes", Bytes(&mut testaments.all_bytes), "Bytes of the testaments of all sessions."),
     ]
 }
 

@@ -50,6 +50,10 @@ fn read_one(table: Table, faults: &mut Faults) -> Option<(RealmConfig, Place)> {
         let rows = limits::of_retention(&mut realm.retention);
         settings::read_table(table, "[realm.retention]", rows, fields.faults);
     }
+    if let Some(table) = fields.read_table("testaments") {
+        let rows = limits::of_testaments(&mut realm.testaments);
+        settings::read_table(table, "[realm.testaments]", rows, fields.faults);
+    }
     match fields.read_table_or_false("credit") {
         Some(Some(table)) => realm.credit = Some(read_credit(table, fields.faults)),
         Some(None) => realm.credit = None,
@@ -93,6 +97,8 @@ pub(crate) fn write(out: &mut String, realm: &RealmConfig, explained: bool) {
     settings::write(out, limits::of_sessions(&mut realm.limits), explained);
     let _ = writeln!(out, "\n{mark}[realm.retention]");
     settings::write(out, limits::of_retention(&mut realm.retention), explained);
+    let _ = writeln!(out, "\n{mark}[realm.testaments]");
+    settings::write(out, limits::of_testaments(&mut realm.testaments), explained);
     if let Some(credit) = &mut realm.credit {
         let _ = writeln!(out, "\n{mark}[realm.credit]");
         settings::write(out, limits::of_credit(credit), explained);

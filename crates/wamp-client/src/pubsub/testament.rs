@@ -1,0 +1,113 @@
+//! Testaments: publications that the router makes when the session is over.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use wamp_proto::message::{self, PublishOptions};
+use wamp_proto::{EncodeError, RequestId, Uri};
+
+use crate::arguments::Body;
+use crate::deferred::Deferred;
+use crate::error::CallError;
+use crate::pubsub::publish::Publish;
+use crate::session::Session;
+
+/// The event upon which a router publishes a testament.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TestamentScope {
+    /// The session is over for good.
+    #[default]
+    Destroyed,
+    /// The session has lost its connection, and may be resumed by routers that can. With others the same as
+    /// [`Destroyed`](Self::Destroyed).
+    Detached,
+}
+
+impl TestamentScope {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Destroyed => "destroyed",
+            Self::Detached => "detached",
+        }
+    }
+}
+
+/// A publication to be left as a testament: a future that is ready when the router has it. See [`Publish::testament`].
+#[must_use = "the router gets nothing until it is awaited"]
+pub struct Testament(Deferred<'static, Settings, Result<(), CallError>>);
+
+struct Settings {
+    scope: TestamentScope,
+    /// `None` if it was published already.
+    publication: Option<(Session, Uri, PublishOptions, Body)>,
+}
+
+impl Publish {
+    /// Leaves the publication with the router, which makes it when this session is over, however it ends: by
+    /// [`leave`](Session::leave), too, unless the testaments are [flushed](Session::flush_testaments) before. Routers do
+    /// not publish testaments when they shut down.
+    ///
+    /// A session that comes back after a lost connection has no testament: its own were published. Leave them anew
+    /// upon [`ConnectionState::Up`](crate::ConnectionState::Up).
+    ///
+    /// ```
+    /// # async fn example(session: wamp_client::Session) -> Result<(), wamp_client::CallError> {
+    /// session.publish("com.shop.gone").args(("till 3",)).retain().testament().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn testament(self) -> Testament {
+        let publication = self.into_parts();
+        Testament(Deferred::new(Settings { scope: TestamentScope::default(), publication }))
+    }
+}
+
+impl Testament {
+    /// Sets the event upon which it is published.
+    pub fn scope(mut self, scope: TestamentScope) -> Self {
+        self.0.set(|settings| settings.scope = scope);
+        self
+    }
+}
+
+impl Future for Testament {
+    type Output = Result<(), CallError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().0.poll(cx, |settings| Box::pin(leave(settings)))
+    }
+}
+
+impl fmt::Debug for Testament {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Testament").finish_non_exhaustive()
+    }
+}
+
+async fn leave(settings: Settings) -> Result<(), CallError> {
+    let Settings { scope, publication } = settings;
+    let Some((session, topic, options, body)) = publication else {
+        let text = "a publication that was polled cannot become a testament";
+        return Err(CallError::Encode(EncodeError::Custom(text.to_owned())));
+    };
+    let serializer = session.serializer();
+    let payload = body.finish(serializer)?;
+    let publish = message::Publish { request: RequestId::FIRST, options, topic, payload };
+    let arguments = publish.to_testament(serializer, Some(scope.as_str()))?;
+    let add = Uri::from_static("wamp.session.add_testament");
+    session.call(add).payload(arguments).await.map(drop)
+}
+
+impl Session {
+    /// Takes back all testaments of a scope.
+    ///
+    /// # Errors
+    /// Those of a call; `wamp.error.no_such_procedure` if the router knows no testaments.
+    pub async fn flush_testaments(&self, scope: TestamentScope) -> Result<(), CallError> {
+        let flush = Uri::from_static("wamp.session.flush_testaments");
+        self.call(flush).kwarg("scope", scope.as_str()).await.map(drop)
+    }
+}
