@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
-#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use wamp_core::reconnect::{self, Action};
 use wamp_proto::{ByteString, Serializer, Uri};
 use wamp_transport::Transport;
 
+use crate::auth::Credentials;
 use crate::connect::dialer::{Dialer, Place};
 use crate::connect::error::ConnectError;
 use crate::connect::join::{Opening, join};
@@ -245,6 +245,17 @@ impl Connect {
     /// Sets the name of this client's software in HELLO.
     pub fn agent(self, agent: impl Into<ByteString>) -> Self {
         self.with(|it| it.settings.config.agent = agent.into())
+    }
+
+    /// Offers a credential. Several are offered in the order of these calls, and must have the same authid; the router
+    /// chooses. Without any the session is anonymous. See [`auth`](crate::auth).
+    pub fn auth(self, credentials: impl Credentials) -> Self {
+        self.with(|it| it.settings.auth.push(Arc::new(credentials)))
+    }
+
+    /// Sets the role to ask for, of those that the router has given to the authid.
+    pub fn authrole(self, authrole: impl Into<ByteString>) -> Self {
+        self.with(|it| it.settings.config.authrole = Some(authrole.into()))
     }
 
     /// Sets the authentication id to ask for.

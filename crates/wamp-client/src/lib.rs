@@ -103,6 +103,7 @@
 //! which takes a C compiler. All are enabled by default and can be enabled individually.
 
 mod arguments;
+pub mod auth;
 mod callee;
 mod caller;
 mod client;

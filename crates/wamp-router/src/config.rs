@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use wamp_core::router::{self, Credit, Disclosure, Limits as SessionLimits, Meta, Retention};
+use wamp_core::router::{Credit, Disclosure, Limits as SessionLimits, Meta, Retention};
 use wamp_proto::Uri;
 
 use crate::Router;
 use crate::connections::by_file_descriptors;
+use crate::realm_config::RealmConfig;
 #[cfg(feature = "tls")]
 use crate::tls::{Tls, TlsMode};
 
@@ -17,7 +18,7 @@ use crate::tls::{Tls, TlsMode};
 #[must_use]
 #[derive(Default)]
 pub struct Builder {
-    pub(crate) realms: Vec<router::Config>,
+    pub(crate) realms: Vec<RealmConfig>,
     /// The realms that use the common limits of sessions.
     plain: Vec<Uri>,
     pub(crate) limits: Limits,
@@ -139,13 +140,14 @@ impl Builder {
     /// Adds a realm, open to anonymous sessions. Without any realm there is `realm1`.
     pub fn realm(self, name: impl Into<Uri>) -> Self {
         let name = name.into();
-        let mut builder = self.realm_with(router::Config::new(name.clone()));
+        let mut builder = self.realm_with(RealmConfig::new(name.clone()));
         builder.plain.push(name);
         builder
     }
 
     /// Adds a realm. It replaces an earlier one of the same name.
-    pub fn realm_with(mut self, config: router::Config) -> Self {
+    pub fn realm_with(mut self, config: impl Into<RealmConfig>) -> Self {
+        let config = config.into();
         self.realms.retain(|realm| realm.name != config.name);
         self.plain.retain(|name| *name != config.name);
         self.realms.push(config);
@@ -172,7 +174,7 @@ impl Builder {
     }
 
     /// Requires the request ids of every session to be 1, 2, 3, and so on, for realms that are added by their
-    /// name alone; see [`router::Config::strict_request_ids`].
+    /// name alone; see [`wamp_core::router::Config::strict_request_ids`].
     pub fn strict_request_ids(mut self, strict: bool) -> Self {
         self.strict_request_ids = strict;
         self
@@ -214,7 +216,7 @@ impl Builder {
     }
 
     /// Lets [`Router::listen`] accept addresses that other machines can reach, although anyone there may
-    /// join.
+    /// join a realm without a proof.
     pub fn allow_anonymous_on_public(mut self, allow: bool) -> Self {
         self.anonymous_on_public = allow;
         self

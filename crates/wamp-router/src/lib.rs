@@ -20,6 +20,7 @@
 mod budget;
 mod config;
 mod connections;
+mod door;
 mod greet;
 mod held;
 mod inbound;
@@ -34,6 +35,7 @@ mod lock_times;
 mod outbound;
 mod pending;
 mod realm;
+mod realm_config;
 mod receiving;
 mod refusals;
 mod relief;
@@ -51,11 +53,12 @@ pub use config::{Builder, Limits, Shutdown};
 pub use listen::{Address, ListenError};
 #[cfg(feature = "lock-times")]
 pub use lock_times::{LockTimes, TimesTaken};
+pub use realm_config::RealmConfig;
 pub use router::Router;
 pub use stats::{Memory, RouterStats};
 #[cfg(feature = "tls")]
 pub use tls::TlsMode;
+pub use wamp_core::auth;
 pub use wamp_core::router::{
-    Config as RealmConfig, Credit, Disclosure, Limits as SessionLimits, Meta, Retention, Sizes, Stats,
-    Testaments,
+    Credit, Disclosure, Limits as SessionLimits, Meta, Retention, Sizes, Stats, Testaments,
 };

@@ -4,24 +4,22 @@
 //! resulting messages into the queues of the receiving links. If one of these is full, it stops reading until
 //! there is room. Its writer is a separate task.
 
-use std::future::{Future, pending, poll_fn};
+mod join;
+
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
-use wamp_core::Time;
-use wamp_core::router::{
-    self, Accept, AcceptEvent, Closing, Join, Protocol, Quirks, Realm as Machine, SessionKey,
-};
-use wamp_proto::message::Hello;
-use wamp_proto::{Limits as MessageLimits, Message, Serializer, Uri, quoted, uri};
+use wamp_core::router::{Closing, Protocol, Realm as Machine, SessionKey};
+use wamp_proto::{Limits as MessageLimits, Serializer};
 use wamp_transport::socket::Peer;
 use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, Transport};
 
 use crate::config::Shutdown;
-use crate::connections::{Newcomer, Permit, TOO_MANY_NEWCOMERS};
+use crate::connections::{Newcomer, Permit};
 use crate::held::Held;
 use crate::inbound::{Handled, Inbound};
 use crate::keepalive::{Keepalive, Seen, Verdict};
@@ -51,9 +49,6 @@ const TURN_BYTES: usize = 512 << 10;
 /// The cost of a message or PING beyond its length, in bytes.
 const ITEM: usize = 64;
 
-/// The most PINGs before HELLO.
-const PINGS_BEFORE_HELLO: usize = 16;
-
 /// Serves a connection, established at `since`, until it closes.
 pub(crate) fn serve<T: Transport>(
     router: Arc<RouterState>,
@@ -64,6 +59,7 @@ pub(crate) fn serve<T: Transport>(
 ) -> impl Future<Output = ()> + Send {
     let (serializer, name, can_ping) = (transport.serializer(), transport.name(), transport.pings());
     let max_message = transport.max_send().min(router.limits.message);
+    let channel = transport.security().channel_binding.map(Box::new);
     let outbound = Arc::new(Outbound::new(serializer, &router.limits, router.budget.clone()));
     router.budget.holders.add(outbound.receiving().id(), &outbound);
     let (mut read, write) = transport.split();
@@ -83,6 +79,7 @@ pub(crate) fn serve<T: Transport>(
         can_ping,
         pings,
         peer,
+        channel,
         pending,
         failed: None,
         turn,
@@ -130,6 +127,8 @@ struct Link<R> {
     /// Whether the peer is known to answer a PING. Over RawSocket not all peers do.
     pings: bool,
     peer: Peer,
+    /// The `tls-exporter` channel binding.
+    channel: Option<Box<[u8; 32]>>,
     /// The items that were read and are not handled yet.
     pending: Pending,
     /// The error that ended reading after these items.
@@ -192,112 +191,6 @@ impl<R: ReadHalf> Link<R> {
                 let newcomer = self.router.connections.newcomer(self.peer.ip());
                 self.newcomer = Some(Box::new(newcomer));
             }
-        }
-    }
-
-    /// Runs the link until WELCOME, with its time counted from `start`. Returns `None` if it does not come to
-    /// that.
-    async fn join(&mut self, first: bool, start: Instant) -> Option<(Arc<Realm>, SessionKey)> {
-        let crate::Limits { join: wait, message, message_before_welcome, .. } = self.router.limits;
-        let (mut accept, max_receive) = match first {
-            true => (Accept::new(Time::ORIGIN, wait), message_before_welcome),
-            // Messages for the previous session may still arrive.
-            false => (Accept::again(Time::ORIGIN, wait), message),
-        };
-        self.read.set_max_receive(max_receive);
-        let (newcomer, router) = (self.newcomer.take(), self.router.clone());
-        let mut pings = 0;
-        loop {
-            self.turn.check().await;
-            let item = tokio::select! {
-                item = timeout_at(start + wait, self.next()) => item,
-                () = gives_way(newcomer.as_deref()) => {
-                    let connections = &self.router.connections;
-                    self.lingers = self.permit.as_mut().is_some_and(|permit| connections.refuse(permit));
-                    self.refuse(&mut accept, uri::UNAVAILABLE, TOO_MANY_NEWCOMERS);
-                    return None;
-                }
-                () = router.closing.cancelled() => {
-                    self.refuse(&mut accept, uri::SYSTEM_SHUTDOWN, "the router is shutting down");
-                    return None;
-                }
-            };
-            let now = Time::after(start.elapsed());
-            match item {
-                Ok(Ok(Incoming::Message(frame))) => {
-                    match Message::decode(self.serializer, &frame, &self.message_limits()) {
-                        Ok(message) => accept.handle_message(now, message),
-                        Err(error) => accept.handle_garbage(now, &error.to_string()),
-                    }
-                }
-                Ok(Ok(Incoming::Ping(_))) if pings == PINGS_BEFORE_HELLO => {
-                    accept.refuse(uri::PROTOCOL_VIOLATION, "too many PINGs before HELLO");
-                }
-                Ok(Ok(Incoming::Ping(payload))) => {
-                    pings += 1;
-                    self.pings = true;
-                    self.outbound.pong(payload);
-                }
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => match garbage(&error).filter(|_| first) {
-                    Some(text) => accept.handle_garbage(now, &text),
-                    None => return None,
-                },
-                Err(_) => accept.handle_timeout(Time::after(wait)),
-            }
-            match accept.poll_event() {
-                None => {}
-                Some(AcceptEvent::Hello(hello)) => match self.welcome(*hello).await {
-                    Ok(joined) => return Some(joined),
-                    Err((reason, text)) => {
-                        self.refuse(&mut accept, reason, &text);
-                        return None;
-                    }
-                },
-                Some(_) => {
-                    self.transmit(&mut accept);
-                    return None;
-                }
-            }
-        }
-    }
-
-    async fn welcome(&mut self, hello: Hello) -> Result<(Arc<Realm>, SessionKey), (Uri, String)> {
-        let Some(realm) = self.router.realms.get(&hello.realm) else {
-            return Err((uri::NO_SUCH_REALM, format!("there is no realm {}", quoted(&hello.realm))));
-        };
-        let quirks = Quirks::of(&hello.details);
-        self.pings |= self.can_ping && quirks.answers_pings;
-        let without_goodbye = self.closes_for_restart() && quirks.goodbye_is_final;
-        let peer = (self.peer != Peer::Other).then(|| self.peer.to_string().into());
-        let transport = router::Transport { protocol: self.protocol, peer };
-        let (serializer, max_message) = (self.serializer, self.max_message);
-        let join = Join { details: hello.details, serializer, max_message, transport };
-        let join = |machine: &mut Machine, now| {
-            let session = machine.join(now, join)?;
-            if without_goodbye {
-                machine.set_without_goodbye(session);
-            }
-            Ok(session)
-        };
-        let session = realm.join(&self.outbound, join).await?;
-        Ok((realm.clone(), session))
-    }
-
-    /// Refuses a link that has not joined. A client may treat ABORT as final like GOODBYE, and its HELLO,
-    /// which would show that, may not have arrived. So a router that will restart sends only the close code
-    /// for that.
-    fn refuse(&self, accept: &mut Accept, reason: Uri, text: &str) {
-        if self.closes_for_restart() && reason == uri::SYSTEM_SHUTDOWN {
-            return self.outbound.set_going_away();
-        }
-        accept.refuse(reason, text);
-        self.transmit(accept);
-    }
-
-    fn transmit(&self, accept: &mut Accept) {
-        while let Some(message) = accept.poll_transmit() {
-            self.outbound.push(&message);
         }
     }
 
@@ -478,14 +371,6 @@ async fn noting<F: Future>(future: F, waited: &mut bool) -> F::Output {
         polled
     })
     .await
-}
-
-/// Waits until a link that has not joined must give way to another one.
-async fn gives_way(newcomer: Option<&Newcomer>) {
-    match newcomer {
-        Some(newcomer) => newcomer.gives_way().await,
-        None => pending().await,
-    }
 }
 
 /// Returns the cost of an item.

@@ -109,7 +109,7 @@ impl Router {
             return Err(ListenError::Address(address.to_owned()));
         };
         let addresses: Vec<SocketAddr> = lookup_host(host_and_port).await.map_err(io)?.collect();
-        if !state.anonymous_on_public
+        if state.keeps_private()
             && let Some(public) = addresses.iter().find(|address| !address.ip().is_loopback())
         {
             return Err(ListenError::Public(*public));
@@ -139,7 +139,7 @@ impl Router {
         let state = self.state();
         let io = |source| ListenError::Io { address: "a listener".to_owned(), source };
         let address = listener.tcp_address().map_err(io)?;
-        match address.filter(|address| !state.anonymous_on_public && !address.ip().is_loopback()) {
+        match address.filter(|address| state.keeps_private() && !address.ip().is_loopback()) {
             Some(public) => Err(ListenError::Public(public)),
             None => {
                 serve::spawn(state, listener);

@@ -6,13 +6,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wamp_core::Time;
-use wamp_core::router::{Config, Event, Feed, Realm as Machine, Seeds, SessionKey, Sizes, Stats};
+use wamp_core::router::{Event, Feed, Realm as Machine, Seeds, SessionKey, Sizes, Stats};
 use wamp_proto::Uri;
 
+use crate::door::Door;
 use crate::lanes::{Fed, Lanes};
 use crate::links::Links;
 use crate::lock::FairLock;
 use crate::outbound::Outbound;
+use crate::realm_config::RealmConfig;
 use crate::turn::RealmTurn;
 use crate::wakes::Wakes;
 
@@ -24,6 +26,7 @@ const HOLDERS: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Realm {
     name: Uri,
+    door: Door,
     start: Instant,
     inner: FairLock<Inner>,
     /// Notified when the earliest deadline may have changed.
@@ -105,10 +108,12 @@ impl std::fmt::Debug for Inner {
 }
 
 impl Realm {
-    pub(crate) fn new(mut config: Config, seeds: Seeds) -> Self {
+    pub(crate) fn new(config: RealmConfig, seeds: Seeds) -> Self {
+        let RealmConfig { machine: mut config, principals } = config;
         config.epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             name: config.name.clone(),
+            door: Door::new(principals),
             start: Instant::now(),
             inner: FairLock::new(Inner {
                 machine: Machine::new(config, seeds),
@@ -122,6 +127,10 @@ impl Realm {
 
     pub(crate) fn name(&self) -> &Uri {
         &self.name
+    }
+
+    pub(crate) fn door(&self) -> &Door {
+        &self.door
     }
 
     fn now(&self) -> Time {

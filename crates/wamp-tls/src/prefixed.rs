@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf, split};
+use wamp_transport::Security;
 use wamp_transport::socket::{Peer, Probe, Socket};
 
 /// A stream, and the bytes that have been read from it to find out what it speaks. They are read first.
@@ -40,6 +41,10 @@ impl<S: Socket> Socket for Prefixed<S> {
 
     fn peer(&self) -> Peer {
         self.stream.peer()
+    }
+
+    fn security(&self) -> Security {
+        self.stream.security()
     }
 }
 

@@ -4,9 +4,11 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf, split};
 use tokio_rustls::TlsStream;
 use tokio_rustls::rustls::{CommonState, ProtocolVersion};
+use wamp_transport::Security;
 use wamp_transport::socket::{Peer, Probe, Socket};
 
 /// A stream with TLS over another one. Its halves share a lock, for the time of one call.
@@ -58,6 +60,12 @@ impl<S: Socket> Socket for TlsSocket<S> {
 
     fn peer(&self) -> Peer {
         self.get_ref().peer()
+    }
+
+    fn security(&self) -> Security {
+        let certificate = self.session().peer_certificates().and_then(<[_]>::first);
+        let certificate = certificate.map(|certificate| Bytes::copy_from_slice(certificate));
+        Security::tls(self.channel_binding(), certificate)
     }
 }
 

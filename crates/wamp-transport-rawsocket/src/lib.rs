@@ -39,7 +39,7 @@ mod write;
 
 use bytes::BytesMut;
 use wamp_proto::Serializer;
-use wamp_transport::{Socket, Transport};
+use wamp_transport::{Security, Socket, Transport};
 
 pub use accept::{accept, refuse};
 pub use connect::connect;
@@ -90,6 +90,10 @@ impl<S: Socket> Transport for RawSocket<S> {
 
     fn max_send(&self) -> usize {
         self.agreed.max_send
+    }
+
+    fn security(&self) -> Security {
+        self.socket.security()
     }
 
     fn split(self) -> (Self::Read, Self::Write) {

@@ -57,7 +57,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use wamp_proto::Serializer;
-use wamp_transport::{Socket, Transport};
+use wamp_transport::{Security, Socket, Transport};
 
 pub use accept::{Accepted, Refusal, accept, accept_unless, refuse, refuse_for};
 pub use connect::{connect, tcp_address};
@@ -148,6 +148,10 @@ impl<S: Socket> Transport for WebSocket<S> {
     /// The configured limit: a WebSocket peer announces none.
     fn max_send(&self) -> usize {
         self.max_send
+    }
+
+    fn security(&self) -> Security {
+        self.socket.security()
     }
 
     fn split(self) -> (Reader<S>, Writer<S>) {

@@ -14,6 +14,7 @@ pub mod memory;
 mod pool;
 mod queue;
 mod run;
+mod security;
 #[cfg(not(target_family = "wasm"))]
 pub mod socket;
 #[cfg(all(feature = "testing", not(target_family = "wasm")))]
@@ -31,6 +32,7 @@ pub use batch::{Batch, COPIED_BELOW, Control, Outgoing, PushError, SharedBatch, 
 pub use error::{ReadError, WriteError};
 pub use queue::Queue;
 pub use run::Run;
+pub use security::Security;
 #[cfg(not(target_family = "wasm"))]
 pub use socket::Socket;
 
@@ -56,6 +58,11 @@ pub trait Transport: Send + 'static {
     /// a PING, and a peer is not given up because it is silent.
     fn pings(&self) -> bool {
         true
+    }
+
+    /// Returns how the connection is protected against others.
+    fn security(&self) -> Security {
+        Security::default()
     }
 
     /// Splits the connection into its halves, for two tasks.

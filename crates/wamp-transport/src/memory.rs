@@ -33,7 +33,7 @@ use wamp_proto::Serializer;
 
 use crate::batch::{Batch, Control};
 use crate::error::{ReadError, WriteError};
-use crate::{Incoming, ReadHalf, Transport, WriteHalf};
+use crate::{Incoming, ReadHalf, Security, Transport, WriteHalf};
 
 /// The capacity of each direction of a [`pair`], in bytes.
 pub const DEFAULT_CAPACITY: usize = 64 * 1024;
@@ -89,6 +89,10 @@ impl Transport for Memory {
 
     fn max_send(&self) -> usize {
         usize::MAX
+    }
+
+    fn security(&self) -> Security {
+        Security::local()
     }
 
     fn split(self) -> (MemoryReader, MemoryWriter) {

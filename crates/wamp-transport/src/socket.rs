@@ -69,6 +69,8 @@ use tokio::net::{TcpListener, TcpStream, tcp};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream, unix};
 
+use crate::Security;
+
 /// How many probes without an answer end a connection.
 const PROBES: u32 = 3;
 
@@ -102,6 +104,14 @@ pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// Returns the other end, as far as it is known.
     fn peer(&self) -> Peer {
         Peer::Other
+    }
+
+    /// Returns how the stream is protected against others.
+    fn security(&self) -> Security {
+        match self.peer().ip() {
+            Some(ip) if ip.to_canonical().is_loopback() => Security::local(),
+            _ => Security::default(),
+        }
     }
 }
 
@@ -263,6 +273,10 @@ impl Socket for UnixStream {
         let path = address.as_ref().ok().and_then(|address| address.as_pathname());
         path.map_or(Peer::Other, |path| Peer::Unix(path.into()))
     }
+
+    fn security(&self) -> Security {
+        Security::local()
+    }
 }
 
 impl Socket for DuplexStream {
@@ -271,6 +285,10 @@ impl Socket for DuplexStream {
 
     fn into_halves(self) -> (Self::Read, Self::Write) {
         tokio::io::split(self)
+    }
+
+    fn security(&self) -> Security {
+        Security::local()
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "what the modules share is public among them")]
 
+mod authentication;
 mod bad_input;
 mod dialing;
 mod documents;

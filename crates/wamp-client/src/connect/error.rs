@@ -1,10 +1,12 @@
 //! Errors of connecting.
 
+use std::error::Error;
 use std::fmt;
 
+use wamp_core::auth::Refusal;
 use wamp_core::reconnect::Fault;
 use wamp_core::session::Closed;
-use wamp_proto::Uri;
+use wamp_proto::{Uri, uri};
 use wamp_transport::PushError;
 
 /// Why there is no session: the URL, the cause, and its kind.
@@ -36,6 +38,10 @@ pub enum ConnectErrorKind {
     Handshake,
     /// The server chose none of the offered serializers.
     Subprotocol,
+    /// There is no credential, or it cannot be used with this connection.
+    Credentials,
+    /// The router does not accept the credentials, or the authentication has failed; [`ConnectError::uri`] has the reason.
+    Denied,
     /// The router refused the session; [`ConnectError::uri`] has the reason.
     Refused,
     /// It took too long.
@@ -46,6 +52,16 @@ pub enum ConnectErrorKind {
     Lost,
 }
 
+/// The reasons of routers for refusing credentials.
+const DENIALS: [Uri; 6] = [
+    uri::AUTHENTICATION_DENIED,
+    uri::AUTHENTICATION_FAILED,
+    uri::NO_MATCHING_AUTH_METHOD,
+    uri::NOT_AUTHORIZED,
+    Uri::from_static("wamp.error.no_auth_method"),
+    Uri::from_static("wamp.error.no_such_principal"),
+];
+
 impl fmt::Display for ConnectErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -54,6 +70,8 @@ impl fmt::Display for ConnectErrorKind {
             ConnectErrorKind::Connect => "connect",
             ConnectErrorKind::Handshake => "handshake",
             ConnectErrorKind::Subprotocol => "subprotocol",
+            ConnectErrorKind::Credentials => "credentials",
+            ConnectErrorKind::Denied => "denied",
             ConnectErrorKind::Refused => "refused",
             ConnectErrorKind::Timeout => "timeout",
             ConnectErrorKind::Protocol => "protocol",
@@ -104,7 +122,9 @@ impl ConnectError {
 
     pub(crate) fn from_closed(url: Option<&str>, closed: Closed) -> Self {
         let kind = match &closed {
+            Closed::Aborted { reason, .. } if DENIALS.contains(reason) => ConnectErrorKind::Denied,
             Closed::ByRouter { .. } | Closed::Aborted { .. } => ConnectErrorKind::Refused,
+            Closed::NotAnswered(_) => ConnectErrorKind::Denied,
             Closed::Violation(_) => ConnectErrorKind::Protocol,
             Closed::JoinTimeout => ConnectErrorKind::Timeout,
             _ => ConnectErrorKind::Lost,
@@ -121,6 +141,19 @@ impl ConnectError {
     pub(crate) fn from_connector(error: std::io::Error) -> Self {
         let cause = error.to_string();
         Self { url: None, kind: ConnectErrorKind::Connect, cause, uri: None, closed: None }
+    }
+
+    /// There are no credentials now.
+    pub(crate) fn no_credentials(url: Option<&str>, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let cause = format!("there are no credentials: {}", error.into());
+        Self { url: url.map(shown), kind: ConnectErrorKind::Credentials, cause, uri: None, closed: None }
+    }
+
+    /// The credentials cannot be used with this connection, whatever attempt it is.
+    pub(crate) fn unusable_credentials(url: Option<&str>, refusal: Refusal) -> Self {
+        let closed = Closed::NotAnswered(refusal.to_string());
+        let (url, kind, cause) = (url.map(shown), ConnectErrorKind::Credentials, refusal.to_string());
+        Self { url, kind, cause, uri: None, closed: Some(Box::new(closed)) }
     }
 
     pub(crate) fn no_url() -> Self {

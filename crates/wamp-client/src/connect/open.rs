@@ -1,5 +1,6 @@
 //! From a URL to a connection: its host, TLS, and the handshake of the transport.
 
+use std::net::IpAddr;
 #[cfg(feature = "rawsocket")]
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub(super) async fn open(url: String, settings: Settings) -> Result<Joining, Con
     }
 }
 
-async fn connected(url: &str, settings: Settings) -> Result<Opening, ConnectError> {
+async fn connected(url: &str, mut settings: Settings) -> Result<Opening, ConnectError> {
     let (kind, tls, host, port, request) = match RouterUrl::parse(url)? {
         RouterUrl::Unix { path } => return unix(url, &path, settings).await,
         RouterUrl::Tcp { kind, tls, host, port, request } => (kind, tls, host, port, request),
@@ -41,7 +42,16 @@ async fn connected(url: &str, settings: Settings) -> Result<Opening, ConnectErro
         let stream = settings.tls.connect(&host, stream).await.map_err(|e| ConnectError::from_tls(url, e))?;
         return over(stream, url, kind, &request, settings).await;
     }
+    // The other end of the stream may be a proxy on this machine.
+    settings.is_exposed = !is_this_machine(&host);
     over(stream, url, kind, &request, settings).await
+}
+
+/// Whether this is a name or an address of this machine itself.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// Whether this build has what a URL asks for.

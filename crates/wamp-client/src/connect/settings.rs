@@ -1,16 +1,22 @@
 //! The settings of a connection, and of the session that joins over it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wamp_core::session::Config;
 use wamp_proto::Serializer;
 
+use crate::auth::Credentials;
 use crate::engine::silence::Keepalive;
 
 /// The settings of a session, for each of its connections.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) config: Config,
+    /// The credentials to offer, in this order.
+    pub(crate) auth: Vec<Arc<dyn Credentials>>,
+    /// The connection leads through others than the two ends, whatever its other end is.
+    pub(crate) is_exposed: bool,
     pub(crate) serializer: Option<Serializer>,
     pub(crate) max_message: usize,
     pub(crate) timeout: Duration,
@@ -27,6 +33,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             config: Config::new("realm1"),
+            auth: Vec::new(),
+            is_exposed: false,
             serializer: None,
             max_message: 16 << 20,
             timeout: Duration::from_secs(10),

@@ -67,7 +67,13 @@ impl State {
             Interrupted { invocation, reason, .. } => {
                 self.handle_interrupted(invocation, CancelReason::from_uri(reason.as_ref()));
             }
+            Challenged(challenge) => {
+                if let Some(waiter) = self.challenged.take() {
+                    let _ = waiter.send(challenge);
+                }
+            }
             Joined(joined) => {
+                self.challenged = None;
                 if let Some(waiter) = self.joined.take() {
                     let _ = waiter.send(Ok(joined));
                 }
@@ -359,6 +365,7 @@ impl State {
     /// a program may exit on the error.
     fn handle_closed(&mut self, now: Time, closed: Closed) {
         self.queue.close();
+        self.challenged = None;
         self.full = false;
         self.end_invocations(match closed {
             Closed::Left => CancelReason::Closing,
@@ -371,7 +378,8 @@ impl State {
             self.after.trash.push(procedure);
         }
         self.after.wakers.append(&mut self.invocations.drains);
-        self.has_last_words = matches!(closed, Closed::Violation(_)) && !self.queue.is_empty();
+        self.has_last_words =
+            matches!(closed, Closed::Violation(_) | Closed::NotAnswered(_)) && !self.queue.is_empty();
         self.closed = Some((closed, now));
         self.after.closed = true;
         self.after.freed = true;

@@ -7,6 +7,7 @@ use std::task::Waker;
 use tokio::sync::oneshot;
 use wamp_core::session::{Closed, Joined, Session};
 use wamp_core::{Misuse, Time};
+use wamp_proto::message::Challenge;
 use wamp_proto::relay::Pack;
 use wamp_proto::{Payload, PublicationId, RegistrationId, RequestId, SubscriptionId};
 use wamp_transport::{Batch, Queue};
@@ -72,6 +73,8 @@ pub(crate) struct State {
     pub(crate) calls: HashMap<RequestId, PendingCall>,
     pub(crate) requests: HashMap<RequestId, PendingRequest>,
     pub(crate) joined: Option<oneshot::Sender<Result<Box<Joined>, Closed>>>,
+    /// Where the challenge of the router goes. Dropped when the session has joined or ended.
+    pub(crate) challenged: Option<oneshot::Sender<Box<Challenge>>>,
     /// How the session ended, and when.
     pub(crate) closed: Option<(Closed, Time)>,
     /// ABORT is to be written before what waits learns of the end.
@@ -136,6 +139,7 @@ impl State {
             calls: HashMap::new(),
             requests: HashMap::new(),
             joined: Some(joined),
+            challenged: None,
             closed: None,
             has_last_words: false,
             procedures: HashMap::new(),

@@ -34,7 +34,7 @@ const AUTHENTICATION_FAILED: Uri = Uri::from_static("wamp.error.authentication_f
 /// `returns_after_close`; the router's shutdown is not.
 pub fn is_final(closed: &Closed, returns_after_close: bool) -> bool {
     match closed {
-        Closed::Left => true,
+        Closed::Left | Closed::NotAnswered(_) => true,
         Closed::ByRouter { reason, .. } | Closed::Aborted { reason, .. } => {
             let by_administrator = reason.starts_with("wamp.close.") && *reason != uri::SYSTEM_SHUTDOWN;
             FINAL.contains(reason) || (by_administrator && !returns_after_close)

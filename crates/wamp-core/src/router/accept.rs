@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wamp_proto::message::{Abort, CloseDetails, Hello};
+use wamp_proto::message::{Abort, Authenticate, Challenge, CloseDetails, Hello};
 use wamp_proto::uri::UriLimits;
 use wamp_proto::{ByteString, Message, Payload, Uri, uri};
 
@@ -14,7 +14,18 @@ use crate::Time;
 /// The first message must be HELLO. After a session that has ended with GOODBYE another HELLO may follow; until
 /// then late messages of the ended session, such as the answer of a running handler, are ignored (behaviour
 /// [46](crate::behaviour#rule-46), [69](crate::behaviour#rule-69)). The driver then finds the realm and calls
-/// [`Realm::join`](super::Realm::join), or refuses the link here.
+/// [`Realm::join`](super::Realm::join), or refuses the link here, or demands a proof:
+///
+/// ```text
+///             HELLO            challenge             AUTHENTICATE
+///   waiting ────────▶ greeted ───────────▶ challenged ────────────▶ verifying ──▶ Realm::join_as
+///      │                 │                     │                        │
+///      └─────────────────┴─────────────────────┴────────────────────────┴──▶ over
+///                 ABORT, a violation, the time limit, refuse
+/// ```
+///
+/// There is one time limit for all of it, and one proof for a link (behaviour [200](crate::behaviour#rule-200),
+/// [201](crate::behaviour#rule-201)).
 #[derive(Debug)]
 pub struct Accept {
     until: Time,
@@ -28,8 +39,12 @@ pub struct Accept {
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Waiting,
-    /// HELLO has arrived, and is answered by the realm.
+    /// HELLO has arrived. The driver decides.
     Greeted,
+    /// CHALLENGE was sent.
+    Challenged,
+    /// AUTHENTICATE has arrived. The driver decides.
+    Verifying,
     Over,
 }
 
@@ -39,6 +54,8 @@ enum State {
 pub enum AcceptEvent {
     /// It asks to join a realm.
     Hello(Box<Hello>),
+    /// It has answered the CHALLENGE.
+    Authenticate(Box<Authenticate>),
     /// Nothing more follows: the driver sends what is left, and closes the connection.
     Closed,
 }
@@ -60,17 +77,25 @@ impl Accept {
             (State::Waiting, Message::Hello(hello)) => match hello.realm.check_size(UriLimits::default()) {
                 Ok(()) => {
                     self.state = State::Greeted;
+                    self.is_again = false;
                     self.event = Some(AcceptEvent::Hello(hello));
                 }
                 Err(error) => self.refuse(uri::INVALID_URI, &error.to_string()),
             },
-            (State::Waiting, Message::Abort(_)) => self.close(None),
+            (State::Over, _) => {}
+            (_, Message::Abort(_)) => self.close(None),
             // Many late messages do not delay the end.
             (State::Waiting, _) if self.is_again => self.handle_timeout(now),
             (State::Waiting, other) => {
                 self.refuse(uri::PROTOCOL_VIOLATION, &format!("{} before HELLO", other.name()));
             }
-            (State::Greeted | State::Over, _) => {}
+            (State::Challenged, Message::Authenticate(authenticate)) => {
+                self.state = State::Verifying;
+                self.event = Some(AcceptEvent::Authenticate(authenticate));
+            }
+            (State::Greeted | State::Challenged | State::Verifying, other) => {
+                self.refuse(uri::PROTOCOL_VIOLATION, &format!("{} before WELCOME", other.name()));
+            }
         }
     }
 
@@ -84,14 +109,25 @@ impl Accept {
 
     /// Handles the deadline.
     pub fn handle_timeout(&mut self, now: Time) {
-        if self.state != State::Waiting || now < self.until {
+        if now < self.until {
             return;
         }
-        if self.is_again {
+        match self.state {
             // After a GOODBYE no ABORT is needed.
-            self.close(None);
-        } else {
-            self.refuse(uri::PROTOCOL_VIOLATION, "no HELLO in time");
+            State::Waiting if self.is_again => self.close(None),
+            State::Waiting => self.refuse(uri::PROTOCOL_VIOLATION, "no HELLO in time"),
+            State::Greeted | State::Challenged | State::Verifying => {
+                self.refuse(uri::AUTHENTICATION_FAILED, "the authentication took too long");
+            }
+            State::Over => {}
+        }
+    }
+
+    /// Sends a CHALLENGE. The answer is [`AcceptEvent::Authenticate`].
+    pub fn challenge(&mut self, challenge: Challenge) {
+        if self.state == State::Greeted {
+            self.state = State::Challenged;
+            self.transmit = Some(challenge.into());
         }
     }
 
@@ -109,7 +145,7 @@ impl Accept {
 
     /// The next deadline, at which [`handle_timeout`](Self::handle_timeout) must be called.
     pub fn poll_timeout(&self) -> Option<Time> {
-        (self.state == State::Waiting).then_some(self.until)
+        (self.state != State::Over).then_some(self.until)
     }
 
     /// The next event.

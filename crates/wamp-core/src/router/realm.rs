@@ -21,7 +21,7 @@ use super::stats::{Sizes, Stats};
 use super::welcome::fitting;
 use super::{broker, dealer};
 use crate::Time;
-use crate::auth;
+use crate::auth::{self, Admission, Denied, Identity, Method};
 use crate::deadlines::{Deadline, Deadlines};
 use crate::map::HashSeed;
 use crate::request_ids::Watermark;
@@ -173,11 +173,27 @@ impl Realm {
         self.cx.sessions.get(session).is_some() || self.closing.contains_key(&session)
     }
 
-    /// Opens a session and sends WELCOME.
+    /// Opens an anonymous session and sends WELCOME: for a realm that admits everybody.
     ///
     /// # Errors
     /// The reason and the text of the ABORT with which the link must be refused.
-    pub fn join(&mut self, _now: Time, join: Join) -> Result<SessionKey, (Uri, String)> {
+    pub fn join(&mut self, now: Time, join: Join) -> Result<SessionKey, (Uri, String)> {
+        let denied = |denied: Denied| (denied.reason, denied.text.to_owned());
+        auth::fitting(&join.details, &[Method::Anonymous]).map_err(denied)?;
+        let identity = Identity::anonymous(Method::Anonymous.name(), self.cx.chance.id());
+        self.join_as(now, join, identity.into())
+    }
+
+    /// Opens a session of a client that was admitted, and sends WELCOME.
+    ///
+    /// # Errors
+    /// The reason and the text of the ABORT with which the link must be refused.
+    pub fn join_as(
+        &mut self,
+        _now: Time,
+        join: Join,
+        admission: Admission,
+    ) -> Result<SessionKey, (Uri, String)> {
         if self.cx.is_shutting_down {
             return Err((uri::SYSTEM_SHUTDOWN, "the router is shutting down".to_owned()));
         }
@@ -186,10 +202,7 @@ impl Realm {
             let text = "HELLO.Details.roles must have at least one of caller, callee, publisher, subscriber";
             return Err((uri::NO_SUCH_ROLE, text.to_owned()));
         }
-        let Some(identity) = auth::anonymous(&details, self.cx.chance.id()) else {
-            let text = "this realm supports only the authentication method \"anonymous\"";
-            return Err((uri::NO_MATCHING_AUTH_METHOD, text.to_owned()));
-        };
+        let Admission { identity, authextra, session: id } = admission;
         let mut transport = transport;
         transport.peer = transport.peer.filter(|_| self.cx.config.meta >= Meta::Control);
         let announced = Announced::new(&details);
@@ -205,6 +218,7 @@ impl Realm {
             authrole: Some(identity.authrole.clone()),
             authmethod: Some(identity.authmethod.clone()),
             authprovider: Some(identity.authprovider.clone()),
+            authextra: Some(authextra).filter(|extra| !extra.is_empty()),
             ..WelcomeDetails::default()
         };
         let welcome = fitting(welcome, serializer, max_message).ok_or_else(|| {
@@ -225,7 +239,10 @@ impl Realm {
             pace: None,
             meta: None,
         };
-        let key = self.cx.sessions.insert(&mut self.cx.chance, session);
+        let inserted = self.cx.sessions.insert(&mut self.cx.chance, id, session);
+        let key = inserted.ok_or_else(|| {
+            (uri::AUTHENTICATION_FAILED, "the id of the session is in use by now".to_owned())
+        })?;
         self.cx.out.send(key, message::Welcome { session: key.id(), details: welcome });
         self.note_joined(key);
         Ok(key)

@@ -101,17 +101,26 @@ impl Sessions {
         Self { slab: Slots::new(), ids: map(seed) }
     }
 
-    /// Adds a session under a random id that no other session has.
-    pub(super) fn insert(&mut self, chance: &mut Chance, session: Session) -> SessionKey {
-        let id = loop {
-            let id = SessionId::new(chance.id()).expect("drawn from the range of ids");
-            if !self.ids.contains_key(&id) {
-                break id;
-            }
+    /// Adds a session under this id, or else under a random one that no other session has. Returns `None` if another
+    /// session has the id.
+    pub(super) fn insert(
+        &mut self,
+        chance: &mut Chance,
+        id: Option<SessionId>,
+        session: Session,
+    ) -> Option<SessionKey> {
+        let id = match id {
+            Some(id) => Some(id).filter(|id| !self.ids.contains_key(id))?,
+            None => loop {
+                let id = SessionId::new(chance.id()).expect("drawn from the range of ids");
+                if !self.ids.contains_key(&id) {
+                    break id;
+                }
+            },
         };
         let index = self.slab.insert((id, session));
         self.ids.insert(id, index);
-        SessionKey { index, id }
+        Some(SessionKey { index, id })
     }
 
     pub(super) fn has(&self, key: SessionKey) -> bool {

@@ -9,8 +9,9 @@ const BESIDE_STRINGS: usize = 2048;
 /// The longest encoding of one byte of a string in any serializer (JSON: `\u001f`).
 const ESCAPED: usize = 6;
 
-/// The part of WELCOME that fits into this many bytes. A client can do without everything but the roles, and then
-/// without the features of the broker.
+/// The part of WELCOME that fits into this many bytes. A client can do without everything but the roles and
+/// `authextra`, which may prove the router, and then without the features of the broker (behaviour
+/// [206](crate::behaviour#rule-206)).
 pub(super) fn fitting(
     full: WelcomeDetails,
     serializer: Serializer,
@@ -21,19 +22,23 @@ pub(super) fn fitting(
     if longest(&full).is_some_and(|len| len <= max_message) || fits(&full) {
         return Some(full);
     }
-    let short = WelcomeDetails { roles: full.roles, ..WelcomeDetails::default() };
+    let short = WelcomeDetails { roles: full.roles, authextra: full.authextra, ..WelcomeDetails::default() };
     if fits(&short) {
         return Some(short);
     }
     let roles = short.roles.with(Role::Broker, Features::none());
-    let shortest = WelcomeDetails { roles, ..WelcomeDetails::default() };
+    let shortest = WelcomeDetails { roles, authextra: short.authextra, ..WelcomeDetails::default() };
     fits(&shortest).then_some(shortest)
 }
 
 /// An upper bound of the length of WELCOME, in any serializer; `None` if one of them may be unable to write it,
 /// as JSON is with a text that begins with U+0000.
 fn longest(details: &WelcomeDetails) -> Option<usize> {
-    let WelcomeDetails { agent, realm, authid, authrole, authmethod, authprovider, .. } = details;
+    let WelcomeDetails { agent, realm, authid, authrole, authmethod, authprovider, authextra, .. } = details;
+    // It may hold anything.
+    if authextra.is_some() {
+        return None;
+    }
     let strings = [agent, authid, authrole, authmethod, authprovider].into_iter().flatten();
     let strings = strings.map(|string| &**string).chain(realm.as_ref().map(|realm| realm.as_str()));
     strings

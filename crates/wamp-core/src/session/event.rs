@@ -4,8 +4,8 @@ use std::fmt;
 
 use wamp_proto::message::{self, CancelMode, EventDetails};
 use wamp_proto::{
-    ByteString, Payload, PublicationId, RegistrationId, RequestId, Roles, SessionId, SubscriptionId, Uri,
-    shown,
+    ByteString, Extra, Payload, PublicationId, RegistrationId, RequestId, Roles, SessionId, SubscriptionId,
+    Uri, shown,
 };
 
 use super::Stream;
@@ -15,6 +15,9 @@ use crate::{Failure, Reply};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
+    /// The router demands a proof: [`authenticate`](super::Session::authenticate) or
+    /// [`refuse_challenge`](super::Session::refuse_challenge) must follow.
+    Challenged(Box<message::Challenge>),
     /// The session is open.
     Joined(Box<Joined>),
     /// The session is over, and so are all its calls, invocations and requests. The last event.
@@ -134,6 +137,12 @@ pub struct Joined {
     pub authid: Option<ByteString>,
     /// The role.
     pub authrole: Option<ByteString>,
+    /// The method that authenticated the session.
+    pub authmethod: Option<ByteString>,
+    /// The provider that authenticated the session.
+    pub authprovider: Option<ByteString>,
+    /// Values of the authentication method, and further ones of the router.
+    pub authextra: Extra,
 }
 
 /// A publication.
@@ -170,6 +179,8 @@ pub enum Closed {
         /// A text for people.
         message: Option<ByteString>,
     },
+    /// This end could not or would not answer the router's CHALLENGE, for this reason, and has sent ABORT.
+    NotAnswered(String),
     /// The router broke the protocol, and was sent ABORT.
     Violation(String),
     /// The connection was lost.
@@ -196,6 +207,7 @@ impl fmt::Display for Closed {
             Closed::Left => f.write_str("this end left"),
             Closed::ByRouter { reason, message } => said(f, "closed", reason, message),
             Closed::Aborted { reason, message } => said(f, "aborted", reason, message),
+            Closed::NotAnswered(text) => write!(f, "the router's challenge was not answered: {text}"),
             Closed::Violation(text) => write!(f, "the router broke the protocol: {text}"),
             Closed::Lost => f.write_str("the connection was lost"),
             Closed::Silent(text) => write!(f, "the router is silent: {text}"),

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use wamp_proto::message::{Hello, HelloDetails, Welcome};
-use wamp_proto::{ByteString, Feature, Features, Role, Roles, Uri};
+use wamp_proto::{ByteString, EncodeError, Extra, Feature, Features, Role, Roles, Uri};
 
 use super::{Credit, Joined, MaxSend};
+use crate::auth::{Login, Method};
 
 /// What a session joins, and how.
 #[derive(Clone, Debug)]
@@ -24,6 +25,15 @@ pub struct Config {
     pub max_send: Option<MaxSend>,
     /// The authentication id to ask for.
     pub authid: Option<ByteString>,
+    /// The role to ask for.
+    pub authrole: Option<ByteString>,
+    /// The authentication methods to offer, in this order; `anonymous` by default.
+    pub authmethods: Vec<ByteString>,
+    /// Values of the authentication methods for HELLO.
+    pub authextra: Option<Extra>,
+    /// The session is not joined before the router has proved itself, by an answer of
+    /// [`authenticate`](super::Session::authenticate).
+    pub is_mutual: bool,
     /// Whether the driver answers PINGs of the transport, which HELLO then announces; `false` by default.
     pub answers_pings: bool,
     /// How long the router may take to answer HELLO; 10 s by default.
@@ -66,10 +76,30 @@ impl Config {
             credit: None,
             max_send: None,
             authid: None,
+            authrole: None,
+            authmethods: vec![Method::Anonymous.name()],
+            authextra: None,
+            is_mutual: false,
             answers_pings: false,
             join_timeout: Duration::from_secs(10),
             leave_timeout: Duration::from_secs(5),
         }
+    }
+
+    /// Offers the credentials of a login.
+    ///
+    /// # Errors
+    /// A value cannot be written.
+    pub fn set_login(&mut self, login: &Login) -> Result<(), EncodeError> {
+        let mut details = HelloDetails::default();
+        login.complete(&mut details)?;
+        self.authmethods = details.authmethods.unwrap_or_default();
+        self.authextra = details.authextra;
+        self.is_mutual = login.is_mutual();
+        if details.authid.is_some() {
+            self.authid = details.authid;
+        }
+        Ok(())
     }
 
     pub(super) fn hello(&self) -> Hello {
@@ -82,8 +112,10 @@ impl Config {
             }
         }
         details.agent = Some(self.agent.clone());
-        details.authmethods = Some(vec![crate::auth::ANONYMOUS]);
+        details.authmethods = Some(self.authmethods.clone());
         details.authid = self.authid.clone();
+        details.authrole = self.authrole.clone();
+        details.authextra = self.authextra.clone();
         details.ping = self.answers_pings.then_some(true);
         Hello { realm: self.realm.clone(), details }
     }
@@ -98,6 +130,9 @@ impl From<Welcome> for Joined {
             agent: details.agent,
             authid: details.authid,
             authrole: details.authrole,
+            authmethod: details.authmethod,
+            authprovider: details.authprovider,
+            authextra: details.authextra.unwrap_or_default(),
         }
     }
 }

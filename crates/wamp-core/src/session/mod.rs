@@ -7,6 +7,7 @@
 //!          └───────────┴─────────────────────────────────────┘
 //! ```
 
+mod authenticate;
 mod callee;
 mod caller;
 mod event;
@@ -21,7 +22,7 @@ use std::collections::VecDeque;
 
 use wamp_proto::message::{self, CloseDetails, RequestKind};
 use wamp_proto::{
-    ByteString, Feature, Message, RegistrationId, RequestId, Role, Roles, SubscriptionId, Uri, quoted, uri,
+    ByteString, Feature, Message, RegistrationId, RequestId, Role, Roles, SubscriptionId, Uri, uri,
 };
 
 #[doc(hidden)]
@@ -31,10 +32,12 @@ pub use join::Config;
 pub use size::MaxSend;
 pub use streams::{Credit, Stream};
 
+use crate::auth::Expected;
 use crate::deadlines::Deadlines;
 use crate::map::{Map, map};
 use crate::request_ids::RequestIds;
 use crate::{Misuse, Time};
+use authenticate::Challenged;
 
 /// A client's end of a session.
 #[derive(Clone)]
@@ -57,11 +60,13 @@ pub struct Session {
     windows: u64,
     /// A buffer for measuring outgoing messages.
     scratch: Vec<u8>,
+    /// The proof that WELCOME must have.
+    expected: Option<Expected>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Joining { until: Time },
+    Joining { until: Time, challenge: Challenged },
     Open,
     Leaving { until: Time },
     Closed,
@@ -107,7 +112,7 @@ impl Session {
     pub fn new(now: Time, config: Config, seed: u64) -> Self {
         let hello = config.hello();
         Self {
-            state: State::Joining { until: now + config.join_timeout },
+            state: State::Joining { until: now + config.join_timeout, challenge: Challenged::NotYet },
             config,
             router: Roles::none(),
             ids: RequestIds::new(),
@@ -121,6 +126,7 @@ impl Session {
             stats: Stats::default(),
             windows: 0,
             scratch: Vec::new(),
+            expected: None,
         }
     }
 
@@ -171,7 +177,7 @@ impl Session {
     /// Handles the deadlines that have passed.
     pub fn handle_timeout(&mut self, now: Time) {
         match self.state {
-            State::Joining { until } if until <= now => self.close(Closed::JoinTimeout),
+            State::Joining { until, .. } if until <= now => self.close(Closed::JoinTimeout),
             State::Leaving { until } if until <= now => self.close(Closed::Left),
             State::Open | State::Leaving { .. } => {
                 while let Some(due) = self.deadlines.pop(now) {
@@ -207,7 +213,7 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Time> {
         let deadline = self.deadlines.next();
         match self.state {
-            State::Joining { until } | State::Leaving { until } => {
+            State::Joining { until, .. } | State::Leaving { until } => {
                 Some(deadline.map_or(until, |deadline| deadline.min(until)))
             }
             State::Open => deadline,
@@ -253,18 +259,17 @@ impl Session {
     fn handle_while_joining(&mut self, message: Message) {
         match message {
             Message::Welcome(welcome) => {
+                let State::Joining { challenge, .. } = self.state else { return };
+                if let Some(text) = self.distrusts(&welcome, challenge) {
+                    return self.refuse_to_answer(uri::AUTHENTICATION_FAILED, text);
+                }
                 let joined = Joined::from(*welcome);
                 self.router = joined.roles.clone();
                 self.state = State::Open;
                 self.events.push_back(Event::Joined(Box::new(joined)));
             }
             Message::Abort(abort) => self.handle_abort(abort),
-            Message::Challenge(challenge) => {
-                let text = format!("unknown authentication method {}", quoted(&challenge.method));
-                self.abort(uri::NO_MATCHING_AUTH_METHOD, &text);
-                let message = Some(text.into());
-                self.close(Closed::Aborted { reason: uri::NO_MATCHING_AUTH_METHOD, message });
-            }
+            Message::Challenge(challenge) => self.handle_challenge(challenge),
             other => self.violation(format!("{} before WELCOME", other.name())),
         }
     }

@@ -230,7 +230,7 @@ fn our_session_tells_why_it_was_refused() {
     session.handle_message(Time::ORIGIN, message(r#"[4,"ticket",{}]"#));
     assert!(matches!(session.poll_transmit(), Some(Message::Abort(_))));
     let event = session.poll_event();
-    assert!(matches!(&event, Some(session::Event::Closed(Closed::Aborted { .. }))), "{event:?}");
+    assert!(matches!(&event, Some(session::Event::Closed(Closed::NotAnswered(_)))), "{event:?}");
 }
 
 #[test]

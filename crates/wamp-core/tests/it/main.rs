@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "the modules of a test are public to each other")]
 
+mod authentication;
 mod broker;
 mod calls;
 mod contested;

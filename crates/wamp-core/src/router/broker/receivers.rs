@@ -110,7 +110,6 @@ fn has<T: Ord>(list: &Option<Vec<T>>, element: &T) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use wamp_proto::SessionId;
-    use wamp_proto::message::HelloDetails;
 
     use super::*;
 
@@ -120,7 +119,7 @@ mod tests {
     #[test]
     fn each_of_the_six_lists_that_is_present_must_hold() {
         let ours = |hit: bool| SessionId::new(if hit { 7 } else { 8 }).unwrap();
-        let mut identity = crate::auth::anonymous(&HelloDetails::default(), 1).unwrap();
+        let mut identity = crate::auth::Identity::anonymous("anonymous", 1);
         (identity.authid, identity.authrole) = ("joe".into(), "user".into());
         let session = SessionKey::for_test(0, ours(true));
         let mut cells = 0;

@@ -150,6 +150,7 @@ pub(crate) fn of_credit(credit: &mut Credit) -> Vec<Row<'_>> {
 
 /// `[[realm]]`, without its name and its tables.
 pub(crate) fn of_realm(realm: &mut RealmConfig) -> Vec<Row<'_>> {
+    let realm = &mut **realm;
     vec![
         row(
             "strict_features",

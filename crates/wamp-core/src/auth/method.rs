@@ -1,0 +1,52 @@
+//! The authentication methods.
+
+use std::fmt;
+
+use wamp_proto::ByteString;
+
+/// An authentication method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Method {
+    /// No proof.
+    Anonymous,
+    /// A secret that is sent.
+    Ticket,
+    /// HMAC-SHA256 with a shared secret.
+    WampCra,
+    /// A signature with a private key of Ed25519.
+    Cryptosign,
+    /// A proof of a password, as the specification has it.
+    WampScram,
+    /// A proof of a password, as Autobahn|Python and Crossbar.io have it.
+    Scram,
+}
+
+impl Method {
+    /// All methods.
+    pub const ALL: [Self; 6] =
+        [Self::Anonymous, Self::Ticket, Self::WampCra, Self::Cryptosign, Self::WampScram, Self::Scram];
+
+    /// The method with this name in `HELLO.Details.authmethods`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == name)
+    }
+
+    /// Returns the name in `HELLO.Details.authmethods`.
+    pub const fn name(self) -> ByteString {
+        ByteString::from_static(match self {
+            Self::Anonymous => "anonymous",
+            Self::Ticket => "ticket",
+            Self::WampCra => "wampcra",
+            Self::Cryptosign => "cryptosign",
+            Self::WampScram => "wamp-scram",
+            Self::Scram => "scram",
+        })
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}

@@ -1,0 +1,132 @@
+//! Principals: the users, devices and programs that may join a realm.
+
+use wamp_proto::{ByteString, EncodeError, Extra};
+
+use super::cryptosign::PublicKey;
+use super::{Method, Secret, scram, wampcra};
+
+/// Somebody or something that may join a realm: its name, its roles, and what it can prove itself by.
+///
+/// ```
+/// use wamp_core::auth::{Method, Principal};
+///
+/// let joe = Principal::new("joe", "user").role("admin").password("correct horse");
+/// assert!(joe.has(Method::Ticket) && joe.has(Method::WampCra) && !joe.has(Method::Cryptosign));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Principal {
+    pub(super) authid: ByteString,
+    /// The first one is the default.
+    pub(super) roles: Vec<ByteString>,
+    pub(super) extra: Extra,
+    pub(super) ticket: Option<Secret>,
+    pub(super) cra: Option<wampcra::Key>,
+    pub(super) keys: Vec<PublicKey>,
+    pub(super) wamp_scram: Option<scram::Keys>,
+    pub(super) autobahn_scram: Option<scram::Keys>,
+}
+
+impl Principal {
+    /// A principal with this authid and role, which cannot prove itself yet.
+    pub fn new(authid: impl Into<ByteString>, role: impl Into<ByteString>) -> Self {
+        Self {
+            authid: authid.into(),
+            roles: vec![role.into()],
+            extra: Extra::default(),
+            ticket: None,
+            cra: None,
+            keys: Vec::new(),
+            wamp_scram: None,
+            autobahn_scram: None,
+        }
+    }
+
+    /// Adds a role, which a client gets if `HELLO.Details.authrole` asks for it (behaviour
+    /// [211](crate::behaviour#rule-211)).
+    #[must_use]
+    pub fn role(mut self, role: impl Into<ByteString>) -> Self {
+        self.roles.push(role.into());
+        self
+    }
+
+    /// Accepts a password by `ticket` and `wampcra`. [`scram`](Self::scram) needs keys that are derived from it.
+    #[must_use]
+    pub fn password(self, password: impl Into<Secret>) -> Self {
+        let password = password.into();
+        self.cra(wampcra::Key::plain(password.clone())).ticket(password)
+    }
+
+    /// Accepts a ticket.
+    #[must_use]
+    pub fn ticket(mut self, ticket: impl Into<Secret>) -> Self {
+        self.ticket = Some(ticket.into());
+        self
+    }
+
+    /// Accepts this key by WAMP-CRA.
+    #[must_use]
+    pub fn cra(mut self, key: wampcra::Key) -> Self {
+        self.cra = Some(key);
+        self
+    }
+
+    /// Accepts signatures with the private key that belongs to this one. There may be several.
+    #[must_use]
+    pub fn public_key(mut self, key: PublicKey) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    /// Accepts a password from which these keys were derived, by the method of their dialect. There may be keys of both.
+    #[must_use]
+    pub fn scram(mut self, keys: scram::Keys) -> Self {
+        match keys.dialect {
+            scram::Dialect::Wamp => self.wamp_scram = Some(keys),
+            scram::Dialect::Autobahn => self.autobahn_scram = Some(keys),
+        }
+        self
+    }
+
+    /// Adds an entry to `WELCOME.Details.authextra`.
+    ///
+    /// # Errors
+    /// The value cannot be written.
+    pub fn authextra<T: serde::Serialize + ?Sized>(
+        mut self,
+        key: &str,
+        value: &T,
+    ) -> Result<Self, EncodeError> {
+        self.extra.insert(key, value)?;
+        Ok(self)
+    }
+
+    /// Returns the authid.
+    pub fn authid(&self) -> &ByteString {
+        &self.authid
+    }
+
+    /// Returns the roles, the default first.
+    pub fn roles(&self) -> &[ByteString] {
+        &self.roles
+    }
+
+    /// Returns whether it can prove itself by this method.
+    pub fn has(&self, method: Method) -> bool {
+        match method {
+            Method::Anonymous => false,
+            Method::Ticket => self.ticket.is_some(),
+            Method::WampCra => self.cra.is_some(),
+            Method::Cryptosign => !self.keys.is_empty(),
+            Method::WampScram => self.wamp_scram.is_some(),
+            Method::Scram => self.autobahn_scram.is_some(),
+        }
+    }
+
+    /// The role for a client that wishes this one; `None` if the principal does not have it.
+    pub(super) fn role_for(&self, wish: Option<&ByteString>) -> Option<&ByteString> {
+        match wish {
+            Some(wish) => self.roles.iter().find(|role| *role == wish),
+            None => self.roles.first(),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Configuration of a realm: its machine, and the principals that may join it.
+
+use std::ops::{Deref, DerefMut};
+
+use wamp_core::auth::{Principal, Principals};
+use wamp_core::router::Config;
+use wamp_proto::{ByteString, Uri};
+
+/// The configuration of a realm.
+///
+/// It dereferences to the settings of the realm itself. A realm is open to anonymous sessions until something is said
+/// about authentication; from then on it admits only the principals that are configured, and anonymous sessions only if
+/// [`anonymous`](Self::anonymous) says so.
+///
+/// ```
+/// use wamp_router::auth::Principal;
+/// use wamp_router::{RealmConfig, Router};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut realm = RealmConfig::new("shop")
+///     .principal(Principal::new("joe", "user").password("correct horse"))
+///     .anonymous("guest");
+/// realm.strict_features = true;
+/// let router = Router::builder().realm_with(realm).build();
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct RealmConfig {
+    pub(crate) machine: Config,
+    pub(crate) principals: Principals,
+}
+
+impl RealmConfig {
+    /// A realm with this name, open to anonymous sessions.
+    pub fn new(name: impl Into<Uri>) -> Self {
+        Config::new(name).into()
+    }
+
+    /// Adds a principal, and closes the realm for others. It replaces the one with the same authid.
+    #[must_use]
+    pub fn principal(mut self, principal: Principal) -> Self {
+        self.principals.insert(principal);
+        self
+    }
+
+    /// Admits anonymous sessions, with this role.
+    #[must_use]
+    pub fn anonymous(mut self, role: impl Into<ByteString>) -> Self {
+        self.principals.set_anonymous(role);
+        self
+    }
+
+    /// Closes the realm for all sessions that nothing else admits.
+    #[must_use]
+    pub fn closed(mut self) -> Self {
+        self.principals.close();
+        self
+    }
+}
+
+impl From<Config> for RealmConfig {
+    fn from(machine: Config) -> Self {
+        Self { machine, principals: Principals::new() }
+    }
+}
+
+impl Deref for RealmConfig {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.machine
+    }
+}
+
+impl DerefMut for RealmConfig {
+    fn deref_mut(&mut self) -> &mut Config {
+        &mut self.machine
+    }
+}
