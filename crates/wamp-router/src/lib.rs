@@ -60,5 +60,6 @@ pub use stats::{Memory, RouterStats};
 pub use tls::TlsMode;
 pub use wamp_core::auth;
 pub use wamp_core::router::{
-    Credit, Disclosure, Limits as SessionLimits, Meta, Retention, Sizes, Stats, Testaments,
+    Actions, Credit, Disclosure, Limits as SessionLimits, Meta, Pattern, Retention, Role, Rule, Sizes, Stats,
+    Testaments,
 };

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 use wamp_core::auth::{Principal, Principals};
-use wamp_core::router::Config;
+use wamp_core::router::{Config, Role};
 use wamp_proto::{ByteString, Uri};
 
 /// The configuration of a realm.
@@ -14,13 +14,15 @@ use wamp_proto::{ByteString, Uri};
 ///
 /// ```
 /// use wamp_router::auth::Principal;
-/// use wamp_router::{RealmConfig, Router};
+/// use wamp_router::{Actions, Pattern, RealmConfig, Role, Router};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let mut realm = RealmConfig::new("shop")
 ///     .principal(Principal::new("joe", "user").password("correct horse"))
-///     .anonymous("guest");
+///     .role(Role::everything("user"))
+///     .anonymous("guest")
+///     .role(Role::new("guest").allow(Actions::SUBSCRIBE, Pattern::prefix("com.shop.price.")));
 /// realm.strict_features = true;
 /// let router = Router::builder().realm_with(realm).build();
 /// # }
@@ -48,6 +50,14 @@ impl RealmConfig {
     #[must_use]
     pub fn anonymous(mut self, role: impl Into<ByteString>) -> Self {
         self.principals.set_anonymous(role);
+        self
+    }
+
+    /// Adds a role. It replaces the one with the same name. As soon as there is one, a session may do only what its role
+    /// allows, and a session whose role is not configured is refused.
+    #[must_use]
+    pub fn role(mut self, role: Role) -> Self {
+        self.machine.roles.insert(role);
         self
     }
 

@@ -11,7 +11,7 @@ use wamp_proto::Serializer;
 use wamp_router::auth::Principal;
 use wamp_router::auth::scram::{Dialect, Kdf, Keys};
 use wamp_router::auth::wampcra::{Key, Salting};
-use wamp_router::{Address, ListenError, RealmConfig, Router, TlsMode};
+use wamp_router::{Actions, Address, ListenError, Pattern, RealmConfig, Role, Router, TlsMode};
 use wamp_tls::{Identity, Server};
 
 use crate::support::{House, Way, attach, within};
@@ -298,4 +298,33 @@ async fn the_program_attaches_a_client_like_any_other() {
     let mut peer = attach(&router, Serializer::Json);
     peer.say(r#"[1,"realm1",{"roles":{"caller":{}},"authmethods":["wampcra"],"authid":"joe"}]"#).await;
     assert!(peer.hear().await.starts_with(r#"[4,"wampcra",{"challenge":"#));
+}
+
+// behaviour 257
+#[tokio::test]
+async fn a_session_does_what_its_role_allows_and_no_more() {
+    let guest = Role::new("guest").allow(Actions::CALL | Actions::SUBSCRIBE, Pattern::prefix("com.shop."));
+    let realm = realm().role(Role::everything("user")).anonymous("guest").role(guest);
+    let house = House::with(Router::builder().realm_with(realm).build()).await;
+    for scheme in ["ws", "rs"] {
+        let url = format!("{scheme}://{}/", house.tcp);
+        let user = joined(connect(url.as_str()).auth(Credential::wampcra("joe", "s3cret"))).await;
+        let guest = joined(connect(url.as_str())).await;
+        works(&user).await;
+        user.register("com.shop.buy", |_: wamp_client::Invocation| async { Ok("thanks") }).await.unwrap();
+        let bought = within(guest.call("com.shop.buy").into_future()).await.unwrap();
+        assert_eq!(bought.decode::<String>().unwrap(), "thanks");
+        for procedure in ["com.admin.close", "com.admin.unknown"] {
+            let error = within(guest.call(procedure).into_future()).await.unwrap_err();
+            assert!(error.to_string().contains("wamp.error.not_authorized"), "{error}");
+        }
+        let own = |_: wamp_client::Invocation| async { Ok(()) };
+        let error = within(guest.register("com.shop.sell", own).into_future()).await.unwrap_err();
+        assert!(error.to_string().contains("wamp.error.not_authorized"), "{error}");
+        user.leave().await;
+        guest.leave().await;
+    }
+    // A role that is not configured.
+    let error = refused(connect(format!("ws://{}/", house.tcp)).auth(Credential::cryptosign(key()))).await;
+    assert!(error.uri().is_some_and(|uri| uri == "wamp.error.no_such_role"), "{error}");
 }

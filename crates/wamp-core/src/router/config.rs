@@ -6,6 +6,7 @@ use wamp_proto::uri::{self, UriKind, UriLimits, UriRules};
 use wamp_proto::{ByteString, Uri};
 
 use super::context::Refused;
+use super::roles::Roles;
 
 /// The settings of a realm.
 #[derive(Clone, Debug)]
@@ -47,7 +48,9 @@ pub struct Config {
     pub retention: Retention,
     /// The limits of testaments.
     pub testaments: Testaments,
-    /// The part of the meta API that every session may use.
+    /// The roles, which say what their sessions may do. Without any, the default, every session may do everything.
+    pub roles: Roles,
+    /// The part of the meta API that every session may use, in a realm without roles.
     pub meta: Meta,
     /// The time from 1970-01-01T00:00:00Z to [`Time::ORIGIN`](crate::Time::ORIGIN), for the timestamps of the meta
     /// API. `wamp-router` sets it when it builds the realm.
@@ -85,6 +88,7 @@ impl Config {
             goodbye_timeout: Duration::from_secs(5),
             retention: Retention::default(),
             testaments: Testaments::default(),
+            roles: Roles::default(),
             meta: Meta::default(),
             epoch: Duration::ZERO,
         }

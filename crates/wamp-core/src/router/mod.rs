@@ -21,6 +21,7 @@ mod patterns;
 mod quirks;
 mod realm;
 mod relay;
+mod roles;
 mod sessions;
 mod stats;
 mod welcome;
@@ -35,5 +36,6 @@ pub use quirks::Quirks;
 pub use realm::{Closing, Event, Join, Protocol, Realm, Transport};
 #[doc(hidden)]
 pub use relay::Relayed;
+pub use roles::{Actions, Pattern, Role, Roles, Rule};
 pub use sessions::SessionKey;
 pub use stats::{Sizes, Stats};

@@ -203,8 +203,16 @@ impl Realm {
             return Err((uri::NO_SUCH_ROLE, text.to_owned()));
         }
         let Admission { identity, authextra, session: id } = admission;
+        let config = &self.cx.config;
+        let role = match config.roles.is_empty() {
+            true => None,
+            false => Some(config.roles.get(&identity.authrole).cloned().ok_or_else(|| {
+                (uri::NO_SUCH_ROLE, "this realm does not have the role of the client".to_owned())
+            })?),
+        };
         let mut transport = transport;
-        transport.peer = transport.peer.filter(|_| self.cx.config.meta >= Meta::Control);
+        let shows_peers = config.meta >= Meta::Control || config.roles.have_control();
+        transport.peer = transport.peer.filter(|_| shows_peers);
         let announced = Announced::new(&details);
         // Calls in chunks depend on it: the id distinguishes a late chunk from a new call.
         let is_sequential = self.cx.config.strict_request_ids || announced.caller_chunks;
@@ -227,6 +235,7 @@ impl Realm {
         })?;
         let session = Session {
             identity: Arc::new(identity),
+            role,
             transport,
             announced,
             without_goodbye: false,

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use wamp_proto::message::MatchPolicy;
 use wamp_proto::{Serializer, SessionId, Uri, uri};
 
 use super::chance::Chance;
-use super::config::Limits;
+use super::config::{Disclosure, Limits};
+use super::context::Refused;
 use super::features::Announced;
 use super::realm::Transport;
+use super::roles::{Actions, Role};
 use super::{broker, dealer, meta, pace};
 use crate::Time;
 use crate::auth::Identity;
@@ -44,6 +47,8 @@ impl SessionKey {
 #[derive(Clone)]
 pub(super) struct Session {
     pub(super) identity: Arc<Identity>,
+    /// `None` if it may do everything.
+    pub(super) role: Option<Arc<Role>>,
     pub(super) transport: Transport,
     pub(super) announced: Announced,
     /// See [`Realm::set_without_goodbye`](super::Realm::set_without_goodbye).
@@ -66,6 +71,28 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Checks whether it may do this. Returns the disclosure that the rule demands, if it does.
+    #[inline]
+    pub(super) fn authorize(&self, action: Actions, uri: &Uri) -> Result<Option<Disclosure>, Refused> {
+        match &self.role {
+            None => Ok(None),
+            Some(role) => role.check(action, uri),
+        }
+    }
+
+    /// Checks whether it may do this with all URIs of a pattern.
+    pub(super) fn authorize_pattern(
+        &self,
+        action: Actions,
+        policy: MatchPolicy,
+        uri: &Uri,
+    ) -> Result<(), Refused> {
+        match &self.role {
+            None => Ok(()),
+            Some(role) => role.check_pattern(action, policy, uri),
+        }
+    }
+
     /// The bytes of its tables with one more registration or subscription for this URI.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "the modules of a test are public to each other")]
 
 mod authentication;
+mod authorization;
 mod broker;
 mod calls;
 mod contested;

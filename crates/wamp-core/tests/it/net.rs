@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use wamp_core::auth::Identity;
 use wamp_core::router::{self, Join, Realm, SessionKey, Watch};
 use wamp_core::session::{self, Session};
 use wamp_core::{Reply, Time};
@@ -113,6 +114,18 @@ impl Net {
             .unwrap();
         self.admit(client, key);
         self.run();
+        client
+    }
+
+    /// A raw peer joins with this identity.
+    pub(crate) fn raw_as(&mut self, serializer: Serializer, roles: Roles, identity: Identity) -> Client {
+        let client = self.add(End::Raw(Vec::new()), serializer);
+        let details = HelloDetails { roles, ..HelloDetails::default() };
+        let join = Join { details, serializer, max_message: usize::MAX, transport: Default::default() };
+        let key = self.realm.join_as(self.now, join, identity.into()).unwrap();
+        self.admit(client, key);
+        self.run();
+        assert!(matches!(self.received(client).as_slice(), [Message::Welcome(_)]));
         client
     }
 

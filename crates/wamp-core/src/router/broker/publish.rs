@@ -11,6 +11,7 @@ use crate::auth::Identity;
 use crate::router::config::{Config, Disclosure};
 use crate::router::context::{Context, Refused, Violation};
 use crate::router::outbox::FrameInfo;
+use crate::router::roles::Actions;
 use crate::router::sessions::SessionKey;
 
 impl Broker {
@@ -31,10 +32,10 @@ impl Broker {
         let acknowledge = options.acknowledge == Some(true);
         let exact = self.topics.exact(&topic);
         let checked = check_topic(&cx.config, &topic, exact.is_some()).and_then(|()| {
-            Ok((
-                retains(&options)?,
-                disclose(cx.config.publisher_disclosure, &options, from, &session.identity)?,
-            ))
+            let retains = retains(&options)?;
+            let disclosure = session.authorize(Actions::PUBLISH, &topic)?;
+            let disclosure = disclosure.unwrap_or(cx.config.publisher_disclosure);
+            Ok((retains, disclose(disclosure, &options, from, &session.identity)?))
         });
         let (retains, peer) = match checked {
             Ok(checked) => checked,

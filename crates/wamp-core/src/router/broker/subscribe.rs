@@ -9,6 +9,7 @@ use crate::map;
 use crate::router::config::Meta;
 use crate::router::context::{Context, Refused, Violation};
 use crate::router::meta;
+use crate::router::roles::Actions;
 use crate::router::sessions::{SessionKey, table_bytes};
 
 impl Broker {
@@ -42,6 +43,9 @@ impl Broker {
         }
         let policy = options.policy.unwrap_or(MatchPolicy::Exact);
         cx.config.check_uri(topic, policy.into())?;
+        if !topic.is_reserved() {
+            session.authorize_pattern(Actions::SUBSCRIBE, policy, topic)?;
+        }
         let limit = cx.config.limits.subscriptions;
         if session.broker.subscriptions.len() >= limit {
             return Err((uri::UNAVAILABLE, format!("a session may have at most {limit} subscriptions")));

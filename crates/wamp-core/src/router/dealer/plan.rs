@@ -17,6 +17,7 @@ use super::{Dealer, measure, refused};
 use crate::progress::Progress;
 use crate::router::context::{Context, Refused};
 use crate::router::outbox::{FrameInfo, check};
+use crate::router::roles::Actions;
 use crate::router::sessions::SessionKey;
 
 /// An accepted CALL that has not changed anything yet.
@@ -88,6 +89,7 @@ impl Dealer {
         let caller = cx.sessions.get(from).ok_or_else(gone)?;
         cx.config.check_uri(procedure, UriKind::Exact)?;
         let timeout = timeout(options)?;
+        let disclosure = caller.authorize(Actions::CALL, procedure)?.unwrap_or(cx.config.disclosure);
         let wants_progress = options.receive_progress == Some(true) && caller.announced.caller_progress;
         let in_chunks = options.progress == Some(true);
         let limits = &cx.config.limits;
@@ -138,7 +140,7 @@ impl Dealer {
             progress: in_chunks.then_some(true),
             receive_progress: wants_progress.then_some(true),
             procedure: (found.policy != MatchPolicy::Exact).then(|| procedure.clone()),
-            peer: disclose(cx.config.disclosure, asks, disclose_caller, from, caller)?,
+            peer: disclose(disclosure, asks, disclose_caller, from, caller)?,
             timeout: options.timeout.filter(|_| forward_timeout && timeout.is_some()),
             ppt: options.ppt.clone(),
             ..InvocationDetails::default()

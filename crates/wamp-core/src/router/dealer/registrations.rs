@@ -8,6 +8,7 @@ use super::inspect::note_unregistered;
 use super::procedures::{Callee, NotRegistered, RegistrationKey};
 use crate::map;
 use crate::router::context::{Context, Refused, Violation};
+use crate::router::roles::Actions;
 use crate::router::sessions::{SessionKey, table_bytes};
 
 impl Dealer {
@@ -47,6 +48,7 @@ impl Dealer {
                 format!("{} is reserved: it begins with \"wamp\"", quoted(procedure)),
             ));
         }
+        session.authorize_pattern(Actions::REGISTER, policy, procedure)?;
         let limit = cx.config.limits.registrations;
         if session.dealer.registrations() >= limit {
             return Err((uri::UNAVAILABLE, format!("a session may have at most {limit} registrations")));

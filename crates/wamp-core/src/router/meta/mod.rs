@@ -148,8 +148,9 @@ impl SessionPart {
 const LISTS: u32 = 100;
 
 /// Whether a session may use a part of the meta API.
-pub(super) fn allows(cx: &Context, _session: SessionKey, part: Meta) -> bool {
-    cx.config.meta >= part
+pub(super) fn allows(cx: &Context, session: SessionKey, part: Meta) -> bool {
+    let role = cx.sessions.get(session).and_then(|session| session.role.as_ref());
+    role.map_or(cx.config.meta, |role| role.meta_part()) >= part
 }
 
 /// The refusal of what a session may not do, the same whatever exists.

@@ -1,0 +1,198 @@
+//! Roles: what the sessions of a realm may do (Advanced Profile, *Authorization*).
+//!
+//! A role is a list of rules, each for the URIs of a [`Pattern`]. For each request one rule decides alone: the most
+//! specific one that matches its URI (behaviour [258](crate::behaviour#rule-258)). Without such a rule the request is
+//! denied.
+
+mod actions;
+mod pattern;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wamp_proto::message::MatchPolicy;
+use wamp_proto::{ByteString, Uri, uri};
+
+pub use actions::Actions;
+pub use pattern::Pattern;
+
+use super::config::{Disclosure, Meta};
+use super::context::Refused;
+
+/// A role.
+///
+/// ```
+/// use wamp_core::router::{Actions, Meta, Pattern, Role};
+///
+/// let user = Role::new("user")
+///     .allow(Actions::CALL | Actions::SUBSCRIBE, Pattern::prefix("com.shop."))
+///     .deny(Pattern::prefix("com.shop.admin."))
+///     .meta(Meta::Own);
+/// assert!(user.allows(Actions::CALL, "com.shop.buy"));
+/// assert!(!user.allows(Actions::REGISTER, "com.shop.buy"));
+/// assert!(!user.allows(Actions::CALL, "com.shop.admin.close"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Role {
+    name: ByteString,
+    rules: Vec<Rule>,
+    meta: Meta,
+}
+
+/// What a role may do with the URIs of a pattern.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pattern: Pattern,
+    actions: Actions,
+    disclosure: Option<Disclosure>,
+}
+
+impl Rule {
+    /// A rule that allows these actions and denies all others.
+    pub fn new(actions: Actions, pattern: Pattern) -> Self {
+        Self { pattern, actions, disclosure: None }
+    }
+
+    /// Sets whether the session is disclosed to callees and subscribers, instead of the setting of the realm (behaviour
+    /// [260](crate::behaviour#rule-260)).
+    #[must_use]
+    pub fn disclosure(mut self, disclosure: Disclosure) -> Self {
+        self.disclosure = Some(disclosure);
+        self
+    }
+}
+
+impl Role {
+    /// A role that may do nothing but read with the meta API.
+    pub fn new(name: impl Into<ByteString>) -> Self {
+        Self { name: name.into(), rules: Vec::new(), meta: Meta::Read }
+    }
+
+    /// A role that may do everything but control others with the meta API.
+    pub fn everything(name: impl Into<ByteString>) -> Self {
+        Self::new(name).allow(Actions::ALL, Pattern::prefix(""))
+    }
+
+    /// Allows these actions, and denies all others, for the URIs of a pattern.
+    #[must_use]
+    pub fn allow(self, actions: Actions, pattern: Pattern) -> Self {
+        self.rule(Rule::new(actions, pattern))
+    }
+
+    /// Denies all actions for the URIs of a pattern.
+    #[must_use]
+    pub fn deny(self, pattern: Pattern) -> Self {
+        self.allow(Actions::NONE, pattern)
+    }
+
+    /// Adds a rule. It replaces the one with the same pattern.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.retain(|other| other.pattern != rule.pattern);
+        self.rules.push(rule);
+        // The most specific first, so that the first one that matches decides.
+        self.rules.sort_by_key(|rule| Reverse(rule.pattern.rank()));
+        self
+    }
+
+    /// Sets the part of the meta API that the role may use; [`Meta::Read`] by default.
+    #[must_use]
+    pub fn meta(mut self, meta: Meta) -> Self {
+        self.meta = meta;
+        self
+    }
+
+    /// Returns the name.
+    pub fn name(&self) -> &ByteString {
+        &self.name
+    }
+
+    /// Returns the part of the meta API that it may use.
+    pub fn meta_part(&self) -> Meta {
+        self.meta
+    }
+
+    /// Returns whether a rule allows this action for a URI.
+    pub fn allows(&self, action: Actions, uri: &str) -> bool {
+        self.decides(action, uri).is_some()
+    }
+
+    /// Returns whether a rule allows this action for every URI that a pattern matches (behaviour
+    /// [261](crate::behaviour#rule-261)).
+    pub fn allows_pattern(&self, action: Actions, pattern: &Pattern) -> bool {
+        if let Pattern::Exact(uri) = pattern {
+            return self.allows(action, uri);
+        }
+        // Each URI of the pattern is decided by this rule or by one that is as specific at least.
+        let allowing =
+            self.rules.iter().find(|rule| rule.actions.has(action) && rule.pattern.contains(pattern));
+        let Some(allowing) = allowing else { return false };
+        let rank = allowing.pattern.rank();
+        let mut denying = self.rules.iter().filter(|rule| !rule.actions.has(action));
+        !denying.any(|rule| rule.pattern.rank() >= rank && rule.pattern.meets(pattern))
+    }
+
+    /// The rule that allows an action for a URI. Of several that are equally specific all must allow it.
+    fn decides(&self, action: Actions, uri: &str) -> Option<&Rule> {
+        let mut matching = self.rules.iter().filter(|rule| rule.pattern.matches(uri));
+        let first = matching.next().filter(|rule| rule.actions.has(action))?;
+        let rank = first.pattern.rank();
+        let mut equal = matching.take_while(|rule| rule.pattern.rank() == rank);
+        equal.all(|rule| rule.actions.has(action)).then_some(first)
+    }
+
+    /// Checks a request with this URI. Returns the disclosure of the rule that allows it, if it has one.
+    pub(super) fn check(&self, action: Actions, uri: &Uri) -> Result<Option<Disclosure>, Refused> {
+        self.decides(action, uri).map(|rule| rule.disclosure).ok_or_else(not_authorized)
+    }
+
+    /// Checks a request with this pattern.
+    pub(super) fn check_pattern(
+        &self,
+        action: Actions,
+        policy: MatchPolicy,
+        uri: &Uri,
+    ) -> Result<(), Refused> {
+        let pattern = Pattern::new(policy, uri.as_str());
+        if self.allows_pattern(action, &pattern) { Ok(()) } else { Err(not_authorized()) }
+    }
+}
+
+/// The roles of a realm. Without any, each session may do everything.
+#[derive(Clone, Debug, Default)]
+pub struct Roles(BTreeMap<ByteString, Arc<Role>>);
+
+impl Roles {
+    /// No roles.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a role. It replaces the one with the same name.
+    pub fn insert(&mut self, role: Role) {
+        self.0.insert(role.name.clone(), Arc::new(role));
+    }
+
+    /// Returns whether there is no role.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns whether a role may control others with the meta API.
+    pub(super) fn have_control(&self) -> bool {
+        self.0.values().any(|role| role.meta >= Meta::Control)
+    }
+
+    /// Returns the role with this name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Role>> {
+        self.0.get(name)
+    }
+}
+
+/// The refusal of a request, the same for everything that is denied.
+fn not_authorized() -> Refused {
+    (uri::NOT_AUTHORIZED, "this session is not authorized to do this".to_owned())
+}
