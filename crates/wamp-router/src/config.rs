@@ -65,6 +65,9 @@ pub enum Shutdown {
 pub struct Limits {
     /// The longest message in either direction, in bytes; 16 MiB by default.
     pub message: usize,
+    /// Failed proofs from one address, or one network of IPv6, at once; 10 by default. One is forgiven each 6 s. Beyond
+    /// that a client that would have to prove its identity is refused.
+    pub failed_proofs: usize,
     /// The longest message before WELCOME, in bytes; 64 KiB by default.
     pub message_before_welcome: usize,
     /// The deepest nesting of lists and dicts in a message; 64 by default.
@@ -117,6 +120,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message: 16 << 20,
+            failed_proofs: 10,
             message_before_welcome: 64 << 10,
             depth: 64,
             join: Duration::from_secs(10),

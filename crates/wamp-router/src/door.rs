@@ -1,24 +1,96 @@
 //! The door of a realm: which clients may join it, as which principal.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use wamp_core::auth::{Begun, Denied, Method, Offer, Principals, Secret};
-use wamp_proto::message::HelloDetails;
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use wamp_core::auth::cryptosign::PublicKey;
+use wamp_core::auth::{
+    Admission, Begun, Denied, Exchange, Method, Offer, Principal, Principals, Secret, fingerprint,
+};
+use wamp_core::router::Protocol;
+use wamp_proto::message::{Authenticate, Challenge, Hello, HelloDetails};
 use wamp_proto::{SessionId, uri};
+use wamp_transport::Security;
+use wamp_transport::socket::Peer;
+
+use crate::authenticator::{Applicant, Authenticator, Rejection};
+
+/// The time that an authenticator has.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The most verifications that take long, at a time.
+const PLACES: usize = 4;
 
 /// The principals of a realm, and the secret for those that do not exist.
 #[derive(Debug)]
 pub(crate) struct Door {
     principals: Principals,
     methods: Vec<Method>,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    /// The methods of the authenticator.
+    dynamic: Vec<Method>,
     shadows: Secret,
+    /// Places for verifications that take long.
+    places: Arc<Semaphore>,
+}
+
+/// The link of a client, as far as its authentication needs it.
+pub(crate) struct Approach<'a> {
+    pub(crate) security: Option<&'a Security>,
+    pub(crate) protocol: Protocol,
+    pub(crate) peer: &'a Peer,
+}
+
+/// The next step with a client.
+pub(crate) enum Step {
+    Admit(Admission),
+    /// It must answer a CHALLENGE.
+    Challenge(Box<Pending>),
+    /// The step is not known yet.
+    Later(Later),
+}
+
+/// A step that an authenticator decides.
+pub(crate) type Later = Pin<Box<dyn Future<Output = Result<Step, Denied>> + Send>>;
+
+/// A client that has to answer a CHALLENGE.
+pub(crate) enum Pending {
+    Exchange(Exchange),
+    /// An authenticator verifies the ticket.
+    Ticket(Box<Lookup>),
+}
+
+/// A question to an authenticator.
+pub(crate) struct Lookup {
+    authenticator: Arc<dyn Authenticator>,
+    applicant: Applicant,
+    details: HelloDetails,
+    offer: Offer,
 }
 
 impl Door {
-    pub(crate) fn new(principals: Principals) -> Self {
+    pub(crate) fn new(mut principals: Principals, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
         let mut shadows = [0; 32];
         getrandom::fill(&mut shadows).expect("a system without random numbers is none to run a router on");
-        Self { methods: principals.methods(), principals, shadows: Secret::from(&shadows[..]) }
+        let dynamic = authenticator.as_ref().map(|it| it.methods()).unwrap_or_default();
+        if authenticator.is_some() {
+            principals.close();
+        }
+        let (methods, shadows) = (principals.methods(), Secret::from(&shadows[..]));
+        Self {
+            principals,
+            methods,
+            authenticator,
+            dynamic,
+            shadows,
+            places: Arc::new(Semaphore::new(PLACES)),
+        }
     }
 
     /// Returns whether clients without a proof may join.
@@ -26,22 +98,142 @@ impl Door {
         self.principals.anonymous().is_some()
     }
 
-    /// Decides about a client, whose link has this channel binding.
-    pub(crate) fn begin(&self, details: &HelloDetails, channel: Option<&[u8; 32]>) -> Result<Begun, Denied> {
-        let mut random = [0; 80];
-        if let Err(error) = getrandom::fill(&mut random) {
-            tracing::error!(%error, "cannot get random numbers");
-            return Err(Denied {
-                reason: uri::AUTHENTICATION_FAILED,
-                text: "the router has no random numbers",
-            });
+    /// Returns the places for verifications that take long.
+    pub(crate) fn places(&self) -> &Arc<Semaphore> {
+        &self.places
+    }
+
+    /// Decides about a client.
+    pub(crate) fn begin(&self, hello: &Hello, approach: &Approach<'_>) -> Result<Step, Denied> {
+        let details = &hello.details;
+        let offer = self.offer(approach)?;
+        match self.principals.begin(&self.methods, &self.dynamic, details, &offer)? {
+            Begun::Admitted(admission) => Ok(Step::Admit(admission)),
+            Begun::Challenged(exchange) => Ok(Step::Challenge(Box::new(Pending::Exchange(*exchange)))),
+            Begun::LookUp(method) => Ok(self.look_up(method, hello, approach, offer)),
         }
+    }
+
+    fn offer(&self, approach: &Approach<'_>) -> Result<Offer, Denied> {
+        let mut random = [0; 80];
+        getrandom::fill(&mut random).map_err(|error| {
+            tracing::error!(%error, "cannot get random numbers");
+            failed()
+        })?;
         let (random, session) = random.split_first_chunk::<72>().expect("80 bytes are more than 72");
         let session = session.first_chunk().copied().map(u64::from_le_bytes).unwrap_or_default() >> 11;
         let session = SessionId::new(session + 1).expect("a number from 1 to 2^53");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut offer = Offer::new(random, self.shadows.clone(), session, now);
-        offer.channel = channel.copied();
-        self.principals.begin(&self.methods, details, &offer)
+        offer.channel = approach.security.and_then(|security| security.channel_binding);
+        offer.certificate = approach.certificate().map(|certificate| fingerprint(certificate));
+        Ok(offer)
     }
+
+    fn look_up(&self, method: Method, hello: &Hello, approach: &Approach<'_>, mut offer: Offer) -> Step {
+        let Some(authenticator) = self.authenticator.clone() else {
+            return Step::Later(Box::pin(async { Err(failed()) }));
+        };
+        let details = hello.details.clone();
+        let extra = details.authextra.clone().unwrap_or_default();
+        let applicant = Applicant {
+            realm: hello.realm.clone(),
+            authid: details.authid.clone(),
+            authrole: details.authrole.clone(),
+            public_key: extra.text("pubkey").and_then(|key| PublicKey::from_hex(&key).ok()),
+            authextra: extra,
+            method,
+            ticket: None,
+            session: offer.session,
+            protocol: approach.protocol,
+            peer: (*approach.peer != Peer::Other).then(|| approach.peer.to_string()),
+            is_confidential: approach.security.is_some_and(|security| security.is_confidential),
+            certificate: approach.certificate().cloned(),
+        };
+        offer.provider = authenticator.provider();
+        let lookup = Lookup { authenticator, applicant, details, offer };
+        match method {
+            Method::Ticket => Step::Challenge(Box::new(Pending::Ticket(Box::new(lookup)))),
+            _ => Step::Later(Box::pin(lookup.run())),
+        }
+    }
+}
+
+impl Approach<'_> {
+    fn certificate(&self) -> Option<&Bytes> {
+        self.security?.certificate.as_ref()
+    }
+}
+
+impl Pending {
+    /// Returns the CHALLENGE.
+    pub(crate) fn challenge(&self) -> Challenge {
+        match self {
+            Self::Exchange(exchange) => exchange.challenge(),
+            Self::Ticket(_) => wamp_core::auth::ticket::challenge(),
+        }
+    }
+
+    /// Returns the authid that the client says to have.
+    pub(crate) fn authid(&self) -> &str {
+        match self {
+            Self::Exchange(exchange) => exchange.authid(),
+            Self::Ticket(lookup) => lookup.applicant.authid.as_deref().unwrap_or_default(),
+        }
+    }
+
+    /// Verifies the answer.
+    pub(crate) fn verify(self, said: Box<Authenticate>, places: &Arc<Semaphore>) -> Result<Step, Denied> {
+        match self {
+            Self::Exchange(exchange) if exchange.is_slow() => {
+                let places = places.clone();
+                Ok(Step::Later(Box::pin(async move {
+                    let _place = places.acquire_owned().await.map_err(|_| failed())?;
+                    let verifying = spawn_blocking(move || exchange.verify(&said).map(Step::Admit));
+                    verifying.await.unwrap_or_else(|_| Err(failed()))
+                })))
+            }
+            Self::Exchange(exchange) => exchange.verify(&said).map(Step::Admit),
+            Self::Ticket(mut lookup) => {
+                lookup.applicant.ticket = Some(Secret::from(&*said.signature));
+                Ok(Step::Later(Box::pin(lookup.run())))
+            }
+        }
+    }
+}
+
+impl Lookup {
+    async fn run(self) -> Result<Step, Denied> {
+        let Self { authenticator, applicant, details, offer } = &self;
+        let method = applicant.method;
+        let found = match timeout(PATIENCE, authenticator.principal(applicant)).await {
+            Ok(found) => found,
+            Err(_) => Err(Rejection::Failed("it took too long".to_owned())),
+        };
+        let principal: Option<Principal> = match found {
+            Ok(principal) => Some(principal),
+            Err(Rejection::Unknown) => None,
+            Err(Rejection::Failed(why)) => {
+                tracing::warn!(realm = %applicant.realm, why, "the authenticator has failed");
+                return Err(failed());
+            }
+        };
+        match (method, principal) {
+            (Method::Ticket | Method::Tls, Some(principal)) => {
+                let (provider, session) = (offer.provider.clone(), Some(offer.session));
+                principal.admit(method, details, provider, session).map(Step::Admit)
+            }
+            (Method::Ticket | Method::Tls, None) => {
+                Err(Denied { reason: uri::AUTHENTICATION_DENIED, text: "the proof is not accepted" })
+            }
+            (_, principal) => {
+                let exchange = Exchange::begin(method, principal.as_ref().ok_or(None), details, offer)?;
+                Ok(Step::Challenge(Box::new(Pending::Exchange(exchange))))
+            }
+        }
+    }
+}
+
+fn failed() -> Denied {
+    Denied { reason: uri::AUTHENTICATION_FAILED, text: "the router cannot authenticate the client now" }
 }

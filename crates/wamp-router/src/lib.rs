@@ -17,6 +17,8 @@
 //! rules of the protocol are in `wamp-core`; this crate moves messages between links and a realm's machine,
 //! and limits the memory that peers can make it hold.
 
+mod attempts;
+mod authenticator;
 mod budget;
 mod config;
 mod connections;
@@ -49,6 +51,8 @@ mod turn;
 mod wakes;
 mod writer;
 
+pub use async_trait::async_trait;
+pub use authenticator::{Applicant, Authenticator, Rejection};
 pub use config::{Builder, Limits, Shutdown};
 pub use listen::{Address, ListenError};
 #[cfg(feature = "lock-times")]

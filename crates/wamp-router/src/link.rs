@@ -16,7 +16,7 @@ use tracing::Instrument;
 use wamp_core::router::{Closing, Protocol, Realm as Machine, SessionKey};
 use wamp_proto::{Limits as MessageLimits, Serializer};
 use wamp_transport::socket::Peer;
-use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, Transport};
+use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, Security, Transport};
 
 use crate::config::Shutdown;
 use crate::connections::{Newcomer, Permit};
@@ -59,7 +59,8 @@ pub(crate) fn serve<T: Transport>(
 ) -> impl Future<Output = ()> + Send {
     let (serializer, name, can_ping) = (transport.serializer(), transport.name(), transport.pings());
     let max_message = transport.max_send().min(router.limits.message);
-    let channel = transport.security().channel_binding.map(Box::new);
+    let security =
+        Some(transport.security()).filter(|security| *security != Security::default()).map(Box::new);
     let outbound = Arc::new(Outbound::new(serializer, &router.limits, router.budget.clone()));
     router.budget.holders.add(outbound.receiving().id(), &outbound);
     let (mut read, write) = transport.split();
@@ -79,7 +80,7 @@ pub(crate) fn serve<T: Transport>(
         can_ping,
         pings,
         peer,
-        channel,
+        security,
         pending,
         failed: None,
         turn,
@@ -127,8 +128,8 @@ struct Link<R> {
     /// Whether the peer is known to answer a PING. Over RawSocket not all peers do.
     pings: bool,
     peer: Peer,
-    /// The `tls-exporter` channel binding.
-    channel: Option<Box<[u8; 32]>>,
+    /// `None` if nothing is known about it.
+    security: Option<Box<Security>>,
     /// The items that were read and are not handled yet.
     pending: Pending,
     /// The error that ended reading after these items.

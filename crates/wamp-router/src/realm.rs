@@ -109,11 +109,11 @@ impl std::fmt::Debug for Inner {
 
 impl Realm {
     pub(crate) fn new(config: RealmConfig, seeds: Seeds) -> Self {
-        let RealmConfig { machine: mut config, principals } = config;
+        let RealmConfig { machine: mut config, principals, authenticator } = config;
         config.epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             name: config.name.clone(),
-            door: Door::new(principals),
+            door: Door::new(principals, authenticator),
             start: Instant::now(),
             inner: FairLock::new(Inner {
                 machine: Machine::new(config, seeds),

@@ -1,10 +1,13 @@
 //! Configuration of a realm: its machine, and the principals that may join it.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use wamp_core::auth::{Principal, Principals};
 use wamp_core::router::{Config, Role};
 use wamp_proto::{ByteString, Uri};
+
+use crate::authenticator::Authenticator;
 
 /// The configuration of a realm.
 ///
@@ -31,6 +34,7 @@ use wamp_proto::{ByteString, Uri};
 pub struct RealmConfig {
     pub(crate) machine: Config,
     pub(crate) principals: Principals,
+    pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
 }
 
 impl RealmConfig {
@@ -43,6 +47,13 @@ impl RealmConfig {
     #[must_use]
     pub fn principal(mut self, principal: Principal) -> Self {
         self.principals.insert(principal);
+        self
+    }
+
+    /// Looks up principals that are not configured, and closes the realm for others.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = Some(Arc::new(authenticator));
         self
     }
 
@@ -71,7 +82,7 @@ impl RealmConfig {
 
 impl From<Config> for RealmConfig {
     fn from(machine: Config) -> Self {
-        Self { machine, principals: Principals::new() }
+        Self { machine, principals: Principals::new(), authenticator: None }
     }
 }
 

@@ -56,6 +56,13 @@ impl Refusals {
         }
     }
 
+    /// Logs that the proof of a client was wrong.
+    pub(crate) fn proof(&self, peer: &Peer, realm: &str, authid: &str) {
+        if self.admit() {
+            tracing::warn!(%peer, realm, authid = %Printable(authid), "refused a proof");
+        }
+    }
+
     /// Logs that a connection was refused in the handshake of its transport.
     pub(crate) fn handshake(&self, peer: &Peer, why: &str) {
         if self.admit() {

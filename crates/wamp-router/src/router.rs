@@ -12,6 +12,7 @@ use wamp_proto::{Serializer, Uri};
 use wamp_transport::socket::Peer;
 use wamp_transport::{Transport, memory};
 
+use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::config::{Builder, Limits, Shutdown};
 use crate::connections::Connections;
@@ -59,6 +60,7 @@ pub(crate) struct RouterState {
     pub(crate) budget: Arc<Budget>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) refusals: Arc<Refusals>,
+    pub(crate) attempts: Attempts,
     pub(crate) anonymous_on_public: bool,
     pub(crate) shutdown: Shutdown,
     #[cfg(feature = "tls")]
@@ -127,6 +129,7 @@ impl Router {
             budget,
             connections: Arc::new(Connections::new(config.limits.connections)),
             refusals: Arc::default(),
+            attempts: Attempts::new(config.limits.failed_proofs),
             limits: config.limits,
             anonymous_on_public: config.anonymous_on_public,
             shutdown: config.shutdown,

@@ -5,13 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use wamp_client::auth::{Credential, PrivateKey, Secret};
 use wamp_client::{Connect, ConnectError, ConnectErrorKind, ConnectionState, Session, connect};
 use wamp_proto::Serializer;
-use wamp_router::auth::Principal;
 use wamp_router::auth::scram::{Dialect, Kdf, Keys};
 use wamp_router::auth::wampcra::{Key, Salting};
-use wamp_router::{Actions, Address, ListenError, Pattern, RealmConfig, Role, Router, TlsMode};
+use wamp_router::auth::{Method, Principal, fingerprint};
+use wamp_router::{
+    Actions, Address, Applicant, Authenticator, Limits, ListenError, Pattern, RealmConfig, Rejection, Role,
+    Router, TlsMode, async_trait,
+};
 use wamp_tls::{Identity, Server};
 
 use crate::support::{House, Way, attach, within};
@@ -28,10 +33,15 @@ fn realm() -> RealmConfig {
         .principal(Principal::new("joe", "user").role("admin").password(secret.clone()))
         .principal(Principal::new("salted", "user").cra(Key::salted(&secret, salting)))
         .principal(Principal::new("device", "device").public_key(key().public()))
+        .principal(Principal::new("hashed", "user").ticket_hash(HASH).unwrap())
         .principal(scram("scram", Dialect::Wamp, Kdf::Pbkdf2 { iterations: 4096 }))
         .principal(scram("argon2", Dialect::Wamp, ARGON2))
         .principal(scram("autobahn", Dialect::Autobahn, ARGON2))
 }
+
+/// The hash of the ticket, with low costs.
+const HASH: &str =
+    "$argon2id$v=19$m=64,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$hVkCeh+dOgNnq5+nhy1RcPn6CgQORZAP8ksG63wI5XE";
 
 const ARGON2: Kdf = Kdf::Argon2id { iterations: 1, memory: 256 };
 
@@ -41,7 +51,9 @@ fn scram(name: &'static str, dialect: Dialect, kdf: Kdf) -> Principal {
 }
 
 fn router() -> Router {
-    Router::builder().realm_with(realm()).build()
+    // All clients of a test have one address.
+    let limits = Limits { failed_proofs: 1000, ..Limits::default() };
+    Router::builder().realm_with(realm()).limits(limits).build()
 }
 
 async fn joined(connecting: Connect) -> Session {
@@ -81,6 +93,7 @@ async fn each_method_joins_with_the_right_proof_and_not_with_another() {
     let house = House::with(router()).await;
     let rights = [
         (Credential::ticket("joe", "s3cret"), "joe", "user", "ticket"),
+        (Credential::ticket("hashed", "s3cret"), "hashed", "user", "ticket"),
         (Credential::wampcra("joe", "s3cret"), "joe", "user", "wampcra"),
         (Credential::wampcra("salted", "s3cret"), "salted", "user", "wampcra"),
         (Credential::cryptosign(key()), "device", "device", "cryptosign"),
@@ -102,6 +115,7 @@ async fn each_method_joins_with_the_right_proof_and_not_with_another() {
         let wrongs = [
             Credential::ticket("joe", "wrong"),
             Credential::ticket("nobody", "s3cret"),
+            Credential::ticket("hashed", "wrong"),
             Credential::wampcra("joe", "wrong"),
             Credential::wampcra("salted", "wrong"),
             Credential::wampcra("nobody", "s3cret"),
@@ -220,7 +234,7 @@ async fn bad_messages_during_an_authentication_end_it() {
 // behaviour 201
 #[tokio::test]
 async fn a_client_that_does_not_answer_its_challenge_is_refused_in_time() {
-    let limits = wamp_router::Limits { join: Duration::from_millis(300), ..Default::default() };
+    let limits = Limits { join: Duration::from_millis(300), ..Limits::default() };
     let house = House::with(Router::builder().realm_with(realm()).limits(limits).build()).await;
     let mut peer = house.connect(Way::WebSocket, Serializer::Json).await;
     peer.say(r#"[1,"realm1",{"roles":{"caller":{}},"authmethods":["ticket"],"authid":"joe"}]"#).await;
@@ -327,4 +341,133 @@ async fn a_session_does_what_its_role_allows_and_no_more() {
     // A role that is not configured.
     let error = refused(connect(format!("ws://{}/", house.tcp)).auth(Credential::cryptosign(key()))).await;
     assert!(error.uri().is_some_and(|uri| uri == "wamp.error.no_such_role"), "{error}");
+}
+
+// behaviour 226
+#[tokio::test]
+async fn a_client_joins_with_its_certificate() {
+    let authority = Authority::new("ours");
+    let signed = authority.sign("localhost", 2100);
+    let identity = Identity::new(signed.chain.as_bytes(), signed.key.as_bytes());
+    let server = Server::new(&identity.client_authorities(authority.pem.as_bytes(), false)).unwrap();
+    let (alice, bob) = (authority.sign("alice", 2100), authority.sign("bob", 2100));
+    let der = CertificateDer::from_pem_slice(alice.chain.as_bytes()).unwrap();
+    let realm = realm().principal(Principal::new("alice", "user").certificate(fingerprint(&der)));
+    let router = Router::builder().realm_with(realm).tls(server, TlsMode::Required).build();
+    let Address::Tls(address) = router.listen("127.0.0.1:0").await.unwrap() else { panic!("not TLS") };
+    for scheme in ["wss", "rss"] {
+        let url = format!("{scheme}://localhost:{}/", address.port());
+        let connecting =
+            || connect(url.as_str()).ca(authority.pem.as_bytes()).auth(Credential::certificate());
+        let session = joined(connecting().client_cert(alice.chain.as_bytes(), alice.key.as_bytes())).await;
+        let details = session.joined();
+        assert_eq!((details.authid.as_deref(), details.authmethod.as_deref()), (Some("alice"), Some("tls")));
+        works(&session).await;
+        session.leave().await;
+        let error = refused(connecting().client_cert(bob.chain.as_bytes(), bob.key.as_bytes())).await;
+        assert!(is_denied(&error), "{error}");
+        let error = refused(connecting()).await;
+        assert!(error.uri().is_some_and(|uri| uri == "wamp.error.no_matching_auth_method"), "{error}");
+    }
+}
+
+/// Users that the program knows, not the configuration.
+struct Users;
+
+#[async_trait]
+impl Authenticator for Users {
+    fn methods(&self) -> Vec<Method> {
+        vec![Method::Ticket, Method::WampCra, Method::Cryptosign]
+    }
+
+    async fn principal(&self, applicant: &Applicant) -> Result<Principal, Rejection> {
+        tokio::task::yield_now().await;
+        let jim = Principal::new("jim", "user");
+        match (applicant.authid.as_deref(), applicant.method) {
+            (Some("jim"), Method::Ticket) if applicant.ticket == Some(Secret::from("s3cret")) => Ok(jim),
+            (Some("jim"), Method::WampCra) => Ok(jim.cra(Key::plain(Secret::from("s3cret")))),
+            (None, Method::Cryptosign) => {
+                let own =
+                    applicant.public_key.filter(|shown| *shown == PrivateKey::from_bytes(&[7; 32]).public());
+                own.map(|key| jim.public_key(key)).ok_or(Rejection::Unknown)
+            }
+            (Some("broken"), _) => Err(Rejection::Failed("the database is down".to_owned())),
+            (Some("slow"), _) => std::future::pending().await,
+            _ => Err(Rejection::Unknown),
+        }
+    }
+}
+
+fn router_of_users() -> Router {
+    let limits = Limits { failed_proofs: 1000, join: Duration::from_millis(800), ..Limits::default() };
+    Router::builder().realm_with(realm().authenticator(Users)).limits(limits).build()
+}
+
+// behaviour 207, behaviour 227
+#[tokio::test]
+async fn an_authenticator_of_the_program_is_asked_for_others() {
+    let house = House::with(router_of_users()).await;
+    let url = format!("ws://{}/", house.tcp);
+    let stranger = || Credential::cryptosign(PrivateKey::from_bytes(&[7; 32]));
+    for credential in [Credential::ticket("jim", "s3cret"), Credential::wampcra("jim", "s3cret"), stranger()]
+    {
+        let session = joined(connect(url.as_str()).auth(credential)).await;
+        let details = session.joined();
+        assert_eq!(
+            (details.authid.as_deref(), details.authprovider.as_deref()),
+            (Some("jim"), Some("dynamic"))
+        );
+        works(&session).await;
+        session.leave().await;
+    }
+    // The configuration comes first.
+    let session = joined(connect(url.as_str()).auth(Credential::wampcra("joe", "s3cret"))).await;
+    assert_eq!(session.joined().authprovider.as_deref(), Some("static"));
+    let wrongs = [
+        Credential::ticket("jim", "wrong"),
+        Credential::wampcra("jim", "wrong"),
+        Credential::ticket("nobody", "s3cret"),
+        Credential::wampcra("nobody", "s3cret"),
+        Credential::cryptosign(PrivateKey::from_bytes(&[6; 32])),
+    ];
+    for credential in wrongs {
+        let error = refused(connect(url.as_str()).auth(credential)).await;
+        assert!(is_denied(&error), "{error}");
+    }
+}
+
+// behaviour 201, behaviour 228
+#[tokio::test]
+async fn an_authenticator_that_fails_or_is_slow_denies_nothing_for_ever() {
+    let house = House::with(router_of_users()).await;
+    let url = format!("ws://{}/", house.tcp);
+    for authid in ["broken", "slow"] {
+        let error = refused(connect(url.as_str()).auth(Credential::wampcra(authid, "s3cret"))).await;
+        assert!(error.uri().is_some_and(|uri| uri == "wamp.error.authentication_failed"), "{error}");
+    }
+    // While it is asked, the link is read.
+    const HELLO: &str = r#"[1,"realm1",{"roles":{"caller":{}},"authmethods":["wampcra"],"authid":"slow"}]"#;
+    for said in [HELLO, r#"[5,"early",{}]"#] {
+        let mut peer = house.connect(Way::RawSocket, Serializer::Json).await;
+        peer.say(HELLO).await;
+        peer.say(said).await;
+        assert_eq!(peer.aborted().await.0, "wamp.error.protocol_violation", "{said}");
+    }
+}
+
+// behaviour 209
+#[tokio::test]
+async fn an_address_with_many_failed_proofs_has_to_wait() {
+    let house = House::with(Router::builder().realm_with(realm().anonymous("guest")).build()).await;
+    let url = format!("ws://{}/", house.tcp);
+    for _ in 0..10 {
+        let error = refused(connect(url.as_str()).auth(Credential::ticket("joe", "wrong"))).await;
+        assert!(is_denied(&error), "{error}");
+    }
+    let error = refused(connect(url.as_str()).auth(Credential::ticket("joe", "s3cret"))).await;
+    assert!(error.uri().is_some_and(|uri| uri == "wamp.error.authentication_failed"), "{error}");
+    // Others are served: sessions without a proof, and clients of another kind of address.
+    joined(connect(url)).await.leave().await;
+    let unix = format!("rs+unix://{}", house.unix.display());
+    joined(connect(unix).auth(Credential::ticket("joe", "s3cret"))).await.leave().await;
 }

@@ -13,8 +13,11 @@ use wamp_proto::{ByteString, Extra, SessionId, uri};
 use super::cryptosign::{PrivateKey, PublicKey, TLS_EXPORTER};
 use super::principals::{authid, nonce, presented};
 use super::scram::{Asked, Dialect, Kdf, Keys};
+use super::ticket::Ticket;
 use super::wampcra::{Key, Salting};
-use super::{Admission, Denied, Identity, Method, Principal, STATIC, Secret, cryptosign, ticket};
+use super::{
+    Admission, DENIED, Denied, Identity, Method, NO_SUCH_ROLE, Principal, STATIC, Secret, cryptosign, ticket,
+};
 use crate::timestamp::rfc_3339;
 
 /// The arguments of an exchange: random numbers, the time, and the link of the client.
@@ -30,6 +33,8 @@ pub struct Offer {
     pub now: Duration,
     /// The `tls-exporter` channel binding of the link.
     pub channel: Option<[u8; 32]>,
+    /// The fingerprint of the verified certificate of the client.
+    pub certificate: Option<[u8; 32]>,
     /// `WELCOME.Details.authprovider`.
     pub provider: ByteString,
 }
@@ -41,7 +46,7 @@ impl Offer {
     /// An offer with the provider `static`. `random` is 72 bytes of a cryptographic generator.
     pub fn new(random: &[u8; RANDOM], shadows: Secret, session: SessionId, now: Duration) -> Self {
         let (random, provider) = (Secret::from(&random[..]), STATIC);
-        Self { random, shadows, session, now, channel: None, provider }
+        Self { random, shadows, session, now, channel: None, certificate: None, provider }
     }
 
     /// A random number from 0 to 2^53 - 1.
@@ -79,7 +84,7 @@ pub struct Exchange {
 
 #[derive(Debug)]
 enum Proof {
-    Ticket(Secret),
+    Ticket(Ticket),
     WampCra { key: Key, text: String },
     Cryptosign { keys: Vec<PublicKey>, challenge: [u8; 32], channel: Option<[u8; 32]> },
     Scram(Asked),
@@ -101,7 +106,26 @@ impl Exchange {
     /// An exchange by this method, with the principal that the client says to be. If there is no such principal,
     /// `principal` is the one that the exchange resembles, if there is one (behaviour
     /// [204](crate::behaviour#rule-204)).
-    pub fn new(
+    ///
+    /// # Errors
+    /// `wamp.error.authentication_failed`: it does not.
+    pub fn begin(
+        method: Method,
+        principal: Result<&Principal, Option<&Principal>>,
+        details: &HelloDetails,
+        offer: &Offer,
+    ) -> Result<Self, Denied> {
+        let binding = || details.authextra.as_ref().and_then(|extra| extra.text("channel_binding"));
+        if method == Method::WampScram
+            && binding().is_some_and(|binding| binding != TLS_EXPORTER || offer.channel.is_none())
+        {
+            let text = "the connection does not have the channel binding that the client asks for";
+            return Err(Denied { reason: uri::AUTHENTICATION_FAILED, text });
+        }
+        Ok(Self::new(method, principal, details, offer))
+    }
+
+    fn new(
         method: Method,
         principal: Result<&Principal, Option<&Principal>>,
         details: &HelloDetails,
@@ -145,10 +169,11 @@ impl Exchange {
             },
             Method::WampScram => Proof::Scram(asked(Dialect::Wamp, kept, like, &identity, details, offer)),
             Method::Scram => Proof::Scram(asked(Dialect::Autobahn, kept, like, &identity, details, offer)),
-            // `anonymous` has no exchange.
-            Method::Ticket | Method::Anonymous => {
-                let ticket = kept.and_then(|kept| kept.ticket.clone());
-                Proof::Ticket(ticket.unwrap_or_else(|| offer.nobodys()))
+            // `anonymous` and `tls` have no exchange.
+            Method::Ticket | Method::Anonymous | Method::Tls => {
+                // For a client that is no principal, that of its shadow: a hash takes time.
+                let ticket = like.and_then(|like| like.ticket.clone());
+                Proof::Ticket(ticket.unwrap_or_else(|| Ticket::Plain(offer.nobodys())))
             }
         };
         let is_real = is_real
@@ -174,6 +199,11 @@ impl Exchange {
         }
     }
 
+    /// Returns whether [`verify`](Self::verify) takes so long that it must not run on a thread with other tasks.
+    pub fn is_slow(&self) -> bool {
+        matches!(self.proof, Proof::Ticket(Ticket::Hashed(_)))
+    }
+
     /// Returns the authid that the client has to prove.
     pub fn authid(&self) -> &ByteString {
         &self.identity.authid
@@ -190,7 +220,7 @@ impl Exchange {
                 // A text can be written in each serializer.
                 is_right & self.extra.insert(asked.keys.dialect.verifier(), verifier.as_str()).is_ok()
             }
-            Proof::Ticket(ticket) => ticket::verify(ticket, said),
+            Proof::Ticket(ticket) => ticket.verify(said),
             Proof::WampCra { key, text } => key.verify(text, &said.signature),
             Proof::Cryptosign { keys, challenge, channel } => {
                 let verify = |key| cryptosign::verify(key, challenge, channel.as_ref(), &said.signature);
@@ -198,10 +228,10 @@ impl Exchange {
             }
         };
         if !(is_right & self.is_real) {
-            return Err(Denied { reason: uri::AUTHENTICATION_DENIED, text: "the proof is not accepted" });
+            return Err(DENIED);
         }
         if !self.has_role {
-            return Err(Denied { reason: uri::NO_SUCH_ROLE, text: "the client does not have this role" });
+            return Err(NO_SUCH_ROLE);
         }
         Ok(Admission { identity: self.identity, authextra: self.extra, session: Some(self.session) })
     }

@@ -15,6 +15,11 @@ use super::{Method, Refusal, Secret, scram, ticket, wampcra};
 pub enum Credential {
     /// No proof.
     Anonymous,
+    /// The certificate that the client shows in TLS.
+    Certificate {
+        /// The authid, if it does not follow from the certificate.
+        authid: Option<ByteString>,
+    },
     /// A ticket, which is sent to the router.
     Ticket {
         /// The authid.
@@ -64,6 +69,11 @@ impl Credential {
         Self::Ticket { authid: authid.into(), ticket: ticket.into(), insecure: true }
     }
 
+    /// The certificate that the client shows in TLS.
+    pub fn certificate() -> Self {
+        Self::Certificate { authid: None }
+    }
+
     /// The secret of WAMP-CRA, or the password from which its key is derived.
     pub fn wampcra(authid: impl Into<ByteString>, secret: impl Into<Secret>) -> Self {
         Self::WampCra { authid: authid.into(), secret: secret.into() }
@@ -86,7 +96,7 @@ impl Credential {
         Self::Scram { authid, password, dialect: Dialect::Autobahn, bound: false }
     }
 
-    /// Sets the authid of a private key.
+    /// Sets the authid, where it does not follow from a key or a certificate.
     #[must_use]
     pub fn with_authid(mut self, name: impl Into<ByteString>) -> Self {
         match &mut self {
@@ -94,7 +104,7 @@ impl Credential {
             Self::Ticket { authid, .. } | Self::WampCra { authid, .. } | Self::Scram { authid, .. } => {
                 *authid = name.into();
             }
-            Self::Cryptosign { authid, .. } => *authid = Some(name.into()),
+            Self::Cryptosign { authid, .. } | Self::Certificate { authid } => *authid = Some(name.into()),
         }
         self
     }
@@ -118,6 +128,7 @@ impl Credential {
     pub fn method(&self) -> Method {
         match self {
             Self::Anonymous => Method::Anonymous,
+            Self::Certificate { .. } => Method::Tls,
             Self::Ticket { .. } => Method::Ticket,
             Self::WampCra { .. } => Method::WampCra,
             Self::Cryptosign { .. } => Method::Cryptosign,
@@ -132,7 +143,7 @@ impl Credential {
             Self::Ticket { authid, .. } | Self::WampCra { authid, .. } | Self::Scram { authid, .. } => {
                 Some(authid)
             }
-            Self::Cryptosign { authid, .. } => authid.as_ref(),
+            Self::Cryptosign { authid, .. } | Self::Certificate { authid } => authid.as_ref(),
         }
     }
 }
@@ -209,7 +220,10 @@ impl Login {
                     extra.insert("pubkey", key.public().to_string().as_str())?;
                 }
                 Credential::Scram { .. } => extra.insert("nonce", self.nonce.as_str())?,
-                Credential::Anonymous | Credential::Ticket { .. } | Credential::WampCra { .. } => {}
+                Credential::Anonymous
+                | Credential::Certificate { .. }
+                | Credential::Ticket { .. }
+                | Credential::WampCra { .. } => {}
             }
             if credential.is_bound() {
                 extra.insert("channel_binding", TLS_EXPORTER)?;
@@ -241,7 +255,9 @@ impl Login {
         let credential = self.credentials.iter().find(|credential| credential.method().name() == *method);
         let credential = credential.ok_or(Refusal("the router asks for a method that was not offered"))?;
         let signature: ByteString = match credential {
-            Credential::Anonymous => return Err(Refusal("`anonymous` has no CHALLENGE")),
+            Credential::Anonymous | Credential::Certificate { .. } => {
+                return Err(Refusal("this method has no CHALLENGE"));
+            }
             Credential::Ticket { ticket, .. } => {
                 let authenticate =
                     ticket::answer(ticket).ok_or(Refusal("the ticket is not text in UTF-8"))?;

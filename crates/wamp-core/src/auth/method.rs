@@ -20,12 +20,21 @@ pub enum Method {
     WampScram,
     /// A proof of a password, as Autobahn|Python and Crossbar.io have it.
     Scram,
+    /// The certificate of the client in TLS.
+    Tls,
 }
 
 impl Method {
     /// All methods.
-    pub const ALL: [Self; 6] =
-        [Self::Anonymous, Self::Ticket, Self::WampCra, Self::Cryptosign, Self::WampScram, Self::Scram];
+    pub const ALL: [Self; 7] = [
+        Self::Anonymous,
+        Self::Ticket,
+        Self::WampCra,
+        Self::Cryptosign,
+        Self::WampScram,
+        Self::Scram,
+        Self::Tls,
+    ];
 
     /// The method with this name in `HELLO.Details.authmethods`.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -41,6 +50,7 @@ impl Method {
             Self::Cryptosign => "cryptosign",
             Self::WampScram => "wamp-scram",
             Self::Scram => "scram",
+            Self::Tls => "tls",
         })
     }
 }

@@ -6,6 +6,7 @@
 //! | `ticket` | a secret, which it sends | [`ticket`] |
 //! | `wampcra` | a secret or a key derived from it | [`wampcra`] |
 //! | `cryptosign` | a private key of Ed25519 | [`cryptosign`] |
+//! | `tls` | the private key of a certificate, in the handshake of TLS | |
 //! | `wamp-scram`, `scram` | a password, which the router does not keep | [`scram`] |
 //!
 //! A router selects a method and a [`Principal`] when HELLO arrives ([`Principals::begin`]), sends the CHALLENGE of an
@@ -27,12 +28,12 @@ pub mod wampcra;
 use ::base64::Engine;
 use ::base64::alphabet::STANDARD;
 use ::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use wamp_proto::{ByteString, Extra, SessionId, Uri};
+use wamp_proto::{ByteString, Extra, SessionId, Uri, uri};
 
 pub use exchange::{Exchange, Offer};
 pub use login::{Answer, Connection, Credential, Login};
 pub use method::Method;
-pub use principal::Principal;
+pub use principal::{Principal, fingerprint};
 pub use principals::{Begun, Principals, fitting};
 pub(crate) use scram::Expected;
 pub use secret::Secret;
@@ -98,6 +99,13 @@ pub struct Denied {
     /// The text.
     pub text: &'static str,
 }
+
+/// The refusal after a proof that is right.
+const NO_SUCH_ROLE: Denied = Denied { reason: uri::NO_SUCH_ROLE, text: "the client does not have this role" };
+
+/// The refusal of a proof.
+pub(crate) const DENIED: Denied =
+    Denied { reason: uri::AUTHENTICATION_DENIED, text: "the proof is not accepted" };
 
 /// Why a client does not answer a CHALLENGE, as a sentence without a full stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

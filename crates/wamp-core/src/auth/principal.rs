@@ -1,9 +1,12 @@
 //! Principals: the users, devices and programs that may join a realm.
 
-use wamp_proto::{ByteString, EncodeError, Extra};
+use sha2::{Digest, Sha256};
+use wamp_proto::message::HelloDetails;
+use wamp_proto::{ByteString, EncodeError, Extra, SessionId};
 
 use super::cryptosign::PublicKey;
-use super::{Method, Secret, scram, wampcra};
+use super::ticket::{NotAHash, Ticket};
+use super::{Admission, Denied, Identity, Method, NO_SUCH_ROLE, Secret, scram, ticket, wampcra};
 
 /// Somebody or something that may join a realm: its name, its roles, and what it can prove itself by.
 ///
@@ -19,11 +22,13 @@ pub struct Principal {
     /// The first one is the default.
     pub(super) roles: Vec<ByteString>,
     pub(super) extra: Extra,
-    pub(super) ticket: Option<Secret>,
+    pub(super) ticket: Option<Ticket>,
     pub(super) cra: Option<wampcra::Key>,
     pub(super) keys: Vec<PublicKey>,
     pub(super) wamp_scram: Option<scram::Keys>,
     pub(super) autobahn_scram: Option<scram::Keys>,
+    /// The fingerprints of its certificates.
+    pub(super) certificates: Vec<[u8; 32]>,
 }
 
 impl Principal {
@@ -38,6 +43,7 @@ impl Principal {
             keys: Vec::new(),
             wamp_scram: None,
             autobahn_scram: None,
+            certificates: Vec::new(),
         }
     }
 
@@ -59,8 +65,18 @@ impl Principal {
     /// Accepts a ticket.
     #[must_use]
     pub fn ticket(mut self, ticket: impl Into<Secret>) -> Self {
-        self.ticket = Some(ticket.into());
+        self.ticket = Some(Ticket::Plain(ticket.into()));
         self
+    }
+
+    /// Accepts a ticket of which only a [hash](super::ticket::hash) is kept. Its verification takes tens of milliseconds.
+    ///
+    /// # Errors
+    /// The text is not a hash.
+    pub fn ticket_hash(mut self, hash: &str) -> Result<Self, NotAHash> {
+        ticket::check(hash)?;
+        self.ticket = Some(Ticket::Hashed(hash.to_owned()));
+        Ok(self)
     }
 
     /// Accepts this key by WAMP-CRA.
@@ -84,6 +100,14 @@ impl Principal {
             scram::Dialect::Wamp => self.wamp_scram = Some(keys),
             scram::Dialect::Autobahn => self.autobahn_scram = Some(keys),
         }
+        self
+    }
+
+    /// Accepts a TLS connection with the certificate that has this [fingerprint](fingerprint). There may be several. The
+    /// router's TLS has to ask clients for certificates, and verifies them.
+    #[must_use]
+    pub fn certificate(mut self, fingerprint: [u8; 32]) -> Self {
+        self.certificates.push(fingerprint);
         self
     }
 
@@ -119,7 +143,25 @@ impl Principal {
             Method::Cryptosign => !self.keys.is_empty(),
             Method::WampScram => self.wamp_scram.is_some(),
             Method::Scram => self.autobahn_scram.is_some(),
+            Method::Tls => !self.certificates.is_empty(),
         }
+    }
+
+    /// Admits a client that needs no further proof, if the principal has the role that it wishes.
+    ///
+    /// # Errors
+    /// `wamp.error.no_such_role`.
+    pub fn admit(
+        &self,
+        method: Method,
+        details: &HelloDetails,
+        provider: ByteString,
+        session: Option<SessionId>,
+    ) -> Result<Admission, Denied> {
+        let role = self.role_for(details.authrole.as_ref()).ok_or(NO_SUCH_ROLE)?;
+        let mut identity = Identity::new(self.authid.clone(), role.clone(), method.name());
+        identity.authprovider = provider;
+        Ok(Admission { identity, authextra: self.extra.clone(), session })
     }
 
     /// The role for a client that wishes this one; `None` if the principal does not have it.
@@ -129,4 +171,9 @@ impl Principal {
             None => self.roles.first(),
         }
     }
+}
+
+/// Returns the fingerprint of a certificate in DER: its SHA-256.
+pub fn fingerprint(certificate: &[u8]) -> [u8; 32] {
+    Sha256::digest(certificate).into()
 }

@@ -7,8 +7,8 @@ use sha2::Sha256;
 use wamp_proto::message::HelloDetails;
 use wamp_proto::{ByteString, uri};
 
-use super::cryptosign::{PublicKey, TLS_EXPORTER};
-use super::{Admission, Denied, Exchange, Identity, Method, Offer, Principal};
+use super::cryptosign::PublicKey;
+use super::{Admission, DENIED, Denied, Exchange, Identity, Method, Offer, Principal};
 
 /// The principals of a realm. Without any, and without [`anonymous`](Self::set_anonymous), the realm is open to
 /// anonymous sessions; the first one closes it (behaviour [210](crate::behaviour#rule-210)).
@@ -20,6 +20,8 @@ pub struct Principals {
     principals: Vec<Principal>,
     /// The principal with this key; `None` if several have it.
     by_key: BTreeMap<[u8; 32], Option<usize>>,
+    /// The first principal with a certificate of this fingerprint.
+    by_certificate: BTreeMap<[u8; 32], usize>,
     is_closed: bool,
 }
 
@@ -30,6 +32,8 @@ pub enum Begun {
     Admitted(Admission),
     /// The client has to answer a CHALLENGE.
     Challenged(Box<Exchange>),
+    /// The caller has to look up the principal, for this method.
+    LookUp(Method),
 }
 
 impl Principals {
@@ -56,9 +60,13 @@ impl Principals {
             Err(index) => self.principals.insert(index, principal),
         }
         self.by_key.clear();
+        self.by_certificate.clear();
         for (index, principal) in self.principals.iter().enumerate() {
             for key in &principal.keys {
                 self.by_key.entry(*key.bytes()).and_modify(|of| *of = None).or_insert(Some(index));
+            }
+            for certificate in &principal.certificates {
+                self.by_certificate.entry(*certificate).or_insert(index);
             }
         }
         self.close();
@@ -97,32 +105,55 @@ impl Principals {
     }
 
     /// Selects a method and a principal for a client, as the rules [202](crate::behaviour#rule-202) to
-    /// [204](crate::behaviour#rule-204) say. `methods` are those of [`methods`](Self::methods).
+    /// [204](crate::behaviour#rule-204) say. `methods` are those of [`methods`](Self::methods); by the ones in `dynamic`
+    /// further principals may join, which the caller looks up.
     ///
     /// # Errors
     /// The client offers no method of the realm for which HELLO brings everything.
-    pub fn begin(&self, methods: &[Method], details: &HelloDetails, offer: &Offer) -> Result<Begun, Denied> {
-        let fitting = fitting(details, methods)?;
-        let first = fitting[0];
+    pub fn begin(
+        &self,
+        methods: &[Method],
+        dynamic: &[Method],
+        details: &HelloDetails,
+        offer: &Offer,
+    ) -> Result<Begun, Denied> {
+        let all = [methods, dynamic].concat();
+        let mut fitting = fitting(details, &all, offer.certificate.is_some())?;
+        let owner = self.owner(details, offer);
+        fitting.retain(|method| *method != Method::Tls || owner.is_some() || dynamic.contains(method));
+        let first = *fitting.first().ok_or(DENIED)?;
         if let (Method::Anonymous, Some(role)) = (first, self.anonymous()) {
             let identity = Identity::anonymous(role, offer.number());
             return Ok(Begun::Admitted(identity.into()));
         }
-        let found = self.find(details);
+        let found = self.find(details).or(owner);
         // Looked for in either case, so that both take the same time.
         let shadow = self.shadow(details, offer);
+        if found.is_none()
+            && let Some(method) = fitting.iter().find(|method| dynamic.contains(method))
+        {
+            return Ok(Begun::LookUp(*method));
+        }
         let principal = found.or(shadow);
         let has = |method: &&Method| principal.is_some_and(|principal| principal.has(**method));
         let method = *fitting.iter().find(has).unwrap_or(&first);
-        let binding = || details.authextra.as_ref().and_then(|extra| extra.text("channel_binding"));
-        if method == Method::WampScram
-            && binding().is_some_and(|binding| binding != TLS_EXPORTER || offer.channel.is_none())
-        {
-            let text = "the connection does not have the channel binding that the client asks for";
-            return Err(Denied { reason: uri::AUTHENTICATION_FAILED, text });
+        match (method, owner) {
+            (Method::Tls, Some(owner)) => {
+                let (provider, session) = (offer.provider.clone(), Some(offer.session));
+                return Ok(Begun::Admitted(owner.admit(method, details, provider, session)?));
+            }
+            (Method::Tls, None) => return Err(DENIED),
+            _ => {}
         }
-        let exchange = Exchange::new(method, found.ok_or(shadow), details, offer);
+        let exchange = Exchange::begin(method, found.ok_or(shadow), details, offer)?;
         Ok(Begun::Challenged(Box::new(exchange)))
+    }
+
+    /// The principal to which the certificate of the link belongs.
+    fn owner(&self, details: &HelloDetails, offer: &Offer) -> Option<&Principal> {
+        let index = *self.by_certificate.get(&offer.certificate?)?;
+        let owner = self.principals.get(index)?;
+        authid(details).is_none_or(|authid| *authid == owner.authid).then_some(owner)
     }
 
     /// The principal of which HELLO says that it is the client.
@@ -156,13 +187,18 @@ impl Principals {
 ///
 /// # Errors
 /// There is none.
-pub fn fitting(details: &HelloDetails, methods: &[Method]) -> Result<Vec<Method>, Denied> {
+pub fn fitting(
+    details: &HelloDetails,
+    methods: &[Method],
+    has_certificate: bool,
+) -> Result<Vec<Method>, Denied> {
     let offered = details.authmethods.as_deref().unwrap_or_default();
     let offered = if offered.is_empty() { &[Method::Anonymous.name()] } else { offered };
     let mut fitting = Vec::new();
     for method in offered.iter().filter_map(|name| Method::from_name(name)) {
         let fits = match method {
             Method::Anonymous => true,
+            Method::Tls => has_certificate,
             Method::Ticket | Method::WampCra => authid(details).is_some(),
             Method::WampScram | Method::Scram => authid(details).is_some() && nonce(details).is_some(),
             Method::Cryptosign => authid(details).is_some() || presented(details).is_some(),

@@ -179,7 +179,7 @@ impl Realm {
     /// The reason and the text of the ABORT with which the link must be refused.
     pub fn join(&mut self, now: Time, join: Join) -> Result<SessionKey, (Uri, String)> {
         let denied = |denied: Denied| (denied.reason, denied.text.to_owned());
-        auth::fitting(&join.details, &[Method::Anonymous]).map_err(denied)?;
+        auth::fitting(&join.details, &[Method::Anonymous], false).map_err(denied)?;
         let identity = Identity::anonymous(Method::Anonymous.name(), self.cx.chance.id());
         self.join_as(now, join, identity.into())
     }

@@ -67,9 +67,9 @@ fn login(credentials: Vec<Credential>) -> Login {
 }
 
 fn challenged(principals: &Principals, details: &HelloDetails, number: u8) -> Box<Exchange> {
-    match principals.begin(&principals.methods(), details, &offer(number)).unwrap() {
+    match principals.begin(&principals.methods(), &[], details, &offer(number)).unwrap() {
         Begun::Challenged(exchange) => exchange,
-        Begun::Admitted(admission) => panic!("{admission:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -175,18 +175,68 @@ fn the_first_fitting_method_of_the_client_is_taken() {
     ];
     for (names, authid, expected) in table {
         let details = methods(names, authid);
-        match principals.begin(&principals.methods(), &details, &offer(1)).unwrap() {
+        match principals.begin(&principals.methods(), &[], &details, &offer(1)).unwrap() {
             Begun::Admitted(admission) => {
                 assert_eq!((expected, &*admission.identity.authrole), ("anonymous", "guest"), "{names:?}");
             }
             Begun::Challenged(exchange) => assert_eq!(exchange.challenge().method, expected, "{names:?}"),
+            other => panic!("{other:?}"),
         }
     }
     for names in [&["x"][..], &["ticket"], &["wampcra", "cryptosign"]] {
         let denied =
-            principals.begin(&principals.methods(), &methods(names, Some("")), &offer(1)).unwrap_err();
+            principals.begin(&principals.methods(), &[], &methods(names, Some("")), &offer(1)).unwrap_err();
         assert_eq!(denied.reason, uri::NO_MATCHING_AUTH_METHOD, "{names:?}");
     }
+}
+
+// behaviour 226
+#[test]
+fn a_certificate_admits_the_principal_that_has_it() {
+    let mut principals = principals();
+    principals.insert(Principal::new("alice", "user").role("admin").certificate([1; 32]));
+    let begin = |principals: &Principals, names: &[&'static str], authid, certificate: Option<u8>| {
+        let mut offer = offer(1);
+        offer.certificate = certificate.map(|number| [number; 32]);
+        principals.begin(&principals.methods(), &[], &methods(names, authid), &offer)
+    };
+    for authid in [None, Some("alice")] {
+        let Ok(Begun::Admitted(admission)) = begin(&principals, &["tls"], authid, Some(1)) else {
+            panic!("denied")
+        };
+        assert_eq!((&*admission.identity.authid, &*admission.identity.authmethod), ("alice", "tls"));
+    }
+    let refused = [
+        (None, None, uri::NO_MATCHING_AUTH_METHOD),
+        (None, Some(2), uri::AUTHENTICATION_DENIED),
+        (Some("joe"), Some(1), uri::AUTHENTICATION_DENIED),
+    ];
+    for (authid, certificate, reason) in refused {
+        assert_eq!(begin(&principals, &["tls"], authid, certificate).unwrap_err().reason, reason);
+    }
+    let Ok(Begun::Challenged(other)) = begin(&principals, &["tls", "ticket"], Some("joe"), Some(2)) else {
+        panic!("not challenged")
+    };
+    assert_eq!(other.challenge().method, "ticket");
+    principals.set_anonymous("guest");
+    // Nor is it anonymous instead.
+    assert!(begin(&principals, &["tls", "anonymous"], None, Some(2)).is_err());
+    assert!(matches!(begin(&principals, &["tls", "anonymous"], None, None), Ok(Begun::Admitted(_))));
+}
+
+// behaviour 227
+#[test]
+fn a_principal_that_is_not_configured_is_looked_up_where_that_is_possible() {
+    let principals = principals();
+    let begin = |dynamic: &[Method], names: &[&'static str], authid| {
+        principals.begin(&principals.methods(), dynamic, &methods(names, Some(authid)), &offer(1)).unwrap()
+    };
+    let dynamic = [Method::WampCra];
+    assert!(matches!(begin(&dynamic, &["wampcra"], "jim"), Begun::LookUp(Method::WampCra)));
+    assert!(matches!(begin(&dynamic, &["ticket", "wampcra"], "jim"), Begun::LookUp(Method::WampCra)));
+    assert!(matches!(begin(&dynamic, &["wampcra"], "joe"), Begun::Challenged(_)), "the configuration first");
+    assert!(matches!(begin(&dynamic, &["ticket"], "jim"), Begun::Challenged(_)), "no lookup for this method");
+    assert!(matches!(begin(&[], &["wampcra"], "jim"), Begun::Challenged(_)));
 }
 
 // behaviour 210
@@ -195,7 +245,7 @@ fn the_first_word_about_authentication_closes_a_realm() {
     let anonymous = methods(&["anonymous"], None);
     let is_open = |principals: &Principals| {
         assert_eq!(principals.anonymous().is_some(), principals.methods().contains(&Method::Anonymous));
-        principals.begin(&principals.methods(), &anonymous, &offer(1)).is_ok()
+        principals.begin(&principals.methods(), &[], &anonymous, &offer(1)).is_ok()
     };
     assert!(is_open(&Principals::new()));
     assert!(!is_open(&principals()));
@@ -302,7 +352,7 @@ fn a_proof_is_bound_to_the_tls_channel_if_the_client_asks() {
         let login = Login::new(vec![credential], &connection(Some(at_client), true)).unwrap();
         let mut offer = offer(1);
         offer.channel = at_router;
-        let begun = principals.begin(&principals.methods(), &hello(&login), &offer).unwrap();
+        let begun = principals.begin(&principals.methods(), &[], &hello(&login), &offer).unwrap();
         let Begun::Challenged(exchange) = begun else { panic!("no challenge") };
         let answer = login.answer(&exchange.challenge()).ok()?;
         exchange.verify(&answer.authenticate).ok()
@@ -323,7 +373,7 @@ fn scram_is_bound_to_the_tls_channel_or_refused() {
     let begin = |channel| {
         let mut offer = offer(1);
         offer.channel = channel;
-        principals.begin(&principals.methods(), &hello(&login), &offer)
+        principals.begin(&principals.methods(), &[], &hello(&login), &offer)
     };
     for (channel, expected) in [([1; 32], true), ([2; 32], false)] {
         let Ok(Begun::Challenged(exchange)) = begin(Some(channel)) else { panic!("no challenge") };

@@ -3,41 +3,53 @@
 use std::future::pending;
 use std::sync::Arc;
 
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 use wamp_core::Time;
-use wamp_core::auth::{Admission, Begun, Denied, Exchange};
+use wamp_core::auth::{Admission, Denied};
 use wamp_core::router::{self, Accept, AcceptEvent, Join, Quirks, Realm as Machine, SessionKey};
 use wamp_proto::message::{Authenticate, Hello, HelloDetails};
 use wamp_proto::{Message, Uri, quoted, uri};
 use wamp_transport::socket::Peer;
-use wamp_transport::{Incoming, ReadHalf};
+use wamp_transport::{Incoming, ReadError, ReadHalf};
 
 use super::{Link, garbage};
 use crate::connections::{Newcomer, TOO_MANY_NEWCOMERS};
+use crate::door::{Approach, Later, Pending, Step};
 use crate::realm::Realm;
 
 /// The most PINGs before HELLO.
 const PINGS_BEFORE_HELLO: usize = 16;
 
-/// A session that has joined, or the reason of the ABORT and its text.
-type Joining = Result<(Arc<Realm>, SessionKey), (Uri, String)>;
-
-/// The outcome of HELLO.
-enum Greeted {
-    Joined(Arc<Realm>, SessionKey),
-    Challenged(Box<Challenged>),
-}
-
-/// A client that has to answer a CHALLENGE.
-struct Challenged {
+/// A client that has said HELLO.
+struct Guest {
     realm: Arc<Realm>,
     /// `HELLO.Details`.
     details: HelloDetails,
-    exchange: Box<Exchange>,
+    /// The CHALLENGE that it has to answer.
+    pending: Option<Box<Pending>>,
+}
+
+/// Waits for the decision of an authenticator, if there is one to wait for.
+async fn decided(later: &mut Option<Later>) -> Result<Step, Denied> {
+    match later {
+        Some(decision) => {
+            let step = decision.await;
+            *later = None;
+            step
+        }
+        None => pending().await,
+    }
 }
 
 fn refused(denied: Denied) -> (Uri, String) {
     (denied.reason, denied.text.to_owned())
+}
+
+/// What a link that has not joined waits for.
+enum Came {
+    Item(Result<Result<Incoming, ReadError>, Elapsed>),
+    Step(Result<Step, Denied>),
 }
 
 impl<R: ReadHalf> Link<R> {
@@ -53,11 +65,12 @@ impl<R: ReadHalf> Link<R> {
         self.read.set_max_receive(max_receive);
         let (newcomer, router) = (self.newcomer.take(), self.router.clone());
         let mut pings = 0;
-        let mut challenged = None;
+        let (mut guest, mut later): (Option<Guest>, Option<Later>) = (None, None);
         loop {
             self.turn.check().await;
-            let item = tokio::select! {
-                item = timeout_at(start + wait, self.next()) => item,
+            let came = tokio::select! {
+                item = timeout_at(start + wait, self.next()) => Came::Item(item),
+                step = decided(&mut later) => Came::Step(step),
                 () = gives_way(newcomer.as_deref()) => {
                     let connections = &self.router.connections;
                     self.lingers = self.permit.as_mut().is_some_and(|permit| connections.refuse(permit));
@@ -70,88 +83,113 @@ impl<R: ReadHalf> Link<R> {
                 }
             };
             let now = Time::after(start.elapsed());
-            match item {
-                Ok(Ok(Incoming::Message(frame))) => {
-                    match Message::decode(self.serializer, &frame, &self.message_limits()) {
-                        Ok(message) => accept.handle_message(now, message),
-                        Err(error) => accept.handle_garbage(now, &error.to_string()),
+            let mut step = match came {
+                Came::Step(step) => {
+                    if let Some(Guest { realm, details, .. }) = &guest {
+                        self.note(&step, realm, details.authid.as_deref().unwrap_or_default());
                     }
+                    Some(step)
                 }
-                Ok(Ok(Incoming::Ping(_))) if pings == PINGS_BEFORE_HELLO => {
-                    accept.refuse(uri::PROTOCOL_VIOLATION, "too many PINGs before HELLO");
+                Came::Item(item) => {
+                    match item {
+                        Ok(Ok(Incoming::Message(frame))) => {
+                            match Message::decode(self.serializer, &frame, &self.message_limits()) {
+                                Ok(message) => accept.handle_message(now, message),
+                                Err(error) => accept.handle_garbage(now, &error.to_string()),
+                            }
+                        }
+                        Ok(Ok(Incoming::Ping(_))) if pings == PINGS_BEFORE_HELLO => {
+                            accept.refuse(uri::PROTOCOL_VIOLATION, "too many PINGs before HELLO");
+                        }
+                        Ok(Ok(Incoming::Ping(payload))) => {
+                            pings += 1;
+                            self.pings = true;
+                            self.outbound.pong(payload);
+                        }
+                        Ok(Ok(_)) => {}
+                        Ok(Err(error)) => match garbage(&error).filter(|_| first) {
+                            Some(text) => accept.handle_garbage(now, &text),
+                            None => return None,
+                        },
+                        Err(_) => accept.handle_timeout(Time::after(wait)),
+                    }
+                    None
                 }
-                Ok(Ok(Incoming::Ping(payload))) => {
-                    pings += 1;
-                    self.pings = true;
-                    self.outbound.pong(payload);
-                }
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => match garbage(&error).filter(|_| first) {
-                    Some(text) => accept.handle_garbage(now, &text),
-                    None => return None,
-                },
-                Err(_) => accept.handle_timeout(Time::after(wait)),
-            }
+            };
             match accept.poll_event() {
                 None => {}
-                Some(AcceptEvent::Hello(hello)) => match self.greet(*hello).await {
-                    Ok(Greeted::Joined(realm, session)) => return Some((realm, session)),
-                    Ok(Greeted::Challenged(next)) => {
-                        accept.challenge(next.exchange.challenge());
-                        self.transmit(&mut accept);
-                        challenged = Some(next);
-                    }
-                    Err((reason, text)) => {
-                        self.refuse(&mut accept, reason, &text);
+                Some(AcceptEvent::Hello(hello)) => {
+                    let Some(realm) = self.router.realms.get(&hello.realm).cloned() else {
+                        let text = format!("there is no realm {}", quoted(&hello.realm));
+                        self.refuse(&mut accept, uri::NO_SUCH_REALM, &text);
                         return None;
-                    }
-                },
+                    };
+                    step = Some(self.greet(&realm, &hello));
+                    guest = Some(Guest { realm, details: hello.details, pending: None });
+                }
                 Some(AcceptEvent::Authenticate(said)) => {
                     // The machine passes it on only after CHALLENGE.
-                    let challenged = challenged.take()?;
-                    match self.verified(*challenged, &said).await {
-                        Ok(joined) => return Some(joined),
-                        Err((reason, text)) => {
-                            self.refuse(&mut accept, reason, &text);
-                            return None;
-                        }
-                    }
+                    let guest = guest.as_mut()?;
+                    let pending = *guest.pending.take()?;
+                    step = Some(self.verify(&guest.realm, pending, said));
                 }
                 Some(_) => {
                     self.transmit(&mut accept);
                     return None;
                 }
             }
+            let refused = match step {
+                None => continue,
+                Some(Ok(Step::Later(decision))) => {
+                    later = Some(decision);
+                    continue;
+                }
+                Some(Ok(Step::Challenge(pending))) => {
+                    accept.challenge(pending.challenge());
+                    self.transmit(&mut accept);
+                    guest.as_mut()?.pending = Some(pending);
+                    continue;
+                }
+                Some(Ok(Step::Admit(admission))) => {
+                    let Guest { realm, details, .. } = guest.take()?;
+                    match self.welcome(&realm, details, admission).await {
+                        Ok(session) => return Some((realm, session)),
+                        Err(refused) => refused,
+                    }
+                }
+                Some(Err(denied)) => refused(denied),
+            };
+            self.refuse(&mut accept, refused.0, &refused.1);
+            return None;
         }
     }
 
-    /// Lets a client join, or demands a proof.
-    async fn greet(&mut self, hello: Hello) -> Result<Greeted, (Uri, String)> {
-        let Some(realm) = self.router.realms.get(&hello.realm).cloned() else {
-            return Err((uri::NO_SUCH_REALM, format!("there is no realm {}", quoted(&hello.realm))));
-        };
-        match realm.door().begin(&hello.details, self.channel.as_deref()).map_err(refused)? {
-            Begun::Admitted(admission) => {
-                let session = self.welcome(&realm, hello.details, admission).await?;
-                Ok(Greeted::Joined(realm, session))
-            }
-            Begun::Challenged(exchange) => {
-                let details = hello.details;
-                Ok(Greeted::Challenged(Box::new(Challenged { realm, details, exchange })))
-            }
+    /// Decides about a client.
+    fn greet(&self, realm: &Realm, hello: &Hello) -> Result<Step, Denied> {
+        let (security, protocol, peer) = (self.security.as_deref(), self.protocol, &self.peer);
+        let step = realm.door().begin(hello, &Approach { security, protocol, peer })?;
+        let is_proof = !matches!(step, Step::Admit(_));
+        if is_proof && self.router.attempts.are_too_many(self.peer.ip(), Instant::now()) {
+            let text = "too many proofs from this address have failed; try again later";
+            return Err(Denied { reason: uri::AUTHENTICATION_FAILED, text });
         }
+        Ok(step)
     }
 
-    /// Lets a client join if its proof is right.
-    async fn verified(&mut self, challenged: Challenged, said: &Authenticate) -> Joining {
-        let Challenged { realm, details, exchange } = challenged;
-        let authid = exchange.authid().clone();
-        let admission = exchange.verify(said).map_err(|denied| {
-            tracing::info!(peer = %self.peer, realm = %realm.name(), %authid, "refused a proof");
-            refused(denied)
-        })?;
-        let session = self.welcome(&realm, details, admission).await?;
-        Ok((realm, session))
+    /// Verifies the proof of a client.
+    fn verify(&self, realm: &Realm, pending: Pending, said: Box<Authenticate>) -> Result<Step, Denied> {
+        let authid = pending.authid().to_owned();
+        let verified = pending.verify(said, realm.door().places());
+        self.note(&verified, realm, &authid);
+        verified
+    }
+
+    /// Counts and logs a proof that was wrong.
+    fn note(&self, verified: &Result<Step, Denied>, realm: &Realm, authid: &str) {
+        if verified.as_ref().is_err_and(|denied| denied.reason == uri::AUTHENTICATION_DENIED) {
+            self.router.attempts.count(self.peer.ip(), Instant::now());
+            self.router.refusals.proof(&self.peer, realm.name(), authid);
+        }
     }
 
     async fn welcome(

@@ -23,6 +23,11 @@ pub(crate) fn of_links(limits: &mut Limits) -> Vec<Row<'_>> {
             Bytes(&mut limits.message_before_welcome),
             "Longest message of a client that has not joined.",
         ),
+        row(
+            "failed_proofs",
+            Count(&mut limits.failed_proofs),
+            "Failed proofs from one address at once; one is forgiven each 6 s.",
+        ),
         row("depth", Count(&mut limits.depth), "Deepest nesting of lists and dicts in a message."),
         row("join", Duration(&mut limits.join), "Time from the connection to WELCOME."),
         row("silence", Duration(&mut limits.silence), "Silence after which a PING is sent."),

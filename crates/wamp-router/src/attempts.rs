@@ -1,0 +1,118 @@
+//! Failed proofs, counted by address (behaviour [209](wamp_core::behaviour#rule-209)).
+//!
+//! An authid is never locked, since that would let anybody lock out anybody else.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The time after which one more failure is forgiven.
+const EACH: Duration = Duration::from_secs(6);
+
+/// The most addresses that are remembered. Further ones are not, until some are forgiven.
+const ADDRESSES: usize = 65_536;
+
+/// The failed proofs of all addresses.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    /// The number of failures in a row.
+    at_once: u32,
+    /// The time at which an address has no failures any more.
+    until: Mutex<HashMap<IpAddr, Instant>>,
+}
+
+impl Attempts {
+    pub(crate) fn new(at_once: usize) -> Self {
+        Self { at_once: u32::try_from(at_once).unwrap_or(u32::MAX), until: Mutex::default() }
+    }
+
+    /// Returns whether a client at this address must wait.
+    pub(crate) fn are_too_many(&self, address: Option<IpAddr>, now: Instant) -> bool {
+        let Some(network) = address.map(network) else { return false };
+        let room = EACH * self.at_once.saturating_sub(1);
+        self.lock().get(&network).is_some_and(|until| *until > now + room)
+    }
+
+    /// Counts a failed proof. A client without an address is in the same machine or process.
+    pub(crate) fn count(&self, address: Option<IpAddr>, now: Instant) {
+        let Some(network) = address.map(network) else { return };
+        let mut until = self.lock();
+        if until.len() >= ADDRESSES && !until.contains_key(&network) {
+            until.retain(|_, until| *until > now);
+            if until.len() >= ADDRESSES {
+                return;
+            }
+        }
+        let end = until.entry(network).or_insert(now);
+        *end = (*end).max(now) + EACH;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
+        // Nothing panics while holding it.
+        self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The address, or the network of an IPv6 address: one machine has all of its /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let prefix = u128::from(address) >> 64 << 64;
+            IpAddr::V6(Ipv6Addr::from(prefix))
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    // behaviour 209
+    #[test]
+    fn after_ten_failures_there_is_one_attempt_in_six_seconds() {
+        let (attempts, start) = (Attempts::new(10), Instant::now());
+        let (here, there) = (address("192.0.2.1"), address("192.0.2.2"));
+        for _ in 0..10 {
+            assert!(!attempts.are_too_many(here, start));
+            attempts.count(here, start);
+        }
+        assert!(attempts.are_too_many(here, start) && !attempts.are_too_many(there, start));
+        assert!(attempts.are_too_many(address("::ffff:192.0.2.1"), start));
+        assert!(attempts.are_too_many(here, start + EACH - Duration::from_millis(1)));
+        assert!(!attempts.are_too_many(here, start + EACH));
+        attempts.count(here, start + EACH);
+        assert!(attempts.are_too_many(here, start + EACH));
+        assert!(!attempts.are_too_many(here, start + EACH * 20));
+    }
+
+    // behaviour 209
+    #[test]
+    fn a_network_counts_as_one_and_a_local_client_not_at_all() {
+        let (attempts, now) = (Attempts::new(1), Instant::now());
+        attempts.count(address("2001:db8::1"), now);
+        assert!(attempts.are_too_many(address("2001:db8::2"), now));
+        assert!(!attempts.are_too_many(address("2001:db8:0:1::1"), now));
+        attempts.count(None, now);
+        assert!(!attempts.are_too_many(None, now));
+    }
+
+    // behaviour 209
+    #[test]
+    fn the_memory_of_failures_is_limited() {
+        let (attempts, now) = (Attempts::new(1), Instant::now());
+        let many = |from: u32| (0..70_000).map(move |n| IpAddr::V4((from + n).into()));
+        many(1 << 24).for_each(|address| attempts.count(Some(address), now));
+        assert_eq!(attempts.lock().len(), ADDRESSES);
+        let later = now + EACH * 2;
+        attempts.count(address("192.0.2.1"), later);
+        assert_eq!(attempts.lock().len(), 1);
+    }
+}
