@@ -2,6 +2,7 @@
 
 mod connections;
 mod floods;
+mod guesses;
 mod holders;
 mod memory;
 mod memory_of_clients;
@@ -18,6 +19,13 @@ pub fn all() -> impl Iterator<Item = Case> {
     // Cases that wait for long run first, so that little is left to wait for at the end.
     let together =
         [signs_of_life::CASES, holders::CASES, memory::CASES, memory_of_clients::CASES, poison::CASES];
-    let alone = [one_batch::CASES, tables::CASES, wildcards::CASES, connections::CASES, floods::CASES];
+    let alone = [
+        one_batch::CASES,
+        tables::CASES,
+        wildcards::CASES,
+        connections::CASES,
+        floods::CASES,
+        guesses::CASES,
+    ];
     together.into_iter().chain(alone).flatten().copied()
 }

@@ -1,0 +1,94 @@
+//! Guesses of authids: the time that the router takes does not tell which ones exist.
+
+use std::time::{Duration, Instant};
+
+use wamp_proto::message::{Authenticate, HelloDetails};
+use wamp_proto::{Extra, SessionId};
+use wamp_router::auth::scram::{Dialect, Kdf, Keys};
+use wamp_router::auth::{Begun, Method, Offer, Principal, Principals, Secret};
+
+use crate::case::{Case, Outcome, When, hold};
+
+pub const CASES: &[Case] = &[Case {
+    name: "guesses/known and unknown authids take the same time",
+    run: known_and_unknown_authids_take_the_same_time,
+    when: When::Alone,
+}];
+
+/// Guesses of each kind, for each method.
+const GUESSES: usize = 10_000;
+
+/// The largest difference of the medians, in parts of a hundred. Two groups of known authids differ by as much on a busy
+/// machine.
+const DIFFERENCE: u128 = 10;
+
+fn known_and_unknown_authids_take_the_same_time() -> Outcome {
+    let principals = principals()?;
+    let methods = principals.methods();
+    let (mut figures, mut is_same) = (Vec::new(), true);
+    for method in [Method::Ticket, Method::WampCra, Method::WampScram] {
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for guess in 0..2 * GUESSES {
+            // By turns, so that both have the same neighbours.
+            let (times, name) = match guess % 2 {
+                0 => (&mut known, "user"),
+                _ => (&mut unknown, "nobd"),
+            };
+            let details = hello(method, format!("{name}{:04}", guess / 2 % 1000));
+            let started = Instant::now();
+            attempt(&principals, &methods, &details)?;
+            times.push(started.elapsed());
+        }
+        let (known, unknown) = (median(known), median(unknown));
+        let difference = known.abs_diff(unknown).as_nanos() * 100 / known.as_nanos().max(1);
+        is_same &= difference <= DIFFERENCE;
+        figures.push(format!("{method}: {known:?} and {unknown:?}"));
+    }
+    hold(is_same, "the times differ", figures.join(", "))
+}
+
+fn principals() -> Result<Principals, String> {
+    let mut principals = Principals::new();
+    let secret = Secret::from("s3cret");
+    let keys = Keys::derive(Dialect::Wamp, Kdf::Pbkdf2 { iterations: 4096 }, &secret, b"0123456789abcdef");
+    let keys = keys.map_err(|error| error.to_string())?;
+    for number in 0..1000 {
+        let principal = Principal::new(format!("user{number:04}"), "user").password(secret.clone());
+        principals.insert(principal.scram(keys.clone()));
+    }
+    Ok(principals)
+}
+
+fn hello(method: Method, authid: String) -> HelloDetails {
+    let mut extra = Extra::default();
+    // A text can be written.
+    let _ = extra.insert("nonce", "egVDf3DMJh0=");
+    HelloDetails {
+        authmethods: Some(vec![method.name()]),
+        authid: Some(authid.into()),
+        authextra: Some(extra),
+        ..HelloDetails::default()
+    }
+}
+
+/// Plays an exchange with a wrong proof of the usual length.
+fn attempt(principals: &Principals, methods: &[Method], details: &HelloDetails) -> Result<(), String> {
+    let session = SessionId::new(7).ok_or("7 is an id")?;
+    let offer = Offer::new(&[1; 72], Secret::from("the router's"), session, Duration::from_secs(1));
+    let begun = principals.begin(methods, &[], details, &offer).map_err(|denied| denied.text.to_owned())?;
+    let Begun::Challenged(exchange) = begun else { return Err("there is no challenge".to_owned()) };
+    let mut said = Authenticate {
+        signature: "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=".into(),
+        extra: Default::default(),
+    };
+    said.extra.nonce = exchange.challenge().extra.nonce;
+    match exchange.verify(&said) {
+        Ok(_) => Err("a wrong proof is accepted".to_owned()),
+        Err(_) => Ok(()),
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
