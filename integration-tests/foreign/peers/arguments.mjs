@@ -9,6 +9,10 @@ export const { values: args } = parseArgs({
     realm: { type: "string", default: "realm1" },
     serializer: { type: "string", default: "json" }, // json, msgpack or cbor
     procedure: { type: "string", default: "com.myapp.longop" },
+    method: { type: "string" }, // ticket, wampcra or cryptosign
+    authid: { type: "string" },
+    secret: { type: "string" },
+    pubkey: { type: "string" }, // for cryptosign, in hexadecimal
     cancel: { type: "string" }, // skip, kill or killnowait, at the first progressive result
   },
 });

@@ -9,13 +9,17 @@ const serializers = {
   cbor: () => new (require("wampy/CborSerializer.js").CborSerializer)(),
 };
 
-export async function connect(options) {
-  const session = new Wampy(args.url, {
+export function session(options) {
+  return new Wampy(args.url, {
     realm: args.realm,
     ws: require("ws"),
     serializer: serializers[args.serializer](),
     ...options,
   });
-  await session.connect();
-  return session;
+}
+
+export async function connect(options) {
+  const connected = session(options);
+  await connected.connect();
+  return connected;
 }

@@ -12,6 +12,7 @@ mod caller;
 mod conformance;
 mod hellos;
 mod log;
+mod logins;
 mod peer;
 mod plots;
 mod poison;
@@ -38,6 +39,7 @@ async fn main() -> ExitCode {
     };
     let mut chapters = run::sections(tools.clone(), &wanted).await;
     chapters.extend(poison::chapter(&tools, &wanted).await);
+    chapters.extend(logins::chapters(&tools, &wanted).await);
     chapters.extend(conformance::chapter(&wanted).await);
     report::print(&chapters, started)
 }

@@ -27,6 +27,8 @@ pub enum Which {
     /// `wamp-router`, the program.
     Program,
     Crossbar,
+    /// Crossbar.io with principals.
+    CrossbarWithLogins,
 }
 
 /// A router that listens.
@@ -54,7 +56,8 @@ impl Running {
             Which::Embedded => embedded(Limits::default()).await?,
             Which::Impatient => embedded(impatient()).await?,
             Which::Program => program(tools, arguments, &log).await?,
-            Which::Crossbar => crossbar(&log).await?,
+            Which::Crossbar => crossbar("crossbar/config.json", &log).await?,
+            Which::CrossbarWithLogins => crossbar("crossbar/logins.json", &log).await?,
         };
         Ok(Self { address, keeper, log })
     }
@@ -124,14 +127,14 @@ async fn program(tools: &Tools, arguments: &[&str], log: &Log) -> Result<(Socket
     Ok((address, Keeper::Program(process)))
 }
 
-async fn crossbar(log: &Log) -> Result<(SocketAddr, Keeper), String> {
+async fn crossbar(config: &str, log: &Log) -> Result<(SocketAddr, Keeper), String> {
     // It writes keys beside its configuration, and does not support port 0.
     let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
     let address = free_port().map_err(|error| format!("no free port: {error}"))?;
-    let config = std::fs::read_to_string(here("crossbar/config.json"))
+    let copied = std::fs::read_to_string(here(config))
         .map(|config| config.replace("8080", &address.port().to_string()))
         .and_then(|config| std::fs::write(folder.path().join("config.json"), config));
-    config.map_err(|error| format!("crossbar/config.json cannot be copied: {error}"))?;
+    copied.map_err(|error| format!("{config} cannot be copied: {error}"))?;
 
     let mut command = until_eof();
     command.arg(in_python("crossbar")).args(["start", "--color", "false", "--cbdir"]).arg(folder.path());
