@@ -18,11 +18,11 @@
 //! and limits the memory that peers can make it hold.
 
 mod attempts;
+mod authentication;
 mod authenticator;
 mod budget;
 mod config;
 mod connections;
-mod door;
 mod greet;
 mod held;
 mod inbound;

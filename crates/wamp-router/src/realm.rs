@@ -9,7 +9,7 @@ use wamp_core::Time;
 use wamp_core::router::{Event, Feed, Realm as Machine, Seeds, SessionKey, Sizes, Stats};
 use wamp_proto::Uri;
 
-use crate::door::Door;
+use crate::authentication::Authentication;
 use crate::lanes::{Fed, Lanes};
 use crate::links::Links;
 use crate::lock::FairLock;
@@ -26,7 +26,7 @@ const HOLDERS: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Realm {
     name: Uri,
-    door: Door,
+    authentication: Authentication,
     start: Instant,
     inner: FairLock<Inner>,
     /// Notified when the earliest deadline may have changed.
@@ -113,7 +113,7 @@ impl Realm {
         config.epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             name: config.name.clone(),
-            door: Door::new(principals, authenticator),
+            authentication: Authentication::new(principals, authenticator),
             start: Instant::now(),
             inner: FairLock::new(Inner {
                 machine: Machine::new(config, seeds),
@@ -129,8 +129,8 @@ impl Realm {
         &self.name
     }
 
-    pub(crate) fn door(&self) -> &Door {
-        &self.door
+    pub(crate) fn authentication(&self) -> &Authentication {
+        &self.authentication
     }
 
     fn now(&self) -> Time {

@@ -82,7 +82,7 @@ impl RouterState {
 
     /// Returns whether a client without a proof may join a realm, also from another machine if it listens there.
     pub(crate) fn keeps_private(&self) -> bool {
-        !self.anonymous_on_public && self.realms.values().any(|realm| realm.door().is_open())
+        !self.anonymous_on_public && self.realms.values().any(|realm| realm.authentication().is_open())
     }
 
     pub(crate) fn is_closing(&self) -> bool {

@@ -135,7 +135,7 @@ async fn each_method_joins_with_the_right_proof_and_not_with_another() {
 
 // behaviour 202, behaviour 210
 #[tokio::test]
-async fn a_closed_realm_admits_nobody_without_a_proof() {
+async fn a_closed_realm_admits_no_client_without_a_proof() {
     let house = House::with(router()).await;
     for url in [format!("ws://{}/", house.tcp), format!("rs+unix://{}", house.unix.display())] {
         let error = refused(connect(url)).await;

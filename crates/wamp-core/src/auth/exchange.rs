@@ -60,7 +60,7 @@ impl Offer {
     }
 
     /// A key that nothing fits.
-    fn nobodys(&self) -> Secret {
+    fn unmatched(&self) -> Secret {
         Secret::from(self.random.bytes().get(32..64).unwrap_or_default())
     }
 }
@@ -153,7 +153,7 @@ impl Exchange {
             Method::WampCra => {
                 let key = match kept.and_then(|kept| kept.cra.clone()) {
                     Some(key) => key,
-                    None => nobodys_key(like, &identity.authid, offer),
+                    None => unmatched_key(like, &identity.authid, offer),
                 };
                 let text = text(&identity, offer);
                 Proof::WampCra { key, text }
@@ -173,7 +173,7 @@ impl Exchange {
             Method::Ticket | Method::Anonymous | Method::Tls => {
                 // For a client that is no principal, that of its shadow: a hash takes time.
                 let ticket = like.and_then(|like| like.ticket.clone());
-                Proof::Ticket(ticket.unwrap_or_else(|| Ticket::Plain(offer.nobodys())))
+                Proof::Ticket(ticket.unwrap_or_else(|| Ticket::Plain(offer.unmatched())))
             }
         };
         let is_real = is_real
@@ -255,8 +255,8 @@ fn asked(
         let like = shadow.and_then(keys_of);
         let (kdf, len) = like.map_or((USUAL, 16), |like| (like.kdf, like.salt.len()));
         let salt = salt(&offer.shadows, &identity.authid, len).as_bytes().to_vec();
-        let nobodys = offer.nobodys();
-        let key = nobodys.bytes().first_chunk::<32>().copied().unwrap_or_default();
+        let unmatched = offer.unmatched();
+        let key = unmatched.bytes().first_chunk::<32>().copied().unwrap_or_default();
         Keys::new(dialect, kdf, salt, key, key)
     });
     let client_nonce = nonce(details).unwrap_or_default();
@@ -266,13 +266,13 @@ fn asked(
 }
 
 /// The key for a client that is no principal: salted like that of its shadow, with a salt that is always the same.
-fn nobodys_key(shadow: Option<&Principal>, authid: &str, offer: &Offer) -> Key {
+fn unmatched_key(shadow: Option<&Principal>, authid: &str, offer: &Offer) -> Key {
     let like = shadow.and_then(|shadow| shadow.cra.as_ref()).and_then(|key| key.salting.as_ref());
     match like {
-        None => Key::plain(offer.nobodys()),
+        None => Key::plain(offer.unmatched()),
         Some(like) => {
             let salt = salt(&offer.shadows, authid, like.salt.len());
-            Key::derived(offer.nobodys(), Salting { salt, ..like.clone() })
+            Key::derived(offer.unmatched(), Salting { salt, ..like.clone() })
         }
     }
 }

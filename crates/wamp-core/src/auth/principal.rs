@@ -8,7 +8,7 @@ use super::cryptosign::PublicKey;
 use super::ticket::{NotAHash, Ticket};
 use super::{Admission, Denied, Identity, Method, NO_SUCH_ROLE, Secret, scram, ticket, wampcra};
 
-/// Somebody or something that may join a realm: its name, its roles, and what it can prove itself by.
+/// A user, device or program that may join a realm: its name, its roles, and its secrets and keys.
 ///
 /// ```
 /// use wamp_core::auth::{Method, Principal};

@@ -173,7 +173,7 @@ impl Realm {
         self.cx.sessions.get(session).is_some() || self.closing.contains_key(&session)
     }
 
-    /// Opens an anonymous session and sends WELCOME: for a realm that admits everybody.
+    /// Opens an anonymous session and sends WELCOME: for a realm that admits every client.
     ///
     /// # Errors
     /// The reason and the text of the ABORT with which the link must be refused.

@@ -14,20 +14,20 @@ use wamp_transport::socket::Peer;
 use wamp_transport::{Incoming, ReadError, ReadHalf};
 
 use super::{Link, garbage};
+use crate::authentication::{Later, LinkFacts, Pending, Step};
 use crate::connections::{Newcomer, TOO_MANY_NEWCOMERS};
-use crate::door::{Approach, Later, Pending, Step};
 use crate::realm::Realm;
 
 /// The most PINGs before HELLO.
 const PINGS_BEFORE_HELLO: usize = 16;
 
 /// A client that has said HELLO.
-struct Guest {
+struct Joining {
     realm: Arc<Realm>,
     /// `HELLO.Details`.
     details: HelloDetails,
     /// The CHALLENGE that it has to answer.
-    pending: Option<Box<Pending>>,
+    pending: Option<Pending>,
 }
 
 /// Waits for the decision of an authenticator, if there is one to wait for.
@@ -65,7 +65,7 @@ impl<R: ReadHalf> Link<R> {
         self.read.set_max_receive(max_receive);
         let (newcomer, router) = (self.newcomer.take(), self.router.clone());
         let mut pings = 0;
-        let (mut guest, mut later): (Option<Guest>, Option<Later>) = (None, None);
+        let (mut joining, mut later): (Option<Joining>, Option<Later>) = (None, None);
         loop {
             self.turn.check().await;
             let came = tokio::select! {
@@ -85,7 +85,7 @@ impl<R: ReadHalf> Link<R> {
             let now = Time::after(start.elapsed());
             let mut step = match came {
                 Came::Step(step) => {
-                    if let Some(Guest { realm, details, .. }) = &guest {
+                    if let Some(Joining { realm, details, .. }) = &joining {
                         self.note(&step, realm, details.authid.as_deref().unwrap_or_default());
                     }
                     Some(step)
@@ -125,13 +125,13 @@ impl<R: ReadHalf> Link<R> {
                         return None;
                     };
                     step = Some(self.greet(&realm, &hello));
-                    guest = Some(Guest { realm, details: hello.details, pending: None });
+                    joining = Some(Joining { realm, details: hello.details, pending: None });
                 }
                 Some(AcceptEvent::Authenticate(said)) => {
                     // The machine passes it on only after CHALLENGE.
-                    let guest = guest.as_mut()?;
-                    let pending = *guest.pending.take()?;
-                    step = Some(self.verify(&guest.realm, pending, said));
+                    let joining = joining.as_mut()?;
+                    let pending = joining.pending.take()?;
+                    step = Some(self.verify(&joining.realm, pending, said));
                 }
                 Some(_) => {
                     self.transmit(&mut accept);
@@ -147,11 +147,11 @@ impl<R: ReadHalf> Link<R> {
                 Some(Ok(Step::Challenge(pending))) => {
                     accept.challenge(pending.challenge());
                     self.transmit(&mut accept);
-                    guest.as_mut()?.pending = Some(pending);
+                    joining.as_mut()?.pending = Some(pending);
                     continue;
                 }
                 Some(Ok(Step::Admit(admission))) => {
-                    let Guest { realm, details, .. } = guest.take()?;
+                    let Joining { realm, details, .. } = joining.take()?;
                     match self.welcome(&realm, details, admission).await {
                         Ok(session) => return Some((realm, session)),
                         Err(refused) => refused,
@@ -167,7 +167,7 @@ impl<R: ReadHalf> Link<R> {
     /// Decides about a client.
     fn greet(&self, realm: &Realm, hello: &Hello) -> Result<Step, Denied> {
         let (security, protocol, peer) = (self.security.as_deref(), self.protocol, &self.peer);
-        let step = realm.door().begin(hello, &Approach { security, protocol, peer })?;
+        let step = realm.authentication().begin(hello, &LinkFacts { security, protocol, peer })?;
         let is_proof = !matches!(step, Step::Admit(_));
         if is_proof && self.router.attempts.are_too_many(self.peer.ip(), Instant::now()) {
             let text = "too many proofs from this address have failed; try again later";
@@ -179,7 +179,7 @@ impl<R: ReadHalf> Link<R> {
     /// Verifies the proof of a client.
     fn verify(&self, realm: &Realm, pending: Pending, said: Box<Authenticate>) -> Result<Step, Denied> {
         let authid = pending.authid().to_owned();
-        let verified = pending.verify(said, realm.door().places());
+        let verified = pending.verify(said, realm.authentication().places());
         self.note(&verified, realm, &authid);
         verified
     }

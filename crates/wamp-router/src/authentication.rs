@@ -1,4 +1,4 @@
-//! The door of a realm: which clients may join it, as which principal.
+//! The authentication of the clients of a realm: which may join, as which principal.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -29,7 +29,7 @@ const PLACES: usize = 4;
 
 /// The principals of a realm, and the secret for those that do not exist.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct Authentication {
     principals: Principals,
     methods: Vec<Method>,
     authenticator: Option<Arc<dyn Authenticator>>,
@@ -41,7 +41,7 @@ pub(crate) struct Door {
 }
 
 /// The link of a client, as far as its authentication needs it.
-pub(crate) struct Approach<'a> {
+pub(crate) struct LinkFacts<'a> {
     pub(crate) security: Option<&'a Security>,
     pub(crate) protocol: Protocol,
     pub(crate) peer: &'a Peer,
@@ -51,7 +51,7 @@ pub(crate) struct Approach<'a> {
 pub(crate) enum Step {
     Admit(Admission),
     /// It must answer a CHALLENGE.
-    Challenge(Box<Pending>),
+    Challenge(Pending),
     /// The step is not known yet.
     Later(Later),
 }
@@ -61,7 +61,7 @@ pub(crate) type Later = Pin<Box<dyn Future<Output = Result<Step, Denied>> + Send
 
 /// A client that has to answer a CHALLENGE.
 pub(crate) enum Pending {
-    Exchange(Exchange),
+    Exchange(Box<Exchange>),
     /// An authenticator verifies the ticket.
     Ticket(Box<Lookup>),
 }
@@ -74,7 +74,7 @@ pub(crate) struct Lookup {
     offer: Offer,
 }
 
-impl Door {
+impl Authentication {
     pub(crate) fn new(mut principals: Principals, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
         let mut shadows = [0; 32];
         getrandom::fill(&mut shadows).expect("a system without random numbers is none to run a router on");
@@ -104,17 +104,17 @@ impl Door {
     }
 
     /// Decides about a client.
-    pub(crate) fn begin(&self, hello: &Hello, approach: &Approach<'_>) -> Result<Step, Denied> {
+    pub(crate) fn begin(&self, hello: &Hello, link: &LinkFacts<'_>) -> Result<Step, Denied> {
         let details = &hello.details;
-        let offer = self.offer(approach)?;
+        let offer = self.offer(link)?;
         match self.principals.begin(&self.methods, &self.dynamic, details, &offer)? {
             Begun::Admitted(admission) => Ok(Step::Admit(admission)),
-            Begun::Challenged(exchange) => Ok(Step::Challenge(Box::new(Pending::Exchange(*exchange)))),
-            Begun::LookUp(method) => Ok(self.look_up(method, hello, approach, offer)),
+            Begun::Challenged(exchange) => Ok(Step::Challenge(Pending::Exchange(exchange))),
+            Begun::LookUp(method) => Ok(self.look_up(method, hello, link, offer)),
         }
     }
 
-    fn offer(&self, approach: &Approach<'_>) -> Result<Offer, Denied> {
+    fn offer(&self, link: &LinkFacts<'_>) -> Result<Offer, Denied> {
         let mut random = [0; 80];
         getrandom::fill(&mut random).map_err(|error| {
             tracing::error!(%error, "cannot get random numbers");
@@ -125,12 +125,12 @@ impl Door {
         let session = SessionId::new(session + 1).expect("a number from 1 to 2^53");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut offer = Offer::new(random, self.shadows.clone(), session, now);
-        offer.channel = approach.security.and_then(|security| security.channel_binding);
-        offer.certificate = approach.certificate().map(|certificate| fingerprint(certificate));
+        offer.channel = link.security.and_then(|security| security.channel_binding);
+        offer.certificate = link.certificate().map(|certificate| fingerprint(certificate));
         Ok(offer)
     }
 
-    fn look_up(&self, method: Method, hello: &Hello, approach: &Approach<'_>, mut offer: Offer) -> Step {
+    fn look_up(&self, method: Method, hello: &Hello, link: &LinkFacts<'_>, mut offer: Offer) -> Step {
         let Some(authenticator) = self.authenticator.clone() else {
             return Step::Later(Box::pin(async { Err(failed()) }));
         };
@@ -145,21 +145,21 @@ impl Door {
             method,
             ticket: None,
             session: offer.session,
-            protocol: approach.protocol,
-            peer: (*approach.peer != Peer::Other).then(|| approach.peer.to_string()),
-            is_confidential: approach.security.is_some_and(|security| security.is_confidential),
-            certificate: approach.certificate().cloned(),
+            protocol: link.protocol,
+            peer: (*link.peer != Peer::Other).then(|| link.peer.to_string()),
+            is_confidential: link.security.is_some_and(|security| security.is_confidential),
+            certificate: link.certificate().cloned(),
         };
         offer.provider = authenticator.provider();
         let lookup = Lookup { authenticator, applicant, details, offer };
         match method {
-            Method::Ticket => Step::Challenge(Box::new(Pending::Ticket(Box::new(lookup)))),
+            Method::Ticket => Step::Challenge(Pending::Ticket(Box::new(lookup))),
             _ => Step::Later(Box::pin(lookup.run())),
         }
     }
 }
 
-impl Approach<'_> {
+impl LinkFacts<'_> {
     fn certificate(&self) -> Option<&Bytes> {
         self.security?.certificate.as_ref()
     }
@@ -228,7 +228,7 @@ impl Lookup {
             }
             (_, principal) => {
                 let exchange = Exchange::begin(method, principal.as_ref().ok_or(None), details, offer)?;
-                Ok(Step::Challenge(Box::new(Pending::Exchange(exchange))))
+                Ok(Step::Challenge(Pending::Exchange(Box::new(exchange))))
             }
         }
     }
