@@ -185,7 +185,7 @@ impl Builder {
     }
 
     /// Sets the part of the meta API that every session may use, for realms that are added by their name alone; see
-    /// [`router::Config::meta`].
+    /// [`wamp_core::router::Config::meta`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -103,7 +103,7 @@ impl Principal {
         self
     }
 
-    /// Accepts a TLS connection with the certificate that has this [fingerprint](fingerprint). There may be several. The
+    /// Accepts a TLS connection with the certificate that has this [`fingerprint`]. There may be several. The
     /// router's TLS has to ask clients for certificates, and verifies them.
     #[must_use]
     pub fn certificate(mut self, fingerprint: [u8; 32]) -> Self {

@@ -56,6 +56,9 @@ fn each_request_is_refused_where_no_rule_allows_it() {
         assert_eq!(net.heard(user), [format!("[8,{kind},{request},{{}},{DENIED}")], "{said}");
     }
     assert_eq!(net.heard(admin), [""; 0], "nothing arrives");
+    let testament = r#"["com.shop.admin.log",[],{}]"#;
+    net.say(user, &format!(r#"[48,11,{{}},"wamp.session.add_testament",{testament}]"#));
+    assert!(net.heard(user).concat().starts_with(r#"[8,48,11,{},"wamp.error.not_authorized""#));
     // Not acknowledged, it is dropped and counted.
     let before = net.realm.stats().publications_refused;
     net.say(user, r#"[16,11,{},"com.shop.admin.log"]"#);

@@ -11,6 +11,7 @@ use super::receivers::Lists;
 use crate::auth::Identity;
 use crate::router::context::{Context, Refused};
 use crate::router::outbox::FrameInfo;
+use crate::router::roles::Actions;
 use crate::router::sessions::SessionKey;
 
 impl Broker {
@@ -28,7 +29,9 @@ impl Broker {
         }
         check_topic(&cx.config, &publish.topic, false)?;
         retains(&publish.options)?;
-        disclose(cx.config.publisher_disclosure, &publish.options, from, &session.identity)?;
+        let disclosure = session.authorize(Actions::PUBLISH, &publish.topic)?;
+        let disclosure = disclosure.unwrap_or(cx.config.publisher_disclosure);
+        disclose(disclosure, &publish.options, from, &session.identity)?;
         Ok(())
     }
 
