@@ -9,18 +9,21 @@ use wamp_router::{Address, Router};
 use wamp_transport::memory;
 use wamp_transport::socket::{dial_tcp, dial_unix};
 use wamp_transport_rawsocket as rawsocket;
+use wamp_transport_tungstenite::{self as tungstenite, WebSocketConfig};
 use wamp_transport_ws as ws;
 
 pub use crate::peer::{HELLO, Peer, octets, within};
 
 pub const SERIALIZERS: [Serializer; 3] = [Serializer::Json, Serializer::MsgPack, Serializer::Cbor];
-pub const WAYS: [Way; 4] = [Way::Memory, Way::WebSocket, Way::RawSocket, Way::Unix];
+pub const WAYS: [Way; 5] = [Way::Memory, Way::WebSocket, Way::Tungstenite, Way::RawSocket, Way::Unix];
 
 /// How a peer reaches the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Memory,
     WebSocket,
+    /// WebSocket, with the other of the two transports at the peer's end, and without a socket at both.
+    Tungstenite,
     RawSocket,
     Unix,
 }
@@ -55,6 +58,12 @@ impl House {
                 Peer::over(
                     within(ws::connect(self.dial().await, &url, &[serializer], &config)).await.unwrap(),
                 )
+            }
+            Way::Tungstenite => {
+                let url = format!("ws://{}/any/path", self.tcp);
+                let (config, offers) = (WebSocketConfig::default(), [serializer]);
+                let connecting = tungstenite::connect(self.dial().await, &url, &offers, config);
+                Peer::over(within(connecting).await.unwrap())
             }
             Way::RawSocket => {
                 let config = rawsocket::Config::default();
@@ -137,6 +146,15 @@ async fn connected(router: &Router, way: Way, serializer: Serializer, capacity: 
             let (ours, theirs) = tokio::join!(
                 ws::connect(ours, "ws://pipe/", &offers, &config),
                 ws::accept(theirs, &[], &config)
+            );
+            router.attach(theirs.unwrap());
+            Peer::over(ours.unwrap())
+        }
+        Way::Tungstenite => {
+            let (config, offers) = (WebSocketConfig::default(), [serializer]);
+            let (ours, theirs) = tokio::join!(
+                tungstenite::connect(ours, "ws://pipe/", &offers, config),
+                tungstenite::accept(theirs, &offers, config)
             );
             router.attach(theirs.unwrap());
             Peer::over(ours.unwrap())
