@@ -56,6 +56,8 @@ mod request_ids;
 pub mod router;
 pub mod session;
 mod slots;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 mod timestamp;
 
