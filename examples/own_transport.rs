@@ -1,102 +1,121 @@
 //! A transport of your own: implement three traits, and client and router use it.
 //!
-//! This one wraps the in-memory pair and counts the messages; yours may use a serial line, a message broker or
-//! a simulated network.
+//! This one is a pair of channels; yours may use a message broker or a simulated network. A *stream* of your own, such as
+//! a serial line, needs none of this: `wamp_transport_rawsocket::connect(AnyStream(stream), ..)` makes a transport of it.
+//! `wamp_transport::testing::conformance` tests what client and router rely on; this transport passes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use wamp_client::{Client, Failure, Invocation, Serializer};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use wamp_client::{Bytes, Client, Failure, Invocation, Serializer};
 use wamp_router::Router;
-use wamp_transport::memory::{self, Memory};
-use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, Unfinished, WriteError, WriteHalf};
+use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, WriteError, WriteHalf};
 
-struct Counting {
-    inner: Memory,
-    messages: Arc<AtomicUsize>,
+/// One end of a connection.
+pub struct Channels {
+    serializer: Serializer,
+    read: ChannelReader,
+    write: ChannelWriter,
 }
 
-struct CountingRead {
-    inner: <Memory as Transport>::Read,
-    messages: Arc<AtomicUsize>,
+pub struct ChannelReader {
+    messages: Receiver<Bytes>,
+    max_receive: usize,
+    failed: bool,
 }
 
-struct CountingWrite {
-    inner: <Memory as Transport>::Write,
-    messages: Arc<AtomicUsize>,
+pub struct ChannelWriter {
+    /// `None`, if this end is closed.
+    messages: Option<Sender<Bytes>>,
+    accepted: u64,
 }
 
-impl Transport for Counting {
-    type Read = CountingRead;
-    type Write = CountingWrite;
+/// Both ends of a connection, which holds 8 messages in each direction.
+pub fn pair(serializer: Serializer) -> (Channels, Channels) {
+    let ((forth, to_second), (back, to_first)) = (channel(8), channel(8));
+    let end = |receiver, sender| Channels {
+        serializer,
+        read: ChannelReader { messages: receiver, max_receive: usize::MAX, failed: false },
+        write: ChannelWriter { messages: Some(sender), accepted: 0 },
+    };
+    (end(to_first, forth), end(to_second, back))
+}
+
+impl Transport for Channels {
+    type Read = ChannelReader;
+    type Write = ChannelWriter;
 
     fn serializer(&self) -> Serializer {
-        self.inner.serializer()
+        self.serializer
     }
 
     fn max_send(&self) -> usize {
-        self.inner.max_send()
+        usize::MAX
     }
 
-    fn split(self) -> (CountingRead, CountingWrite) {
-        let (read, write) = self.inner.split();
-        let messages = self.messages;
-        (CountingRead { inner: read, messages: messages.clone() }, CountingWrite { inner: write, messages })
+    /// A channel cannot carry a PING, so a silent peer is not given up.
+    fn pings(&self) -> bool {
+        false
+    }
+
+    fn split(self) -> (ChannelReader, ChannelWriter) {
+        (self.read, self.write)
     }
 }
 
-impl ReadHalf for CountingRead {
-    fn set_max_receive(&mut self, len: usize) {
-        self.inner.set_max_receive(len);
+impl ReadHalf for ChannelReader {
+    fn set_max_receive(&mut self, bytes: usize) {
+        self.max_receive = bytes;
     }
 
+    /// May be dropped at any time: nothing has been taken from the channel then.
     async fn read(&mut self, into: &mut Vec<Incoming>) -> Result<(), ReadError> {
-        let before = into.len();
-        self.inner.read(into).await?;
-        self.messages.fetch_add(into.len() - before, Ordering::Relaxed);
+        if self.failed {
+            return Err(ReadError::Closed);
+        }
+        let message = self.messages.recv().await.ok_or(ReadError::Closed)?;
+        if message.len() > self.max_receive {
+            self.failed = true;
+            return Err(ReadError::TooLarge { len: message.len(), limit: self.max_receive });
+        }
+        into.push(Incoming::Message(message));
         Ok(())
     }
-
-    fn received(&self) -> u64 {
-        self.inner.received()
-    }
-
-    fn unfinished(&self) -> Option<Unfinished> {
-        self.inner.unfinished()
-    }
 }
 
-impl WriteHalf for CountingWrite {
+impl WriteHalf for ChannelWriter {
+    /// May be dropped at any time: a message leaves the batch only when there is room for it.
     async fn write(&mut self, batch: &mut Batch) -> Result<(), WriteError> {
-        let messages = batch.len();
-        self.inner.write(batch).await?;
-        self.messages.fetch_add(messages, Ordering::Relaxed);
+        while let Some(message) = batch.front() {
+            let messages = self.messages.as_ref().ok_or(WriteError::Closed)?;
+            let room = messages.reserve().await.map_err(|_| WriteError::Closed)?;
+            let mut bytes = Vec::new();
+            message.copy_to(&mut bytes);
+            self.accepted += bytes.len() as u64;
+            room.send(bytes.into());
+            batch.pop_front();
+        }
         Ok(())
     }
 
     fn accepted(&self) -> u64 {
-        self.inner.accepted()
+        self.accepted
     }
 
     async fn close(&mut self) {
-        self.inner.close().await;
+        self.messages = None;
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let router = Router::default();
-    let messages = Arc::new(AtomicUsize::new(0));
-
-    let (ours, theirs) = memory::pair(Serializer::Cbor);
+    let (ours, theirs) = pair(Serializer::Cbor);
     router.attach(theirs);
-    let session = Client::over(Counting { inner: ours, messages: messages.clone() }).await?;
+    let session = Client::over(ours).await?;
 
     session.register("com.example.add", add).await?;
     let sum: i64 = session.call("com.example.add").args((40, 2)).await?.decode()?;
     session.leave().await;
-
-    println!("{sum}, in {} messages", messages.load(Ordering::Relaxed));
+    println!("{sum}, over channels");
     Ok(())
 }
 

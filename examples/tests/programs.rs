@@ -257,7 +257,8 @@ fn the_other_examples_print_what_they_promise() {
         transcription,
         "It was a bright cold day in April.\nThe clocks were striking thirteen.\nNobody minded.\n(15 words)\n"
     );
-    assert!(stdout(&run(env!("CARGO_BIN_EXE_own-transport"), &[])).starts_with("42, in "));
+    assert!(stdout(&run(env!("CARGO_BIN_EXE_own-transport"), &[])).starts_with("42, over channels"));
+    assert_eq!(stdout(&run(env!("CARGO_BIN_EXE_axum"), &[])), "GET /sum/40/2: 42\n");
     let protocol = stdout(&run(env!("CARGO_BIN_EXE_protocol-test"), &[]));
     assert_eq!(protocol, "progress 0, progress 1, wamp.error.timeout\n");
 }

@@ -57,6 +57,14 @@ impl Address {
             Address::Unix(_) => None,
         }
     }
+
+    /// Returns the path of a Unix socket.
+    pub fn unix(&self) -> Option<&Path> {
+        match self {
+            Address::Tcp(_) | Address::Tls(_) => None,
+            Address::Unix(path) => Some(path),
+        }
+    }
 }
 
 impl fmt::Display for Address {
