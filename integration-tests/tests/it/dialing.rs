@@ -1,5 +1,6 @@
 //! The way from a URL to a router: names, proxies, and what a client says when there is none.
 
+use std::error::Error;
 use std::future::IntoFuture;
 use std::time::Duration;
 
@@ -167,6 +168,8 @@ async fn a_proxy_that_refuses_is_one_sentence() {
         let error = refused(connect("wss://alice:secret@forbidden.example/ws").proxy(proxy)).await;
         assert_eq!(error.to_string(), format!("wss://alice:***@forbidden.example/ws: {sentence}"));
         assert_eq!(error.kind(), ConnectErrorKind::Connect);
+        let debug = format!("{error:?}");
+        assert!(!debug.contains("secret") && !debug.contains("s%40cret"), "{debug}");
     }
     let error = refused(connect("ws://forbidden.example/").proxy("https://alice:secret@proxy:3128")).await;
     assert_eq!(
@@ -189,6 +192,12 @@ async fn a_host_without_an_address_or_a_server_is_one_sentence() {
         let error = refused(connect(url.as_str())).await;
         let sentence = format!("cannot connect to 127.0.0.1:{nowhere}: Connection refused (os error 111)");
         assert_eq!(error.to_string(), format!("{url}: {sentence}"));
+        let mut cause = error.source().expect("a cause");
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        let io = cause.downcast_ref::<std::io::Error>().expect("the error of the operating system");
+        assert_eq!(io.kind(), std::io::ErrorKind::ConnectionRefused);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use wamp_core::auth::Refusal;
 use wamp_core::reconnect::Fault;
@@ -11,9 +12,25 @@ use wamp_transport::PushError;
 
 /// Why there is no session: the URL, the cause, and its kind.
 ///
-/// A program for people can print `Error: {kind}: {error}`.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{}{cause}", Where(url))]
+/// A program for people can print `Error: {kind}: {error}`: the text has the whole cause. For a program that decides by
+/// the cause there is [`source`](Error::source), the error of the operating system, of TLS or of the transport's handshake;
+/// an [`std::io::Error`] may be at the end of its chain.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use std::{error::Error, io};
+///
+/// let error = wamp_client::connect("rs+unix:///there/is/none.sock").await.unwrap_err();
+/// let mut cause = error.source().unwrap();
+/// while let Some(deeper) = cause.source() {
+///     cause = deeper;
+/// }
+/// let io = cause.downcast_ref::<io::Error>().unwrap();
+/// assert_eq!(io.kind(), io::ErrorKind::NotFound);
+/// # }
+/// ```
+#[derive(Clone, Debug)]
 pub struct ConnectError {
     url: Option<String>,
     kind: ConnectErrorKind,
@@ -21,6 +38,22 @@ pub struct ConnectError {
     uri: Option<Uri>,
     /// How the session ended, if there was a connection.
     closed: Option<Box<Closed>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(url) = &self.url {
+            write!(f, "{url}: ")?;
+        }
+        f.write_str(&self.cause)
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
 }
 
 /// The kind of an obstacle; its `Display` is one word.
@@ -97,7 +130,11 @@ impl ConnectError {
     }
 
     pub(crate) fn new(url: &str, kind: ConnectErrorKind, cause: impl ToString) -> Self {
-        Self { url: Some(shown(url)), kind, cause: cause.to_string(), uri: None, closed: None }
+        Self { url: Some(shown(url)), kind, cause: cause.to_string(), uri: None, closed: None, source: None }
+    }
+
+    pub(crate) fn with_source(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { source: Some(Arc::from(source.into())), ..self }
     }
 
     pub(crate) fn bad_url(url: &str, cause: &str) -> Self {
@@ -106,7 +143,7 @@ impl ConnectError {
 
     pub(crate) fn timeout(url: Option<&str>, cause: &str) -> Self {
         let (url, cause) = (url.map(shown), cause.to_owned());
-        Self { url, kind: ConnectErrorKind::Timeout, cause, uri: None, closed: None }
+        Self { url, kind: ConnectErrorKind::Timeout, cause, uri: None, closed: None, source: None }
     }
 
     /// HELLO cannot be sent.
@@ -117,7 +154,14 @@ impl ConnectError {
             }
             error => format!("HELLO cannot be written: {error}"),
         };
-        Self { url: url.map(shown), kind: ConnectErrorKind::Handshake, cause, uri: None, closed: None }
+        Self {
+            url: url.map(shown),
+            kind: ConnectErrorKind::Handshake,
+            cause,
+            uri: None,
+            closed: None,
+            source: None,
+        }
     }
 
     pub(crate) fn from_closed(url: Option<&str>, closed: Closed) -> Self {
@@ -134,31 +178,32 @@ impl ConnectError {
             Closed::ByRouter { reason, .. } | Closed::Aborted { reason, .. } => Some(reason.detached()),
             _ => None,
         };
-        Self { url: url.map(shown), kind, cause, uri, closed: Some(Box::new(closed)) }
+        Self { url: url.map(shown), kind, cause, uri, closed: Some(Box::new(closed)), source: None }
     }
 
     /// A transport of the application's own could not be made.
     pub(crate) fn from_connector(error: std::io::Error) -> Self {
-        let cause = error.to_string();
-        Self { url: None, kind: ConnectErrorKind::Connect, cause, uri: None, closed: None }
+        let (cause, kind) = (error.to_string(), ConnectErrorKind::Connect);
+        Self { url: None, kind, cause, uri: None, closed: None, source: None }.with_source(error)
     }
 
     /// There are no credentials now.
     pub(crate) fn no_credentials(url: Option<&str>, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        let cause = format!("there are no credentials: {}", error.into());
-        Self { url: url.map(shown), kind: ConnectErrorKind::Credentials, cause, uri: None, closed: None }
+        let error = error.into();
+        let (kind, cause) = (ConnectErrorKind::Credentials, format!("there are no credentials: {error}"));
+        Self { url: url.map(shown), kind, cause, uri: None, closed: None, source: None }.with_source(error)
     }
 
     /// The credentials cannot be used with this connection, whatever attempt it is.
     pub(crate) fn unusable_credentials(url: Option<&str>, refusal: Refusal) -> Self {
         let closed = Closed::NotAnswered(refusal.to_string());
         let (url, kind, cause) = (url.map(shown), ConnectErrorKind::Credentials, refusal.to_string());
-        Self { url, kind, cause, uri: None, closed: Some(Box::new(closed)) }
+        Self { url, kind, cause, uri: None, closed: Some(Box::new(closed)), source: None }
     }
 
     pub(crate) fn no_url() -> Self {
         let cause = "there is no URL to connect to".to_owned();
-        Self { url: None, kind: ConnectErrorKind::Url, cause, uri: None, closed: None }
+        Self { url: None, kind: ConnectErrorKind::Url, cause, uri: None, closed: None, source: None }
     }
 
     /// Whether another attempt can succeed.
@@ -178,7 +223,7 @@ impl ConnectError {
             wamp_tls::ConnectError::Lost(_) => ConnectErrorKind::Lost,
             _ => ConnectErrorKind::Tls,
         };
-        Self::new(url, kind, error)
+        Self::new(url, kind, &error).with_source(error)
     }
 
     #[cfg(feature = "ws")]
@@ -194,7 +239,7 @@ impl ConnectError {
         match error {
             // The URL is shown anyway.
             E::Url { why, .. } => Self::new(url, kind, why),
-            error => Self::new(url, kind, error),
+            error => Self::new(url, kind, &error).with_source(error),
         }
     }
 
@@ -210,7 +255,7 @@ impl ConnectError {
             }
             _ => ConnectErrorKind::Handshake,
         };
-        Self::new(url, kind, error)
+        Self::new(url, kind, &error).with_source(error)
     }
 }
 
@@ -227,17 +272,6 @@ pub(crate) fn shown(url: &str) -> String {
     match before[..at].split_once(':') {
         Some((user, _)) => format!("{scheme}://{user}:***{}", &rest[at..]),
         None => url.to_owned(),
-    }
-}
-
-struct Where<'a>(&'a Option<String>);
-
-impl fmt::Display for Where<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(url) => write!(f, "{url}: "),
-            None => Ok(()),
-        }
     }
 }
 

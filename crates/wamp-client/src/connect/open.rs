@@ -93,7 +93,8 @@ async fn over<S: Socket>(
 #[cfg(all(feature = "rawsocket", unix))]
 async fn unix(url: &str, path: &str, settings: Settings) -> Result<Opening, ConnectError> {
     let dialed = dial_unix(path).await;
-    let stream = dialed.map_err(|error| ConnectError::new(url, ConnectErrorKind::Connect, error))?;
+    let stream = dialed
+        .map_err(|error| ConnectError::new(url, ConnectErrorKind::Connect, &error).with_source(error))?;
     rawsocket(stream, url, settings).await
 }
 

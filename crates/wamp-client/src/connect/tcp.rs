@@ -49,31 +49,29 @@ pub(super) async fn dial(
     timeout: Duration,
 ) -> Result<TcpStream, ConnectError> {
     match proxy.of(to, |name| std::env::var(name).ok())? {
-        None => reach(to.uri(to.host)?, timeout)
-            .await
-            .map_err(|why| to.failed(format!("cannot connect to {}: {why}", to.address()))),
+        None => reach(to.uri(to.host)?, timeout).await.map_err(|it| {
+            to.failed(format!("cannot connect to {}: {}", to.address(), deepest(&*it))).with_source(it)
+        }),
         Some(proxy) => through(to, &proxy, timeout).await,
     }
 }
 
-/// Connects to the host of a URI, and says in a few words why that fails.
-async fn reach(uri: Uri, timeout: Duration) -> Result<TcpStream, String> {
+/// Connects to the host of a URI.
+async fn reach(uri: Uri, timeout: Duration) -> Result<TcpStream, Box<dyn Error + Send + Sync>> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
     // All addresses of a family share it.
     connector.set_connect_timeout(Some(timeout));
-    match connector.call(uri).await {
-        Ok(stream) => Ok(stream.into_inner()),
-        Err(error) => {
-            // The last in the chain is what the operating system says.
-            let mut cause: &dyn Error = &error;
-            while let Some(deeper) = cause.source() {
-                cause = deeper;
-            }
-            Err(cause.to_string())
-        }
+    Ok(connector.call(uri).await?.into_inner())
+}
+
+/// The last in the chain of an error: the words of the operating system.
+fn deepest<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    while let Some(deeper) = error.source() {
+        error = deeper;
     }
+    error
 }
 
 /// Connects through a proxy.
@@ -100,9 +98,9 @@ async fn through(
             return Err(ConnectError::bad_url(to.url, &why));
         }
     };
-    let stream = reach(proxy.uri().clone(), timeout)
-        .await
-        .map_err(|why| to.failed(format!("cannot connect to the proxy {at}: {why}")))?;
+    let stream = reach(proxy.uri().clone(), timeout).await.map_err(|it| {
+        to.failed(format!("cannot connect to the proxy {at}: {}", deepest(&*it))).with_source(it)
+    })?;
     let connected = Connected(Some(TokioIo::new(stream)));
     let answered = if proxy.uri().scheme_str() == Some("http") {
         let mut tunnel = Tunnel::new(proxy.uri().clone(), connected);
