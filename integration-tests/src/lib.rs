@@ -1,3 +1,4 @@
-//! The code of README.md as doctests.
+//! The code of README.md and of the cookbook as doctests.
 
 #![cfg_attr(doctest, doc = include_str!("../../README.md"))]
+#![cfg_attr(doctest, doc = include_str!("../../examples/COOKBOOK.md"))]
