@@ -15,6 +15,7 @@ use wamp_client::{
     connect,
 };
 use wamp_router::{Address, Limits, Router};
+use wamp_test::Net;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -240,4 +241,33 @@ async fn another_url_takes_over_when_the_router_shuts_down() {
     assert_eq!(registration.state(), Some(Standing::Up));
     let result = session.call("com.example.twice").arg(4).await.unwrap();
     assert_eq!(result.decode::<u64>().unwrap(), 8);
+}
+
+/// A router that restarts gets its clients back one after the other, and not all at once.
+#[tokio::test(start_paused = true)]
+async fn a_thousand_clients_come_back_spread_over_time() {
+    const CLIENTS: usize = 1000;
+    let net = Net::start();
+    let (first, longest) = (SECOND / 4, SECOND * 15);
+    let mut returns = JoinSet::new();
+    let mut sessions = Vec::new();
+    for number in 0..CLIENTS {
+        let session = net.connect(&number.to_string()).backoff(first, longest).await.unwrap();
+        let mut states = session.states();
+        returns.spawn(async move {
+            until_up(&mut states).await;
+            Instant::now()
+        });
+        sessions.push(session);
+    }
+    let start = Instant::now();
+    net.restart().await;
+    let mut times: Vec<Duration> = returns.join_all().await.into_iter().map(|at| at - start).collect();
+    times.sort();
+    // The first delay is between once and twice 250 ms.
+    assert!(times[0] >= first && times[CLIENTS - 1] <= 2 * first + SECOND / 20, "{times:?}");
+    let window = first / 10;
+    let peak = (0..CLIENTS).map(|from| times[from..].partition_point(|at| *at < times[from] + window)).max();
+    assert!(peak.unwrap() < CLIENTS / 5, "{peak:?} of them in {window:?}");
+    assert_eq!(net.router().unwrap().realm_stats("realm1").unwrap().1.sessions, CLIENTS);
 }
