@@ -102,10 +102,17 @@
 //! `json`, `msgpack`, `cbor`: serializers; `ws`, `rawsocket`: transports; `tls`: `wss://` and `rss://`, with rustls,
 //! which takes a C compiler. All are enabled by default and can be enabled individually.
 
+// In this order the methods of `Session` are documented.
+mod caller;
+
+mod callee;
+
+mod pubsub;
+
+mod session;
+
 mod arguments;
 pub mod auth;
-mod callee;
-mod caller;
 mod client;
 mod connect;
 mod deferred;
@@ -114,9 +121,7 @@ mod engine;
 mod error;
 mod link;
 mod meta;
-mod pubsub;
 mod reply;
-mod session;
 
 pub use bytes::Bytes;
 pub use wamp_core::reconnect::{Retry, Standing};

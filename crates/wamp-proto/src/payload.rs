@@ -28,6 +28,7 @@ use crate::value::{READ_DEPTH, is_tuple};
 /// | `Option` | `None` as one null, `Some(t)` like `t` | nothing or one null as `None`, else like its inner type |
 /// | a struct or a map | one argument | the one argument, or the keywords if there are no arguments |
 /// | anything else: numbers, strings, `Vec`, arrays, enums, newtypes | one argument | the one argument |
+/// | binary: `Bytes` of the crate `bytes` (its feature `serde`), or what `serde_bytes` has | one argument | the one argument; for a `Vec<u8>` or `&[u8]` it is a list of integers |
 /// | [`Value(t)`](crate::Value) | one argument, whatever `t` is | the one argument |
 /// | [`Kwargs(t)`](crate::Kwargs) | the keywords | the keywords, where there are no arguments |
 /// | [`ArgsKwargs(a, k)`](crate::ArgsKwargs) | both | both |
