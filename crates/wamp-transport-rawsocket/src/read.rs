@@ -41,7 +41,7 @@ const MAX_24_BIT: usize = (1 << 24) - 1;
 ///
 /// A message is a slice of the buffer that it was read into: of up to 64 KiB and shared with others if it is
 /// shorter than that, else its own. A run of messages is one slice. An idle reader holds no buffer beyond the
-/// bytes of an unfinished frame. The buffer grows with the bytes that arrive, never by a length that was only
+/// bytes of an unfinished frame, and frees an empty list that it was given. The buffer grows with the bytes that arrive, never by a length that was only
 /// announced.
 #[derive(Debug)]
 pub struct Reader<R> {
@@ -243,6 +243,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 if read.is_pending() {
                     self.rest();
                     self.release();
+                    if into.is_empty() {
+                        *into = Vec::new();
+                    }
                 }
                 read.map_ok(|came| (came, room))
             })

@@ -36,7 +36,7 @@ const DISCARDED: usize = 4 * 1024;
 ///
 /// A message is a slice of the buffer that it was read into, of up to 64 KiB and shared with others; one that
 /// is longer, or came in fragments, has its own. An idle reader holds no buffer beyond the bytes of an
-/// unfinished message.
+/// unfinished message, and frees an empty list that it was given.
 #[derive(Debug)]
 pub struct Reader<S: Socket> {
     stream: S::Read,
@@ -112,6 +112,9 @@ impl<S: Socket> Reader<S> {
         if pending {
             self.assembler.rest();
             self.release();
+            if into.is_empty() {
+                *into = Vec::new();
+            }
             return Poll::Pending;
         }
         self.release();

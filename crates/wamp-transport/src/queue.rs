@@ -17,9 +17,6 @@ const CHUNK: usize = 64 * 1024;
 /// Shared messages of this many bytes get a chunk of their own. Fewer are copied.
 const SHARED: usize = 8 * 1024;
 
-/// The memory that an idle link may keep: enough for small messages, and not the memory of its WELCOME.
-const IDLE_CAPACITY: usize = 256;
-
 /// The largest number of waiting PINGs and PONGs; the oldest give way.
 const MAX_CONTROLS: usize = 16;
 
@@ -56,8 +53,6 @@ pub struct Queue {
     chunks: VecDeque<Batch>,
     controls: VecDeque<Control>,
     control_len: usize,
-    /// An empty batch, kept for its memory.
-    spare: Option<Batch>,
     /// The bytes in the chunks.
     waiting: usize,
     /// The bytes in the batches that the writer has.
@@ -76,7 +71,6 @@ impl Queue {
             chunks: VecDeque::new(),
             controls: VecDeque::new(),
             control_len: 0,
-            spare: None,
             waiting: 0,
             taken: 0,
             waiting_memory: 0,
@@ -144,7 +138,7 @@ impl Queue {
                             len
                         }
                         Err(e) => {
-                            self.spare = Some(chunk);
+                            pool::give(chunk);
                             return Err(e);
                         }
                     }
@@ -155,8 +149,8 @@ impl Queue {
     }
 
     /// An empty batch, to be filled without the queue and then [appended](Self::append).
-    pub fn spare(&mut self) -> Batch {
-        self.spare.take().or_else(pool::take).unwrap_or_default()
+    pub fn spare(&self) -> Batch {
+        pool::take().unwrap_or_default()
     }
 
     /// Appends all messages of an unsent batch and returns their length; 0 if the queue is closed, which
@@ -165,7 +159,7 @@ impl Queue {
         let len = if self.closed { 0 } else { batch.encoded_len() };
         if len == 0 {
             batch.clear();
-            self.keep(batch);
+            pool::give(batch);
             return 0;
         }
         let fits =
@@ -175,7 +169,7 @@ impl Queue {
                 let before = chunk.memory();
                 chunk.append(&mut batch);
                 self.waiting_memory += chunk.memory() - before;
-                self.keep(batch);
+                pool::give(batch);
             }
             None => self.push_chunk(batch),
         }
@@ -213,13 +207,6 @@ impl Queue {
         }
         self.waiting_memory += chunk.memory();
         self.chunks.push_back(chunk);
-    }
-
-    fn keep(&mut self, batch: Batch) {
-        match &self.spare {
-            None => self.spare = Some(batch),
-            Some(_) => pool::give(batch),
-        }
     }
 
     /// Adds a PING, which overtakes all messages.
@@ -266,7 +253,6 @@ impl Queue {
         self.controls.clear();
         self.control_len = 0;
         (self.waiting, self.waiting_memory) = (0, 0);
-        self.spare = None;
         self.closed = true;
     }
 
@@ -286,12 +272,10 @@ impl Queue {
         self.waiting + self.taken
     }
 
-    /// The memory that the queue holds at most, in bytes: of what [`encoded_len`](Self::encoded_len) counts, of PINGs and
-    /// PONGs, and of a batch that is kept for later. What it shares with other queues is
-    /// [counted](crate::SharedMemory) for all of them together.
+    /// The memory that the queue holds at most, in bytes: of what [`encoded_len`](Self::encoded_len) counts, and of PINGs
+    /// and PONGs. What it shares with other queues is [counted](crate::SharedMemory) for all of them together.
     pub fn memory(&self) -> usize {
-        let spare = self.spare.as_ref().map_or(0, Batch::capacity);
-        self.waiting_memory + self.taken_memory + self.control_len + spare
+        self.waiting_memory + self.taken_memory + self.control_len
     }
 
     /// The memory of messages that wait and are shared with other queues, in bytes.
@@ -307,9 +291,7 @@ impl Queue {
     /// Takes the next batch to write, of at most about 64 KiB and one message. An idle queue frees its memory.
     pub fn pop(&mut self) -> Option<Batch> {
         if self.is_empty() {
-            if let Some(spare) = self.spare.take_if(|spare| spare.capacity() > IDLE_CAPACITY) {
-                pool::give(spare);
-            }
+            (self.chunks, self.controls) = (VecDeque::new(), VecDeque::new());
             return None;
         }
         let mut batch = match self.chunks.pop_front() {
@@ -317,7 +299,7 @@ impl Queue {
                 self.waiting_memory -= chunk.memory();
                 chunk
             }
-            None => self.spare.take().unwrap_or_default(),
+            None => self.spare(),
         };
         self.taken_memory += batch.memory();
         for control in mem::take(&mut self.controls) {
@@ -337,7 +319,7 @@ impl Queue {
         self.taken = self.taken.saturating_sub(batch.total_pushed());
         self.taken_memory = self.taken_memory.saturating_sub(batch.memory());
         batch.clear();
-        self.keep(batch);
+        pool::give(batch);
     }
 }
 

@@ -107,7 +107,7 @@ fn a_flood_of_pings_leaves_a_bounded_number_of_the_newest_answers() {
 fn the_memory_of_a_queue_is_near_its_bytes_and_nothing_is_left_of_it() {
     for len in [10, 300, 3000, 15_000, 17_000, 70_000, 1 << 20] {
         let mut queue = Queue::new(Serializer::Json);
-        // Chunks and a spare with the memory that the pool of this thread had for them.
+        // Chunks with the memory that the pool of this thread had for them.
         let pooled = 3 * 82 * 1024;
         let (mut most, mut sum) = (0, 0);
         for request in 1..=100 {
@@ -123,14 +123,14 @@ fn the_memory_of_a_queue_is_near_its_bytes_and_nothing_is_left_of_it() {
         assert!(queue.memory() <= most && queue.memory() + 65_536 + len >= sum);
         queue.recycle(taken);
         drain(&mut queue);
-        assert!(queue.memory() <= IDLE_CAPACITY);
+        assert_eq!(queue.memory(), 0);
         queue.push(&result(1, len)).unwrap();
         let taken = queue.pop().unwrap();
         queue.push(&result(2, len)).unwrap();
         queue.abort(&abort()).unwrap();
         queue.recycle(taken);
         drain(&mut queue);
-        assert!(queue.memory() <= IDLE_CAPACITY);
+        assert_eq!(queue.memory(), 0);
     }
 }
 
@@ -169,22 +169,17 @@ fn a_closed_queue_gives_what_it_has_and_takes_nothing() {
 }
 
 #[test]
-fn an_idle_queue_holds_no_chunk() {
+fn an_idle_queue_holds_no_memory() {
     let mut queue = Queue::new(Serializer::Json);
-    queue.push(&result(1, 10)).unwrap();
-    drain(&mut queue);
-    assert!(queue.spare.is_some(), "a small one is kept");
-    assert_eq!(queue.chunks.capacity(), 1, "there has never been more than one");
-    queue.push(&result(1, 1000)).unwrap();
-    drain(&mut queue);
-    assert!(queue.spare.is_none(), "and one that is not small is not");
-    for request in 1..=300 {
-        queue.push(&result(request, 1000)).unwrap();
+    for count in [1, 300] {
+        for request in 1..=count {
+            queue.push(&result(request, 1000)).unwrap();
+        }
+        queue.ping(Bytes::from_static(b"1"));
+        drain(&mut queue);
+        assert_eq!((queue.chunks.capacity(), queue.controls.capacity()), (0, 0));
+        assert!(pool::take().is_some_and(|batch| batch.capacity() > 0), "another queue may use it");
     }
-    drain(&mut queue);
-    assert!(queue.spare.is_none());
-    let of_the_thread = pool::take();
-    assert!(of_the_thread.is_some_and(|batch| batch.capacity() > IDLE_CAPACITY), "another may use it");
 }
 
 fn batch(results: &[Message]) -> Batch {
