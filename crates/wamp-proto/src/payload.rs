@@ -93,44 +93,40 @@ impl Payload {
 
     /// The value that these arguments stand for, by the table above. May borrow from the payload.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
-        let tuple = is_tuple::<T>();
-        let Some(serializer) = self.serializer else {
-            let (args, kwargs) = (ArgsDe(None::<Nothing>), KwargsDe(None));
-            return T::deserialize(Received { payload: self, args, kwargs, tuple });
-        };
-        with_format!(serializer, F => {
-            let (args, kwargs) = (self.args_de::<F>()?, self.kwargs_de::<F>()?);
-            T::deserialize(Received { payload: self, args, kwargs, tuple })
-        })
+        self.parts().decode()
     }
 
     /// The list of positional arguments, as a tuple, an array or a `Vec`; an empty list if there is none.
     pub fn args<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
+        let parts = self.parts();
         match self.serializer {
-            Some(serializer) => with_format!(serializer, F => T::deserialize(self.args_de::<F>()?)),
+            Some(serializer) => with_format!(serializer, F => T::deserialize(parts.args_de::<F>()?)),
             None => T::deserialize(ArgsDe(None::<Nothing>)),
         }
     }
 
     /// The keyword arguments, as a struct or a map; an empty dict if there are none.
     pub fn kwargs<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
+        let parts = self.parts();
         match self.serializer {
-            Some(serializer) => with_format!(serializer, F => T::deserialize(self.kwargs_de::<F>()?)),
+            Some(serializer) => with_format!(serializer, F => T::deserialize(parts.kwargs_de::<F>()?)),
             None => T::deserialize(KwargsDe(None::<Nothing>)),
         }
     }
 
     /// The list of positional arguments as it was written; empty if there is none.
     pub fn args_bytes(&self) -> &[u8] {
-        match (self.serializer, self.elements) {
-            (Some(serializer), 2) => &self.tail[..self.kwargs_at - serializer.separator().len()],
-            _ => &self.tail,
-        }
+        self.parts().args_bytes()
     }
 
     /// The dict of keyword arguments as it was written; empty if there is none.
     pub fn kwargs_bytes(&self) -> &[u8] {
-        if self.elements == 2 { &self.tail[self.kwargs_at..] } else { &[] }
+        self.parts().kwargs_bytes()
+    }
+
+    fn parts(&self) -> PayloadParts<'_> {
+        let Self { serializer, elements, ref tail, kwargs_at } = *self;
+        PayloadParts { serializer, elements, tail, kwargs_at }
     }
 
     /// The serializer of the bytes; `None` for an empty payload.
@@ -248,13 +244,8 @@ impl Payload {
         tail: Bytes,
         kwargs_at: usize,
     ) -> Option<Self> {
-        let together = match (serializer, elements) {
-            (None, 0) => tail.is_empty() && kwargs_at == 0,
-            (Some(_), 1) => kwargs_at == 0,
-            (Some(serializer), 2) => (serializer.separator().len()..=tail.len()).contains(&kwargs_at),
-            _ => false,
-        };
-        together.then_some(Payload { serializer, elements, tail, kwargs_at })
+        let parts = PayloadParts { serializer, elements, tail: &tail, kwargs_at };
+        parts.belong_together().then_some(Payload { serializer, elements, tail, kwargs_at })
     }
 
     /// Whether bytes of unknown origin are a list, a separator and a dict.
@@ -274,13 +265,59 @@ impl Payload {
         let Draft { serializer, out, elements, kwargs_at } = draft;
         Payload { serializer: (elements > 0).then_some(serializer), elements, tail: out.into(), kwargs_at }
     }
+}
 
-    fn args_de<F: Format>(&self) -> Result<ArgsDe<F::Reader<'_>>, Fault> {
+/// A payload whose bytes are elsewhere.
+#[derive(Clone, Copy)]
+pub(crate) struct PayloadParts<'de> {
+    pub(crate) serializer: Option<Serializer>,
+    pub(crate) elements: u8,
+    pub(crate) tail: &'de [u8],
+    pub(crate) kwargs_at: usize,
+}
+
+impl<'de> PayloadParts<'de> {
+    pub(crate) fn belong_together(self) -> bool {
+        match (self.serializer, self.elements) {
+            (None, 0) => self.tail.is_empty() && self.kwargs_at == 0,
+            (Some(_), 1) => self.kwargs_at == 0,
+            (Some(serializer), 2) => {
+                (serializer.separator().len()..=self.tail.len()).contains(&self.kwargs_at)
+            }
+            _ => false,
+        }
+    }
+
+    /// See [`Payload::decode`].
+    pub(crate) fn decode<T: Deserialize<'de>>(self) -> Result<T, PayloadError> {
+        let tuple = is_tuple::<T>();
+        let Some(serializer) = self.serializer else {
+            let (args, kwargs) = (ArgsDe(None::<Nothing>), KwargsDe(None::<Nothing>));
+            return T::deserialize(Received { payload: self, args, kwargs, tuple });
+        };
+        with_format!(serializer, F => {
+            let (args, kwargs) = (self.args_de::<F>()?, self.kwargs_de::<F>()?);
+            T::deserialize(Received { payload: self, args, kwargs, tuple })
+        })
+    }
+
+    fn args_bytes(self) -> &'de [u8] {
+        match (self.serializer, self.elements) {
+            (Some(serializer), 2) => &self.tail[..self.kwargs_at - serializer.separator().len()],
+            _ => self.tail,
+        }
+    }
+
+    fn kwargs_bytes(self) -> &'de [u8] {
+        if self.elements == 2 { &self.tail[self.kwargs_at..] } else { &[] }
+    }
+
+    fn args_de<F: Format>(self) -> Result<ArgsDe<F::Reader<'de>>, Fault> {
         let there = self.elements > 0;
         Ok(ArgsDe(there.then(|| F::reader(self.args_bytes(), READ_DEPTH)).transpose()?))
     }
 
-    fn kwargs_de<F: Format>(&self) -> Result<KwargsDe<F::Reader<'_>>, Fault> {
+    fn kwargs_de<F: Format>(self) -> Result<KwargsDe<F::Reader<'de>>, Fault> {
         let there = self.elements == 2;
         Ok(KwargsDe(there.then(|| F::reader(self.kwargs_bytes(), READ_DEPTH)).transpose()?))
     }

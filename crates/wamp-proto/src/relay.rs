@@ -34,7 +34,7 @@ use crate::serializer::{Format, MAX_DEPTH, Reader, Serializer, with_format};
 use crate::value::READ_DEPTH;
 
 pub use ends::{PlainProgress, PlainReply};
-pub use pack::{MAX_PACKED, Pack, PackBuffer};
+pub use pack::{MAX_PACKED, Pack, PackBuffer, Packed};
 
 /// A YIELD with no option but `progress`, read as far as a router needs it.
 ///

@@ -91,8 +91,8 @@ impl<T: DeserializeOwned, R: DeserializeOwned> CallReplies<T, R> {
         if self.is_over {
             return Poll::Ready(None);
         }
-        let reply = match ready!(self.stream.poll_any(cx)) {
-            Next::Item(payload, _) => payload.decode().map(Reply::Progress).map_err(CallError::Decode),
+        let reply = match ready!(self.stream.poll_any(cx, |taken| taken.decode())) {
+            Next::Item(item, _) => item.map(Reply::Progress).map_err(CallError::Decode),
             Next::End(end) => {
                 self.is_over = true;
                 end.and_then(|payload| Ok(Reply::Result(payload.decode()?)))

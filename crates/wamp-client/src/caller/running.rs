@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wamp_core::Time;
 use wamp_core::session::Stream;
 use wamp_proto::message::CallOptions;
-use wamp_proto::relay::Pack;
-use wamp_proto::{Payload, RequestId, Serializer, Uri, uri};
+use wamp_proto::relay::{Pack, Packed};
+use wamp_proto::{Payload, PayloadError, RequestId, Serializer, Uri, uri};
 
 use crate::arguments::{Body, sentence};
 use crate::caller::handle::{self, CallHandle, Later};
@@ -228,6 +229,29 @@ pub(crate) struct RunningCall {
     alarm: Option<Box<Alarm>>,
 }
 
+/// A result that is taken.
+pub(crate) enum Taken<'a> {
+    Alone(Payload),
+    Packed(Packed<'a>),
+}
+
+impl Taken<'_> {
+    fn into_payload(self) -> Payload {
+        match self {
+            Self::Alone(payload) => payload,
+            Self::Packed(packed) => packed.payload(),
+        }
+    }
+
+    /// Reads the result.
+    pub(crate) fn decode<T: DeserializeOwned>(self) -> Result<T, PayloadError> {
+        match self {
+            Self::Alone(payload) => payload.decode(),
+            Self::Packed(packed) => packed.decode(),
+        }
+    }
+}
+
 /// Results that were taken out of the inbox together.
 struct Several {
     results: Pack,
@@ -247,11 +271,25 @@ impl RunningCall {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Next<Payload, Result<Payload, CallError>>> {
+        self.poll_taken(cx, |taken| taken.into_payload())
+    }
+
+    /// The same, with the result as `read` returns it.
+    pub(crate) fn poll_taken<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: impl FnOnce(Taken<'_>) -> T,
+    ) -> Poll<Next<T, Result<Payload, CallError>>> {
         self.poll_alarm(cx);
         loop {
-            if let Some(payload) = ready!(self.poll_several(cx)) {
-                return Poll::Ready(Next::Item(payload, 0));
+            ready!(self.poll_several(cx));
+            if let Some(several) = &mut self.several {
+                several.taken += 1;
+                if let Some(packed) = several.results.next_packed() {
+                    return Poll::Ready(Next::Item(read(Taken::Packed(packed)), 0));
+                }
             }
+            self.several = None;
             let mut owed = 0;
             let taken = self.replies.poll_next(cx, &mut self.hand, &mut owed);
             if owed > 0 {
@@ -259,7 +297,9 @@ impl RunningCall {
                 self.engine.with(|state, now| state.session.consume(now, stream, owed));
             }
             match ready!(taken) {
-                Next::Item(Arrived::Result(payload), _) => return Poll::Ready(Next::Item(payload, 0)),
+                Next::Item(Arrived::Result(payload), _) => {
+                    return Poll::Ready(Next::Item(read(Taken::Alone(payload)), 0));
+                }
                 Next::Item(Arrived::Several(results), _) => {
                     self.several = Some(Several { results, taken: 0 })
                 }
@@ -268,18 +308,13 @@ impl RunningCall {
         }
     }
 
-    /// The next of several results that were taken together; `None` if there is none.
-    fn poll_several(&mut self, cx: &mut Context<'_>) -> Poll<Option<Payload>> {
-        let Some(several) = &mut self.several else { return Poll::Ready(None) };
+    /// Waits for a unit of the task's budget, if the next of several results needs one.
+    fn poll_several(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(several) = &self.several else { return Poll::Ready(()) };
         if several.taken % RESULTS_OF_A_UNIT == RESULTS_OF_A_UNIT - 1 {
             ready!(poll_proceed(cx)).made_progress();
         }
-        several.taken += 1;
-        let next = several.results.next();
-        if next.is_none() {
-            self.several = None;
-        }
-        Poll::Ready(next)
+        Poll::Ready(())
     }
 
     /// Ends the call at its deadline. The results that are there already come before the error.

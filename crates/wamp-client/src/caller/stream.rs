@@ -15,7 +15,7 @@ use wamp_proto::message::CancelMode;
 
 use crate::caller::attempts::Attempts;
 use crate::caller::handle::{CallHandle, Later};
-use crate::caller::running::{CallRequest, RunningCall};
+use crate::caller::running::{CallRequest, RunningCall, Taken};
 use crate::deferred::{Boxed, Deferred};
 use crate::engine::inbox::Next;
 use crate::error::CallError;
@@ -135,26 +135,31 @@ impl<T> CallStream<T> {
             if let Some(last) = &self.last {
                 return Poll::Ready(last.clone());
             }
-            if let Next::End(end) = ready!(self.poll_take(cx)) {
+            if let Next::End(end) = ready!(self.poll_take(cx, |_| ())) {
                 self.last = Some(end);
             }
         }
     }
 
-    /// The next reply of either kind. The last one comes once.
-    pub(crate) fn poll_any(
+    /// The next reply of either kind, a progressive result as `read` returns it. The last one comes once.
+    pub(crate) fn poll_any<U>(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Next<Payload, Result<Payload, CallError>>> {
+        read: impl FnOnce(Taken<'_>) -> U,
+    ) -> Poll<Next<U, Result<Payload, CallError>>> {
         match self.last.take() {
             Some(last) => Poll::Ready(Next::End(last)),
-            None => self.poll_take(cx),
+            None => self.poll_take(cx, read),
         }
     }
 
     /// The next reply of the present attempt, or of the first one that follows.
-    fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Next<Payload, Result<Payload, CallError>>> {
-        let Some(retrying) = &mut self.retrying else { return self.pending.poll_take(cx) };
+    fn poll_take<U>(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: impl FnOnce(Taken<'_>) -> U,
+    ) -> Poll<Next<U, Result<Payload, CallError>>> {
+        let Some(retrying) = &mut self.retrying else { return self.pending.poll_taken(cx, read) };
         loop {
             if let NextAttempt::Beginning(beginning) = &mut retrying.next {
                 let beginning = beginning.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -178,7 +183,10 @@ impl<T> CallStream<T> {
                 (taken, _) => {
                     // From here on a repetition would be noticed.
                     self.retrying = None;
-                    return Poll::Ready(taken);
+                    return Poll::Ready(match taken {
+                        Next::Item(payload, owed) => Next::Item(read(Taken::Alone(payload)), owed),
+                        Next::End(end) => Next::End(end),
+                    });
                 }
             }
         }
@@ -203,10 +211,8 @@ impl<T: DeserializeOwned> CallStream<T> {
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, CallError>>> {
         if self.last.is_none() {
-            match ready!(self.poll_take(cx)) {
-                Next::Item(payload, _) => {
-                    return Poll::Ready(Some(payload.decode().map_err(CallError::Decode)));
-                }
+            match ready!(self.poll_take(cx, |taken| taken.decode())) {
+                Next::Item(item, _) => return Poll::Ready(Some(item.map_err(CallError::Decode))),
                 Next::End(end) => self.last = Some(end),
             }
         }

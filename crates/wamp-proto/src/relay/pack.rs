@@ -1,9 +1,13 @@
 //! Payloads of plain messages in one buffer, for a receiver that takes them one by one.
 
+use std::fmt;
+
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 
 use super::PlainReply;
-use crate::payload::Payload;
+use crate::error::PayloadError;
+use crate::payload::{Payload, PayloadParts};
 use crate::serializer::Serializer;
 
 /// The length of a payload, and the number of its elements in the lowest two bits.
@@ -84,10 +88,9 @@ pub struct Pack {
     at: usize,
 }
 
-impl Iterator for Pack {
-    type Item = Payload;
-
-    fn next(&mut self) -> Option<Payload> {
+impl Pack {
+    /// Returns the next payload without taking a share of the buffer.
+    pub fn next_packed(&mut self) -> Option<Packed<'_>> {
         let (head, rest) = self.bytes.get(self.at..)?.split_first_chunk::<HEAD>()?;
         let head = u32::from_le_bytes(*head);
         let (len, elements) = ((head >> 2) as usize, (head & 3) as u8);
@@ -98,9 +101,48 @@ impl Iterator for Pack {
         }
         self.at = start + len;
         let serializer = (elements > 0).then_some(self.serializer);
+        let tail = self.bytes.get(start..self.at)?;
+        let parts = PayloadParts { serializer, elements, tail, kwargs_at };
+        debug_assert!(parts.belong_together());
+        Some(Packed { buffer: &self.bytes, parts })
+    }
+}
+
+impl Iterator for Pack {
+    type Item = Payload;
+
+    fn next(&mut self) -> Option<Payload> {
+        self.next_packed().map(Packed::payload)
+    }
+}
+
+/// A payload in a [`Pack`].
+pub struct Packed<'a> {
+    buffer: &'a Bytes,
+    parts: PayloadParts<'a>,
+}
+
+impl Packed<'_> {
+    /// Returns the value that the payload stands for; see [`Payload::decode`].
+    ///
+    /// # Errors
+    /// The argument that does not fit.
+    pub fn decode<T: DeserializeOwned>(self) -> Result<T, PayloadError> {
+        self.parts.decode()
+    }
+
+    /// Returns the payload as a slice of the buffer.
+    pub fn payload(self) -> Payload {
+        let PayloadParts { serializer, elements, tail, kwargs_at } = self.parts;
         // An empty slice would keep the buffer.
-        let tail = if len == 0 { Bytes::new() } else { self.bytes.slice(start..self.at) };
-        Some(Payload::from_parts(serializer, elements, tail, kwargs_at).unwrap_or_default())
+        let tail = if tail.is_empty() { Bytes::new() } else { self.buffer.slice_ref(tail) };
+        Payload::from_parts(serializer, elements, tail, kwargs_at).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Packed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packed").field("len", &self.parts.tail.len()).finish_non_exhaustive()
     }
 }
 

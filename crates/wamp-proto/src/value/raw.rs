@@ -10,7 +10,7 @@ use serde::ser::{Impossible, Serialize, SerializeTupleStruct, Serializer};
 use super::PAYLOAD;
 use super::key::{refuse, refuse_compounds};
 use crate::error::{EncodeError, PayloadError};
-use crate::payload::Payload;
+use crate::payload::{Payload, PayloadParts};
 
 /// The parts of a payload.
 #[derive(Default)]
@@ -171,7 +171,7 @@ impl<'de> Deserialize<'de> for OwnedBinary {
 
 /// The parts of a payload, for the visitor above.
 pub(crate) struct Parts<'a> {
-    pub(crate) payload: &'a Payload,
+    pub(crate) payload: PayloadParts<'a>,
     pub(crate) next: usize,
 }
 
@@ -184,10 +184,10 @@ impl<'de> SeqAccess<'de> for Parts<'_> {
     ) -> Result<Option<T::Value>, PayloadError> {
         self.next += 1;
         let number = match self.next {
-            1 => self.payload.serializer().map_or(0, |s| u64::from(s.rawsocket_id())),
-            2 => self.payload.elements().into(),
-            3 => self.payload.kwargs_at() as u64,
-            4 => return seed.deserialize(BytesDeserializer::new(self.payload.tail())).map(Some),
+            1 => self.payload.serializer.map_or(0, |s| u64::from(s.rawsocket_id())),
+            2 => self.payload.elements.into(),
+            3 => self.payload.kwargs_at as u64,
+            4 => return seed.deserialize(BytesDeserializer::new(self.payload.tail)).map(Some),
             _ => return Ok(None),
         };
         seed.deserialize(number.into_deserializer()).map(Some)

@@ -12,12 +12,12 @@ use super::kwargs::KwargsDe;
 use super::raw::Parts;
 use super::{ARGS_KWARGS, KWARGS, PAYLOAD, VALUE};
 use crate::error::{Fault, PayloadError};
-use crate::payload::Payload;
+use crate::payload::PayloadParts;
 use crate::serializer::{Open, Reader, Token};
 
 /// The `Deserializer` of a whole payload.
 pub(crate) struct Received<'de, R> {
-    pub(crate) payload: &'de Payload,
+    pub(crate) payload: PayloadParts<'de>,
     pub(crate) args: ArgsDe<R>,
     pub(crate) kwargs: KwargsDe<R>,
     /// Serde calls both tuples and arrays "tuple".
