@@ -7,7 +7,7 @@ use serde::Serialize;
 use wamp_core::ReplyError;
 use wamp_core::session::Stream;
 use wamp_proto::relay::PlainProgress;
-use wamp_proto::{Payload, PayloadBuffer, RequestId};
+use wamp_proto::{Payload, RequestId};
 use wamp_transport::COPIED_BELOW;
 
 use crate::callee::scratch;
@@ -37,37 +37,46 @@ impl ProgressSender {
     /// # Errors
     /// The call is over, or the value cannot be sent.
     pub async fn send<T: Serialize>(&self, value: T) -> Result<(), SendError> {
-        let mut buffer = scratch::take();
-        let written = buffer.write(self.engine.serializer(), &value);
+        self.yield_to_others().await;
+        let tried = self.try_send(&value);
         // Not to be held while this waits.
         drop(value);
-        let sent = match written {
-            Ok(()) => self.send_written(&mut buffer).await,
-            Err(error) => Err(error.into()),
-        };
-        scratch::give(buffer);
-        sent
+        match tried? {
+            Tried::Sent => Ok(()),
+            Tried::MustWait(payload) => self.send_now(payload).await,
+        }
     }
 
-    /// Sends what is written there: if it is small and can go at once, without anything being made of it.
-    async fn send_written(&self, buffer: &mut PayloadBuffer) -> Result<(), SendError> {
-        let serializer = self.engine.serializer();
-        let is_foreign = buffer.serializer().is_some_and(|written| written != serializer);
-        if is_foreign || buffer.as_bytes().len() >= COPIED_BELOW {
-            return self.send_payload(buffer.take()).await;
-        }
-        let head = PlainProgress::written(self.id, buffer);
-        self.yield_to_others().await?;
-        match self.engine.push_written(|state| state.progress_written(|| self.engine.now(), &head, buffer)) {
-            Some(sent) => Ok(sent?),
-            // What waits holds no more memory than it needs.
-            None => self.send_payload(buffer.take().detached()).await,
-        }
+    /// Sends a value, if it is small and can go at once, without anything being made of it.
+    fn try_send<T: Serialize>(&self, value: &T) -> Result<Tried, SendError> {
+        scratch::with(|buffer| {
+            let serializer = self.engine.serializer();
+            buffer.write(serializer, value)?;
+            let is_foreign = buffer.serializer().is_some_and(|written| written != serializer);
+            if is_foreign || buffer.as_bytes().len() >= COPIED_BELOW {
+                return Ok(Tried::MustWait(buffer.take()));
+            }
+            self.check()?;
+            let head = PlainProgress::written(self.id, buffer);
+            match self
+                .engine
+                .push_written(|state| state.progress_written(|| self.engine.now(), &head, buffer))
+            {
+                Some(sent) => Ok(sent.map(|()| Tried::Sent)?),
+                // What waits holds no more memory than it needs.
+                None => Ok(Tried::MustWait(buffer.take().detached())),
+            }
+        })
     }
 
     /// A handler that never waits for anything else must let others run, on a single thread above all.
-    async fn yield_to_others(&self) -> Result<(), SendError> {
-        tokio::task::consume_budget().await;
+    async fn yield_to_others(&self) {
+        if self.cancel_state.needs_unit(|| self.engine.results_of_a_unit()) {
+            tokio::task::consume_budget().await;
+        }
+    }
+
+    fn check(&self) -> Result<(), SendError> {
         if self.cancel_state.is_over() { Err(SendError::Over) } else { Ok(()) }
     }
 
@@ -77,8 +86,14 @@ impl ProgressSender {
     }
 
     pub(crate) async fn send_payload(&self, payload: Payload) -> Result<(), SendError> {
+        self.yield_to_others().await;
+        self.send_now(payload).await
+    }
+
+    /// Sends a payload as soon as there is room in the queue and credit.
+    async fn send_now(&self, payload: Payload) -> Result<(), SendError> {
         let payload = payload.transcode(self.engine.serializer())?;
-        self.yield_to_others().await?;
+        self.check()?;
         let mut waiting = Some(payload);
         // Without a future for each thing that may have to be waited for, if nothing has.
         let mut waits = Waits::new(&self.engine);
@@ -142,6 +157,12 @@ impl ProgressSender {
             () = room => Ok(()),
         }
     }
+}
+
+/// A value after an attempt to send it at once.
+enum Tried {
+    Sent,
+    MustWait(Payload),
 }
 
 impl fmt::Debug for ProgressSender {

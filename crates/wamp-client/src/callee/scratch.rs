@@ -11,15 +11,13 @@ thread_local! {
     static BUFFER: Cell<PayloadBuffer> = const { Cell::new(PayloadBuffer::new()) };
 }
 
-/// Takes the thread's buffer, which may have memory.
-pub(crate) fn take() -> PayloadBuffer {
+/// Runs a function with the thread's buffer, which may have memory. A function inside it gets another buffer.
+pub(crate) fn with<R>(write: impl FnOnce(&mut PayloadBuffer) -> R) -> R {
     // A thread that ends has none.
-    BUFFER.try_with(Cell::take).unwrap_or_default()
-}
-
-/// Gives a buffer to this thread.
-pub(crate) fn give(buffer: PayloadBuffer) {
+    let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
+    let written = write(&mut buffer);
     if (1..=KEPT_CAPACITY).contains(&buffer.capacity()) {
         let _ = BUFFER.try_with(|kept| kept.set(buffer));
     }
+    written
 }

@@ -1,7 +1,7 @@
 //! Cancels of invocations, as handlers see them.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tokio::sync::Notify;
 
@@ -15,6 +15,8 @@ pub(crate) struct CancelState {
     changed: Notify,
     /// Notified when there is credit for progressive results.
     pub(crate) credit: Notify,
+    /// The progressive results that may still be sent for a unit of the budget of the sending task.
+    paid: AtomicU32,
 }
 
 impl CancelState {
@@ -43,6 +45,14 @@ impl CancelState {
         self.over.load(Ordering::Acquire)
     }
 
+    /// Returns whether the next progressive result needs a unit of the budget of its task. A unit pays for as many results
+    /// as `per_unit` says. Several senders at once may get a few results more for it.
+    pub(crate) fn needs_unit(&self, per_unit: impl FnOnce() -> u32) -> bool {
+        let paid = self.paid.load(Ordering::Relaxed);
+        self.paid.store(if paid == 0 { per_unit() } else { paid } - 1, Ordering::Relaxed);
+        paid == 0
+    }
+
     /// Waits for a cancel.
     pub(crate) async fn canceled(&self) -> CancelReason {
         self.until(Self::reason).await
@@ -62,5 +72,17 @@ impl CancelState {
             }
             changed.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_pays_for_several_results() {
+        let state = CancelState::default();
+        let units: Vec<bool> = [3, 0, 0, 1, 2, 0].map(|per_unit| state.needs_unit(|| per_unit)).into();
+        assert_eq!(units, [true, false, false, true, true, false]);
     }
 }

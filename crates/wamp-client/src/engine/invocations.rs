@@ -206,8 +206,10 @@ impl State {
             cancel_state: cancel_state.clone(),
             procedure: procedure.clone(),
             cost,
+            wants_progress: invocation.details.receive_progress == Some(true),
             upload: upload.clone(),
         };
+        self.invocations.streams += usize::from(invoked.wants_progress);
         self.invocations.table.insert(id, invoked);
         if let Some(job) = procedure.admit(Job::new(invocation, upload, cancel_state)) {
             self.begin(procedure, job);
@@ -278,6 +280,7 @@ impl State {
             upload.finish(Err(CancelReason::Canceled));
         }
         self.invocations.budget.give(invoked.cost);
+        self.invocations.streams -= usize::from(invoked.wants_progress);
         if !self.invocations.drains.is_empty() && self.invocations.table.is_empty() {
             self.after.wakers.append(&mut self.invocations.drains);
         }

@@ -7,7 +7,7 @@
 
 use std::any::Any;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -28,6 +28,9 @@ use crate::engine::stats::Stats;
 
 /// The length of the queue at which the waiting operations continue.
 const LOW_WATER: usize = 768 << 10;
+
+/// The number of progressive results for a unit of the budget of a task, if there is one stream.
+const RESULTS_OF_A_UNIT: u32 = 8;
 
 /// The time for writing the last messages of a session.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
@@ -57,6 +60,8 @@ pub(crate) struct Engine {
     room: Notify,
     /// Whether the queue is full, or handlers wait for their turn to begin.
     crowded: AtomicBool,
+    /// The number of invocations whose callers take progressive results.
+    streams: AtomicUsize,
     /// The number of times that the connection has accepted data again after it had accepted none.
     moved: AtomicU64,
     closed: watch::Sender<Option<Closed>>,
@@ -83,6 +88,7 @@ impl Engine {
             stop: Notify::new(),
             room: Notify::new(),
             crowded: AtomicBool::new(false),
+            streams: AtomicUsize::new(0),
             moved: AtomicU64::new(0),
             closed: watch::Sender::new(None),
             over: AtomicBool::new(false),
@@ -236,6 +242,17 @@ impl Engine {
         if self.crowded.load(Ordering::Relaxed) != crowded {
             self.crowded.store(crowded, Ordering::Relaxed);
         }
+        let streams = state.invocations.streams;
+        if self.streams.load(Ordering::Relaxed) != streams {
+            self.streams.store(streams, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the number of progressive results that a sender may send for a unit of the budget of its task. A stream that
+    /// has the session for itself has longer turns, since each turn is a write; with many streams all turns are short.
+    pub(crate) fn results_of_a_unit(&self) -> u32 {
+        let streams = self.streams.load(Ordering::Relaxed).max(1) as u32;
+        (RESULTS_OF_A_UNIT / streams).max(1)
     }
 
     /// Wakes the next one of those that wait for room.

@@ -215,6 +215,8 @@ impl State {
 #[derive(Default)]
 pub(crate) struct Invocations {
     pub(super) table: HashMap<RequestId, Invoked>,
+    /// The number of those whose callers take progressive results.
+    pub(super) streams: usize,
     /// Those whose handler has not begun because the queue was full.
     pub(super) delayed: BTreeMap<RequestId, (Arc<Procedure>, Job)>,
     /// The first of them waits for room, on a task of its own.
@@ -233,6 +235,8 @@ pub(crate) struct Invoked {
     pub(super) procedure: Arc<Procedure>,
     /// What it costs of the budget.
     pub(super) cost: usize,
+    /// Its caller takes progressive results.
+    pub(super) wants_progress: bool,
     /// The chunks that come after the first, of a call in chunks.
     pub(super) upload: Option<Arc<Upload>>,
 }
