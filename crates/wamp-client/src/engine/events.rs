@@ -167,7 +167,7 @@ impl State {
     pub(crate) fn handle_last(&mut self, call: RequestId, reply: Result<Payload, Failure>) {
         let Some(waiting) = self.calls.remove(&call) else { return };
         let end = |waits| reply.map(|payload| last(payload, waits)).map_err(CallError::from_failure);
-        waiting.replies.finish_with(end);
+        waiting.replies.finish_with(&mut self.after.wakers, end);
     }
 
     fn handle_registered(&mut self, now: Time, request: RequestId, registration: RegistrationId) {

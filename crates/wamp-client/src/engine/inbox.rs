@@ -204,19 +204,23 @@ impl<T, E> Inbox<T, E> {
         state.items.iter_mut().map(|item| std::mem::take(&mut item.cost)).sum()
     }
 
-    /// Appends the end, which is always admitted. A second one changes nothing.
+    /// Appends the end, which is always admitted, and wakes the consumer. A second one changes nothing.
     pub(crate) fn finish(&self, end: E) {
-        self.finish_with(|_| end);
+        let mut wakers = Vec::new();
+        self.finish_with(&mut wakers, |_| end);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// The same. `end` is told whether the consumer waits for it right now.
-    pub(crate) fn finish_with(&self, end: impl FnOnce(bool) -> E) {
+    /// Appends the end. `end` is told whether the consumer waits for it right now. The consumer is among those to be woken
+    /// up, as for [`push`](Self::push).
+    pub(crate) fn finish_with(&self, wakers: &mut Vec<Waker>, end: impl FnOnce(bool) -> E) {
         let mut state = self.lock();
         if !state.over {
             state.over = true;
             let waits = state.consumer.is_some() && state.items.is_empty();
             state.end = Some(end(waits));
-            wake(state);
+            wakers.extend(state.consumer.take());
+            drop(state);
             self.other_way.notify_waiters();
         }
     }
@@ -411,14 +415,6 @@ impl<T, E> State<T, E> {
         }
         self.owed_since = None;
         std::mem::take(&mut self.owed)
-    }
-}
-
-fn wake<T, E>(mut state: MutexGuard<'_, State<T, E>>) {
-    let consumer = state.consumer.take();
-    drop(state);
-    if let Some(waker) = consumer {
-        waker.wake();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The task that reads.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use wamp_core::Time;
 use wamp_core::session::Stats;
@@ -14,6 +15,9 @@ use crate::engine::state::State;
 
 /// The longest message before WELCOME.
 const BEFORE_WELCOME: usize = 64 << 10;
+
+/// Those for whom something has come are woken after this many parts of a read.
+const PARTS_OF_A_WAKE: u32 = 8;
 
 /// Ends the session when its reader ends, also when the runtime drops it.
 struct Reader(Arc<Engine>);
@@ -104,9 +108,11 @@ fn handle_part(
     before: &mut Option<Stats>,
 ) -> Part {
     let mut pieces = incoming.iter().flat_map(pieces).skip(handled).peekable();
+    let (mut wakers, mut parts) = (Vec::new(), 0);
     loop {
         let inbound = Inbound::read(&mut pieces, engine.serializer(), limits);
         handled += AT_ONCE;
+        parts += 1;
         let is_last = pieces.peek().is_none();
         let part = engine.with(|state, now| {
             before.get_or_insert(state.session.stats());
@@ -114,9 +120,14 @@ fn handle_part(
             if let Some(error) = end.take_if(|_| is_last) {
                 handle_end(state, now, &error);
             }
+            wakers.append(&mut state.after.wakers);
             let (stats, is_open) = (state.session.stats(), state.session.is_open());
             Part { handled, is_last, stats, is_open, must_wait: state.is_overfull() }
         });
+        // A consumer that is woken for each part sleeps again before the next one comes.
+        if part.is_last || part.must_wait || parts % PARTS_OF_A_WAKE == 0 {
+            wakers.drain(..).for_each(Waker::wake);
+        }
         if part.is_last || part.must_wait {
             return part;
         }
