@@ -57,10 +57,16 @@ impl Running {
     }
 
     /// Waits until the handler may begin. Returns `None` if the call has ended before.
-    pub(crate) async fn begin(mut self) -> Option<Self> {
+    pub(crate) async fn begin(self) -> Option<Self> {
         if !self.engine.is_crowded() && !self.delayed {
             return Some(self);
         }
+        // In a box, since most tasks of handlers have no need of the memory.
+        Box::pin(self.begin_later()).await
+    }
+
+    /// Waits for room, or for the end of the call.
+    async fn begin_later(mut self) -> Option<Self> {
         let may_begin = tokio::select! {
             biased;
             () = self.cancel_state.over() => false,
@@ -85,7 +91,7 @@ impl Running {
         if self.engine.if_room_at_once(finish).is_err()
             && let Some(reply) = reply
         {
-            self.answer_later(reply).await;
+            Box::pin(self.answer_later(reply)).await;
         }
         self.answered = true;
     }

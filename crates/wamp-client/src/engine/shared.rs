@@ -32,6 +32,9 @@ const LOW_WATER: usize = 768 << 10;
 /// The number of progressive results for a unit of the budget of a task, if there is one stream.
 const RESULTS_OF_A_UNIT: u32 = 8;
 
+/// A writer that has this many bytes to write does not wait for more.
+const GATHERED: usize = 4 << 10;
+
 /// The time for writing the last messages of a session.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
@@ -362,6 +365,14 @@ impl Engine {
                 Step::Wait(self.deadline_of(&state))
             }
         }
+    }
+
+    /// Returns whether the writer should let other tasks run before it writes: little waits to be written, and several
+    /// calls and invocations are under way. A lone one is not delayed. Senders of streams would fill the queue meanwhile.
+    pub(crate) fn gathers(&self) -> bool {
+        let state = self.lock();
+        let (calls, invocations) = state.session.in_flight();
+        state.queue.encoded_len() < GATHERED && state.invocations.streams == 0 && calls + invocations > 1
     }
 
     /// Returns the next deadline of the session, or of the messages that remain after its end.

@@ -14,6 +14,7 @@ mod errors;
 mod evil_router;
 mod faulty;
 mod futures;
+mod gathering;
 mod lone_calls;
 mod meta;
 mod options;
