@@ -10,22 +10,29 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 pub(crate) const DIGITS: usize = 16;
 
 /// A text to be sent again and again, with another number each time.
-pub(crate) struct Template(String);
+pub(crate) struct Template {
+    text: String,
+    digits: [u8; DIGITS],
+}
 
 impl Template {
     /// A text of so many bytes.
     pub(crate) fn new(bytes: usize) -> Self {
-        Self("0".repeat(bytes.max(DIGITS)))
+        Self { text: "0".repeat(bytes.max(DIGITS)), digits: [b'0'; DIGITS] }
     }
 
     /// The text with this number.
     pub(crate) fn with(&mut self, number: u64) -> &str {
-        let digits: [u8; DIGITS] = std::array::from_fn(|at| {
+        self.digits = std::array::from_fn(|at| {
             let digit = (number >> (4 * (DIGITS - 1 - at))) & 15;
             b"0123456789abcdef"[digit as usize]
         });
-        self.0.replace_range(..DIGITS, std::str::from_utf8(&digits).unwrap_or_default());
-        &self.0
+        let digits = std::str::from_utf8(&self.digits).unwrap_or_default();
+        if self.text.len() == DIGITS {
+            return digits;
+        }
+        self.text.replace_range(..DIGITS, digits);
+        &self.text
     }
 }
 
