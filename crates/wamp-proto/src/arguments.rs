@@ -11,6 +11,9 @@ use crate::value::sent::Draft;
 use crate::value::ser::Ser;
 use crate::value::{Args, READ_DEPTH};
 
+/// The memory that the positional arguments have at first, in bytes.
+const FIRST: usize = 64;
+
 /// A builder of a payload. The first error is kept until [`finish`](Arguments::finish).
 ///
 /// ```
@@ -27,19 +30,17 @@ pub struct Arguments {
     serializer: Serializer,
     args: Vec<u8>,
     list: Mark,
-    kwargs: Vec<u8>,
-    dict: Mark,
+    /// The dict of keyword arguments, from the first of them on.
+    keywords: Option<(Vec<u8>, Mark)>,
     error: Option<EncodeError>,
 }
 
 impl Arguments {
     /// No arguments.
     pub fn new(serializer: Serializer) -> Self {
-        let (mut args, mut kwargs) = (Vec::new(), Vec::new());
-        let (list, dict) = with_format!(serializer, F => {
-            (F::begin_list(&mut args, None), F::begin_dict(&mut kwargs, None))
-        });
-        Arguments { serializer, args, list, kwargs, dict, error: None }
+        let mut args = Vec::with_capacity(FIRST);
+        let list = with_format!(serializer, F => F::begin_list(&mut args, None));
+        Arguments { serializer, args, list, keywords: None, error: None }
     }
 
     /// Adds one positional argument, whatever the value is.
@@ -79,10 +80,11 @@ impl Arguments {
     pub fn kwarg<T: Serialize + ?Sized>(self, name: &str, value: &T) -> Self {
         self.and(|this| {
             with_format!(this.serializer, F => {
-                F::entry(&mut this.kwargs, &mut this.dict);
-                F::text(&mut this.kwargs, name)?;
-                F::colon(&mut this.kwargs);
-                value.serialize(Ser::<F>::of_argument(&mut this.kwargs))
+                let (kwargs, dict) = this.keywords::<F>();
+                F::entry(kwargs, dict);
+                F::text(kwargs, name)?;
+                F::colon(kwargs);
+                value.serialize(Ser::<F>::of_argument(kwargs))
             })
         })
     }
@@ -99,13 +101,14 @@ impl Arguments {
                     Token::Null => return Ok(()),
                     other => return Err(not("keyword arguments must be a struct or a map", &other)),
                 };
+                let (kwargs, dict) = this.keywords::<F>();
                 while reader.entry(&mut open)? {
                     let start = reader.position();
                     reader.skip()?;
                     reader.colon()?;
                     reader.skip()?;
-                    F::entry(&mut this.kwargs, &mut this.dict);
-                    this.kwargs.extend_from_slice(&bytes[start..reader.position()]);
+                    F::entry(kwargs, dict);
+                    kwargs.extend_from_slice(&bytes[start..reader.position()]);
                 }
                 Ok(())
             })
@@ -114,25 +117,35 @@ impl Arguments {
 
     /// Returns the payload, or the first error.
     pub fn finish(self) -> Result<Payload, EncodeError> {
-        let Arguments { serializer, args, list, mut kwargs, dict, error } = self;
+        let Arguments { serializer, args, list, keywords, error } = self;
         if let Some(error) = error {
             return Err(error);
         }
-        let elements = if dict.count > 0 { 2 } else { u8::from(list.count > 0) };
+        let keywords = keywords.filter(|(_, dict)| dict.count > 0);
+        let elements = if keywords.is_some() { 2 } else { u8::from(list.count > 0) };
         let mut draft = Draft { serializer, out: args, elements, kwargs_at: 0 };
         with_format!(serializer, F => {
             F::end_list(&mut draft.out, list);
-            F::end_dict(&mut kwargs, dict);
-        });
-        match elements {
-            0 => draft.out.clear(),
-            1 => {}
-            _ => {
+            if let Some((mut kwargs, dict)) = keywords {
+                F::end_dict(&mut kwargs, dict);
                 draft.begin_kwargs();
                 draft.out.append(&mut kwargs);
             }
+        });
+        if elements == 0 {
+            draft.out.clear();
         }
         Ok(Payload::from_draft(draft))
+    }
+
+    /// The dict of keyword arguments, which begins with the first of them.
+    fn keywords<F: Format>(&mut self) -> (&mut Vec<u8>, &mut Mark) {
+        let (kwargs, dict) = self.keywords.get_or_insert_with(|| {
+            let mut kwargs = Vec::new();
+            let dict = F::begin_dict(&mut kwargs, None);
+            (kwargs, dict)
+        });
+        (kwargs, dict)
     }
 
     fn and(mut self, step: impl FnOnce(&mut Self) -> Result<(), EncodeError>) -> Self {
@@ -149,7 +162,8 @@ fn not(rule: &str, found: &Token<'_>) -> EncodeError {
 
 impl fmt::Debug for Arguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (args, kwargs) = (self.list.count, self.dict.count);
+        let kwargs = self.keywords.as_ref().map_or(0, |(_, dict)| dict.count);
+        let args = self.list.count;
         write!(f, "Arguments({}, {args} positional, {kwargs} keyword)", self.serializer)
     }
 }

@@ -313,15 +313,18 @@ impl State {
             + topic.as_ref().map_or(0, |topic| topic.len())
             + about.as_ref().map_or(0, |about| about.bytes());
         let only = if is_retained { self.retained_for.get(&subscription) } else { None };
-        for feed in feeds {
+        let (mut published, last) =
+            (Some((publication.payload, topic, about)), feeds.len().saturating_sub(1));
+        for (index, feed) in feeds.iter().enumerate() {
             if is_retained && !only.is_some_and(|only| Arc::ptr_eq(only, feed)) {
                 continue;
             }
             if feed.is_finished() {
                 gone = Some(feed.clone());
             }
-            let payload = publication.payload.clone();
-            let (id, topic, about) = (publication.publication, topic.clone(), about.clone());
+            let event = if index == last { published.take() } else { published.clone() };
+            let Some((payload, topic, about)) = event else { break };
+            let id = publication.publication;
             let event =
                 |waits| Published { id, topic, payload: detach_unless_awaited(payload, waits), about };
             if feed.push(bytes, &mut self.after.wakers, event).is_err() {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use wamp_proto::{Args, ByteString, Payload, PublicationId, SessionId, Uri};
 
 use crate::arguments::Body;
 use crate::deferred::Boxed;
+use crate::engine::shared::Engine;
 use crate::engine::state::{PendingRequest, State};
 use crate::error::{RequestError, SubmitError};
 use crate::session::Session;
@@ -29,9 +31,11 @@ impl Session {
     /// # }
     /// ```
     pub fn publish(&self, topic: impl Into<Uri>) -> Publish {
+        let engine = self.engine();
         let inner = Inner {
-            body: Body::new(Some(self.serializer())),
+            body: Body::new(Some(engine.serializer())),
             session: self.clone(),
+            engine,
             topic: topic.into(),
             options: PublishOptions::default(),
             when_up: None,
@@ -50,6 +54,8 @@ pub struct Publish {
 
 struct Inner {
     session: Session,
+    /// The engine when the publication was put together.
+    engine: Arc<Engine>,
     topic: Uri,
     options: PublishOptions,
     body: Body,
@@ -221,8 +227,8 @@ enum Stage {
 impl Inner {
     /// Publishes, or begins to wait for room in the queue. `None`: it is queued, and there is no answer.
     fn start(self) -> Result<Option<Stage>, SubmitError> {
-        let Inner { session, topic, options, body, .. } = self;
-        let engine = session.engine();
+        let Inner { session, engine, topic, options, body, .. } = self;
+        let engine = if engine.is_over() { session.engine() } else { engine };
         let payload = body.finish(engine.serializer())?;
         let (waiter, answer) = match options.acknowledge {
             Some(true) => {
