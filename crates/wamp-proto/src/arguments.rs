@@ -5,11 +5,11 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::error::EncodeError;
+use crate::parts::{Parts, READ_DEPTH};
 use crate::payload::Payload;
 use crate::serializer::{Format, Mark, Reader, Serializer, Token, with_format};
-use crate::value::sent::Draft;
+use crate::value::Args;
 use crate::value::ser::Ser;
-use crate::value::{Args, READ_DEPTH};
 
 /// The memory that the positional arguments have at first, in bytes.
 const FIRST: usize = 64;
@@ -122,20 +122,20 @@ impl Arguments {
             return Err(error);
         }
         let keywords = keywords.filter(|(_, dict)| dict.count > 0);
-        let elements = if keywords.is_some() { 2 } else { u8::from(list.count > 0) };
-        let mut draft = Draft { serializer, out: args, elements, kwargs_at: 0 };
+        let mut parts = Parts::begin(serializer, args);
+        parts.elements = if keywords.is_some() { 2 } else { u8::from(list.count > 0) };
         with_format!(serializer, F => {
-            F::end_list(&mut draft.out, list);
+            F::end_list(&mut parts.bytes, list);
             if let Some((mut kwargs, dict)) = keywords {
                 F::end_dict(&mut kwargs, dict);
-                draft.begin_kwargs();
-                draft.out.append(&mut kwargs);
+                parts.begin_kwargs::<F>();
+                parts.bytes.append(&mut kwargs);
             }
         });
-        if elements == 0 {
-            draft.out.clear();
+        if parts.elements == 0 {
+            parts.bytes.clear();
         }
-        Ok(Payload::from_draft(draft))
+        Ok(Payload::from_written(parts))
     }
 
     /// The dict of keyword arguments, which begins with the first of them.

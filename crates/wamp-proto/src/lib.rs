@@ -35,6 +35,7 @@ mod arguments;
 mod error;
 mod id;
 pub mod message;
+mod parts;
 mod payload;
 mod payload_buffer;
 mod quoted;

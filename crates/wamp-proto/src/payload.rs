@@ -4,16 +4,17 @@ use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{self, Serialize};
 
 use crate::error::{EncodeError, Fault, PayloadError};
-use crate::serializer::transcode::transcode;
-use crate::serializer::{Format, Reader, Serializer, Token, with_format};
+use crate::parts::{Parts, READ_DEPTH};
+use crate::serializer::{Format, Serializer, with_format};
 use crate::value::args::ArgsDe;
+use crate::value::is_tuple;
 use crate::value::kwargs::KwargsDe;
-use crate::value::read::{Nothing, Received};
-use crate::value::sent::Draft;
-use crate::value::{READ_DEPTH, is_tuple};
+use crate::value::read::Received;
+use crate::value::sent;
 
 /// Positional and keyword arguments, opaque: bytes in some [`Serializer`], a slice of the frame they arrived
 /// in. Cloning is cheap.
@@ -28,7 +29,6 @@ use crate::value::{READ_DEPTH, is_tuple};
 /// | `Option` | `None` as one null, `Some(t)` like `t` | nothing or one null as `None`, else like its inner type |
 /// | a struct or a map | one argument | the one argument, or the keywords if there are no arguments |
 /// | anything else: numbers, strings, `Vec`, arrays, enums, newtypes | one argument | the one argument |
-/// | binary: `Bytes` of the crate `bytes` (its feature `serde`), or what `serde_bytes` has | one argument | the one argument; for a `Vec<u8>` or `&[u8]` it is a list of integers |
 /// | [`Value(t)`](crate::Value) | one argument, whatever `t` is | the one argument |
 /// | [`Kwargs(t)`](crate::Kwargs) | the keywords | the keywords, where there are no arguments |
 /// | [`ArgsKwargs(a, k)`](crate::ArgsKwargs) | both | both |
@@ -66,82 +66,61 @@ use crate::value::{READ_DEPTH, is_tuple};
 ///   get the value without the tag, and cannot express decimals (4, 5). Short floats and indefinite lengths are
 ///   fine.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Payload {
-    /// `None` only if there are no bytes.
-    serializer: Option<Serializer>,
-    /// 0 for no arguments, 1 for positional arguments, 2 for positional and keyword arguments.
-    elements: u8,
-    /// As in a message: from the first byte of Arguments to the last of ArgumentsKw, with the format's
-    /// separator between them.
-    tail: Bytes,
-    /// The position of ArgumentsKw in `tail`, if there are any.
-    kwargs_at: usize,
-}
+pub struct Payload(Parts<Bytes>);
 
 impl Payload {
     /// No arguments.
     pub const fn empty() -> Self {
-        Payload { serializer: None, elements: 0, tail: Bytes::new(), kwargs_at: 0 }
+        Payload(Parts { serializer: None, elements: 0, bytes: Bytes::new(), kwargs_at: 0 })
     }
 
     /// The arguments that a value stands for, by the table above.
     pub fn new<T: Serialize + ?Sized>(serializer: Serializer, value: &T) -> Result<Self, EncodeError> {
-        let mut draft = Draft::new(serializer);
-        draft.write(value)?;
-        Ok(Self::from_draft(draft))
+        let mut parts = Parts::begin(serializer, Vec::new());
+        sent::write(&mut parts, serializer, value)?;
+        Ok(Self::from_written(parts))
     }
 
     /// The value that these arguments stand for, by the table above. May borrow from the payload.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
-        self.parts().decode()
+        self.0.borrowed().decode()
     }
 
     /// The list of positional arguments, as a tuple, an array or a `Vec`; an empty list if there is none.
     pub fn args<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
-        let parts = self.parts();
-        match self.serializer {
-            Some(serializer) => with_format!(serializer, F => T::deserialize(parts.args_de::<F>()?)),
-            None => T::deserialize(ArgsDe(None::<Nothing>)),
-        }
+        let parts = self.0.borrowed();
+        with_format!(parts.format()?, F => T::deserialize(parts.args_de::<F>()?))
     }
 
     /// The keyword arguments, as a struct or a map; an empty dict if there are none.
     pub fn kwargs<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
-        let parts = self.parts();
-        match self.serializer {
-            Some(serializer) => with_format!(serializer, F => T::deserialize(parts.kwargs_de::<F>()?)),
-            None => T::deserialize(KwargsDe(None::<Nothing>)),
-        }
+        let parts = self.0.borrowed();
+        with_format!(parts.format()?, F => T::deserialize(parts.kwargs_de::<F>()?))
     }
 
     /// The list of positional arguments as it was written; empty if there is none.
     pub fn args_bytes(&self) -> &[u8] {
-        self.parts().args_bytes()
+        self.0.args()
     }
 
     /// The dict of keyword arguments as it was written; empty if there is none.
     pub fn kwargs_bytes(&self) -> &[u8] {
-        self.parts().kwargs_bytes()
-    }
-
-    fn parts(&self) -> PayloadParts<'_> {
-        let Self { serializer, elements, ref tail, kwargs_at } = *self;
-        PayloadParts { serializer, elements, tail, kwargs_at }
+        self.0.kwargs()
     }
 
     /// The serializer of the bytes; `None` for an empty payload.
     pub fn serializer(&self) -> Option<Serializer> {
-        self.serializer
+        self.0.serializer
     }
 
     /// Whether there are neither Arguments nor ArgumentsKw, not even empty ones.
     pub fn is_empty(&self) -> bool {
-        self.elements == 0
+        self.0.elements == 0
     }
 
     /// The length in a message, in bytes.
     pub fn len(&self) -> usize {
-        self.tail.len()
+        self.0.bytes.len()
     }
 
     /// Transcodes the arguments token by token. To the same format it is a cheap clone.
@@ -149,66 +128,47 @@ impl Payload {
     /// Fails where the other format cannot express a value: JSON has no NaN, no infinities, no text that begins
     /// with U+0000; MessagePack has no integers beyond 64 bits; only CBOR has decimals.
     pub fn transcode(&self, to: Serializer) -> Result<Self, EncodeError> {
-        let from = match self.serializer {
-            Some(from) if from != to => from,
-            _ => return Ok(self.clone()),
-        };
-        let mut draft = Draft::new(to);
-        draft.out.reserve(self.tail.len());
-        draft.elements = self.elements;
-        with_format!(from, From => with_format!(to, To => {
-            copy::<From, To>(self.args_bytes(), &mut draft.out)?;
-            if self.elements == 2 {
-                draft.begin_kwargs();
-                copy::<From, To>(self.kwargs_bytes(), &mut draft.out)?;
-            }
-        }));
-        Ok(Self::from_draft(draft))
+        match self.0.transcoded(to) {
+            Some(made) => Ok(Self::from_written(made?)),
+            None => Ok(self.clone()),
+        }
     }
 
     /// The same bytes in a buffer of their own, so that a small payload does not keep a large frame in memory.
     pub fn detached(self) -> Self {
-        Payload { tail: Bytes::copy_from_slice(&self.tail), ..self }
+        Payload(Parts { bytes: Bytes::copy_from_slice(&self.0.bytes), ..self.0 })
     }
 
     /// The same arguments with an empty list and an empty dict where they are missing, for a peer that needs
     /// them.
     pub fn explicit(self, serializer: Serializer) -> Self {
-        if self.elements == 2 {
+        if self.0.elements == 2 {
             return self;
         }
-        let mut draft = Draft::new(self.serializer.unwrap_or(serializer));
-        draft.elements = 2;
-        with_format!(draft.serializer, F => {
-            if self.elements == 1 {
-                draft.out.extend_from_slice(&self.tail);
+        let serializer = self.0.serializer.unwrap_or(serializer);
+        let mut parts = Parts::begin(serializer, Vec::new());
+        parts.elements = 2;
+        with_format!(serializer, F => {
+            if self.0.elements == 1 {
+                parts.bytes.extend_from_slice(&self.0.bytes);
             } else {
-                let list = F::begin_list(&mut draft.out, Some(0));
-                F::end_list(&mut draft.out, list);
+                parts.bytes.extend_from_slice(F::EMPTY_LIST);
             }
-            draft.begin_kwargs();
-            let dict = F::begin_dict(&mut draft.out, Some(0));
-            F::end_dict(&mut draft.out, dict);
+            parts.begin_kwargs::<F>();
+            let dict = F::begin_dict(&mut parts.bytes, Some(0));
+            F::end_dict(&mut parts.bytes, dict);
         });
-        Self::from_draft(draft)
+        Self::from_written(parts)
     }
 
     /// The number of elements of a message: 0, 1 or 2.
     pub(crate) fn elements(&self) -> u8 {
-        self.elements
+        self.0.elements
     }
 
     /// The bytes of these elements.
     pub(crate) fn tail(&self) -> &Bytes {
-        &self.tail
-    }
-
-    pub(crate) fn into_tail(self) -> Bytes {
-        self.tail
-    }
-
-    pub(crate) fn kwargs_at(&self) -> usize {
-        self.kwargs_at
+        &self.0.bytes
     }
 
     /// A payload from a frame, in which a decoder has found a well-formed list and dict at these places. Copies
@@ -219,134 +179,69 @@ impl Payload {
         args: Range<usize>,
         kwargs: Option<Range<usize>>,
     ) -> Self {
-        let Some(kwargs) = kwargs else {
-            return Payload {
-                serializer: Some(serializer),
-                elements: 1,
-                tail: frame.slice(args),
-                kwargs_at: 0,
-            };
-        };
-        let separator = serializer.separator();
-        let kwargs_at = args.len() + separator.len();
-        let tail = if frame.get(args.end..kwargs.start) == Some(separator) {
-            frame.slice(args.start..kwargs.end)
-        } else {
-            [&frame[args], separator, &frame[kwargs]].concat().into()
-        };
-        Payload { serializer: Some(serializer), elements: 2, tail, kwargs_at }
+        Payload(Parts::of_frame(serializer, frame, args, kwargs))
     }
 
     /// Parts of unknown origin; `None` if they do not belong together.
     pub(crate) fn from_parts(
         serializer: Option<Serializer>,
         elements: u8,
-        tail: Bytes,
+        bytes: Bytes,
         kwargs_at: usize,
     ) -> Option<Self> {
-        let parts = PayloadParts { serializer, elements, tail: &tail, kwargs_at };
-        parts.belong_together().then_some(Payload { serializer, elements, tail, kwargs_at })
+        Parts { serializer, elements, bytes, kwargs_at }.checked().map(Payload)
     }
 
-    /// Whether bytes of unknown origin are a list, a separator and a dict.
-    pub(crate) fn is_well_formed(&self) -> bool {
-        let Some(serializer) = self.serializer else { return true };
-        let (args, kwargs) = (self.args_bytes(), self.kwargs_bytes());
-        let between = &self.tail[args.len()..self.tail.len() - kwargs.len()];
-        let separated = between == if self.elements == 2 { serializer.separator() } else { b"" };
-        with_format!(serializer, F => {
-            separated
-                && is_exactly::<F>(args, |token| matches!(token, Token::List(_)))
-                && (self.elements < 2 || is_exactly::<F>(kwargs, |token| matches!(token, Token::Dict(_))))
-        })
-    }
-
-    pub(crate) fn from_draft(draft: Draft) -> Self {
-        let Draft { serializer, out, elements, kwargs_at } = draft;
-        Payload { serializer: (elements > 0).then_some(serializer), elements, tail: out.into(), kwargs_at }
+    pub(crate) fn from_written(parts: Parts<Vec<u8>>) -> Self {
+        Payload(parts.ended().frozen())
     }
 }
 
-/// A payload whose bytes are elsewhere.
-#[derive(Clone, Copy)]
-pub(crate) struct PayloadParts<'de> {
-    pub(crate) serializer: Option<Serializer>,
-    pub(crate) elements: u8,
-    pub(crate) tail: &'de [u8],
-    pub(crate) kwargs_at: usize,
-}
-
-impl<'de> PayloadParts<'de> {
-    pub(crate) fn belong_together(self) -> bool {
-        match (self.serializer, self.elements) {
-            (None, 0) => self.tail.is_empty() && self.kwargs_at == 0,
-            (Some(_), 1) => self.kwargs_at == 0,
-            (Some(serializer), 2) => {
-                (serializer.separator().len()..=self.tail.len()).contains(&self.kwargs_at)
-            }
-            _ => false,
-        }
-    }
-
+impl<'de> Parts<&'de [u8]> {
     /// See [`Payload::decode`].
     pub(crate) fn decode<T: Deserialize<'de>>(self) -> Result<T, PayloadError> {
         let tuple = is_tuple::<T>();
-        let Some(serializer) = self.serializer else {
-            let (args, kwargs) = (ArgsDe(None::<Nothing>), KwargsDe(None::<Nothing>));
-            return T::deserialize(Received { payload: self, args, kwargs, tuple });
-        };
-        with_format!(serializer, F => {
+        with_format!(self.format()?, F => {
             let (args, kwargs) = (self.args_de::<F>()?, self.kwargs_de::<F>()?);
-            T::deserialize(Received { payload: self, args, kwargs, tuple })
+            T::deserialize(Received { parts: self, args, kwargs, tuple })
         })
     }
 
-    fn args_bytes(self) -> &'de [u8] {
-        match (self.serializer, self.elements) {
-            (Some(serializer), 2) => &self.tail[..self.kwargs_at - serializer.separator().len()],
-            _ => self.tail,
-        }
-    }
-
-    fn kwargs_bytes(self) -> &'de [u8] {
-        if self.elements == 2 { &self.tail[self.kwargs_at..] } else { &[] }
+    /// The serializer to read with. No arguments can be read with any.
+    fn format(self) -> Result<Serializer, PayloadError> {
+        let any = || Serializer::ALL.first().copied();
+        self.serializer.or_else(any).ok_or_else(|| PayloadError::custom("no serializer is built in"))
     }
 
     fn args_de<F: Format>(self) -> Result<ArgsDe<F::Reader<'de>>, Fault> {
         let there = self.elements > 0;
-        Ok(ArgsDe(there.then(|| F::reader(self.args_bytes(), READ_DEPTH)).transpose()?))
+        Ok(ArgsDe(there.then(|| F::reader(self.split().0, READ_DEPTH)).transpose()?))
     }
 
     fn kwargs_de<F: Format>(self) -> Result<KwargsDe<F::Reader<'de>>, Fault> {
         let there = self.elements == 2;
-        Ok(KwargsDe(there.then(|| F::reader(self.kwargs_bytes(), READ_DEPTH)).transpose()?))
+        Ok(KwargsDe(there.then(|| F::reader(self.split().1, READ_DEPTH)).transpose()?))
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Parts::deserialize(deserializer).map(|parts| Payload(parts.frozen()))
     }
 }
 
 impl fmt::Debug for Payload {
     /// Without the contents, which do not belong in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(serializer) = self.serializer else { return f.write_str("Payload(empty)") };
+        let Some(serializer) = self.0.serializer else { return f.write_str("Payload(empty)") };
         write!(f, "Payload({serializer}, {} bytes)", self.len())
     }
-}
-
-/// Transcodes one value.
-pub(crate) fn copy<From: Format, To: Format>(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let mut reader = From::reader(bytes, READ_DEPTH)?;
-    transcode::<_, To>(&mut reader, out)?;
-    Ok(reader.finish()?)
-}
-
-/// Whether `bytes` is exactly one well-formed value of this type.
-fn is_exactly<F: Format>(bytes: &[u8], kind: impl Fn(&Token<'_>) -> bool) -> bool {
-    let check = || {
-        let mut reader = F::reader(bytes, READ_DEPTH)?;
-        let starts = reader.position() == 0 && kind(&reader.clone().value()?);
-        reader.skip()?;
-        Ok::<_, Fault>(starts && reader.position() == bytes.len())
-    };
-    check() == Ok(true)
 }
 
 #[cfg(all(test, feature = "json", feature = "cbor"))]
@@ -379,6 +274,6 @@ mod tests {
         assert_eq!(payload.args_bytes(), b"[1, 2]");
         assert_eq!(payload.kwargs_bytes(), br#"{"a": 3}"#);
         assert_eq!(payload.tail().as_ref(), br#"[1, 2],{"a": 3}"#);
-        assert!(payload.is_well_formed());
+        assert!(payload.0.is_well_formed());
     }
 }

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use crate::error::EncodeError;
+use crate::parts::Parts;
 use crate::payload::Payload;
 use crate::serializer::Serializer;
-use crate::value::sent::Draft;
+use crate::value::sent;
 
 /// A buffer for arguments that are written again and again, by the table at [`Payload`].
 ///
@@ -22,17 +23,12 @@ use crate::value::sent::Draft;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Default)]
-pub struct PayloadBuffer {
-    out: Vec<u8>,
-    serializer: Option<Serializer>,
-    elements: u8,
-    kwargs_at: usize,
-}
+pub struct PayloadBuffer(Parts<Vec<u8>>);
 
 impl PayloadBuffer {
     /// An empty buffer without memory.
     pub const fn new() -> Self {
-        Self { out: Vec::new(), serializer: None, elements: 0, kwargs_at: 0 }
+        Self(Parts { serializer: None, elements: 0, bytes: Vec::new(), kwargs_at: 0 })
     }
 
     /// Writes the arguments that a value stands for, replacing earlier ones.
@@ -44,48 +40,42 @@ impl PayloadBuffer {
         serializer: Serializer,
         value: &T,
     ) -> Result<(), EncodeError> {
-        let mut draft = Draft::new(serializer);
         // Empty until everything is written, even if the value panics.
-        draft.out = std::mem::take(self).out;
-        draft.out.clear();
-        let written = draft.write(value);
+        let mut bytes = std::mem::take(&mut self.0).bytes;
+        bytes.clear();
+        let mut parts = Parts::begin(serializer, bytes);
+        let written = sent::write(&mut parts, serializer, value);
         if written.is_err() {
-            draft.out.clear();
-            (draft.elements, draft.kwargs_at) = (0, 0);
+            parts.bytes.clear();
+            (parts.elements, parts.kwargs_at) = (0, 0);
         }
-        *self = Self {
-            out: draft.out,
-            serializer: (draft.elements > 0).then_some(draft.serializer),
-            elements: draft.elements,
-            kwargs_at: draft.kwargs_at,
-        };
+        self.0 = parts.ended();
         written
     }
 
     /// The arguments, as they are written in a message.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.out
+        &self.0.bytes
     }
 
     /// The serializer of the arguments: another than the one asked for if the value was a [`Payload`] in it;
     /// `None` for no arguments.
     pub fn serializer(&self) -> Option<Serializer> {
-        self.serializer
+        self.0.serializer
     }
 
     /// The bytes that it can hold without another allocation.
     pub fn capacity(&self) -> usize {
-        self.out.capacity()
+        self.0.bytes.capacity()
     }
 
     /// Takes the arguments and their memory out.
     pub fn take(&mut self) -> Payload {
-        let Self { out, serializer, elements, kwargs_at } = std::mem::take(self);
-        Payload::from_parts(serializer, elements, out.into(), kwargs_at).unwrap_or_default()
+        Payload::from_written(std::mem::take(&mut self.0))
     }
 
     pub(crate) fn elements(&self) -> u8 {
-        self.elements
+        self.0.elements
     }
 }
 

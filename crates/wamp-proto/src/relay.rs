@@ -29,9 +29,9 @@ use std::ops::Range;
 use crate::error::{EncodeError, Fault};
 use crate::id::RequestId;
 use crate::message::Limits;
+use crate::parts::READ_DEPTH;
 use crate::serializer::transcode::transcode;
 use crate::serializer::{Format, MAX_DEPTH, Reader, Serializer, with_format};
-use crate::value::READ_DEPTH;
 
 pub use ends::{PlainProgress, PlainReply};
 pub use pack::{MAX_PACKED, Pack, PackBuffer, Packed};

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::wire::{Source, Wire, write_key};
 use crate::error::{EncodeError, Fault, PayloadError};
-use crate::payload::copy;
+use crate::parts::{READ_DEPTH, copy};
 use crate::serializer::{Format, Mark, Reader, Serializer, Token, with_format};
-use crate::value::{De, READ_DEPTH, Ser};
+use crate::value::{De, Ser};
 
 /// The keys of an options or details dict that have no field in its struct.
 ///

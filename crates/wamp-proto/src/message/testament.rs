@@ -8,10 +8,9 @@ use serde::de::Error as _;
 use super::wire::{Wire as _, write_key};
 use super::{Limits, Message, Publish, PublishOptions};
 use crate::error::{EncodeError, Fault, PayloadError};
+use crate::parts::{Parts, READ_DEPTH};
 use crate::payload::Payload;
 use crate::serializer::{Format, Reader, Serializer, Token, with_format};
-use crate::value::READ_DEPTH;
-use crate::value::sent::Draft;
 
 /// The keyword with the options of the publication.
 const OPTIONS: &str = "publish_options";
@@ -39,7 +38,7 @@ impl Publish {
     pub fn from_testament(call: &Payload) -> Result<Self, PayloadError> {
         let missing = || PayloadError::custom("argument 1, the topic, is missing");
         let serializer = call.serializer().ok_or_else(missing)?;
-        let frame = with_format!(serializer, F => {
+        let frame: Vec<u8> = with_format!(serializer, F => {
             let [topic, args, kwargs] = positions::<F, 3>(call.args_bytes())?;
             let options = keyword::<F>(call.kwargs_bytes())?;
             let part = |range: Option<Range<usize>>| range.map(|range| &call.args_bytes()[range]);
@@ -90,26 +89,26 @@ impl Publish {
         let payload = self.payload.transcode(serializer)?;
         let options = PublishOptions { acknowledge: None, ..self.options.clone() };
         with_format!(serializer, F => {
-            let mut draft = Draft::new(serializer);
-            let mut list = F::begin_list(&mut draft.out, None);
-            F::element(&mut draft.out, &mut list);
-            F::text(&mut draft.out, &self.topic)?;
+            let mut parts = Parts::begin(serializer, Vec::new());
+            let mut list = F::begin_list(&mut parts.bytes, None);
+            F::element(&mut parts.bytes, &mut list);
+            F::text(&mut parts.bytes, &self.topic)?;
             for part in [payload.args_bytes(), payload.kwargs_bytes()].into_iter().filter(|part| !part.is_empty()) {
-                F::element(&mut draft.out, &mut list);
-                draft.out.extend_from_slice(part);
+                F::element(&mut parts.bytes, &mut list);
+                parts.bytes.extend_from_slice(part);
             }
-            F::end_list(&mut draft.out, list);
-            draft.elements = 2;
-            draft.begin_kwargs();
-            let mut dict = F::begin_dict(&mut draft.out, None);
-            write_key::<F>(&mut draft.out, &mut dict, OPTIONS)?;
-            options.write::<F>(&mut draft.out)?;
+            F::end_list(&mut parts.bytes, list);
+            parts.elements = 2;
+            parts.begin_kwargs::<F>();
+            let mut dict = F::begin_dict(&mut parts.bytes, None);
+            write_key::<F>(&mut parts.bytes, &mut dict, OPTIONS)?;
+            options.write::<F>(&mut parts.bytes)?;
             if let Some(scope) = scope {
-                write_key::<F>(&mut draft.out, &mut dict, "scope")?;
-                F::text(&mut draft.out, scope)?;
+                write_key::<F>(&mut parts.bytes, &mut dict, "scope")?;
+                F::text(&mut parts.bytes, scope)?;
             }
-            F::end_dict(&mut draft.out, dict);
-            Ok(Payload::from_draft(draft))
+            F::end_dict(&mut parts.bytes, dict);
+            Ok(Payload::from_written(parts))
         })
     }
 }

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::PlainReply;
 use crate::error::PayloadError;
-use crate::payload::{Payload, PayloadParts};
+use crate::parts::Parts;
+use crate::payload::Payload;
 use crate::serializer::Serializer;
 
 /// The length of a payload, and the number of its elements in the lowest two bits.
@@ -101,9 +102,9 @@ impl Pack {
         }
         self.at = start + len;
         let serializer = (elements > 0).then_some(self.serializer);
-        let tail = self.bytes.get(start..self.at)?;
-        let parts = PayloadParts { serializer, elements, tail, kwargs_at };
-        debug_assert!(parts.belong_together());
+        let bytes = self.bytes.get(start..self.at)?;
+        let parts = Parts { serializer, elements, bytes, kwargs_at };
+        debug_assert!(parts.checked().is_some());
         Some(Packed { buffer: &self.bytes, parts })
     }
 }
@@ -119,7 +120,7 @@ impl Iterator for Pack {
 /// A payload in a [`Pack`].
 pub struct Packed<'a> {
     buffer: &'a Bytes,
-    parts: PayloadParts<'a>,
+    parts: Parts<&'a [u8]>,
 }
 
 impl Packed<'_> {
@@ -133,16 +134,16 @@ impl Packed<'_> {
 
     /// Returns the payload as a slice of the buffer.
     pub fn payload(self) -> Payload {
-        let PayloadParts { serializer, elements, tail, kwargs_at } = self.parts;
+        let Parts { serializer, elements, bytes, kwargs_at } = self.parts;
         // An empty slice would keep the buffer.
-        let tail = if tail.is_empty() { Bytes::new() } else { self.buffer.slice_ref(tail) };
-        Payload::from_parts(serializer, elements, tail, kwargs_at).unwrap_or_default()
+        let bytes = if bytes.is_empty() { Bytes::new() } else { self.buffer.slice_ref(bytes) };
+        Payload::from_parts(serializer, elements, bytes, kwargs_at).unwrap_or_default()
     }
 }
 
 impl fmt::Debug for Packed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Packed").field("len", &self.parts.tail.len()).finish_non_exhaustive()
+        f.debug_struct("Packed").field("len", &self.parts.bytes.len()).finish_non_exhaustive()
     }
 }
 

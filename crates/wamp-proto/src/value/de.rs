@@ -12,10 +12,7 @@ use super::key::{Key, UnitOnly};
 use super::{ARGS_KWARGS, PAYLOAD};
 use crate::error::PayloadError;
 use crate::serializer::big::Big;
-use crate::serializer::{MAX_DEPTH, Open, Reader, Token};
-
-/// The nesting depth that is read. Payloads from peers were checked against the limits when they arrived.
-pub(crate) const READ_DEPTH: usize = MAX_DEPTH;
+use crate::serializer::{Open, Reader, Token};
 
 /// The `Deserializer` of the value at the reader's position.
 pub(crate) struct De<'a, R>(pub(crate) &'a mut R);

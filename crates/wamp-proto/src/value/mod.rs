@@ -15,7 +15,7 @@ pub(crate) mod sent;
 pub(crate) mod ser;
 mod wrap;
 
-pub(crate) use de::{De, READ_DEPTH};
+pub(crate) use de::De;
 pub(crate) use ser::Ser;
 pub(crate) use wrap::{ARGS_KWARGS, KWARGS, PAYLOAD, VALUE, is_tuple};
 pub use wrap::{Args, ArgsKwargs, Kwargs, Value};

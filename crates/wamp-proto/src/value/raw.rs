@@ -1,4 +1,4 @@
-//! Passing a ready [`Payload`] through serde, which knows only values: as a tuple struct of its parts, by a
+//! Passing a ready payload through serde, which knows only values: as a tuple struct of its [`Parts`], by a
 //! name that our (de)serializer recognizes. Another serializer writes these parts.
 
 use std::fmt;
@@ -10,26 +10,7 @@ use serde::ser::{Impossible, Serialize, SerializeTupleStruct, Serializer};
 use super::PAYLOAD;
 use super::key::{refuse, refuse_compounds};
 use crate::error::{EncodeError, PayloadError};
-use crate::payload::{Payload, PayloadParts};
-
-/// The parts of a payload.
-#[derive(Default)]
-pub(crate) struct RawPayload {
-    /// The number of the serializer in RawSocket; 0 for none.
-    serializer: u64,
-    elements: u64,
-    kwargs_at: u64,
-    tail: Vec<u8>,
-}
-
-impl RawPayload {
-    pub(crate) fn into_payload(self) -> Option<Payload> {
-        let serializer = u8::try_from(self.serializer).ok().and_then(crate::Serializer::from_rawsocket_id);
-        let elements = u8::try_from(self.elements).ok()?;
-        let kwargs_at = usize::try_from(self.kwargs_at).ok()?;
-        Payload::from_parts(serializer, elements, self.tail.into(), kwargs_at)
-    }
-}
+use crate::parts::Parts;
 
 /// Serde itself has no type that is serialized as binary.
 pub(crate) struct Binary<'a>(pub(crate) &'a [u8]);
@@ -40,20 +21,36 @@ impl Serialize for Binary<'_> {
     }
 }
 
-impl Serialize for Payload {
+impl<B: AsRef<[u8]>> Serialize for Parts<B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut parts = serializer.serialize_tuple_struct(PAYLOAD, 4)?;
-        parts.serialize_field(&self.serializer().map_or(0, |s| u64::from(s.rawsocket_id())))?;
-        parts.serialize_field(&u64::from(self.elements()))?;
-        parts.serialize_field(&(self.kwargs_at() as u64))?;
-        parts.serialize_field(&Binary(self.tail()))?;
-        parts.end()
+        let mut fields = serializer.serialize_tuple_struct(PAYLOAD, 4)?;
+        fields.serialize_field(&number(self.serializer))?;
+        fields.serialize_field(&u64::from(self.elements))?;
+        fields.serialize_field(&(self.kwargs_at as u64))?;
+        fields.serialize_field(&Binary(self.bytes.as_ref()))?;
+        fields.end()
+    }
+}
+
+/// The number of a serializer in RawSocket; 0 for none.
+fn number(serializer: Option<crate::Serializer>) -> u64 {
+    serializer.map_or(0, |serializer| serializer.rawsocket_id().into())
+}
+
+impl Parts<Vec<u8>> {
+    /// Sets one of the first three fields. A number out of range fails in [`Parts::checked`].
+    fn set(&mut self, field: usize, value: u64) {
+        match field {
+            1 => self.serializer = u8::try_from(value).ok().and_then(crate::Serializer::from_rawsocket_id),
+            2 => self.elements = u8::try_from(value).unwrap_or(u8::MAX),
+            _ => self.kwargs_at = usize::try_from(value).unwrap_or(usize::MAX),
+        }
     }
 }
 
 /// Accepts the fields that are serialized above.
 pub(crate) struct Capture<'a> {
-    pub(crate) raw: &'a mut RawPayload,
+    pub(crate) parts: &'a mut Parts<Vec<u8>>,
     pub(crate) field: usize,
 }
 
@@ -62,16 +59,12 @@ impl Serializer for Capture<'_> {
     type Error = EncodeError;
 
     fn serialize_u64(self, value: u64) -> Result<(), EncodeError> {
-        match self.field {
-            1 => self.raw.serializer = value,
-            2 => self.raw.elements = value,
-            _ => self.raw.kwargs_at = value,
-        }
+        self.parts.set(self.field, value);
         Ok(())
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Result<(), EncodeError> {
-        self.raw.tail = value.to_vec();
+        self.parts.bytes = value.to_vec();
         Ok(())
     }
 
@@ -104,7 +97,7 @@ fn no_part(kind: &str) -> EncodeError {
     EncodeError::Custom(format!("expected a part of a payload, found {kind}"))
 }
 
-impl<'de> Deserialize<'de> for Payload {
+impl<'de> Deserialize<'de> for Parts<Vec<u8>> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_tuple_struct(PAYLOAD, 4, PartsVisitor)
     }
@@ -113,25 +106,24 @@ impl<'de> Deserialize<'de> for Payload {
 struct PartsVisitor;
 
 impl<'de> Visitor<'de> for PartsVisitor {
-    type Value = Payload;
+    type Value = Parts<Vec<u8>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the parts of a payload")
     }
 
-    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Payload, S::Error> {
+    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Parts<Vec<u8>>, S::Error> {
         fn part<'de, T: Deserialize<'de>, S: SeqAccess<'de>>(seq: &mut S) -> Result<T, S::Error> {
             seq.next_element()?.ok_or_else(|| de::Error::invalid_length(4, &PartsVisitor))
         }
-        let raw = RawPayload {
-            serializer: part(&mut seq)?,
-            elements: part(&mut seq)?,
-            kwargs_at: part(&mut seq)?,
-            tail: part::<OwnedBinary, S>(&mut seq)?.0,
-        };
+        let mut parts = Parts::default();
+        for field in 1..=3 {
+            parts.set(field, part(&mut seq)?);
+        }
+        parts.bytes = part::<OwnedBinary, S>(&mut seq)?.0;
         // They may come from any source.
-        let payload = raw.into_payload().filter(Payload::is_well_formed);
-        payload.ok_or_else(|| de::Error::custom("these are not the parts of a payload"))
+        let parts = parts.checked().filter(Parts::is_well_formed);
+        parts.ok_or_else(|| de::Error::custom("these are not the parts of a payload"))
     }
 }
 
@@ -170,12 +162,12 @@ impl<'de> Deserialize<'de> for OwnedBinary {
 }
 
 /// The parts of a payload, for the visitor above.
-pub(crate) struct Parts<'a> {
-    pub(crate) payload: PayloadParts<'a>,
+pub(crate) struct Fields<'a> {
+    pub(crate) parts: Parts<&'a [u8]>,
     pub(crate) next: usize,
 }
 
-impl<'de> SeqAccess<'de> for Parts<'_> {
+impl<'de> SeqAccess<'de> for Fields<'_> {
     type Error = PayloadError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
@@ -184,10 +176,10 @@ impl<'de> SeqAccess<'de> for Parts<'_> {
     ) -> Result<Option<T::Value>, PayloadError> {
         self.next += 1;
         let number = match self.next {
-            1 => self.payload.serializer.map_or(0, |s| u64::from(s.rawsocket_id())),
-            2 => self.payload.elements.into(),
-            3 => self.payload.kwargs_at as u64,
-            4 => return seed.deserialize(BytesDeserializer::new(self.payload.tail)).map(Some),
+            1 => number(self.parts.serializer),
+            2 => self.parts.elements.into(),
+            3 => self.parts.kwargs_at as u64,
+            4 => return seed.deserialize(BytesDeserializer::new(self.parts.bytes)).map(Some),
             _ => return Ok(None),
         };
         seed.deserialize(number.into_deserializer()).map(Some)

@@ -3,67 +3,25 @@
 //! A tuple is the whole list; `()` accepts nothing and one null; `Option` reads nothing as `None`, and
 //! otherwise as its inner type; a struct or map is the only argument, or the keywords if there are no
 //! arguments; everything else is the only argument. [`Kwargs`](super::Kwargs),
-//! [`ArgsKwargs`](super::ArgsKwargs), [`Value`](super::Value) and [`Payload`] decide for themselves.
+//! [`ArgsKwargs`](super::ArgsKwargs), [`Value`](super::Value) and [`Payload`](crate::Payload) decide for themselves.
 
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::args::{ArgsDe, wrong_count};
 use super::kwargs::KwargsDe;
-use super::raw::Parts;
+use super::raw::Fields;
 use super::{ARGS_KWARGS, KWARGS, PAYLOAD, VALUE};
-use crate::error::{Fault, PayloadError};
-use crate::payload::PayloadParts;
-use crate::serializer::{Open, Reader, Token};
+use crate::error::PayloadError;
+use crate::parts::Parts;
+use crate::serializer::Reader;
 
 /// The `Deserializer` of a whole payload.
 pub(crate) struct Received<'de, R> {
-    pub(crate) payload: PayloadParts<'de>,
+    pub(crate) parts: Parts<&'de [u8]>,
     pub(crate) args: ArgsDe<R>,
     pub(crate) kwargs: KwargsDe<R>,
     /// Serde calls both tuples and arrays "tuple".
     pub(crate) tuple: bool,
-}
-
-/// The reader of an empty payload, which has no format.
-#[derive(Clone)]
-pub(crate) enum Nothing {}
-
-impl<'de> Reader<'de> for Nothing {
-    fn position(&self) -> usize {
-        match *self {}
-    }
-
-    fn null(&mut self) -> Result<bool, Fault> {
-        match *self {}
-    }
-
-    fn value(&mut self) -> Result<Token<'de>, Fault> {
-        match *self {}
-    }
-
-    fn element(&mut self, _: &mut Open) -> Result<bool, Fault> {
-        match *self {}
-    }
-
-    fn entry(&mut self, _: &mut Open) -> Result<bool, Fault> {
-        match *self {}
-    }
-
-    fn colon(&mut self) -> Result<(), Fault> {
-        match *self {}
-    }
-
-    fn skip(&mut self) -> Result<(), Fault> {
-        match *self {}
-    }
-
-    fn check(&mut self) -> Result<(), Fault> {
-        match *self {}
-    }
-
-    fn finish(&mut self) -> Result<(), Fault> {
-        match *self {}
-    }
 }
 
 /// `ArgsKwargs`.
@@ -146,7 +104,7 @@ impl<'de, R: Reader<'de>> Deserializer<'de> for Received<'de, R> {
         visitor: V,
     ) -> Result<V::Value, PayloadError> {
         match name {
-            PAYLOAD => visitor.visit_seq(Parts { payload: self.payload, next: 0 }),
+            PAYLOAD => visitor.visit_seq(Fields { parts: self.parts, next: 0 }),
             ARGS_KWARGS => visitor.visit_seq(Both(Some(self.args), Some(self.kwargs))),
             _ => self.args.only(|de| de.deserialize_tuple_struct(name, len, visitor)),
         }

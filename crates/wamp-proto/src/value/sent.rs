@@ -8,57 +8,40 @@ use std::marker::PhantomData;
 
 use serde::ser::{Serialize, SerializeTupleStruct, Serializer};
 
-use super::raw::{Binary, Capture, RawPayload};
+use super::raw::{Binary, Capture};
 use super::ser::{Compound, Ser};
 use super::{ARGS_KWARGS, KWARGS, PAYLOAD, is_tuple};
 use crate::error::{EncodeError, Fault};
+use crate::parts::Parts;
 use crate::serializer::{Format, Mark, Reader, Token, with_format};
 
-/// A payload being written.
-pub(crate) struct Draft {
-    pub(crate) serializer: crate::Serializer,
-    pub(crate) out: Vec<u8>,
-    pub(crate) elements: u8,
-    pub(crate) kwargs_at: usize,
+/// Writes the arguments that a value stands for into `parts`, which have just begun.
+pub(crate) fn write<T: Serialize + ?Sized>(
+    parts: &mut Parts<Vec<u8>>,
+    serializer: crate::Serializer,
+    value: &T,
+) -> Result<(), EncodeError> {
+    let tuple = is_tuple::<T>();
+    with_format!(serializer, F => value.serialize(Sent::<F> { parts, serializer, tuple, format: PhantomData }))
 }
 
-impl Draft {
-    pub(crate) fn new(serializer: crate::Serializer) -> Self {
-        Draft { serializer, out: Vec::new(), elements: 0, kwargs_at: 0 }
+/// Ends arguments that have both a list and a dict. Empty ones need not be sent.
+fn end_kwargs<F: Format>(parts: &mut Parts<Vec<u8>>) -> Result<(), EncodeError> {
+    let args_end = parts.kwargs_at - F::SEPARATOR.len();
+    let some_args = match any::<F>(&parts.bytes[..args_end])? {
+        (Token::List(_), some) => some,
+        (other, _) => return Err(not("positional arguments must be a tuple or a list", other.kind())),
+    };
+    let some_kwargs = match any::<F>(&parts.bytes[parts.kwargs_at..])? {
+        (Token::Dict(_) | Token::Null, some) => some,
+        (other, _) => return Err(not("keyword arguments must be a struct or a map", other.kind())),
+    };
+    parts.elements = if some_kwargs { 2 } else { u8::from(some_args) };
+    if !some_kwargs {
+        parts.bytes.truncate(if some_args { args_end } else { 0 });
+        parts.kwargs_at = 0;
     }
-
-    /// Writes the arguments that a value stands for into `out`, which is empty.
-    pub(crate) fn write<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        let tuple = is_tuple::<T>();
-        with_format!(self.serializer, F => {
-            value.serialize(Sent::<F> { draft: self, tuple, format: PhantomData })
-        })
-    }
-
-    /// Ends the list of arguments in `out`; a dict of keywords follows.
-    pub(crate) fn begin_kwargs(&mut self) {
-        self.out.extend_from_slice(self.serializer.separator());
-        self.kwargs_at = self.out.len();
-    }
-
-    /// Ends `out`, which holds both. Empty ones need not be sent.
-    fn end_kwargs<F: Format>(&mut self) -> Result<(), EncodeError> {
-        let args_end = self.kwargs_at - self.serializer.separator().len();
-        let some_args = match any::<F>(&self.out[..args_end])? {
-            (Token::List(_), some) => some,
-            (other, _) => return Err(not("positional arguments must be a tuple or a list", other.kind())),
-        };
-        let some_kwargs = match any::<F>(&self.out[self.kwargs_at..])? {
-            (Token::Dict(_) | Token::Null, some) => some,
-            (other, _) => return Err(not("keyword arguments must be a struct or a map", other.kind())),
-        };
-        self.elements = if some_kwargs { 2 } else { u8::from(some_args) };
-        if !some_kwargs {
-            self.out.truncate(if some_args { args_end } else { 0 });
-            self.kwargs_at = 0;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// The first token of a value, and whether the value is not empty.
@@ -78,28 +61,29 @@ fn not(rule: &str, found: &str) -> EncodeError {
 }
 
 /// The `Serializer` of sent values.
-pub(crate) struct Sent<'a, F> {
-    pub(crate) draft: &'a mut Draft,
+struct Sent<'a, F> {
+    parts: &'a mut Parts<Vec<u8>>,
+    serializer: crate::Serializer,
     /// Serde calls both tuples and arrays "tuple".
-    pub(crate) tuple: bool,
-    pub(crate) format: PhantomData<F>,
+    tuple: bool,
+    format: PhantomData<F>,
 }
 
 impl<'a, F: Format> Sent<'a, F> {
     /// Begins the list of one argument, which follows.
     fn begin_only(self) -> (Ser<'a, F>, Mark) {
-        self.draft.elements = 1;
-        let out = &mut self.draft.out;
+        self.parts.elements = 1;
+        let out = &mut self.parts.bytes;
         let mut only = F::begin_list(out, Some(1));
         F::element(out, &mut only);
         (Ser::of_argument(out), only)
     }
 
     fn only<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
-        let draft = self.draft;
-        let (ser, only) = Sent::<F> { draft: &mut *draft, tuple: false, format: PhantomData }.begin_only();
+        let Self { parts, serializer, format, .. } = self;
+        let (ser, only) = Sent { parts: &mut *parts, serializer, tuple: false, format }.begin_only();
         value.serialize(ser)?;
-        F::end_list(&mut draft.out, only);
+        F::end_list(&mut parts.bytes, only);
         Ok(())
     }
 }
@@ -174,12 +158,12 @@ impl<'a, F: Format> Serializer for Sent<'a, F> {
         value: &T,
     ) -> Result<(), EncodeError> {
         if name == KWARGS {
-            let draft = self.draft;
-            let list = F::begin_list(&mut draft.out, Some(0));
-            F::end_list(&mut draft.out, list);
-            draft.begin_kwargs();
-            value.serialize(Ser::<F>::of_arguments(&mut draft.out))?;
-            return draft.end_kwargs::<F>();
+            let parts = self.parts;
+            let list = F::begin_list(&mut parts.bytes, Some(0));
+            F::end_list(&mut parts.bytes, list);
+            parts.begin_kwargs::<F>();
+            value.serialize(Ser::<F>::of_arguments(&mut parts.bytes))?;
+            return end_kwargs::<F>(parts);
         }
         self.only(value)
     }
@@ -191,17 +175,17 @@ impl<'a, F: Format> Serializer for Sent<'a, F> {
         variant: &'static str,
         value: &T,
     ) -> Result<(), EncodeError> {
-        let draft = self.draft;
-        let (ser, only) = Sent::<F> { draft: &mut *draft, tuple: false, format: PhantomData }.begin_only();
+        let Self { parts, serializer, format, .. } = self;
+        let (ser, only) = Sent { parts: &mut *parts, serializer, tuple: false, format }.begin_only();
         ser.serialize_newtype_variant(name, index, variant, value)?;
-        F::end_list(&mut draft.out, only);
+        F::end_list(&mut parts.bytes, only);
         Ok(())
     }
 
     fn serialize_tuple(self, len: usize) -> Result<Compound<'a, F>, EncodeError> {
         if self.tuple {
-            self.draft.elements = 1;
-            return Ser::of_arguments(&mut self.draft.out).serialize_tuple(len);
+            self.parts.elements = 1;
+            return Ser::of_arguments(&mut self.parts.bytes).serialize_tuple(len);
         }
         let (ser, only) = self.begin_only();
         Ok(ser.serialize_tuple(len)?.only_argument(only))
@@ -209,8 +193,13 @@ impl<'a, F: Format> Serializer for Sent<'a, F> {
 
     fn serialize_tuple_struct(self, name: &'static str, len: usize) -> Result<SentTuple<'a, F>, EncodeError> {
         match name {
-            PAYLOAD => Ok(SentTuple::Payload { draft: self.draft, raw: RawPayload::default(), field: 0 }),
-            ARGS_KWARGS => Ok(SentTuple::ArgsKwargs { draft: self.draft, field: 0 }),
+            PAYLOAD => Ok(SentTuple::Payload {
+                parts: self.parts,
+                serializer: self.serializer,
+                fields: Parts::default(),
+                field: 0,
+            }),
+            ARGS_KWARGS => Ok(SentTuple::ArgsKwargs { parts: self.parts, field: 0 }),
             _ => {
                 let (ser, only) = self.begin_only();
                 let compound = ser.serialize_tuple_struct(name, len)?;
@@ -229,10 +218,18 @@ impl<'a, F: Format> Serializer for Sent<'a, F> {
 }
 
 /// A tuple struct, or one of the two types of this crate that serialize as one.
-pub(crate) enum SentTuple<'a, F> {
+enum SentTuple<'a, F> {
     Struct(Compound<'a, F>),
-    ArgsKwargs { draft: &'a mut Draft, field: usize },
-    Payload { draft: &'a mut Draft, raw: RawPayload, field: usize },
+    ArgsKwargs {
+        parts: &'a mut Parts<Vec<u8>>,
+        field: usize,
+    },
+    Payload {
+        parts: &'a mut Parts<Vec<u8>>,
+        serializer: crate::Serializer,
+        fields: Parts<Vec<u8>>,
+        field: usize,
+    },
 }
 
 impl<F: Format> SerializeTupleStruct for SentTuple<'_, F> {
@@ -242,25 +239,25 @@ impl<F: Format> SerializeTupleStruct for SentTuple<'_, F> {
     fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
         match self {
             SentTuple::Struct(compound) => SerializeTupleStruct::serialize_field(compound, value),
-            SentTuple::ArgsKwargs { draft, field: field @ 0 } => {
+            SentTuple::ArgsKwargs { parts, field: field @ 0 } => {
                 *field = 1;
-                value.serialize(Ser::<F>::of_arguments(&mut draft.out))?;
+                value.serialize(Ser::<F>::of_arguments(&mut parts.bytes))?;
                 // `()` is the empty list here too.
-                if F::reader(&draft.out, 1)?.null()? {
-                    draft.out.clear();
-                    let list = F::begin_list(&mut draft.out, Some(0));
-                    F::end_list(&mut draft.out, list);
+                if F::reader(&parts.bytes, 1)?.null()? {
+                    parts.bytes.clear();
+                    let list = F::begin_list(&mut parts.bytes, Some(0));
+                    F::end_list(&mut parts.bytes, list);
                 }
-                draft.begin_kwargs();
+                parts.begin_kwargs::<F>();
                 Ok(())
             }
-            SentTuple::ArgsKwargs { draft, .. } => {
-                value.serialize(Ser::<F>::of_arguments(&mut draft.out))?;
-                draft.end_kwargs::<F>()
+            SentTuple::ArgsKwargs { parts, .. } => {
+                value.serialize(Ser::<F>::of_arguments(&mut parts.bytes))?;
+                end_kwargs::<F>(parts)
             }
-            SentTuple::Payload { raw, field, .. } => {
+            SentTuple::Payload { fields, field, .. } => {
                 *field += 1;
-                value.serialize(Capture { raw, field: *field })
+                value.serialize(Capture { parts: fields, field: *field })
             }
         }
     }
@@ -269,12 +266,9 @@ impl<F: Format> SerializeTupleStruct for SentTuple<'_, F> {
         match self {
             SentTuple::Struct(compound) => SerializeTupleStruct::end(compound),
             SentTuple::ArgsKwargs { .. } => Ok(()),
-            SentTuple::Payload { draft, raw, .. } => {
-                let payload = raw.into_payload().ok_or_else(|| not("a payload", "something else"))?;
-                let payload = payload.transcode(draft.serializer)?;
-                draft.elements = payload.elements();
-                draft.kwargs_at = payload.kwargs_at();
-                draft.out = payload.into_tail().into();
+            SentTuple::Payload { parts, serializer, fields, .. } => {
+                let fields = fields.checked().ok_or_else(|| not("a payload", "something else"))?;
+                *parts = fields.transcoded(serializer).unwrap_or(Ok(fields))?;
                 Ok(())
             }
         }
