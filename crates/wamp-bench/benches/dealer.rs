@@ -1,4 +1,4 @@
-//! One progressive result through the rules of a realm, from YIELD to RESULT: no octets, no I/O.
+//! One progressive result through the rules of a realm, from YIELD to RESULT: no bytes, no I/O.
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};

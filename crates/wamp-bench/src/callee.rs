@@ -17,7 +17,7 @@ pub(crate) const TICK: &str = "bench.tick";
 /// Answers with its arguments.
 pub(crate) const ECHO: &str = "bench.echo";
 
-/// How much is wanted: octets of each result, how many or none for any number, milliseconds or none for ever.
+/// How much is wanted: bytes of each result, how many or none for any number, milliseconds or none for ever.
 pub(crate) type Flood = (usize, Option<u64>, Option<u64>);
 
 /// How many results are sent between two looks at the clock.

@@ -27,7 +27,7 @@ use clap::Parser;
 
 use options::{Options, Scenario};
 
-/// What can go wrong here ends the scenario; nobody asks why by the type.
+/// An error that ends the scenario. Its text is printed; its type does not matter.
 type Failed = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {

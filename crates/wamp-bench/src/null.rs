@@ -1,6 +1,6 @@
 //! What this machine does without WAMP: a blind relay, in a process of its own, and raw frames through it.
 //!
-//! The relay takes connections in pairs and copies octets both ways, 64 KiB at most at a time; it understands
+//! The relay takes connections in pairs and copies bytes both ways, 64 KiB at most at a time; it understands
 //! nothing. The frames are as long as the messages of the scenario are on RawSocket and carry a number, which
 //! is checked. Both ends are threads here, with blocking sockets.
 
@@ -21,7 +21,7 @@ use crate::target::Own;
 /// What is written or read in one go.
 const BLOCK: usize = 64 * 1024;
 
-/// Octets of a frame's number.
+/// Bytes of a frame's number.
 const NUMBER: usize = 8;
 
 /// Relays until standard input ends.
@@ -69,7 +69,7 @@ impl Null {
         self.run(move |near, far| stream(near, far, frame, time)).await
     }
 
-    /// Frames of this length, there and back, so many outstanding.
+    /// Sends frames of this length there and back, with this many outstanding.
     pub(crate) async fn calls(
         &self,
         frame: usize,

@@ -16,7 +16,7 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// A text of so many bytes.
+    /// A text of this length.
     pub(crate) fn new(bytes: usize) -> Self {
         Self { text: "0".repeat(bytes.max(DIGITS)), digits: [b'0'; DIGITS] }
     }

@@ -38,7 +38,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SERIALIZER")]
     pub(crate) callee_serializer: Option<Serializer>,
 
-    /// Octets of a result, at least 16; may be given several times.
+    /// Bytes of a result, at least 16; may be given several times.
     #[arg(long, value_name = "OCTETS", value_parser = clap::value_parser!(u32).range(16..=8_388_608))]
     pub(crate) payload: Vec<u32>,
 

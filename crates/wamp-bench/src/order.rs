@@ -60,7 +60,7 @@ impl Order {
         Wrong { lost: holes, ..self.wrong }
     }
 
-    /// What is wrong, if so many were sent.
+    /// Returns the mistakes, if this many were sent.
     pub(crate) fn wrong_of(&self, sent: u64) -> Wrong {
         let mut wrong = self.wrong();
         wrong.lost += sent.saturating_sub(self.next);

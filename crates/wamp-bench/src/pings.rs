@@ -11,7 +11,7 @@ use crate::report::Times;
 /// Calls a procedure once an interval, one at a time, until it is stopped.
 ///
 /// When an answer takes longer than the interval, the calls that were not made meanwhile count as if they had
-/// been: each would have waited until the same moment. So nobody's wait is hidden by waiting.
+/// been: each would have waited until the same moment. So a wait hides no other.
 pub(crate) struct Pings {
     seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
@@ -93,7 +93,7 @@ async fn ping(session: Session, procedure: &'static str, seen: Arc<Mutex<Seen>>)
         let now = Instant::now();
         if next > now {
             tokio::time::sleep_until(next.into()).await;
-            // What the timer is late by is nobody's fault.
+            // The lateness of the timer is not counted.
             next = next.max(Instant::now());
         }
         lock(&seen).pending = Some(next);

@@ -18,7 +18,7 @@ pub(crate) fn cpu(pid: Option<u32>) -> Option<f64> {
     Some((user + system) / TICKS_PER_SECOND)
 }
 
-/// Octets of memory that are resident.
+/// Bytes of memory that are resident.
 pub(crate) fn memory(pid: Option<u32>) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", pid?)).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -47,7 +47,7 @@ impl Growth {
         Self { pid, before: memory(pid), most, sampler }
     }
 
-    /// The most since the start, over what it was then, in octets.
+    /// The most since the start, over what it was then, in bytes.
     pub(crate) fn end(self) -> Option<u64> {
         self.sampler.abort();
         let last = memory(self.pid).unwrap_or(0);
@@ -56,7 +56,7 @@ impl Growth {
     }
 }
 
-/// Fails if this process may not have so many files open.
+/// Fails if this process may not have this many files open.
 pub(crate) fn need_files(wanted: u64) -> Result<(), String> {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));

@@ -25,7 +25,7 @@ pub(crate) struct Row {
     pub(crate) of_null: Option<f64>,
     /// The router's CPU seconds per million.
     pub(crate) cpu: Option<f64>,
-    /// The router's resident octets at the end.
+    /// The router's resident bytes at the end.
     pub(crate) memory: Option<f64>,
     pub(crate) wrong: Option<Wrong>,
     /// What only this scenario measures.

@@ -57,7 +57,7 @@ impl Procedures {
     }
 }
 
-/// Calls for so long, so many at a time on one session, and checks each answer. How long each took.
+/// Calls for this time, this many at once on one session, and checks each answer. Returns how long each took.
 pub(super) async fn call_all(
     caller: &Session,
     procedures: Procedures,

@@ -14,7 +14,7 @@ pub(super) struct Case {
     pub(super) transport: Transport,
     pub(super) caller: Serializer,
     pub(super) callee: Serializer,
-    /// Octets of a result.
+    /// Bytes of a result.
     pub(super) payload: usize,
 }
 

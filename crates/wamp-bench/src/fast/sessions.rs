@@ -15,7 +15,7 @@ use crate::{Failed, process};
 /// How many join at a time.
 const AT_ONCE: usize = 32;
 
-/// Memory of the router with so many sessions, over what it was with one.
+/// Memory of the router with this many sessions, minus that with one.
 pub(super) async fn idle(bench: &Bench<'_>, transport: Transport) -> Result<Row, Failed> {
     let sessions = bench.options.sessions;
     process::need_files(sessions as u64 + 64)?;

@@ -1,4 +1,4 @@
-//! Events as fast as the subscribers take them, whoever carries them.
+//! Events as fast as the subscribers take them, for every peer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -30,7 +30,7 @@ pub(super) async fn join(options: &Options, target: &Target, way: Option<&Proxy>
     }
 }
 
-/// Calls for so many results, or for any number.
+/// Calls for this many results, or for any number.
 pub(super) async fn flood(caller: &Session, results: Option<u64>) -> Result<CallStream<Numbered>, Failed> {
     let wanted: Flood = (OCTETS, results, None);
     Ok(caller.call(FLOOD).args(wanted).progressive().await?)

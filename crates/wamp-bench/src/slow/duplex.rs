@@ -66,7 +66,7 @@ pub(super) async fn duplex(options: &Options, name: String, stop: Stop) -> Resul
     verdict.calls(&[outcome], &[End::Result]);
     verdict.growth_below(GROWTH);
     verdict.unrelated(unrelated, Some(UNRELATED));
-    // A callee whose socket is not read answers nobody.
+    // A callee whose socket is not read answers no call.
     verdict.same(same, (stop == Stop::App).then_some(SAME));
     Ok(ended.verdict)
 }

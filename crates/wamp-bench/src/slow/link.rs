@@ -13,7 +13,7 @@ use crate::callee::floods;
 use crate::options::{Library, Options};
 use crate::target::Target;
 
-/// Octets a second.
+/// Bytes a second.
 pub(super) const RATE: u64 = 100_000;
 
 /// What part of the link the results must fill.

@@ -27,7 +27,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Before the router at this URL, reading at most so many octets a second from it.
+    /// Starts in front of the router at this URL, and reads at most this many bytes a second from it.
     pub(super) async fn start(url: &str, rate: Option<u64>) -> Result<Self, Failed> {
         let (scheme, rest) = url.split_once("://").ok_or("no URL")?;
         let (address, path) =
@@ -58,8 +58,8 @@ impl Proxy {
         &self.url
     }
 
-    /// Reads nothing from the router for so long, on any connection. It does so once; who asks again is told when
-    /// that was.
+    /// Reads nothing from the router for this time, on any connection, and returns when that was. A second call
+    /// only returns it.
     pub(super) async fn stop_for(&self, pause: Duration) -> Span {
         let stop = async {
             let from = Instant::now();

@@ -13,7 +13,7 @@ use crate::pings::{Pings, Record};
 use crate::process::Growth;
 use crate::target::Target;
 
-/// Octets of a result.
+/// Bytes of a result.
 pub(super) const OCTETS: usize = 1024;
 
 /// The procedure of the unrelated pair.
@@ -68,7 +68,7 @@ pub(super) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    /// Sets it up, and measures what the innocent wait when nobody is slow.
+    /// Sets it up, and measures the waits of the other peers while none is slow.
     pub(super) async fn start(options: &'a Options, target: Target, callee: Callee) -> Result<Self, Failed> {
         let (other, left) = (join(options, &target).await?, join(options, &target).await?);
         let right = join(options, &target).await?;
@@ -103,7 +103,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// A scene in which nobody calls any more.
+/// A scene without running calls.
 pub(super) struct Ended {
     pub(super) verdict: Verdict,
     pub(super) target: Target,

@@ -13,7 +13,7 @@ use crate::target::Target;
 /// Items that are read.
 const ITEMS: u32 = 60;
 
-/// How soon everybody must know that the caller has gone.
+/// The time in which all peers must learn that the caller has gone.
 const SOON: Duration = Duration::from_secs(5);
 
 pub(super) async fn sip(options: &Options, name: String) -> Result<Verdict, Failed> {
