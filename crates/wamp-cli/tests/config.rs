@@ -1,5 +1,6 @@
 //! Configuration files of the program `wamp-router`.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -16,6 +17,7 @@ impl Folder {
     fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path.display().to_string()
     }
 }
@@ -52,6 +54,16 @@ fn faults(file: &str) -> Vec<(u64, u64, String)> {
     faults
 }
 
+/// A realm with the role `r`, and the lines that follow it, from line 5.
+fn role(lines: &str) -> String {
+    format!("[[realm]]\nname = \"a\"\n[[realm.role]]\nname = \"r\"\n{lines}")
+}
+
+/// A principal of that realm, and the lines that follow its authid, from line 7.
+fn principal(lines: &str) -> String {
+    role(&format!("[[realm.principal]]\nauthid = \"joe\"\n{lines}"))
+}
+
 #[test]
 fn each_fault_has_its_line_its_column_and_advice() {
     let table: &[(&str, u64, u64, &str)] = &[
@@ -63,7 +75,7 @@ fn each_fault_has_its_line_its_column_and_advice() {
         ("shutdown = \"now\"", 1, 12, "\"now\" is not one of \"goodbye\", \"restart\""),
         ("allow_anonymous_on_public = 1", 1, 29, "`true` or `false` is expected here, not an integer"),
         ("tsl = 1", 1, 1, "unknown key `tsl`; did you mean `tls`?"),
-        ("\n[limits]\nmesage = 1", 3, 1, "unknown key `mesage` in [limits]; did you mean `message`?"),
+        ("\n[limits]\nmassage = 1", 3, 1, "unknown key `massage` in [limits]; did you mean `message`?"),
         ("[limits]\nxyz = 1", 2, 1, "unknown key `xyz` in [limits]"),
         ("limits = 1", 1, 10, "`limits` is a table, not an integer: write [limits]"),
         (
@@ -140,6 +152,80 @@ fn each_fault_has_its_line_its_column_and_advice() {
             "`window` is more than `max_window`",
         ),
         ("[[realm]]\nname = \"a\"\ncredit = true", 3, 10, "`credit` is a table or `false`, not a boolean"),
+        (
+            "[[realm]]\nname = \"a\"\nanonymous = \"guest\"",
+            3,
+            13,
+            "there is no role \"guest\" in this realm: add a [[realm.role]]",
+        ),
+        (
+            "[[realm]]\nname = \"a\"\nanonymous = true",
+            3,
+            13,
+            "the name of a role or `false` is expected here, not a boolean",
+        ),
+        ("[[realm]]\nname = \"a\"\n[[realm.role]]\ncall = []", 3, 1, "`name` is missing in [[realm.role]]"),
+        (
+            &role("call = [\"com.*.get\"]"),
+            5,
+            9,
+            "\"com.*.get\" is not a pattern: write \"com.example.**\" for a prefix",
+        ),
+        (&role("call = [\"a b\"]"), 5, 9, "\"a b\" is not a pattern: "),
+        (&role("cal = [\"a\"]"), 5, 1, "unknown key `cal` in [[realm.role]]; did you mean `call`?"),
+        (&role("call = [\"a\"]\ndeny = [\"a\"]"), 6, 9, "\"a\" is allowed and denied"),
+        (&role("disclose = \"no\""), 5, 12, "\"no\" is not one of \"on_request\", \"always\", \"never\""),
+        (&role("[[realm.role]]\nname = \"r\""), 6, 8, "role \"r\" is there twice"),
+        (
+            &role("[[realm.principal]]\nrole = \"r\"\nticket = \"t\""),
+            5,
+            1,
+            "`authid` is missing in [[realm.principal]]",
+        ),
+        (
+            &principal("role = \"x\"\nticket = { env = \"PATH\" }"),
+            7,
+            8,
+            "there is no role \"x\" in this realm",
+        ),
+        (&principal("role = []"), 7, 8, "a principal has at least one role"),
+        (&principal("role = \"r\""), 5, 1, "principal \"joe\" cannot join: give it `ticket`, "),
+        (
+            &principal("role = \"r\"\nticket = 1"),
+            8,
+            10,
+            "a secret is expected here: \"text\", { file = \"path\" } or { env = \"NAME\" }",
+        ),
+        (
+            &principal("role = \"r\"\nticket = { env = \"WAMP_NO_SUCH\" }"),
+            8,
+            18,
+            "the environment has no text in `WAMP_NO_SUCH`",
+        ),
+        (
+            &principal("role = \"r\"\nticket = { file = \"/no/such/file\" }"),
+            8,
+            19,
+            "/no/such/file: No such file",
+        ),
+        (
+            &principal("role = \"r\"\nticket = { fil = \"a\" }"),
+            8,
+            12,
+            "unknown key `fil` in the table of a secret; did you mean `file`?",
+        ),
+        (
+            &principal("role = \"r\"\ncryptosign = [\"12\"]"),
+            8,
+            15,
+            "a key must have 64 hexadecimal digits (32 bytes) and be a key of Ed25519",
+        ),
+        (
+            &principal("role = \"r\"\nscram = \"a\""),
+            8,
+            9,
+            "a table is expected here, as `wamp-router passwd` prints it",
+        ),
     ];
     for (file, line, column, message) in table {
         let faults = faults(file);
@@ -154,7 +240,7 @@ fn all_faults_are_shown_together_in_the_order_of_the_file() {
     let folder = Folder::new("together");
     let path = folder.write(
         "router.toml",
-        "[limits]\nstall = 1\nmesage = 2\n\n[[realm]]\nname = \"a\"\n[[realm]]\nname = \"a\"\n",
+        "[limits]\nstall = 1\nmassage = 2\n\n[[realm]]\nname = \"a\"\n[[realm]]\nname = \"a\"\n",
     );
     let output = router(&["check", &path]);
     let expected = format!(
@@ -164,11 +250,11 @@ fn all_faults_are_shown_together_in_the_order_of_the_file() {
 2 | stall = 1
   |         ^
 
-error: unknown key `mesage` in [limits]; did you mean `message`?
+error: unknown key `massage` in [limits]; did you mean `message`?
  --> {path}:3:1
   |
-3 | mesage = 2
-  | ^^^^^^
+3 | massage = 2
+  | ^^^^^^^
 
 error: realm \"a\" is there twice
  --> {path}:8:8
@@ -253,6 +339,7 @@ fn init_writes_a_file_with_every_setting_and_never_overwrites() {
     let written = std::fs::read_to_string(&path).unwrap();
     let of_tls = ["#[tls]", "#certificate", "#key", "#client_ca", "#optional"];
     let is_setting = |line: &&str| !of_tls.iter().any(|key| line.starts_with(key));
+    let (written, _examples) = written.split_once("# The realm is open to everybody").unwrap();
     let settings: Vec<&str> = written
         .lines()
         .filter(is_setting)
@@ -273,7 +360,6 @@ fn files_are_relative_to_the_configuration_and_a_public_key_file_is_a_warning() 
     let key = folder.write("key.pem", &made.signing_key.serialize_pem());
     let path = folder.write("router.toml", "[tls]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"\n");
     for (mode, warned) in [(0o644, true), (0o600, false)] {
-        use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
         let output = router(&["check", &path]);
         let stderr = text(&output.stderr);

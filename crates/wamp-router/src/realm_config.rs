@@ -72,6 +72,11 @@ impl RealmConfig {
         self
     }
 
+    /// Returns the principals.
+    pub fn principals(&self) -> &Principals {
+        &self.principals
+    }
+
     /// Closes the realm for all sessions that nothing else admits.
     #[must_use]
     pub fn closed(mut self) -> Self {

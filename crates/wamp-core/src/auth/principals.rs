@@ -72,6 +72,11 @@ impl Principals {
         self.close();
     }
 
+    /// Returns whether the realm is open to anonymous sessions, since nothing has been said about authentication.
+    pub fn are_open(&self) -> bool {
+        !self.is_closed
+    }
+
     /// Returns the number of principals.
     pub fn len(&self) -> usize {
         self.principals.len()

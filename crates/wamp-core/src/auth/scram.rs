@@ -157,6 +157,26 @@ impl Keys {
         let (stored, server) = (Secret::from(&stored[..]), Secret::from(&server[..]));
         Self { dialect, kdf, salt, stored, server }
     }
+
+    /// Returns the function that derived the keys.
+    pub fn kdf(&self) -> Kdf {
+        self.kdf
+    }
+
+    /// Returns the salt.
+    pub fn salt(&self) -> &[u8] {
+        &self.salt
+    }
+
+    /// Returns StoredKey, against which proofs are verified.
+    pub fn stored_key(&self) -> &Secret {
+        &self.stored
+    }
+
+    /// Returns ServerKey, which signs the proof of the router.
+    pub fn server_key(&self) -> &Secret {
+        &self.server
+    }
 }
 
 /// A challenge at the router's end.

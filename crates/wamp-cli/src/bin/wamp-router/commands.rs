@@ -5,7 +5,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use crate::config::{Config, Faults};
-use crate::options::{Check, Init, Settings};
+use crate::convert;
+use crate::options::{Check, Convert, Init, Settings};
 use crate::terminal::{complain, has_colors, print, say};
 
 /// The exit code for a configuration that cannot be used, as for wrong options.
@@ -61,6 +62,22 @@ pub(crate) fn init(init: &Init) -> ExitCode {
         }
         Err(error) => {
             complain(&format!("Error: {}: {error}", path.display()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `wamp-router convert`.
+pub(crate) fn convert(options: &Convert) -> ExitCode {
+    let path = &options.file;
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+    match text.and_then(|text| convert::convert(&text, path)) {
+        Ok(converted) => {
+            print(&converted);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&format!("Error: {error}"));
             ExitCode::FAILURE
         }
     }

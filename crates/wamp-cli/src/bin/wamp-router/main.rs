@@ -2,7 +2,9 @@
 
 mod commands;
 mod config;
+mod convert;
 mod options;
+mod passwd;
 mod serve;
 mod terminal;
 mod tls;
@@ -25,6 +27,8 @@ fn main() -> ExitCode {
     match options.command {
         Some(Command::Check(check)) => commands::check(&check),
         Some(Command::Init(init)) => commands::init(&init),
+        Some(Command::Convert(convert)) => commands::convert(&convert),
+        Some(Command::Passwd) => passwd::run(),
         None => serve::run(&options.settings),
     }
 }

@@ -27,6 +27,12 @@ pub(crate) enum Command {
     Check(Check),
     /// Write a configuration file with every setting, its default and a line about it.
     Init(Init),
+    /// Convert the configuration of a Crossbar.io node, in JSON, and print it. Comments name the parts that have no
+    /// counterpart.
+    Convert(Convert),
+    /// Read a password and print the keys of a principal for the configuration file, from which the password does not
+    /// follow. From a terminal it is asked for; otherwise it is the first line of standard input.
+    Passwd,
 }
 
 #[derive(Args)]
@@ -53,6 +59,13 @@ pub(crate) struct Init {
     /// File to write, which must not exist; standard output by default.
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Convert {
+    /// Configuration of a node, such as .crossbar/config.json.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 /// The settings of a router. An option is stronger than the environment, and that is stronger than the file.

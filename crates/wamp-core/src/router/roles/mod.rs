@@ -63,6 +63,21 @@ impl Rule {
         self.disclosure = Some(disclosure);
         self
     }
+
+    /// Returns the pattern.
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// Returns whether the session is disclosed, if the rule says it.
+    pub fn own_disclosure(&self) -> Option<Disclosure> {
+        self.disclosure
+    }
+
+    /// Returns the actions that it allows.
+    pub fn actions(&self) -> Actions {
+        self.actions
+    }
 }
 
 impl Role {
@@ -108,6 +123,11 @@ impl Role {
     /// Returns the name.
     pub fn name(&self) -> &ByteString {
         &self.name
+    }
+
+    /// Returns the rules, the most specific first.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// Returns the part of the meta API that it may use.
@@ -184,6 +204,11 @@ impl Roles {
     /// Returns whether a role may control others with the meta API.
     pub(super) fn have_control(&self) -> bool {
         self.0.values().any(|role| role.meta >= Meta::Control)
+    }
+
+    /// Returns all roles, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Role> {
+        self.0.values().map(|role| &**role)
     }
 
     /// Returns the role with this name.

@@ -1,6 +1,7 @@
 //! The faults of a configuration, each with its place.
 
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -14,6 +15,8 @@ struct Source {
     text: String,
     /// The folder of a file, against which the paths in it are resolved; `None` for an option.
     folder: Option<PathBuf>,
+    /// Every user of this machine can read the file.
+    is_public: bool,
 }
 
 /// The place of a key or a value.
@@ -65,13 +68,23 @@ impl Faults {
     /// Adds the text of a file. Returns its index, for the places in it.
     pub(crate) fn add_file(&mut self, path: &Path, text: &str) -> usize {
         let folder = Some(path.parent().map(Path::to_owned).unwrap_or_default());
-        self.sources.push(Source { name: path.display().to_string(), text: text.to_owned(), folder });
+        self.sources.push(Source {
+            name: path.display().to_string(),
+            text: text.to_owned(),
+            folder,
+            is_public: is_public(path),
+        });
         self.sources.len() - 1
     }
 
     /// Adds the value of an option of the command line.
     pub(crate) fn add_option(&mut self, name: &str, text: &str) -> usize {
-        self.sources.push(Source { name: name.to_owned(), text: text.to_owned(), folder: None });
+        self.sources.push(Source {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            folder: None,
+            is_public: false,
+        });
         self.sources.len() - 1
     }
 
@@ -98,6 +111,21 @@ impl Faults {
         self.add(Some(place), Severity::Error, message.into(), Some((other.clone(), label)));
     }
 
+    /// Notes that there is a secret at a place, which is a fault if everybody can read it.
+    pub(crate) fn has_secret(&mut self, place: &Place) {
+        let source = &mut self.sources[place.source];
+        // No fault shows it, also none in the same line. Other places stay where they are.
+        if let Some(secret) = source.text.get(place.span()) {
+            let hidden: String = secret.bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
+            source.text.replace_range(place.span(), &hidden);
+        }
+        if std::mem::take(&mut source.is_public) {
+            let message =
+                format!("everybody on this machine can read this secret; chmod 600 {}", source.name);
+            self.warning(place, message);
+        }
+    }
+
     /// Adds an error that has no place in a text, such as a file that cannot be read.
     pub(crate) fn error_outside(&mut self, message: impl Into<String>) {
         self.add(None, Severity::Error, message.into(), None);
@@ -115,6 +143,11 @@ impl Faults {
         other: Option<(Place, &'static str)>,
     ) {
         self.faults.push(Fault { place: place.cloned(), severity, message, other });
+    }
+
+    /// The number of faults so far.
+    pub(crate) fn len(&self) -> usize {
+        self.faults.len()
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -199,6 +232,11 @@ impl Faults {
         }
         lines
     }
+}
+
+/// Returns whether every user of this machine may read a file.
+pub(crate) fn is_public(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
 }
 
 /// The line and the column, in characters, of an offset in bytes; both from 1.

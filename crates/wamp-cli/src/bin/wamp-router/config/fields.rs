@@ -112,8 +112,8 @@ impl<'a> Fields<'a> {
         tables
     }
 
-    /// Reports the keys that were not read.
-    pub(crate) fn finish(self) {
+    /// Reports the keys that were not read. Returns whether there are any.
+    pub(crate) fn finish(self) -> bool {
         for Entry { key, place, .. } in &self.table.entries {
             let within = if self.name.is_empty() { String::new() } else { format!(" in {}", self.name) };
             let distances = self.known.iter().map(|known| (strsim::damerau_levenshtein(known, key), known));
@@ -121,6 +121,7 @@ impl<'a> Fields<'a> {
             let hint = nearest.map(|(_, known)| format!("; did you mean `{known}`?")).unwrap_or_default();
             self.faults.error(place, format!("unknown key `{key}`{within}{hint}"));
         }
+        !self.table.entries.is_empty()
     }
 }
 

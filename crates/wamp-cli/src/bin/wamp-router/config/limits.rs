@@ -181,7 +181,7 @@ pub(crate) fn of_realm(realm: &mut RealmConfig) -> Vec<Row<'_>> {
         row(
             "meta",
             Choice(&mut realm.meta),
-            "Part of the meta API for every session: \"own\", \"read\" or \"control\".",
+            "Part of the meta API for sessions whose role does not say it: \"own\", \"read\" or \"control\".",
         ),
         row(
             "kill_timeout",

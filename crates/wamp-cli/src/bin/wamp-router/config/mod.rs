@@ -7,17 +7,20 @@ mod faults;
 mod fields;
 mod limits;
 mod overrides;
+mod principals;
 mod realms;
+mod roles;
+mod secrets;
 mod settings;
 mod written;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tracing_subscriber::EnvFilter;
 use wamp_router::{Limits, RealmConfig, TlsMode};
 
 pub(crate) use self::faults::Faults;
+pub(crate) use self::principals::written as scram_table;
 pub(crate) use self::realms::check_name;
 
 use self::document::Table;
@@ -164,7 +167,7 @@ impl Config {
         else {
             return;
         };
-        if is_readable_by_all(&key) {
+        if faults::is_public(&key) {
             faults.warning(
                 &key_place,
                 format!("everybody on this machine can read {}; chmod 600", key.display()),
@@ -176,11 +179,6 @@ impl Config {
         }
         self.tls = Some(files);
     }
-}
-
-/// Whether every user of this machine may read a file with a secret.
-fn is_readable_by_all(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
 }
 
 fn read_file(path: &Path, faults: &mut Faults) -> Table {

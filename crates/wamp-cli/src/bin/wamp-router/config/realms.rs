@@ -6,10 +6,45 @@ use wamp_proto::Uri;
 use wamp_proto::uri::{UriKind, UriRules};
 use wamp_router::{Credit, RealmConfig};
 
-use super::document::Table;
+use super::document::{Item, Table, Value};
 use super::faults::{Faults, Place};
-use super::fields::Fields;
-use super::{limits, settings};
+use super::fields::{At, Fields, Setting};
+use super::principals::{self, Named};
+use super::{limits, roles, settings};
+
+/// Roles and principals in the file of `init`.
+const EXAMPLE: &str = r#"
+# The realm is open to everybody until something here says who may join, and what a role may do.
+# Role of sessions that do not prove who they are; false: there are none.
+#anonymous = "guest"
+
+# Patterns are URIs, prefixes ("com.example.**") and wildcards ("com..get"). The most specific one decides.
+#[[realm.role]]
+#name = "guest"
+#call = ["com.example.public.**"]
+#subscribe = ["com.example.public.**"]
+
+#[[realm.role]]
+#name = "backend"
+#call = ["**"]
+#register = ["com.example.**"]
+#publish = ["com.example.**"]
+#subscribe = ["**"]
+#deny = ["com.example.private.**"]
+# Part of the meta API: "own", "read" or "control".
+#meta = "read"
+# Whether callees and subscribers learn who it is, instead of the setting of the realm.
+#disclose = "always"
+
+#[[realm.principal]]
+#authid = "alice"
+#role = "backend"
+# A secret is written here, or read from a file or from the environment.
+#ticket = { env = "ALICE_TICKET" }
+#wampcra = { file = "alice.secret" }
+#cryptosign = ["545efb0a2192db8d43f118e9bf9aee081466e1ef36c708b96ee6f62dddad9122"]
+# Keys for SCRAM come from `wamp-router passwd`.
+"#;
 
 /// Reads all realms.
 pub(crate) fn read(tables: Vec<Table>, faults: &mut Faults) -> Vec<RealmConfig> {
@@ -54,6 +89,7 @@ fn read_one(table: Table, faults: &mut Faults) -> Option<(RealmConfig, Place)> {
         let rows = limits::of_testaments(&mut realm.testaments);
         settings::read_table(table, "[realm.testaments]", rows, fields.faults);
     }
+    realm = read_authentication(realm, &mut fields);
     match fields.read_table_or_false("credit") {
         Some(Some(table)) => realm.credit = Some(read_credit(table, fields.faults)),
         Some(None) => realm.credit = None,
@@ -61,6 +97,54 @@ fn read_one(table: Table, faults: &mut Faults) -> Option<(RealmConfig, Place)> {
     }
     fields.finish();
     uri.and(name).map(|name| (realm, name.place))
+}
+
+/// Reads `anonymous`, the roles and the principals. Each role that they name has to be there.
+fn read_authentication(mut realm: RealmConfig, fields: &mut Fields<'_>) -> RealmConfig {
+    let anonymous = fields.read_at::<Anonymous>("anonymous");
+    let roles = fields.read_tables("role", "[[realm.role]]");
+    let roles = roles::read(roles, &realm, fields.faults);
+    let principals = fields.read_tables("principal", "[[realm.principal]]");
+    let principals = principals::read(principals, fields.faults);
+    let known: Vec<String> = roles.iter().map(|role| role.value.name().to_string()).collect();
+    let mut check = |name: &str, place: &Place| {
+        if !known.iter().any(|role| role == name) {
+            fields
+                .faults
+                .error(place, format!("there is no role {name:?} in this realm: add a [[realm.role]]"));
+        }
+    };
+    match anonymous {
+        Some(At { value: Anonymous(Some(role)), place }) => {
+            check(&role, &place);
+            realm = realm.anonymous(role);
+        }
+        Some(At { value: Anonymous(None), .. }) => realm = realm.closed(),
+        None if !roles.is_empty() => realm = realm.closed(),
+        None => {}
+    }
+    for Named { principal, roles } in principals {
+        roles.iter().for_each(|role| check(&role.value, &role.place));
+        realm = realm.principal(principal);
+    }
+    roles.into_iter().fold(realm, |realm, role| realm.role(role.value))
+}
+
+/// The role of anonymous sessions, or `false`.
+struct Anonymous(Option<String>);
+
+impl Setting for Anonymous {
+    fn read(item: Item, faults: &mut Faults) -> Option<Self> {
+        match item.value {
+            Value::Text(role) => Some(Self(Some(role))),
+            Value::Boolean(false) => Some(Self(None)),
+            other => {
+                let message = format!("the name of a role or `false` is expected here, not {}", other.kind());
+                faults.error(&item.place, message);
+                None
+            }
+        }
+    }
 }
 
 fn read_credit(table: Table, faults: &mut Faults) -> Credit {
@@ -90,6 +174,14 @@ pub(crate) fn write(out: &mut String, realm: &RealmConfig, explained: bool) {
     let mark = if explained { "#" } else { "" };
     let _ = writeln!(out, "\n[[realm]]\nname = {:?}", realm.name.as_str());
     settings::write(out, limits::of_realm(&mut realm), explained);
+    let principals = realm.principals();
+    match principals.anonymous() {
+        _ if principals.are_open() => {}
+        Some(role) => {
+            let _ = writeln!(out, "anonymous = {:?}", role.to_string());
+        }
+        None => out.push_str("anonymous = false\n"),
+    }
     if realm.credit.is_none() {
         out.push_str("credit = false\n");
     }
@@ -102,5 +194,10 @@ pub(crate) fn write(out: &mut String, realm: &RealmConfig, explained: bool) {
     if let Some(credit) = &mut realm.credit {
         let _ = writeln!(out, "\n{mark}[realm.credit]");
         settings::write(out, limits::of_credit(credit), explained);
+    }
+    realm.roles.iter().for_each(|role| roles::write(out, role));
+    realm.principals().iter().for_each(|principal| principals::write(out, principal));
+    if explained {
+        out.push_str(EXAMPLE);
     }
 }

@@ -1,0 +1,139 @@
+//! `[[realm.role]]`.
+
+use std::fmt::Write;
+
+use wamp_proto::Uri;
+use wamp_proto::uri::{UriKind, UriRules};
+use wamp_router::{Actions, Disclosure, Meta, Pattern, RealmConfig, Role, Rule};
+
+use super::document::Table;
+use super::faults::{Faults, Place};
+use super::fields::{At, Fields};
+use super::settings::{self, Value, Words, row};
+
+/// The keys that have lists of patterns.
+const ACTIONS: [(&str, Actions); 4] = [
+    ("call", Actions::CALL),
+    ("register", Actions::REGISTER),
+    ("publish", Actions::PUBLISH),
+    ("subscribe", Actions::SUBSCRIBE),
+];
+
+/// Reads the roles of a realm. The settings of the realm itself have been read.
+pub(crate) fn read(tables: Vec<Table>, realm: &RealmConfig, faults: &mut Faults) -> Vec<At<Role>> {
+    let mut roles: Vec<At<Role>> = Vec::new();
+    for table in tables {
+        let Some(role) = read_one(table, realm.meta, faults) else { continue };
+        let name = role.value.name();
+        match roles.iter().find(|other| other.value.name() == name) {
+            Some(first) => {
+                faults.conflict(
+                    &role.place,
+                    format!("role \"{name}\" is there twice"),
+                    &first.place,
+                    "first here",
+                );
+            }
+            None => roles.push(role),
+        }
+    }
+    roles
+}
+
+/// Reads a role, which has this part of the meta API unless it says another.
+fn read_one(table: Table, mut meta: Meta, faults: &mut Faults) -> Option<At<Role>> {
+    let mut fields = Fields::new(table, "[[realm.role]]", faults);
+    let name = fields.require::<String>("name");
+    let mut rules: Vec<(Pattern, Actions, Place)> = Vec::new();
+    for (key, actions) in ACTIONS {
+        for At { value, place } in fields.read::<Vec<At<String>>>(key).unwrap_or_default() {
+            let Some(pattern) = pattern(&value, &place, fields.faults) else { continue };
+            match rules.iter_mut().find(|(known, ..)| *known == pattern) {
+                Some((_, known, _)) => *known = *known | actions,
+                None => rules.push((pattern, actions, place)),
+            }
+        }
+    }
+    for At { value, place } in fields.read::<Vec<At<String>>>("deny").unwrap_or_default() {
+        let Some(pattern) = pattern(&value, &place, fields.faults) else { continue };
+        match rules.iter().find(|(known, ..)| *known == pattern) {
+            Some((_, _, first)) => {
+                fields.faults.conflict(
+                    &place,
+                    format!("{value:?} is allowed and denied"),
+                    first,
+                    "allowed here",
+                );
+            }
+            None => rules.push((pattern, Actions::NONE, place)),
+        }
+    }
+    let mut disclose = None;
+    settings::read(&mut fields, vec![row("meta", Value::Choice(&mut meta), "")]);
+    let mut disclosure = Disclosure::default();
+    let read = settings::read(&mut fields, vec![row("disclose", Value::Choice(&mut disclosure), "")]);
+    if read.first(&["disclose"]).is_some() {
+        disclose = Some(disclosure);
+    }
+    fields.finish();
+    let At { value: name, place } = name?;
+    let mut role = Role::new(name).meta(meta);
+    for (pattern, actions, _) in rules {
+        let rule = Rule::new(actions, pattern);
+        role = role.rule(match disclose {
+            Some(disclosure) => rule.disclosure(disclosure),
+            None => rule,
+        });
+    }
+    Some(At { value: role, place })
+}
+
+/// Reads a pattern: `com.example.**` is a prefix, `com..get` a wildcard, anything else one URI.
+fn pattern(text: &str, place: &Place, faults: &mut Faults) -> Option<Pattern> {
+    if let Some(prefix) = text.strip_suffix("**").filter(|prefix| !prefix.contains('*')) {
+        return Some(Pattern::prefix(prefix));
+    }
+    if text.contains('*') {
+        faults.error(
+            place,
+            format!("{text:?} is not a pattern: write \"com.example.**\" for a prefix, \"com..get\" for a wildcard"),
+        );
+        return None;
+    }
+    let is_wildcard = text.split('.').any(str::is_empty);
+    let kind = if is_wildcard { UriKind::Wildcard } else { UriKind::Exact };
+    if let Err(error) = Uri::from(text).check(UriRules::Loose, kind) {
+        faults.error(place, format!("{text:?} is not a pattern: {error}"));
+        return None;
+    }
+    Some(if is_wildcard { Pattern::wildcard(text) } else { Pattern::exact(text) })
+}
+
+/// Writes a role as TOML.
+pub(crate) fn write(out: &mut String, role: &Role) {
+    let _ = writeln!(out, "\n[[realm.role]]\nname = {:?}", role.name().as_ref() as &str);
+    let listed = |wanted: &dyn Fn(&Rule) -> bool| -> Vec<String> {
+        role.rules().iter().filter(|rule| wanted(rule)).map(|rule| written(rule.pattern())).collect()
+    };
+    for (key, action) in ACTIONS {
+        let patterns = listed(&|rule| rule.actions().has(action));
+        if !patterns.is_empty() {
+            let _ = writeln!(out, "{key} = {patterns:?}");
+        }
+    }
+    let denied = listed(&|rule| rule.actions() == Actions::NONE);
+    if !denied.is_empty() {
+        let _ = writeln!(out, "deny = {denied:?}");
+    }
+    if let Some(disclosure) = role.rules().iter().find_map(Rule::own_disclosure) {
+        let _ = writeln!(out, "disclose = \"{}\"", disclosure.word());
+    }
+    let _ = writeln!(out, "meta = \"{}\"", role.meta_part().word());
+}
+
+fn written(pattern: &Pattern) -> String {
+    match pattern {
+        Pattern::Prefix(text) => format!("{text}**"),
+        Pattern::Exact(text) | Pattern::Wildcard(text) => text.clone(),
+    }
+}
