@@ -94,3 +94,57 @@ fn who_leaves_is_no_subscriber_any_more() {
     net.say(publisher, r#"[16,1,{},"com.myapp.topic"]"#);
     assert_eq!(net.realm.stats().events, 0);
 }
+
+/// All orders of these steps in which those of one session keep theirs.
+fn interleaved(scripts: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    if scripts.iter().all(Vec::is_empty) {
+        return vec![Vec::new()];
+    }
+    let mut orders = Vec::new();
+    for (index, script) in scripts.iter().enumerate().filter(|(_, script)| !script.is_empty()) {
+        let mut rest = scripts.to_vec();
+        rest[index].remove(0);
+        orders.extend(interleaved(&rest).into_iter().map(|mut order| {
+            order.insert(0, script[0]);
+            order
+        }));
+    }
+    orders
+}
+
+// behaviour 107
+#[test]
+fn an_event_goes_to_those_that_are_subscribed_when_it_is_published() {
+    const SUBSCRIBE: [usize; 2] = [0, 2];
+    const PUBLISH: usize = 4;
+    let orders = interleaved(&[vec![0, 1], vec![2, 3], vec![PUBLISH]]);
+    assert_eq!(orders.len(), 30);
+    for order in orders {
+        let mut net = Net::new();
+        let publisher = net.raw(Serializer::Json, all_roles());
+        let subscribers = [0, 1].map(|_| net.raw(Serializer::Json, all_roles()));
+        let mut ids = [0; 2];
+        for step in &order {
+            let which = *step / 2;
+            match *step {
+                PUBLISH => net.say(publisher, r#"[16,1,{},"com.a"]"#),
+                subscribe if SUBSCRIBE.contains(&subscribe) => {
+                    net.say(subscribers[which], r#"[32,1,{},"com.a"]"#);
+                    let [wamp_proto::Message::Subscribed(subscribed)] = &net.received(subscribers[which])[..]
+                    else {
+                        panic!("not subscribed")
+                    };
+                    ids[which] = subscribed.subscription.get();
+                }
+                _ => net.say(subscribers[which], &format!("[34,2,{}]", ids[which])),
+            }
+        }
+        let at = |step| order.iter().position(|other| *other == step).unwrap();
+        for (which, subscriber) in subscribers.into_iter().enumerate() {
+            let heard = net.heard(subscriber);
+            let events = heard.iter().filter(|message| message.starts_with("[36,")).count();
+            let is_subscribed = (at(2 * which)..at(2 * which + 1)).contains(&at(PUBLISH));
+            assert_eq!(events, usize::from(is_subscribed), "{order:?}: {heard:?}");
+        }
+    }
+}

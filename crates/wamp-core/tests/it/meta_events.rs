@@ -264,3 +264,42 @@ fn every_serializer_writes_meta_events() {
         );
     }
 }
+
+// behaviour 102
+#[test]
+fn meta_events_go_only_by_subscriptions_that_are_reserved_themselves() {
+    for (policy, uri, is_reserved) in [
+        ("prefix", "", false),
+        ("prefix", "w", false),
+        ("prefix", "wam", false),
+        ("wildcard", "..", false),
+        ("wildcard", ".session.", false),
+        ("wildcard", ".session.on_join", false),
+        ("prefix", "wamp", true),
+        ("prefix", "wamp.", true),
+        ("prefix", "wamp.session.on_", true),
+        ("wildcard", "wamp..", true),
+        ("wildcard", "wamp..on_join", true),
+    ] {
+        let mut net = control();
+        let watcher = raw(&mut net);
+        net.say(watcher, &format!(r#"[32,1,{{"match":"{policy}"}},"{uri}"]"#));
+        net.received(watcher);
+        let other = raw(&mut net);
+        let heard = net.heard(watcher);
+        assert_eq!(heard.len(), usize::from(is_reserved), "{policy} {uri}: {heard:?}");
+        assert_eq!(
+            heard.iter().filter(|event| event.contains(r#""topic":"wamp.session.on_join""#)).count(),
+            heard.len()
+        );
+        // Events of sessions go by all of them that match, reserved or not.
+        for (request, topic) in [(1, "wampum.session.x"), (2, "com.session.on_join")] {
+            net.say(other, &format!(r#"[16,{request},{{}},"{topic}"]"#));
+            let matches = match policy {
+                "prefix" => topic.starts_with(uri),
+                _ => uri.split('.').zip(topic.split('.')).all(|(own, part)| own.is_empty() || own == part),
+            };
+            assert_eq!(net.heard(watcher).len(), usize::from(matches), "{policy} {uri} {topic}");
+        }
+    }
+}

@@ -257,3 +257,18 @@ fn the_keys_of_the_publisher_count_and_no_others_are_kept() {
     let heard = net.heard(client);
     assert!(heard[1].contains(r#""_abcd":"12345678""#) && !heard[1].contains("junk"), "{heard:?}");
 }
+
+// behaviour 123
+#[test]
+fn meta_topics_have_no_retained_events() {
+    let mut net = crate::meta::control();
+    let early = net.raw(Serializer::Json, basic_roles());
+    net.say(early, r#"[32,1,{},"wamp.session.on_join"]"#);
+    net.received(early);
+    assert_eq!(late(&mut net, "exact", "wamp.session.on_join"), [0; 0]);
+    assert_eq!(late(&mut net, "prefix", "wamp."), [0; 0]);
+    assert_eq!(net.heard(early).len(), 2, "there were events to retain");
+    publish(&mut net, early, 2, r#""retain":true"#, "wamp.session.on_join");
+    assert_eq!(late(&mut net, "prefix", "wamp."), [0; 0]);
+    assert_eq!(net.realm.sizes().retained, 0);
+}
