@@ -70,7 +70,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(1), Duration::from_
 /// The time that stubs have to come back after a restart.
 const STUBS_BACK: Duration = Duration::from_secs(10);
 
-/// A router in memory, and the connections to it. Clones are handles of the same one; the router ends with the last.
+/// A router in memory, and the connections to it. Clones are handles of the same one; the router ends with
+/// the last of these and of their sessions.
 #[derive(Clone)]
 pub struct Net {
     inner: Arc<Inner>,
