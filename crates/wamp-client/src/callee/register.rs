@@ -248,7 +248,13 @@ impl Registration {
     /// [`RequestError::Gone`] if it was unregistered before; or the session is over.
     pub async fn unregister(&self) -> Result<(), RequestError> {
         let engine = match self.link.withdraw(self.declaration) {
-            Withdrawn::Up(engine) => engine,
+            Withdrawn::Up(engine) => {
+                // It is not declared again, whatever becomes of this request.
+                if self.declaration.is_some() {
+                    self.end.set(Ended::Withdrawn);
+                }
+                engine
+            }
             Withdrawn::Down => {
                 self.end.set(Ended::Withdrawn);
                 return Ok(());
@@ -268,6 +274,9 @@ impl Registration {
         let Withdrawn::Up(engine) = self.link.withdraw(self.declaration) else {
             return self.end.set(Ended::Withdrawn);
         };
+        if self.declaration.is_some() {
+            self.end.set(Ended::Withdrawn);
+        }
         let id = self.id.get();
         let _ = engine.with(|state, now| state.unregister(now, id, None));
     }

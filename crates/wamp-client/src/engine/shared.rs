@@ -372,7 +372,10 @@ impl Engine {
     pub(crate) fn gathers(&self) -> bool {
         let state = self.lock();
         let (calls, invocations) = state.session.in_flight();
-        state.queue.encoded_len() < GATHERED && state.invocations.streams == 0 && calls + invocations > 1
+        let waiting = 1..GATHERED;
+        waiting.contains(&state.queue.encoded_len())
+            && state.invocations.streams == 0
+            && calls + invocations > 1
     }
 
     /// Returns the next deadline of the session, or of the messages that remain after its end.

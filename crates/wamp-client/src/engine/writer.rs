@@ -32,6 +32,19 @@ impl Drop for Writer {
     }
 }
 
+/// Lets the tasks run that are ready now. Unlike `yield_now`, it leaves this task to any thread that has time.
+async fn after_ready_tasks() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// The task that writes. It also keeps the deadlines, and closes the connection in the end. One that accepts nothing
 /// for as long as `patience` says is given up.
 pub(crate) async fn write<W: WriteHalf>(engine: Arc<Engine>, half: W, patience: Option<Duration>) {
@@ -47,7 +60,7 @@ pub(crate) async fn write<W: WriteHalf>(engine: Arc<Engine>, half: W, patience: 
                         // The tasks that are ready now have more of the same: answers of other handlers, calls of other
                         // tasks. One write for all of them is much cheaper.
                         if engine.gathers() {
-                            tokio::task::yield_now().await;
+                            after_ready_tasks().await;
                         }
                     }
                     () = until(deadline) => drop(engine.handle_deadline()),

@@ -64,9 +64,9 @@ struct Inner {
 
 impl Publish {
     /// Returns the parts of the publication, unless it has been polled.
-    pub(super) fn into_parts(self) -> Option<(Session, Uri, PublishOptions, Body)> {
+    pub(super) fn into_parts(self) -> Option<(Session, Uri, PublishOptions, Body, Option<Duration>)> {
         match self.future.stage {
-            Stage::New(inner) => Some((inner.session, inner.topic, inner.options, inner.body)),
+            Stage::New(inner) => Some((inner.session, inner.topic, inner.options, inner.body, inner.when_up)),
             _ => None,
         }
     }

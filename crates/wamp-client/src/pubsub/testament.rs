@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use wamp_proto::message::{self, PublishOptions};
 use wamp_proto::{EncodeError, RequestId, Uri};
@@ -42,7 +43,7 @@ pub struct Testament(Deferred<'static, Settings, Result<(), CallError>>);
 struct Settings {
     scope: TestamentScope,
     /// `None` if it was published already.
-    publication: Option<(Session, Uri, PublishOptions, Body)>,
+    publication: Option<(Session, Uri, PublishOptions, Body, Option<Duration>)>,
 }
 
 impl Publish {
@@ -89,10 +90,16 @@ impl fmt::Debug for Testament {
 
 async fn leave(settings: Settings) -> Result<(), CallError> {
     let Settings { scope, publication } = settings;
-    let Some((session, topic, options, body)) = publication else {
+    let Some((session, topic, options, body, when_up)) = publication else {
         let text = "a publication that was polled cannot become a testament";
         return Err(CallError::Encode(EncodeError::Custom(text.to_owned())));
     };
+    if let Some(limit) = when_up {
+        session.link().when_up(limit).await;
+    }
+    session
+        .engine()
+        .with(|state, _| state.session.check_publish(&options).map_err(|misuse| state.refused(misuse)))?;
     let serializer = session.serializer();
     let payload = body.finish(serializer)?;
     let publish = message::Publish { request: RequestId::FIRST, options, topic, payload };

@@ -20,6 +20,16 @@ impl Session {
         topic: Uri,
         payload: Payload,
     ) -> Result<RequestId, Misuse> {
+        self.check_publish(&options)?;
+        let about = (options.acknowledge == Some(true)).then_some(Request::Publish);
+        self.request(about, |request| message::Publish { request, options, topic, payload }.into())
+    }
+
+    /// Checks the options of a publication, also of one that is not made now.
+    ///
+    /// # Errors
+    /// [`Misuse::NotOpen`], and [`Misuse::NotSupported`] as [`publish`](Self::publish) says.
+    pub fn check_publish(&self, options: &PublishOptions) -> Result<(), Misuse> {
         self.check_open()?;
         let restricts = options.receivers.as_deref().is_some_and(|of| *of != Receivers::default());
         if restricts && !self.router.has(Role::Broker, Feature::SubscriberBlackwhiteListing)
@@ -27,8 +37,7 @@ impl Session {
         {
             return Err(Misuse::NotSupported);
         }
-        let about = (options.acknowledge == Some(true)).then_some(Request::Publish);
-        self.request(about, |request| message::Publish { request, options, topic, payload }.into())
+        Ok(())
     }
 
     pub(super) fn handle_published(&mut self, published: message::Published) {
