@@ -50,6 +50,14 @@ impl Attempts {
         *end = (*end).max(now) + EACH;
     }
 
+    /// Takes back a failure that was counted.
+    pub(crate) fn forgive(&self, address: Option<IpAddr>) {
+        let Some(network) = address.map(network) else { return };
+        if let Some(until) = self.lock().get_mut(&network) {
+            *until = until.checked_sub(EACH).unwrap_or(*until);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
         // Nothing panics while holding it.
         self.until.lock().unwrap_or_else(PoisonError::into_inner)

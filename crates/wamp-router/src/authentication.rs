@@ -174,6 +174,11 @@ impl Pending {
         }
     }
 
+    /// Returns whether it takes long to verify an answer.
+    pub(crate) fn is_slow(&self) -> bool {
+        matches!(self, Self::Exchange(exchange) if exchange.is_slow())
+    }
+
     /// Returns the authid that the client says to have.
     pub(crate) fn authid(&self) -> &str {
         match self {
@@ -188,8 +193,12 @@ impl Pending {
             Self::Exchange(exchange) if exchange.is_slow() => {
                 let places = places.clone();
                 Ok(Step::Later(Box::pin(async move {
-                    let _place = places.acquire_owned().await.map_err(|_| failed())?;
-                    let verifying = spawn_blocking(move || exchange.verify(&said).map(Step::Admit));
+                    let place = places.acquire_owned().await.map_err(|_| failed())?;
+                    let verifying = spawn_blocking(move || {
+                        // It goes on when the client hangs up, and keeps its place.
+                        let _place = place;
+                        exchange.verify(&said).map(Step::Admit)
+                    });
                     verifying.await.unwrap_or_else(|_| Err(failed()))
                 })))
             }
@@ -218,12 +227,15 @@ impl Lookup {
                 return Err(failed());
             }
         };
+        let fits = |principal: &Principal| {
+            method != Method::Tls || offer.certificate.is_some_and(|it| principal.has_certificate(&it))
+        };
         match (method, principal) {
-            (Method::Ticket | Method::Tls, Some(principal)) => {
+            (Method::Ticket | Method::Tls, Some(principal)) if fits(&principal) => {
                 let (provider, session) = (offer.provider.clone(), Some(offer.session));
                 principal.admit(method, details, provider, session).map(Step::Admit)
             }
-            (Method::Ticket | Method::Tls, None) => {
+            (Method::Ticket | Method::Tls, _) => {
                 Err(Denied { reason: uri::AUTHENTICATION_DENIED, text: "the proof is not accepted" })
             }
             (_, principal) => {

@@ -52,7 +52,10 @@ pub trait Authenticator: Send + Sync + 'static {
     /// router verifies the proof.
     ///
     /// For `ticket` it is called with [`Applicant::ticket`], after the client has sent it, and verifies it itself: its
-    /// principal joins.
+    /// principal joins. For `tls` the principal has to have the [`certificate`](Principal::certificate) of the client.
+    ///
+    /// A principal that is unknown to the authenticator is challenged with usual costs and without a salt. So clients can
+    /// tell unknown authids from those of principals with other costs.
     ///
     /// # Errors
     /// There is no such principal, or this is not known now.

@@ -66,7 +66,8 @@ pub struct Limits {
     /// The longest message in either direction, in bytes; 16 MiB by default.
     pub message: usize,
     /// Failed proofs from one address, or one network of IPv6, at once; 10 by default. One is forgiven each 6 s. Beyond
-    /// that a client that would have to prove its identity is refused.
+    /// that a client that would have to prove its identity is refused. Behind a proxy all clients have its address: take
+    /// `usize::MAX` there, and limit in the proxy.
     pub failed_proofs: usize,
     /// The longest message before WELCOME, in bytes; 64 KiB by default.
     pub message_before_welcome: usize,

@@ -254,7 +254,7 @@ fn asked(
     let keys = kept.and_then(keys_of).unwrap_or_else(|| {
         let like = shadow.and_then(keys_of);
         let (kdf, len) = like.map_or((USUAL, 16), |like| (like.kdf, like.salt.len()));
-        let salt = salt(&offer.shadows, &identity.authid, len).as_bytes().to_vec();
+        let salt = salt(&offer.shadows, &identity.authid, len);
         let unmatched = offer.unmatched();
         let key = unmatched.bytes().first_chunk::<32>().copied().unwrap_or_default();
         Keys::new(dialect, kdf, salt, key, key)
@@ -271,27 +271,35 @@ fn unmatched_key(shadow: Option<&Principal>, authid: &str, offer: &Offer) -> Key
     match like {
         None => Key::plain(offer.unmatched()),
         Some(like) => {
-            let salt = salt(&offer.shadows, authid, like.salt.len());
-            Key::derived(offer.unmatched(), Salting { salt, ..like.clone() })
+            let salt = text_like(&like.salt, &salt(&offer.shadows, authid, like.salt.len()));
+            Key::derived(offer.unmatched(), Salting { salt: salt.into(), ..like.clone() })
         }
     }
 }
 
-/// A text of this length that is always the same for an authid.
-fn salt(shadows: &Secret, authid: &str, len: usize) -> ByteString {
-    let mut text = String::new();
+/// Bytes of this length that are always the same for an authid.
+fn salt(shadows: &Secret, authid: &str, len: usize) -> Vec<u8> {
+    let mut salt = Vec::new();
     for count in 0_u32.. {
-        if text.len() >= len {
+        if salt.len() >= len {
             break;
         }
         let mut mac = Hmac::<Sha256>::new_from_slice(shadows.bytes()).expect("HMAC takes any key");
         mac.update(b"salt");
         mac.update(&count.to_le_bytes());
         mac.update(authid.as_bytes());
-        text.push_str(&STANDARD.encode(mac.finalize().into_bytes()).replace('=', ""));
+        salt.extend_from_slice(&mac.finalize().into_bytes());
     }
-    text.truncate(len);
-    text.into()
+    salt.truncate(len);
+    salt
+}
+
+/// Writes as many bytes as a text has characters in the digits of that text: hexadecimal, or else base64.
+fn text_like(like: &str, bytes: &[u8]) -> String {
+    const HEX: &[u8] = b"0123456789abcdef";
+    const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = if like.bytes().all(|digit| HEX.contains(&digit)) { HEX } else { BASE64 };
+    bytes.iter().map(|byte| char::from(digits[usize::from(*byte) % digits.len()])).collect()
 }
 
 fn text(identity: &Identity, offer: &Offer) -> String {

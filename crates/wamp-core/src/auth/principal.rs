@@ -124,6 +124,11 @@ impl Principal {
         Ok(self)
     }
 
+    /// Returns whether a certificate with this fingerprint is its own.
+    pub fn has_certificate(&self, fingerprint: &[u8; 32]) -> bool {
+        self.certificates.contains(fingerprint)
+    }
+
     /// Returns the authid.
     pub fn authid(&self) -> &ByteString {
         &self.authid

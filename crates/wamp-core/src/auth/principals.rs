@@ -19,9 +19,9 @@ pub struct Principals {
     /// In the order of authids.
     principals: Vec<Principal>,
     /// The principal with this key; `None` if several have it.
-    by_key: BTreeMap<[u8; 32], Option<usize>>,
+    by_key: BTreeMap<[u8; 32], Option<ByteString>>,
     /// The first principal with a certificate of this fingerprint.
-    by_certificate: BTreeMap<[u8; 32], usize>,
+    by_certificate: BTreeMap<[u8; 32], ByteString>,
     is_closed: bool,
 }
 
@@ -56,20 +56,32 @@ impl Principals {
     /// Adds a principal. It replaces the one with the same authid.
     pub fn insert(&mut self, principal: Principal) {
         match self.position(&principal.authid) {
-            Ok(index) => self.principals[index] = principal,
-            Err(index) => self.principals.insert(index, principal),
-        }
-        self.by_key.clear();
-        self.by_certificate.clear();
-        for (index, principal) in self.principals.iter().enumerate() {
-            for key in &principal.keys {
-                self.by_key.entry(*key.bytes()).and_modify(|of| *of = None).or_insert(Some(index));
+            Ok(index) => {
+                self.principals[index] = principal;
+                self.by_key.clear();
+                self.by_certificate.clear();
+                (0..self.principals.len()).for_each(|index| self.index(index));
             }
-            for certificate in &principal.certificates {
-                self.by_certificate.entry(*certificate).or_insert(index);
+            Err(index) => {
+                self.principals.insert(index, principal);
+                self.index(index);
             }
         }
         self.close();
+    }
+
+    /// Adds the keys and certificates of a principal to those that it is found by.
+    fn index(&mut self, index: usize) {
+        let Principal { authid, keys, certificates, .. } = &self.principals[index];
+        for key in keys {
+            self.by_key
+                .entry(*key.bytes())
+                .and_modify(|of| *of = None)
+                .or_insert_with(|| Some(authid.clone()));
+        }
+        for certificate in certificates {
+            self.by_certificate.entry(*certificate).or_insert_with(|| authid.clone());
+        }
     }
 
     /// Returns whether the realm is open to anonymous sessions, since nothing has been said about authentication.
@@ -156,18 +168,20 @@ impl Principals {
 
     /// The principal to which the certificate of the link belongs.
     fn owner(&self, details: &HelloDetails, offer: &Offer) -> Option<&Principal> {
-        let index = *self.by_certificate.get(&offer.certificate?)?;
-        let owner = self.principals.get(index)?;
+        let owner = self.get(self.by_certificate.get(&offer.certificate?)?)?;
         authid(details).is_none_or(|authid| *authid == owner.authid).then_some(owner)
     }
 
     /// The principal of which HELLO says that it is the client.
     fn find(&self, details: &HelloDetails) -> Option<&Principal> {
-        let index = match authid(details) {
-            Some(authid) => self.position(authid).ok()?,
-            None => (*self.by_key.get(presented(details)?.bytes())?)?,
-        };
-        self.principals.get(index)
+        match authid(details) {
+            Some(authid) => self.get(authid),
+            None => self.get(self.by_key.get(presented(details)?.bytes())?.as_ref()?),
+        }
+    }
+
+    fn get(&self, authid: &ByteString) -> Option<&Principal> {
+        self.position(authid).ok().map(|index| &self.principals[index])
     }
 
     /// The principal that an unknown client is treated like until its proof fails. It is always the same one for the

@@ -3,7 +3,7 @@
 //!
 //! There are two dialects. [`Dialect::Wamp`] is that of the specification, the method `wamp-scram`.
 //! [`Dialect::Autobahn`] is the method `scram` of Autobahn|Python and Crossbar.io, which was made from a draft: the
-//! text that is signed has no channel binding and the authid as it is, a password is not normalized, and the result of
+//! text that is signed has no channel binding and the authid without escapes, a password is not normalized, and the result of
 //! Argon2 is used as base64 text.
 
 use std::borrow::Cow;

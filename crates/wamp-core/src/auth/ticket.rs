@@ -51,7 +51,7 @@ pub fn hash(ticket: &Secret, salt: &[u8; 16]) -> String {
 /// Checks a hash in PHC format.
 pub(super) fn check(hash: &str) -> Result<(), NotAHash> {
     match PasswordHash::new(hash) {
-        Ok(read) if hash.starts_with("$argon2") && read.hash.is_some() => Ok(()),
+        Ok(read) if hash.starts_with("$argon2id$") && read.hash.is_some() => Ok(()),
         _ => Err(NotAHash),
     }
 }

@@ -4,7 +4,7 @@ use wamp_proto::message::{Challenge, Welcome};
 use wamp_proto::{Uri, quoted, uri};
 
 use super::{Closed, Event, Session, State};
-use crate::auth::Answer;
+use crate::auth::{Answer, Method};
 use crate::{Misuse, Time};
 
 /// The state of the authentication while the session is joining.
@@ -57,7 +57,8 @@ impl Session {
 
     pub(super) fn handle_challenge(&mut self, asked: Box<Challenge>) {
         let State::Joining { challenge, .. } = &mut self.state else { return };
-        let offered = self.config.authmethods.contains(&asked.method);
+        let is_silent = matches!(Method::from_name(&asked.method), Some(Method::Anonymous | Method::Tls));
+        let offered = !is_silent && self.config.authmethods.contains(&asked.method);
         match challenge {
             Challenged::NotYet if offered => {
                 *challenge = Challenged::Asked;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use wamp_core::Time;
 use wamp_core::auth::cryptosign::PrivateKey;
 use wamp_core::auth::scram::{Dialect, Kdf, Keys};
@@ -303,6 +305,29 @@ fn an_unknown_authid_is_challenged_like_a_known_one() {
         })
         .collect();
     assert!(!salts.is_empty() && salts.len() < 50 && salts.iter().all(|len| *len == 7), "{salts:?}");
+}
+
+// behaviour 204
+#[test]
+fn the_salt_of_an_unknown_authid_looks_like_a_random_one() {
+    let salting = Salting { salt: "0123456789abcdef".into(), iterations: 10, keylen: 32 };
+    let hex = Key::salted(&Secret::from("s3cret"), salting);
+    let keys = Keys::new(Dialect::Wamp, Kdf::Pbkdf2 { iterations: 4096 }, vec![0xff; 16], [1; 32], [2; 32]);
+    let mut principals = Principals::new();
+    principals.insert(Principal::new("joe", "user").cra(hex).scram(keys));
+    let salt = |method: &'static str, n: u32| {
+        let mut details = methods(&[method], None);
+        let mut extra = Extra::default();
+        extra.insert("nonce", "bm9uY2Vub25jZQ==").unwrap();
+        details.authextra = Some(extra);
+        details.authid = Some(format!("nobody{n}").into());
+        challenged(&principals, &details, 1).challenge().extra.salt.unwrap()
+    };
+    for n in 0..20 {
+        assert!(salt("wampcra", n).bytes().all(|digit| b"0123456789abcdef".contains(&digit)));
+    }
+    let decoded = (0..20).flat_map(|n| STANDARD.decode(salt("wamp-scram", n).as_bytes()).unwrap());
+    assert!(decoded.filter(|byte| *byte >= 0x80).count() > 80, "half of 320 random bytes");
 }
 
 fn message_of(signature: &'static str) -> wamp_proto::message::Authenticate {

@@ -28,6 +28,8 @@ struct Joining {
     details: HelloDetails,
     /// The CHALLENGE that it has to answer.
     pending: Option<Pending>,
+    /// Its proof counts as a failure until it is verified.
+    is_counted: bool,
 }
 
 /// Waits for the decision of an authenticator, if there is one to wait for.
@@ -85,7 +87,11 @@ impl<R: ReadHalf> Link<R> {
             let now = Time::after(start.elapsed());
             let mut step = match came {
                 Came::Step(step) => {
-                    if let Some(Joining { realm, details, .. }) = &joining {
+                    if let Some(Joining { realm, details, is_counted, .. }) = &joining {
+                        // Its verdict counts now, and not as a failure in advance.
+                        if *is_counted {
+                            self.router.attempts.forgive(self.peer.ip());
+                        }
                         self.note(&step, realm, details.authid.as_deref().unwrap_or_default());
                     }
                     Some(step)
@@ -125,12 +131,14 @@ impl<R: ReadHalf> Link<R> {
                         return None;
                     };
                     step = Some(self.greet(&realm, &hello));
-                    joining = Some(Joining { realm, details: hello.details, pending: None });
+                    joining =
+                        Some(Joining { realm, details: hello.details, pending: None, is_counted: false });
                 }
                 Some(AcceptEvent::Authenticate(said)) => {
                     // The machine passes it on only after CHALLENGE.
                     let joining = joining.as_mut()?;
                     let pending = joining.pending.take()?;
+                    joining.is_counted = pending.is_slow();
                     step = Some(self.verify(&joining.realm, pending, said));
                 }
                 Some(_) => {
@@ -168,17 +176,32 @@ impl<R: ReadHalf> Link<R> {
     fn greet(&self, realm: &Realm, hello: &Hello) -> Result<Step, Denied> {
         let (security, protocol, peer) = (self.security.as_deref(), self.protocol, &self.peer);
         let step = realm.authentication().begin(hello, &LinkFacts { security, protocol, peer })?;
-        let is_proof = !matches!(step, Step::Admit(_));
-        if is_proof && self.router.attempts.are_too_many(self.peer.ip(), Instant::now()) {
-            let text = "too many proofs from this address have failed; try again later";
-            return Err(Denied { reason: uri::AUTHENTICATION_FAILED, text });
+        if !matches!(step, Step::Admit(_)) {
+            self.check_attempts()?;
         }
         Ok(step)
     }
 
+    /// Refuses proofs from an address of which too many have failed.
+    fn check_attempts(&self) -> Result<(), Denied> {
+        if self.router.attempts.are_too_many(self.peer.ip(), Instant::now()) {
+            let text = "too many proofs from this address have failed; try again later";
+            return Err(Denied { reason: uri::AUTHENTICATION_FAILED, text });
+        }
+        Ok(())
+    }
+
     /// Verifies the proof of a client.
     fn verify(&self, realm: &Realm, pending: Pending, said: Box<Authenticate>) -> Result<Step, Denied> {
+        // Many connections may have got their CHALLENGE before.
+        self.check_attempts()?;
         let authid = pending.authid().to_owned();
+        if pending.is_slow() {
+            // Counted before, so that a client that hangs up is counted, too.
+            self.router.attempts.count(self.peer.ip(), Instant::now());
+            let place = realm.authentication().places();
+            return pending.verify(said, place);
+        }
         let verified = pending.verify(said, realm.authentication().places());
         self.note(&verified, realm, &authid);
         verified

@@ -34,16 +34,17 @@ impl Broker {
         subscribe: &message::Subscribe,
     ) -> Result<(), Refused> {
         let message::Subscribe { request, options, topic } = subscribe;
-        if topic.is_reserved() && !meta::allows(cx, from, Meta::Read) {
-            return Err(meta::denied());
-        }
-        let Some(session) = cx.sessions.get_mut(from) else { return Ok(()) };
         if options.extra.contains("match") {
             return Err((uri::INVALID_ARGUMENT, "unknown value for the option \"match\"".to_owned()));
         }
         let policy = options.policy.unwrap_or(MatchPolicy::Exact);
         cx.config.check_uri(topic, policy.into())?;
-        if !topic.is_reserved() {
+        if topic.is_reserved() && !meta::allows(cx, from, Meta::Read) {
+            return Err(meta::denied());
+        }
+        let Some(session) = cx.sessions.get_mut(from) else { return Ok(()) };
+        // The prefix "wamp" also matches topics that are not reserved, such as "wampum.x".
+        if !topic.is_reserved() || (policy == MatchPolicy::Prefix && topic.as_str() == "wamp") {
             session.authorize_pattern(Actions::SUBSCRIBE, policy, topic)?;
         }
         let limit = cx.config.limits.subscriptions;
