@@ -136,7 +136,11 @@ impl Realm {
             self.pass_on();
             // A task that has used up the portion may be at its end; the next portion finds out.
             if *left == 0 {
-                self.backlog.tasks.push_front(task);
+                match task {
+                    // Sessions that are over take turns, and nothing else waits for all that they leave behind.
+                    Task::Remove(_) => self.backlog.tasks.push_back(task),
+                    _ => self.backlog.tasks.push_front(task),
+                }
             }
         }
     }

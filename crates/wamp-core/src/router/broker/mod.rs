@@ -3,7 +3,7 @@
 mod delivery;
 mod inspect;
 mod publish;
-mod receivers;
+pub(in crate::router) mod receivers;
 mod retention;
 mod subscribe;
 mod testament;

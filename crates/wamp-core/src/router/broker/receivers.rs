@@ -71,18 +71,7 @@ impl Lists {
 
     /// Returns the memory that the lists take, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let Receivers {
-            eligible,
-            eligible_authid,
-            eligible_authrole,
-            exclude,
-            exclude_authid,
-            exclude_authrole,
-        } = &*self.0;
-        let ids: usize = [eligible, exclude].into_iter().flatten().map(|ids| size_of_val(&**ids)).sum();
-        let names = [eligible_authid, eligible_authrole, exclude_authid, exclude_authrole];
-        let name = |name: &ByteString| name.len() + size_of::<ByteString>();
-        size_of::<Receivers>() + ids + names.into_iter().flatten().flatten().map(name).sum::<usize>()
+        bytes(&self.0)
     }
 
     /// Returns the same lists in memory of their own, which does not keep a frame alive.
@@ -100,6 +89,16 @@ impl Lists {
             exclude_authrole: names(&of.exclude_authrole),
         }))
     }
+}
+
+/// Returns the memory that lists take, in bytes.
+pub(in crate::router) fn bytes(lists: &Receivers) -> usize {
+    let Receivers { eligible, eligible_authid, eligible_authrole, exclude, exclude_authid, exclude_authrole } =
+        lists;
+    let ids: usize = [eligible, exclude].into_iter().flatten().map(|ids| size_of_val(&**ids)).sum();
+    let names = [eligible_authid, eligible_authrole, exclude_authid, exclude_authrole];
+    let name = |name: &ByteString| name.len() + size_of::<ByteString>();
+    size_of::<Receivers>() + ids + names.into_iter().flatten().flatten().map(name).sum::<usize>()
 }
 
 /// Returns whether a list has an element; `None` without a list.

@@ -46,7 +46,11 @@ impl Broker {
         let message::Publish { options, topic, payload, .. } = publish;
         // They were checked when the testament was made.
         let Ok(ttl) = retains(&options) else { return };
-        let Ok(peer) = disclose(cx.config.publisher_disclosure, &options, from, identity) else { return };
+        let role = cx.config.roles.get(&identity.authrole);
+        let allowed = role.map_or(Ok(None), |role| role.check(Actions::PUBLISH, &topic));
+        let Ok(disclosure) = allowed else { return };
+        let disclosure = disclosure.unwrap_or(cx.config.publisher_disclosure);
+        let Ok(peer) = disclose(disclosure, &options, from, identity) else { return };
         let publication = Publication {
             id: PublicationId::new(cx.chance.id()).expect("drawn from the range of ids"),
             topic: &topic,

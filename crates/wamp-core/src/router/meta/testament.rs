@@ -8,6 +8,7 @@ use wamp_proto::message::Publish;
 use wamp_proto::uri;
 
 use super::{Answer, Procedure, Request, own};
+use crate::router::broker::receivers;
 use crate::router::config;
 use crate::router::context::Refused;
 use crate::router::realm::Realm;
@@ -81,7 +82,10 @@ fn add(realm: &Realm, request: &Request<'_>) -> Result<Answer, Refused> {
     let invalid = |error: wamp_proto::PayloadError| (uri::INVALID_ARGUMENT, error.to_string());
     let Options { scope } = request.keywords()?;
     let scope = Scope::read(scope.as_deref())?;
-    let bytes = request.payload.len() + OVERHEAD;
+    let publish = Publish::from_testament(request.payload).map_err(invalid)?;
+    // Short elements of lists take more memory than bytes in the message.
+    let lists = publish.options.receivers.as_deref().map_or(0, receivers::bytes);
+    let bytes = request.payload.len() + lists + OVERHEAD;
     let config::Testaments { count, bytes: limit, all_bytes } = realm.cx.config.testaments;
     let session = realm.cx.sessions.get(request.from).and_then(|session| session.meta.as_ref());
     let (held, held_bytes) =
@@ -94,7 +98,6 @@ fn add(realm: &Realm, request: &Request<'_>) -> Result<Answer, Refused> {
         let text = format!("the testaments of all sessions may have {all_bytes} bytes together");
         return Err((uri::UNAVAILABLE, text));
     }
-    let publish = Publish::from_testament(request.payload).map_err(invalid)?;
     realm.broker.check_testament(&realm.cx, request.from, &publish)?;
     let from = request.from;
     Ok(Answer::then(move |realm| {
