@@ -18,7 +18,7 @@ pub enum HandshakeError {
     #[error("the WebSocket handshake failed: {0}")]
     WebSocket(#[from] Box<Error>),
     /// There is no serializer that both ends have.
-    #[error("the peer chose {}; offered were {}", answered.as_deref().unwrap_or("no subprotocol"), names(offered))]
+    #[error("the peer chose {}; offered were {}", answered.as_deref().unwrap_or("no subprotocol"), Serializer::subprotocols(offered))]
     Subprotocol {
         /// The offered serializers.
         offered: Vec<Serializer>,
@@ -42,7 +42,7 @@ where
 {
     let mut request = url.into_client_request().map_err(Box::new)?;
     // The names of subprotocols are plain text.
-    if let Ok(offers) = HeaderValue::from_str(&names(serializers)) {
+    if let Ok(offers) = HeaderValue::from_str(&Serializer::subprotocols(serializers)) {
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offers);
     }
     match client_async_with_config(request, stream, Some(config)).await {
@@ -76,7 +76,10 @@ where
     let answer = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
         picked = first_of(request.headers(), serializers);
         let Some(serializer) = picked else {
-            let why = format!("none of the offered subprotocols is spoken here, only {}", names(serializers));
+            let why = format!(
+                "none of the offered subprotocols is spoken here, only {}",
+                Serializer::subprotocols(serializers)
+            );
             let mut refusal = ErrorResponse::new(Some(why));
             *refusal.status_mut() = StatusCode::BAD_REQUEST;
             return Err(refusal);
@@ -104,11 +107,5 @@ fn first_of(headers: &HeaderMap, serializers: &[Serializer]) -> Option<Serialize
         .get_all(header::SEC_WEBSOCKET_PROTOCOL)
         .iter()
         .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .filter_map(|offer| Serializer::from_subprotocol(offer.trim()))
-        .find(|serializer| serializers.contains(serializer))
-}
-
-fn names(serializers: &[Serializer]) -> String {
-    serializers.iter().map(|serializer| serializer.subprotocol()).collect::<Vec<_>>().join(", ")
+        .find_map(|line| Serializer::first_of(line, serializers))
 }

@@ -14,7 +14,7 @@ use tungstenite::http::{HeaderMap, HeaderValue, StatusCode, header};
 use wamp_proto::Serializer;
 use wamp_transport::Socket;
 
-use crate::error::{HandshakeError, names};
+use crate::error::HandshakeError;
 use crate::{Config, Role, WebSocket, http_head};
 
 /// The most that is read from a refused client.
@@ -224,7 +224,7 @@ fn answer(head: &[u8], config: &Config) -> Result<(Vec<u8>, Serializer), Refusal
         let (status, why) = refusal(&error);
         match status {
             StatusCode::UPGRADE_REQUIRED => {
-                Refusal::new(status, format!("{why} ({})", names(&config.serializers)))
+                Refusal::new(status, format!("{why} ({})", Serializer::subprotocols(&config.serializers)))
             }
             _ => Refusal::new(status, why),
         }
@@ -236,7 +236,7 @@ fn answer(head: &[u8], config: &Config) -> Result<(Vec<u8>, Serializer), Refusal
     let Some(serializer) = pick(request.headers(), &config.serializers) else {
         let why = format!(
             "none of the offered WebSocket subprotocols is spoken here, only {}",
-            names(&config.serializers)
+            Serializer::subprotocols(&config.serializers)
         );
         return Err(Refusal::new(StatusCode::BAD_REQUEST, why));
     };
@@ -293,7 +293,5 @@ fn pick(headers: &HeaderMap, speaks: &[Serializer]) -> Option<Serializer> {
         .get_all(header::SEC_WEBSOCKET_PROTOCOL)
         .iter()
         .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .filter_map(|offer| Serializer::from_subprotocol(offer.trim()))
-        .find(|serializer| speaks.contains(serializer))
+        .find_map(|line| Serializer::first_of(line, speaks))
 }

@@ -10,7 +10,7 @@ use tungstenite::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use wamp_proto::Serializer;
 use wamp_transport::Socket;
 
-use crate::error::{HandshakeError, names};
+use crate::error::HandshakeError;
 use crate::{Config, Role, WebSocket, http_head};
 
 /// The most that is read of the text of a refusal.
@@ -77,7 +77,7 @@ fn request(url: &str, serializers: &[Serializer]) -> Result<(Vec<u8>, String), H
     // Over a stream of the caller's, perhaps with TLS, both schemes are the same.
     let uri: Uri = url.parse().map_err(|e| bad(url, e))?;
     let mut request = uri.into_client_request().map_err(|e| bad(url, e))?;
-    let offers = HeaderValue::from_str(&names(serializers)).map_err(|e| bad(url, e))?;
+    let offers = HeaderValue::from_str(&Serializer::subprotocols(serializers)).map_err(|e| bad(url, e))?;
     request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, offers);
     generate_request(request).map_err(|e| bad(url, e))
 }

@@ -46,7 +46,7 @@ pub enum HandshakeError {
     #[error("the server's answer breaks the WebSocket protocol: {0}")]
     Illegal(String),
     /// The server chose no subprotocol, or one that was not offered.
-    #[error("the server chose {}; offered were {}", answered.as_deref().unwrap_or("no subprotocol"), names(offered))]
+    #[error("the server chose {}; offered were {}", answered.as_deref().unwrap_or("no subprotocol"), Serializer::subprotocols(offered))]
     Subprotocol {
         /// The offered subprotocols.
         offered: Vec<Serializer>,
@@ -56,9 +56,4 @@ pub enum HandshakeError {
     /// This end refused a client, which has been told.
     #[error("refused the client: {0}")]
     Declined(String),
-}
-
-/// The subprotocols of these serializers, such as `wamp.2.cbor, wamp.2.json`.
-pub(crate) fn names(serializers: &[Serializer]) -> String {
-    serializers.iter().map(|s| s.subprotocol()).collect::<Vec<_>>().join(", ")
 }

@@ -120,6 +120,31 @@ impl Serializer {
         Self::ALL.iter().copied().find(|s| s.subprotocol() == subprotocol)
     }
 
+    /// Returns the first of some subprotocols, which are separated by commas as in `Sec-WebSocket-Protocol`, that is one of
+    /// these serializers.
+    ///
+    /// ```
+    /// # use wamp_proto::Serializer;
+    /// # #[cfg(feature = "json")]
+    /// assert_eq!(Serializer::first_of("mqtt, wamp.2.json", Serializer::ALL), Some(Serializer::Json));
+    /// ```
+    pub fn first_of(subprotocols: &str, among: &[Self]) -> Option<Self> {
+        let mut named = subprotocols.split(',').filter_map(|name| Self::from_subprotocol(name.trim()));
+        named.find(|serializer| among.contains(serializer))
+    }
+
+    /// Returns the names of the WebSocket subprotocols of these serializers, such as `wamp.2.cbor, wamp.2.json`.
+    ///
+    /// ```
+    /// # use wamp_proto::Serializer;
+    /// # #[cfg(feature = "json")]
+    /// assert_eq!(Serializer::subprotocols(&[Serializer::Json]), "wamp.2.json");
+    /// ```
+    pub fn subprotocols(serializers: &[Self]) -> String {
+        let names: Vec<_> = serializers.iter().map(|serializer| serializer.subprotocol()).collect();
+        names.join(", ")
+    }
+
     /// Returns the serializer of a number in the RawSocket handshake.
     pub fn from_rawsocket_id(id: u8) -> Option<Self> {
         Self::ALL.iter().copied().find(|s| s.rawsocket_id() == id)
