@@ -1,6 +1,6 @@
 //! The delivery of events: each is built once for a subscription and a serializer.
 
-use wamp_proto::message::EventDetails;
+use wamp_proto::message::{Discloser, EventDetails, PublishOptions};
 use wamp_proto::{Message, Payload, PublicationId, Serializer, Uri};
 
 use super::Broker;
@@ -71,7 +71,21 @@ impl Built {
     }
 }
 
-impl Publication<'_> {
+impl<'a> Publication<'a> {
+    /// A publication with these options, which have been checked.
+    pub(super) fn new(
+        id: PublicationId,
+        topic: &'a Uri,
+        payload: &'a Payload,
+        options: PublishOptions,
+        peer: Option<Box<Discloser>>,
+        except: Option<SessionKey>,
+    ) -> Self {
+        let extra = options.extra.forwarded(&[PublishOptions::RETAIN_TTL]);
+        let details = EventDetails { ppt: options.ppt, peer, extra, ..EventDetails::default() };
+        Self { id, topic, payload, details, lists: Lists::new(options.receivers), except }
+    }
+
     /// Returns whether a session gets it according to the publisher.
     fn is_for(&self, sessions: &Sessions, lists: &Lists, to: SessionKey) -> bool {
         sessions.get(to).is_some_and(|session| lists.admit(to, &session.identity))

@@ -1,12 +1,11 @@
 //! PUBLISH: its checks and its events.
 
-use wamp_proto::message::{self, Discloser, EventDetails, Millis, PublishOptions, RequestKind};
+use wamp_proto::message::{self, Discloser, Millis, PublishOptions, RequestKind};
 use wamp_proto::uri::UriKind;
 use wamp_proto::{PublicationId, Uri, quoted, uri};
 
 use super::Broker;
 use super::delivery::Publication;
-use super::receivers::Lists;
 use crate::auth::Identity;
 use crate::router::config::{Config, Disclosure};
 use crate::router::context::{Context, Refused, Violation};
@@ -31,13 +30,10 @@ impl Broker {
         }
         let acknowledge = options.acknowledge == Some(true);
         let exact = self.topics.exact(&topic);
-        let checked = check_topic(&cx.config, &topic, exact.is_some()).and_then(|()| {
-            let retains = retains(&options)?;
-            let disclosure = session.authorize(Actions::PUBLISH, &topic)?;
-            let disclosure = disclosure.unwrap_or(cx.config.publisher_disclosure);
-            Ok((retains, disclose(disclosure, &options, from, &session.identity)?))
-        });
-        let (retains, peer) = match checked {
+        let allowed = || session.authorize(Actions::PUBLISH, &topic);
+        let checked = check_topic(&cx.config, &topic, exact.is_some())
+            .and_then(|()| check(&cx.config, from, &session.identity, &options, allowed));
+        let Checked { retains, peer } = match checked {
             Ok(checked) => checked,
             Err((error, text)) => {
                 cx.stats.publications_refused += 1;
@@ -52,25 +48,37 @@ impl Broker {
             // Before its own event, if it gets one (behaviour 108).
             cx.out.send(from, message::Published { request, publication: id });
         }
-        let publication = Publication {
-            id,
-            topic: &topic,
-            payload: &payload,
-            details: EventDetails {
-                ppt: options.ppt,
-                peer,
-                extra: options.extra.forwarded(&[PublishOptions::RETAIN_TTL]),
-                ..EventDetails::default()
-            },
-            lists: Lists::new(options.receivers),
-            except: (options.exclude_me != Some(false)).then_some(from),
-        };
+        let except = (options.exclude_me != Some(false)).then_some(from);
+        let publication = Publication::new(id, &topic, &payload, options, peer, except);
         self.deliver(cx, &publication, prepared, exact);
         if let Some(ttl) = retains {
             self.retain(cx, &publication, ttl);
         }
         Ok(())
     }
+}
+
+/// The parts of a publication that follow from its options.
+pub(super) struct Checked {
+    /// Whether the event is retained, and for how long.
+    pub(super) retains: Option<Option<Millis>>,
+    /// The identity of the publisher, if it is disclosed.
+    pub(super) peer: Option<Box<Discloser>>,
+}
+
+/// Checks the options and the rights of a publication, whose topic is good. `allowed` returns the disclosure of the rule
+/// that allows it.
+pub(super) fn check(
+    config: &Config,
+    from: SessionKey,
+    publisher: &Identity,
+    options: &PublishOptions,
+    allowed: impl FnOnce() -> Result<Option<Disclosure>, Refused>,
+) -> Result<Checked, Refused> {
+    let retains = retains(options)?;
+    let disclosure = allowed()?.unwrap_or(config.publisher_disclosure);
+    let peer = disclose(disclosure, options, from, publisher)?;
+    Ok(Checked { retains, peer })
 }
 
 /// Checks the topic of a publication. A topic with subscribers was checked when they subscribed.
@@ -85,7 +93,7 @@ pub(super) fn check_topic(config: &Config, topic: &Uri, has_subscribers: bool) -
 }
 
 /// Returns whether the event is retained, and for how long.
-pub(super) fn retains(options: &PublishOptions) -> Result<Option<Option<Millis>>, Refused> {
+fn retains(options: &PublishOptions) -> Result<Option<Option<Millis>>, Refused> {
     if options.retain != Some(true) {
         return Ok(None);
     }
@@ -99,7 +107,7 @@ pub(super) fn retains(options: &PublishOptions) -> Result<Option<Option<Millis>>
 
 /// Returns the identity of the publisher for its events: none, unless it asks for disclosure and the realm
 /// allows it (behaviour [114](crate::behaviour#rule-114), [115](crate::behaviour#rule-115)).
-pub(super) fn disclose(
+fn disclose(
     policy: Disclosure,
     options: &PublishOptions,
     key: SessionKey,
