@@ -43,7 +43,7 @@ pub(crate) fn convert(text: &str, path: &Path) -> Result<String, String> {
     Ok(converted.to_toml(path, anonymous.as_deref()))
 }
 
-/// What has been found so far.
+/// The parts of the node that are converted.
 #[derive(Default)]
 struct Converted {
     listen: Vec<String>,

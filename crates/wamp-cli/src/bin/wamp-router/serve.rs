@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use wamp_router::Router;
-use wamp_tls::Server;
 
 use crate::commands::load;
 use crate::config::Config;
@@ -41,18 +40,15 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (mut hang_up, mut show) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
 
-    let server = config.tls.as_ref().map(TlsFiles::server).transpose()?;
-    let router = start(&config, server.as_ref()).await?;
+    let router = start(&config).await?;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => match (&config.tls, &server) {
-                (Some(files), Some(server)) => match files.reload(server) {
-                    Ok(()) => tracing::info!("read the files of TLS again; new connections use them"),
-                    Err(error) => tracing::error!("the files of TLS are used as they were: {error}"),
-                },
-                _ => tracing::info!("there is nothing to read again"),
+            _ = hang_up.recv() => match config.tls.as_ref().map(TlsFiles::reload) {
+                Some(Ok(())) => tracing::info!("read the files of TLS again; new connections use them"),
+                Some(Err(error)) => tracing::error!("the files of TLS are used as they were: {error}"),
+                None => tracing::info!("there is nothing to read again"),
             },
             _ = show.recv() => {
                 let stats = router.stats();
@@ -72,13 +68,13 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
 }
 
 /// Starts the router and announces its addresses.
-async fn start(config: &Config, server: Option<&Server>) -> Result<Router, Box<dyn Error>> {
+async fn start(config: &Config) -> Result<Router, Box<dyn Error>> {
     let mut builder = Router::builder()
         .limits(config.limits)
         .allow_anonymous_on_public(config.allow_anonymous_on_public)
         .shutdown(config.shutdown.into());
-    if let Some(server) = server {
-        builder = builder.tls(server.clone(), config.tls_mode);
+    if let Some(files) = &config.tls {
+        builder = builder.tls(files.server.clone(), config.tls_mode);
     }
     let router = config.realms.iter().cloned().fold(builder, wamp_router::Builder::realm_with).build();
     let mut addresses = Vec::new();

@@ -6,28 +6,38 @@ use std::path::{Path, PathBuf};
 
 use wamp_tls::{Identity, Server};
 
-/// Paths of the certificates and the key. The files are read when the router starts, and again on SIGHUP.
+/// The files of the certificates and the key, and the router's end of TLS with them.
 #[derive(Debug)]
 pub(crate) struct TlsFiles {
+    paths: Paths,
+    pub(crate) server: Server,
+}
+
+#[derive(Debug)]
+struct Paths {
     certificate: PathBuf,
     key: PathBuf,
     client_ca: Option<PathBuf>,
 }
 
 impl TlsFiles {
-    pub(crate) fn new(certificate: PathBuf, key: PathBuf, client_ca: Option<PathBuf>) -> Self {
-        Self { certificate, key, client_ca }
-    }
-
-    pub(crate) fn server(&self) -> Result<Server, Box<dyn Error>> {
-        Ok(Server::new(&self.read()?)?)
+    pub(crate) fn load(
+        certificate: PathBuf,
+        key: PathBuf,
+        client_ca: Option<PathBuf>,
+    ) -> Result<Self, Box<dyn Error>> {
+        let paths = Paths { certificate, key, client_ca };
+        let server = Server::new(&paths.read()?)?;
+        Ok(Self { paths, server })
     }
 
     /// Reads the files again. If one of them cannot be used, nothing changes.
-    pub(crate) fn reload(&self, server: &Server) -> Result<(), Box<dyn Error>> {
-        Ok(server.replace(&self.read()?)?)
+    pub(crate) fn reload(&self) -> Result<(), Box<dyn Error>> {
+        Ok(self.server.replace(&self.paths.read()?)?)
     }
+}
 
+impl Paths {
     fn read(&self) -> Result<Identity, Box<dyn Error>> {
         let shown = |path: &Path| path.display().to_string();
         let client_ca = self.client_ca.as_deref().map(shown).unwrap_or_default();
@@ -44,9 +54,10 @@ impl fmt::Display for TlsFiles {
     /// The lines of a configuration file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |key: &str, path: &Path| writeln!(f, "{key} = {:?}", path.display().to_string());
-        line("certificate", &self.certificate)?;
-        line("key", &self.key)?;
-        self.client_ca.as_deref().map_or(Ok(()), |path| line("client_ca", path))
+        let Paths { certificate, key, client_ca } = &self.paths;
+        line("certificate", certificate)?;
+        line("key", key)?;
+        client_ca.as_deref().map_or(Ok(()), |path| line("client_ca", path))
     }
 }
 

@@ -126,6 +126,13 @@ impl Faults {
         }
     }
 
+    /// Adds a warning if every user of this machine can read a file with a secret, which is named at a place.
+    pub(crate) fn check_private(&mut self, place: &Place, file: &Path) {
+        if is_public(file) {
+            self.warning(place, format!("everybody on this machine can read {}; chmod 600", file.display()));
+        }
+    }
+
     /// Adds an error that has no place in a text, such as a file that cannot be read.
     pub(crate) fn error_outside(&mut self, message: impl Into<String>) {
         self.add(None, Severity::Error, message.into(), None);
@@ -235,7 +242,7 @@ impl Faults {
 }
 
 /// Returns whether every user of this machine may read a file.
-pub(crate) fn is_public(path: &Path) -> bool {
+fn is_public(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
 }
 

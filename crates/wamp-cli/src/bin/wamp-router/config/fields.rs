@@ -1,5 +1,6 @@
 //! Reading of typed settings from tables. Each fault is noted with its place, and reading goes on.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +14,27 @@ use super::faults::{Faults, Place};
 pub(crate) struct At<T> {
     pub(crate) value: T,
     pub(crate) place: Place,
+}
+
+/// Keeps the first of those with the same name, and reports the others.
+pub(crate) fn unique<T>(
+    all: Vec<At<T>>,
+    kind: &str,
+    name: impl Fn(&T) -> &str,
+    faults: &mut Faults,
+) -> Vec<At<T>> {
+    let mut names: HashMap<String, Place> = HashMap::new();
+    let mut kept = Vec::new();
+    for at in all {
+        let name = name(&at.value);
+        if let Some(first) = names.get(name) {
+            faults.conflict(&at.place, format!("{kind} \"{name}\" is there twice"), first, "first here");
+            continue;
+        }
+        names.insert(name.to_owned(), at.place.clone());
+        kept.push(at);
+    }
+    kept
 }
 
 /// A table that is being read. Each key is taken once, and [`finish`](Self::finish) reports the others.

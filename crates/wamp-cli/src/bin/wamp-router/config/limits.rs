@@ -7,12 +7,36 @@ use wamp_router::{Credit, Disclosure, Limits, Meta, RealmConfig, Retention, Sess
 
 use super::settings::Value::{AnyCount, Boolean, Bytes, Bytes64, Choice, Count, Duration};
 use super::settings::{Row, row, words};
+use crate::options::{Ending, LogFormat};
 
+words! { LogFormat: "text" => LogFormat::Text, "json" => LogFormat::Json }
+words! { Ending: "goodbye" => Ending::Goodbye, "restart" => Ending::Restart }
 words! { UriRules: "loose" => UriRules::Loose, "strict" => UriRules::Strict }
 words! {
     Disclosure: "on_request" => Disclosure::OnRequest, "always" => Disclosure::Always, "never" => Disclosure::Never
 }
 words! { Meta: "own" => Meta::Own, "read" => Meta::Read, "control" => Meta::Control }
+
+/// The settings outside of all tables, but for the addresses.
+pub(crate) fn of_program<'a>(anonymous_on_public: &'a mut bool, shutdown: &'a mut Ending) -> Vec<Row<'a>> {
+    vec![
+        row(
+            "allow_anonymous_on_public",
+            Boolean(anonymous_on_public),
+            "Listen on addresses that other machines can reach, although every client there may join.",
+        ),
+        row(
+            "shutdown",
+            Choice(shutdown),
+            "Message to clients at the end: \"goodbye\", or \"restart\" for a router that will be back.",
+        ),
+    ]
+}
+
+/// `[log]`, without its filter.
+pub(crate) fn of_log(format: &mut LogFormat) -> Vec<Row<'_>> {
+    vec![row("format", Choice(format), "Lines of \"text\", or one \"json\" object per line.")]
+}
 
 /// `[limits]`.
 pub(crate) fn of_links(limits: &mut Limits) -> Vec<Row<'_>> {

@@ -25,12 +25,9 @@ pub(crate) use self::realms::check_name;
 
 use self::document::Table;
 use self::faults::Place;
-use self::fields::{At, Fields};
+use self::fields::{At, Fields, unique};
 use crate::options::{Ending, LogFormat, Settings};
 use crate::tls::TlsFiles;
-
-settings::words! { LogFormat: "text" => LogFormat::Text, "json" => LogFormat::Json }
-settings::words! { Ending: "goodbye" => Ending::Goodbye, "restart" => Ending::Restart }
 
 /// The address without any configuration.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
@@ -104,15 +101,8 @@ impl Config {
             check_addresses(&listen, fields.faults);
             config.listen = listen.value.into_iter().map(|at| at.value).collect();
         }
-        let rows = vec![
-            settings::row(
-                "allow_anonymous_on_public",
-                settings::Value::Boolean(&mut config.allow_anonymous_on_public),
-                "",
-            ),
-            settings::row("shutdown", settings::Value::Choice(&mut config.shutdown), ""),
-        ];
-        settings::read(&mut fields, rows);
+        let Self { allow_anonymous_on_public, shutdown, .. } = &mut config;
+        settings::read(&mut fields, limits::of_program(allow_anonymous_on_public, shutdown));
         if let Some(table) = fields.read_table("log") {
             config.read_log(table, fields.faults);
         }
@@ -146,10 +136,7 @@ impl Config {
             }
             self.log = value;
         }
-        settings::read(
-            &mut fields,
-            vec![settings::row("format", settings::Value::Choice(&mut self.log_format), "")],
-        );
+        settings::read(&mut fields, limits::of_log(&mut self.log_format));
         fields.finish();
     }
 
@@ -167,17 +154,11 @@ impl Config {
         else {
             return;
         };
-        if faults::is_public(&key) {
-            faults.warning(
-                &key_place,
-                format!("everybody on this machine can read {}; chmod 600", key.display()),
-            );
+        faults.check_private(&key_place, &key);
+        match TlsFiles::load(certificate, key, client_ca) {
+            Ok(files) => self.tls = Some(files),
+            Err(error) => faults.error(&place, error.to_string()),
         }
-        let files = TlsFiles::new(certificate, key, client_ca);
-        if let Err(error) = files.server() {
-            faults.error(&place, error.to_string());
-        }
-        self.tls = Some(files);
     }
 }
 
@@ -198,12 +179,8 @@ fn check_addresses(listen: &At<Vec<At<String>>>, faults: &mut Faults) {
     if listen.value.is_empty() {
         faults.error(&listen.place, format!("there is no address: write [\"{DEFAULT_ADDRESS}\"]"));
     }
-    for (index, At { value, place }) in listen.value.iter().enumerate() {
-        let same = listen.value[..index].iter().find(|other| other.value == *value && !value.ends_with(":0"));
-        if let Some(first) = same {
-            faults.conflict(place, format!("address {value:?} is there twice"), &first.place, "first here");
-        }
-    }
+    let fixed = listen.value.iter().filter(|at| !at.value.ends_with(":0")).cloned().collect();
+    unique(fixed, "address", |address: &String| address, faults);
 }
 
 fn check_limits(limits: &Limits, places: &settings::Places, faults: &mut Faults) {

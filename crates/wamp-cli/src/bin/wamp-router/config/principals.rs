@@ -10,7 +10,7 @@ use wamp_router::auth::{Method, Principal, cryptosign};
 
 use super::document::{Item, Table, Value};
 use super::faults::Faults;
-use super::fields::{At, Fields, Setting};
+use super::fields::{At, Fields, Setting, unique};
 use super::secrets::Confidential;
 
 /// A principal with the roles that it names.
@@ -21,19 +21,9 @@ pub(crate) struct Named {
 
 /// Reads the principals of a realm.
 pub(crate) fn read(tables: Vec<Table>, faults: &mut Faults) -> Vec<Named> {
-    let mut principals: Vec<At<Named>> = Vec::new();
-    for table in tables {
-        let Some(principal) = read_one(table, faults) else { continue };
-        let authid = principal.value.principal.authid();
-        match principals.iter().find(|other| other.value.principal.authid() == authid) {
-            Some(first) => {
-                let message = format!("principal \"{authid}\" is there twice");
-                faults.conflict(&principal.place, message, &first.place, "first here");
-            }
-            None => principals.push(principal),
-        }
-    }
-    principals.into_iter().map(|at| at.value).collect()
+    let read = tables.into_iter().filter_map(|table| read_one(table, faults)).collect();
+    let kept = unique(read, "principal", |named: &Named| named.principal.authid(), faults);
+    kept.into_iter().map(|at| at.value).collect()
 }
 
 fn read_one(table: Table, faults: &mut Faults) -> Option<At<Named>> {

@@ -8,7 +8,7 @@ use wamp_router::{Credit, RealmConfig};
 
 use super::document::{Item, Table, Value};
 use super::faults::{Faults, Place};
-use super::fields::{At, Fields, Setting};
+use super::fields::{At, Fields, Setting, unique};
 use super::principals::{self, Named};
 use super::{limits, roles, settings};
 
@@ -48,22 +48,13 @@ const EXAMPLE: &str = r#"
 
 /// Reads all realms.
 pub(crate) fn read(tables: Vec<Table>, faults: &mut Faults) -> Vec<RealmConfig> {
-    let mut realms: Vec<(RealmConfig, Place)> = Vec::new();
-    for table in tables {
-        let Some((realm, place)) = read_one(table, faults) else { continue };
-        match realms.iter().find(|(other, _)| other.name == realm.name) {
-            Some((_, first)) => {
-                let message = format!("realm \"{}\" is there twice", realm.name);
-                faults.conflict(&place, message, first, "first here");
-            }
-            None => realms.push((realm, place)),
-        }
-    }
-    realms.into_iter().map(|(realm, _)| realm).collect()
+    let read = tables.into_iter().filter_map(|table| read_one(table, faults)).collect();
+    let kept = unique(read, "realm", |realm: &RealmConfig| realm.name.as_str(), faults);
+    kept.into_iter().map(|at| at.value).collect()
 }
 
-/// Reads a realm. Returns the place of its name, too.
-fn read_one(table: Table, faults: &mut Faults) -> Option<(RealmConfig, Place)> {
+/// Reads a realm. Its place is that of its name.
+fn read_one(table: Table, faults: &mut Faults) -> Option<At<RealmConfig>> {
     let mut fields = Fields::new(table, "[[realm]]", faults);
     let name = fields.require::<String>("name");
     let uri = name.as_ref().and_then(|name| {
@@ -96,7 +87,7 @@ fn read_one(table: Table, faults: &mut Faults) -> Option<(RealmConfig, Place)> {
         None => {}
     }
     fields.finish();
-    uri.and(name).map(|name| (realm, name.place))
+    uri.and(name).map(|name| At { value: realm, place: name.place })
 }
 
 /// Reads `anonymous`, the roles and the principals. Each role that they name has to be there.

@@ -8,7 +8,7 @@ use wamp_router::{Actions, Disclosure, Meta, Pattern, RealmConfig, Role, Rule};
 
 use super::document::Table;
 use super::faults::{Faults, Place};
-use super::fields::{At, Fields};
+use super::fields::{At, Fields, unique};
 use super::settings::{self, Value, Words, row};
 
 /// The keys that have lists of patterns.
@@ -21,23 +21,8 @@ const ACTIONS: [(&str, Actions); 4] = [
 
 /// Reads the roles of a realm. The settings of the realm itself have been read.
 pub(crate) fn read(tables: Vec<Table>, realm: &RealmConfig, faults: &mut Faults) -> Vec<At<Role>> {
-    let mut roles: Vec<At<Role>> = Vec::new();
-    for table in tables {
-        let Some(role) = read_one(table, realm.meta, faults) else { continue };
-        let name = role.value.name();
-        match roles.iter().find(|other| other.value.name() == name) {
-            Some(first) => {
-                faults.conflict(
-                    &role.place,
-                    format!("role \"{name}\" is there twice"),
-                    &first.place,
-                    "first here",
-                );
-            }
-            None => roles.push(role),
-        }
-    }
-    roles
+    let read = tables.into_iter().filter_map(|table| read_one(table, realm.meta, faults)).collect();
+    unique(read, "role", |role: &Role| role.name(), faults)
 }
 
 /// Reads a role, which has this part of the meta API unless it says another.
@@ -68,19 +53,17 @@ fn read_one(table: Table, mut meta: Meta, faults: &mut Faults) -> Option<At<Role
             None => rules.push((pattern, Actions::NONE, place)),
         }
     }
-    let mut disclose = None;
-    settings::read(&mut fields, vec![row("meta", Value::Choice(&mut meta), "")]);
     let mut disclosure = Disclosure::default();
-    let read = settings::read(&mut fields, vec![row("disclose", Value::Choice(&mut disclosure), "")]);
-    if read.first(&["disclose"]).is_some() {
-        disclose = Some(disclosure);
-    }
+    let rows =
+        vec![row("meta", Value::Choice(&mut meta), ""), row("disclose", Value::Choice(&mut disclosure), "")];
+    let read = settings::read(&mut fields, rows);
+    let disclosure = read.first(&["disclose"]).map(|_| disclosure);
     fields.finish();
     let At { value: name, place } = name?;
     let mut role = Role::new(name).meta(meta);
     for (pattern, actions, _) in rules {
         let rule = Rule::new(actions, pattern);
-        role = role.rule(match disclose {
+        role = role.rule(match disclosure {
             Some(disclosure) => rule.disclosure(disclosure),
             None => rule,
         });

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use wamp_router::auth::Secret;
 
 use super::document::{Item, Table, Value};
-use super::faults::{Faults, is_public};
+use super::faults::Faults;
 use super::fields::{At, Fields, Setting};
 
 /// `"text"`, `{ file = "path" }` or `{ env = "NAME" }`.
@@ -59,9 +59,7 @@ fn of_file(file: &At<PathBuf>, faults: &mut Faults) -> Option<String> {
     let shown = file.value.display();
     match std::fs::read_to_string(&file.value) {
         Ok(text) => {
-            if is_public(&file.value) {
-                faults.warning(&file.place, format!("everybody on this machine can read {shown}; chmod 600"));
-            }
+            faults.check_private(&file.place, &file.value);
             // An editor ends the file with a line feed, which is not of the secret.
             Some(text.strip_suffix('\n').unwrap_or(&text).trim_end_matches('\r').to_owned())
         }

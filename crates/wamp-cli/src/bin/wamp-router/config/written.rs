@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use wamp_router::TlsMode;
 
-use super::settings::Words;
 use super::{Config, limits, realms, settings};
 
 impl Config {
@@ -28,21 +27,12 @@ impl Config {
         }
         about(&mut out, "Addresses: HOST:PORT (port 0: any free port) or unix:///path.");
         let _ = writeln!(out, "listen = {:?}", self.listen);
-        about(
-            &mut out,
-            "Listen on addresses that other machines can reach, although every client there may join.",
-        );
-        let _ = writeln!(out, "{mark}allow_anonymous_on_public = {}", self.allow_anonymous_on_public);
-        about(
-            &mut out,
-            "Message to clients at the end: \"goodbye\", or \"restart\" for a router that will be back.",
-        );
-        let _ = writeln!(out, "{mark}shutdown = \"{}\"", self.shutdown.word());
+        let (mut anonymous_on_public, mut shutdown) = (self.allow_anonymous_on_public, self.shutdown);
+        settings::write(&mut out, limits::of_program(&mut anonymous_on_public, &mut shutdown), explained);
         let _ = writeln!(out, "\n{mark}[log]");
         about(&mut out, "Level: error, warn, info, debug, trace, or a filter such as wamp_router=debug.");
         let _ = writeln!(out, "{mark}filter = {:?}", self.log);
-        about(&mut out, "Lines of \"text\", or one \"json\" object per line.");
-        let _ = writeln!(out, "{mark}format = \"{}\"", self.log_format.word());
+        settings::write(&mut out, limits::of_log(&mut self.log_format.clone()), explained);
         self.write_tls(&mut out, explained);
         let _ = writeln!(out, "\n{mark}[limits]");
         settings::write(&mut out, limits::of_links(&mut self.limits.clone()), explained);
