@@ -12,11 +12,8 @@ use wamp_client::{Connect, ConnectError, ConnectErrorKind, ConnectionState, Sess
 use wamp_proto::Serializer;
 use wamp_router::auth::scram::{Dialect, Kdf, Keys};
 use wamp_router::auth::wampcra::{Key, Salting};
-use wamp_router::auth::{Method, Principal, fingerprint};
-use wamp_router::{
-    Actions, Address, Applicant, Authenticator, Limits, ListenError, Pattern, RealmConfig, Rejection, Role,
-    Router, TlsMode, async_trait,
-};
+use wamp_router::auth::{Principal, fingerprint};
+use wamp_router::{Actions, Address, Limits, ListenError, Pattern, RealmConfig, Role, Router, TlsMode};
 use wamp_tls::{Identity, Server};
 
 use crate::support::{House, Way, attach, within};
@@ -26,7 +23,7 @@ fn key() -> PrivateKey {
     PrivateKey::from_bytes(&[9; 32])
 }
 
-fn realm() -> RealmConfig {
+pub fn realm() -> RealmConfig {
     let secret = Secret::from("s3cret");
     let salting = Salting { salt: "salt123".into(), iterations: 1000, keylen: 32 };
     RealmConfig::new("realm1")
@@ -56,21 +53,21 @@ fn router() -> Router {
     Router::builder().realm_with(realm()).limits(limits).build()
 }
 
-async fn joined(connecting: Connect) -> Session {
+pub async fn joined(connecting: Connect) -> Session {
     within(connecting.into_future()).await.unwrap()
 }
 
-async fn refused(connecting: Connect) -> ConnectError {
+pub async fn refused(connecting: Connect) -> ConnectError {
     within(connecting.into_future()).await.unwrap_err()
 }
 
-fn is_denied(error: &ConnectError) -> bool {
+pub fn is_denied(error: &ConnectError) -> bool {
     error.kind() == ConnectErrorKind::Denied
         && error.uri().is_some_and(|uri| uri == "wamp.error.authentication_denied")
 }
 
 /// Calls a procedure of its own, with progressive results.
-async fn works(session: &Session) {
+pub async fn works(session: &Session) {
     let echo = |call: wamp_client::Invocation| async move {
         let (n,): (u32,) = call.args()?;
         let progress = call.progress().expect("it is asked for");
@@ -369,105 +366,4 @@ async fn a_client_joins_with_its_certificate() {
         let error = refused(connecting()).await;
         assert!(error.uri().is_some_and(|uri| uri == "wamp.error.no_matching_auth_method"), "{error}");
     }
-}
-
-/// Users that the program knows, not the configuration.
-struct Users;
-
-#[async_trait]
-impl Authenticator for Users {
-    fn methods(&self) -> Vec<Method> {
-        vec![Method::Ticket, Method::WampCra, Method::Cryptosign]
-    }
-
-    async fn principal(&self, applicant: &Applicant) -> Result<Principal, Rejection> {
-        tokio::task::yield_now().await;
-        let jim = Principal::new("jim", "user");
-        match (applicant.authid.as_deref(), applicant.method) {
-            (Some("jim"), Method::Ticket) if applicant.ticket == Some(Secret::from("s3cret")) => Ok(jim),
-            (Some("jim"), Method::WampCra) => Ok(jim.cra(Key::plain(Secret::from("s3cret")))),
-            (None, Method::Cryptosign) => {
-                let own =
-                    applicant.public_key.filter(|shown| *shown == PrivateKey::from_bytes(&[7; 32]).public());
-                own.map(|key| jim.public_key(key)).ok_or(Rejection::Unknown)
-            }
-            (Some("broken"), _) => Err(Rejection::Failed("the database is down".to_owned())),
-            (Some("slow"), _) => std::future::pending().await,
-            _ => Err(Rejection::Unknown),
-        }
-    }
-}
-
-fn router_of_users() -> Router {
-    let limits = Limits { failed_proofs: 1000, join: Duration::from_millis(800), ..Limits::default() };
-    Router::builder().realm_with(realm().authenticator(Users)).limits(limits).build()
-}
-
-// behaviour 207, behaviour 227
-#[tokio::test]
-async fn an_authenticator_of_the_program_is_asked_for_others() {
-    let house = House::with(router_of_users()).await;
-    let url = format!("ws://{}/", house.tcp);
-    let stranger = || Credential::cryptosign(PrivateKey::from_bytes(&[7; 32]));
-    for credential in [Credential::ticket("jim", "s3cret"), Credential::wampcra("jim", "s3cret"), stranger()]
-    {
-        let session = joined(connect(url.as_str()).auth(credential)).await;
-        let details = session.joined();
-        assert_eq!(
-            (details.authid.as_deref(), details.authprovider.as_deref()),
-            (Some("jim"), Some("dynamic"))
-        );
-        works(&session).await;
-        session.leave().await;
-    }
-    // The configuration comes first.
-    let session = joined(connect(url.as_str()).auth(Credential::wampcra("joe", "s3cret"))).await;
-    assert_eq!(session.joined().authprovider.as_deref(), Some("static"));
-    let wrongs = [
-        Credential::ticket("jim", "wrong"),
-        Credential::wampcra("jim", "wrong"),
-        Credential::ticket("nobody", "s3cret"),
-        Credential::wampcra("nobody", "s3cret"),
-        Credential::cryptosign(PrivateKey::from_bytes(&[6; 32])),
-    ];
-    for credential in wrongs {
-        let error = refused(connect(url.as_str()).auth(credential)).await;
-        assert!(is_denied(&error), "{error}");
-    }
-}
-
-// behaviour 201, behaviour 228
-#[tokio::test]
-async fn an_authenticator_that_fails_or_is_slow_denies_nothing_for_ever() {
-    let house = House::with(router_of_users()).await;
-    let url = format!("ws://{}/", house.tcp);
-    for authid in ["broken", "slow"] {
-        let error = refused(connect(url.as_str()).auth(Credential::wampcra(authid, "s3cret"))).await;
-        assert!(error.uri().is_some_and(|uri| uri == "wamp.error.authentication_failed"), "{error}");
-    }
-    // While it is asked, the link is read.
-    const HELLO: &str = r#"[1,"realm1",{"roles":{"caller":{}},"authmethods":["wampcra"],"authid":"slow"}]"#;
-    for said in [HELLO, r#"[5,"early",{}]"#] {
-        let mut peer = house.connect(Way::RawSocket, Serializer::Json).await;
-        peer.say(HELLO).await;
-        peer.say(said).await;
-        assert_eq!(peer.aborted().await.0, "wamp.error.protocol_violation", "{said}");
-    }
-}
-
-// behaviour 209
-#[tokio::test]
-async fn an_address_with_many_failed_proofs_has_to_wait() {
-    let house = House::with(Router::builder().realm_with(realm().anonymous("guest")).build()).await;
-    let url = format!("ws://{}/", house.tcp);
-    for _ in 0..10 {
-        let error = refused(connect(url.as_str()).auth(Credential::ticket("joe", "wrong"))).await;
-        assert!(is_denied(&error), "{error}");
-    }
-    let error = refused(connect(url.as_str()).auth(Credential::ticket("joe", "s3cret"))).await;
-    assert!(error.uri().is_some_and(|uri| uri == "wamp.error.authentication_failed"), "{error}");
-    // Others are served: sessions without a proof, and clients of another kind of address.
-    joined(connect(url)).await.leave().await;
-    let unix = format!("rs+unix://{}", house.unix.display());
-    joined(connect(unix).auth(Credential::ticket("joe", "s3cret"))).await.leave().await;
 }

@@ -1,10 +1,14 @@
 //! Ends of registrations and subscriptions.
 
+use std::time::Duration;
+
 use serde_json::json;
 use wamp_client::{Closed, Ended, Event, Invocation, RequestError, Session, Subscription, Uri};
 
 use crate::peer::{Peer, joined};
 use crate::reconnecting;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 async fn answer(_: Invocation) -> Result<(), wamp_client::Failure> {
     Ok(())
@@ -67,6 +71,23 @@ async fn an_end_says_whether_it_was_wanted_or_the_session_is_over() {
     for ended in [registration.closed().await, subscription.closed().await] {
         assert!(matches!(ended, Ended::Session(Closed::Lost)), "{ended}");
     }
+}
+
+/// Whatever becomes of UNREGISTER, the registration is not declared again.
+#[tokio::test(start_paused = true)]
+async fn a_registration_that_was_being_withdrawn_has_ended_when_the_connection_is_lost() {
+    let (session, mut router, mut peer) = reconnecting::joined().await;
+    let registration = peer.register(session.register("a", answer)).await;
+    let (unregistered, ()) = tokio::join!(registration.unregister(), async {
+        assert_eq!(peer.next().await[0], 66);
+        drop(peer);
+    });
+    assert!(unregistered.is_err());
+    let ended = tokio::time::timeout(MINUTE, registration.closed()).await;
+    assert!(matches!(ended, Ok(Ended::Withdrawn)), "{ended:?}");
+    let mut peer = router.welcome(2).await;
+    session.publish("a").when_up(MINUTE).await.unwrap();
+    assert_eq!(peer.next().await[0], 16, "there is no REGISTER");
 }
 
 // behaviour 291

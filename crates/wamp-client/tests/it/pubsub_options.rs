@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use wamp_client::{Client, Ended, EventStream, RequestError, Serializer, Session, TestamentScope};
+use wamp_client::{CallError, Client, Ended, EventStream, RequestError, Serializer, Session, TestamentScope};
 use wamp_proto::SessionId;
 use wamp_transport::memory;
 
@@ -40,6 +40,9 @@ async fn stream(peer: &mut Peer, subscribe: wamp_client::Subscribe<EventStream>)
 async fn what_a_router_without_the_feature_would_ignore_is_not_sent() {
     let (session, mut peer) = joined().await;
     let id = || SessionId::new(1).unwrap();
+    for publication in [session.publish("a").eligible_authrole(["x"]), session.publish("a").retain()] {
+        assert!(matches!(publication.testament().await, Err(CallError::NotSupported)));
+    }
     let publications = [
         session.publish("a").eligible([]),
         session.publish("a").eligible_authid(["x"]),

@@ -101,6 +101,23 @@ fn a_denied_session_learns_nothing_and_a_malformed_request_is_told() {
 
 // behaviour 255
 #[test]
+fn the_right_to_read_with_the_meta_api_gives_no_other_topics() {
+    let mut net = net([Role::new("guest"), Role::everything("admin")]);
+    let (guest, admin) = (join(&mut net, "guest"), join(&mut net, "admin"));
+    // This prefix also matches "wampum.x".
+    net.say(guest, r#"[32,1,{"match":"prefix"},"wamp"]"#);
+    assert_eq!(net.heard(guest), [format!("[8,32,1,{{}},{DENIED}")]);
+    net.say(guest, r#"[32,2,{"match":"prefix"},"wamp."]"#);
+    net.say(admin, r#"[32,1,{"match":"prefix"},"wamp"]"#);
+    for client in [guest, admin] {
+        assert!(net.heard(client).concat().starts_with("[33,"));
+    }
+    net.say(admin, r#"[16,2,{},"wampum.x"]"#);
+    assert_eq!(net.heard(guest), [""; 0]);
+}
+
+// behaviour 255
+#[test]
 fn a_role_that_may_do_nothing_leaves_cleanly() {
     let mut net = net([Role::new("nothing")]);
     let client = join(&mut net, "nothing");

@@ -35,5 +35,6 @@ mod revoked_subscriptions;
 mod slow;
 mod tables;
 mod testaments;
+mod unknown_authids;
 mod uris;
 mod violations;
