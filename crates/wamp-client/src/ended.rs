@@ -12,12 +12,12 @@ use crate::error::RequestError;
 /// The longest reason of a router that is shown, in bytes.
 const SHOWN: usize = 512;
 
-/// How a registration or a subscription ended; see [`Registration::closed`](crate::Registration::closed) and
+/// The end of a registration or a subscription; see [`Registration::closed`](crate::Registration::closed) and
 /// [`Subscription::closed`](crate::Subscription::closed).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Ended {
-    /// This program took it back.
+    /// This program has unregistered or unsubscribed.
     Withdrawn,
     /// The router revoked it.
     Revoked {
@@ -33,7 +33,7 @@ pub enum Ended {
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Ended::Withdrawn => f.write_str("this program took it back"),
+            Ended::Withdrawn => f.write_str("this program has unregistered or unsubscribed"),
             Ended::Revoked { reason: Some(reason) } => {
                 write!(f, "the router revoked it with {}", shown(reason, SHOWN))
             }

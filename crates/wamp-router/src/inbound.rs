@@ -135,9 +135,9 @@ impl Inbound {
             let place = self.others.partition_point(|(entry, _)| *entry < index);
             if let Kind::Plain(_) = self.entries[index].kind {
                 let (frame, range) = self.message(index);
-                let octets = range.len();
+                let len = range.len();
                 let decoded = Message::decode(self.serializer, &frame.slice(range), &self.limits);
-                let decoded = decoded.map(|message| (message, FrameInfo::sized(octets)));
+                let decoded = decoded.map(|message| (message, FrameInfo::sized(len)));
                 self.others.insert(place, (index, decoded));
                 self.entries[index].kind = Kind::Other;
             }
@@ -201,9 +201,9 @@ impl Inbound {
                 if turn.relay(self.serializer, plain, (frame, range.clone()), rewrites) {
                     return;
                 }
-                let octets = range.len();
+                let len = range.len();
                 match Message::decode(self.serializer, &frame.slice(range), &self.limits) {
-                    Ok(message) => turn.handle(message, &FrameInfo::sized(octets)),
+                    Ok(message) => turn.handle(message, &FrameInfo::sized(len)),
                     Err(error) => turn.handle_faulty(&error),
                 }
             }

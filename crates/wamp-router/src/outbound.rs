@@ -271,15 +271,15 @@ impl Outbound {
     /// Says whether more waits now than should.
     fn count(&self, mut waiting: MutexGuard<'_, Waiting>) -> Pushed {
         let Waiting { queue, full, part, .. } = &mut *waiting;
-        let octets = queue.encoded_len();
-        self.budget.report(part, octets, queue.memory());
-        let is_full = self.budget.is_full(part, octets);
+        let len = queue.encoded_len();
+        self.budget.report(part, len, queue.memory());
+        let is_full = self.budget.is_full(part, len);
         let newly = is_full && !std::mem::replace(full, *full || is_full);
         if newly {
-            self.budget.report_exactly(part, octets, queue.memory());
+            self.budget.report_exactly(part, len, queue.memory());
         }
         drop(waiting);
-        if octets > self.limit {
+        if len > self.limit {
             self.kill();
         }
         if is_full { Pushed::Full { newly } } else { Pushed::Queued }
@@ -457,14 +457,14 @@ impl Outbound {
         let mut waiting = self.waiting();
         let before = waiting.queue.encoded_len();
         waiting.queue.recycle(batch);
-        let octets = waiting.queue.encoded_len();
-        waiting.left += (before - octets) as u64;
+        let len = waiting.queue.encoded_len();
+        waiting.left += (before - len) as u64;
         let memory = waiting.queue.memory();
-        self.budget.report(&mut waiting.part, octets, memory);
+        self.budget.report(&mut waiting.part, len, memory);
         // While the link is full, there is a next time.
-        let is_full = self.budget.is_full(&waiting.part, octets);
+        let is_full = self.budget.is_full(&waiting.part, len);
         let left = if is_full { Vec::new() } else { waiting.take_watches() };
-        let may_have_room = waiting.full && self.budget.has_room(octets);
+        let may_have_room = waiting.full && self.budget.has_room(len);
         (may_have_room || !left.is_empty()).then_some(Written { may_have_room, left })
     }
 
@@ -486,11 +486,11 @@ impl Outbound {
     /// Registers a report for when everything in the queue is written. Returns `false` if that is already so.
     pub(crate) fn watch(&self, watch: Watch) -> bool {
         let mut waiting = self.waiting();
-        let octets = waiting.queue.encoded_len();
-        if octets == 0 {
+        let len = waiting.queue.encoded_len();
+        if len == 0 {
             return false;
         }
-        let at = waiting.left + octets as u64;
+        let at = waiting.left + len as u64;
         waiting.watches.push_back((at, watch));
         true
     }

@@ -68,10 +68,10 @@ impl Pending {
             Incoming::Run(run) => run.messages().next().map(|range| (run.buffer().clone(), range)),
             _ => None,
         };
-        if let Some((mut octets, range)) = message {
-            let message = octets.slice(range.clone());
-            octets.advance(range.end);
-            let rest = Run::new(octets);
+        if let Some((mut bytes, range)) = message {
+            let message = bytes.slice(range.clone());
+            bytes.advance(range.end);
+            let rest = Run::new(bytes);
             if rest.messages().next().is_none() {
                 self.first += 1;
             }
@@ -102,7 +102,7 @@ mod tests {
 
     fn rest(pending: &mut Pending) -> Vec<Vec<u8>> {
         let rest = std::iter::from_fn(|| match pending.pop()? {
-            Incoming::Message(octets) | Incoming::Ping(octets) => Some(octets.to_vec()),
+            Incoming::Message(bytes) | Incoming::Ping(bytes) => Some(bytes.to_vec()),
             other => panic!("{other:?}"),
         })
         .collect();

@@ -79,7 +79,7 @@ pub struct Net {
     stubs: Arc<OnceCell<Session>>,
 }
 
-/// What the connections share.
+/// The state that all connections share.
 struct Inner {
     make: Box<dyn Fn() -> Router + Send + Sync>,
     state: Mutex<State>,

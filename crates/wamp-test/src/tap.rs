@@ -18,7 +18,7 @@ pub(crate) struct Tap {
     reading: TaskTrackerToken,
 }
 
-/// What both halves have.
+/// The state of both halves.
 #[derive(Clone)]
 struct Ends {
     name: Arc<str>,

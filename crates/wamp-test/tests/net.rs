@@ -1,4 +1,4 @@
-//! What an application's tests do with the kit.
+//! Tests as an application writes them.
 
 use std::time::Duration;
 

@@ -109,7 +109,7 @@ async fn read_all(read: &mut impl ReadHalf) -> (Vec<Incoming>, ReadError) {
     }
 }
 
-/// What a server makes of bytes that come in one piece and then no more.
+/// The result of a server that receives these bytes in one piece and then no more.
 async fn received(bytes: &[u8], serializer: Serializer) -> (Vec<Incoming>, ReadError) {
     let (mut client, (mut read, _write)) = bare(bytes.len() + 4096, serializer).await;
     client.write_all(bytes).await.unwrap();

@@ -4,7 +4,7 @@ use wamp_proto::message::RequestKind;
 use wamp_proto::{Message, Serializer};
 use wamp_transport::Incoming;
 
-use crate::support::{Bystander, HELLO, House, Peer, SERIALIZERS, WAYS, octets};
+use crate::support::{Bystander, HELLO, House, Peer, SERIALIZERS, WAYS, bytes};
 use crate::wire::{Wire, frame, ws_frame};
 
 const VIOLATION: &str = "wamp.error.protocol_violation";
@@ -111,12 +111,12 @@ async fn bytes_that_are_no_message_are_answered_with_abort() {
     for way in WAYS {
         for serializer in SERIALIZERS {
             for joined in [false, true] {
-                for octets in [garbage(serializer), b""] {
+                for bytes in [garbage(serializer), b""] {
                     let mut peer = house.connect(way, serializer).await;
                     if joined {
                         peer.join().await;
                     }
-                    peer.send(octets).await;
+                    peer.send(bytes).await;
                     let (reason, sentence) = peer.aborted().await;
                     assert_eq!(reason, VIOLATION, "{way:?}, {serializer}");
                     assert!(sentence.len() > 10, "it says nothing: {sentence:?}");
@@ -129,23 +129,23 @@ async fn bytes_that_are_no_message_are_answered_with_abort() {
 }
 
 /// Receives ABORT while garbage continues, and then the end of the connection.
-async fn drown(mut peer: Peer, octets: &[u8]) {
-    let Incoming::Message(abort) = peer.incoming_while_sending(octets).await.unwrap() else {
+async fn drown(mut peer: Peer, bytes: &[u8]) {
+    let Incoming::Message(abort) = peer.incoming_while_sending(bytes).await.unwrap() else {
         panic!("no ABORT")
     };
     assert!(abort.windows(VIOLATION.len()).any(|part| part == VIOLATION.as_bytes()));
-    peer.incoming_while_sending(octets).await.unwrap_err();
+    peer.incoming_while_sending(bytes).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn abort_arrives_also_when_garbage_keeps_coming_and_then_the_connection_ends() {
     let house = House::new().await;
     let bystander = Bystander::new(&house.router).await;
-    let octets = octets(Serializer::MsgPack, r#"[99,"garbage"]"#);
+    let bytes = bytes(Serializer::MsgPack, r#"[99,"garbage"]"#);
     let mut drowning = Vec::new();
     for way in WAYS {
         let peer = house.join(way, Serializer::MsgPack).await;
-        drowning.push(drown(peer, &octets));
+        drowning.push(drown(peer, &bytes));
     }
     // All at once, since each continues for as long as the router listens to it.
     let [a, b, c, d, e] = drowning.try_into().ok().unwrap();
@@ -161,10 +161,10 @@ async fn a_frame_that_breaks_the_transport_is_answered_with_abort_and_an_orderly
     for prefix in [[0x10, 0, 0, 1], [0x03, 0, 0, 1], [0x08, 0, 0, 1], [0x80, 0, 0, 0]] {
         let mut wire = Wire::connect(&house).await;
         wire.join_rawsocket(HELLO).await;
-        let mut octets = prefix.to_vec();
+        let mut bytes = prefix.to_vec();
         // So much that it cannot all have been read together with the prefix.
-        octets.resize(1 << 20, b'x');
-        wire.write(&octets).await;
+        bytes.resize(1 << 20, b'x');
+        wire.write(&bytes).await;
         let abort = wire.text().await;
         assert!(abort.contains("in the frame prefix") && abort.contains(VIOLATION), "{abort}");
         assert_eq!(wire.rest().await, b"");
@@ -180,15 +180,15 @@ async fn a_frame_that_breaks_the_transport_is_answered_with_abort_and_an_orderly
         // behaviour 53: a binary frame, with JSON
         b"\x82\x82\0\0\0\0[]",
     ];
-    for octets in frames {
+    for bytes in frames {
         let mut wire = Wire::connect(&house).await;
         wire.join_ws(HELLO).await;
-        let mut octets = octets.to_vec();
-        octets.resize(1 << 20, b'x');
-        wire.write(&octets).await;
+        let mut bytes = bytes.to_vec();
+        bytes.resize(1 << 20, b'x');
+        wire.write(&bytes).await;
         let (_, abort) = wire.ws_frame().await;
         let abort = String::from_utf8(abort).unwrap();
-        assert!(abort.starts_with("[3,") && abort.contains(VIOLATION), "{octets:02x?}: {abort}");
+        assert!(abort.starts_with("[3,") && abort.contains(VIOLATION), "{bytes:02x?}: {abort}");
         assert_eq!(wire.ws_frame().await.0, 0x88, "the closing frame");
         assert_eq!(wire.rest().await, b"");
         bystander.progress().await;

@@ -11,7 +11,7 @@ use crate::support::{Bystander, HELLO, House, SERIALIZERS, Way, attach, attach_j
 async fn invalid_utf8_in_uris_and_keys_is_a_violation() {
     let house = House::new().await;
     let mut bystander = Bystander::new(&house.router).await;
-    for (serializer, octets) in [
+    for (serializer, bytes) in [
         (Json, &b"[48,1,{},\"com.\xff\"]"[..]),
         (Json, b"[48,1,{\"\xc3\":1},\"com\"]"),
         // A lone surrogate is not text either.
@@ -24,9 +24,9 @@ async fn invalid_utf8_in_uris_and_keys_is_a_violation() {
         for way in [Way::Memory, Way::RawSocket, Way::WebSocket] {
             let mut peer = house.join(way, serializer).await;
             // A text frame that is not UTF-8 does not reach the decoder; the outcome is the same.
-            peer.send(octets).await;
+            peer.send(bytes).await;
             let (reason, _) = peer.aborted().await;
-            assert_eq!(reason, "wamp.error.protocol_violation", "{octets:02x?}");
+            assert_eq!(reason, "wamp.error.protocol_violation", "{bytes:02x?}");
             bystander.progress().await;
         }
     }
@@ -44,19 +44,19 @@ async fn bombs_do_not_go_off() {
         MsgPack => [b"\x95\x30\x01\x80\xa1a", rest].concat(),
         _ => [b"\x85\x18\x30\x01\xa0\x61a", rest].concat(),
     };
-    for (serializer, octets) in [
+    for (serializer, bytes) in [
         (Json, "[".repeat(DEEP).into_bytes()),
         (MsgPack, b"\x91".repeat(DEEP)),
         (MsgPack, b"\xdd\xff\xff\xff\xff\x30\x01".to_vec()),
     ] {
         let mut peer = house.join(Way::RawSocket, serializer).await;
-        peer.send(&octets).await;
+        peer.send(&bytes).await;
         let (reason, sentence) = peer.aborted().await;
         assert_eq!(reason, "wamp.error.protocol_violation", "{serializer}: {sentence}");
         bystander.progress().await;
     }
     // In a payload they concern the call only.
-    for (serializer, octets) in [
+    for (serializer, bytes) in [
         (Json, json("[")),
         (Json, json("[{\"a\":")),
         (MsgPack, call(MsgPack, &b"\x91".repeat(DEEP))),
@@ -74,7 +74,7 @@ async fn bombs_do_not_go_off() {
         (Cbor, call(Cbor, b"\x81\x5b\xff\xff\xff\xff\xff\xff\xff\xff0123456789")),
     ] {
         let mut peer = house.join(Way::RawSocket, serializer).await;
-        peer.send(&octets).await;
+        peer.send(&bytes).await;
         let error = peer.hear().await;
         assert!(error.starts_with(r#"[8,48,1,{},"wamp.error.invalid_argument""#), "{serializer}: {error}");
         peer.say(r#"[48,2,{},"com.myapp.nobody"]"#).await;

@@ -3,7 +3,7 @@
 use tokio::net::{TcpStream, UnixStream};
 use wamp_proto::Serializer;
 
-use crate::support::{Bystander, HELLO, House, SERIALIZERS, Way, octets, within};
+use crate::support::{Bystander, HELLO, House, SERIALIZERS, Way, bytes, within};
 use crate::wire::{HANDSHAKE, UPGRADE, Wire, frame, ws_frame};
 
 // behaviour 52
@@ -111,7 +111,7 @@ async fn a_subprotocol_is_picked_from_the_offers_or_the_handshake_fails() {
         let answer = wire.response().await.to_lowercase();
         assert!(answer.contains(&format!("sec-websocket-protocol: {picked}\r\n")), "{offers}: {answer}");
         let serializer = Serializer::from_subprotocol(picked).unwrap();
-        wire.write(&ws_frame(opcode, &octets(serializer, HELLO))).await;
+        wire.write(&ws_frame(opcode, &bytes(serializer, HELLO))).await;
         let (first, _) = wire.ws_frame().await;
         assert_eq!(first, opcode, "text for JSON, binary for the others");
     }
@@ -199,13 +199,13 @@ async fn a_client_may_vanish_after_any_octet() {
     let house = House::new().await;
     let mut bystander = Bystander::new(&house.router).await;
     for life in whole_lives() {
-        for octets in 0..life.len() {
+        for bytes in 0..life.len() {
             let mut stream = within(TcpStream::connect(&house.tcp)).await.unwrap();
-            if octets % 2 == 0 {
+            if bytes % 2 == 0 {
                 // A reset instead of an orderly end.
                 stream.set_zero_linger().unwrap();
             }
-            tokio::io::AsyncWriteExt::write_all(&mut stream, &life[..octets]).await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut stream, &life[..bytes]).await.unwrap();
         }
         bystander.progress().await;
     }

@@ -3,7 +3,7 @@
 use wamp_proto::Serializer::{self, Cbor, Json, MsgPack};
 use wamp_transport::Incoming;
 
-use crate::support::{House, Peer, SERIALIZERS, Way, octets};
+use crate::support::{House, Peer, SERIALIZERS, Way, bytes};
 
 /// A caller and a callee with the procedure `com.myapp.echo`, and the next ids of both.
 struct Pair {
@@ -43,8 +43,8 @@ impl Pair {
             MsgPack => &[0x94, 70][..],
             _ => &[0x84, 0x18, 70],
         };
-        let id = octets(self.callee.serializer(), &self.request.to_string());
-        let options = octets(self.callee.serializer(), options);
+        let id = bytes(self.callee.serializer(), &self.request.to_string());
+        let options = bytes(self.callee.serializer(), options);
         self.callee.send(&[head, &id, &options, arguments].concat()).await;
     }
 
@@ -61,12 +61,12 @@ impl Pair {
     }
 }
 
-fn text(octets: &[u8]) -> &str {
-    std::str::from_utf8(octets).unwrap()
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
 }
 
-fn contains(octets: &[u8], part: &[u8]) -> bool {
-    octets.windows(part.len()).any(|window| window == part)
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 // behaviour 55
@@ -130,7 +130,7 @@ async fn great_integers_survive_and_whole_floats_are_ids() {
             let mut pair = Pair::new(caller, callee).await;
             pair.call().await;
             let numbers = "[18446744073709551615,-9223372036854775808,9007199254740993]";
-            let arguments = octets(callee, numbers);
+            let arguments = bytes(callee, numbers);
             pair.reply("{}", &arguments).await;
             pair.caller.expect(&format!("[50,1,{{}},{numbers}]")).await;
         }
@@ -138,7 +138,7 @@ async fn great_integers_survive_and_whole_floats_are_ids() {
     let house = House::new().await;
     let uri = |head: &[u8]| [head, b"com.myapp.float"].concat();
     // [64, 1.0, {}, "com.myapp.float"], as JavaScript encoders write it
-    for (serializer, octets) in [
+    for (serializer, bytes) in [
         (Json, b"[64,1.0,{},\"com.myapp.float\"]".to_vec()),
         (MsgPack, uri(b"\x94\x40\xcb\x3f\xf0\0\0\0\0\0\0\x80\xaf")),
         (MsgPack, uri(b"\x94\x40\xca\x3f\x80\0\0\x80\xaf")),
@@ -146,19 +146,19 @@ async fn great_integers_survive_and_whole_floats_are_ids() {
         (Cbor, uri(b"\x84\x18\x40\xf9\x3c\0\xa0\x6f")),
     ] {
         let mut peer = house.join(Way::RawSocket, serializer).await;
-        peer.send(&octets).await;
+        peer.send(&bytes).await;
         assert!(peer.hear().await.starts_with("[65,1,"));
         peer.say(r#"[6,{},"wamp.close.close_realm"]"#).await;
         peer.hear().await;
     }
     // 1.5
-    for (serializer, octets) in [
+    for (serializer, bytes) in [
         (Json, b"[64,1.5,{},\"com.myapp.float\"]".to_vec()),
         (MsgPack, uri(b"\x94\x40\xcb\x3f\xf8\0\0\0\0\0\0\x80\xaf")),
         (Cbor, uri(b"\x84\x18\x40\xf9\x3e\0\xa0\x6f")),
     ] {
         let mut peer = house.join(Way::RawSocket, serializer).await;
-        peer.send(&octets).await;
+        peer.send(&bytes).await;
         let (reason, sentence) = peer.aborted().await;
         assert_eq!(reason, "wamp.error.protocol_violation");
         assert!(sentence.contains("REGISTER, element 2 (Request)"), "{sentence}");
@@ -177,7 +177,7 @@ async fn nan_and_infinity_are_an_error_towards_json_and_never_a_dropped_message(
         let mut pair = Pair::new(Json, callee).await;
         // In a progressive result: the call is over, and the callee is interrupted.
         pair.call().await;
-        pair.reply(r#"{"progress":true}"#, &octets(callee, "[1]")).await;
+        pair.reply(r#"{"progress":true}"#, &bytes(callee, "[1]")).await;
         pair.caller.expect(r#"[50,1,{"progress":true},[1]]"#).await;
         pair.reply(r#"{"progress":true}"#, arguments).await;
         pair.refused().await;
@@ -264,7 +264,7 @@ async fn a_result_that_would_kill_its_reader_ends_the_call_and_nothing_else() {
             let interrupt = r#"[69,2,{"mode":"killnowait","reason":"wamp.error.invalid_argument"}]"#;
             pair.callee.expect(interrupt).await;
             pair.call().await;
-            pair.reply("{}", &octets(*callee, "[1]")).await;
+            pair.reply("{}", &bytes(*callee, "[1]")).await;
             pair.caller.expect("[50,3,{},[1]]").await;
         }
     }
@@ -277,7 +277,7 @@ async fn integers_beyond_64_bits_keep_their_digits_or_are_refused() {
     for (caller, callee) in [(Json, Cbor), (Cbor, Json), (MsgPack, Json), (MsgPack, Cbor)] {
         let mut pair = Pair::new(caller, callee).await;
         pair.call().await;
-        pair.reply("{}", &octets(callee, NUMBERS)).await;
+        pair.reply("{}", &bytes(callee, NUMBERS)).await;
         if caller == MsgPack {
             pair.refused().await;
         } else {
@@ -289,8 +289,8 @@ async fn integers_beyond_64_bits_keep_their_digits_or_are_refused() {
 /// The value that the callee sends as number `i`: small, or so large that it is transcoded outside of the
 /// realm's lock.
 fn chunk(i: usize) -> String {
-    let octets = if i.is_multiple_of(50) { 5000 } else { i % 300 };
-    format!("[{i},\"{}\"]", "x".repeat(octets))
+    let bytes = if i.is_multiple_of(50) { 5000 } else { i % 300 };
+    format!("[{i},\"{}\"]", "x".repeat(bytes))
 }
 
 // behaviour 62

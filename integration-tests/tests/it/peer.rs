@@ -84,14 +84,14 @@ impl Peer {
     /// Sends several messages at once: in one segment, where there are segments.
     pub async fn say_all(&mut self, json: &[&str]) {
         for json in json {
-            self.out.push_bytes(&octets(self.serializer, json));
+            self.out.push_bytes(&bytes(self.serializer, json));
         }
         within(self.flush()).await.unwrap();
     }
 
     /// Sends bytes as a message.
-    pub async fn send(&mut self, octets: &[u8]) {
-        self.out.push_bytes(octets);
+    pub async fn send(&mut self, bytes: &[u8]) {
+        self.out.push_bytes(bytes);
         within(self.flush()).await.unwrap();
     }
 
@@ -113,7 +113,7 @@ impl Peer {
     /// Sends a message that may have to wait for a peer that does not read. Returns `false` if it waits; the
     /// rest is sent with the next message. With the clock paused, waiting means that no task can go on.
     pub async fn says(&mut self, json: &str) -> bool {
-        self.out.push_bytes(&octets(self.serializer, json));
+        self.out.push_bytes(&bytes(self.serializer, json));
         match tokio::time::timeout(Duration::from_secs(1), self.flush()).await {
             Ok(written) => written.map(|()| true).unwrap(),
             Err(_) => false,
@@ -182,11 +182,11 @@ impl Peer {
     }
 
     /// The next item, while the same bytes are sent again and again.
-    pub async fn incoming_while_sending(&mut self, octets: &[u8]) -> Result<Incoming, ReadError> {
+    pub async fn incoming_while_sending(&mut self, bytes: &[u8]) -> Result<Incoming, ReadError> {
         let Self { read, write, out, came, .. } = self;
         let flood = async {
             loop {
-                out.push_bytes(octets);
+                out.push_bytes(bytes);
                 if write.write(out).await.is_err() {
                     std::future::pending().await
                 }
@@ -220,7 +220,7 @@ pub fn json(message: &Message) -> String {
 }
 
 /// Any JSON value, a message or not, in this serializer.
-pub fn octets(serializer: Serializer, json: &str) -> Vec<u8> {
+pub fn bytes(serializer: Serializer, json: &str) -> Vec<u8> {
     if serializer == Serializer::Json {
         return json.as_bytes().to_vec();
     }

@@ -53,7 +53,7 @@ async fn a_pong_does_not_wait_for_the_data_in_front_of_it() {
                 }
             }
             let ahead = pong_after.expect("a PONG before the end");
-            assert!(ahead <= AHEAD, "{way:?}, {serializer}: {ahead} octets before the PONG");
+            assert!(ahead <= AHEAD, "{way:?}, {serializer}: {ahead} bytes before the PONG");
         }
     }
 }
@@ -89,14 +89,14 @@ async fn a_websocket_pong_does_not_wait_either() {
     callee.hear().await;
     let mut ahead = 0;
     loop {
-        let (first, octets) = wire.ws_frame().await;
+        let (first, bytes) = wire.ws_frame().await;
         if first == 0x8a {
-            assert_eq!(octets, b"now");
+            assert_eq!(bytes, b"now");
             break;
         }
-        ahead += octets.len();
+        ahead += bytes.len();
     }
-    assert!(ahead <= AHEAD, "{ahead} octets before the PONG");
+    assert!(ahead <= AHEAD, "{ahead} bytes before the PONG");
 }
 
 // behaviour 51
@@ -117,11 +117,11 @@ async fn a_websocket_pong_comes_between_the_fragments_of_a_long_message() {
     callee.hear().await;
     let (mut ahead, mut message, mut ponged) = (0, fragment, false);
     loop {
-        let (first, octets) = wire.ws_frame().await;
+        let (first, bytes) = wire.ws_frame().await;
         match first {
             0x8a => ponged = true,
             0x00 | 0x80 => {
-                message.extend(octets);
+                message.extend(bytes);
                 ahead += usize::from(!ponged);
                 if first == 0x80 {
                     break;

@@ -10,8 +10,8 @@ use crate::wire::{Wire, frame};
 const MIB_16: usize = 1 << 24;
 
 /// A message of exactly this length, filled up where there is a `$`.
-fn filled(pattern: &str, octets: usize) -> String {
-    let filler = "x".repeat(octets + 1 - pattern.len());
+fn filled(pattern: &str, len: usize) -> String {
+    let filler = "x".repeat(len + 1 - pattern.len());
     pattern.replacen('$', &filler, 1)
 }
 
@@ -138,9 +138,9 @@ async fn before_welcome_64_kib_are_enough_for_everybody() {
         peer.say(&filled(r#"[48,1,{},"com.myapp.nobody",["$"]]"#, 1 << 20)).await;
         assert!(peer.hear().await.contains("wamp.error.no_such_procedure"), "{way:?}");
 
-        for octets in [(64 << 10) + 1, 8 << 20] {
+        for len in [(64 << 10) + 1, 8 << 20] {
             let mut peer = house.connect(way, Serializer::Json).await;
-            peer.say(&filled(hello, octets)).await;
+            peer.say(&filled(hello, len)).await;
             let (reason, sentence) = peer.aborted().await;
             assert_eq!(reason, "wamp.error.protocol_violation", "{way:?}");
             assert!(sentence.contains("65536"), "{way:?}: {sentence}");
@@ -194,10 +194,10 @@ async fn a_message_of_the_router_is_taken_in_fragments_by_a_websocket_client() {
     let mut caller = Peer::over(caller);
     caller.say(HELLO).await;
     caller.hear().await;
-    for (request, octets) in (1..).zip([65_535, 65_536, 65_537, 1 << 20]) {
+    for (request, len) in (1..).zip([65_535, 65_536, 65_537, 1 << 20]) {
         caller.say(&format!(r#"[48,{request},{{}},"com.myapp.longop"]"#)).await;
         callee.hear().await;
-        let result = filled(&format!(r#"[50,{request},{{}},["$"]]"#), octets);
+        let result = filled(&format!(r#"[50,{request},{{}},["$"]]"#), len);
         callee.say(&result.replacen("[50", "[70", 1)).await;
         caller.expect(&result).await;
     }

@@ -276,8 +276,8 @@ async fn abort_overtakes_what_a_slow_peer_has_not_read() {
         }
         caller.closed().await;
         // The two pipes, what the writer had taken, what a WebSocket buffers; but not the queue.
-        assert!(ahead < PIPE + (64 << 10) + (40 << 10), "{way:?}: {ahead} octets before it");
-        assert!(ahead > PIPE / 2, "{way:?}: {ahead} octets before it");
+        assert!(ahead < PIPE + (64 << 10) + (40 << 10), "{way:?}: {ahead} bytes before it");
+        assert!(ahead > PIPE / 2, "{way:?}: {ahead} bytes before it");
     }
 }
 

@@ -56,10 +56,10 @@ async fn end(peer: &mut Peer) -> String {
     }
 }
 
-async fn flood(router: &Router, (way, octets): (Way, usize)) -> (Peer, Peer) {
-    let mut callee = piped(router, way, Serializer::Json, octets).await;
+async fn flood(router: &Router, (way, bytes): (Way, usize)) -> (Peer, Peer) {
+    let mut callee = piped(router, way, Serializer::Json, bytes).await;
     callee.register("com.myapp.flood").await;
-    let mut caller = piped(router, way, Serializer::Json, octets).await;
+    let mut caller = piped(router, way, Serializer::Json, bytes).await;
     caller.say(r#"[48,1,{"receive_progress":true},"com.myapp.flood"]"#).await;
     callee.hear().await;
     (caller, callee)
@@ -75,7 +75,7 @@ async fn a_caller_that_holds_its_callee_and_accepts_nothing_loses_its_call_after
         fill(&mut callee, || chunk(1)).await;
         assert_eq!(router.stats().now.held, 1, "{way:?}");
         let queued = router.stats().bytes_queued;
-        assert!((HIGH..HIGH + (128 << 10)).contains(&queued), "{way:?}: {queued} octets");
+        assert!((HIGH..HIGH + (128 << 10)).contains(&queued), "{way:?}: {queued} bytes");
 
         assert!(callee.hear().await.ends_with(INTERRUPT), "{way:?}");
         let waited = start.elapsed();
@@ -248,8 +248,8 @@ async fn a_callee_that_does_not_read_its_chunks_loses_the_call_and_its_caller_go
 }
 
 /// A peer that takes and makes calls in chunks.
-async fn chunky(router: &Router, (way, octets): (Way, usize)) -> Peer {
-    let mut peer = piped(router, way, Serializer::Json, octets).await;
+async fn chunky(router: &Router, (way, bytes): (Way, usize)) -> Peer {
+    let mut peer = piped(router, way, Serializer::Json, bytes).await;
     peer.say(r#"[6,{},"wamp.close.close_realm"]"#).await;
     peer.hear().await;
     let features = r#"{"features":{"progressive_call_invocations":true,"progressive_call_results":true,"call_canceling":true}}"#;

@@ -12,7 +12,7 @@ use wamp_transport_rawsocket as rawsocket;
 use wamp_transport_tungstenite::{self as tungstenite, WebSocketConfig};
 use wamp_transport_ws as ws;
 
-pub use crate::peer::{HELLO, Peer, octets, within};
+pub use crate::peer::{HELLO, Peer, bytes, within};
 
 pub const SERIALIZERS: [Serializer; 3] = [Serializer::Json, Serializer::MsgPack, Serializer::Cbor];
 pub const WAYS: [Way; 5] = [Way::Memory, Way::WebSocket, Way::Tungstenite, Way::RawSocket, Way::Unix];

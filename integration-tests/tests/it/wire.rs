@@ -26,21 +26,21 @@ impl Wire<TcpStream> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub async fn write(&mut self, octets: &[u8]) {
-        within(self.stream.write_all(octets)).await.unwrap();
+    pub async fn write(&mut self, bytes: &[u8]) {
+        within(self.stream.write_all(bytes)).await.unwrap();
         self.stream.flush().await.unwrap();
     }
 
     /// Writes byte by byte.
-    pub async fn dribble(&mut self, octets: &[u8]) {
-        for byte in octets {
+    pub async fn dribble(&mut self, bytes: &[u8]) {
+        for byte in bytes {
             self.write(&[*byte]).await;
             tokio::task::yield_now().await;
         }
     }
 
-    pub async fn read(&mut self, octets: usize) -> Vec<u8> {
-        let mut read = vec![0; octets];
+    pub async fn read(&mut self, bytes: usize) -> Vec<u8> {
+        let mut read = vec![0; bytes];
         within(self.stream.read_exact(&mut read)).await.unwrap();
         read
     }
@@ -77,9 +77,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// The text of a RawSocket message.
     pub async fn text(&mut self) -> String {
-        let (kind, octets) = self.frame().await;
+        let (kind, bytes) = self.frame().await;
         assert_eq!(kind, 0, "a message");
-        String::from_utf8(octets).unwrap()
+        String::from_utf8(bytes).unwrap()
     }
 
     /// A WebSocket frame: its first byte, and its content.
@@ -117,17 +117,17 @@ pub fn frame(text: &str) -> Vec<u8> {
 }
 
 /// A RawSocket frame of this type.
-pub fn frame_of(kind: u8, octets: &[u8]) -> Vec<u8> {
-    let mut frame = (octets.len() as u32).to_be_bytes().to_vec();
+pub fn frame_of(kind: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut frame = (bytes.len() as u32).to_be_bytes().to_vec();
     frame[0] = kind;
-    frame.extend_from_slice(octets);
+    frame.extend_from_slice(bytes);
     frame
 }
 
 /// A WebSocket frame as a client sends it, with a mask that masks nothing.
-pub fn ws_frame(first: u8, octets: &[u8]) -> Vec<u8> {
+pub fn ws_frame(first: u8, bytes: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
-    match octets.len() {
+    match bytes.len() {
         short @ 0..126 => frame.push(0x80 | short as u8),
         long => {
             frame.push(0x80 | 127);
@@ -135,6 +135,6 @@ pub fn ws_frame(first: u8, octets: &[u8]) -> Vec<u8> {
         }
     }
     frame.extend_from_slice(&[0; 4]);
-    frame.extend_from_slice(octets);
+    frame.extend_from_slice(bytes);
     frame
 }

@@ -63,7 +63,7 @@ impl ProgressSender {
                 .push_written(|state| state.progress_written(|| self.engine.now(), &head, buffer))
             {
                 Some(sent) => Ok(sent.map(|()| Tried::Sent)?),
-                // What waits holds no more memory than it needs.
+                // A waiting result holds no more memory than it needs.
                 None => Ok(Tried::MustWait(buffer.take().detached())),
             }
         })

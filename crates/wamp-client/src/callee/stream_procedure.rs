@@ -39,7 +39,7 @@ mod sealed {
         fn payload(&self, serializer: Serializer) -> Result<Payload, EncodeError>;
 
         /// The length of the item in a list.
-        fn octets(&self, serializer: Serializer) -> Result<usize, EncodeError>;
+        fn encoded_len(&self, serializer: Serializer) -> Result<usize, EncodeError>;
 
         /// Items that are not the last one, as one list.
         fn list(items: &[Self], serializer: Serializer) -> Result<Payload, Error>
@@ -57,7 +57,7 @@ impl<T: Serialize> sealed::Sealed for T {
         Payload::new(serializer, self)?.transcode(serializer)
     }
 
-    fn octets(&self, serializer: Serializer) -> Result<usize, EncodeError> {
+    fn encoded_len(&self, serializer: Serializer) -> Result<usize, EncodeError> {
         Ok(Payload::new(serializer, &Value(self))?.len())
     }
 
@@ -79,7 +79,7 @@ impl<T: Serialize, R: Serialize> sealed::Sealed for Reply<T, R> {
         .transcode(serializer)
     }
 
-    fn octets(&self, serializer: Serializer) -> Result<usize, EncodeError> {
+    fn encoded_len(&self, serializer: Serializer) -> Result<usize, EncodeError> {
         match self {
             Reply::Progress(item) => Ok(Payload::new(serializer, &Value(item))?.len()),
             Reply::Result(_) => Ok(0),
@@ -166,19 +166,19 @@ where
     I: StreamItem,
 {
     let mut items = Vec::new();
-    let mut octets = 0;
+    let mut len = 0;
     while let Some(item) = next(&mut stream).await {
         let item = item.map_err(|failure| failure.into_error(serializer))?;
         if item.is_last() {
             return item.payload(serializer).map_err(|error| unwritable(serializer, &error));
         }
-        let item_octets = item.octets(serializer).map_err(|error| unwritable(serializer, &error))?;
-        octets += item_octets;
-        if octets > limit {
+        let item_len = item.encoded_len(serializer).map_err(|error| unwritable(serializer, &error))?;
+        len += item_len;
+        if len > limit {
             let text = sentence(serializer, &format!("all items together have more than {limit} bytes"));
             return Err(Error { error: uri::PAYLOAD_SIZE_EXCEEDED, payload: text });
         }
-        if !share.grow(item_octets + size_of::<I>()) {
+        if !share.grow(item_len + size_of::<I>()) {
             let text = sentence(serializer, "the callee has too many results that are not complete");
             return Err(Error { error: uri::UNAVAILABLE, payload: text });
         }

@@ -223,8 +223,8 @@ impl State {
         let ends_only = last && payload.is_empty();
         let wakers = &mut self.after.wakers;
         let pushed = || {
-            let octets = held(payload.len());
-            upload.push_counted(octets, cost, false, wakers, |waits| detach_unless_awaited(payload, waits))
+            let bytes = held(payload.len());
+            upload.push_counted(bytes, cost, false, wakers, |waits| detach_unless_awaited(payload, waits))
         };
         if !ends_only && pushed().is_err() {
             upload.finish(Err(CancelReason::Canceled));

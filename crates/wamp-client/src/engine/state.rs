@@ -21,7 +21,7 @@ use crate::engine::procedure::{Job, Procedure, Upload};
 use crate::engine::stats::Stats;
 use crate::error::{CallError, RequestError, SubmitError};
 
-/// A queue with this many octets takes no more calls, publications and progressive results.
+/// A queue with this many bytes takes no more calls, publications and progressive results.
 const HIGH_WATER: usize = 1 << 20;
 
 /// The reader waits when a full queue has been given this many bytes more. It is what is left to a router that makes
@@ -110,7 +110,7 @@ pub(crate) struct After {
     pub(crate) jobs: Vec<(Arc<Procedure>, Job)>,
     /// Handlers that nobody needs any more; what they hold is the application's.
     pub(crate) trash: Vec<Arc<Procedure>>,
-    /// What the router has revoked, which is not to be declared again.
+    /// The ends of revoked registrations and subscriptions, which are not declared again.
     pub(crate) revoked: Vec<Arc<End>>,
     /// Consumers for whom something has come.
     pub(crate) wakers: Vec<Waker>,

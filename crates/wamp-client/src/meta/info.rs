@@ -1,4 +1,4 @@
-//! What the meta API says of a session, a registration or a subscription.
+//! The details of sessions, registrations and subscriptions in the meta API.
 
 use std::fmt;
 

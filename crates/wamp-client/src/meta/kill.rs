@@ -25,7 +25,7 @@ struct Settings<T> {
     read: fn(&Payload) -> Result<T, PayloadError>,
 }
 
-/// Sessions that were ended together. This one is never among them.
+/// The sessions that a request has ended. The session that makes the request is never among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Killed {

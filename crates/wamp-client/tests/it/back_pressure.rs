@@ -42,7 +42,7 @@ async fn a_sender_waits(length: usize) {
     .await;
     peer.send(json!([68, 1, 7, {"receive_progress": true}])).await;
     idle().await;
-    // A message has some octets beside its text.
+    // A message has some bytes beside its text.
     let held = sent.load(Ordering::Relaxed) * (length + 64) / CHUNK;
     assert!((16..20).contains(&held), "1 MiB in the queue, and what the connection holds: {held}");
     for i in 0..many {

@@ -85,7 +85,7 @@ async fn urls_that_lead_nowhere_are_named() {
     }
 }
 
-/// A port of this machine that answers each connection with these octets, or not at all.
+/// A port of this machine that answers each connection with these bytes, or not at all.
 async fn server(answer: Option<&'static [u8]>) -> u16 {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! What is written together, and how handlers take turns.
+//! Messages that are written together, and the turns of handlers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -21,7 +21,7 @@ pub(crate) async fn joined() -> (Session, Peer) {
     joined_over(memory::DEFAULT_CAPACITY).await
 }
 
-/// The same, with a connection that holds this many octets in each direction.
+/// The same, with a connection that holds this many bytes in each direction.
 pub(crate) async fn joined_over(capacity: usize) -> (Session, Peer) {
     let (ours, theirs) = memory::pair_with(Serializer::Json, capacity);
     join(ours, Peer::new(theirs)).await
@@ -66,7 +66,7 @@ impl Peer {
             self.came.extend(items.iter().map(|item| match item {
                 Incoming::Message(frame) => serde_json::from_slice(frame).unwrap(),
                 Incoming::Ping(_) => json!("PING"),
-                Incoming::Pong(octets) => json!(format!("PONG {}", String::from_utf8_lossy(octets))),
+                Incoming::Pong(bytes) => json!(format!("PONG {}", String::from_utf8_lossy(bytes))),
                 _ => json!("something else"),
             }));
         }
@@ -91,15 +91,15 @@ impl Peer {
         self.write.write(&mut batch).await.unwrap();
     }
 
-    pub(crate) async fn send_bytes(&mut self, octets: &[u8]) {
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
         let mut batch = Batch::new();
-        batch.push_bytes(octets);
+        batch.push_bytes(bytes);
         self.write.write(&mut batch).await.unwrap();
     }
 
-    pub(crate) async fn ping(&mut self, octets: &'static [u8]) {
+    pub(crate) async fn ping(&mut self, bytes: &'static [u8]) {
         let mut batch = Batch::new();
-        batch.ping(octets.into());
+        batch.ping(bytes.into());
         self.write.write(&mut batch).await.unwrap();
     }
 
@@ -110,9 +110,9 @@ impl Peer {
     }
 
     /// Sends a PING if the client reads it; it may wait for ever otherwise, which this does not.
-    pub(crate) async fn ping_owned(&mut self, octets: Vec<u8>) {
+    pub(crate) async fn ping_owned(&mut self, bytes: Vec<u8>) {
         let mut batch = Batch::new();
-        batch.ping(octets.into());
+        batch.ping(bytes.into());
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), self.write.write(&mut batch)).await;
     }
 

@@ -37,7 +37,7 @@ impl Peer {
     }
 }
 
-/// A session in JSON, and the peer at its other end, which takes messages of so many octets.
+/// A session in JSON, and the peer at its other end, which takes messages of so many bytes.
 async fn over_rawsocket(max_receive: usize) -> (Session, Peer) {
     let (ours, theirs) = tokio::io::duplex(1 << 20);
     let (ours_takes, mut config) = (Config::default(), Config::default());
@@ -55,7 +55,7 @@ async fn over_rawsocket(max_receive: usize) -> (Session, Peer) {
 
 async fn next(stream: &mut CallStream<Payload>) -> String {
     let payload = stream.next().await.expect("it is not over").unwrap();
-    let text = |octets| String::from_utf8_lossy(octets).into_owned();
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     format!("{}|{}", text(payload.args_bytes()), text(payload.kwargs_bytes()))
 }
 
@@ -164,8 +164,8 @@ const VALUES: usize = 5;
 #[tokio::test]
 async fn what_is_small_is_sent_as_what_is_large_is_and_what_is_too_long_is_refused() {
     let (session, mut peer) = over_rawsocket(8192).await;
-    let text = |octets: usize| Value::from("x".repeat(octets));
-    // The longest has exactly as many octets as the peer takes.
+    let text = |bytes: usize| Value::from("x".repeat(bytes));
+    // The longest has exactly as many bytes as the peer takes.
     let frame = r#"[70,1,{"progress":true},[""]]"#.len();
     let values = vec![json!(1), text(8192 - frame), text(8192 - frame + 1), text(5000), json!({"a": [null]})];
     assert_eq!(values.len(), VALUES);
@@ -183,7 +183,7 @@ async fn what_is_small_is_sent_as_what_is_large_is_and_what_is_too_long_is_refus
 #[tokio::test]
 async fn a_peer_that_takes_little_is_sent_nothing_longer() {
     let (session, mut peer) = over_rawsocket(1024).await;
-    let text = |octets: usize| Value::from("x".repeat(octets));
+    let text = |bytes: usize| Value::from("x".repeat(bytes));
     let frame = r#"[70,1,{"progress":true},[""]]"#.len();
     let values = vec![text(1024 - frame + 1), text(1024 - frame), text(2000), text(5000), json!(1)];
     let outcomes = sends(&session, &mut peer, values.clone()).await;

@@ -9,7 +9,7 @@ use super::cryptosign::{PrivateKey, TLS_EXPORTER};
 use super::scram::{Dialect, Expected};
 use super::{Method, Refusal, Secret, scram, ticket, wampcra};
 
-/// What a client can prove itself by.
+/// A proof that a client can give of its identity.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Credential {
@@ -157,7 +157,7 @@ pub struct Login {
     nonce: String,
 }
 
-/// What a login has to know of its connection, and a random number.
+/// The properties of a connection that a login needs, and a random number.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// The `tls-exporter` channel binding.

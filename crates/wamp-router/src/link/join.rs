@@ -48,7 +48,7 @@ fn refused(denied: Denied) -> (Uri, String) {
     (denied.reason, denied.text.to_owned())
 }
 
-/// What a link that has not joined waits for.
+/// An event that a link waits for until it has joined.
 enum Came {
     Item(Result<Result<Incoming, ReadError>, Elapsed>),
     Step(Result<Step, Denied>),

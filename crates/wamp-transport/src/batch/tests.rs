@@ -13,7 +13,7 @@ fn encoded(message: &Message) -> Vec<u8> {
     message.encode(Serializer::Json).unwrap().to_vec()
 }
 
-/// What `slices` and `advance` bring, taken in steps of this length.
+/// Returns the bytes of `slices` and `advance`, taken in steps of this length.
 fn drain(batch: &mut Batch, slices: usize, step: usize) -> Vec<u8> {
     let mut out = Vec::new();
     while !batch.is_empty() {

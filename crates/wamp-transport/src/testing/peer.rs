@@ -1,4 +1,4 @@
-//! What the checks do with the halves of a connection.
+//! Operations of the checks on the halves of a connection.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -9,7 +9,7 @@ use wamp_proto::Serializer;
 
 use crate::{Batch, Incoming, ReadError, ReadHalf, WriteHalf};
 
-/// What is wrong with a transport.
+/// A description of the defect of a transport.
 pub(super) type Fault = String;
 
 /// Returns a fault unless a condition holds.

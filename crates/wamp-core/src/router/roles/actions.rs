@@ -1,4 +1,4 @@
-//! What a rule can allow.
+//! The kinds of requests that a rule allows.
 
 use std::fmt;
 use std::ops::BitOr;

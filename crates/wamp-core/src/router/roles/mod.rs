@@ -42,7 +42,7 @@ pub struct Role {
     meta: Meta,
 }
 
-/// What a role may do with the URIs of a pattern.
+/// The actions that a role may take with the URIs of a pattern.
 #[derive(Clone, Debug)]
 pub struct Rule {
     pattern: Pattern,
