@@ -151,10 +151,10 @@ impl Exchange {
         let kept = like.filter(|_| is_real);
         let proof = match method {
             Method::WampCra => {
-                let key = match kept.and_then(|kept| kept.cra.clone()) {
-                    Some(key) => key,
-                    None => unmatched_key(like, &identity.authid, offer),
-                };
+                // Made in either case, so that both take the same time.
+                let unmatched = unmatched_key(like, &identity.authid, offer);
+                let key = like.and_then(|like| like.cra.clone());
+                let key = key.filter(|_| is_real).unwrap_or(unmatched);
                 let text = text(&identity, offer);
                 Proof::WampCra { key, text }
             }
@@ -167,8 +167,8 @@ impl Exchange {
                 challenge: offer.challenge(),
                 channel: offer.channel.filter(|_| asks_for_binding(details)),
             },
-            Method::WampScram => Proof::Scram(asked(Dialect::Wamp, kept, like, &identity, details, offer)),
-            Method::Scram => Proof::Scram(asked(Dialect::Autobahn, kept, like, &identity, details, offer)),
+            Method::WampScram => Proof::Scram(asked(Dialect::Wamp, like, is_real, &identity, details, offer)),
+            Method::Scram => Proof::Scram(asked(Dialect::Autobahn, like, is_real, &identity, details, offer)),
             // `anonymous` and `tls` have no exchange.
             Method::Ticket | Method::Anonymous | Method::Tls => {
                 // For a client that is no principal, that of its shadow: a hash takes time.
@@ -241,8 +241,8 @@ impl Exchange {
 /// is always the same.
 fn asked(
     dialect: Dialect,
-    kept: Option<&Principal>,
-    shadow: Option<&Principal>,
+    like: Option<&Principal>,
+    is_real: bool,
     identity: &Identity,
     details: &HelloDetails,
     offer: &Offer,
@@ -251,14 +251,15 @@ fn asked(
         Dialect::Wamp => principal.wamp_scram.clone(),
         Dialect::Autobahn => principal.autobahn_scram.clone(),
     };
-    let keys = kept.and_then(keys_of).unwrap_or_else(|| {
-        let like = shadow.and_then(keys_of);
-        let (kdf, len) = like.map_or((USUAL, 16), |like| (like.kdf, like.salt.len()));
-        let salt = salt(&offer.shadows, &identity.authid, len);
-        let unmatched = offer.unmatched();
-        let key = unmatched.bytes().first_chunk::<32>().copied().unwrap_or_default();
-        Keys::new(dialect, kdf, salt, key, key)
-    });
+    // For a principal, `like` is the principal. The unmatched keys are made in either case, so that both take the same
+    // time.
+    let like = like.and_then(keys_of);
+    let (kdf, len) = like.as_ref().map_or((USUAL, 16), |like| (like.kdf, like.salt.len()));
+    let salt = salt(&offer.shadows, &identity.authid, len);
+    let unmatched = offer.unmatched();
+    let key = unmatched.bytes().first_chunk::<32>().copied().unwrap_or_default();
+    let unmatched = Keys::new(dialect, kdf, salt, key, key);
+    let keys = like.filter(|_| is_real).unwrap_or(unmatched);
     let client_nonce = nonce(details).unwrap_or_default();
     let nonce = format!("{client_nonce}{}", STANDARD.encode(&offer.challenge()[..18]));
     let channel = offer.channel.filter(|_| dialect == Dialect::Wamp && asks_for_binding(details));

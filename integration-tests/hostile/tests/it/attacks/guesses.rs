@@ -18,33 +18,55 @@ pub const CASES: &[Case] = &[Case {
 /// Guesses of each kind, for each method.
 const GUESSES: usize = 10_000;
 
-/// The largest difference of the medians, in parts of a hundred. Two groups of known authids differ by as much on a busy
-/// machine.
-const DIFFERENCE: u128 = 10;
+/// The largest difference of the medians: less than any round trip varies by. The work is the same; the processor has
+/// other lines of memory in its caches. An exchange without its proof takes 1 to 4 microseconds less.
+const DIFFERENCE: Duration = Duration::from_micros(1);
+
+/// A busy machine makes two groups of known authids differ, too. It does not do so each time; a router that tells them
+/// apart does.
+const ROUNDS: usize = 8;
 
 fn known_and_unknown_authids_take_the_same_time() -> Outcome {
     let principals = principals()?;
-    let methods = principals.methods();
-    let (mut figures, mut is_same) = (Vec::new(), true);
+    let (mut figures, mut are_same) = (Vec::new(), true);
     for method in [Method::Ticket, Method::WampCra, Method::WampScram] {
-        let (mut known, mut unknown) = (Vec::new(), Vec::new());
-        for guess in 0..2 * GUESSES {
-            // By turns, so that both have the same neighbours.
-            let (times, name) = match guess % 2 {
-                0 => (&mut known, "user"),
-                _ => (&mut unknown, "nobd"),
-            };
-            let details = hello(method, format!("{name}{:04}", guess / 2 % 1000));
-            let started = Instant::now();
-            attempt(&principals, &methods, &details)?;
-            times.push(started.elapsed());
+        let round = || medians(&principals, method);
+        let mut medians = round()?;
+        for _ in 1..ROUNDS {
+            if is_same(medians) {
+                break;
+            }
+            medians = round()?;
         }
-        let (known, unknown) = (median(known), median(unknown));
-        let difference = known.abs_diff(unknown).as_nanos() * 100 / known.as_nanos().max(1);
-        is_same &= difference <= DIFFERENCE;
-        figures.push(format!("{method}: {known:?} and {unknown:?}"));
+        are_same &= is_same(medians);
+        figures.push(format!("{method}: {:?} and {:?}", medians.0, medians.1));
     }
-    hold(is_same, "the times differ", figures.join(", "))
+    hold(are_same, "the times differ", figures.join(", "))
+}
+
+fn is_same((known, unknown): (Duration, Duration)) -> bool {
+    known.abs_diff(unknown) <= DIFFERENCE
+}
+
+/// The times that guesses of known and of unknown authids take.
+fn medians(principals: &Principals, method: Method) -> Result<(Duration, Duration), String> {
+    let methods = principals.methods();
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for guess in 0..2 * GUESSES {
+        // In no order that the caches of the processor would profit from; and the unknown ones are spread over the known
+        // ones.
+        let number = guess / 2 * 377 % 1000;
+        // By turns, so that both have the same neighbours.
+        let (times, authid) = match guess % 2 {
+            0 => (&mut known, format!("user{number:04}")),
+            _ => (&mut unknown, format!("user{:03}{}", number / 10, &"abcdefghij"[number % 10..][..1])),
+        };
+        let details = hello(method, authid);
+        let started = Instant::now();
+        attempt(principals, &methods, &details)?;
+        times.push(started.elapsed());
+    }
+    Ok((median(known), median(unknown)))
 }
 
 fn principals() -> Result<Principals, String> {
