@@ -64,11 +64,6 @@ impl Realm {
         self.cx.sessions.get(session).is_some_and(|session| session.dealer.is_calling(request))
     }
 
-    /// Whether two sessions have a call under way with each other.
-    pub fn is_bound(&self, session: SessionKey, other: SessionKey) -> bool {
-        self.cx.sessions.is_tied(session, other)
-    }
-
     /// Returns the time for which sessions have been held, summed over the sessions.
     pub fn held_time(&self, now: Time) -> Duration {
         self.holds.time(now)

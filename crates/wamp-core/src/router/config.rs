@@ -5,7 +5,7 @@ use std::time::Duration;
 use wamp_proto::uri::{self, UriKind, UriLimits, UriRules};
 use wamp_proto::{ByteString, Uri};
 
-use super::context::Refused;
+use super::refused::Refused;
 use super::roles::Roles;
 
 /// The settings of a realm.

@@ -6,12 +6,13 @@ use wamp_proto::message::RequestKind;
 use wamp_proto::{RequestId, Uri};
 
 use super::chance::Chance;
-use super::config::Config;
+use super::config::{Config, Meta};
 use super::dealer::{CallKey, Stream};
-use super::meta::MetaEvent;
+use super::event::Event;
+use super::meta_event::{MetaEvent, Subject};
 use super::outbox::{Outbox, failure};
 use super::pace::Side;
-use super::realm::Event;
+pub(super) use super::refused::{Refused, Violation};
 use super::sessions::{SessionKey, Sessions};
 use super::stats::Stats;
 use crate::Time;
@@ -53,25 +54,6 @@ pub(super) enum Due {
     /// A session has paused others, or was paused, for longer than its share.
     Share(SessionKey, Side),
 }
-
-/// A breach of the protocol by a session, which the realm answers with ABORT.
-#[derive(Debug)]
-pub(super) struct Violation(pub(super) String);
-
-impl From<&str> for Violation {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl From<String> for Violation {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-/// A request that is answered with an ERROR: its URI and a sentence.
-pub(super) type Refused = (Uri, String);
 
 impl Context {
     /// Answers a request with ERROR.
@@ -127,6 +109,39 @@ impl Context {
             // All other requests are answered at once.
             None if session.dealer.is_calling(request) => Sequence::Seen,
             None => Sequence::Next,
+        }
+    }
+
+    /// Returns whether a session may use a part of the meta API.
+    pub(super) fn allows_meta(&self, session: SessionKey, part: Meta) -> bool {
+        let role = self.sessions.get(session).and_then(|session| session.role.as_ref());
+        role.map_or(self.config.meta, |role| role.meta_part()) >= part
+    }
+
+    /// Notes a meta event, if there is a subscriber that it may concern. Nothing is noted of sessions that end
+    /// together with all others (behaviour [177](crate::behaviour#rule-177)).
+    pub(super) fn note(
+        &mut self,
+        topic: &'static str,
+        about: SessionKey,
+        subject: impl FnOnce(&Self) -> Subject,
+    ) {
+        self.note_if(topic, about, |cx| Some(subject(cx)));
+    }
+
+    /// Notes a meta event that may lose its subject.
+    pub(super) fn note_if(
+        &mut self,
+        topic: &'static str,
+        about: SessionKey,
+        subject: impl FnOnce(&Self) -> Option<Subject>,
+    ) {
+        if self.watchers > 0
+            && !self.is_shutting_down
+            && !self.silenced.contains(&about)
+            && let Some(subject) = subject(self)
+        {
+            self.noted.push(MetaEvent { topic: Uri::from_static(topic), about, subject });
         }
     }
 }

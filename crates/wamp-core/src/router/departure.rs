@@ -20,8 +20,9 @@ use std::sync::Arc;
 use wamp_proto::{SubscriptionId, Uri, uri};
 
 use super::dealer::{self, CallKey};
+use super::event::{Closing, Event};
 use super::meta::Testaments;
-use super::realm::{Closing, Event, Realm};
+use super::realm::Realm;
 use super::sessions::SessionKey;
 use crate::auth::Identity;
 

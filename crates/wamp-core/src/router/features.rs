@@ -4,8 +4,8 @@
 use wamp_proto::message::{self, HelloDetails};
 use wamp_proto::{Feature, Features, Role, Roles};
 
-use super::context::Violation;
 use super::quirks::Quirks;
+use super::refused::Violation;
 
 /// The features of the dealer and the broker.
 const ANNOUNCED: &[(Role, Feature)] = &[

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use wamp_proto::message::EventDetails;
 use wamp_proto::{EncodeError, Message, Payload, Serializer, Uri, uri};
 
-use super::SessionKey;
+use super::session_key::SessionKey;
 use super::sessions::Session;
 use crate::Failure;
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use wamp_proto::message::{self, CloseDetails, HelloDetails, WelcomeDetails};
+use wamp_proto::message::{self, CloseDetails, WelcomeDetails};
 use wamp_proto::{ByteString, Message, RegistrationId, RequestId, Serializer, SubscriptionId, Uri, uri};
 
 use super::accept::abort;
@@ -13,7 +13,9 @@ use super::config::{Config, Meta};
 use super::context::{Context, Due, Violation};
 use super::dealer::{Dealer, Watch};
 use super::departure::{Backlog, PORTION};
+use super::event::{Closing, Event};
 use super::features::{self, Announced};
+use super::join::Join;
 use super::outbox::{FrameInfo, Outbox, Transmission, sentence};
 use super::pace::Holds;
 use super::sessions::{Session, SessionKey, Sessions};
@@ -25,95 +27,6 @@ use crate::auth::{self, Admission, Denied, Identity, Method};
 use crate::deadlines::{Deadline, Deadlines};
 use crate::map::HashSeed;
 use crate::request_ids::Watermark;
-
-/// A client that wants to join, and its link.
-#[derive(Clone, Debug)]
-pub struct Join {
-    /// `HELLO.Details`.
-    pub details: HelloDetails,
-    /// The serializer of the link.
-    pub serializer: Serializer,
-    /// The longest message that the link accepts, in bytes.
-    pub max_message: usize,
-    /// The description of the link for the meta API.
-    pub transport: Transport,
-}
-
-/// The link of a session, as the meta API shows it (behaviour [173](crate::behaviour#rule-173)).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Transport {
-    /// The kind of the link.
-    pub protocol: Protocol,
-    /// The address of the other end, for sessions that may control others; `None` if it has none or must not
-    /// be shown.
-    pub peer: Option<Box<str>>,
-}
-
-/// The kind of a link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// WebSocket.
-    WebSocket,
-    /// RawSocket.
-    RawSocket,
-    /// None: the client is in the router's process.
-    #[default]
-    Memory,
-}
-
-impl Protocol {
-    /// Returns the name: `websocket`, `rawsocket` or `memory`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::WebSocket => "websocket",
-            Self::RawSocket => "rawsocket",
-            Self::Memory => "memory",
-        }
-    }
-}
-
-/// An event of a realm for its driver.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// Removes a session that is over. Messages that were polled for it before must still be sent.
-    Closed {
-        /// The session.
-        session: SessionKey,
-        /// The next action of its link.
-        closing: Closing,
-    },
-    /// Asks for a call of [`Realm::handle_left`] once everything polled for this session so far is written to
-    /// its socket and its queue is not above high water.
-    Watch {
-        /// The session.
-        session: SessionKey,
-        /// The value to pass to [`Realm::handle_left`].
-        watch: Watch,
-    },
-    /// A held session is released: the driver may read from it again. See [`Realm::hold`].
-    Released {
-        /// The session.
-        session: SessionKey,
-    },
-}
-
-/// The action of a link when its session is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Closing {
-    /// Both sides have sent GOODBYE, or the client has not answered ours. Another HELLO may follow on the
-    /// same link.
-    Goodbye,
-    /// ABORT is the last message: drop the messages queued before it, send it, and close.
-    Abort,
-    /// The link is gone already.
-    Lost,
-    /// The router shuts down, and the client got no GOODBYE: send the queued messages, and close in a way
-    /// that tells the client to reconnect. See [`Realm::set_without_goodbye`].
-    Restart,
-}
 
 /// A realm: sessions that may call each other and publish to each other.
 #[derive(Clone)]
@@ -496,7 +409,7 @@ impl Realm {
     #[inline]
     pub(super) fn pass_on(&mut self) {
         for tie in self.dealer.take_ties() {
-            self.holds.handle_tie(&mut self.cx, tie);
+            self.holds.handle_tie(&mut self.cx, tie.caller, tie.callee);
         }
         self.publish_noted();
     }

@@ -8,41 +8,17 @@ use wamp_proto::{Serializer, SessionId, Uri, uri};
 
 use super::chance::Chance;
 use super::config::{Disclosure, Limits};
-use super::context::Refused;
 use super::features::Announced;
-use super::realm::Transport;
+use super::join::Transport;
+use super::refused::Refused;
 use super::roles::{Actions, Role};
+pub(super) use super::session_key::SessionKey;
 use super::{broker, dealer, meta, pace};
 use crate::Time;
 use crate::auth::Identity;
 use crate::map::{self, HashSeed, Map, map};
 use crate::request_ids::Watermark;
 use crate::slots::Slots;
-
-/// The key of a session of a realm, from [`Realm::join`](super::Realm::join) until its end. It does not match a
-/// later session in the same slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionKey {
-    index: usize,
-    id: SessionId,
-}
-
-impl SessionKey {
-    /// A small number that no other session of the realm has at the same time.
-    pub fn index(self) -> usize {
-        self.index
-    }
-
-    #[cfg(test)]
-    pub(super) fn for_test(index: usize, id: SessionId) -> Self {
-        Self { index, id }
-    }
-
-    /// The session's id, as WELCOME said it.
-    pub fn id(self) -> SessionId {
-        self.id
-    }
-}
 
 #[derive(Clone)]
 pub(super) struct Session {
@@ -147,7 +123,7 @@ impl Sessions {
         };
         let index = self.slab.insert((id, session));
         self.ids.insert(id, index);
-        Some(SessionKey { index, id })
+        Some(SessionKey::new(index, id))
     }
 
     pub(super) fn has(&self, key: SessionKey) -> bool {
@@ -155,30 +131,30 @@ impl Sessions {
     }
 
     pub(super) fn get(&self, key: SessionKey) -> Option<&Session> {
-        self.slab.get(key.index).filter(|(id, _)| *id == key.id).map(|(_, session)| session)
+        self.slab.get(key.index()).filter(|(id, _)| *id == key.id()).map(|(_, session)| session)
     }
 
     pub(super) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
-        self.slab.get_mut(key.index).filter(|(id, _)| *id == key.id).map(|(_, session)| session)
+        self.slab.get_mut(key.index()).filter(|(id, _)| *id == key.id()).map(|(_, session)| session)
     }
 
     pub(super) fn remove(&mut self, key: SessionKey) -> Option<Session> {
         self.get(key)?;
-        map::remove(&mut self.ids, &key.id);
-        Some(self.slab.remove(key.index).1)
+        map::remove(&mut self.ids, &key.id());
+        Some(self.slab.remove(key.index()).1)
     }
 
     pub(super) fn keys(&self) -> Vec<SessionKey> {
-        self.slab.iter().map(|(index, (id, _))| SessionKey { index, id: *id }).collect()
+        self.slab.iter().map(|(index, (id, _))| SessionKey::new(index, *id)).collect()
     }
 
     /// The session with this id.
     pub(super) fn key(&self, id: SessionId) -> Option<SessionKey> {
-        self.ids.get(&id).map(|index| SessionKey { index: *index, id })
+        self.ids.get(&id).map(|index| SessionKey::new(*index, id))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (SessionKey, &Session)> {
-        self.slab.iter().map(|(index, (id, session))| (SessionKey { index, id: *id }, session))
+        self.slab.iter().map(|(index, (id, session))| (SessionKey::new(index, *id), session))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -92,7 +92,7 @@ macro_rules! messages {
             }
 
             /// Returns the arguments for modification, or `None` for a kind of message without arguments.
-            pub fn payload_mut(&mut self) -> Option<&mut Payload> {
+            fn payload_mut(&mut self) -> Option<&mut Payload> {
                 match self { $(Message::$name(message) => message.any_payload_mut(),)* }
             }
 

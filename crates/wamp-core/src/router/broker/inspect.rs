@@ -9,19 +9,10 @@ use wamp_proto::{PublicationId, SubscriptionId, Uri};
 
 use super::Broker;
 use super::delivery::send;
-use super::topics::Topic;
+use super::topics::{Change, Topic};
 use crate::router::context::Context;
-use crate::router::meta::{Created, MetaEvent, Subject};
+use crate::router::meta_event::{Created, MetaEvent, Subject};
 use crate::router::sessions::SessionKey;
-
-/// A change of a subscription by one session.
-#[derive(Clone, Copy)]
-pub(super) struct Change {
-    pub(super) subscription: SubscriptionId,
-    pub(super) session: SessionKey,
-    /// The session is the first of the subscription, or was the last.
-    pub(super) is_only: bool,
-}
 
 impl Broker {
     /// A session has subscribed.

@@ -5,6 +5,7 @@ mod inspect;
 mod publish;
 pub(in crate::router) mod receivers;
 mod retention;
+mod session;
 mod subscribe;
 mod testament;
 mod topics;
@@ -12,8 +13,9 @@ mod topics;
 use wamp_proto::{Serializer, SubscriptionId, message};
 
 use self::retention::Retained;
+pub(in crate::router) use self::session::SessionPart;
 use self::topics::Topics;
-use crate::map::{HashSeed, Map, map};
+use crate::map::HashSeed;
 use crate::router::context::Context;
 use crate::router::sessions::SessionKey;
 
@@ -21,25 +23,6 @@ use crate::router::sessions::SessionKey;
 pub(in crate::router) struct Broker {
     topics: Topics,
     retained: Retained,
-}
-
-/// The broker's part of a session: its subscriptions.
-#[derive(Clone)]
-pub(in crate::router) struct SessionPart {
-    subscriptions: Map<SubscriptionId, ()>,
-}
-
-impl SessionPart {
-    pub(in crate::router) fn new(seed: HashSeed) -> Self {
-        Self { subscriptions: map(seed) }
-    }
-
-    /// The remaining subscriptions of a session that is over; they are removed from the end of the list.
-    pub(in crate::router) fn into_remains(self) -> Vec<SubscriptionId> {
-        let mut subscriptions = Vec::from_iter(self.subscriptions.into_keys());
-        subscriptions.sort_unstable_by(|one, other| other.cmp(one));
-        subscriptions
-    }
 }
 
 impl Broker {

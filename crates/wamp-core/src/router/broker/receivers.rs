@@ -120,7 +120,7 @@ mod tests {
         let ours = |hit: bool| SessionId::new(if hit { 7 } else { 8 }).unwrap();
         let mut identity = crate::auth::Identity::anonymous("anonymous", 1);
         (identity.authid, identity.authrole) = ("joe".into(), "user".into());
-        let session = SessionKey::for_test(0, ours(true));
+        let session = SessionKey::new(0, ours(true));
         let mut cells = 0;
         for case in 0..3_usize.pow(6) {
             let state = |list: u32| STATES[case / 3_usize.pow(list) % 3];

@@ -8,7 +8,7 @@ use super::topics::Topic;
 use crate::map;
 use crate::router::config::Meta;
 use crate::router::context::{Context, Refused, Violation};
-use crate::router::meta;
+use crate::router::refused::meta_denied;
 use crate::router::roles::Actions;
 use crate::router::sessions::{SessionKey, table_bytes};
 
@@ -39,8 +39,8 @@ impl Broker {
         }
         let policy = options.policy.unwrap_or(MatchPolicy::Exact);
         cx.config.check_uri(topic, policy.into())?;
-        if topic.is_reserved() && !meta::allows(cx, from, Meta::Read) {
-            return Err(meta::denied());
+        if topic.is_reserved() && !cx.allows_meta(from, Meta::Read) {
+            return Err(meta_denied());
         }
         let Some(session) = cx.sessions.get_mut(from) else { return Ok(()) };
         // The prefix "wamp" also matches topics that are not reserved, such as "wampum.x".

@@ -5,13 +5,21 @@ use std::collections::BTreeSet;
 use wamp_proto::message::{self, EventDetails, MatchPolicy};
 use wamp_proto::{Message, Payload, PublicationId, SubscriptionId, Uri};
 
-use super::inspect::Change;
 use crate::Time;
 use crate::map::{self, HashSeed, Map, map};
 use crate::router::SessionKey;
 use crate::router::patterns::{NoRoom, Patterns};
 use crate::slots::Slots;
 use crate::timestamp::Moment;
+
+/// A change of a subscription by one session.
+#[derive(Clone, Copy)]
+pub(super) struct Change {
+    pub(super) subscription: SubscriptionId,
+    pub(super) session: SessionKey,
+    /// The session is the first of the subscription, or was the last.
+    pub(super) is_only: bool,
+}
 
 /// A subscription: a match policy and a URI, with all its subscribers (behaviour [104](crate::behaviour#rule-104)).
 #[derive(Clone)]

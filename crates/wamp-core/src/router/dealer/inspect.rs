@@ -6,7 +6,7 @@ use wamp_proto::{RegistrationId, Uri};
 use super::Dealer;
 use super::procedures::{Change, Registration};
 use crate::router::context::Context;
-use crate::router::meta::{Created, Subject};
+use crate::router::meta_event::{Created, Subject};
 use crate::router::sessions::SessionKey;
 
 impl Dealer {

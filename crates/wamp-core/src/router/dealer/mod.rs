@@ -11,6 +11,7 @@
 mod call;
 mod call_end;
 mod chunks;
+mod credit;
 mod disclosure;
 mod faults;
 mod flow;
@@ -20,6 +21,7 @@ mod procedures;
 mod registrations;
 mod reply;
 mod session;
+mod ties;
 
 use wamp_proto::{Message, RequestId, Serializer, message};
 
@@ -29,7 +31,8 @@ use self::flow::Flow;
 pub(in crate::router) use self::flow::Stream;
 pub use self::flow::Watch;
 use self::procedures::Procedures;
-pub(in crate::router) use self::session::{Remains, SessionPart, Tie};
+pub(in crate::router) use self::session::{Remains, SessionPart};
+use self::ties::Tie;
 use crate::map::HashSeed;
 use crate::router::context::{Context, Refused, Violation};
 use crate::router::outbox::Refusal;

@@ -14,7 +14,7 @@ use crate::Time;
 use crate::map::{self, HashSeed, Map, map};
 use crate::router::SessionKey;
 use crate::router::chance::below;
-use crate::router::meta::Created;
+use crate::router::meta_event::Created;
 use crate::router::patterns::{NoRoom, Patterns};
 use crate::slots::Slots;
 use crate::timestamp::Moment;

@@ -8,6 +8,7 @@
 mod arguments;
 mod events;
 mod kill;
+mod part;
 mod registration;
 mod session;
 mod subscription;
@@ -17,14 +18,13 @@ use wamp_proto::message::{self, MatchPolicy, RequestKind, ResultDetails};
 use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, Payload, Serializer, quoted, uri};
 
-pub(super) use self::events::{Created, MetaEvent, Subject};
-pub(super) use self::testament::Testaments;
+pub(super) use self::part::{SessionPart, Testaments};
 use super::config::Meta;
-use super::context::{Context, Refused, Violation};
+use super::context::{Refused, Violation};
 use super::outbox::{FrameInfo, check};
 use super::realm::Realm;
+use super::refused::meta_denied;
 use super::sessions::SessionKey;
-use crate::Time;
 use crate::request_ids::Sequence;
 
 /// A built-in procedure.
@@ -129,34 +129,8 @@ impl ByPolicy {
     }
 }
 
-/// The part of a session that belongs to the meta API.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SessionPart {
-    /// The lists that it has asked for in a second (behaviour [171](crate::behaviour#rule-171)).
-    lists: Option<(Time, u32)>,
-    testaments: Testaments,
-}
-
-impl SessionPart {
-    /// The testaments of a session that is over.
-    pub(super) fn into_testaments(self) -> Testaments {
-        self.testaments
-    }
-}
-
 /// Lists that a session may ask for in each second.
 const LISTS: u32 = 100;
-
-/// Whether a session may use a part of the meta API.
-pub(super) fn allows(cx: &Context, session: SessionKey, part: Meta) -> bool {
-    let role = cx.sessions.get(session).and_then(|session| session.role.as_ref());
-    role.map_or(cx.config.meta, |role| role.meta_part()) >= part
-}
-
-/// The refusal of what a session may not do, the same whatever exists.
-pub(super) fn denied() -> Refused {
-    (uri::NOT_AUTHORIZED, "this session is not authorized to use this part of the meta API".to_owned())
-}
 
 impl Realm {
     /// Handles a CALL of a reserved URI, which never goes to a client (behaviour
@@ -207,8 +181,8 @@ impl Realm {
             let text = "the meta API takes no calls in chunks and no payloads in passthru mode";
             return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
         }
-        if !allows(&self.cx, from, found.part) {
-            return Err(denied());
+        if !self.cx.allows_meta(from, found.part) {
+            return Err(meta_denied());
         }
         if found.lists {
             self.check_rate(from)?;

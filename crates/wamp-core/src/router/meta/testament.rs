@@ -1,12 +1,11 @@
 //! `wamp.session.add_testament` and `flush_testaments` (Advanced Profile, *Testament Meta API*; behaviour
 //! [132](crate::behaviour#rule-132), [133](crate::behaviour#rule-133)).
 
-use std::collections::VecDeque;
-
 use serde::Deserialize;
 use wamp_proto::message::Publish;
 use wamp_proto::uri;
 
+use super::part::Scope;
 use super::{Answer, Procedure, Request, own};
 use crate::router::broker::receivers;
 use crate::router::config;
@@ -18,22 +17,6 @@ pub(super) const PROCEDURES: &[Procedure] =
 
 /// The bytes that a testament counts in addition to the arguments of its call.
 const OVERHEAD: usize = 256;
-
-/// The testaments of a session, each with the bytes that it counts.
-#[derive(Clone, Debug, Default)]
-pub(in crate::router) struct Testaments {
-    detached: VecDeque<(Publish, usize)>,
-    destroyed: VecDeque<(Publish, usize)>,
-}
-
-/// The event upon which a testament is published. A session of this router is destroyed when it is detached, since
-/// none is resumed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Scope {
-    Detached,
-    #[default]
-    Destroyed,
-}
 
 #[derive(Deserialize)]
 struct Options {
@@ -51,30 +34,6 @@ impl Scope {
                 Err((uri::INVALID_ARGUMENT, "\"scope\" must be one of destroyed, detached".to_owned()))
             }
         }
-    }
-}
-
-impl Testaments {
-    /// Takes the next one to be published: first those of the scope `detached`, each in the order in which they
-    /// were added.
-    pub(in crate::router) fn pop(&mut self) -> Option<(Publish, usize)> {
-        let next = self.detached.pop_front();
-        next.or_else(|| self.destroyed.pop_front())
-    }
-
-    fn of(&mut self, scope: Scope) -> &mut VecDeque<(Publish, usize)> {
-        match scope {
-            Scope::Detached => &mut self.detached,
-            Scope::Destroyed => &mut self.destroyed,
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        self.detached.iter().chain(&self.destroyed).map(|(_, bytes)| bytes).sum()
-    }
-
-    fn count(&self) -> usize {
-        self.detached.len() + self.destroyed.len()
     }
 }
 

@@ -26,24 +26,10 @@
 //! [`Limits::holding`]: crate::router::Limits::holding
 //! [`Realm::drop_events`]: crate::router::Realm::drop_events
 
-use std::collections::BTreeSet;
-
-use super::holds::{Holds, Side, Usage, use_share};
+use super::holds::{Holds, use_share};
+use super::session::Side;
 use crate::router::context::Context;
 use crate::router::sessions::{Session, SessionKey};
-
-/// The back-pressure of events of a session, in both of its roles.
-#[derive(Clone, Default)]
-pub(super) struct EventPart {
-    /// Whether its events are dropped until its link has room.
-    pub(super) slow: bool,
-    /// The publishers that its link holds.
-    pub(super) holds: BTreeSet<SessionKey>,
-    pub(super) as_subscriber: Usage,
-    /// The subscribers whose links hold it.
-    pub(super) held_by: BTreeSet<SessionKey>,
-    pub(super) as_publisher: Usage,
-}
 
 impl Session {
     /// Returns whether events for it are dropped, since it is behind and holds no publisher.

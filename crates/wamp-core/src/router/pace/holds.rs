@@ -43,69 +43,14 @@
 //! [`Realm::set_room`]: crate::router::Realm::set_room
 //! [`Realm::set_waiting`]: crate::router::Realm::set_waiting
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::events::EventPart;
-use super::share::Share;
+use super::session::{Hold, SessionPart, Side, Usage};
 use crate::Time;
-use crate::deadlines::Deadline;
 use crate::router::context::{Context, Due};
-use crate::router::dealer::Tie;
-use crate::router::realm::Event;
+use crate::router::event::Event;
 use crate::router::sessions::{Session, SessionKey, Sessions};
-
-/// The back-pressure state of a session that has been slow, or was held by a slow one.
-#[derive(Clone, Default)]
-pub(in crate::router) struct SessionPart {
-    pub(super) full: bool,
-    pub(super) stalled: bool,
-    /// The sessions that its link holds because of calls.
-    holds: BTreeMap<SessionKey, Hold>,
-    /// Its contested holds.
-    as_holder: Usage,
-    /// The sessions whose links hold it because of calls.
-    held_by: BTreeSet<SessionKey>,
-    /// The contested ones among these holds.
-    as_held: Usage,
-    pub(super) events: EventPart,
-    /// Whether it has requests of its own that are not read while it is held.
-    waits: bool,
-    /// The time since which it is held without a break.
-    held_since: Option<Time>,
-    /// The time for which it was held before that.
-    held: Duration,
-}
-
-#[derive(Clone, Copy)]
-struct Hold {
-    /// Whether it ends with the last call between the two.
-    bound: bool,
-    /// Whether it holds nothing back.
-    last: bool,
-    since: Time,
-    contested: bool,
-}
-
-/// The contested holds of a session, on one side.
-#[derive(Clone, Default)]
-pub(super) struct Usage {
-    /// Their number.
-    contested: usize,
-    share: Share,
-    /// The time at which the share is used up if nothing changes.
-    deadline: Option<Deadline>,
-}
-
-/// A side of a hold.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::router) enum Side {
-    Holder,
-    Held,
-    /// The holder, for holds because of events.
-    Subscriber,
-    Publisher,
-}
 
 /// The kind of messages that a session was fed by the session it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,22 +71,6 @@ pub(in crate::router) struct Holds {
     since: Duration,
     /// The time for which others were held.
     over: Duration,
-}
-
-impl SessionPart {
-    /// Returns for how long in all the session has been held.
-    pub(in crate::router) fn held(&self, now: Time) -> Duration {
-        self.held + self.held_since.map_or(Duration::ZERO, |since| now.since(since))
-    }
-
-    fn usage(&mut self, side: Side) -> &mut Usage {
-        match side {
-            Side::Holder => &mut self.as_holder,
-            Side::Held => &mut self.as_held,
-            Side::Subscriber => &mut self.events.as_subscriber,
-            Side::Publisher => &mut self.events.as_publisher,
-        }
-    }
 }
 
 impl Session {
@@ -296,8 +225,7 @@ impl Holds {
 
     /// Handles the begin of the first call between two sessions, or the end of the last one. After the end
     /// neither holds the other because of calls.
-    pub(in crate::router) fn handle_tie(&mut self, cx: &mut Context, tie: Tie) {
-        let Tie { caller, callee } = tie;
+    pub(in crate::router) fn handle_tie(&mut self, cx: &mut Context, caller: SessionKey, callee: SessionKey) {
         // With three callers each already has competition.
         if cx.sessions.get(callee).is_some_and(|callee| callee.dealer.callers() <= 2) {
             self.recheck(cx, callee);

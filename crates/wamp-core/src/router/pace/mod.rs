@@ -2,7 +2,9 @@
 
 mod events;
 mod holds;
+mod session;
 mod share;
 
 pub use holds::Feed;
-pub(super) use holds::{Holds, SessionPart, Side};
+pub(super) use holds::Holds;
+pub(super) use session::{SessionPart, Side};

@@ -11,7 +11,7 @@ use wamp_proto::uri;
 
 use super::index::Index;
 use crate::map::{HashSeed, Hashing, hashing};
-use crate::router::context::Refused;
+use crate::router::refused::Refused;
 
 /// The largest number of components of a pattern, whose gaps are bits of a word.
 pub(super) const COMPONENTS: usize = u64::BITS as usize;

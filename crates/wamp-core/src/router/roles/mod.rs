@@ -20,7 +20,7 @@ pub use actions::Actions;
 pub use pattern::Pattern;
 
 use super::config::{Disclosure, Meta};
-use super::context::Refused;
+use super::refused::Refused;
 
 /// A role.
 ///

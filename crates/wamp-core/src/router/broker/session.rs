@@ -1,0 +1,24 @@
+//! The broker's part of a session.
+
+use wamp_proto::SubscriptionId;
+
+use crate::map::{HashSeed, Map, map};
+
+/// The broker's part of a session: its subscriptions.
+#[derive(Clone)]
+pub(in crate::router) struct SessionPart {
+    pub(super) subscriptions: Map<SubscriptionId, ()>,
+}
+
+impl SessionPart {
+    pub(in crate::router) fn new(seed: HashSeed) -> Self {
+        Self { subscriptions: map(seed) }
+    }
+
+    /// The remaining subscriptions of a session that is over; they are removed from the end of the list.
+    pub(in crate::router) fn into_remains(self) -> Vec<SubscriptionId> {
+        let mut subscriptions = Vec::from_iter(self.subscriptions.into_keys());
+        subscriptions.sort_unstable_by(|one, other| other.cmp(one));
+        subscriptions
+    }
+}

@@ -1,0 +1,46 @@
+//! The events of a realm for its driver.
+
+use super::dealer::Watch;
+use super::session_key::SessionKey;
+
+/// An event of a realm for its driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Removes a session that is over. Messages that were polled for it before must still be sent.
+    Closed {
+        /// The session.
+        session: SessionKey,
+        /// The next action of its link.
+        closing: Closing,
+    },
+    /// Asks for a call of [`Realm::handle_left`](super::Realm::handle_left) once everything polled for this session
+    /// so far is written to its socket and its queue is not above high water.
+    Watch {
+        /// The session.
+        session: SessionKey,
+        /// The value to pass to [`Realm::handle_left`](super::Realm::handle_left).
+        watch: Watch,
+    },
+    /// A held session is released: the driver may read from it again. See [`Realm::hold`](super::Realm::hold).
+    Released {
+        /// The session.
+        session: SessionKey,
+    },
+}
+
+/// The action of a link when its session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Closing {
+    /// Both sides have sent GOODBYE, or the client has not answered ours. Another HELLO may follow on the
+    /// same link.
+    Goodbye,
+    /// ABORT is the last message: drop the messages queued before it, send it, and close.
+    Abort,
+    /// The link is gone already.
+    Lost,
+    /// The router shuts down, and the client got no GOODBYE: send the queued messages, and close in a way
+    /// that tells the client to reconnect. See [`Realm::set_without_goodbye`](super::Realm::set_without_goodbye).
+    Restart,
+}

@@ -1,0 +1,29 @@
+//! The key of a session.
+
+use wamp_proto::SessionId;
+
+/// The key of a session of a realm, from [`Realm::join`](super::Realm::join) until its end. It does not match a
+/// later session in the same slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey {
+    index: usize,
+    id: SessionId,
+}
+
+impl SessionKey {
+    /// A small number that no other session of the realm has at the same time.
+    #[inline]
+    pub fn index(self) -> usize {
+        self.index
+    }
+
+    pub(super) fn new(index: usize, id: SessionId) -> Self {
+        Self { index, id }
+    }
+
+    /// The session's id, as WELCOME said it.
+    #[inline]
+    pub fn id(self) -> SessionId {
+        self.id
+    }
+}
