@@ -94,6 +94,7 @@ pub struct Applicant {
 
 /// Why an [`Authenticator`] has no principal for an applicant.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rejection {
     /// There is none. The client is not told: its proof is wrong.
     Unknown,

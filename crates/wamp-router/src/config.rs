@@ -5,13 +5,12 @@ use std::time::Duration;
 use wamp_core::router::{Credit, Disclosure, Limits as SessionLimits, Meta, Retention};
 use wamp_proto::Uri;
 
-use crate::Router;
 use crate::connections::by_file_descriptors;
 use crate::realm_config::RealmConfig;
 #[cfg(feature = "tls")]
 use crate::tls::{Tls, TlsMode};
 
-/// A builder of a [`Router`].
+/// A builder of a [`Router`](crate::Router).
 ///
 /// Without any configuration the router has the realm `realm1`, open to anonymous sessions.
 #[derive(Clone, Debug)]
@@ -107,7 +106,7 @@ pub struct Limits {
     pub give_up: Duration,
     /// The most accepted connections at a time; `None` for any number. Further clients are told so (RawSocket
     /// error 4, HTTP 503). The default is the limit of file descriptors of the process when the limits are
-    /// made, less a reserve of 128, or of half of them. [Attached](Router::attach) connections do not count.
+    /// made, less a reserve of 128, or of half of them. [Attached](crate::Router::attach) connections do not count.
     pub connections: Option<usize>,
     /// The longest message to a WebSocket peer, which does not announce a limit, in bytes; 16 MiB by default.
     /// A longer message becomes ERROR `wamp.error.payload_size_exceeded`; a longer event is dropped and
@@ -220,7 +219,7 @@ impl Builder {
         self
     }
 
-    /// Lets [`Router::listen`] accept addresses that other machines can reach, although anyone there may
+    /// Lets [`Router::listen`](crate::Router::listen) accept addresses that other machines can reach, although anyone there may
     /// join a realm without a proof.
     pub fn allow_anonymous_on_public(mut self, allow: bool) -> Self {
         self.anonymous_on_public = allow;
@@ -252,8 +251,8 @@ impl Builder {
         self
     }
 
-    /// Builds the router. It does not listen yet.
-    pub fn build(mut self) -> Router {
+    /// Adds the default realm if there is none, and what is set for all realms to those that are known by name alone.
+    pub(crate) fn completed(mut self) -> Self {
         if self.realms.is_empty() {
             self = self.realm("realm1");
         }
@@ -268,6 +267,6 @@ impl Builder {
                 realm.credit = credit;
             }
         }
-        Router::new(self)
+        self
     }
 }

@@ -29,10 +29,7 @@ use crate::realm::Realm;
 use crate::router::RouterState;
 use crate::turn::RealmTurn;
 use crate::wakes::Wakes;
-use crate::writer::Writer;
-
-/// The time for which a link is read after ABORT, so that the ABORT arrives.
-pub(crate) const LINGER: Duration = Duration::from_secs(2);
+use crate::writer::{LINGER, Writer};
 
 /// The transport with PINGs that some clients fail on.
 const RAWSOCKET: &str = "rawsocket";

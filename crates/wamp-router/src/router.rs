@@ -101,6 +101,13 @@ impl RouterState {
     }
 }
 
+impl Builder {
+    /// Builds the router. It does not listen yet.
+    pub fn build(self) -> Router {
+        Router::new(self.completed())
+    }
+}
+
 impl Default for Router {
     fn default() -> Self {
         Builder::default().build()
@@ -113,7 +120,7 @@ impl Router {
         Builder::default()
     }
 
-    pub(crate) fn new(config: Builder) -> Self {
+    fn new(config: Builder) -> Self {
         let realms: HashMap<Uri, Arc<Realm>> = config
             .realms
             .into_iter()

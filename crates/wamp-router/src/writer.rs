@@ -10,8 +10,10 @@ use tokio::time::{Instant, timeout};
 use wamp_transport::{Batch, WriteError, WriteHalf};
 
 use crate::Limits;
-use crate::link::LINGER;
 use crate::outbound::Outbound;
+
+/// The time for which a link that ends may still write, or be read after ABORT, so that the ABORT arrives.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// The number of checks within each limit whether a peer still accepts data.
 const STALL_CHECKS: u32 = 8;

@@ -45,31 +45,8 @@ pub async fn connect<S: Socket>(
     Ok(WebSocket::new(socket, rest, Role::Client, serializer, config))
 }
 
-/// Returns the `host:port` of a URL such as `ws://localhost:8080/ws`.
-///
-/// # Errors
-/// It is not such a URL.
-pub fn tcp_address(url: &str) -> Result<String, HandshakeError> {
-    let uri = parse(url)?;
-    let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80));
-    Ok(format!("{host}:{port}"))
-}
-
 fn bad(url: &str, why: impl ToString) -> HandshakeError {
     HandshakeError::Url { url: url.to_owned(), why: why.to_string() }
-}
-
-fn parse(url: &str) -> Result<Uri, HandshakeError> {
-    let uri: Uri = url.parse().map_err(|e| bad(url, e))?;
-    match uri.scheme_str() {
-        Some("ws") => {}
-        Some("wss") => return Err(bad(url, "there is no TLS here, bring a stream that does it")),
-        _ => return Err(bad(url, "it must begin with ws://")),
-    }
-    if uri.host().is_none_or(str::is_empty) {
-        return Err(bad(url, "there is no host"));
-    }
-    Ok(uri)
 }
 
 /// The request, and the key for the check of the response.

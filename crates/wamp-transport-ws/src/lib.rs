@@ -60,7 +60,7 @@ use wamp_proto::Serializer;
 use wamp_transport::{Security, Socket, Transport};
 
 pub use accept::{Accepted, Refusal, accept, accept_unless, refuse, refuse_for};
-pub use connect::{connect, tcp_address};
+pub use connect::connect;
 pub use error::HandshakeError;
 pub use read::Reader;
 pub use write::Writer;

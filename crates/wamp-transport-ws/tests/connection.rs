@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use wamp_proto::Serializer;
 use wamp_transport::socket::dial_tcp;
 use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, WriteError, WriteHalf};
-use wamp_transport_ws::{Config, Reader, WebSocket, Writer, accept, connect, tcp_address};
+use wamp_transport_ws::{Config, Reader, WebSocket, Writer, accept, connect};
 
 const FIN: u8 = 0x80;
 const CONTINUE: u8 = 0;
@@ -463,12 +463,13 @@ async fn after_a_violation_the_writer_still_writes() {
 #[tokio::test]
 async fn over_tcp() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("ws://{}/ws", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap().to_string();
+    let url = format!("ws://{address}/ws");
     let config = Config::default();
     let server = async { accept(listener.accept().await.unwrap().0, &[], &config).await };
     let offers = [Serializer::MsgPack];
     let client = async {
-        let socket = dial_tcp(&tcp_address(&url)?).await.unwrap();
+        let socket = dial_tcp(&address).await.unwrap();
         connect(socket, &url, &offers, &config).await
     };
     let (client, server) = tokio::try_join!(client, server).unwrap();

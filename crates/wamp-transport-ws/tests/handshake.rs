@@ -3,9 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use wamp_proto::Serializer;
 use wamp_transport::Transport;
-use wamp_transport_ws::{
-    Config, HandshakeError, Refusal, accept, accept_unless, connect, refuse, tcp_address,
-};
+use wamp_transport_ws::{Config, HandshakeError, Refusal, accept, accept_unless, connect, refuse};
 
 /// A request with these lines in addition.
 fn request(lines: &str) -> String {
@@ -285,30 +283,4 @@ async fn a_client_says_what_is_wrong_with_its_server() {
     }
     let nonsense = answer("HTTP nonsense\r\n\r\n", &[Serializer::Json]).await;
     assert!(matches!(nonsense, Err(HandshakeError::NotHttp(_))));
-}
-
-#[test]
-fn the_address_that_a_url_names() {
-    for (url, address) in [
-        ("ws://localhost:8080/ws", "localhost:8080"),
-        ("ws://example.com", "example.com:80"),
-        ("ws://127.0.0.1/", "127.0.0.1:80"),
-        ("ws://[::1]:9/ws?a=b", "[::1]:9"),
-    ] {
-        assert_eq!(tcp_address(url).unwrap(), address);
-    }
-}
-
-#[test]
-fn urls_that_lead_nowhere() {
-    for (url, words) in [
-        ("http://localhost/", "cannot connect to \"http://localhost/\": it must begin with ws://"),
-        ("localhost:8080", "cannot connect to \"localhost:8080\": it must begin with ws://"),
-        (
-            "wss://localhost/",
-            "cannot connect to \"wss://localhost/\": there is no TLS here, bring a stream that does it",
-        ),
-    ] {
-        assert_eq!(tcp_address(url).unwrap_err().to_string(), words);
-    }
 }
