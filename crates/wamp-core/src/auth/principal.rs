@@ -152,6 +152,28 @@ impl Principal {
         }
     }
 
+    /// Returns whether each proof by this method that was right for an earlier version of the principal is right for this
+    /// one, too: no secret has changed, and no key is gone.
+    ///
+    /// ```
+    /// use wamp_core::auth::{Method, Principal};
+    ///
+    /// let before = Principal::new("joe", "user").password("blue");
+    /// let now = before.clone().ticket("green");
+    /// assert!(now.keeps_proofs_of(&before, Method::WampCra) && !now.keeps_proofs_of(&before, Method::Ticket));
+    /// ```
+    pub fn keeps_proofs_of(&self, before: &Self, method: Method) -> bool {
+        match method {
+            Method::Anonymous => false,
+            Method::Ticket => self.ticket == before.ticket,
+            Method::WampCra => self.cra == before.cra,
+            Method::Cryptosign => before.keys.iter().all(|key| self.keys.contains(key)),
+            Method::WampScram => self.wamp_scram == before.wamp_scram,
+            Method::Scram => self.autobahn_scram == before.autobahn_scram,
+            Method::Tls => before.certificates.iter().all(|own| self.certificates.contains(own)),
+        }
+    }
+
     /// Admits a client that needs no further proof, if the principal has the role that it wishes.
     ///
     /// # Errors

@@ -180,7 +180,8 @@ impl Principals {
         }
     }
 
-    fn get(&self, authid: &ByteString) -> Option<&Principal> {
+    /// Returns the principal with this authid.
+    pub fn get(&self, authid: &ByteString) -> Option<&Principal> {
         self.position(authid).ok().map(|index| &self.principals[index])
     }
 

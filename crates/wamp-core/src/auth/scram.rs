@@ -122,7 +122,7 @@ impl Kdf {
 }
 
 /// The keys of a principal, from which the password does not follow.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
     pub(super) dialect: Dialect,
     pub(super) kdf: Kdf,

@@ -9,7 +9,7 @@ use wamp_proto::message::{Authenticate, AuthenticateExtra, Challenge, ChallengeE
 use super::{Method, Secret};
 
 /// A ticket in the configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ticket {
     Plain(Secret),
     /// Its hash by Argon2, in PHC format.

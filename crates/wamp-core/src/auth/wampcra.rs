@@ -29,7 +29,7 @@ pub struct Salting {
 }
 
 /// The key of a principal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     pub(super) key: Secret,
     pub(super) salting: Option<Salting>,

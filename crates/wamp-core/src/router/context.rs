@@ -8,6 +8,7 @@ use wamp_proto::{RequestId, Uri};
 use super::chance::Chance;
 use super::config::{Config, Meta};
 use super::dealer::{CallKey, Stream};
+use super::departure::Ending;
 use super::event::Event;
 use super::meta_event::{MetaEvent, Subject};
 use super::outbox::{Outbox, failure};
@@ -32,8 +33,8 @@ pub(super) struct Context {
     pub(super) out: Outbox,
     pub(super) events: VecDeque<Event>,
     pub(super) stats: Stats,
-    /// The realm takes no new sessions and no new calls.
-    pub(super) is_shutting_down: bool,
+    /// The reason why the realm takes no new sessions and no new calls; `None` if it does.
+    pub(super) ending: Option<Ending>,
     /// The subscriptions of meta topics, counted for each session.
     pub(super) watchers: usize,
     /// Meta events that are to be published.
@@ -137,7 +138,7 @@ impl Context {
         subject: impl FnOnce(&Self) -> Option<Subject>,
     ) {
         if self.watchers > 0
-            && !self.is_shutting_down
+            && self.ending.is_none()
             && !self.silenced.contains(&about)
             && let Some(subject) = subject(self)
         {

@@ -23,7 +23,8 @@ use super::dealer::{self, CallKey};
 use super::event::{Closing, Event};
 use super::meta::Testaments;
 use super::realm::Realm;
-use super::sessions::SessionKey;
+use super::reconfigure::Judgement;
+use super::sessions::{Session, SessionKey};
 use crate::auth::Identity;
 
 /// The largest number of table entries that one input of the realm handles: about half a millisecond.
@@ -32,7 +33,40 @@ pub(super) const PORTION: usize = 256;
 /// A testament counts as so many entries, since it may have many receivers.
 const TESTAMENT: usize = 32;
 
-const SHUTTING_DOWN: &str = "the router is shutting down";
+/// Why a realm ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The router shuts down.
+    Shutdown,
+    /// The realm is not configured any more.
+    Removed,
+}
+
+impl Ending {
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Shutdown => "the router is shutting down",
+            Self::Removed => "the realm has been removed",
+        }
+    }
+
+    /// The reason of GOODBYE.
+    fn reason(self) -> Uri {
+        match self {
+            Self::Shutdown => uri::SYSTEM_SHUTDOWN,
+            Self::Removed => uri::CLOSE_REALM,
+        }
+    }
+
+    /// The reason and the text of the ABORT for a link that comes too late.
+    pub(super) fn refusal(self) -> (Uri, String) {
+        let reason = match self {
+            Self::Shutdown => uri::SYSTEM_SHUTDOWN,
+            Self::Removed => uri::NO_SUCH_REALM,
+        };
+        (reason, self.text().to_owned())
+    }
+}
 
 /// Work that is done in portions, in its order.
 #[derive(Clone, Default)]
@@ -53,11 +87,13 @@ enum Task {
     /// Ends calls of a stalled session; the first is the last of the list.
     EndSlow(Vec<CallKey>),
     /// Tells the callers of all sessions that their calls end, before any of them gets GOODBYE.
-    FailInvocations { sessions: Vec<SessionKey>, calls: Vec<CallKey> },
+    FailInvocations { sessions: Vec<SessionKey>, calls: Vec<CallKey>, ending: Ending },
     /// Sends GOODBYE to sessions that another one ends, the last of the list first.
     Kill { sessions: Vec<SessionKey>, reason: Uri, message: Option<String> },
     /// Sends GOODBYE to sessions that take it, and ends the others, the last of the list first.
-    Close(Vec<SessionKey>),
+    Close { sessions: Vec<SessionKey>, ending: Ending },
+    /// Judges sessions by a configuration that has changed.
+    Judge(Box<Judgement>),
 }
 
 /// The entries of a session in the tables of the realm.
@@ -109,19 +145,29 @@ impl Realm {
         self.work_off(&mut { PORTION });
     }
 
-    /// Ends all calls, then all sessions.
-    pub(super) fn begin_shutdown(&mut self) {
+    /// Ends all calls, then all sessions, unless that has begun.
+    pub(super) fn begin_ending(&mut self, ending: Ending) {
+        if self.cx.ending.is_some() {
+            return;
+        }
+        self.cx.ending = Some(ending);
         let mut sessions = self.cx.sessions.keys();
         sessions.reverse();
         let calls = Vec::new();
-        self.backlog.tasks.push_back(Task::FailInvocations { sessions: sessions.clone(), calls });
-        self.backlog.tasks.push_back(Task::Close(sessions));
+        self.backlog.tasks.push_back(Task::FailInvocations { sessions: sessions.clone(), calls, ending });
+        self.backlog.tasks.push_back(Task::Close { sessions, ending });
         self.work_off(&mut { PORTION });
     }
 
-    /// Whether the realm has been shut down and all its sessions have ended.
+    /// Judges sessions; of many, the others follow in portions.
+    pub(super) fn judge_all(&mut self, judgement: Judgement) {
+        self.backlog.tasks.push_back(Task::Judge(Box::new(judgement)));
+        self.work_off(&mut { PORTION });
+    }
+
+    /// Whether the realm has been shut down or closed and all its sessions have ended.
     pub fn has_ended(&self) -> bool {
-        self.cx.is_shutting_down && self.backlog.is_empty() && self.sizes().sessions == 0
+        self.cx.ending.is_some() && self.backlog.is_empty() && self.sizes().sessions == 0
     }
 
     /// Handles up to `left` entries, and subtracts their number.
@@ -139,7 +185,7 @@ impl Realm {
             if *left == 0 {
                 match task {
                     // Sessions that are over take turns, and nothing else waits for all that they leave behind.
-                    Task::Remove(_) => self.backlog.tasks.push_back(task),
+                    Task::Remove(_) | Task::Judge(_) => self.backlog.tasks.push_back(task),
                     _ => self.backlog.tasks.push_front(task),
                 }
             }
@@ -150,12 +196,13 @@ impl Realm {
     fn step(&mut self, task: &mut Task) -> Option<usize> {
         let is_done = match task {
             Task::Remove(remains) => return self.remove_one(remains),
+            Task::Judge(judgement) => return self.judge_one(judgement),
             Task::EndSlow(calls) => {
                 calls.pop().map(|call| self.dealer.end_slow(&mut self.cx, call)).is_some()
             }
-            Task::FailInvocations { sessions, calls } => {
+            Task::FailInvocations { sessions, calls, ending } => {
                 if let Some(call) = calls.pop() {
-                    self.dealer.fail(&mut self.cx, call, uri::CANCELED, SHUTTING_DOWN);
+                    self.dealer.fail(&mut self.cx, call, uri::CANCELED, ending.text());
                     return Some(1);
                 }
                 let session = sessions.pop()?;
@@ -169,14 +216,15 @@ impl Realm {
                 self.say_goodbye(self.cx.now, session, reason.clone(), message.as_deref());
                 true
             }
-            Task::Close(sessions) => {
+            Task::Close { sessions, ending } => {
                 let session = sessions.pop()?;
-                if self.cx.sessions.get(session).is_some_and(|session| session.without_goodbye) {
+                let without_goodbye = |session: &Session| session.without_goodbye;
+                if *ending == Ending::Shutdown && self.cx.sessions.get(session).is_some_and(without_goodbye) {
                     self.depart(session);
                     self.cx.events.push_back(Event::Closed { session, closing: Closing::Restart });
                     return Some(1);
                 }
-                self.say_goodbye(self.cx.now, session, uri::SYSTEM_SHUTDOWN, Some(SHUTTING_DOWN));
+                self.say_goodbye(self.cx.now, session, ending.reason(), Some(ending.text()));
                 true
             }
         };
@@ -191,7 +239,7 @@ impl Realm {
             return Some(1);
         }
         // With all others, no session is left to read it.
-        let publishes = !self.cx.is_shutting_down && !self.cx.silenced.contains(session);
+        let publishes = self.cx.ending.is_none() && !self.cx.silenced.contains(session);
         if let Some((publish, bytes)) = testaments.pop() {
             self.testament_bytes -= bytes;
             if let Some(identity) = identity

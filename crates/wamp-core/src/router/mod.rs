@@ -23,6 +23,7 @@ mod pace;
 mod patterns;
 mod quirks;
 mod realm;
+mod reconfigure;
 mod refused;
 mod relay;
 mod roles;

@@ -12,7 +12,7 @@ use super::chance::Seeds;
 use super::config::{Config, Meta};
 use super::context::{Context, Due, Violation};
 use super::dealer::{Dealer, Watch};
-use super::departure::{Backlog, PORTION};
+use super::departure::{Backlog, Ending, PORTION};
 use super::event::{Closing, Event};
 use super::features::{self, Announced};
 use super::join::Join;
@@ -59,7 +59,7 @@ impl Realm {
             out: Outbox::new(),
             events: VecDeque::new(),
             stats: Stats::default(),
-            is_shutting_down: false,
+            ending: None,
             watchers: 0,
             noted: Vec::new(),
             silenced: BTreeSet::new(),
@@ -107,8 +107,8 @@ impl Realm {
         join: Join,
         admission: Admission,
     ) -> Result<SessionKey, (Uri, String)> {
-        if self.cx.is_shutting_down {
-            return Err((uri::SYSTEM_SHUTDOWN, "the router is shutting down".to_owned()));
+        if let Some(ending) = self.cx.ending {
+            return Err(ending.refusal());
         }
         let Join { details, serializer, max_message, transport } = join;
         if details.roles.is_empty() {
@@ -343,9 +343,7 @@ impl Realm {
     /// [`handle_timeout`](Self::handle_timeout).
     pub fn shut_down(&mut self, now: Time) {
         self.cx.now = now;
-        if !std::mem::replace(&mut self.cx.is_shutting_down, true) {
-            self.begin_shutdown();
-        }
+        self.begin_ending(Ending::Shutdown);
     }
 
     /// Returns the next message to send, and its receiver.

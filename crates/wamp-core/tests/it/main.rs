@@ -28,6 +28,7 @@ mod progressive_results;
 mod publishers;
 mod quirks;
 mod receivers;
+mod reconfigured;
 mod registrations;
 mod request_ids;
 mod retention;

@@ -15,6 +15,13 @@ impl SessionPart {
         Self { subscriptions: map(seed) }
     }
 
+    /// The ids of its subscriptions, the latest first.
+    pub(in crate::router) fn subscription_ids(&self) -> Vec<SubscriptionId> {
+        let mut ids = Vec::from_iter(self.subscriptions.keys().copied());
+        ids.sort_unstable_by(|one, other| other.cmp(one));
+        ids
+    }
+
     /// The remaining subscriptions of a session that is over; they are removed from the end of the list.
     pub(in crate::router) fn into_remains(self) -> Vec<SubscriptionId> {
         let mut subscriptions = Vec::from_iter(self.subscriptions.into_keys());

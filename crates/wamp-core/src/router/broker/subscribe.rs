@@ -39,14 +39,8 @@ impl Broker {
         }
         let policy = options.policy.unwrap_or(MatchPolicy::Exact);
         cx.config.check_uri(topic, policy.into())?;
-        if topic.is_reserved() && !cx.allows_meta(from, Meta::Read) {
-            return Err(meta_denied());
-        }
+        authorize(cx, from, policy, topic)?;
         let Some(session) = cx.sessions.get_mut(from) else { return Ok(()) };
-        // The prefix "wamp" also matches topics that are not reserved, such as "wampum.x".
-        if !topic.is_reserved() || (policy == MatchPolicy::Prefix && topic.as_str() == "wamp") {
-            session.authorize_pattern(Actions::SUBSCRIBE, policy, topic)?;
-        }
         let limit = cx.config.limits.subscriptions;
         if session.broker.subscriptions.len() >= limit {
             return Err((uri::UNAVAILABLE, format!("a session may have at most {limit} subscriptions")));
@@ -112,6 +106,20 @@ impl Broker {
         true
     }
 
+    /// Revokes a subscription of a session if its role does not allow it any more (behaviour
+    /// [267](crate::behaviour#rule-267)).
+    pub(in crate::router) fn judge(
+        &mut self,
+        cx: &mut Context,
+        session: SessionKey,
+        subscription: SubscriptionId,
+    ) {
+        let Some(topic) = self.topics.get(subscription) else { return };
+        if authorize(cx, session, topic.policy(), topic.full_uri()).is_err() {
+            self.revoke(cx, session, subscription, Some(uri::NOT_AUTHORIZED));
+        }
+    }
+
     /// Removes a subscription from the list of its session. Returns `false` if the session does not have it.
     fn forget(&self, cx: &mut Context, session: SessionKey, subscription: SubscriptionId) -> bool {
         let Some(state) = cx.sessions.get_mut(session) else { return false };
@@ -133,4 +141,17 @@ impl Broker {
             self.note_unsubscribed(cx, &uri, change);
         }
     }
+}
+
+/// Checks whether a session may subscribe to a topic or pattern.
+fn authorize(cx: &Context, from: SessionKey, policy: MatchPolicy, topic: &Uri) -> Result<(), Refused> {
+    if topic.is_reserved() && !cx.allows_meta(from, Meta::Read) {
+        return Err(meta_denied());
+    }
+    let Some(session) = cx.sessions.get(from) else { return Ok(()) };
+    // The prefix "wamp" also matches topics that are not reserved, such as "wampum.x".
+    if !topic.is_reserved() || (policy == MatchPolicy::Prefix && topic.as_str() == "wamp") {
+        session.authorize_pattern(Actions::SUBSCRIBE, policy, topic)?;
+    }
+    Ok(())
 }

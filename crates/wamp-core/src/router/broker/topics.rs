@@ -36,6 +36,10 @@ impl Topic {
         &self.uri
     }
 
+    pub(super) fn full_uri(&self) -> &Uri {
+        &self.uri
+    }
+
     pub(super) fn policy(&self) -> MatchPolicy {
         self.policy
     }

@@ -103,8 +103,8 @@ impl Dealer {
         if cx.sessions.is_stalled(from) {
             return Err(NoPlan::Unavailable("the caller does not read its messages"));
         }
-        if cx.is_shutting_down {
-            return Err(unavailable("the router is shutting down".to_owned()));
+        if let Some(ending) = cx.ending {
+            return Err(unavailable(ending.text().to_owned()));
         }
         let Some((registration, found)) = self.procedures.find(procedure) else {
             let text = format!("no procedure {} is registered", quoted(procedure));

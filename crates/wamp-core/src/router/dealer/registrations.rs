@@ -132,6 +132,22 @@ impl Dealer {
         true
     }
 
+    /// Revokes a registration of a session if its role does not allow it any more (behaviour
+    /// [267](crate::behaviour#rule-267)).
+    pub(in crate::router) fn judge(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        registration: RegistrationId,
+    ) {
+        let Some(session) = cx.sessions.get(from) else { return };
+        let Some((key, found)) = self.procedures.get(registration) else { return };
+        let procedure = Uri::from(self.procedures.procedure(key));
+        if session.authorize_pattern(Actions::REGISTER, found.policy, &procedure).is_err() {
+            self.revoke(cx, from, registration, Some(uri::NOT_AUTHORIZED));
+        }
+    }
+
     /// Removes a callee from a registration, which ends with its last one.
     pub(super) fn remove_callee(&mut self, cx: &mut Context, key: RegistrationKey, session: SessionKey) {
         if let Some(change) = self.procedures.remove(key, session) {

@@ -50,6 +50,13 @@ impl SessionPart {
         self.calls.contains_key(&request)
     }
 
+    /// The ids of its registrations, the latest first.
+    pub(in crate::router) fn registration_ids(&self) -> Vec<RegistrationId> {
+        let mut ids = Vec::from_iter(self.registrations.keys().copied());
+        ids.sort_unstable_by(|one, other| other.cmp(one));
+        ids
+    }
+
     /// The number of its registrations.
     pub(super) fn registrations(&self) -> usize {
         self.registrations.len()
