@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,20 +20,27 @@ const ADDRESSES: usize = 65_536;
 #[derive(Debug)]
 pub(crate) struct Attempts {
     /// The number of failures in a row.
-    at_once: u32,
+    at_once: AtomicU32,
     /// The time at which an address has no failures any more.
     until: Mutex<HashMap<IpAddr, Instant>>,
 }
 
 impl Attempts {
     pub(crate) fn new(at_once: usize) -> Self {
-        Self { at_once: u32::try_from(at_once).unwrap_or(u32::MAX), until: Mutex::default() }
+        let attempts = Self { at_once: AtomicU32::new(0), until: Mutex::default() };
+        attempts.set_limit(at_once);
+        attempts
+    }
+
+    /// Changes the number of failures in a row.
+    pub(crate) fn set_limit(&self, at_once: usize) {
+        self.at_once.store(u32::try_from(at_once).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// Returns whether a client at this address must wait.
     pub(crate) fn are_too_many(&self, address: Option<IpAddr>, now: Instant) -> bool {
         let Some(network) = address.map(network) else { return false };
-        let room = EACH * self.at_once.saturating_sub(1);
+        let room = EACH * self.at_once.load(Ordering::Relaxed).saturating_sub(1);
         self.lock().get(&network).is_some_and(|until| *until > now + room)
     }
 

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use wamp_core::auth::cryptosign::PublicKey;
 use wamp_core::auth::{
-    Admission, Begun, Denied, Exchange, Method, Offer, Principal, Principals, Secret, fingerprint,
+    Admission, Begun, Denied, Exchange, Identity, Method, Offer, Principal, Principals, Secret, fingerprint,
 };
 use wamp_core::router::Protocol;
 use wamp_proto::message::{Authenticate, Challenge, Hello, HelloDetails};
@@ -20,6 +20,9 @@ use wamp_transport::Security;
 use wamp_transport::socket::Peer;
 
 use crate::authenticator::{Applicant, Authenticator, Rejection};
+
+/// The provider of identities that are in the configuration.
+const STATIC: &str = "static";
 
 /// The time that an authenticator has.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -91,6 +94,42 @@ impl Authentication {
             shadows,
             places: Arc::new(Semaphore::new(PLACES)),
         }
+    }
+
+    /// Returns the authentication with other principals. Unknown authids look as before.
+    pub(crate) fn replaced(
+        &self,
+        principals: Principals,
+        authenticator: Option<Arc<dyn Authenticator>>,
+    ) -> Self {
+        let mut new = Self::new(principals, authenticator);
+        (new.shadows, new.places) = (self.shadows.clone(), self.places.clone());
+        new
+    }
+
+    /// Returns whether a client that was admitted `before`, by an earlier version of this, is still admitted (behaviour
+    /// [268](wamp_core::behaviour#rule-268)).
+    pub(crate) fn still_admits(&self, before: &Self, identity: &Identity) -> bool {
+        let Identity { authid, authrole, authmethod, authprovider, .. } = identity;
+        let Some(method) = Method::from_name(authmethod) else { return true };
+        if method == Method::Anonymous {
+            return self.principals.anonymous().as_ref() == Some(authrole);
+        }
+        if let Some(before) = before.principals.get(authid).filter(|_| **authprovider == *STATIC) {
+            let principal = self.principals.get(authid);
+            return principal
+                .is_some_and(|now| now.roles().contains(authrole) && now.keeps_proofs_of(before, method));
+        }
+        self.authenticator.is_some()
+    }
+
+    /// Checks a client that has begun to join with an earlier version of this.
+    pub(crate) fn check(&self, began: &Self, identity: &Identity) -> Result<(), Denied> {
+        if std::ptr::eq(self, began) || self.still_admits(began, identity) {
+            return Ok(());
+        }
+        let text = "the configuration of the router has changed meanwhile; try again";
+        Err(Denied { reason: uri::AUTHENTICATION_FAILED, text })
     }
 
     /// Returns whether clients without a proof may join.

@@ -12,6 +12,7 @@
 //! then [the largest links give way](crate::relief).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 use wamp_transport::{Batch, SharedBatch, SharedMemory};
@@ -43,11 +44,12 @@ pub(crate) struct Budget {
     /// The memory of messages that are being received.
     receiving: AtomicUsize,
     active: AtomicUsize,
-    limit: usize,
+    limit: AtomicUsize,
     /// The most that is held while every link keeps to its bounds.
-    most: usize,
-    high_water: usize,
-    low_water: usize,
+    most: AtomicUsize,
+    high_water: AtomicUsize,
+    low_water: AtomicUsize,
+    limits: Mutex<Limits>,
     /// Links that are not read from, for lack of memory.
     pub(crate) waiters: Waiters,
     /// All links.
@@ -63,6 +65,8 @@ pub(crate) struct Budget {
 pub(crate) struct Part {
     bytes: usize,
     memory: usize,
+    /// The link is counted among the active ones.
+    is_active: bool,
 }
 
 impl Part {
@@ -74,27 +78,53 @@ impl Part {
 
 impl Budget {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let message = limits.message;
-        Self {
+        let budget = Self {
             queued: AtomicUsize::new(0),
             queued_memory: AtomicUsize::new(0),
             shared: SharedMemory::default(),
             receiving: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
-            limit: limits.memory,
-            most: limits.memory + (limits.memory / 4).max(message + message / 8),
-            high_water: limits.high_water,
-            low_water: limits.low_water,
+            limit: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            high_water: AtomicUsize::new(0),
+            low_water: AtomicUsize::new(0),
+            limits: Mutex::new(*limits),
             waiters: Waiters::default(),
             holders: Holders::default(),
             pressed: Notify::new(),
             event_turns: EventTurns::new(),
-        }
+        };
+        budget.set_limits(limits);
+        budget
+    }
+
+    /// Changes the limits, from the next message on.
+    pub(crate) fn set_limits(&self, limits: &Limits) {
+        let message = limits.message;
+        // Nothing panics while holding it.
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = *limits;
+        self.limit.store(limits.memory, Ordering::Relaxed);
+        let most = limits.memory.saturating_add((limits.memory / 4).max(message.saturating_add(message / 8)));
+        self.most.store(most, Ordering::Relaxed);
+        self.high_water.store(limits.high_water, Ordering::Relaxed);
+        self.low_water.store(limits.low_water, Ordering::Relaxed);
+        // There may be more room, or too much held.
+        self.waiters.wake(self);
+        self.pressed.notify_one();
+    }
+
+    /// Returns the current limits.
+    pub(crate) fn limits(&self) -> Limits {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns [`Limits::memory`].
     pub(crate) fn limit(&self) -> usize {
-        self.limit
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    fn high_water(&self) -> usize {
+        self.high_water.load(Ordering::Relaxed)
     }
 
     /// Returns the queued bytes, without a few KiB for each link.
@@ -119,19 +149,20 @@ impl Budget {
 
     /// Returns whether there is memory for this many more bytes.
     pub(crate) fn has_memory(&self, more: usize) -> bool {
-        self.held().saturating_add(more) <= self.limit
+        self.held().saturating_add(more) <= self.limit()
     }
 
     /// Returns whether unfinished messages may take this many more bytes: within three quarters of the limit,
     /// or within the quarter that is reserved for them.
     pub(crate) fn may_receive(&self, more: usize) -> bool {
-        let (quarter, held) = (self.limit / 4, self.held().saturating_add(more));
-        held <= self.limit - quarter || held <= self.limit && self.receiving().saturating_add(more) <= quarter
+        let (limit, held) = (self.limit(), self.held().saturating_add(more));
+        let quarter = limit / 4;
+        held <= limit - quarter || held <= limit && self.receiving().saturating_add(more) <= quarter
     }
 
     /// Returns whether more is held than the bounds of all links together allow.
     pub(crate) fn is_exceeded(&self) -> bool {
-        self.held() > self.most
+        self.held() > self.most.load(Ordering::Relaxed)
     }
 
     /// Updates the memory of a message that is being received.
@@ -160,13 +191,14 @@ impl Budget {
 
     /// The same, however small the change.
     pub(crate) fn report_exactly(&self, part: &mut Part, bytes: usize, memory: usize) {
-        let before = std::mem::replace(part, Part { bytes, memory });
+        let is_active = self.is_active(bytes);
+        let before = std::mem::replace(part, Part { bytes, memory, is_active });
         if bytes >= before.bytes {
             self.queued.fetch_add(bytes - before.bytes, Ordering::Relaxed);
         } else {
             self.queued.fetch_sub(before.bytes - bytes, Ordering::Relaxed);
         }
-        match (self.is_active(before.bytes), self.is_active(bytes)) {
+        match (before.is_active, is_active) {
             (false, true) => {
                 self.active.fetch_add(1, Ordering::Relaxed);
             }
@@ -209,7 +241,8 @@ impl Budget {
     /// Beyond that, or when memory is short, events are dropped.
     pub(crate) fn room_for_events(&self, part: &Part, bytes: usize) -> usize {
         let with_slack = |most: usize| most + most.max(SLACK);
-        let is_short = part.memory >= with_slack(self.fair()) || self.held() >= self.limit - self.limit / 8;
+        let is_short =
+            part.memory >= with_slack(self.fair()) || self.held() >= self.limit() - self.limit() / 8;
         if is_short {
             // An arena may be half empty, which adds up with thousands of links.
             return self.least().saturating_sub(bytes.max(part.memory));
@@ -220,12 +253,13 @@ impl Budget {
     /// Returns whether a link with this many bytes is below its low water.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         // In the same proportion to its share as for a link that is alone.
-        let low = self.share() as u64 * self.low_water as u64 / (self.high_water as u64).max(1);
+        let low = self.share() as u64 * self.low_water.load(Ordering::Relaxed) as u64
+            / (self.high_water() as u64).max(1);
         (bytes as u64) < low.max(1)
     }
 
     fn share(&self) -> usize {
-        self.fair().min(self.high_water).max(self.least())
+        self.fair().min(self.high_water()).max(self.least())
     }
 
     /// Returns the share of each active link.
@@ -234,7 +268,8 @@ impl Budget {
     }
 
     fn for_queues(&self) -> usize {
-        self.limit - self.limit / 4
+        let limit = self.limit();
+        limit - limit / 4
     }
 
     fn is_active(&self, bytes: usize) -> bool {
@@ -242,7 +277,7 @@ impl Budget {
     }
 
     fn least(&self) -> usize {
-        LEAST.min(self.high_water)
+        LEAST.min(self.high_water())
     }
 }
 
@@ -354,6 +389,25 @@ mod tests {
     }
 
     #[test]
+    fn limits_that_change_hold_from_then_on_and_the_shares_stay_right() {
+        let (budget, mut parts) = (budget(64 * MIB), [Part::default(), Part::default()]);
+        budget.report(&mut parts[0], 10 << 10, 10 << 10);
+        // With less high water this link would have been active, and it was not counted.
+        let limits =
+            Limits { memory: 16 * MIB, high_water: 8 << 10, low_water: 4 << 10, ..Limits::default() };
+        budget.set_limits(&limits);
+        assert!(budget.is_full(&parts[0], 10 << 10) && !budget.is_full(&parts[1], (8 << 10) - 1));
+        budget.report(&mut parts[0], 0, 0);
+        assert_eq!(budget.active.load(Ordering::Relaxed), 0);
+        budget.report(&mut parts[0], 10 << 10, 10 << 10);
+        budget.set_limits(&Limits::default());
+        assert!(!budget.is_full(&parts[0], 10 << 10));
+        budget.report(&mut parts[0], 0, 0);
+        assert_eq!((budget.active.load(Ordering::Relaxed), budget.limit()), (0, 64 * MIB));
+        assert!((MIB..MIB + 1000).contains(&fill(&budget, &mut parts[1])));
+    }
+
+    #[test]
     fn what_is_small_is_not_reported_and_nothing_is_left_behind() {
         let (budget, mut part) = (budget(MIB), Part::default());
         budget.report(&mut part, STEP - 1, STEP - 1);
@@ -376,7 +430,9 @@ mod tests {
     fn events_that_links_share_are_counted_once() {
         let limits = Limits { memory: 4 * MIB, ..Limits::default() };
         let budget = std::sync::Arc::new(Budget::new(&limits));
-        let link = || crate::outbound::Outbound::new(wamp_proto::Serializer::Json, &limits, budget.clone());
+        let settings = std::sync::Arc::new(crate::settings::Settings::from(limits));
+        let link =
+            || crate::outbound::Outbound::new(wamp_proto::Serializer::Json, settings.clone(), budget.clone());
         let links: Vec<_> = std::iter::repeat_with(link).take(1000).collect();
         let mut batch = Batch::new();
         batch.push_bytes(&[b'x'; 12 << 10]);

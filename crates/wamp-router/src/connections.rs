@@ -14,11 +14,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// The most connections that are being refused at a time.
@@ -37,12 +37,10 @@ pub(crate) const TOO_MANY_NEWCOMERS: &str = "there are too many connections that
 /// The connections of a router.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    /// The most connections at a time.
-    limit: Option<usize>,
-    /// Places for served connections; without a limit, as many as a semaphore can have.
-    places: Arc<Semaphore>,
+    /// Places for served connections.
+    places: Arc<Places>,
     /// Places for connections that are being refused.
-    refusals: Arc<Semaphore>,
+    refusals: Arc<Places>,
     refused: AtomicU64,
     newcomers: Mutex<Newcomers>,
     /// Notified when a newcomer has joined or is gone.
@@ -74,8 +72,36 @@ pub(crate) enum Admission {
     Close,
 }
 
+/// Places, and how many of them are taken. There may be more taken than there are, after their number was lowered.
+#[derive(Debug)]
+struct Places {
+    /// `usize::MAX` without a limit.
+    limit: AtomicUsize,
+    taken: AtomicUsize,
+}
+
+impl Places {
+    fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit: AtomicUsize::new(limit), taken: AtomicUsize::new(0) })
+    }
+
+    fn take(self: &Arc<Self>) -> Option<Permit> {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let one_more = |taken: usize| (taken < limit).then(|| taken + 1);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Permit(self.clone()))
+    }
+}
+
 /// A place that is taken until it is dropped.
-pub(crate) type Permit = OwnedSemaphorePermit;
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<Places>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// A connection that has not joined, until this is dropped.
 #[derive(Debug)]
@@ -125,17 +151,22 @@ impl Newcomers {
 
 impl Connections {
     pub(crate) fn new(limit: Option<usize>) -> Self {
-        let places = Arc::new(Semaphore::new(places(limit)));
-        let refusals = Arc::new(Semaphore::new(REFUSALS));
         let (refused, newcomers, fewer) = Default::default();
-        Self { limit, places, refusals, refused, newcomers, fewer }
+        let (places, refusals) = (Places::new(limit.unwrap_or(usize::MAX)), Places::new(REFUSALS));
+        Self { places, refusals, refused, newcomers, fewer }
+    }
+
+    /// Changes the limit. Connections beyond it stay.
+    pub(crate) fn set_limit(&self, limit: Option<usize>) {
+        self.places.limit.store(limit.unwrap_or(usize::MAX), Ordering::Relaxed);
+        self.fewer.notify_one();
     }
 
     /// Decides about an accepted connection.
     pub(crate) fn admit(&self) -> Admission {
-        match self.places.clone().try_acquire_owned() {
-            Ok(permit) => Admission::Serve(permit),
-            Err(_) => self.refusal().map_or(Admission::Close, Admission::Refuse),
+        match self.places.take() {
+            Some(permit) => Admission::Serve(permit),
+            None => self.refusal().map_or(Admission::Close, Admission::Refuse),
         }
     }
 
@@ -149,12 +180,15 @@ impl Connections {
     /// Counts a refusal, and takes a place for it if there is one.
     fn refusal(&self) -> Option<Permit> {
         self.refused.fetch_add(1, Ordering::Relaxed);
-        self.refusals.clone().try_acquire_owned().ok()
+        self.refusals.take()
     }
 
     /// Returns the most newcomers at a time.
     fn quota(&self) -> usize {
-        self.limit.map_or(usize::MAX, |limit| (limit / 4).max(1))
+        match self.places.limit.load(Ordering::Relaxed) {
+            usize::MAX => usize::MAX,
+            limit => (limit / 4).max(1),
+        }
     }
 
     /// Waits until there is a place for a newcomer from this address.
@@ -202,17 +236,12 @@ impl Connections {
     }
 
     pub(crate) fn now(&self) -> usize {
-        places(self.limit) - self.places.available_permits()
+        self.places.taken.load(Ordering::Relaxed)
     }
 
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
-}
-
-/// Returns the number of places.
-fn places(limit: Option<usize>) -> usize {
-    limit.map_or(Semaphore::MAX_PERMITS, |limit| limit.min(Semaphore::MAX_PERMITS))
 }
 
 /// Returns how many connections the process has file descriptors for; `None` if they are not limited.
@@ -258,6 +287,20 @@ mod tests {
         drop(served);
         assert_eq!(connections.now(), 0);
         assert!(matches!(connections.admit(), Admission::Serve(_)));
+    }
+
+    #[test]
+    fn a_limit_that_is_lowered_lets_connections_stay_and_one_that_is_raised_lets_more_in() {
+        let connections = Arc::new(Connections::new(Some(2)));
+        let mut served = vec![connections.admit(), connections.admit()];
+        connections.set_limit(Some(1));
+        assert!(matches!(connections.admit(), Admission::Refuse(_)) && connections.now() == 2);
+        served.pop();
+        assert!(matches!(connections.admit(), Admission::Refuse(_)) && connections.now() == 1);
+        connections.set_limit(None);
+        served.extend((0..100).map(|_| connections.admit()));
+        assert!(served.iter().all(|admission| matches!(admission, Admission::Serve(_))));
+        assert_eq!((connections.now(), connections.quota()), (101, usize::MAX));
     }
 
     fn waits(newcomer: &Newcomer) -> bool {

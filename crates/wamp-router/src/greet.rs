@@ -14,6 +14,7 @@ use wamp_transport_ws::{self as ws, WebSocket};
 use crate::Limits;
 use crate::connections::{Newcomer, Permit, TOO_MANY_NEWCOMERS};
 use crate::router::RouterState;
+use crate::settings::Settings;
 
 /// The first byte of RawSocket, which HTTP never begins with.
 const RAWSOCKET: u8 = rawsocket::handshake::MAGIC;
@@ -93,13 +94,22 @@ pub(crate) struct Handshake {
     permit: Permit,
     newcomer: Newcomer,
     until: Instant,
+    /// The settings of the connection.
+    settings: Arc<Settings>,
 }
 
 impl Handshake {
     /// Creates it for a connection established at `since`.
     pub(crate) fn new(state: &Arc<RouterState>, peer: Peer, permit: Permit, since: Instant) -> Self {
         let newcomer = state.connections.newcomer(peer.ip());
-        Self { state: state.clone(), peer, permit, newcomer, until: since + state.limits.join }
+        let settings = state.settings();
+        let until = since + settings.limits.join;
+        Self { state: state.clone(), peer, permit, newcomer, until, settings }
+    }
+
+    /// Returns the settings of the connection.
+    pub(crate) fn settings(&self) -> &Arc<Settings> {
+        &self.settings
     }
 
     /// Waits until the client must stop.
@@ -261,7 +271,7 @@ pub(crate) async fn greet<S: Socket>(opened: Opened<S>) -> Greeting<S> {
         if first[0] == RAWSOCKET {
             // Some RawSocket clients do not answer a PING, so the operating system checks whether the peer is
             // still there.
-            socket.set_probe(&probe(&handshake.state.limits))?;
+            socket.set_probe(&probe(&handshake.settings.limits))?;
         }
         http(&mut socket, first, &handshake).await
     };
@@ -269,7 +279,7 @@ pub(crate) async fn greet<S: Socket>(opened: Opened<S>) -> Greeting<S> {
     let greeted = match handshake.ended(begun, &mut socket).await? {
         Begun::WebSocket(accepted) => Greeted::WebSocket(accepted.over(socket)),
         Begun::RawSocket(first) => {
-            let config = rawsocket_config(&handshake.state);
+            let config = rawsocket_config(&handshake.settings.limits);
             let accepted = rawsocket::accept(socket, &first, &config).await;
             Greeted::RawSocket(handshake.refused(accepted)?)
         }
@@ -312,7 +322,7 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(
         return Ok(Begun::RawSocket(first));
     }
     let refusal = async { handshake.refusal().await.http() };
-    let config = ws_config(&handshake.state);
+    let config = ws_config(&handshake.settings.limits);
     let accepted = ws::accept_unless(stream, &first, &config, refusal);
     // Later, for a client that does not even read its refusal.
     match timeout_at(handshake.until + REFUSAL, accepted).await {
@@ -358,16 +368,12 @@ fn probe(limits: &Limits) -> Probe {
     Probe { silence: limits.silence, answer: limits.pong, write: limits.give_up }
 }
 
-fn rawsocket_config(state: &RouterState) -> rawsocket::Config {
-    rawsocket::Config { max_receive: state.limits.message, ..rawsocket::Config::default() }
+fn rawsocket_config(limits: &Limits) -> rawsocket::Config {
+    rawsocket::Config { max_receive: limits.message, ..rawsocket::Config::default() }
 }
 
-fn ws_config(state: &RouterState) -> ws::Config {
-    ws::Config {
-        max_receive: state.limits.message,
-        max_send: state.limits.websocket_message,
-        ..ws::Config::default()
-    }
+fn ws_config(limits: &Limits) -> ws::Config {
+    ws::Config { max_receive: limits.message, max_send: limits.websocket_message, ..ws::Config::default() }
 }
 
 #[cfg(test)]

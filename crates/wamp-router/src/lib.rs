@@ -31,6 +31,7 @@ mod lanes;
 mod link;
 mod links;
 mod listen;
+mod listeners;
 mod lock;
 #[cfg(feature = "lock-times")]
 mod lock_times;
@@ -38,12 +39,15 @@ mod outbound;
 mod pending;
 mod realm;
 mod realm_config;
+mod realms;
 mod receiving;
 mod refusals;
 mod relief;
+mod reload;
 mod rewrites;
 mod router;
 mod serve;
+mod settings;
 mod stats;
 #[cfg(feature = "tls")]
 mod tls;
@@ -58,6 +62,7 @@ pub use listen::{Address, ListenError};
 #[cfg(feature = "lock-times")]
 pub use lock_times::{LockTimes, TimesTaken};
 pub use realm_config::RealmConfig;
+pub use reload::Reloaded;
 pub use router::Router;
 pub use stats::{Memory, RouterStats};
 #[cfg(feature = "tls")]

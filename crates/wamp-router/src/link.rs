@@ -27,6 +27,7 @@ use crate::outbound::Outbound;
 use crate::pending::Pending;
 use crate::realm::Realm;
 use crate::router::RouterState;
+use crate::settings::Settings;
 use crate::turn::RealmTurn;
 use crate::wakes::Wakes;
 use crate::writer::{LINGER, Writer};
@@ -49,22 +50,22 @@ const ITEM: usize = 64;
 /// Serves a connection, established at `since`, until it closes.
 pub(crate) fn serve<T: Transport>(
     router: Arc<RouterState>,
+    settings: Arc<Settings>,
     transport: T,
     peer: Peer,
     since: Instant,
     permit: Option<(Permit, Newcomer)>,
 ) -> impl Future<Output = ()> + Send {
     let (serializer, name, can_ping) = (transport.serializer(), transport.name(), transport.pings());
-    let max_message = transport.max_send().min(router.limits.message);
+    let max_message = transport.max_send().min(settings.limits.message);
     let security =
         Some(transport.security()).filter(|security| *security != Security::default()).map(Box::new);
-    let outbound = Arc::new(Outbound::new(serializer, &router.limits, router.budget.clone()));
+    let outbound = Arc::new(Outbound::new(serializer, settings, router.budget.clone()));
     router.budget.holders.add(outbound.receiving().id(), &outbound);
     let (mut read, write) = transport.split();
     read.set_allowance(outbound.receiving().clone());
     let mut writer = Writer::new(write, outbound.clone());
-    let limits = router.clone();
-    let writer = tokio::spawn(async move { writer.run(&limits.limits).await });
+    let writer = tokio::spawn(async move { writer.run().await });
     let (pings, pending, turn) = (can_ping && name != RAWSOCKET, Pending::default(), Turn::new());
     let (permit, newcomer) = permit.map(|(permit, newcomer)| (permit, Box::new(newcomer))).unzip();
     let mut link = Link {
@@ -166,9 +167,14 @@ impl Turn {
 }
 
 impl<R: ReadHalf> Link<R> {
+    /// The settings of the connection.
+    fn settings(&self) -> &Settings {
+        self.outbound.settings()
+    }
+
     /// Returns whether the transport itself can tell the peer at a shutdown to come back.
     fn closes_for_restart(&self) -> bool {
-        self.protocol == Protocol::WebSocket && self.router.shutdown == Shutdown::Restart
+        self.protocol == Protocol::WebSocket && self.settings().shutdown == Shutdown::Restart
     }
 
     async fn serve(&mut self, since: Instant) {
@@ -201,8 +207,8 @@ impl<R: ReadHalf> Link<R> {
     }
 
     async fn drive(&mut self, realm: &Realm, session: SessionKey) -> Closing {
-        self.read.set_max_receive(self.router.limits.message);
-        let mut keepalive = Keepalive::new(&self.router.limits, Instant::now(), self.read.received());
+        self.read.set_max_receive(self.settings().limits.message);
+        let mut keepalive = Keepalive::new(&self.settings().limits, Instant::now(), self.read.received());
         keepalive.set_asks(self.pings);
         let silence = tokio::time::sleep_until(keepalive.deadline());
         tokio::pin!(silence);
@@ -354,8 +360,8 @@ impl<R: ReadHalf> Link<R> {
 
     fn message_limits(&self) -> MessageLimits {
         let mut limits = MessageLimits::default();
-        limits.message = self.router.limits.message;
-        limits.depth = self.router.limits.depth;
+        limits.message = self.settings().limits.message;
+        limits.depth = self.settings().limits.depth;
         limits
     }
 }
@@ -412,12 +418,19 @@ mod tests {
         let router = Router::default();
         let state = router.state();
         let transport = memory::pair(Serializer::Json).0;
-        let outbound = Arc::new(Outbound::new(Serializer::Json, &state.limits, state.budget.clone()));
+        let outbound = Arc::new(Outbound::new(Serializer::Json, state.settings(), state.budget.clone()));
         let (_, write) = memory::pair(Serializer::Json).0.split();
         let mut writer = Writer::new(write, outbound);
         let itself = size_of_val(&writer);
-        let writer = itself + size_of_val(&writer.run(&state.limits));
-        let link = size_of_val(&serve(state.clone(), transport, Peer::Other, Instant::now(), None));
+        let writer = itself + size_of_val(&writer.run());
+        let link = size_of_val(&serve(
+            state.clone(),
+            state.settings(),
+            transport,
+            Peer::Other,
+            Instant::now(),
+            None,
+        ));
         assert!(link <= 880 && writer <= 560, "{link} and {writer} bytes");
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream, lookup_host};
 use wamp_transport::socket::{Listener, Peer, Socket};
 
+use crate::realm::Realm;
 use crate::router::{Router, RouterState};
 use crate::serve;
 
@@ -109,23 +110,8 @@ impl Router {
     /// [`ListenError`] names the address and the cause.
     pub async fn listen(&self, address: &str) -> Result<Address, ListenError> {
         let state = self.state();
-        if let Some(path) = address.strip_prefix("unix://") {
-            return listen_unix(state, address, Path::new(path));
-        }
-        let io = |source| ListenError::Io { address: address.to_owned(), source };
-        let Some(host_and_port) = host_and_port(address, state.has_tls()) else {
-            return Err(ListenError::Address(address.to_owned()));
-        };
-        let addresses: Vec<SocketAddr> = lookup_host(host_and_port).await.map_err(io)?.collect();
-        if state.keeps_private()
-            && let Some(public) = addresses.iter().find(|address| !address.ip().is_loopback())
-        {
-            return Err(ListenError::Public(*public));
-        }
-        let listener = listen_tcp(&addresses).map_err(io)?;
-        let local = listener.local_addr().map_err(io)?;
-        serve::spawn(state, listener);
-        Ok(if state.has_tls() { Address::Tls(local) } else { Address::Tcp(local) })
+        let bound = Bound::new(address, state.settings().has_tls(), state.keeps_private()).await?;
+        Ok(bound.serve(state))
     }
 
     /// Serves the connections of a listener, from now until the router shuts down, as [`listen`](Self::listen) does: for
@@ -147,10 +133,10 @@ impl Router {
         let state = self.state();
         let io = |source| ListenError::Io { address: "a listener".to_owned(), source };
         let address = listener.tcp_address().map_err(io)?;
-        match address.filter(|address| state.keeps_private() && !address.ip().is_loopback()) {
+        match address.filter(|address| state.keeps_private() && is_public(address)) {
             Some(public) => Err(ListenError::Public(public)),
             None => {
-                serve::spawn(state, listener);
+                serve::spawn(state, listener, None, None);
                 Ok(())
             }
         }
@@ -175,6 +161,63 @@ impl Router {
         let peer = socket.peer();
         serve::admit(self.state(), socket, peer).await;
     }
+}
+
+impl RouterState {
+    /// Returns whether only this machine may reach the router, since clients without a proof may join a realm.
+    fn keeps_private(&self) -> bool {
+        let is_open = |realm: &Arc<Realm>| realm.authentication().is_open();
+        !self.settings().anonymous_on_public && self.realms.all().iter().any(is_open)
+    }
+}
+
+/// A listener whose connections are not accepted yet.
+pub(crate) struct Bound {
+    asked: String,
+    address: Address,
+    listener: Bind,
+}
+
+enum Bind {
+    Tcp(TcpListener),
+    Unix(UnixPath),
+}
+
+impl Bound {
+    /// Listens on an address. If the router keeps private, it must be one that only this machine reaches.
+    pub(crate) async fn new(address: &str, has_tls: bool, keeps_private: bool) -> Result<Self, ListenError> {
+        let asked = address.to_owned();
+        if let Some(path) = address.strip_prefix("unix://") {
+            let (address, listener) = listen_unix(address, Path::new(path))?;
+            return Ok(Self { asked, address, listener: Bind::Unix(listener) });
+        }
+        let io = |source| ListenError::Io { address: address.to_owned(), source };
+        let Some(host_and_port) = host_and_port(address, has_tls) else {
+            return Err(ListenError::Address(address.to_owned()));
+        };
+        let addresses: Vec<SocketAddr> = lookup_host(host_and_port).await.map_err(io)?.collect();
+        if let Some(public) = addresses.iter().find(|address| keeps_private && is_public(address)) {
+            return Err(ListenError::Public(*public));
+        }
+        let listener = listen_tcp(&addresses).map_err(io)?;
+        let local = listener.local_addr().map_err(io)?;
+        let address = if has_tls { Address::Tls(local) } else { Address::Tcp(local) };
+        Ok(Self { asked, address, listener: Bind::Tcp(listener) })
+    }
+
+    /// Accepts and serves its connections from now on.
+    pub(crate) fn serve(self, state: &Arc<RouterState>) -> Address {
+        let Self { asked, address, listener } = self;
+        match listener {
+            Bind::Tcp(listener) => serve::spawn(state, listener, Some(asked), Some(address.clone())),
+            Bind::Unix(listener) => serve::spawn(state, listener, Some(asked), Some(address.clone())),
+        }
+        address
+    }
+}
+
+fn is_public(address: &SocketAddr) -> bool {
+    !address.ip().is_loopback()
 }
 
 /// The `HOST:PORT` of an address that may be written as a URL for clients.
@@ -217,7 +260,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     socket.listen(BACKLOG)
 }
 
-fn listen_unix(state: &Arc<RouterState>, address: &str, path: &Path) -> Result<Address, ListenError> {
+fn listen_unix(address: &str, path: &Path) -> Result<(Address, UnixPath), ListenError> {
     let io = |source| ListenError::Io { address: address.to_owned(), source };
     if !path.is_absolute() {
         return Err(ListenError::Address(address.to_owned()));
@@ -229,8 +272,7 @@ fn listen_unix(state: &Arc<RouterState>, address: &str, path: &Path) -> Result<A
         bound => bound,
     };
     let listener = listener.map_err(io)?;
-    serve::spawn(state, UnixPath { listener, file: SocketFile(path.into()) });
-    Ok(Address::Unix(path.to_owned()))
+    Ok((Address::Unix(path.to_owned()), UnixPath { listener, file: SocketFile(path.into()) }))
 }
 
 /// Returns whether this is a stale socket file: no process listens on it any more.

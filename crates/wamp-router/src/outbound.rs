@@ -29,10 +29,10 @@ use wamp_proto::message::Abort;
 use wamp_proto::{Message, Serializer};
 use wamp_transport::{Allowance, Batch, Queue, SharedBatch};
 
-use crate::Limits;
 use crate::budget::{Budget, Part};
 use crate::realm::Realm;
 use crate::receiving::Receiving;
+use crate::settings::Settings;
 use crate::wakes::{EventTurns, Wakes};
 
 /// The outbound side of a link, shared by its senders, its writer and its reader.
@@ -63,7 +63,8 @@ pub(crate) struct Outbound {
     budget: Arc<Budget>,
     /// The unfinished message that the link is receiving.
     receiving: Arc<Receiving>,
-    limit: usize,
+    /// The settings of the connection, which stay as they were when it began.
+    settings: Arc<Settings>,
 }
 
 #[derive(Debug)]
@@ -120,7 +121,7 @@ pub(crate) struct Written {
 }
 
 impl Outbound {
-    pub(crate) fn new(serializer: Serializer, limits: &Limits, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(serializer: Serializer, settings: Arc<Settings>, budget: Arc<Budget>) -> Self {
         let queue = Queue::new(serializer);
         Self {
             queue: Mutex::new(Waiting::new(queue)),
@@ -138,8 +139,13 @@ impl Outbound {
             serializer,
             receiving: Arc::new(Receiving::new(budget.clone())),
             budget,
-            limit: limits.max_link_queue,
+            settings,
         }
+    }
+
+    /// Returns the settings of the connection.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Returns the serializer of its messages.
@@ -279,7 +285,7 @@ impl Outbound {
             self.budget.report_exactly(part, len, queue.memory());
         }
         drop(waiting);
-        if len > self.limit {
+        if len > self.settings.limits.max_link_queue {
             self.kill();
         }
         if is_full { Pushed::Full { newly } } else { Pushed::Queued }

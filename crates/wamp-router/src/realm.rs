@@ -1,6 +1,6 @@
 //! A realm with its links: the machine of `wamp-core` behind a lock, and a task for its deadlines.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
@@ -26,7 +26,7 @@ const HOLDERS: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Realm {
     name: Uri,
-    authentication: Authentication,
+    authentication: RwLock<Arc<Authentication>>,
     start: Instant,
     inner: FairLock<Inner>,
     /// Notified when the earliest deadline may have changed.
@@ -113,7 +113,7 @@ impl Realm {
         config.epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             name: config.name.clone(),
-            authentication: Authentication::new(principals, authenticator),
+            authentication: RwLock::new(Arc::new(Authentication::new(principals, authenticator))),
             start: Instant::now(),
             inner: FairLock::new(Inner {
                 machine: Machine::new(config, seeds),
@@ -129,8 +129,27 @@ impl Realm {
         &self.name
     }
 
-    pub(crate) fn authentication(&self) -> &Authentication {
-        &self.authentication
+    /// Returns the current authentication. It is replaced under the realm's lock.
+    pub(crate) fn authentication(&self) -> Arc<Authentication> {
+        // Nothing panics while holding it.
+        self.authentication.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the configuration, and ends the sessions that it does not admit.
+    pub(crate) async fn reconfigure(&self, config: RealmConfig) {
+        let RealmConfig { machine: config, principals, authenticator } = config;
+        let before = self.authentication();
+        let new = Arc::new(before.replaced(principals, authenticator));
+        self.with(|machine, now| {
+            *self.authentication.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
+            machine.reconfigure(now, config, move |identity| new.still_admits(&before, identity));
+        })
+        .await;
+    }
+
+    /// Ends all sessions: the realm is removed.
+    pub(crate) async fn close(&self) {
+        self.with(|machine, now| machine.close_realm(now)).await;
     }
 
     fn now(&self) -> Time {

@@ -72,6 +72,14 @@ impl RealmConfig {
         self
     }
 
+    /// Returns whether clients without a proof may join.
+    pub(crate) fn is_open(&self) -> bool {
+        match self.principals.are_open() {
+            true => self.authenticator.is_none(),
+            false => self.principals.anonymous().is_some(),
+        }
+    }
+
     /// Returns the principals.
     pub fn principals(&self) -> &Principals {
         &self.principals

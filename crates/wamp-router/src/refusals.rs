@@ -4,6 +4,7 @@
 //! limit for the whole router. Further refusals are counted, and the next logged line gives their number.
 
 use std::fmt::{self, Write};
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -67,6 +68,13 @@ impl Refusals {
     pub(crate) fn handshake(&self, peer: &Peer, why: &str) {
         if self.admit() {
             tracing::warn!(%peer, "no connection: {}", Printable(why));
+        }
+    }
+
+    /// Logs that the operating system has no connection for the router.
+    pub(crate) fn not_accepted(&self, error: &io::Error) {
+        if self.admit() {
+            tracing::warn!(%error, "a connection could not be accepted");
         }
     }
 

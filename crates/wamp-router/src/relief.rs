@@ -73,7 +73,7 @@ impl Holders {
 }
 
 /// Watches a budget forever.
-pub(crate) async fn watch(budget: Arc<Budget>, limits: Limits) {
+pub(crate) async fn watch(budget: Arc<Budget>) {
     loop {
         budget.pressed.notified().await;
         let mut starving = None;
@@ -81,7 +81,7 @@ pub(crate) async fn watch(budget: Arc<Budget>, limits: Limits) {
             if budget.is_exceeded() {
                 relieve(&budget);
             }
-            starving = starve(&budget, &limits, starving);
+            starving = starve(&budget, &budget.limits(), starving);
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
                 () = budget.pressed.notified() => {}

@@ -1,25 +1,27 @@
 //! The router: its realms, and the links that it serves.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wamp_core::router::{Seeds, Sizes, Stats};
-use wamp_proto::{Serializer, Uri};
+use wamp_core::router::{Sizes, Stats};
+use wamp_proto::Serializer;
 use wamp_transport::socket::Peer;
 use wamp_transport::{Transport, memory};
 
 use crate::attempts::Attempts;
 use crate::budget::Budget;
-use crate::config::{Builder, Limits, Shutdown};
+use crate::config::Builder;
 use crate::connections::Connections;
 use crate::link;
-use crate::realm::Realm;
+use crate::listeners::Listeners;
+use crate::realms::Realms;
 use crate::refusals::Refusals;
 use crate::relief;
+use crate::settings::Settings;
 use crate::stats::{Memory, RouterStats};
 
 /// A WAMP router. Cheap to clone; when the last clone is dropped, its links are closed.
@@ -44,27 +46,19 @@ impl Drop for Handle {
     }
 }
 
-/// Seeds for a realm, from the system.
-fn seeds() -> Seeds {
-    let mut random = [0; 48];
-    getrandom::fill(&mut random).expect("a system without random numbers is none to run a router on");
-    Seeds::new(random)
-}
-
 /// The state that links and listeners share. It does not keep the router alive.
 #[derive(Debug)]
 pub(crate) struct RouterState {
-    pub(crate) realms: HashMap<Uri, Arc<Realm>>,
-    pub(crate) limits: Limits,
+    pub(crate) realms: Realms,
+    pub(crate) settings: RwLock<Arc<Settings>>,
+    pub(crate) listeners: Listeners,
+    /// Held while the configuration changes.
+    pub(crate) reloading: Mutex<()>,
     /// The memory of all links.
     pub(crate) budget: Arc<Budget>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) attempts: Attempts,
-    pub(crate) anonymous_on_public: bool,
-    pub(crate) shutdown: Shutdown,
-    #[cfg(feature = "tls")]
-    pub(crate) tls: Option<crate::tls::Tls>,
     /// Canceled when the router shuts down.
     pub(crate) closing: CancellationToken,
     /// The tasks of links and listeners, for which a shutdown waits.
@@ -72,17 +66,10 @@ pub(crate) struct RouterState {
 }
 
 impl RouterState {
-    /// Clients of TCP begin with TLS, or may do so.
-    pub(crate) fn has_tls(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return self.tls.is_some();
-        #[cfg(not(feature = "tls"))]
-        false
-    }
-
-    /// Returns whether a client without a proof may join a realm, also from another machine if it listens there.
-    pub(crate) fn keeps_private(&self) -> bool {
-        !self.anonymous_on_public && self.realms.values().any(|realm| realm.authentication().is_open())
+    /// Returns the settings for connections that begin now.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        // Nothing panics while holding it.
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -94,7 +81,7 @@ impl RouterState {
         // Only the first call closes it.
         if self.tasks.close() {
             self.closing.cancel();
-            for realm in self.realms.values() {
+            for realm in self.realms.all() {
                 realm.with_at_once(|machine, now| machine.shut_down(now));
             }
         }
@@ -121,27 +108,18 @@ impl Router {
     }
 
     fn new(config: Builder) -> Self {
-        let realms: HashMap<Uri, Arc<Realm>> = config
-            .realms
-            .into_iter()
-            .map(|realm| (realm.name.clone(), Arc::new(Realm::new(realm, seeds()))))
-            .collect();
-        for realm in realms.values() {
-            tokio::spawn(realm.clone().watch_deadlines());
-        }
+        let settings = Settings::from(&config);
         let budget = Arc::new(Budget::new(&config.limits));
-        let relief = tokio::spawn(relief::watch(budget.clone(), config.limits)).abort_handle();
+        let relief = tokio::spawn(relief::watch(budget.clone())).abort_handle();
         let state = Arc::new(RouterState {
-            realms,
+            realms: Realms::new(config.realms),
+            settings: RwLock::new(Arc::new(settings)),
+            listeners: Listeners::default(),
+            reloading: Mutex::default(),
             budget,
             connections: Arc::new(Connections::new(config.limits.connections)),
             refusals: Arc::default(),
             attempts: Attempts::new(config.limits.failed_proofs),
-            limits: config.limits,
-            anonymous_on_public: config.anonymous_on_public,
-            shutdown: config.shutdown,
-            #[cfg(feature = "tls")]
-            tls: config.tls,
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -152,11 +130,16 @@ impl Router {
         &self.handle.state
     }
 
+    /// Returns whether clients of TCP begin with TLS, or may do so.
+    pub fn has_tls(&self) -> bool {
+        self.state().settings().has_tls()
+    }
+
     /// Serves an established connection, over any transport: the other end of an in-memory pair, or a
     /// transport of your own.
     pub fn attach<T: Transport>(&self, transport: T) {
         let state = self.state();
-        let link = link::serve(state.clone(), transport, Peer::Other, Instant::now(), None);
+        let link = link::serve(state.clone(), state.settings(), transport, Peer::Other, Instant::now(), None);
         state.tasks.spawn(link);
     }
 
@@ -197,7 +180,7 @@ impl Router {
     pub fn stats(&self) -> RouterStats {
         let state = self.state();
         let mut sum = RouterStats::default();
-        for realm in state.realms.values() {
+        for realm in state.realms.all() {
             let (total, now) = realm.stats();
             sum.total += total;
             sum.now += now;
@@ -229,7 +212,7 @@ impl Router {
     pub async fn shut_down(&self) {
         let state = self.state();
         state.close();
-        if tokio::time::timeout(state.limits.shutdown, state.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(state.settings().limits.shutdown, state.tasks.wait()).await.is_err() {
             tracing::warn!(links = state.tasks.len(), "shut down with links still open");
         }
     }

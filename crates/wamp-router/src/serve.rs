@@ -7,38 +7,55 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use wamp_transport::socket::{Listener, Peer, Socket};
 
 use crate::connections::{Admission, Permit};
 use crate::greet::{self, Greeted, Handshake, Opened, REFUSAL};
 use crate::link;
+use crate::listen::Address;
+use crate::listeners::Listening;
 use crate::router::RouterState;
+use crate::settings::Settings;
+
+/// The reason for a connection beyond the limit.
+const TOO_MANY: &str = "the limit of connections is reached (`limits.connections`)";
 
 /// The time to wait when there is no file descriptor left to accept a connection with.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
-/// Serves the connections of a listener until the router shuts down, in a separate task. A shutdown waits for
+/// Serves the connections of a listener until it is closed or the router shuts down, in a separate task. Both wait for
 /// it, so that the address is free afterwards.
-pub(crate) fn spawn(state: &Arc<RouterState>, listener: impl Listener) {
-    let own = state.clone();
-    state.tasks.spawn(async move { accept_all(&own, listener).await });
+pub(crate) fn spawn(
+    state: &Arc<RouterState>,
+    listener: impl Listener,
+    asked: Option<String>,
+    address: Option<Address>,
+) {
+    let (own, stop) = (state.clone(), state.closing.child_token());
+    let tcp = listener.tcp_address().ok().flatten();
+    let task = TaskTracker::new();
+    let listening = Listening { asked, address, tcp, stop: stop.clone(), task: task.clone() };
+    state.tasks.spawn(task.track_future(async move { accept_all(&own, listener, &stop).await }));
+    state.listeners.add(listening);
 }
 
-async fn accept_all(state: &Arc<RouterState>, mut listener: impl Listener) {
+async fn accept_all(state: &Arc<RouterState>, mut listener: impl Listener, stop: &CancellationToken) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = state.closing.cancelled() => return,
+            () = stop.cancelled() => return,
         };
         match accepted {
             Ok((socket, peer)) => admit(state, socket, peer).await,
-            Err(error) => not_accepted(&error).await,
+            Err(error) => not_accepted(state, &error).await,
         }
     }
 }
 
-async fn not_accepted(error: &io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted");
+async fn not_accepted(state: &RouterState, error: &io::Error) {
+    state.refusals.not_accepted(error);
     tokio::time::sleep(OUT_OF_FILES).await;
 }
 
@@ -47,14 +64,17 @@ pub(crate) async fn admit<S: Socket>(state: &Arc<RouterState>, socket: S, peer: 
     state.connections.place_for(peer.ip()).await;
     match state.connections.admit() {
         Admission::Serve(permit) => serve(state, socket, peer, permit),
-        Admission::Refuse(permit) => refuse(state, socket, permit),
-        Admission::Close => {}
+        Admission::Refuse(permit) => {
+            state.refusals.handshake(&peer, TOO_MANY);
+            refuse(state, socket, permit);
+        }
+        Admission::Close => state.refusals.handshake(&peer, TOO_MANY),
     }
 }
 
 /// Refuses a connection in a separate, short task.
 fn refuse<S: Socket>(state: &Arc<RouterState>, socket: S, permit: Permit) {
-    let has_tls = state.has_tls();
+    let has_tls = state.settings().has_tls();
     state.tasks.spawn(async move {
         if timeout(REFUSAL, greet::refuse(socket, has_tls)).await.is_err() {
             tracing::debug!("refused a connection that sent no handshake");
@@ -90,12 +110,13 @@ async fn open<S: Socket>(
     peer: Peer,
     since: Instant,
 ) -> Option<Link> {
+    let settings = handshake.settings().clone();
     let opened = greet::open(socket, handshake).await.ok()?;
     #[cfg(feature = "tls")]
-    let opened = match &state.tls {
+    let opened = match &settings.tls {
         Some(tls) if opened.is_tls() => {
             let opened = Box::pin(opened.secure(&tls.server)).await.ok()?;
-            return Box::pin(link(state, opened, peer, since)).await;
+            return Box::pin(link(state, settings, opened, peer, since)).await;
         }
         Some(tls) if tls.is_required(&peer) => {
             Box::pin(opened.wants_tls()).await;
@@ -103,12 +124,13 @@ async fn open<S: Socket>(
         }
         _ => opened,
     };
-    Box::pin(link(state, opened, peer, since)).await
+    Box::pin(link(state, settings, opened, peer, since)).await
 }
 
 /// Does the handshake of the transport and returns its link.
 async fn link<S: Socket>(
     state: Arc<RouterState>,
+    settings: Arc<Settings>,
     opened: Opened<S>,
     peer: Peer,
     since: Instant,
@@ -116,8 +138,12 @@ async fn link<S: Socket>(
     let (transport, permit, newcomer) = greet::greet(opened).await.ok()?;
     let admission = Some((permit, newcomer));
     Some(match transport {
-        Greeted::RawSocket(transport) => Box::pin(link::serve(state, transport, peer, since, admission)),
-        Greeted::WebSocket(transport) => Box::pin(link::serve(state, transport, peer, since, admission)),
+        Greeted::RawSocket(transport) => {
+            Box::pin(link::serve(state, settings, transport, peer, since, admission))
+        }
+        Greeted::WebSocket(transport) => {
+            Box::pin(link::serve(state, settings, transport, peer, since, admission))
+        }
     })
 }
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use wamp_transport::{Batch, WriteError, WriteHalf};
 
-use crate::Limits;
 use crate::outbound::Outbound;
 
 /// The time for which a link that ends may still write, or be read after ABORT, so that the ABORT arrives.
@@ -34,7 +33,7 @@ impl<W: WriteHalf> Writer<W> {
 
     /// Writes the queue until it is closed, and then closes the connection. Futures of long operations are
     /// boxed, since most links are idle.
-    pub(crate) async fn run(&mut self, limits: &Limits) {
+    pub(crate) async fn run(&mut self) {
         while let Some(mut batch) = self.outbound.next().await {
             let written = at_once(self.write.write(&mut batch)).await;
             self.outbound.end_turn();
@@ -42,7 +41,7 @@ impl<W: WriteHalf> Writer<W> {
                 Poll::Ready(written) => written.map_err(Some),
                 Poll::Pending => {
                     self.outbound.set_takes_turns(false);
-                    let written = Box::pin(self.write_on(&mut batch, limits)).await;
+                    let written = Box::pin(self.write_on(&mut batch)).await;
                     self.outbound.set_takes_turns(true);
                     written
                 }
@@ -69,8 +68,9 @@ impl<W: WriteHalf> Writer<W> {
     /// Continues with a batch that the connection did not accept at once. A peer that accepts nothing gets no
     /// more events after a moment, is stalled after a while, and dropped after a longer time. Fails with the
     /// error of the connection, or with `None` if the link is dropped.
-    async fn write_on(&mut self, batch: &mut Batch, limits: &Limits) -> Result<(), Option<WriteError>> {
+    async fn write_on(&mut self, batch: &mut Batch) -> Result<(), Option<WriteError>> {
         let Self { write, outbound } = self;
+        let limits = &outbound.settings().limits;
         let standstill = STANDSTILL.min(limits.stall);
         let slow_look = limits.stall.min(limits.give_up) / STALL_CHECKS;
         let (mut accepted, mut since, mut stands_still) = (write.accepted(), Instant::now(), false);

@@ -14,7 +14,7 @@ use wamp_transport::socket::Peer;
 use wamp_transport::{Incoming, ReadError, ReadHalf};
 
 use super::{Link, garbage};
-use crate::authentication::{Later, LinkFacts, Pending, Step};
+use crate::authentication::{Authentication, Later, LinkFacts, Pending, Step};
 use crate::connections::{Newcomer, TOO_MANY_NEWCOMERS};
 use crate::realm::Realm;
 
@@ -24,6 +24,8 @@ const PINGS_BEFORE_HELLO: usize = 16;
 /// A client that has said HELLO.
 struct Joining {
     realm: Arc<Realm>,
+    /// The authentication that it began with, which may have been replaced since.
+    began: Arc<Authentication>,
     /// `HELLO.Details`.
     details: HelloDetails,
     /// The CHALLENGE that it has to answer.
@@ -58,7 +60,7 @@ impl<R: ReadHalf> Link<R> {
     /// Runs the link until WELCOME, with its time counted from `start`. Returns `None` if it does not come to
     /// that.
     pub(super) async fn join(&mut self, first: bool, start: Instant) -> Option<(Arc<Realm>, SessionKey)> {
-        let crate::Limits { join: wait, message, message_before_welcome, .. } = self.router.limits;
+        let crate::Limits { join: wait, message, message_before_welcome, .. } = self.settings().limits;
         let (mut accept, max_receive) = match first {
             true => (Accept::new(Time::ORIGIN, wait), message_before_welcome),
             // Messages for the previous session may still arrive.
@@ -125,21 +127,22 @@ impl<R: ReadHalf> Link<R> {
             match accept.poll_event() {
                 None => {}
                 Some(AcceptEvent::Hello(hello)) => {
-                    let Some(realm) = self.router.realms.get(&hello.realm).cloned() else {
+                    let Some(realm) = self.router.realms.get(&hello.realm) else {
                         let text = format!("there is no realm {}", quoted(&hello.realm));
                         self.refuse(&mut accept, uri::NO_SUCH_REALM, &text);
                         return None;
                     };
-                    step = Some(self.greet(&realm, &hello));
-                    joining =
-                        Some(Joining { realm, details: hello.details, pending: None, is_counted: false });
+                    let began = realm.authentication();
+                    step = Some(self.greet(&began, &hello));
+                    let details = hello.details;
+                    joining = Some(Joining { realm, began, details, pending: None, is_counted: false });
                 }
                 Some(AcceptEvent::Authenticate(said)) => {
                     // The machine passes it on only after CHALLENGE.
                     let joining = joining.as_mut()?;
                     let pending = joining.pending.take()?;
                     joining.is_counted = pending.is_slow();
-                    step = Some(self.verify(&joining.realm, pending, said));
+                    step = Some(self.verify(&joining.realm, &joining.began, pending, said));
                 }
                 Some(_) => {
                     self.transmit(&mut accept);
@@ -159,8 +162,8 @@ impl<R: ReadHalf> Link<R> {
                     continue;
                 }
                 Some(Ok(Step::Admit(admission))) => {
-                    let Joining { realm, details, .. } = joining.take()?;
-                    match self.welcome(&realm, details, admission).await {
+                    let Joining { realm, began, details, .. } = joining.take()?;
+                    match self.welcome(&realm, &began, details, admission).await {
                         Ok(session) => return Some((realm, session)),
                         Err(refused) => refused,
                     }
@@ -173,9 +176,9 @@ impl<R: ReadHalf> Link<R> {
     }
 
     /// Decides about a client.
-    fn greet(&self, realm: &Realm, hello: &Hello) -> Result<Step, Denied> {
+    fn greet(&self, authentication: &Authentication, hello: &Hello) -> Result<Step, Denied> {
         let (security, protocol, peer) = (self.security.as_deref(), self.protocol, &self.peer);
-        let step = realm.authentication().begin(hello, &LinkFacts { security, protocol, peer })?;
+        let step = authentication.begin(hello, &LinkFacts { security, protocol, peer })?;
         if !matches!(step, Step::Admit(_)) {
             self.check_attempts()?;
         }
@@ -192,17 +195,22 @@ impl<R: ReadHalf> Link<R> {
     }
 
     /// Verifies the proof of a client.
-    fn verify(&self, realm: &Realm, pending: Pending, said: Box<Authenticate>) -> Result<Step, Denied> {
+    fn verify(
+        &self,
+        realm: &Realm,
+        authentication: &Authentication,
+        pending: Pending,
+        said: Box<Authenticate>,
+    ) -> Result<Step, Denied> {
         // Many connections may have got their CHALLENGE before.
         self.check_attempts()?;
         let authid = pending.authid().to_owned();
         if pending.is_slow() {
             // Counted before, so that a client that hangs up is counted, too.
             self.router.attempts.count(self.peer.ip(), Instant::now());
-            let place = realm.authentication().places();
-            return pending.verify(said, place);
+            return pending.verify(said, authentication.places());
         }
-        let verified = pending.verify(said, realm.authentication().places());
+        let verified = pending.verify(said, authentication.places());
         self.note(&verified, realm, &authid);
         verified
     }
@@ -218,6 +226,7 @@ impl<R: ReadHalf> Link<R> {
     async fn welcome(
         &mut self,
         realm: &Arc<Realm>,
+        began: &Arc<Authentication>,
         details: HelloDetails,
         admission: Admission,
     ) -> Result<SessionKey, (Uri, String)> {
@@ -229,6 +238,8 @@ impl<R: ReadHalf> Link<R> {
         let (serializer, max_message) = (self.serializer, self.max_message);
         let join = Join { details, serializer, max_message, transport };
         let join = |machine: &mut Machine, now| {
+            // Its sessions are judged by the new configuration under the same lock.
+            realm.authentication().check(began, &admission.identity).map_err(refused)?;
             let session = machine.join_as(now, join, admission)?;
             if without_goodbye {
                 machine.set_without_goodbye(session);

@@ -8,7 +8,8 @@ use crate::budget::Budget;
 fn links(count: usize) -> Vec<Arc<Outbound>> {
     let limits = Limits::default();
     let budget = Arc::new(Budget::new(&limits));
-    let link = || Arc::new(Outbound::new(Serializer::Json, &limits, budget.clone()));
+    let settings = Arc::new(crate::settings::Settings::from(limits));
+    let link = || Arc::new(Outbound::new(Serializer::Json, settings.clone(), budget.clone()));
     std::iter::repeat_with(link).take(count).collect()
 }
 

@@ -3,9 +3,12 @@
 mod commands;
 mod config;
 mod convert;
+mod log;
 mod options;
 mod passwd;
+mod running;
 mod serve;
+mod systemd;
 mod terminal;
 mod tls;
 

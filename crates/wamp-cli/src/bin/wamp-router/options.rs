@@ -9,8 +9,8 @@ use crate::config::check_name;
 
 /// A WAMP router: RawSocket and WebSocket (JSON, MessagePack, CBOR) on one port.
 ///
-/// With no options it listens on 127.0.0.1:8080 and has the realm realm1, open to anonymous sessions. On
-/// SIGTERM and Ctrl-C it tells all clients and exits.
+/// With no options it listens on 127.0.0.1:8080 and has the realm realm1, open to anonymous sessions. On SIGHUP it reads its
+/// configuration again, and changes nothing if there is a fault in it. On SIGTERM and Ctrl-C it tells all clients and exits.
 #[derive(Parser)]
 #[command(name = "wamp-router", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
@@ -79,8 +79,8 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 
-    /// Address to listen on: HOST:PORT (port 0: any free port) or unix:///path. May be given several times; by default
-    /// 127.0.0.1:8080.
+    /// Address to listen on: HOST:PORT (port 0: any free port), unix:///path, or systemd for the sockets that systemd has
+    /// opened. May be given several times; by default 127.0.0.1:8080.
     #[arg(long, value_name = "ADDRESS", env = "WAMP_ROUTER_LISTEN", value_delimiter = ',')]
     pub(crate) listen: Vec<String>,
 
@@ -114,7 +114,7 @@ pub(crate) struct Settings {
     pub(crate) log_format: Option<LogFormat>,
 
     /// File with the certificate for wss:// and rss://, in PEM, and the certificates that lead to its authority. It is
-    /// read again on SIGHUP, like the other files of TLS.
+    /// read again on SIGHUP, like the configuration.
     #[arg(long, value_name = "FILE", env = "WAMP_ROUTER_TLS_CERTIFICATE")]
     pub(crate) tls_certificate: Option<PathBuf>,
 

@@ -1,17 +1,21 @@
-//! Serving: the router, its log, and its signals.
+//! Serving: the router and its signals.
 
 use std::error::Error;
+use std::future::pending;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tokio::time::{MissedTickBehavior, interval};
 use wamp_router::Router;
 
 use crate::commands::load;
 use crate::config::Config;
-use crate::options::{LogFormat, Settings};
-use crate::terminal::{complain, has_colors, say};
-use crate::tls::TlsFiles;
+use crate::log::Log;
+use crate::options::Settings;
+use crate::running::Running;
+use crate::systemd;
+use crate::terminal::complain;
 
 /// Serves until SIGTERM or Ctrl-C.
 #[tokio::main]
@@ -20,7 +24,7 @@ pub(crate) async fn run(settings: &Settings) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    match serve(config).await {
+    match serve(settings, config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("Error: {error}"));
@@ -29,70 +33,53 @@ pub(crate) async fn run(settings: &Settings) -> ExitCode {
     }
 }
 
-async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
-    let log =
-        tracing_subscriber::fmt().with_env_filter(EnvFilter::new(&config.log)).with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Text => log.with_ansi(has_colors()).init(),
-        LogFormat::Json => log.json().init(),
-    }
+async fn serve(settings: &Settings, config: Config) -> Result<(), Box<dyn Error>> {
+    let log = Log::start(&config);
     // The handlers are installed before the router announces itself.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (mut hang_up, mut show) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
 
-    let router = start(&config).await?;
+    let mut running = Running::start(config, log).await?;
+    systemd::ready(&running.router);
+    // In a task of its own, since a reload or a log that is not read does not mean that the router is stuck.
+    let watchdog = tokio::spawn(watchdog(running.router.clone()));
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => match config.tls.as_ref().map(TlsFiles::reload) {
-                Some(Ok(())) => tracing::info!("read the files of TLS again; new connections use them"),
-                Some(Err(error)) => tracing::error!("the files of TLS are used as they were: {error}"),
-                None => tracing::info!("there is nothing to read again"),
-            },
-            _ = show.recv() => {
-                let stats = router.stats();
-                tracing::warn!(
-                    sessions = stats.now.sessions,
-                    connections = stats.connections,
-                    refused = stats.refusals,
-                    queued = stats.bytes_queued,
-                    results = stats.total.results,
-                    "statistics, since SIGUSR1 asked for them"
-                );
+            _ = hang_up.recv() => {
+                systemd::reloading();
+                running.reload(settings).await;
+                systemd::ready(&running.router);
             }
+            _ = show.recv() => show_statistics(&running.router),
         }
     }
-    router.shut_down().await;
+    systemd::stopping();
+    running.router.shut_down().await;
+    watchdog.abort();
     Ok(())
 }
 
-/// Starts the router and announces its addresses.
-async fn start(config: &Config) -> Result<Router, Box<dyn Error>> {
-    let mut builder = Router::builder()
-        .limits(config.limits)
-        .allow_anonymous_on_public(config.allow_anonymous_on_public)
-        .shutdown(config.shutdown.into());
-    if let Some(files) = &config.tls {
-        builder = builder.tls(files.server.clone(), config.tls_mode);
+/// Tells systemd again and again that the router is alive, if it wants to know.
+async fn watchdog(router: Router) {
+    let Some(wait) = systemd::watchdog() else { return pending().await };
+    let mut ticks = interval(wait.max(Duration::from_millis(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        systemd::alive(&router);
     }
-    let router = config.realms.iter().cloned().fold(builder, wamp_router::Builder::realm_with).build();
-    let mut addresses = Vec::new();
-    for address in &config.listen {
-        addresses.push(router.listen(address).await?);
-    }
-    // None is announced before all are there.
-    for address in &addresses {
-        say(&format!("Listening on {address}"));
-    }
-    let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    let realms: Vec<_> = config.realms.iter().map(|realm| realm.name.as_str()).collect();
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        addresses = shown.join(", "),
-        realms = realms.join(", "),
-        connections = config.limits.connections,
-        "started; the limit of connections comes from that of file descriptors"
+}
+
+fn show_statistics(router: &Router) {
+    let stats = router.stats();
+    tracing::warn!(
+        sessions = stats.now.sessions,
+        connections = stats.connections,
+        refused = stats.refusals,
+        queued = stats.bytes_queued,
+        results = stats.total.results,
+        "statistics, since SIGUSR1 asked for them"
     );
-    Ok(router)
 }

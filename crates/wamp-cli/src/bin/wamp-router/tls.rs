@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use wamp_tls::{Identity, Server};
 
-/// The files of the certificates and the key, and the router's end of TLS with them.
+/// The router's end of TLS, and the files of its certificates and key.
 #[derive(Debug)]
 pub(crate) struct TlsFiles {
     paths: Paths,
@@ -29,11 +29,6 @@ impl TlsFiles {
         let paths = Paths { certificate, key, client_ca };
         let server = Server::new(&paths.read()?)?;
         Ok(Self { paths, server })
-    }
-
-    /// Reads the files again. If one of them cannot be used, nothing changes.
-    pub(crate) fn reload(&self) -> Result<(), Box<dyn Error>> {
-        Ok(self.server.replace(&self.paths.read()?)?)
     }
 }
 

@@ -213,6 +213,22 @@ impl Faults {
         }
     }
 
+    /// Returns each fault in a line, with its file, line and column, and whether it is an error.
+    pub(crate) fn to_lines(&self) -> Vec<(bool, String)> {
+        let line = |fault: &&Fault| {
+            let source = fault.place.as_ref().map(|place| (place, &self.sources[place.source]));
+            let line = match source.filter(|(_, source)| source.folder.is_some()) {
+                Some((place, source)) => {
+                    let (line, column) = line_and_column(&source.text, place.start);
+                    format!("{}:{line}:{column}: {}", source.name, fault.message)
+                }
+                None => self.describe(fault),
+            };
+            (fault.severity == Severity::Error, line)
+        };
+        self.sorted().iter().map(line).collect()
+    }
+
     /// Returns each fault as a JSON object in a line of its own: `file`, `line` and `column` (from 1; `null` if the
     /// fault has no place), `level` and `message`.
     pub(crate) fn to_json_lines(&self) -> String {

@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) tls_mode: TlsMode,
     pub(crate) limits: Limits,
+    /// The limit of connections is configured, and not that of file descriptors.
+    pub(crate) has_connections: bool,
     pub(crate) realms: Vec<RealmConfig>,
 }
 
@@ -62,6 +64,7 @@ impl Default for Config {
             tls: None,
             tls_mode: TlsMode::Required,
             limits: Limits::default(),
+            has_connections: false,
             realms: vec![RealmConfig::new(DEFAULT_REALM)],
         }
     }
@@ -112,6 +115,7 @@ impl Config {
         if let Some(table) = fields.read_table("limits") {
             let rows = limits::of_links(&mut config.limits);
             let places = settings::read_table(table, "[limits]", rows, fields.faults);
+            config.has_connections = places.first(&["connections"]).is_some();
             check_limits(&config.limits, &places, fields.faults);
         }
         let tables = fields.read_tables("realm", "[[realm]]");

@@ -25,7 +25,10 @@ impl Config {
         if explained {
             out.push('\n');
         }
-        about(&mut out, "Addresses: HOST:PORT (port 0: any free port) or unix:///path.");
+        about(
+            &mut out,
+            "Addresses: HOST:PORT (port 0: any free port), unix:///path, or \"systemd\" for the sockets of its socket unit.",
+        );
         let _ = writeln!(out, "listen = {:?}", self.listen);
         let (mut anonymous_on_public, mut shutdown) = (self.allow_anonymous_on_public, self.shutdown);
         settings::write(&mut out, limits::of_program(&mut anonymous_on_public, &mut shutdown), explained);
