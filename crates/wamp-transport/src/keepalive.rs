@@ -8,6 +8,8 @@
 //! * A message that has begun to arrive must go on at [`rate`](Config::rate), on average over each `silence`,
 //!   or the connection is closed. PINGs and PONGs in between do not count: an unfinished message holds memory,
 //!   however active its sender is.
+//! * A peer whose place is wanted is [probed](Keepalive::probe): it gets a PING at once, and its connection is closed if
+//!   nothing arrives within a given time. That is not decided while the connection accepts data.
 //! * None of this counts while the driver does not read from the connection.
 //!
 //! No I/O and no clock: the driver reports what arrives, and what its transport knows when the deadline passes.
@@ -56,6 +58,8 @@ pub struct Keepalive<I> {
     heard: I,
     /// A PING was sent since then.
     pinged: bool,
+    /// The end of the time in which a probed peer has to give a sign of life.
+    probe: Option<I>,
     /// The number of bytes that had arrived by then.
     received: u64,
     /// The arriving message, as it was a while ago.
@@ -78,6 +82,8 @@ pub struct Seen {
     pub unfinished: Option<Unfinished>,
     /// Something is not written yet.
     pub is_writing: bool,
+    /// The connection has accepted nothing of that for a moment.
+    pub stands_still: bool,
 }
 
 /// What to do when the deadline has passed.
@@ -97,7 +103,8 @@ where
 {
     /// For a peer from which this many bytes have arrived so far.
     pub fn new(config: impl Into<Config>, now: I, received: u64) -> Self {
-        Self { config: config.into(), asks: true, heard: now, pinged: false, received, message: None }
+        let config = config.into();
+        Self { config, asks: true, heard: now, pinged: false, probe: None, received, message: None }
     }
 
     /// Sets whether the peer is known to answer a PING, which is the default.
@@ -107,7 +114,7 @@ where
 
     /// A read has returned: whole messages, or PINGs and PONGs only.
     pub fn handle_read(&mut self, now: I, received: u64, has_message: bool) {
-        (self.heard, self.pinged, self.received) = (now, false, received);
+        (self.heard, self.pinged, self.probe, self.received) = (now, false, None, received);
         if has_message {
             self.message = None;
         }
@@ -115,13 +122,31 @@ where
 
     /// The connection was not read from until now.
     pub fn handle_pause(&mut self, now: I) {
-        (self.heard, self.pinged, self.message) = (now, false, None);
+        (self.heard, self.pinged, self.probe, self.message) = (now, false, None, None);
+    }
+
+    /// Asks for a sign of life within this time, with the number of bytes that have arrived so far. Returns
+    /// [`Verdict::Ping`] if a PING is to be sent for it. A peer that is asked already, or that is
+    /// [not asked](Self::set_asks) at all, stays as it is.
+    pub fn probe(&mut self, now: I, received: u64, within: Duration) -> Verdict {
+        if !self.asks || self.probe.is_some() {
+            return Verdict::Wait;
+        }
+        if received != self.received {
+            (self.heard, self.pinged, self.received) = (now, false, received);
+        }
+        self.probe = Some(now + within);
+        match std::mem::replace(&mut self.pinged, true) {
+            true => Verdict::Wait,
+            false => Verdict::Ping,
+        }
     }
 
     /// The next deadline, at which [`handle_timeout`](Self::handle_timeout) must be called.
     pub fn deadline(&self) -> I {
         let silent = self.heard
             + if self.pinged { self.config.silence + self.config.pong } else { self.config.silence };
+        let silent = self.probe.map_or(silent, |probe| silent.min(probe));
         self.message.map_or(silent, |message| silent.min(message.at + self.config.silence))
     }
 
@@ -129,10 +154,17 @@ where
     pub fn handle_timeout(&mut self, now: I, seen: Seen) -> Verdict {
         if seen.received != self.received {
             // The exact time of their arrival is unknown.
-            (self.heard, self.pinged, self.received) = (now, false, seen.received);
+            (self.heard, self.pinged, self.probe, self.received) = (now, false, None, seen.received);
         }
         if self.is_too_slow(now, seen.unfinished) {
             return Verdict::GiveUp("a message arrives too slowly");
+        }
+        if self.probe.is_some_and(|probe| probe <= now) {
+            self.probe = None;
+            // A PING may still wait behind what the connection accepts.
+            if self.asks && (!seen.is_writing || seen.stands_still) {
+                return Verdict::GiveUp("its place is wanted, and it gives no sign of life");
+            }
         }
         if now < self.heard + self.config.silence {
             return Verdict::Wait;
@@ -177,7 +209,7 @@ mod tests {
 
     use super::*;
 
-    const NOTHING: Seen = Seen { received: 0, unfinished: None, is_writing: false };
+    const NOTHING: Seen = Seen { received: 0, unfinished: None, is_writing: false, stands_still: false };
 
     fn at(start: Instant, seconds: u64) -> Instant {
         start + Duration::from_secs(seconds)
@@ -297,5 +329,50 @@ mod tests {
         // But a message has to go on all the same.
         let all = run(&mut keepalive, start, 4000, |_| amid(1000));
         assert!(matches!(all[..], [(_, Verdict::GiveUp("a message arrives too slowly"))]), "{all:?}");
+    }
+    #[test]
+    fn a_probed_peer_is_given_up_unless_it_gives_a_sign_of_life_in_time() {
+        const WITHIN: Duration = Duration::from_secs(2);
+        let given_up = [(7, Verdict::GiveUp("its place is wanted, and it gives no sign of life"))];
+        let (mut keepalive, start) = keepalive();
+        assert_eq!(keepalive.probe(at(start, 5), 0, WITHIN), Verdict::Ping);
+        assert_eq!(keepalive.probe(at(start, 6), 0, WITHIN), Verdict::Wait, "it is asked once");
+        assert_eq!(run(&mut keepalive, start, 100, |_| NOTHING), given_up);
+        // Bytes from before are no sign of life.
+        let (mut keepalive, start) = self::keepalive();
+        assert_eq!(keepalive.probe(at(start, 5), 8, WITHIN), Verdict::Ping);
+        assert_eq!(run(&mut keepalive, start, 100, |_| amid(8)), given_up);
+        // A PONG, a part of a message, or time in which nothing was read.
+        for sign in 0..3 {
+            let (mut keepalive, start) = self::keepalive();
+            keepalive.probe(at(start, 5), 0, WITHIN);
+            let seen = match sign {
+                0 => {
+                    keepalive.handle_read(at(start, 6), 8, false);
+                    Seen { received: 8, ..NOTHING }
+                }
+                1 => amid(8),
+                _ => {
+                    keepalive.handle_pause(at(start, 6));
+                    NOTHING
+                }
+            };
+            assert_eq!(run(&mut keepalive, start, 29, |_| seen), [], "{sign}");
+            assert_eq!(keepalive.probe(at(start, 29), 8, WITHIN), Verdict::Ping, "{sign}");
+        }
+    }
+
+    #[test]
+    fn a_probe_decides_nothing_while_the_connection_accepts_data() {
+        for stands_still in [false, true] {
+            let (mut keepalive, start) = keepalive();
+            keepalive.probe(at(start, 5), 0, Duration::from_secs(2));
+            let all = run(&mut keepalive, start, 29, |_| Seen { is_writing: true, stands_still, ..NOTHING });
+            assert_eq!(all.len(), usize::from(stands_still), "{all:?}");
+        }
+        let (mut keepalive, start) = keepalive();
+        keepalive.set_asks(false);
+        assert_eq!(keepalive.probe(at(start, 5), 0, Duration::from_secs(2)), Verdict::Wait);
+        assert_eq!(run(&mut keepalive, start, 29, |_| NOTHING), []);
     }
 }
