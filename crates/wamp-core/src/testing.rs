@@ -197,7 +197,8 @@ impl Net {
             match event {
                 router::Event::Watch { watch, .. } => self.realm.handle_left(now, watch),
                 router::Event::Closed { session, closing } => self.unlink(session, closing),
-                router::Event::Released { .. } => {}
+                // All that have not been lost are alive.
+                router::Event::Released { .. } | router::Event::Probe { .. } => {}
             }
         }
         any

@@ -247,12 +247,22 @@ impl<R: ReadHalf> Link<R> {
                     () = async {
                         waited = true;
                         self.outbound.changed().await;
-                    } => continue,
+                    } => {
+                        if let Some(within) = self.outbound.take_probe() {
+                            let received = self.read.received();
+                            if keepalive.probe(Instant::now(), received, within) == Verdict::Ping {
+                                self.outbound.ping();
+                            }
+                            silence.as_mut().reset(keepalive.deadline());
+                        }
+                        continue;
+                    }
                     () = &mut silence => {
                         let seen = Seen {
                             received: self.read.received(),
                             unfinished: self.read.unfinished(),
                             is_writing: self.outbound.is_busy(),
+                            stands_still: self.outbound.stands_still(),
                         };
                         let now = Instant::now();
                         if self.outbound.receiving().is_waiting() {
@@ -278,7 +288,8 @@ impl<R: ReadHalf> Link<R> {
             self.turn.bytes += self.pending.items().iter().map(bytes).sum::<usize>();
             // Boxed, so that a link that waits for input is small.
             if Box::pin(self.handle_pending(realm, session)).await {
-                // Messages that the peer has sent in the meantime were not read.
+                // Messages that the peer has sent in the meantime were not read, so that a probe would decide nothing.
+                self.outbound.take_probe();
                 keepalive.handle_pause(Instant::now());
                 silence.as_mut().reset(keepalive.deadline());
             }

@@ -19,8 +19,9 @@
 //!   both under the realm's lock; a writer that finds no session yet has made room before that check.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -57,6 +58,8 @@ pub(crate) struct Outbound {
     stands_still: AtomicBool,
     /// Whether its writer has a turn to write events.
     has_turn: AtomicBool,
+    /// The time, in milliseconds, within which the peer has to give a sign of life; 0 if it is not probed.
+    probe: AtomicU32,
     /// Whether its writer takes no turns, since it waits for the connection or has ended.
     takes_no_turn: AtomicBool,
     serializer: Serializer,
@@ -135,6 +138,7 @@ impl Outbound {
             wakes_later: AtomicBool::new(false),
             stands_still: AtomicBool::new(false),
             has_turn: AtomicBool::new(false),
+            probe: AtomicU32::new(0),
             takes_no_turn: AtomicBool::new(false),
             serializer,
             receiving: Arc::new(Receiving::new(budget.clone())),
@@ -161,6 +165,7 @@ impl Outbound {
     /// Ties the queue to a session. Returns whether the link is full already.
     pub(crate) fn tie(&self, realm: Weak<Realm>, session: SessionKey) -> bool {
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some((realm, session));
+        self.take_probe();
         self.take_room();
         self.waiting().full
     }
@@ -382,6 +387,19 @@ impl Outbound {
 
     pub(crate) fn take_fate(&self) -> Option<Closing> {
         self.fate.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Has the reader ask the peer for a sign of life within this time.
+    pub(crate) fn probe(&self, within: Duration) {
+        let within = u32::try_from(within.as_millis()).unwrap_or(u32::MAX).max(1);
+        self.probe.store(within, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// Returns the time within which the peer has to give a sign of life, once.
+    pub(crate) fn take_probe(&self) -> Option<Duration> {
+        let within = self.probe.swap(0, Ordering::AcqRel);
+        (within > 0).then(|| Duration::from_millis(within.into()))
     }
 
     /// Waits until the fate of the session or of the link may have changed.

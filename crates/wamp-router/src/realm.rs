@@ -63,6 +63,11 @@ impl Inner {
                         link.wake();
                     }
                 }
+                Event::Probe { session, within } => {
+                    if let Some(link) = links.get(session) {
+                        link.probe(within);
+                    }
+                }
                 // It is already written.
                 Event::Watch { session, watch }
                     if links.get(session).is_some_and(|link| !link.watch(watch)) =>

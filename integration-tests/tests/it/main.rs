@@ -5,6 +5,7 @@
 mod authentication;
 mod authenticators;
 mod bad_input;
+mod dead_holders;
 mod dialing;
 mod documents;
 mod ends;

@@ -10,11 +10,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
+use wamp_client::auth::Credential;
 use wamp_client::{
     CallError, Closed, Connect, ConnectionState, ConnectionStates, Invocation, Keepalive, Session, Standing,
     connect,
 };
-use wamp_router::{Address, Limits, Router};
+use wamp_router::auth::Principal;
+use wamp_router::{Address, Limits, RealmConfig, Router};
 use wamp_test::Net;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -212,6 +214,47 @@ async fn a_router_that_is_not_heard_of_is_given_up_and_its_shadow_is_waited_for(
     assert_eq!(router.realm_stats("realm1").unwrap().1.registrations, 1);
     let result = callee.call("com.example.twice").arg(4).await.unwrap();
     assert_eq!(result.decode::<u64>().unwrap(), 8);
+}
+
+// behaviour 299
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stdout, reason = "a figure for a reader with --nocapture")]
+async fn a_callee_in_a_black_hole_serves_again_within_3_s() {
+    let realm = RealmConfig::new("realm1").principal(Principal::new("joe", "user").ticket("s3cret"));
+    let (router, address) = listening(Router::builder().realm_with(realm).build()).await;
+    let proxy = Proxy::new(address).await;
+    let keepalive = Keepalive::default().silence(SECOND / 5).answer(SECOND / 5);
+    let join = |url| quickly(url).auth(Credential::ticket("joe", "s3cret")).keepalive(keepalive);
+    let callee = join(proxy.url()).await.unwrap();
+    let registration = twice(&callee).await;
+    let caller = join(format!("ws://{address}/ws")).await.unwrap();
+    let (served, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let mut tasks = JoinSet::new();
+    for _ in 0..4 {
+        tasks.spawn(load(caller.clone(), served.clone(), failed.clone()));
+    }
+    let mut states = callee.states();
+    proxy.mode.send_replace(Mode::BlackHole);
+    let down = timeout(PATIENCE, states.next()).await.unwrap();
+    assert!(matches!(down, Some(ConnectionState::Down { closed: Closed::Silent(_) })), "{down:?}");
+    proxy.mode.send_replace(Mode::Forward);
+    until_up(&mut states).await;
+    let begin = Instant::now();
+    assert_eq!(registration.state(), Some(Standing::Waiting));
+    let restored = timeout(PATIENCE, states.next()).await.unwrap();
+    assert!(matches!(&restored, Some(ConnectionState::Restored { .. })), "{restored:?}");
+    let result = caller.call("com.example.twice").arg(4).await.unwrap();
+    assert_eq!(result.decode::<u64>().unwrap(), 8);
+    let took = begin.elapsed();
+    assert!((SECOND * 2..SECOND * 3).contains(&took), "{took:?}");
+    println!("in service again after {took:?}");
+    // The calls that the dead session had to answer have failed, and the others go on.
+    assert!(failed.load(Ordering::Relaxed) > 0);
+    tasks.abort_all();
+    while let Some(ended) = tasks.join_next().await {
+        assert!(ended.is_err_and(|error| error.is_cancelled()), "a call has gone wrong");
+    }
+    assert_eq!(router.realm_stats("realm1").unwrap().1.sessions, 2);
 }
 
 #[tokio::test]

@@ -133,7 +133,8 @@ pub async fn piped_as(
     peer
 }
 
-async fn connected(router: &Router, way: Way, serializer: Serializer, capacity: usize) -> Peer {
+/// Connects a peer over a pipe, which has sent nothing yet.
+pub async fn connected(router: &Router, way: Way, serializer: Serializer, capacity: usize) -> Peer {
     let (ours, theirs) = tokio::io::duplex(capacity);
     match way {
         Way::Memory => {

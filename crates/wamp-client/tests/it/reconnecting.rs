@@ -1,9 +1,11 @@
 //! Sessions that come back, against peers that play the router of each connection.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use wamp_client::auth::Credential;
 use wamp_client::{
     CallError, Client, Closed, Connect, ConnectErrorKind, ConnectionState, Event, Invocation,
     InvocationPolicy, MatchPolicy, RequestError, Retry, Serializer, Session, Standing,
@@ -230,7 +232,7 @@ async fn the_shadow_of_the_session_before_is_waited_for() {
     for _ in 0..3 {
         let begin = tokio::time::Instant::now();
         let message = peer.next().await;
-        assert!(begin.elapsed() >= SECOND - SECOND / 100);
+        assert!(begin.elapsed() >= SECOND / 2 - SECOND / 100);
         peer.send(refuse(message)).await;
     }
     let message = peer.next().await;
@@ -332,15 +334,15 @@ async fn the_first_connection_fails_at_once_unless_it_is_waited_for() {
         (ConnectErrorKind::Connect, "the cable is not there")
     );
 
-    let count = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = std::sync::Arc::new(AtomicU32::new(0));
     let counted = count.clone();
     let waiting = Client::with_connector(move || {
-        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        counted.fetch_add(1, Ordering::Relaxed);
         async { Err::<memory::Memory, _>(std::io::Error::other("the cable is not there")) }
     });
     let waiting = tokio::time::timeout(SECOND * 600, waiting.retry_initial().into_future()).await;
     assert!(waiting.is_err(), "it goes on");
-    let attempts = count.load(std::sync::atomic::Ordering::Relaxed);
+    let attempts = count.load(Ordering::Relaxed);
     assert!((600 / 30..=600 / 15 + 8).contains(&attempts), "{attempts} attempts in ten minutes");
 }
 
@@ -477,4 +479,40 @@ async fn a_router_that_does_not_answer_keeps_the_session_from_being_up_for_ten_s
     assert!(matches!(states.next().await, Some(ConnectionState::Restored { uri }) if uri == "com.a"));
     assert_eq!((registration.state(), registration.id().get()), (Some(Standing::Up), 9));
     session.leave().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_of_credentials_that_fails_or_hangs_is_a_failed_attempt() {
+    let count = AtomicU32::new(0);
+    let source = move || {
+        let attempt = count.fetch_add(1, Ordering::Relaxed);
+        async move {
+            match attempt {
+                1 => Err("the keyring is locked"),
+                2 => std::future::pending().await,
+                _ => Ok(Credential::ticket("joe", "s3cret")),
+            }
+        }
+    };
+    let (connect, mut router) = connecting();
+    let (session, peer) = tokio::join!(connect.auth(source).into_future(), router.welcome(1));
+    let session = session.unwrap();
+    let mut states = session.states();
+    drop(peer);
+    assert!(matches!(states.next().await, Some(ConnectionState::Down { .. })));
+    let mut retried = async || match states.next().await {
+        Some(ConnectionState::Retrying { error, .. }) => error.map(|error| error.to_string()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(retried().await, None);
+    assert_eq!(retried().await.as_deref(), Some("there are no credentials: the keyring is locked"));
+    let begin = tokio::time::Instant::now();
+    assert_eq!(retried().await.as_deref(), Some("the credentials took too long"));
+    assert!((SECOND * 10..SECOND * 12).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    // Connections to which nothing was said.
+    for _ in 0..2 {
+        router.0.recv().await.expect("there was an attempt").expect(Value::Null).await;
+    }
+    let _peer = router.welcome(2).await;
+    assert!(matches!(states.next().await, Some(ConnectionState::Up { .. })));
 }

@@ -22,7 +22,7 @@
 //! | answer to | accepted | `procedure_already_exists` | other refusal | the session is lost |
 //! |---|---|---|---|---|
 //! | the first time | up | dropped | dropped | dropped |
-//! | again | up | waiting: asked again each second, for 60 s | lost | down: asked again |
+//! | again | up | waiting: asked again each half second, for 60 s | lost | down: asked again |
 //!
 //! The refusal in the middle comes from an earlier session of the same link that the router has not given up
 //! yet. An answer that does not arrive within 10 s does not keep the link from being up: [`Event::Unanswered`].
@@ -65,7 +65,7 @@ pub struct Config {
     /// Whether to come back after an administrator has closed the session (`wamp.close.*` other than
     /// `system_shutdown`); `false` by default.
     pub returns_after_close: bool,
-    /// The delay after `procedure_already_exists` before a procedure is registered again; 1 s by default.
+    /// The delay after `procedure_already_exists` before a procedure is registered again; 500 ms by default.
     pub shadow_delay: Duration,
     /// How long that is repeated; 60 s by default.
     pub shadow_limit: Duration,
@@ -83,7 +83,7 @@ impl Config {
             stable_after: Duration::from_secs(30),
             waits_for_first: false,
             returns_after_close: false,
-            shadow_delay: Duration::from_secs(1),
+            shadow_delay: Duration::from_millis(500),
             shadow_limit: Duration::from_secs(60),
             answer_limit: Duration::from_secs(10),
         }

@@ -39,6 +39,9 @@ pub struct Config {
     pub publisher_disclosure: Disclosure,
     /// How long a callee may take to answer a `kill`; 30 s by default.
     pub kill_timeout: Duration,
+    /// How long the holder of a procedure may take to give a sign of life when another session of its authid asks for the
+    /// procedure; 2 s by default. Zero: no holder is asked (behaviour [299](crate::behaviour#rule-299)).
+    pub takeover_after: Duration,
     /// How far the senders of streams may send ahead of their receivers, if they have credit; `None` for a
     /// realm without credit.
     pub credit: Option<Credit>,
@@ -84,6 +87,7 @@ impl Config {
             disclosure: Disclosure::default(),
             publisher_disclosure: Disclosure::default(),
             kill_timeout: Duration::from_secs(30),
+            takeover_after: Duration::from_secs(2),
             credit: Some(Credit::default()),
             goodbye_timeout: Duration::from_secs(5),
             retention: Retention::default(),

@@ -1,6 +1,6 @@
 //! The parts of a realm that its dealer, its broker and its back-pressure share.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use wamp_proto::message::RequestKind;
 use wamp_proto::{RequestId, Uri};
@@ -17,7 +17,7 @@ pub(super) use super::refused::{Refused, Violation};
 use super::sessions::{SessionKey, Sessions};
 use super::stats::Stats;
 use crate::Time;
-use crate::deadlines::Deadlines;
+use crate::deadlines::{Deadline, Deadlines};
 use crate::request_ids::Sequence;
 
 /// The state that all parts of a realm work with. Each part owns its other state and changes no other part; an effect
@@ -41,6 +41,8 @@ pub(super) struct Context {
     pub(super) noted: Vec<MetaEvent>,
     /// Sessions that end without a meta event.
     pub(super) silenced: BTreeSet<SessionKey>,
+    /// Sessions that are asked for a sign of life, each with the end of the time for it.
+    pub(super) probed: BTreeMap<SessionKey, Deadline>,
 }
 
 /// The purpose of a deadline.
@@ -54,6 +56,8 @@ pub(super) enum Due {
     Starved(CallKey, Stream),
     /// A session has paused others, or was paused, for longer than its share.
     Share(SessionKey, Side),
+    /// A session may be asked for a sign of life again.
+    Probe(SessionKey),
 }
 
 impl Context {

@@ -112,6 +112,9 @@ impl Realm {
     pub(super) fn depart(&mut self, key: SessionKey) -> bool {
         self.holds.forget(&mut self.cx, key);
         let Some(session) = self.cx.sessions.remove(key) else { return false };
+        if let Some(deadline) = self.cx.probed.remove(&key) {
+            self.cx.deadlines.clear(deadline);
+        }
         self.backlog.tasks.push_back(Task::Remove(Box::new(Remains {
             session: key,
             identity: Some(session.identity),

@@ -1,5 +1,7 @@
 //! The events of a realm for its driver.
 
+use std::time::Duration;
+
 use super::dealer::Watch;
 use super::session_key::SessionKey;
 
@@ -26,6 +28,15 @@ pub enum Event {
     Released {
         /// The session.
         session: SessionKey,
+    },
+    /// Asks for a sign of life: another session of the same principal wants a procedure of this one. The driver sends a
+    /// PING. If no byte arrives within this time, it calls [`Realm::handle_closed`](super::Realm::handle_closed), unless it has not read from the link
+    /// or cannot send PINGs. It may ignore the event (behaviour [299](crate::behaviour#rule-299)).
+    Probe {
+        /// The session.
+        session: SessionKey,
+        /// The time.
+        within: Duration,
     },
 }
 

@@ -63,6 +63,7 @@ impl Realm {
             watchers: 0,
             noted: Vec::new(),
             silenced: BTreeSet::new(),
+            probed: BTreeMap::new(),
         };
         Self {
             cx,
@@ -284,6 +285,7 @@ impl Realm {
                 Due::Goodbye(session) => self.finish(session, Closing::Goodbye),
                 Due::Starved(call, stream) => self.dealer.handle_starved(&mut self.cx, call, stream),
                 Due::Share(session, side) => self.handle_share(session, side),
+                Due::Probe(session) => drop(self.cx.probed.remove(&session)),
             }
             self.pass_on();
         }

@@ -8,6 +8,7 @@ mod broker;
 mod calls;
 mod contested;
 mod credit;
+mod dead_holders;
 mod error_uris;
 #[path = "../express/mod.rs"]
 mod express;

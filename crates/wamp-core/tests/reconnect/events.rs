@@ -123,6 +123,7 @@ impl World {
                 let now: VecDeque<_> = now;
                 now.into_iter().for_each(|(call, _)| self.call(call));
             }
+            Event::Restored { .. } => self.restored = Some(self.now),
             Event::Lost { declaration, failure } => {
                 let is_shadow = failure.error == uri::PROCEDURE_ALREADY_EXISTS;
                 if !is_shadow || self.now.since(self.joined) < Duration::from_secs(60) {

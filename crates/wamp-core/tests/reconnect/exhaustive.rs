@@ -39,6 +39,7 @@ fn begin(policy: usize) -> World {
 
 struct Explored {
     histories: usize,
+    probed: usize,
 }
 
 impl Explored {
@@ -46,10 +47,14 @@ impl Explored {
         assert!(world.ledger.faults().is_empty(), "{:?}: {taken:?}", world.ledger.faults());
         if depth == 0 {
             let mut end = world.clone();
-            end.settle();
+            match self.histories % 2 {
+                0 => end.settle(),
+                _ => end.settle_by_probes(),
+            }
             end.check_settled();
             assert!(end.ledger.faults().is_empty(), "{:?}: {taken:?}", end.ledger.faults());
             self.histories += 1;
+            self.probed += end.ledger.probed;
             return;
         }
         for step in world.steps().into_iter().filter(|step| is_explored(*step, losses)) {
@@ -64,9 +69,10 @@ impl Explored {
 
 #[test]
 fn every_loss_at_every_moment() {
-    let mut explored = Explored { histories: 0 };
+    let mut explored = Explored { histories: 0, probed: 0 };
     for policy in 0..crate::step::POLICIES.len() {
         explored.explore(&begin(policy), &mut Vec::new(), LOSSES, DEPTH);
     }
     assert!(explored.histories > 10_000, "{} histories", explored.histories);
+    assert!(explored.probed > 1_000, "{} probes", explored.probed);
 }

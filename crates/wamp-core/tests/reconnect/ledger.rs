@@ -10,6 +10,8 @@
 //!    or has had no answer for 10 s.
 //! 8. When nothing is lost any more, each declaration is up exactly once, and nothing else.
 //! 9. No declaration is lost, unless a shadow has held its procedure for 60 s.
+//! 10. Only shadows are probed, each once at a time.
+//! 11. When nothing is lost any more, no declaration waits longer than 2.5 s for a shadow.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -38,6 +40,7 @@ pub struct Ledger {
     pub sessions: usize,
     pub repeated: usize,
     pub declared_again: usize,
+    pub probed: usize,
 }
 
 impl Ledger {

@@ -46,7 +46,7 @@ fn draw(rng: &mut Rng, steps: &[Step]) -> Step {
 fn declarations_and_calls_survive_any_losses() {
     let runs = number("MODEL_RUNS").unwrap_or(RUNS);
     let first = number("MODEL_SEED").unwrap_or(1);
-    let (mut sessions, mut repeated, mut declared_again) = (0, 0, 0);
+    let (mut sessions, mut repeated, mut declared_again, mut probed) = (0, 0, 0, 0);
     for seed in first..first + runs {
         let mut rng = Rng::with_seed(seed);
         let mut config = Config::new(rng.usize(1..=3));
@@ -58,7 +58,10 @@ fn declarations_and_calls_survive_any_losses() {
             taken.push(step);
             world.step(step);
         }
-        world.settle();
+        match rng.bool() {
+            true => world.settle(),
+            false => world.settle_by_probes(),
+        }
         world.check_settled();
         assert!(
             world.ledger.faults().is_empty(),
@@ -68,10 +71,12 @@ fn declarations_and_calls_survive_any_losses() {
         sessions += world.ledger.sessions;
         repeated += world.ledger.repeated;
         declared_again += world.ledger.declared_again;
+        probed += world.ledger.probed;
     }
     if runs >= 1000 {
         assert!(sessions as u64 > 2 * runs, "{sessions} sessions");
         assert!(repeated as u64 > runs / 10, "{repeated} calls were repeated");
+        assert!(probed as u64 > runs / 10, "{probed} probes");
         assert!(declared_again as u64 > 2 * runs, "{declared_again} declarations were made again");
     }
 }

@@ -1,13 +1,15 @@
 //! One client that loses its sessions, the router, and a witness beside the client whose session is never lost.
 //!
 //! Messages of the client wait in its queue, then on the wire; a loss drops both. The router may believe in a lost
-//! session for a while: then that is a shadow. The witness talks to the realm directly.
+//! session for a while: then that is a shadow. The realm has a shadow probed whose procedure the client wants, and the
+//! driver, which this plays, ends it when the time is over. The witness talks to the realm directly.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
 use wamp_core::Time;
+use wamp_core::auth::{Identity, Method};
 use wamp_core::reconnect::{
     Action, Again, Ask, Broken, Config, Declaration, DeclarationId, Fault, Link, Repeat,
 };
@@ -19,6 +21,9 @@ use wamp_proto::{Message, Payload, Uri, uri};
 use crate::ends::{Connection, Router, STREAM, join};
 use crate::ledger::{CallNo, Ledger};
 use crate::step::{DECLARABLE, POLICIES, Step, declarable};
+
+/// The longest wait for a shadow that is probed: two seconds, and the time to the next attempt.
+const PROBED: Duration = Duration::from_millis(2500);
 
 /// All of it.
 #[derive(Clone)]
@@ -33,6 +38,12 @@ pub struct World {
     pub joined: Time,
     /// Sessions of the client in which only the router believes.
     pub shadows: VecDeque<SessionKey>,
+    /// Shadows that are probed, and until when.
+    pub probes: BTreeMap<SessionKey, Time>,
+    /// When a declaration was last up that had waited for a shadow.
+    pub restored: Option<Time>,
+    /// Whether the router notices by itself that shadows are gone, when the world settles.
+    pub forgets: bool,
     /// What the program believes to be declared.
     pub declared: BTreeMap<usize, DeclarationId>,
     /// Declared, and not answered for the first time.
@@ -55,6 +66,9 @@ impl World {
             is_dialing: false,
             joined: Time::ORIGIN,
             shadows: VecDeque::new(),
+            probes: BTreeMap::new(),
+            restored: None,
+            forgets: true,
             declared: BTreeMap::new(),
             asked: BTreeMap::new(),
             repeats: BTreeMap::new(),
@@ -184,7 +198,7 @@ impl World {
                 Some(connection) if !connection.queue.is_empty() => Step::Write,
                 Some(connection) if !connection.to_router.is_empty() => Step::ToRouter,
                 Some(connection) if !connection.to_client.is_empty() => Step::ToClient,
-                _ if !self.shadows.is_empty() => Step::Forget,
+                _ if self.forgets && !self.shadows.is_empty() => Step::Forget,
                 _ if !self.router.invocations.is_empty() => Step::Result,
                 _ if self.is_unsettled() => Step::Tick,
                 _ => return,
@@ -192,6 +206,17 @@ impl World {
             self.step(step);
         }
         self.ledger.fail("it does not come to rest");
+    }
+
+    /// Settles, and checks how long that takes for what waits for shadows.
+    pub fn settle_by_probes(&mut self) {
+        self.forgets = false;
+        let begin = self.now;
+        self.settle();
+        let late = |at: Time| at.since(begin.max(self.joined)) > PROBED;
+        if self.restored.is_some_and(late) {
+            self.ledger.fail("11: a declaration has waited for a shadow that was probed");
+        }
     }
 
     fn is_unsettled(&self) -> bool {
@@ -270,7 +295,9 @@ impl World {
         let Some(message) = connection.to_router.pop_front() else { return };
         match (message, connection.key) {
             (Message::Hello(hello), _) => {
-                connection.key = self.router.realm.join(self.now, join(hello.details)).ok();
+                let identity = Identity::new("client", "user", Method::Ticket.name());
+                let joined = self.router.realm.join_as(self.now, join(hello.details), identity.into());
+                connection.key = joined.ok();
             }
             (message, Some(key)) => {
                 if let Message::Call(call) = &message
@@ -305,6 +332,7 @@ impl World {
     fn restart(&mut self) {
         let seed = u64::from(self.ledger.next_router());
         self.shadows.clear();
+        self.probes.clear();
         self.router = Router::new(self.now, seed);
         if let Some(connection) = &mut self.connection {
             connection.key = None;
@@ -316,7 +344,8 @@ impl World {
         let session = self.connection.as_ref().and_then(|it| it.session.poll_timeout());
         let calls = self.waiting.iter().filter_map(|(_, until)| *until);
         let realm = self.router.realm.poll_timeout();
-        self.link.poll_timeout().into_iter().chain(session).chain(calls).chain(realm).min()
+        let probes = self.probes.values().copied();
+        self.link.poll_timeout().into_iter().chain(session).chain(calls).chain(realm).chain(probes).min()
     }
 
     fn tick(&mut self) {
@@ -327,12 +356,32 @@ impl World {
             self.router.realm.handle_timeout(self.now);
         }
         let now = self.now;
+        self.end_probed(now);
         self.with_connection(|it| it.session.handle_timeout(now));
         let due = |(_, until): &(CallNo, Option<Time>)| until.is_some_and(|until| until <= now);
         let (due, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(due);
         self.waiting = waiting;
         let due: VecDeque<_> = due;
         due.into_iter().for_each(|(call, _)| self.call(call));
+    }
+
+    /// Shadows give no sign of life.
+    fn end_probed(&mut self, now: Time) {
+        let due = self.probes.iter().filter(|(_, until)| **until <= now);
+        for key in due.map(|(key, _)| *key).collect::<Vec<_>>() {
+            self.probes.remove(&key);
+            self.shadows.retain(|shadow| *shadow != key);
+            self.router.realm.handle_closed(now, key);
+        }
+    }
+
+    fn handle_probe(&mut self, session: SessionKey, within: Duration) {
+        if !self.shadows.contains(&session) {
+            self.ledger.fail("10: a session that is alive is probed");
+        } else if self.probes.insert(session, self.now + within).is_some() {
+            self.ledger.fail("10: a shadow is probed twice at a time");
+        }
+        self.ledger.probed += 1;
     }
 
     fn declare(&mut self, index: usize) {
@@ -432,9 +481,13 @@ impl World {
                 self.route(to, message);
             }
             while let Some(event) = self.router.realm.poll_event() {
-                if let router::Event::Watch { watch, .. } = event {
-                    is_quiet = false;
-                    self.router.realm.handle_left(self.now, watch);
+                match event {
+                    router::Event::Watch { watch, .. } => {
+                        is_quiet = false;
+                        self.router.realm.handle_left(self.now, watch);
+                    }
+                    router::Event::Probe { session, within } => self.handle_probe(session, within),
+                    _ => {}
                 }
             }
             while let Some(action) = self.link.poll_action() {

@@ -15,6 +15,7 @@ mod credit;
 mod disclosure;
 mod faults;
 mod flow;
+mod holder;
 mod inspect;
 mod plan;
 mod procedures;

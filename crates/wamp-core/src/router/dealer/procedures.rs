@@ -259,6 +259,13 @@ impl Procedures {
         self.registered(procedure, policy).map(|entry| &self.registrations[entry])
     }
 
+    /// The session that has exactly this procedure, if it is not shared.
+    pub(super) fn holder(&self, procedure: &Uri, policy: MatchPolicy) -> Option<SessionKey> {
+        let registration = self.lookup(procedure, policy)?;
+        let is_shared = registration.invoke != InvocationPolicy::Single;
+        registration.sessions().next().filter(|_| !is_shared)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Registration> {
         self.registrations.iter().map(|(_, registration)| registration)
     }

@@ -21,6 +21,9 @@ impl Dealer {
         let request = register.request;
         cx.check_request(from, "REGISTER", request)?;
         if let Err((error, text)) = self.register(cx, from, &register) {
+            if error == uri::PROCEDURE_ALREADY_EXISTS {
+                self.probe_holder(cx, from, &register);
+            }
             cx.refuse(from, RequestKind::Register, request, error, &text);
         }
         Ok(())

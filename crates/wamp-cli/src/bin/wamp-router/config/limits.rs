@@ -213,6 +213,12 @@ pub(crate) fn of_realm(realm: &mut RealmConfig) -> Vec<Row<'_>> {
             "Time in which a callee has to answer the cancel of a call in mode \"kill\".",
         ),
         row(
+            "takeover_after",
+            Duration(&mut realm.takeover_after),
+            "Time in which the callee of a procedure must give a sign of life when another client of its principal \
+             registers the procedure; \"0s\": no callee is asked.",
+        ),
+        row(
             "goodbye_timeout",
             Duration(&mut realm.goodbye_timeout),
             "Time in which a client has to answer GOODBYE.",
