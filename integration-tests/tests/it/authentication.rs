@@ -280,6 +280,24 @@ async fn credentials_are_asked_for_anew_for_each_connection() {
     works(&session).await;
 }
 
+#[tokio::test]
+async fn a_source_of_credentials_that_fails_or_hangs_is_one_sentence() {
+    let house = House::with(router()).await;
+    for scheme in ["ws", "rs"] {
+        let (url, shown) =
+            (format!("{scheme}://joe:secret@{}", house.tcp), format!("{scheme}://joe:***@{}", house.tcp));
+        let failing = connect(url.as_str()).auth(|| async { Err("the keyring is locked") });
+        let error = refused(failing).await;
+        assert_eq!(error.to_string(), format!("{shown}: there are no credentials: the keyring is locked"));
+        assert_eq!(error.kind(), ConnectErrorKind::Credentials);
+        let hanging = connect(url.as_str()).auth(std::future::pending::<Result<Credential, String>>);
+        let error = refused(hanging.connect_timeout(Duration::from_millis(200))).await;
+        assert_eq!(error.to_string(), format!("{shown}: the credentials took too long"));
+        assert_eq!(error.kind(), ConnectErrorKind::Timeout);
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+    }
+}
+
 // behaviour 229
 #[tokio::test]
 async fn a_session_does_not_come_back_with_credentials_that_are_denied() {
