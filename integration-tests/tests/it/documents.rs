@@ -164,6 +164,20 @@ fn each_file_that_is_named_exists() {
     assert!(count > 50, "{count}");
 }
 
+#[test]
+fn the_programs_of_the_cookbook_are_short() {
+    let cookbook = read("examples/COOKBOOK.md");
+    let programs: Vec<&str> = cookbook
+        .split("```rust\n")
+        .skip(1)
+        .map(|rest| rest.split_once("```").expect("a program ends").0)
+        .collect();
+    assert!(programs.len() >= 16, "{}", programs.len());
+    for program in programs {
+        assert!(program.lines().count() < 40, "{program}");
+    }
+}
+
 /// The features in `Details.roles` of HELLO or WELCOME, each with the roles that announce it, in the order of their
 /// names.
 fn announced(message: &Message) -> BTreeMap<String, Vec<String>> {
