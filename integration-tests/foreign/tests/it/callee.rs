@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
-use wamp_client::{CancelReason, Failure, Invocation, Session, connect};
+use wamp_client::{CancelReason, Failure, Invocation, Session};
 
 use crate::log::Log;
 use crate::peer::{Library, Peer};
 use crate::process::{Lines, PATIENCE, Process};
+use crate::tls::connect;
 use crate::tools::Tools;
 
 pub enum Callee {
@@ -124,7 +125,7 @@ impl Ours {
             move |call| longop(call, nods.clone(), cancel.clone())
         };
         let joined = runtime.spawn(async move {
-            let session = connect(url).realm("realm1").serializer(peer.serializer).await;
+            let session = connect(&url).realm("realm1").serializer(peer.serializer).await;
             let session = session.map_err(|error| format!("the callee cannot connect: {error}"))?;
             let registered = session.register(procedure, handler).await;
             registered.map(|_| session).map_err(|error| format!("the callee cannot register: {error}"))

@@ -2,11 +2,12 @@
 //! …`.
 
 use tokio::sync::mpsc::Sender;
-use wamp_client::{CallError, Session, connect};
+use wamp_client::{CallError, Session};
 
 use crate::log::Log;
 use crate::peer::{Library, Peer};
 use crate::process::{Lines, Process};
+use crate::tls::connect;
 use crate::tools::Tools;
 
 pub struct Caller {

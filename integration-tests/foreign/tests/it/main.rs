@@ -11,6 +11,7 @@ mod callee;
 mod caller;
 mod conformance;
 mod hellos;
+mod killed;
 mod log;
 mod logins;
 mod peer;
@@ -23,6 +24,7 @@ mod routers;
 mod rows;
 mod run;
 mod tap;
+mod tls;
 mod tools;
 
 use std::process::ExitCode;
@@ -38,6 +40,7 @@ async fn main() -> ExitCode {
         Err(why) => return report::could_not_start(&why),
     };
     let mut chapters = run::sections(tools.clone(), &wanted).await;
+    chapters.extend(killed::chapter(&tools, &wanted).await);
     chapters.extend(poison::chapter(&tools, &wanted).await);
     chapters.extend(logins::chapters(&tools, &wanted).await);
     chapters.extend(conformance::chapter(&wanted).await);

@@ -106,6 +106,23 @@ impl Process {
         Ok((Self { name, child, input }, lines))
     }
 
+    /// The same, with all programs that it starts in a group of their own, for [`signal`](Self::signal).
+    pub fn start_group(name: &'static str, mut command: Command, log: &Log) -> Result<(Self, Lines), String> {
+        command.process_group(0);
+        Self::start(name, command, log)
+    }
+
+    /// Sends a signal to its group.
+    pub async fn signal(&self, signal: &str) -> Result<(), String> {
+        let id = self.child.id().ok_or_else(|| format!("{} has ended", self.name))?;
+        let kill = format!("kill -s {signal} -- -{id}");
+        let status = Command::new("sh").args(["-c", &kill]).status().await;
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            other => Err(format!("{} gets no {signal}: {other:?}", self.name)),
+        }
+    }
+
     /// Writes a line to its input.
     pub async fn say(&mut self, line: &str) -> Result<(), String> {
         let input = self.input.as_mut().ok_or_else(|| format!("{} has no input any more", self.name))?;

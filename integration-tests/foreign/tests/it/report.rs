@@ -41,6 +41,6 @@ fn seconds(duration: Duration) -> String {
 }
 
 #[expect(clippy::print_stdout, reason = "the program's output")]
-fn say(line: &str) {
+pub fn say(line: &str) {
     println!("{line}");
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::process::Command;
-use wamp_router::{Address, Limits, Router};
+use wamp_router::{Address, Builder, Limits, Router, TlsMode};
 
 use crate::log::Log;
 use crate::peer::Transport;
 use crate::process::Process;
+use crate::tls;
 use crate::tools::{Tools, here, in_python};
 
 /// The silence after which an impatient router sends a PING, and after it closes the link.
@@ -29,11 +30,16 @@ pub enum Which {
     Crossbar,
     /// Crossbar.io with principals.
     CrossbarWithLogins,
+    /// `wamp-router`, the library, over TLS.
+    EmbeddedTls,
+    /// Crossbar.io over TLS.
+    CrossbarTls,
 }
 
 /// A router that listens.
 pub struct Running {
     address: SocketAddr,
+    has_tls: bool,
     keeper: Keeper,
     pub log: Log,
 }
@@ -52,20 +58,48 @@ impl Running {
     /// Starts it; if it is our program, with these arguments.
     pub async fn start_with(which: Which, tools: &Tools, arguments: &[&str]) -> Result<Self, String> {
         let log = Log::default();
+        let has_tls = matches!(which, Which::EmbeddedTls | Which::CrossbarTls);
         let (address, keeper) = match which {
-            Which::Embedded => embedded(Limits::default()).await?,
-            Which::Impatient => embedded(impatient()).await?,
+            Which::Embedded => embedded(Router::builder()).await?,
+            Which::Impatient => embedded(Router::builder().limits(impatient())).await?,
+            Which::EmbeddedTls => embedded(Router::builder().tls(tls::server()?, TlsMode::default())).await?,
             Which::Program => program(tools, arguments, &log).await?,
-            Which::Crossbar => crossbar("crossbar/config.json", &log).await?,
-            Which::CrossbarWithLogins => crossbar("crossbar/logins.json", &log).await?,
+            Which::Crossbar | Which::CrossbarTls => {
+                crossbar("crossbar/config.json", None, has_tls, &log).await?
+            }
+            Which::CrossbarWithLogins => crossbar("crossbar/logins.json", None, has_tls, &log).await?,
         };
-        Ok(Self { address, keeper, log })
+        Ok(Self { address, has_tls, keeper, log })
+    }
+
+    /// Starts Crossbar.io where another one has ended.
+    pub async fn restart_crossbar(address: SocketAddr, log: Log) -> Result<Self, String> {
+        let (address, keeper) = crossbar("crossbar/config.json", Some(address), false, &log).await?;
+        Ok(Self { address, has_tls: false, keeper, log })
+    }
+
+    /// Sends a signal to all processes of Crossbar.io.
+    pub async fn signal(&self, signal: &str) -> Result<(), String> {
+        match &self.keeper {
+            Keeper::Crossbar { process, .. } => process.signal(signal).await,
+            _ => Err("it is not Crossbar.io".to_owned()),
+        }
+    }
+
+    /// Kills all processes of Crossbar.io without warning.
+    pub async fn kill(self) -> Result<(), String> {
+        self.signal("KILL").await?;
+        match self.keeper {
+            Keeper::Crossbar { mut process, .. } => process.exited().await.map(|_| ()),
+            _ => Ok(()),
+        }
     }
 
     pub fn url(&self, transport: Transport) -> String {
+        let (ws, rs) = if self.has_tls { ("wss", "rss") } else { ("ws", "rs") };
         match transport {
-            Transport::WebSocket => format!("ws://{}/ws", self.address),
-            Transport::RawSocket => format!("rs://{}", self.address),
+            Transport::WebSocket => format!("{ws}://{}/ws", self.address),
+            Transport::RawSocket => format!("{rs}://{}", self.address),
         }
     }
 
@@ -105,10 +139,10 @@ fn impatient() -> Limits {
     Limits { silence: SILENCE, pong: SILENCE, ..Limits::default() }
 }
 
-async fn embedded(limits: Limits) -> Result<(SocketAddr, Keeper), String> {
-    let router = Router::builder().realm("realm1").limits(limits).build();
+async fn embedded(builder: Builder) -> Result<(SocketAddr, Keeper), String> {
+    let router = builder.realm("realm1").build();
     match router.listen("127.0.0.1:0").await {
-        Ok(Address::Tcp(address)) => Ok((address, Keeper::Embedded(router))),
+        Ok(Address::Tcp(address) | Address::Tls(address)) => Ok((address, Keeper::Embedded(router))),
         Ok(address) => Err(format!("the router listens on {address}")),
         Err(error) => Err(error.to_string()),
     }
@@ -127,19 +161,29 @@ async fn program(tools: &Tools, arguments: &[&str], log: &Log) -> Result<(Socket
     Ok((address, Keeper::Program(process)))
 }
 
-async fn crossbar(config: &str, log: &Log) -> Result<(SocketAddr, Keeper), String> {
+async fn crossbar(
+    config: &str,
+    address: Option<SocketAddr>,
+    has_tls: bool,
+    log: &Log,
+) -> Result<(SocketAddr, Keeper), String> {
     // It writes keys beside its configuration, and does not support port 0.
     let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
-    let address = free_port().map_err(|error| format!("no free port: {error}"))?;
+    let address = match address {
+        Some(address) => address,
+        None => free_port().map_err(|error| format!("no free port: {error}"))?,
+    };
+    let tls = if has_tls { r#", "tls": {"certificate": "chain.pem", "key": "key.pem"}"# } else { "" };
+    tls::write(folder.path()).map_err(|error| format!("no certificate: {error}"))?;
     let copied = std::fs::read_to_string(here(config))
-        .map(|config| config.replace("8080", &address.port().to_string()))
+        .map(|config| config.replace("8080", &format!("{}{tls}", address.port())))
         .and_then(|config| std::fs::write(folder.path().join("config.json"), config));
     copied.map_err(|error| format!("{config} cannot be copied: {error}"))?;
 
     let mut command = until_eof();
     command.arg(in_python("crossbar")).args(["start", "--color", "false", "--cbdir"]).arg(folder.path());
     command.env("PYTHONUNBUFFERED", "1").env_remove("CROSSBAR_FABRIC_URL");
-    let (process, mut lines) = Process::start("Crossbar.io", command, log)?;
+    let (process, mut lines) = Process::start_group("Crossbar.io", command, log)?;
     loop {
         let line = lines.next().await?.ok_or("Crossbar.io has ended before it was ready")?;
         let ready = line.contains("NODE_BOOT_COMPLETE");

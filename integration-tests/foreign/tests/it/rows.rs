@@ -148,6 +148,22 @@ pub const SECTIONS: &[Section] = &[
             "py/rs/cbor details    -> wampy/ws/cbor",
         ],
     },
+    Section {
+        title: "M: over TLS, our router",
+        router: Which::EmbeddedTls,
+        rows: &[
+            "py/ws/json    -> ours/ws/cbor",
+            "py/ws/msgpack -> wampy/ws/json",
+            "wampy/ws/cbor -> py/ws/cbor",
+            "js/ws/json    -> ours/rs/msgpack",
+            "ours/rs/cbor  -> wampy/ws/msgpack",
+        ],
+    },
+    Section {
+        title: "N: over TLS, Crossbar.io",
+        router: Which::CrossbarTls,
+        rows: &["ours/ws/json    -> ours/rs/msgpack", "ours/ws/cbor    -> py/ws/json"],
+    },
 ];
 
 /// Peers whose HELLO is recorded.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::process::Command;
 
 use crate::peer::{Library, Peer};
+use crate::tls;
 
 /// The folder of this package.
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
@@ -31,6 +32,12 @@ pub async fn prepare() -> Result<Arc<Tools>, String> {
 impl Tools {
     /// The command that runs a foreign peer as `caller` or `callee`.
     pub fn peer(&self, peer: Peer, role: &str) -> Command {
+        let mut command = self.program(peer, role);
+        command.env("NODE_EXTRA_CA_CERTS", tls::authority()).env("SSL_CERT_FILE", tls::authority());
+        command
+    }
+
+    fn program(&self, peer: Peer, role: &str) -> Command {
         match peer.library {
             Library::AutobahnPython => {
                 let mut command = Command::new(in_python("python"));
