@@ -36,7 +36,7 @@ impl Reply {
 }
 
 /// The reason of a failed request: a URI, and arguments with details.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The error URI, as the peer wrote it.
     pub error: Uri,

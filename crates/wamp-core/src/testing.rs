@@ -198,7 +198,9 @@ impl Net {
                 router::Event::Watch { watch, .. } => self.realm.handle_left(now, watch),
                 router::Event::Closed { session, closing } => self.unlink(session, closing),
                 // All that have not been lost are alive.
-                router::Event::Released { .. } | router::Event::Probe { .. } => {}
+                router::Event::Released { .. }
+                | router::Event::Probe { .. }
+                | router::Event::Answered { .. } => {}
             }
         }
         any

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use wamp_proto::Payload;
+
 use super::dealer::Watch;
+use super::router_call::RouterCallId;
 use super::session_key::SessionKey;
+use crate::Failure;
 
 /// An event of a realm for its driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,13 @@ pub enum Event {
         session: SessionKey,
         /// The value to pass to [`Realm::handle_left`](super::Realm::handle_left).
         watch: Watch,
+    },
+    /// A call of the router has ended; see [`Realm::call`](super::Realm::call).
+    Answered {
+        /// The call.
+        call: RouterCallId,
+        /// The arguments of its result, or its error.
+        outcome: Result<Payload, Failure>,
     },
     /// A held session is released: the driver may read from it again. See [`Realm::hold`](super::Realm::hold).
     Released {

@@ -27,6 +27,7 @@ mod reconfigure;
 mod refused;
 mod relay;
 mod roles;
+mod router_call;
 mod session_key;
 mod sessions;
 mod stats;
@@ -45,5 +46,6 @@ pub use realm::Realm;
 #[doc(hidden)]
 pub use relay::Relayed;
 pub use roles::{Actions, Pattern, Role, Roles, Rule};
+pub use router_call::{RouterCall, RouterCallId};
 pub use session_key::SessionKey;
 pub use stats::{Sizes, Stats};

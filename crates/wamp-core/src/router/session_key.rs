@@ -11,6 +11,14 @@ pub struct SessionKey {
 }
 
 impl SessionKey {
+    /// The caller of calls that the router makes itself. No session has this key.
+    pub(super) const ROUTER: Self = Self { index: usize::MAX, id: SessionId::new(1).unwrap() };
+
+    /// Whether it stands for the router.
+    pub(super) fn is_router(self) -> bool {
+        self.index == usize::MAX
+    }
+
     /// A small number that no other session of the realm has at the same time.
     #[inline]
     pub fn index(self) -> usize {

@@ -26,6 +26,7 @@
 //! 19. No sender is left without credit while the receiver has room and its application goes on.
 //! 20. A call ends as slow only if its receiver granted nothing to a sender without credit for the whole limit.
 
+use crate::asking::ROUTER;
 use crate::endpoint::Told;
 use crate::said::{Mode, OF_CALL, OF_INVOCATION, Said, Tag};
 use crate::setup::Kind;
@@ -51,6 +52,27 @@ struct Call {
     told: usize,
     told_end: bool,
     canceled: bool,
+}
+
+impl Call {
+    fn new(caller: usize, request: u64, wants_progress: bool, chunk: (Tag, bool)) -> Self {
+        Self {
+            caller,
+            request,
+            wants_progress,
+            chunks: vec![chunk],
+            served: None,
+            chunks_served: 0,
+            progress: Vec::new(),
+            last: None,
+            interrupts: Vec::new(),
+            heard: 0,
+            ended: false,
+            told: 0,
+            told_end: false,
+            canceled: false,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -118,22 +140,7 @@ impl Ledger {
                 Some(call) if in_chunks => call.chunks.push((tag, more)),
                 _ => {
                     let wants_progress = wants_progress && self.clients[client].kind.features.caller_progress;
-                    self.calls.push(Call {
-                        caller: client,
-                        request,
-                        wants_progress,
-                        chunks: vec![(tag, more)],
-                        served: None,
-                        chunks_served: 0,
-                        progress: Vec::new(),
-                        last: None,
-                        interrupts: Vec::new(),
-                        heard: 0,
-                        ended: false,
-                        told: 0,
-                        told_end: false,
-                        canceled: false,
-                    });
+                    self.calls.push(Call::new(client, request, wants_progress, (tag, more)));
                 }
             },
             Said::Yield { invocation, progress, tag } => {
@@ -151,6 +158,27 @@ impl Ledger {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Records that the router calls a procedure itself.
+    pub fn asked(&mut self, request: u64, tag: Tag) {
+        self.calls.push(Call::new(ROUTER, request, false, (tag, false)));
+    }
+
+    /// Records that the router gives up a call, and is told nothing more about it.
+    pub fn abandoned(&mut self, request: u64) {
+        if let Some(call) = self.call(ROUTER, request) {
+            call.ended = true;
+        }
+    }
+
+    /// Checks the end of a call of the router.
+    pub fn heard_by_router(&mut self, said: &Said) -> Result<(), Broken> {
+        match *said {
+            Said::Result { request, progress, tag } => self.answered(ROUTER, request, progress, tag),
+            Said::Error { kind: OF_CALL, request, tag, .. } => self.answered(ROUTER, request, false, tag),
+            _ => Err(format!("3: {said:?} for the router")),
         }
     }
 
@@ -307,7 +335,10 @@ impl Ledger {
     /// Checks that everything has been delivered and answered.
     pub fn finished(&self) -> Result<(), Broken> {
         for call in &self.calls {
-            let client = &self.clients[call.caller];
+            let Some(client) = self.clients.get(call.caller) else {
+                hold!(call.ended, "13: call {} of the router never ends", call.request);
+                continue;
+            };
             let (caller, request) = (call.caller, call.request);
             hold!(
                 call.ended || client.ended || client.leaving,

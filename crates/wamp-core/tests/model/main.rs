@@ -11,6 +11,7 @@
 #![allow(unreachable_pub, reason = "the modules of a test are public to each other")]
 
 mod account;
+mod asking;
 mod broker;
 mod client;
 mod coverage;

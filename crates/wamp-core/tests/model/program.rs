@@ -49,6 +49,14 @@ impl World {
                 None => Ok(false),
             },
             Step::Cut { client } => Ok(self.cut(client)),
+            Step::Ask { procedure, timeout } => {
+                let first = !self.shut_down;
+                if first {
+                    self.ask(procedure, timeout, cover)?;
+                }
+                Ok(first)
+            }
+            Step::Abandon { ask } => self.abandon(ask, cover),
             Step::Kick { client } => {
                 let open = self.dealer.standing(client) == Standing::Open;
                 if open {

@@ -133,6 +133,13 @@ fn propose(rng: &mut Rng, world: &World) -> Step {
             Step::Answer { client, invocation: recent(rng, invocations), answer }
         }
         80..82 => Step::AnswerCancelMyself { client, invocation: recent(rng, invocations) },
+        82 if rng.bool() => match rng.u8(..3) {
+            0 if !world.asks.is_empty() => Step::Abandon { ask: recent(rng, world.asks.len()) },
+            _ => Step::Ask {
+                procedure: pick(rng, &[0, 0, 1, 1, 2, 3, 4]),
+                timeout: pick(rng, &[100, 200, 5_000]),
+            },
+        },
         82..84 => pick(
             rng,
             &[

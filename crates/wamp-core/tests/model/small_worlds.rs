@@ -103,6 +103,20 @@ fn killnowait_timeout_and_leaving() {
     explore_all("three", triples(Mode::KillNoWait));
 }
 
+// behaviour 266
+#[test]
+fn the_router_calls_a_callee_that_leaves_in_every_way() {
+    let ask = Step::Ask { procedure: 0, timeout: 100 };
+    let worlds = LEAVING.iter().flat_map(|leaves| {
+        [vec![ask], vec![ask, Step::Abandon { ask: 0 }]].map(|asks| {
+            let name = format!("{asks:?}, leaves {:?}", leaves(C));
+            let scripts = vec![vec![call(A, 0, 0), cancel(Mode::Kill)], asks, vec![leaves(C)]];
+            Small { name, setup: three(Kind::ours(), 0), scripts, answers: TWO.to_vec(), reads: true }
+        })
+    });
+    explore_all("router", worlds.collect());
+}
+
 #[test]
 fn every_client_leaves_in_every_way() {
     let worlds = LEAVING

@@ -82,6 +82,15 @@ pub enum Step {
     Abort {
         client: usize,
     },
+    /// The router itself calls a procedure.
+    Ask {
+        procedure: Procedure,
+        timeout: u64,
+    },
+    /// The router gives up the call that it made as this one.
+    Abandon {
+        ask: usize,
+    },
     /// The router's operator ends a session.
     Kick {
         client: usize,
@@ -185,6 +194,10 @@ impl fmt::Display for Step {
             Step::Die { client } => write!(f, "client {client} dies"),
             Step::Cut { client } => write!(f, "the link of client {client} breaks"),
             Step::Abort { client } => write!(f, "client {client} aborts"),
+            Step::Ask { procedure, timeout } => {
+                write!(f, "the router calls procedure {procedure}, timeout {timeout} ms")
+            }
+            Step::Abandon { ask } => write!(f, "the router gives up its call {ask}"),
             Step::Kick { client } => write!(f, "the router closes the session of client {client}"),
             Step::Hold { client } => write!(f, "the router does not read from client {client}"),
             Step::Release { client } => write!(f, "the router reads from client {client} again"),

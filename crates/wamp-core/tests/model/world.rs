@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use foldhash::fast::FixedState;
 use wamp_core::Time;
-use wamp_core::router::{Closing, Event, Feed, Join, Realm, Watch};
+use wamp_core::router::{Closing, Event, Feed, Join, Realm, RouterCallId, Watch};
 use wamp_core::session::{self, Session};
 use wamp_proto::message::HelloDetails;
 use wamp_proto::{Message, uri};
@@ -44,6 +44,8 @@ pub struct World {
     pub names: Shared<Names>,
     /// The procedure of each REGISTER.
     asked: Shared<Vec<(usize, u64, Procedure)>>,
+    /// The calls that the router makes itself.
+    pub asks: Shared<Vec<Option<RouterCallId>>>,
     /// The number of realm sessions that each wire has seen closed.
     over: Vec<usize>,
     pub shut_down: bool,
@@ -71,6 +73,7 @@ impl World {
             ledger: Shared::new(Ledger::new(&setup.clients)),
             names: Shared::new(Names::new()),
             asked: Shared::new(Vec::new()),
+            asks: Shared::new(Vec::new()),
             over: Vec::new(),
             shut_down: false,
             windows: setup.windows,
@@ -325,6 +328,11 @@ impl World {
                         self.clients[client].held = false;
                         self.dealer.hold(self.now, client, false);
                     }
+                    continue;
+                }
+                Event::Answered { call, outcome } => {
+                    let request = self.ask_of(call)?;
+                    written.push(self.answered(request, outcome)?);
                     continue;
                 }
                 other => return Err(format!("an event that the model does not know: {other:?}")),

@@ -12,7 +12,7 @@ use crate::router::SessionKey;
 use crate::slots::Slots;
 
 /// The key of a call. It does not match a later call in the same slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::router) struct CallKey {
     index: usize,
     count: u64,
@@ -37,6 +37,31 @@ pub(in crate::router) struct Call {
     pub(super) deadline: Option<Deadline>,
     /// How long the callee had been held when the deadline was set; later holds are added to the deadline.
     pub(super) held: Duration,
+}
+
+impl Call {
+    /// A call without streams, and without a timeout.
+    #[inline(always)]
+    pub(super) fn new(
+        caller: SessionKey,
+        request: RequestId,
+        callee: SessionKey,
+        invocation: RequestId,
+        progress: Progress,
+    ) -> Self {
+        Self {
+            caller,
+            request,
+            callee,
+            invocation,
+            progress,
+            upload: None,
+            results: None,
+            timeout: None,
+            deadline: None,
+            held: Duration::ZERO,
+        }
+    }
 }
 
 /// The state of a call in chunks that the first one has fixed.

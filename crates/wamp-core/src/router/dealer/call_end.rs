@@ -8,7 +8,7 @@ use wamp_proto::message::{self, CancelMode, InterruptOptions, RequestKind};
 use wamp_proto::{Uri, uri};
 
 use super::call::{Call, CallKey};
-use super::{Dealer, Remains};
+use super::{Dealer, Remains, own};
 use crate::Time;
 use crate::map;
 use crate::progress::Phase;
@@ -61,7 +61,7 @@ impl Dealer {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.deadline = None;
         let excused = standing(call, &cx.sessions, cx.now).saturating_sub(call.held);
-        if !excused.is_zero() {
+        if !excused.is_zero() && !call.caller.is_router() {
             return self.set_deadline(cx, key, Some(excused.max(LOOK_AGAIN)));
         }
         match call.progress.phase() {
@@ -85,7 +85,9 @@ impl Dealer {
     /// Ends a call with an ERROR for the caller.
     pub(in crate::router) fn fail(&mut self, cx: &mut Context, key: CallKey, error: Uri, text: &str) {
         let Some(call) = self.end(cx, key) else { return };
-        if let Some(caller) = cx.sessions.get(call.caller) {
+        if call.caller.is_router() {
+            own::fail(cx, key, error, text);
+        } else if let Some(caller) = cx.sessions.get(call.caller) {
             let answer = failure(error, text, caller).answer(RequestKind::Call, call.request);
             cx.out.send(call.caller, answer);
         }

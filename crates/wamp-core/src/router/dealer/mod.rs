@@ -17,6 +17,7 @@ mod faults;
 mod flow;
 mod holder;
 mod inspect;
+mod own;
 mod plan;
 mod procedures;
 mod registrations;

@@ -7,33 +7,42 @@ use std::time::Duration;
 
 use wamp_proto::message::{self, CallOptions, InvocationDetails, MatchPolicy, RequestKind};
 use wamp_proto::uri::UriKind;
-use wamp_proto::{Message, quoted, uri};
+use wamp_proto::{Message, Uri, quoted, uri};
 
-use super::call::{Call, Upload};
+use super::call::{Call, CallKey, Upload};
 use super::disclosure::disclose;
 use super::flow::{Flow, Stream};
-use super::procedures::{Callee, RegistrationKey};
+use super::procedures::{Callee, Registration, RegistrationKey};
 use super::{Dealer, measure, refused};
 use crate::progress::Progress;
 use crate::router::context::{Context, Refused};
 use crate::router::outbox::{FrameInfo, check};
 use crate::router::roles::Actions;
-use crate::router::sessions::SessionKey;
+use crate::router::sessions::{Session, SessionKey};
 
 /// An accepted CALL that has not changed anything yet.
-struct Plan {
-    call: Call,
+pub(super) struct Plan {
+    pub(super) call: Call,
     /// The INVOCATION, and its length where it is counted.
-    message: Message,
-    goes: usize,
+    pub(super) message: Message,
+    pub(super) goes: usize,
     /// The callee's place in its registration.
-    turn: (RegistrationKey, usize),
+    pub(super) turn: (RegistrationKey, usize),
     /// It counts among the progressive calls of its caller.
-    is_progressive: bool,
+    pub(super) is_progressive: bool,
+}
+
+/// A callee that has room for a call.
+pub(super) struct Found<'a> {
+    pub(super) registration: &'a Registration,
+    pub(super) callee: Callee,
+    pub(super) session: &'a Session,
+    /// Its place in the registration.
+    pub(super) turn: (RegistrationKey, usize),
 }
 
 /// Why there is no plan.
-enum NoPlan {
+pub(super) enum NoPlan {
     Refused(Refused),
     /// No callee has room, or the caller is stalled, which is counted.
     Unavailable(&'static str),
@@ -60,7 +69,10 @@ impl Dealer {
         let draw = cx.chance.draw();
         let (error, text) = loop {
             match self.plan(cx, from, call, info, draw) {
-                Ok(plan) => return self.commit(cx, plan, len),
+                Ok(plan) => {
+                    self.commit(cx, plan, len);
+                    return;
+                }
                 Err(NoPlan::Refused(refused)) => break refused,
                 Err(NoPlan::Unavailable(text)) => {
                     cx.stats.unavailable += 1;
@@ -106,24 +118,9 @@ impl Dealer {
         if let Some(ending) = cx.ending {
             return Err(unavailable(ending.text().to_owned()));
         }
-        let Some((registration, found)) = self.procedures.find(procedure) else {
-            let text = format!("no procedure {} is registered", quoted(procedure));
-            return Err((uri::NO_SUCH_PROCEDURE, text).into());
-        };
-        let chosen = found.choose(Some(draw), |callee| cx.sessions.is_full(callee));
-        let Some((place, Callee { session: key, forward_timeout, disclose_caller })) = chosen else {
-            return Err(NoPlan::Unavailable("the callee does not keep up with its calls"));
-        };
-        let callee = cx.sessions.get(key).ok_or(NoPlan::Gone(registration, key))?;
-        if callee.dealer.invocations.len() >= limits.invocations {
-            return Err(unavailable("the callee has too many running calls".to_owned()));
-        }
-        if callee.dealer.calls_from(from) >= limits.invocations_from_one_caller {
-            let limit = limits.invocations_from_one_caller;
-            return Err(unavailable(format!(
-                "a caller may have at most {limit} running calls to one callee"
-            )));
-        }
+        let Found { registration: found, callee, session, turn } =
+            self.find_callee(cx, from, procedure, draw)?;
+        let (Callee { session: key, forward_timeout, disclose_caller }, callee) = (callee, session);
         if in_chunks && !(callee.announced.callee_chunks && callee.announced.callee_canceling) {
             return Err(unsupported(
                 "the callee did not announce calls in chunks (progressive_call_invocations)",
@@ -163,23 +160,49 @@ impl Dealer {
         check(&message, callee).map_err(refused)?;
         let goes = measure(&message, callee, upload.as_deref().and_then(|upload| upload.flow.as_deref()));
         let call = Call {
-            caller: from,
-            request: *request,
-            callee: key,
-            invocation,
-            progress: Progress::new(wants_progress),
             upload,
             results,
             timeout: timeout.filter(|_| !forward_timeout),
-            deadline: None,
-            held: Duration::ZERO,
+            ..Call::new(from, *request, key, invocation, Progress::new(wants_progress))
         };
         let is_progressive = wants_progress || in_chunks;
-        Ok(Plan { call, message, goes, turn: (registration, place), is_progressive })
+        Ok(Plan { call, message, goes, turn, is_progressive })
+    }
+
+    /// Selects the callee for a call. `draw` is the random choice, if the policy needs one.
+    #[inline(always)]
+    pub(super) fn find_callee<'a>(
+        &'a self,
+        cx: &'a Context,
+        from: SessionKey,
+        procedure: &Uri,
+        draw: u64,
+    ) -> Result<Found<'a>, NoPlan> {
+        let limits = &cx.config.limits;
+        let unavailable = |text: String| NoPlan::Refused((uri::UNAVAILABLE, text));
+        let Some((key, registration)) = self.procedures.find(procedure) else {
+            let text = format!("no procedure {} is registered", quoted(procedure));
+            return Err((uri::NO_SUCH_PROCEDURE, text).into());
+        };
+        let chosen = registration.choose(Some(draw), |callee| cx.sessions.is_full(callee));
+        let Some((place, callee)) = chosen else {
+            return Err(NoPlan::Unavailable("the callee does not keep up with its calls"));
+        };
+        let session = cx.sessions.get(callee.session).ok_or(NoPlan::Gone(key, callee.session))?;
+        if session.dealer.invocations.len() >= limits.invocations {
+            return Err(unavailable("the callee has too many running calls".to_owned()));
+        }
+        if session.dealer.calls_from(from) >= limits.invocations_from_one_caller {
+            let limit = limits.invocations_from_one_caller;
+            return Err(unavailable(format!(
+                "a caller may have at most {limit} running calls to one callee"
+            )));
+        }
+        Ok(Found { registration, callee, session, turn: (key, place) })
     }
 
     #[inline(always)]
-    fn commit(&mut self, cx: &mut Context, plan: Plan, len: usize) {
+    pub(super) fn commit(&mut self, cx: &mut Context, plan: Plan, len: usize) -> CallKey {
         let Plan { call, message, goes, turn: (registration, place), is_progressive } = plan;
         let Call { caller: from, request, callee: to, invocation, .. } = call;
         self.procedures.take_turn(registration, place);
@@ -196,6 +219,7 @@ impl Dealer {
         self.restart_timeout(cx, call);
         cx.out.send(to, message);
         self.pass(cx, call, Stream::Chunks, len, goes);
+        call
     }
 }
 

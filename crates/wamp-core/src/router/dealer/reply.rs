@@ -84,6 +84,9 @@ impl Dealer {
         let kind = reply.kind();
         let Some(progress) = self.judge_reply(cx, key, kind, reply.payload().len()) else { return };
         let Some(call) = self.calls.get(key) else { return };
+        if call.caller.is_router() {
+            return self.answer_router(cx, key, reply, progress, len);
+        }
         match self.answer(cx, call, reply, details, info) {
             Ok(answer) => {
                 let caller = call.caller;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use wamp_core::Time;
 
 use super::{CANCELED, Call, Dealer, Flow, NewCall, Upload, end};
+use crate::asking::ROUTER;
 use crate::coverage::{Coverage, Phase, Role, Seen};
 use crate::said::{FAILED, Mode, OF_CALL, Said, Tag};
 
@@ -206,6 +207,9 @@ impl Dealer {
                     (Some(_), Phase::Running) => Seen::EndError,
                     (Some(_), _) => Seen::EndKill,
                 };
+                if caller == ROUTER {
+                    cover.hit(Seen::RouterAnswered);
+                }
                 end(call, Phase::Over, by, cover);
                 self.out.push((caller, said));
             }

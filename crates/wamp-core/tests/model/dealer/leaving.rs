@@ -5,6 +5,7 @@ use std::time::Duration;
 use wamp_core::Time;
 
 use super::{CALLER_GONE, CANCELED, Call, Dealer, Flow, Leaving, Peer, Standing, end};
+use crate::asking::ROUTER;
 use crate::coverage::{Coverage, Phase, Seen};
 use crate::said::{Mode, OF_CALL, Said};
 
@@ -41,7 +42,8 @@ impl Dealer {
         // credit.
         let held = call.excused(&self.peers, now);
         let excused = held.saturating_sub(call.held);
-        if !excused.is_zero() {
+        let by_router = call.caller == ROUTER;
+        if !excused.is_zero() && !by_router {
             let dry = call.results.as_ref().is_some_and(|flow| !flow.spent(now).is_zero());
             cover.hit(if dry { Seen::TimeoutWithoutCredit } else { Seen::TimeoutExcused });
             // The deadline moves by at least 20 ms, however short the excuse.
@@ -54,7 +56,7 @@ impl Dealer {
             (Phase::Running, Some(timeout)) => timeout,
             _ => self.rules.kill_wait,
         };
-        if waited < allowed {
+        if waited < allowed && !by_router {
             self.broken = Some(format!("37: a callee that could answer for only {waited:?} has timed out"));
         }
         let request = call.request;
@@ -70,6 +72,9 @@ impl Dealer {
         let reason = "wamp.error.timeout";
         self.tell_callee(index, Mode::KillNoWait, reason);
         let call = &mut self.calls[index];
+        if by_router {
+            cover.hit(Seen::RouterTimeout);
+        }
         if call.chunks > 0 {
             cover.hit(Seen::TimeoutAfterChunk);
         }

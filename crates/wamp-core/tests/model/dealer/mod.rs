@@ -5,6 +5,7 @@
 mod calls;
 mod credit;
 mod leaving;
+mod own;
 
 use std::time::Duration;
 

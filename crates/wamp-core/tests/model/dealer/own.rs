@@ -1,0 +1,66 @@
+//! Calls of the router itself in the model of the dealer.
+
+use std::time::Duration;
+
+use wamp_core::Time;
+
+use super::{CANCELED, Call, Dealer, Upload, end};
+use crate::asking::ROUTER;
+use crate::coverage::{Coverage, Phase, Seen};
+use crate::said::{Mode, Procedure, Said, Tag};
+
+impl Dealer {
+    // behaviour 266
+    pub fn ask(
+        &mut self,
+        now: Time,
+        (request, procedure, timeout, tag): (u64, Procedure, u64, Tag),
+        chosen: Option<usize>,
+        cover: &mut Coverage,
+    ) {
+        let Some(registration) = self.registrations.iter().find(|r| r.procedure == procedure) else {
+            cover.hit(Seen::RouterRefused);
+            return self.fail_request(ROUTER, request, "wamp.error.no_such_procedure");
+        };
+        let callees = &registration.callees;
+        let found = callees.iter().find(|(callee, _)| Some(*callee) == chosen);
+        let (callee, _) = *found.unwrap_or(&callees[0]);
+        let invocation = self.peers[callee].next_invocation;
+        self.peers[callee].next_invocation += 1;
+        let (of, more, wants_progress) = (Some(procedure), false, false);
+        self.out.push((
+            callee,
+            Said::Invocation { invocation, procedure: of, more, wants_progress, timeout: 0, tag },
+        ));
+        let held = self.peers[callee].held(now);
+        let timeout = Duration::from_millis(timeout);
+        self.calls.push(Call {
+            caller: ROUTER,
+            request,
+            callee,
+            invocation,
+            procedure,
+            wants_progress,
+            upload: Upload::None,
+            timeout: Some(timeout),
+            forwarded: 0,
+            deadline: Some(now + timeout),
+            since: (now, held),
+            held,
+            phase: Phase::Running,
+            ended_by: None,
+            restarted: false,
+            chunks: 0,
+            results: None,
+            chunked: None,
+        });
+    }
+
+    pub fn abandon(&mut self, request: u64, cover: &mut Coverage) {
+        let alive = |call: &Call| (call.caller, call.request) == (ROUTER, request) && call.phase.is_alive();
+        if let Some(index) = self.calls.iter().position(alive) {
+            self.tell_callee(index, Mode::KillNoWait, CANCELED);
+            end(&mut self.calls[index], Phase::Abandoned, Seen::EndAbandoned, cover);
+        }
+    }
+}
