@@ -59,6 +59,11 @@ fn role(lines: &str) -> String {
     format!("[[realm]]\nname = \"a\"\n[[realm.role]]\nname = \"r\"\n{lines}")
 }
 
+/// An authenticator of that realm, and the lines that follow, from line 6.
+fn authenticator(lines: &str) -> String {
+    role(&format!("[[realm.authenticator]]\n{lines}"))
+}
+
 /// A principal of that realm, and the lines that follow its authid, from line 7.
 fn principal(lines: &str) -> String {
     role(&format!("[[realm.principal]]\nauthid = \"joe\"\n{lines}"))
@@ -189,6 +194,32 @@ fn each_fault_has_its_line_its_column_and_advice() {
             "there is no role \"x\" in this realm",
         ),
         (&principal("role = []"), 7, 8, "a principal has at least one role"),
+        (&authenticator("methods = \"ticket\""), 5, 1, "`procedure` is missing in [[realm.authenticator]]"),
+        (&authenticator("procedure = \"com.x\""), 5, 1, "`methods` is missing in [[realm.authenticator]]"),
+        (
+            &authenticator("procedure = \"com..x\"\nmethods = \"ticket\""),
+            6,
+            13,
+            "\"com..x\" is not the URI of a procedure: ",
+        ),
+        (
+            &authenticator("procedure = \"com.x\"\nmethods = [\"tls\"]"),
+            7,
+            12,
+            "\"tls\" is not one of \"ticket\", \"wampcra\", \"cryptosign\", \"wamp-scram\", \"scram\"",
+        ),
+        (
+            &authenticator("procedure = \"com.x\"\nmethods = [\"ticket\", \"ticket\"]"),
+            7,
+            22,
+            "method \"ticket\" has two authenticators",
+        ),
+        (
+            &authenticator("procedure = \"com.x\"\nmethods = \"ticket\"\nrealm = \"b\""),
+            8,
+            9,
+            "there is no realm \"b\": add a [[realm]]",
+        ),
         (&principal("role = \"r\""), 5, 1, "principal \"joe\" cannot join: give it `ticket`, "),
         (
             &principal("role = \"r\"\nticket = 1"),

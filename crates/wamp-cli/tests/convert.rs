@@ -38,7 +38,7 @@ const NODE: &str = r#"{
                     "scram": {"type": "static", "principals": {"s": {"kdf": "argon2id-13", "iterations": 3, "memory": 1024,
                       "salt": "00ff", "stored-key": "STORED", "server-key": "STORED", "role": "backend"}}}}}}},
        {"type": "rawsocket", "endpoint": {"type": "unix", "path": "/run/wamp.sock"},
-        "auth": {"ticket": {"type": "dynamic", "authenticator": "com.auth"}}}]},
+        "auth": {"ticket": {"type": "dynamic", "authenticator": "com.auth", "authenticator-realm": "shop"}}}]},
     {"type": "container", "components": []}
   ]
 }"#;
@@ -51,7 +51,6 @@ const EXPECTED: &str = r#"#
 # * workers[0].realms[0].roles[2].authorizer: a dynamic authorizer; this role may do nothing
 # * workers[0].realms[0].store: a part of the realm
 # * workers[0].transports[0].paths./: a web service of type "static"
-# * workers[0].transports[1].auth.ticket: principals that are not static
 # * workers[1]: a worker of type "container"
 # * controller: a part of the node
 # * transports: they differ in who joins without a proof; here nobody does, at any address
@@ -95,6 +94,11 @@ scram = { kdf = "argon2id13", iterations = 3, memory = 1024, salt = "AP8=", stor
 authid = "salted"
 role = "backend"
 wampcra = { key = "a2V5", salt = "salt123", iterations = 100, keylen = 16 }
+
+[[realm.authenticator]]
+methods = ["ticket"]
+procedure = "com.auth"
+realm = "shop"
 "#;
 
 #[test]

@@ -1,5 +1,6 @@
 //! The authentication of the clients of a realm: which may join, as which principal.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,17 +16,20 @@ use wamp_core::auth::{
 };
 use wamp_core::router::Protocol;
 use wamp_proto::message::{Authenticate, Challenge, Hello, HelloDetails};
-use wamp_proto::{SessionId, uri};
+use wamp_proto::{ByteString, SessionId, uri};
 use wamp_transport::Security;
 use wamp_transport::socket::Peer;
 
 use crate::authenticator::{Applicant, Authenticator, Rejection};
+use crate::authenticator_procedure::ProcedureOf;
+use crate::own_calls::Procedure;
+use crate::router::RouterState;
 
 /// The provider of identities that are in the configuration.
 const STATIC: &str = "static";
 
 /// The time that an authenticator has.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The most verifications that take long, at a time.
 const PLACES: usize = 4;
@@ -36,7 +40,8 @@ pub(crate) struct Authentication {
     principals: Principals,
     methods: Vec<Method>,
     authenticator: Option<Arc<dyn Authenticator>>,
-    /// The methods of the authenticator.
+    procedures: BTreeMap<Method, Procedure>,
+    /// The methods of the authenticator and the procedures.
     dynamic: Vec<Method>,
     shadows: Secret,
     /// Places for verifications that take long.
@@ -48,6 +53,7 @@ pub(crate) struct LinkFacts<'a> {
     pub(crate) security: Option<&'a Security>,
     pub(crate) protocol: Protocol,
     pub(crate) peer: &'a Peer,
+    pub(crate) router: &'a Arc<RouterState>,
 }
 
 /// The next step with a client.
@@ -69,19 +75,31 @@ pub(crate) enum Pending {
     Ticket(Box<Lookup>),
 }
 
+/// A source of principals.
+enum Source {
+    Program(Arc<dyn Authenticator>),
+    Procedure(ProcedureOf),
+}
+
 /// A question to an authenticator.
 pub(crate) struct Lookup {
-    authenticator: Arc<dyn Authenticator>,
+    source: Source,
     applicant: Applicant,
     details: HelloDetails,
     offer: Offer,
 }
 
 impl Authentication {
-    pub(crate) fn new(mut principals: Principals, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
+    pub(crate) fn new(
+        mut principals: Principals,
+        authenticator: Option<Arc<dyn Authenticator>>,
+        procedures: BTreeMap<Method, Procedure>,
+    ) -> Self {
         let mut shadows = [0; 32];
         getrandom::fill(&mut shadows).expect("a system without random numbers is none to run a router on");
-        let dynamic = authenticator.as_ref().map(|it| it.methods()).unwrap_or_default();
+        let mut dynamic = authenticator.as_ref().map(|it| it.methods()).unwrap_or_default();
+        let further: Vec<Method> = procedures.keys().filter(|it| !dynamic.contains(it)).copied().collect();
+        dynamic.extend(further);
         if authenticator.is_some() {
             principals.close();
         }
@@ -90,6 +108,7 @@ impl Authentication {
             principals,
             methods,
             authenticator,
+            procedures,
             dynamic,
             shadows,
             places: Arc::new(Semaphore::new(PLACES)),
@@ -101,8 +120,9 @@ impl Authentication {
         &self,
         principals: Principals,
         authenticator: Option<Arc<dyn Authenticator>>,
+        procedures: BTreeMap<Method, Procedure>,
     ) -> Self {
-        let mut new = Self::new(principals, authenticator);
+        let mut new = Self::new(principals, authenticator, procedures);
         (new.shadows, new.places) = (self.shadows.clone(), self.places.clone());
         new
     }
@@ -120,7 +140,7 @@ impl Authentication {
             return principal
                 .is_some_and(|now| now.roles().contains(authrole) && now.keeps_proofs_of(before, method));
         }
-        self.authenticator.is_some()
+        self.dynamic.contains(&method)
     }
 
     /// Checks a client that has begun to join with an earlier version of this.
@@ -170,8 +190,15 @@ impl Authentication {
     }
 
     fn look_up(&self, method: Method, hello: &Hello, link: &LinkFacts<'_>, mut offer: Offer) -> Step {
-        let Some(authenticator) = self.authenticator.clone() else {
-            return Step::Later(Box::pin(async { Err(failed()) }));
+        let program = self.authenticator.as_ref().filter(|it| it.methods().contains(&method));
+        let source = match (program, self.procedures.get(&method)) {
+            (Some(authenticator), _) => Source::Program(authenticator.clone()),
+            (None, Some(procedure)) => {
+                let (procedure, router, places) =
+                    (procedure.clone(), link.router.clone(), self.places.clone());
+                Source::Procedure(ProcedureOf { procedure, router, places })
+            }
+            (None, None) => return Step::Later(Box::pin(async { Err(failed()) })),
         };
         let details = hello.details.clone();
         let extra = details.authextra.clone().unwrap_or_default();
@@ -189,8 +216,12 @@ impl Authentication {
             is_confidential: link.security.is_some_and(|security| security.is_confidential),
             certificate: link.certificate().cloned(),
         };
-        offer.provider = authenticator.provider();
-        let lookup = Lookup { authenticator, applicant, details, offer };
+        if let Some(authenticator) = program {
+            offer.provider = authenticator.provider();
+        } else {
+            offer.provider = ByteString::from_static("dynamic");
+        }
+        let lookup = Lookup { source, applicant, details, offer };
         match method {
             Method::Ticket => Step::Challenge(Pending::Ticket(Box::new(lookup))),
             _ => Step::Later(Box::pin(lookup.run())),
@@ -252,9 +283,15 @@ impl Pending {
 
 impl Lookup {
     async fn run(self) -> Result<Step, Denied> {
-        let Self { authenticator, applicant, details, offer } = &self;
+        let Self { source, applicant, details, offer } = &self;
         let method = applicant.method;
-        let found = match timeout(PATIENCE, authenticator.principal(applicant)).await {
+        let looking_up = async {
+            match source {
+                Source::Program(authenticator) => authenticator.principal(applicant).await,
+                Source::Procedure(procedure) => procedure.principal(applicant).await,
+            }
+        };
+        let found = match timeout(PATIENCE, looking_up).await {
             Ok(found) => found,
             Err(_) => Err(Rejection::Failed("it took too long".to_owned())),
         };

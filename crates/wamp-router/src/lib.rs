@@ -20,6 +20,7 @@
 mod attempts;
 mod authentication;
 mod authenticator;
+mod authenticator_procedure;
 mod budget;
 mod config;
 mod connections;
@@ -36,6 +37,7 @@ mod lock;
 #[cfg(feature = "lock-times")]
 mod lock_times;
 mod outbound;
+mod own_calls;
 mod pending;
 mod realm;
 mod realm_config;
@@ -61,6 +63,7 @@ pub use config::{Builder, Limits, Shutdown};
 pub use listen::{Address, ListenError};
 #[cfg(feature = "lock-times")]
 pub use lock_times::{LockTimes, TimesTaken};
+pub use own_calls::Procedure;
 pub use realm_config::RealmConfig;
 pub use reload::Reloaded;
 pub use router::Router;

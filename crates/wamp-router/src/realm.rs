@@ -3,17 +3,20 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
-use wamp_core::Time;
-use wamp_core::router::{Event, Feed, Realm as Machine, Seeds, SessionKey, Sizes, Stats};
-use wamp_proto::Uri;
+use wamp_core::router::{
+    Event, Feed, Realm as Machine, RouterCall, RouterCallId, Seeds, SessionKey, Sizes, Stats,
+};
+use wamp_core::{Failure, Time};
+use wamp_proto::{Payload, Uri};
 
 use crate::authentication::Authentication;
 use crate::lanes::{Fed, Lanes};
 use crate::links::Links;
 use crate::lock::FairLock;
 use crate::outbound::Outbound;
+use crate::own_calls::Unanswered;
 use crate::realm_config::RealmConfig;
 use crate::turn::RealmTurn;
 use crate::wakes::Wakes;
@@ -36,6 +39,7 @@ pub(crate) struct Realm {
 struct Inner {
     machine: Machine,
     links: Links,
+    unanswered: Unanswered,
     /// The deadline that the deadline task waits for.
     armed: Option<Time>,
     events_dropped: u64,
@@ -45,7 +49,7 @@ impl Inner {
     /// Runs after every call into the machine: transmits, dispatches events, holds the sender if it has filled a
     /// link, and re-arms the deadline. Returns whether the sender is held for that.
     fn settle(&mut self, now: Time, mut fed: Fed, wakes: &mut Wakes, deadline: &Notify) -> bool {
-        let Inner { machine, links, armed, events_dropped } = self;
+        let Inner { machine, links, unanswered, armed, events_dropped } = self;
         loop {
             let mut lanes = Lanes::new(links, events_dropped, wakes, fed);
             lanes.transmit(machine);
@@ -66,6 +70,12 @@ impl Inner {
                 Event::Probe { session, within } => {
                     if let Some(link) = links.get(session) {
                         link.probe(within);
+                    }
+                }
+                Event::Answered { call, outcome } => {
+                    if let Some(sender) = unanswered.remove(&call) {
+                        // The one that asked may be gone.
+                        let _ = sender.send(outcome);
                     }
                 }
                 // It is already written.
@@ -114,15 +124,16 @@ impl std::fmt::Debug for Inner {
 
 impl Realm {
     pub(crate) fn new(config: RealmConfig, seeds: Seeds) -> Self {
-        let RealmConfig { machine: mut config, principals, authenticator } = config;
+        let RealmConfig { machine: mut config, principals, authenticator, procedures } = config;
         config.epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             name: config.name.clone(),
-            authentication: RwLock::new(Arc::new(Authentication::new(principals, authenticator))),
+            authentication: RwLock::new(Arc::new(Authentication::new(principals, authenticator, procedures))),
             start: Instant::now(),
             inner: FairLock::new(Inner {
                 machine: Machine::new(config, seeds),
                 links: Links::default(),
+                unanswered: Unanswered::new(),
                 armed: None,
                 events_dropped: 0,
             }),
@@ -142,9 +153,9 @@ impl Realm {
 
     /// Changes the configuration, and ends the sessions that it does not admit.
     pub(crate) async fn reconfigure(&self, config: RealmConfig) {
-        let RealmConfig { machine: config, principals, authenticator } = config;
+        let RealmConfig { machine: config, principals, authenticator, procedures } = config;
         let before = self.authentication();
-        let new = Arc::new(before.replaced(principals, authenticator));
+        let new = Arc::new(before.replaced(principals, authenticator, procedures));
         self.with(|machine, now| {
             *self.authentication.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
             machine.reconfigure(now, config, move |identity| new.still_admits(&before, identity));
@@ -170,7 +181,7 @@ impl Realm {
 
     /// Like [`with`](Self::with), without waiting for a turn: for code outside of tasks.
     pub(crate) fn with_at_once<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> T {
-        self.with_links(|machine, now, _| act(machine, now))
+        self.with_inner(|inner, now| act(&mut inner.machine, now))
     }
 
     /// Opens a session and ties it to its link.
@@ -180,7 +191,7 @@ impl Realm {
         act: impl FnOnce(&mut Machine, Time) -> Result<SessionKey, (Uri, String)>,
     ) -> Result<SessionKey, (Uri, String)> {
         let _turn = self.inner.turn().await;
-        self.with_links(|machine, now, links| {
+        self.with_inner(|Inner { machine, links, .. }, now| {
             let key = act(machine, now)?;
             links.insert(key, link.clone());
             if link.tie(Arc::downgrade(self), key) {
@@ -190,13 +201,34 @@ impl Realm {
         })
     }
 
-    fn with_links<T>(&self, act: impl FnOnce(&mut Machine, Time, &mut Links) -> T) -> T {
+    /// Begins a call of the router. `sender` gets its end.
+    pub(crate) async fn begin(
+        &self,
+        call: &RouterCall,
+        sender: oneshot::Sender<Result<Payload, Failure>>,
+    ) -> Result<RouterCallId, Failure> {
+        let _turn = self.inner.turn().await;
+        self.with_inner(|Inner { machine, unanswered, .. }, now| {
+            let call = machine.call(now, call)?;
+            unanswered.insert(call, sender);
+            Ok(call)
+        })
+    }
+
+    /// Ends a call of the router that nothing waits for any more.
+    pub(crate) fn abandon(&self, call: RouterCallId) {
+        self.with_inner(|Inner { machine, unanswered, .. }, now| {
+            unanswered.remove(&call);
+            machine.abandon(now, call);
+        });
+    }
+
+    fn with_inner<T>(&self, act: impl FnOnce(&mut Inner, Time) -> T) -> T {
         // Dropped after the lock; then it wakes the writers.
         let mut wakes = Wakes::default();
         let now = self.now();
         let mut inner = self.inner.value();
-        let Inner { machine, links, .. } = &mut *inner;
-        let result = act(machine, now, links);
+        let result = act(&mut inner, now);
         inner.settle(now, Fed::by_none(), &mut wakes, &self.deadline);
         result
     }

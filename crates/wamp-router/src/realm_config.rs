@@ -1,13 +1,15 @@
 //! Configuration of a realm: its machine, and the principals that may join it.
 
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use wamp_core::auth::{Principal, Principals};
+use wamp_core::auth::{Method, Principal, Principals};
 use wamp_core::router::{Config, Role};
 use wamp_proto::{ByteString, Uri};
 
 use crate::authenticator::Authenticator;
+use crate::own_calls::Procedure;
 
 /// The configuration of a realm.
 ///
@@ -35,6 +37,8 @@ pub struct RealmConfig {
     pub(crate) machine: Config,
     pub(crate) principals: Principals,
     pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
+    /// The procedures that know principals, by method.
+    pub(crate) procedures: BTreeMap<Method, Procedure>,
 }
 
 impl RealmConfig {
@@ -55,6 +59,41 @@ impl RealmConfig {
     pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticator = Some(Arc::new(authenticator));
         self
+    }
+
+    /// Looks up principals that are not configured by a call of a WAMP procedure, for these methods, and closes the realm
+    /// for others. The procedure is called as a dynamic authenticator of Crossbar.io, with the realm, the authid and
+    /// details, and returns a role or a dict; see [`wamp_core::auth::procedure`]. It has 5 s to answer. For methods that an
+    /// [`authenticator`](Self::authenticator) has, that one is asked instead.
+    ///
+    /// ```
+    /// use wamp_router::auth::{Method, Principal};
+    /// use wamp_router::{Procedure, RealmConfig, Role, Router};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let check = Procedure::new("com.auth.check").realm("auth");
+    /// let shop = RealmConfig::new("shop")
+    ///     .authenticator_procedure([Method::Ticket, Method::WampCra], check)
+    ///     .role(Role::everything("user"));
+    /// let auth = RealmConfig::new("auth").principal(Principal::new("checker", "checker").password("correct horse"));
+    /// let router = Router::builder().realm_with(shop).realm_with(auth).build();
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn authenticator_procedure(
+        mut self,
+        methods: impl IntoIterator<Item = Method>,
+        procedure: Procedure,
+    ) -> Self {
+        self.principals.close();
+        self.procedures.extend(methods.into_iter().map(|method| (method, procedure.clone())));
+        self
+    }
+
+    /// Returns the procedures that know principals, by method.
+    pub fn authenticator_procedures(&self) -> impl Iterator<Item = (Method, &Procedure)> {
+        self.procedures.iter().map(|(method, procedure)| (*method, procedure))
     }
 
     /// Admits anonymous sessions, with this role.
@@ -95,7 +134,7 @@ impl RealmConfig {
 
 impl From<Config> for RealmConfig {
     fn from(machine: Config) -> Self {
-        Self { machine, principals: Principals::new(), authenticator: None }
+        Self { machine, principals: Principals::new(), authenticator: None, procedures: BTreeMap::new() }
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "what the modules share is public among them")]
 
 mod authentication;
+mod authenticator_procedures;
 mod authenticators;
 mod bad_input;
 mod dead_holders;

@@ -20,6 +20,7 @@ mod login;
 mod method;
 mod principal;
 mod principals;
+pub mod procedure;
 pub mod scram;
 mod secret;
 pub mod ticket;

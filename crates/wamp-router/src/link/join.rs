@@ -178,7 +178,8 @@ impl<R: ReadHalf> Link<R> {
     /// Decides about a client.
     fn greet(&self, authentication: &Authentication, hello: &Hello) -> Result<Step, Denied> {
         let (security, protocol, peer) = (self.security.as_deref(), self.protocol, &self.peer);
-        let step = authentication.begin(hello, &LinkFacts { security, protocol, peer })?;
+        let facts = LinkFacts { security, protocol, peer, router: &self.router };
+        let step = authentication.begin(hello, &facts)?;
         if !matches!(step, Step::Admit(_)) {
             self.check_attempts()?;
         }

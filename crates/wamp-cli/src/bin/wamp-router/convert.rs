@@ -51,6 +51,8 @@ struct Converted {
     tls: Option<String>,
     realms: Vec<Realm>,
     principals: Vec<Principal>,
+    /// The methods of each dynamic authenticator: a procedure, and its realm.
+    authenticators: BTreeMap<(String, Option<String>), Vec<String>>,
     /// The role of anonymous sessions at each transport; `None` where there are none.
     anonymous: Vec<Option<String>>,
     notes: Vec<String>,
@@ -297,6 +299,13 @@ impl Converted {
         let mut anonymous = None;
         for (method, config) in auth {
             let path = format!("{path}.auth.{method}");
+            if text_of(config, "type") == Some("dynamic")
+                && ["ticket", "wampcra", "cryptosign", "scram"].contains(&&**method)
+                && let Some(procedure) = text_of(config, "authenticator")
+            {
+                self.authenticator(method, procedure, text_of(config, "authenticator-realm"), &path);
+                continue;
+            }
             if text_of(config, "type") != Some("static") {
                 self.skip(&path, "principals that are not static");
                 continue;
@@ -320,6 +329,22 @@ impl Converted {
             }
         }
         self.anonymous.push(anonymous);
+    }
+
+    /// A dynamic authenticator. Crossbar.io has one for each method of a transport; here a realm has one for each method.
+    fn authenticator(&mut self, method: &str, procedure: &str, realm: Option<&str>, path: &str) {
+        let key = (procedure.to_owned(), realm.map(str::to_owned));
+        let has = |methods: &Vec<String>| methods.iter().any(|known| known == method);
+        if self.authenticators.get(&key).is_some_and(has) {
+            return;
+        }
+        if self.authenticators.values().any(has) {
+            return self.skip(
+                path,
+                "another dynamic authenticator for this method; there is one for all transports",
+            );
+        }
+        self.authenticators.entry(key).or_default().push(method.to_owned());
     }
 
     /// The role of anonymous sessions, which is the same at all transports, or none.
@@ -384,6 +409,13 @@ impl Converted {
             let _ = writeln!(out, "\n[[realm.principal]]\nauthid = {authid:?}\nrole = {role:?}");
             for (key, value) in proofs {
                 let _ = writeln!(out, "{key} = {value}");
+            }
+        }
+        for ((procedure, realm), methods) in &self.authenticators {
+            let _ =
+                writeln!(out, "\n[[realm.authenticator]]\nmethods = {methods:?}\nprocedure = {procedure:?}");
+            if let Some(realm) = realm {
+                let _ = writeln!(out, "realm = {realm:?}");
             }
         }
     }

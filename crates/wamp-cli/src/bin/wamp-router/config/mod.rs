@@ -2,6 +2,7 @@
 //!
 //! Reading goes on after a fault, so that all are shown together, each with its place.
 
+mod authenticators;
 mod document;
 mod faults;
 mod fields;
@@ -119,7 +120,7 @@ impl Config {
             check_limits(&config.limits, &places, fields.faults);
         }
         let tables = fields.read_tables("realm", "[[realm]]");
-        let mut realms = realms::read(tables, fields.faults);
+        let mut realms = realms::read(tables, &named, fields.faults);
         fields.finish();
         for realm in named {
             if !realms.iter().any(|other| other.name == realm.name) {

@@ -10,7 +10,7 @@ use super::document::{Item, Table, Value};
 use super::faults::{Faults, Place};
 use super::fields::{At, Fields, Setting, unique};
 use super::principals::{self, Named};
-use super::{limits, roles, settings};
+use super::{authenticators, limits, roles, settings};
 
 /// Roles and principals in the file of `init`.
 const EXAMPLE: &str = r#"
@@ -44,17 +44,31 @@ const EXAMPLE: &str = r#"
 #wampcra = { file = "alice.secret" }
 #cryptosign = ["545efb0a2192db8d43f118e9bf9aee081466e1ef36c708b96ee6f62dddad9122"]
 # Keys for SCRAM come from `wamp-router passwd`.
+
+# A procedure that knows further principals, as a dynamic authenticator of Crossbar.io.
+#[[realm.authenticator]]
+#methods = ["ticket", "wampcra", "cryptosign", "wamp-scram", "scram"]
+#procedure = "com.auth.check"
+# The realm in which it is registered, if it is another one.
+#realm = "auth"
 "#;
 
-/// Reads all realms.
-pub(crate) fn read(tables: Vec<Table>, faults: &mut Faults) -> Vec<RealmConfig> {
-    let read = tables.into_iter().filter_map(|table| read_one(table, faults)).collect();
+/// Reads all realms. There are further ones, which have other names or are replaced.
+pub(crate) fn read(tables: Vec<Table>, further: &[RealmConfig], faults: &mut Faults) -> Vec<RealmConfig> {
+    let mut named = Vec::new();
+    let read = tables.into_iter().filter_map(|table| read_one(table, &mut named, faults)).collect();
     let kept = unique(read, "realm", |realm: &RealmConfig| realm.name.as_str(), faults);
-    kept.into_iter().map(|at| at.value).collect()
+    let kept: Vec<RealmConfig> = kept.into_iter().map(|at| at.value).collect();
+    for At { value, place } in named {
+        if !kept.iter().chain(further).any(|realm| realm.name.as_str() == value) {
+            faults.error(&place, format!("there is no realm {value:?}: add a [[realm]]"));
+        }
+    }
+    kept
 }
 
-/// Reads a realm. Its place is that of its name.
-fn read_one(table: Table, faults: &mut Faults) -> Option<At<RealmConfig>> {
+/// Reads a realm. Its place is that of its name. The realms of its procedures are added to `named`.
+fn read_one(table: Table, named: &mut Vec<At<String>>, faults: &mut Faults) -> Option<At<RealmConfig>> {
     let mut fields = Fields::new(table, "[[realm]]", faults);
     let name = fields.require::<String>("name");
     let uri = name.as_ref().and_then(|name| {
@@ -80,7 +94,7 @@ fn read_one(table: Table, faults: &mut Faults) -> Option<At<RealmConfig>> {
         let rows = limits::of_testaments(&mut realm.testaments);
         settings::read_table(table, "[realm.testaments]", rows, fields.faults);
     }
-    realm = read_authentication(realm, &mut fields);
+    realm = read_authentication(realm, named, &mut fields);
     match fields.read_table_or_false("credit") {
         Some(Some(table)) => realm.credit = Some(read_credit(table, fields.faults)),
         Some(None) => realm.credit = None,
@@ -91,12 +105,18 @@ fn read_one(table: Table, faults: &mut Faults) -> Option<At<RealmConfig>> {
 }
 
 /// Reads `anonymous`, the roles and the principals. Each role that they name has to be there.
-fn read_authentication(mut realm: RealmConfig, fields: &mut Fields<'_>) -> RealmConfig {
+fn read_authentication(
+    mut realm: RealmConfig,
+    named: &mut Vec<At<String>>,
+    fields: &mut Fields<'_>,
+) -> RealmConfig {
     let anonymous = fields.read_at::<Anonymous>("anonymous");
     let roles = fields.read_tables("role", "[[realm.role]]");
     let roles = roles::read(roles, &realm, fields.faults);
     let principals = fields.read_tables("principal", "[[realm.principal]]");
     let principals = principals::read(principals, fields.faults);
+    let tables = fields.read_tables("authenticator", "[[realm.authenticator]]");
+    realm = authenticators::read(tables, realm, named, fields.faults);
     let known: Vec<String> = roles.iter().map(|role| role.value.name().to_string()).collect();
     let mut check = |name: &str, place: &Place| {
         if !known.iter().any(|role| role == name) {
@@ -188,6 +208,7 @@ pub(crate) fn write(out: &mut String, realm: &RealmConfig, explained: bool) {
     }
     realm.roles.iter().for_each(|role| roles::write(out, role));
     realm.principals().iter().for_each(|principal| principals::write(out, principal));
+    authenticators::write(out, &realm);
     if explained {
         out.push_str(EXAMPLE);
     }
