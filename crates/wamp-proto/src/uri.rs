@@ -294,6 +294,8 @@ predefined! {
     FEATURE_NOT_SUPPORTED = "wamp.error.feature_not_supported";
     /// The realm does not disclose callers.
     DISCLOSE_ME_DISALLOWED = "wamp.error.option_disallowed.disclose_me";
+    /// UNREGISTERED: another session of the same client has taken the registration over.
+    UNREGISTERED = "wamp.error.unregistered";
     /// The session is not authorized to do this.
     NOT_AUTHORIZED = "wamp.error.not_authorized";
     /// Whether the session is authorized could not be decided.

@@ -200,6 +200,9 @@ pub struct Limits {
     pub invocations: usize,
     /// How many of them may come from one caller; a quarter, 16,384, by default.
     pub invocations_from_one_caller: usize,
+    /// The bytes of its calls that could still go to another callee, with 256 for each; 1 MiB by default. A call beyond
+    /// that goes to one callee only (behaviour [143](crate::behaviour#rule-143)).
+    pub kept_bytes: usize,
     /// Registrations; 65,536 by default.
     pub registrations: usize,
     /// Subscriptions; 65,536 by default.
@@ -229,6 +232,7 @@ impl Default for Limits {
             progressive_calls: 4_096,
             invocations: 65_536,
             invocations_from_one_caller: 65_536 / 4,
+            kept_bytes: 1 << 20,
             registrations: 65_536,
             subscriptions: 65_536,
             table_bytes: 32 << 20,

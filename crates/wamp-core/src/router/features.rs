@@ -4,10 +4,12 @@
 use wamp_proto::message::{self, HelloDetails};
 use wamp_proto::{Feature, Features, Role, Roles};
 
+use super::config::Config;
 use super::quirks::Quirks;
 use super::refused::Violation;
+use super::roles::Actions;
 
-/// The features of the dealer and the broker.
+/// The features of the dealer and the broker in every realm.
 const ANNOUNCED: &[(Role, Feature)] = &[
     (Role::Dealer, Feature::ProgressiveCallResults),
     (Role::Dealer, Feature::ProgressiveCallInvocations),
@@ -17,6 +19,7 @@ const ANNOUNCED: &[(Role, Feature)] = &[
     (Role::Dealer, Feature::PatternBasedRegistration),
     (Role::Dealer, Feature::SharedRegistration),
     (Role::Dealer, Feature::RegistrationRevocation),
+    (Role::Dealer, Feature::CallReroute),
     (Role::Dealer, Feature::PayloadPassthruMode),
     (Role::Dealer, Feature::SessionMetaApi),
     (Role::Dealer, Feature::RegistrationMetaApi),
@@ -32,13 +35,24 @@ const ANNOUNCED: &[(Role, Feature)] = &[
     (Role::Broker, Feature::SubscriptionMetaApi),
 ];
 
+/// The features that a realm has only if it is configured.
+fn configured(config: &Config) -> impl Iterator<Item = (Role, Feature)> {
+    let features = [
+        (config.roles.have_trustlevels(Actions::CALL), Role::Dealer, Feature::CallTrustlevels),
+        (config.roles.have_trustlevels(Actions::PUBLISH), Role::Broker, Feature::PublicationTrustlevels),
+    ];
+    features.into_iter().filter(|(is_there, ..)| *is_there).map(|(_, role, feature)| (role, feature))
+}
+
 /// The roles of WELCOME, with credit for a client that announced it.
-pub(super) fn announced(credit: Option<u64>) -> Roles {
+pub(super) fn announced(config: &Config, credit: Option<u64>) -> Roles {
     [Role::Broker, Role::Dealer].into_iter().fold(Roles::none(), |roles, role| {
         let features = ANNOUNCED
             .iter()
+            .copied()
+            .chain(configured(config))
             .filter(|(of, _)| *of == role)
-            .fold(Features::none(), |features, (_, feature)| features.with(*feature));
+            .fold(Features::none(), |features, (_, feature)| features.with(feature));
         let features = match credit {
             Some(bytes) if role == Role::Dealer => features.with_credit(bytes),
             _ => features,
@@ -64,6 +78,8 @@ pub(super) struct Announced {
     pub(super) callee_timeout: bool,
     /// The callee takes UNREGISTERED for a registration that is revoked.
     pub(super) callee_revocation: bool,
+    /// The callee refuses calls that then go to another.
+    pub(super) callee_reroute: bool,
     /// What the caller grants to each stream of results, if it announced credit.
     pub(super) caller_credit: Option<u64>,
     /// What the callee grants to each stream of chunks, if it announced credit.
@@ -108,6 +124,7 @@ impl Announced {
             callee_canceling: roles.has(Role::Callee, Feature::CallCanceling),
             callee_timeout: roles.has(Role::Callee, Feature::CallTimeout),
             callee_revocation: roles.has(Role::Callee, Feature::RegistrationRevocation),
+            callee_reroute: roles.has(Role::Callee, Feature::CallReroute),
             caller_credit: roles.get(Role::Caller).and_then(|features| features.credit),
             callee_credit: roles.get(Role::Callee).and_then(|features| features.credit),
             caller_ppt: roles.has(Role::Caller, Feature::PayloadPassthruMode),

@@ -133,7 +133,7 @@ impl Realm {
         // Credit is announced only to clients that announced it.
         let credit = self.cx.config.credit.filter(|_| announced.knows_credit());
         let welcome = WelcomeDetails {
-            roles: features::announced(credit.map(|credit| credit.window)),
+            roles: features::announced(&self.cx.config, credit.map(|credit| credit.window)),
             agent: Some(self.cx.config.agent.clone()),
             realm: Some(self.cx.config.name.clone()),
             authid: Some(identity.authid.clone()),
@@ -380,6 +380,8 @@ impl Realm {
         Sizes {
             sessions: self.cx.sessions.len() + self.closing.len(),
             calls: self.dealer.calls(),
+            loads: self.dealer.loads(),
+            kept_bytes: self.dealer.kept_bytes(),
             registrations: self.dealer.registrations(),
             topics: self.broker.topics(),
             retained: self.broker.retained().0,

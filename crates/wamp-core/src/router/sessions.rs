@@ -56,6 +56,18 @@ impl Session {
         }
     }
 
+    /// The trust level of a request that it may make, if the rule has one (behaviour
+    /// [116](crate::behaviour#rule-116)).
+    #[inline]
+    pub(super) fn trust(&self, action: Actions, uri: &Uri) -> Option<u64> {
+        self.role.as_ref()?.trust(action, uri)
+    }
+
+    /// Whether it may take over any registration of this procedure or pattern.
+    pub(super) fn forces(&self, policy: MatchPolicy, uri: &Uri) -> bool {
+        self.role.as_ref().is_some_and(|role| role.forces(policy, uri))
+    }
+
     /// Checks whether it may do this with all URIs of a pattern.
     pub(super) fn authorize_pattern(
         &self,

@@ -55,6 +55,8 @@ pub struct Stats {
     pub slow_consumers: u64,
     /// Calls that were refused because no callee had room, or because their caller was stalled.
     pub unavailable: u64,
+    /// How often a call went to another callee, since one had refused it.
+    pub rerouted: u64,
     /// How often a session was held because it had filled the link of another, or its own.
     pub holds: u64,
 }
@@ -67,6 +69,10 @@ pub struct Sizes {
     pub sessions: usize,
     /// Running calls.
     pub calls: usize,
+    /// Callees whose running calls are counted, since they said how many they take or are chosen by them.
+    pub loads: usize,
+    /// The bytes of calls that could still go to another callee.
+    pub kept_bytes: usize,
     /// Registrations.
     pub registrations: usize,
     /// Topics and patterns with subscribers.

@@ -57,11 +57,12 @@ mod tests {
     use wamp_proto::ByteString;
 
     use super::*;
+    use crate::router::config::Config;
     use crate::router::features::announced;
 
     fn details(agent: &str) -> WelcomeDetails {
         let mut details = WelcomeDetails {
-            roles: announced(Some(u64::MAX)),
+            roles: announced(&Config::new("realm1"), Some(u64::MAX)),
             agent: Some(ByteString::from(agent)),
             realm: Some("realm1".into()),
             ..WelcomeDetails::default()

@@ -13,9 +13,7 @@ pub use credit::Counting;
 
 use crate::account::{Meter, Purse, Stream};
 use crate::coverage::{Coverage, Phase, Role, Seen};
-use crate::said::{
-    Answer, FAILED, Mode, OF_CALL, OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Said, Tag,
-};
+use crate::said::{Answer, Mode, OF_CALL, OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Said, Tag};
 
 const CANCELED: &str = "wamp.error.canceled";
 const LEAVE_WAIT: Duration = Duration::from_secs(5);
@@ -275,9 +273,9 @@ impl Endpoint {
             entry.phase = Phase::Over;
             entry.deadline = None;
         }
-        self.send(match answer {
-            Answer::Error => Said::Error { kind: OF_INVOCATION, request: invocation, error: FAILED, tag },
-            _ => Said::Yield { invocation, progress: answer.is_progress(), tag },
+        self.send(match answer.error() {
+            Some(error) => Said::Error { kind: OF_INVOCATION, request: invocation, error, tag },
+            None => Said::Yield { invocation, progress: answer.is_progress(), tag },
         });
         true
     }

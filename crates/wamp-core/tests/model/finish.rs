@@ -36,7 +36,7 @@ impl World {
         let sizes = self.realm.sizes();
         let left =
             [sizes.sessions, sizes.calls, sizes.registrations, sizes.topics, sizes.deadlines, sizes.starved];
-        if left != [0; 6] {
+        if left != [0; 6] || (sizes.loads, sizes.kept_bytes) != (0, 0) {
             return Err(format!("13: all clients have left, but the realm still holds {sizes:?}"));
         }
         for (client, its) in self.clients.iter().enumerate() {

@@ -16,6 +16,8 @@
 //! 13. When everything is delivered and answered, each call of a caller that is still there has ended, and no table of
 //!     a session or the realm holds anything (`World::finish`).
 //!
+//! 21. A call goes to another callee only after a refusal of each before, before any result, and never to the same again.
+//!
 //! And of credit, on each hop (`account`):
 //!
 //! 14. A sender of ours sends progress only if it has credit, and is told when it has some again.
@@ -28,7 +30,7 @@
 
 use crate::asking::ROUTER;
 use crate::endpoint::Told;
-use crate::said::{Mode, OF_CALL, OF_INVOCATION, Said, Tag};
+use crate::said::{Mode, OF_CALL, OF_INVOCATION, Said, Tag, UNAVAILABLE};
 use crate::setup::Kind;
 
 #[derive(Clone)]
@@ -36,11 +38,16 @@ struct Call {
     caller: usize,
     request: u64,
     wants_progress: bool,
+    /// Whether its caller asks for progress.
+    asks: bool,
     /// The tag of each chunk, and whether more follow.
     chunks: Vec<(Tag, bool)>,
     /// The callee, and its id for the invocation.
     served: Option<(usize, u64)>,
     chunks_served: usize,
+    /// Whether the callee has refused it, and the callees that have done so before.
+    refused: bool,
+    refusers: Vec<usize>,
     /// The progressive results that the callee sent.
     progress: Vec<Tag>,
     /// The callee's first last answer, and the number of progressive results before it.
@@ -60,9 +67,12 @@ impl Call {
             caller,
             request,
             wants_progress,
+            asks: wants_progress,
             chunks: vec![chunk],
             served: None,
             chunks_served: 0,
+            refused: false,
+            refusers: Vec::new(),
             progress: Vec::new(),
             last: None,
             interrupts: Vec::new(),
@@ -151,9 +161,11 @@ impl Ledger {
                     call.last = Some((tag, call.progress.len()));
                 }
             }
-            Said::Error { kind: OF_INVOCATION, request, tag, .. } => {
+            Said::Error { kind: OF_INVOCATION, request, error, tag } => {
+                let reroutes = self.clients[client].kind.features.callee_reroute;
                 let Some(call) = self.served(client, request) else { return };
                 if call.last.is_none() {
+                    call.refused = reroutes && error == UNAVAILABLE;
                     call.last = Some((tag, call.progress.len()));
                 }
             }
@@ -242,13 +254,20 @@ impl Ledger {
         let Some(call) = call else {
             return Err(format!("8, 9: INVOCATION of {tag}, which does not begin a call"));
         };
+        if let Some((before, _)) = call.served {
+            let untouched = call.chunks_served == 1 && call.heard == 0 && !call.ended;
+            hold!(
+                call.refused && untouched,
+                "8, 21: INVOCATION of {tag} for client {callee}, and {before} before"
+            );
+            call.refusers.push(before);
+            hold!(!call.refusers.contains(&callee), "21: INVOCATION of {tag} for client {callee} again");
+            (call.refused, call.last) = (false, None);
+            call.progress.clear();
+            call.interrupts.clear();
+        }
         hold!(
-            call.served.is_none(),
-            "8: INVOCATION of {tag} for client {callee}, and {:?} before",
-            call.served
-        );
-        hold!(
-            call.wants_progress || !wants_progress,
+            call.asks || !wants_progress,
             "4: INVOCATION of {tag} asks for progress that its caller does not accept"
         );
         // With `strict_features` the router may ask for less.

@@ -53,6 +53,7 @@ fn setup(rng: &mut Rng) -> Setup {
                 features.callee_canceling = rng.u8(..4) == 0;
                 features.callee_chunks = rng.bool();
                 features.callee_timeout = rng.bool();
+                features.callee_reroute = rng.bool();
                 Kind::raw(features)
             }
         };
@@ -128,7 +129,14 @@ fn propose(rng: &mut Rng, world: &World) -> Step {
         50..80 if invocations > 0 => {
             let answer = pick(
                 rng,
-                &[Answer::Progress, Answer::Progress, Answer::Progress, Answer::Result, Answer::Error],
+                &[
+                    Answer::Progress,
+                    Answer::Progress,
+                    Answer::Progress,
+                    Answer::Result,
+                    Answer::Error,
+                    Answer::Refusal,
+                ],
             );
             Step::Answer { client, invocation: recent(rng, invocations), answer }
         }

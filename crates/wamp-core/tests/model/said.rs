@@ -20,6 +20,10 @@ pub type Tag = u64;
 /// The error of an invocation that failed in the application.
 pub const FAILED: &str = "com.myapp.failed";
 
+/// The error of a callee that refuses a call, and of a call that all callees have refused.
+pub const UNAVAILABLE: &str = "wamp.error.unavailable";
+pub const NO_CALLEE: &str = "wamp.error.no_available_callee";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
     Skip,
@@ -230,6 +234,8 @@ pub fn payload(serializer: Serializer, tag: Tag) -> Payload {
 pub fn known(uri: &Uri) -> &'static str {
     const KNOWN: &[&str] = &[
         FAILED,
+        UNAVAILABLE,
+        NO_CALLEE,
         "wamp.error.canceled",
         "wamp.error.timeout",
         "wamp.error.no_such_procedure",
@@ -266,9 +272,20 @@ pub enum Answer {
     Progress,
     Result,
     Error,
+    /// The callee does not take the call.
+    Refusal,
 }
 
 impl Answer {
+    /// Returns the URI of an error.
+    pub fn error(self) -> Option<&'static str> {
+        match self {
+            Answer::Progress | Answer::Result => None,
+            Answer::Error => Some(FAILED),
+            Answer::Refusal => Some(UNAVAILABLE),
+        }
+    }
+
     pub fn is_progress(self) -> bool {
         self == Answer::Progress
     }
@@ -279,14 +296,16 @@ impl Answer {
             Answer::Progress => Reply::Progress(payload),
             Answer::Result => Reply::Result(payload),
             Answer::Error => Reply::Error(Failure { error: Uri::from_static(FAILED), payload }),
+            Answer::Refusal => Reply::Error(Failure { error: Uri::from_static(UNAVAILABLE), payload }),
         }
     }
 
     /// Returns the message of a callee of the model.
     pub fn message(self, serializer: Serializer, invocation: u64, tag: Tag) -> Message {
         let (request, payload) = (id(invocation), payload(serializer, tag));
-        if self == Answer::Error {
-            return error(RequestKind::Invocation, invocation, payload);
+        if let Some(error) = self.error() {
+            let (kind, details) = (RequestKind::Invocation, ErrorDetails::default());
+            return Error { kind, request, details, error: Uri::from_static(error), payload }.into();
         }
         let options =
             YieldOptions { progress: self.is_progress().then_some(true), ..YieldOptions::default() };

@@ -28,6 +28,11 @@ pub fn forwards_timeout(procedure: Procedure) -> bool {
     procedure == 2
 }
 
+/// Returns how many calls of a procedure each callee takes at once.
+pub fn concurrency(procedure: Procedure) -> Option<usize> {
+    (procedure == 3).then_some(2)
+}
+
 pub fn register_options(procedure: Procedure) -> RegisterOptions {
     RegisterOptions {
         invoke: match procedure {
@@ -36,6 +41,7 @@ pub fn register_options(procedure: Procedure) -> RegisterOptions {
             _ => None,
         },
         forward_timeout: forwards_timeout(procedure).then_some(true),
+        concurrency: concurrency(procedure).map(|calls| calls as u64),
         ..RegisterOptions::default()
     }
 }
@@ -75,6 +81,7 @@ impl Kind {
         callee_canceling: true,
         callee_chunks: true,
         callee_timeout: true,
+        callee_reroute: true,
         caller_credit: None,
         callee_credit: None,
     };
@@ -124,6 +131,7 @@ impl Kind {
             (f.callee_canceling, Feature::CallCanceling),
             (f.callee_chunks, Feature::ProgressiveCallInvocations),
             (f.callee_timeout, Feature::CallTimeout),
+            (f.callee_reroute, Feature::CallReroute),
         ]);
         let credit = |features: wamp_proto::Features, credit: Option<u64>| match credit {
             Some(bytes) => features.with_credit(bytes),

@@ -249,6 +249,61 @@ fn a_call_in_chunks_to_one_of_two_callees() {
     explore_all("shared", worlds);
 }
 
+// behaviour 142, behaviour 143
+#[test]
+fn callees_that_refuse_a_call() {
+    let setup = Setup {
+        clients: vec![Kind::ours(), Kind::ours(), Kind::ours()],
+        offers: vec![(B, 1), (C, 1)],
+        strict: false,
+        strict_ids: false,
+        windows: None,
+    };
+    let mut worlds = Vec::new();
+    let mut add = |caller: Vec<Step>, of_callee: Option<Step>, answers: &[Answer]| {
+        let name = format!("{caller:?}, callee {of_callee:?}, {answers:?}");
+        let scripts = vec![caller, vec![], of_callee.into_iter().collect()];
+        worlds.push(Small { name, setup: setup.clone(), scripts, answers: answers.to_vec(), reads: true });
+    };
+    let refuses = &[Answer::Refusal][..];
+    for timeout in [0, 100] {
+        for mode in Mode::ALL {
+            add(vec![call(A, 1, timeout), cancel(mode)], None, refuses);
+        }
+        add(vec![call(A, 1, timeout)], None, &[Answer::Progress, Answer::Refusal]);
+    }
+    for leaves in LEAVING {
+        add(vec![call(A, 1, 0), leaves(A)], None, refuses);
+        add(vec![call(A, 1, 100)], Some(leaves(C)), refuses);
+    }
+    add(vec![call(A, 1, 0)], Some(Step::Unregister { client: C, procedure: 1 }), refuses);
+    add(vec![upload(A, 1, 0), chunk(A, false), chunk(A, true)], None, refuses);
+    add(vec![upload(A, 1, 100), chunk(A, true)], None, refuses);
+    explore_all("refusals", worlds);
+}
+
+// behaviour 148
+#[test]
+fn callees_that_take_two_calls_at_once() {
+    let setup = Setup {
+        clients: vec![Kind::ours(), Kind::ours()],
+        offers: vec![(B, 3)],
+        strict: false,
+        strict_ids: false,
+        windows: None,
+    };
+    let mut worlds = Vec::new();
+    for act in [Some(cancel(Mode::Kill)), Some(cancel(Mode::Skip)), Some(Step::Leave { client: A }), None] {
+        let mut caller = vec![call(A, 3, 100), call(A, 3, 0), call(A, 3, 0)];
+        caller.extend(act);
+        let name = format!("{act:?}");
+        let scripts = vec![caller, vec![]];
+        let answers = vec![Answer::Result];
+        worlds.push(Small { name, setup: setup.clone(), scripts, answers, reads: true });
+    }
+    explore_all("busy callees", worlds);
+}
+
 #[test]
 fn a_session_that_calls_itself() {
     let setup = Setup {

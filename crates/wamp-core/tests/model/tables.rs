@@ -19,6 +19,12 @@ impl World {
                 "the realm holds {found:?} sessions, calls, registrations and deadlines, but {expected:?} are alive"
             ));
         }
+        let (found, expected) = ((sizes.loads, sizes.kept_bytes > 0), self.dealer.loads());
+        if found != expected {
+            return Err(format!(
+                "the realm counts and keeps the calls of {found:?} callees, expected {expected:?}"
+            ));
+        }
         let (found, expected) = (self.realm.poll_timeout(), deadlines.iter().min().copied());
         if found != expected {
             return Err(format!("the realm's next deadline is {found:?}, expected {expected:?}"));

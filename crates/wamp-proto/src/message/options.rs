@@ -24,6 +24,22 @@ group! {
     }
 }
 
+impl Ppt {
+    /// Returns the same in memory of its own, which does not keep a frame alive.
+    pub fn detached(&self) -> Self {
+        let text = |text: &Option<ByteString>| text.as_ref().map(|text| ByteString::from(&**text));
+        let Self { scheme, serializer, cipher, keyid } = self;
+        Self { scheme: text(scheme), serializer: text(serializer), cipher: text(cipher), keyid: text(keyid) }
+    }
+
+    /// Returns the length of its texts, in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "it is the sum of several lengths")]
+    pub fn len(&self) -> usize {
+        let Self { scheme, serializer, cipher, keyid } = self;
+        [scheme, serializer, cipher, keyid].into_iter().flatten().map(|text| text.len()).sum()
+    }
+}
+
 group! {
     /// The receivers of a publication, if the publisher restricts them (Advanced Profile, *Subscriber Black-
     /// and Whitelisting*).
@@ -83,7 +99,7 @@ word! {
 
 word! {
     /// The policy that selects one of several callees of a procedure.
-    pub enum InvocationPolicy: "one of single, roundrobin, random, first, last" {
+    pub enum InvocationPolicy: "one of single, roundrobin, random, first, last, queue_least_loaded" {
         /// The procedure has one callee only.
         Single = "single",
         /// The callees take turns.
@@ -94,6 +110,8 @@ word! {
         First = "first",
         /// The callee that registered last.
         Last = "last",
+        /// The callee with the fewest invocations of the procedure under way: an extension, which Bondy has too.
+        LeastLoaded = "queue_least_loaded",
     }
 }
 

@@ -94,6 +94,10 @@ options! {
         disclose_caller: Option<bool> = "disclose_caller",
         /// Whether the callee, instead of the router, watches the timeouts of calls.
         forward_timeout: Option<bool> = "forward_timeout",
+        /// How many calls of the procedure the callee takes at once: an extension of Crossbar.io.
+        concurrency: Option<u64> = "concurrency",
+        /// Whether the callee takes the procedure over from the callees that have it: an extension of Crossbar.io.
+        force_reregister: Option<bool> = "force_reregister",
     }
 }
 

@@ -30,7 +30,10 @@ impl Broker {
         }
         let acknowledge = options.acknowledge == Some(true);
         let exact = self.topics.exact(&topic);
-        let allowed = || session.authorize(Actions::PUBLISH, &topic);
+        let allowed = || {
+            let disclosure = session.authorize(Actions::PUBLISH, &topic)?;
+            Ok((disclosure, session.trust(Actions::PUBLISH, &topic)))
+        };
         let checked = check_topic(&cx.config, &topic, exact.is_some())
             .and_then(|()| check(&cx.config, from, &session.identity, &options, allowed));
         let Checked { retains, peer } = match checked {
@@ -66,18 +69,22 @@ pub(super) struct Checked {
     pub(super) peer: Option<Box<Discloser>>,
 }
 
-/// Checks the options and the rights of a publication, whose topic is good. `allowed` returns the disclosure of the rule
-/// that allows it.
+/// Checks the options and the rights of a publication, whose topic is good. `allowed` returns the disclosure
+/// and the trust level of the rule that allows it.
 pub(super) fn check(
     config: &Config,
     from: SessionKey,
     publisher: &Identity,
     options: &PublishOptions,
-    allowed: impl FnOnce() -> Result<Option<Disclosure>, Refused>,
+    allowed: impl FnOnce() -> Result<(Option<Disclosure>, Option<u64>), Refused>,
 ) -> Result<Checked, Refused> {
     let retains = retains(options)?;
-    let disclosure = allowed()?.unwrap_or(config.publisher_disclosure);
-    let peer = disclose(disclosure, options, from, publisher)?;
+    let (disclosure, trustlevel) = allowed()?;
+    let disclosure = disclosure.unwrap_or(config.publisher_disclosure);
+    let mut peer = disclose(disclosure, options, from, publisher)?;
+    if trustlevel.is_some() {
+        peer.get_or_insert_default().trustlevel = trustlevel;
+    }
     Ok(Checked { retains, peer })
 }
 

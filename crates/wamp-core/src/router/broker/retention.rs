@@ -201,23 +201,15 @@ fn matches(pattern: &str, uri: &str) -> bool {
 fn details_len(details: &EventDetails) -> usize {
     let len =
         |texts: &[&Option<ByteString>]| texts.iter().copied().flatten().map(|text| text.len()).sum::<usize>();
-    let ppt = |ppt: &Ppt| len(&[&ppt.scheme, &ppt.serializer, &ppt.cipher, &ppt.keyid]);
-    details.ppt.as_deref().map_or(0, ppt)
+    details.ppt.as_deref().map_or(0, Ppt::len)
         + details.peer.as_deref().map_or(0, |peer| len(&[&peer.publisher_authid, &peer.publisher_authrole]))
         + details.extra.encoded_len()
 }
 
 /// Returns the details in memory of their own, which does not keep a frame alive.
 fn detached(details: &EventDetails) -> EventDetails {
-    let text = |text: &Option<ByteString>| text.as_ref().map(|text| ByteString::from(&**text));
-    let ppt = |ppt: &Ppt| Ppt {
-        scheme: text(&ppt.scheme),
-        serializer: text(&ppt.serializer),
-        cipher: text(&ppt.cipher),
-        keyid: text(&ppt.keyid),
-    };
     EventDetails {
-        ppt: details.ppt.as_deref().map(|of| Box::new(ppt(of))),
+        ppt: details.ppt.as_deref().map(|ppt| Box::new(ppt.detached())),
         extra: details.extra.detached(),
         ..details.clone()
     }

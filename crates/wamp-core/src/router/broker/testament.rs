@@ -27,7 +27,7 @@ impl Broker {
             return Err((uri::INVALID_ARGUMENT, text.to_owned()));
         }
         check_topic(&cx.config, &publish.topic, false)?;
-        let allowed = || session.authorize(Actions::PUBLISH, &publish.topic);
+        let allowed = || Ok((session.authorize(Actions::PUBLISH, &publish.topic)?, None));
         check(&cx.config, from, &session.identity, &publish.options, allowed).map(|_| ())
     }
 
@@ -41,7 +41,11 @@ impl Broker {
     ) {
         let message::Publish { options, topic, payload, .. } = publish;
         let role = cx.config.roles.get(&identity.authrole);
-        let allowed = || role.map_or(Ok(None), |role| role.check(Actions::PUBLISH, &topic));
+        let allowed = || {
+            let Some(role) = role else { return Ok((None, None)) };
+            let disclosure = role.check(Actions::PUBLISH, &topic)?;
+            Ok((disclosure, role.trust(Actions::PUBLISH, &topic)))
+        };
         // They were checked when the testament was made.
         let Ok(checked) = check(&cx.config, from, identity, &options, allowed) else { return };
         let id = PublicationId::new(cx.chance.id()).expect("drawn from the range of ids");

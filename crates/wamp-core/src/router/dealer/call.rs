@@ -6,6 +6,7 @@ use wamp_proto::message::InvocationDetails;
 use wamp_proto::{RegistrationId, RequestId, Uri};
 
 use super::flow::Flow;
+use super::reroute::Kept;
 use crate::deadlines::Deadline;
 use crate::progress::Progress;
 use crate::router::SessionKey;
@@ -26,6 +27,8 @@ pub(in crate::router) struct Call {
     pub(super) callee: SessionKey,
     /// The callee's id for it.
     pub(super) invocation: RequestId,
+    /// The registration, if it is counted in [`Loads`](super::loads::Loads).
+    pub(super) counted: Option<RegistrationId>,
     pub(super) progress: Progress,
     /// The common state of the chunks, for a call in chunks.
     pub(super) upload: Option<Box<Upload>>,
@@ -37,6 +40,10 @@ pub(in crate::router) struct Call {
     pub(super) deadline: Option<Deadline>,
     /// How long the callee had been held when the deadline was set; later holds are added to the deadline.
     pub(super) held: Duration,
+    /// No result has come, and no second chunk has gone: its callee may refuse it.
+    pub(super) is_fresh: bool,
+    /// The CALL, if another callee could get it.
+    pub(super) kept: Option<Box<Kept>>,
 }
 
 impl Call {
@@ -54,12 +61,15 @@ impl Call {
             request,
             callee,
             invocation,
+            counted: None,
             progress,
             upload: None,
             results: None,
             timeout: None,
             deadline: None,
             held: Duration::ZERO,
+            is_fresh: true,
+            kept: None,
         }
     }
 }

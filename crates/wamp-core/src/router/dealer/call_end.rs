@@ -51,6 +51,7 @@ impl Dealer {
             _ => self.interrupt(cx, key, mode, uri::CANCELED),
         }
         if mode == CancelMode::Kill {
+            self.settle(cx, key);
             self.set_deadline(cx, key, Some(cx.config.kill_timeout));
         } else {
             self.fail(cx, key, uri::CANCELED, "the call was canceled");
@@ -135,7 +136,10 @@ impl Dealer {
 
     /// Removes the record of a call.
     pub(super) fn end(&mut self, cx: &mut Context, key: CallKey) -> Option<Call> {
-        let call = self.calls.remove(key)?;
+        let mut call = self.calls.remove(key)?;
+        if call.kept.is_some() {
+            self.forget_kept(cx, call.kept.take(), call.caller);
+        }
         if let Some(caller) = cx.sessions.get_mut(call.caller) {
             map::remove(&mut caller.dealer.calls, &call.request);
             caller.dealer.progressive_calls -=
@@ -145,6 +149,9 @@ impl Dealer {
             map::remove(&mut callee.dealer.invocations, &call.invocation);
         }
         self.untie(cx, call.caller, call.callee);
+        if let Some(registration) = call.counted {
+            self.loads.subtract(registration, call.callee);
+        }
         if let Some(deadline) = call.deadline {
             cx.deadlines.clear(deadline);
         }
@@ -161,7 +168,7 @@ impl Dealer {
         }
     }
 
-    fn set_deadline(&mut self, cx: &mut Context, key: CallKey, after: Option<Duration>) {
+    pub(super) fn set_deadline(&mut self, cx: &mut Context, key: CallKey, after: Option<Duration>) {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.held = standing(call, &cx.sessions, cx.now);
         // All messages of one read have the same time.
@@ -179,7 +186,7 @@ impl Dealer {
 
 /// How long the callee could not have answered, in all: the router did not read from it, or it had no credit.
 /// After a cancel an answer needs no credit.
-fn standing(call: &Call, sessions: &Sessions, now: Time) -> Duration {
+pub(super) fn standing(call: &Call, sessions: &Sessions, now: Time) -> Duration {
     let held = sessions.get(call.callee).map_or(Duration::ZERO, |callee| callee.held(now));
     match (&call.results, call.progress.phase()) {
         (Some(results), Phase::Running) => held + results.spent(now),

@@ -87,6 +87,7 @@ impl Dealer {
             Ok((goes, message)) => {
                 cx.out.send(call.callee, message);
                 cx.stats.chunks += 1;
+                self.settle(cx, key);
                 let call = self.calls.get_mut(key);
                 if let Some(upload) = call.and_then(|call| call.upload.as_mut()) {
                     upload.finished = !more;

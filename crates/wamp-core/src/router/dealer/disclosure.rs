@@ -9,11 +9,12 @@ use crate::router::config::Disclosure;
 use crate::router::sessions::Session;
 
 /// The identity of the caller in an INVOCATION: none, unless the caller or the callee asks and the realm allows
-/// it.
+/// it; and the trust level of the call.
 pub(super) fn disclose(
     policy: Disclosure,
     caller_asks: bool,
     callee_asks: bool,
+    trustlevel: Option<u64>,
     key: SessionKey,
     caller: &Session,
 ) -> Result<Option<Box<Discloser>>, (Uri, String)> {
@@ -26,12 +27,14 @@ pub(super) fn disclose(
         Disclosure::OnRequest => caller_asks || callee_asks,
         Disclosure::Always => true,
     };
-    Ok(disclosed.then(|| {
-        Box::new(Discloser {
-            caller: Some(key.id()),
-            caller_authid: Some(caller.identity.authid.clone()),
-            caller_authrole: Some(caller.identity.authrole.clone()),
-            ..Discloser::default()
-        })
-    }))
+    if !disclosed && trustlevel.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(Discloser {
+        caller: disclosed.then(|| key.id()),
+        caller_authid: disclosed.then(|| caller.identity.authid.clone()),
+        caller_authrole: disclosed.then(|| caller.identity.authrole.clone()),
+        trustlevel,
+        ..Discloser::default()
+    })))
 }

@@ -68,11 +68,16 @@ impl Flow {
         self.to.is_some()
     }
 
-    /// Accounts for a message with its length as received and as sent. Returns `true` if a grant may be due.
-    pub(super) fn pass(&mut self, came: usize, goes: usize) -> bool {
+    /// Accounts for a message that is sent, with its length.
+    pub(super) fn send(&mut self, goes: usize) {
         if let Some(to) = &mut self.to {
             to.charge(cost(goes));
         }
+    }
+
+    /// Accounts for a message with its length as received and as sent. Returns `true` if a grant may be due.
+    pub(super) fn pass(&mut self, came: usize, goes: usize) -> bool {
+        self.send(goes);
         match &mut self.from {
             Some(from) => {
                 from.receive(cost(came));

@@ -17,11 +17,13 @@ mod faults;
 mod flow;
 mod holder;
 mod inspect;
+mod loads;
 mod own;
 mod plan;
 mod procedures;
 mod registrations;
 mod reply;
+mod reroute;
 mod session;
 mod ties;
 
@@ -32,6 +34,7 @@ pub(in crate::router) use self::call::{Call, CallKey};
 use self::flow::Flow;
 pub(in crate::router) use self::flow::Stream;
 pub use self::flow::Watch;
+use self::loads::Loads;
 use self::procedures::Procedures;
 pub(in crate::router) use self::session::{Remains, SessionPart};
 use self::ties::Tie;
@@ -45,6 +48,9 @@ use crate::router::sessions::{Session, SessionKey};
 pub(in crate::router) struct Dealer {
     procedures: Procedures,
     calls: Calls,
+    loads: Loads,
+    /// The bytes of calls that could still go to another callee.
+    kept_bytes: usize,
     /// The call of the last result that was relayed; many results in a row are of one call.
     last_relayed: Option<CallKey>,
     /// Streams whose senders wait for credit that their receivers have not granted.
@@ -58,6 +64,8 @@ impl Dealer {
         Self {
             procedures: Procedures::new(seed),
             calls: Calls::new(),
+            loads: Loads::new(seed),
+            kept_bytes: 0,
             last_relayed: None,
             starved: 0,
             ties: Vec::new(),
@@ -67,6 +75,16 @@ impl Dealer {
     /// The number of calls under way.
     pub(in crate::router) fn calls(&self) -> usize {
         self.calls.len()
+    }
+
+    /// The number of callees whose running calls are counted.
+    pub(in crate::router) fn loads(&self) -> usize {
+        self.loads.len()
+    }
+
+    /// The bytes of calls that could still go to another callee.
+    pub(in crate::router) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
     }
 
     /// The number of registrations.
@@ -141,7 +159,7 @@ impl Dealer {
             Some(call) => call.callee,
             None => {
                 let is_full = |callee| cx.sessions.is_full(callee);
-                self.procedures.find(&call.procedure)?.1.choose(None, is_full)?.1.session
+                self.procedures.find(&call.procedure)?.1.choose(None, &self.loads, is_full)?.1.session
             }
         };
         Some(cx.sessions.get(callee)?.serializer)

@@ -25,7 +25,7 @@ impl Dealer {
         let draw = cx.chance.draw();
         let (error, text) = loop {
             match self.plan_of_router(cx, call, draw) {
-                Ok(plan) => return Ok(self.commit(cx, plan, 0)),
+                Ok(plan) => return Ok(self.commit(cx, plan).0),
                 Err(NoPlan::Refused(refused)) => break refused,
                 Err(NoPlan::Unavailable(text)) => {
                     cx.stats.unavailable += 1;
@@ -43,7 +43,7 @@ impl Dealer {
         if let Some(ending) = cx.ending {
             return Err((uri::UNAVAILABLE, ending.text().to_owned()).into());
         }
-        let found = self.find_callee(cx, SessionKey::ROUTER, procedure, draw)?;
+        let found = self.find_callee(cx, SessionKey::ROUTER, procedure, draw, None)?;
         let details = InvocationDetails {
             procedure: (found.registration.policy != MatchPolicy::Exact).then(|| procedure.clone()),
             ..InvocationDetails::default()
@@ -55,6 +55,7 @@ impl Dealer {
         check(&message, found.session).map_err(refused)?;
         let call = Call {
             timeout: Some(*timeout),
+            counted: found.registration.counts(&found.callee).then_some(registration),
             ..Call::new(
                 SessionKey::ROUTER,
                 RequestId::FIRST,
@@ -63,7 +64,8 @@ impl Dealer {
                 Progress::new(false),
             )
         };
-        Ok(Plan { call, message, goes: 0, turn: found.turn, is_progressive: false })
+        let (turn, wait) = (found.turn, Some(*timeout));
+        Ok(Plan { call, message, goes: 0, turn, is_progressive: false, wait, keeps: false })
     }
 
     /// Forwards the last reply to the router.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use wamp_proto::message::{self, CallOptions, InvocationDetails, MatchPolicy, RequestKind};
+use wamp_proto::message::{self, CallOptions, InvocationDetails, MatchPolicy, Millis, RequestKind};
 use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, Uri, quoted, uri};
 
@@ -13,6 +13,7 @@ use super::call::{Call, CallKey, Upload};
 use super::disclosure::disclose;
 use super::flow::{Flow, Stream};
 use super::procedures::{Callee, Registration, RegistrationKey};
+use super::reroute::Kept;
 use super::{Dealer, measure, refused};
 use crate::progress::Progress;
 use crate::router::context::{Context, Refused};
@@ -30,6 +31,10 @@ pub(super) struct Plan {
     pub(super) turn: (RegistrationKey, usize),
     /// It counts among the progressive calls of its caller.
     pub(super) is_progressive: bool,
+    /// How long the callee may take for the first result, if the dealer watches that.
+    pub(super) wait: Option<Duration>,
+    /// The callee may refuse it, and then there are others.
+    pub(super) keeps: bool,
 }
 
 /// A callee that has room for a call.
@@ -68,10 +73,10 @@ impl Dealer {
     ) {
         let draw = cx.chance.draw();
         let (error, text) = loop {
-            match self.plan(cx, from, call, info, draw) {
+            match self.plan(cx, from, call, info, draw, None) {
                 Ok(plan) => {
-                    self.commit(cx, plan, len);
-                    return;
+                    let (key, goes) = self.commit(cx, plan);
+                    return self.pass(cx, key, Stream::Chunks, len, goes);
                 }
                 Err(NoPlan::Refused(refused)) => break refused,
                 Err(NoPlan::Unavailable(text)) => {
@@ -84,15 +89,17 @@ impl Dealer {
         cx.refuse(from, RequestKind::Call, call.request, error, &text);
     }
 
-    /// `draw` is the random choice, if the policy needs one. Inlined, since a plan is large to move.
+    /// `draw` is the random choice, if the policy needs one; `again` is the call, if another callee has refused it.
+    /// Inlined, since a plan is large to move.
     #[inline(always)]
-    fn plan(
+    pub(super) fn plan(
         &self,
         cx: &Context,
         from: SessionKey,
         call: &message::Call,
         info: &FrameInfo,
         draw: u64,
+        again: Option<&Kept>,
     ) -> Result<Plan, NoPlan> {
         let message::Call { request, options, procedure, payload } = call;
         let unavailable = |text: String| NoPlan::Refused((uri::UNAVAILABLE, text));
@@ -101,14 +108,19 @@ impl Dealer {
         let caller = cx.sessions.get(from).ok_or_else(gone)?;
         cx.config.check_uri(procedure, UriKind::Exact)?;
         let timeout = timeout(options)?;
-        let disclosure = caller.authorize(Actions::CALL, procedure)?.unwrap_or(cx.config.disclosure);
+        let disclosure = match again {
+            Some(kept) => kept.disclosure,
+            None => caller.authorize(Actions::CALL, procedure)?.unwrap_or(cx.config.disclosure),
+        };
         let wants_progress = options.receive_progress == Some(true) && caller.announced.caller_progress;
         let in_chunks = options.progress == Some(true);
         let limits = &cx.config.limits;
-        if caller.dealer.calls.len() >= limits.calls {
+        let is_new = again.is_none();
+        if is_new && caller.dealer.calls.len() >= limits.calls {
             return Err(unavailable(format!("a session may have at most {} running calls", limits.calls)));
         }
-        if (wants_progress || in_chunks) && caller.dealer.progressive_calls >= limits.progressive_calls {
+        let is_progressive = wants_progress || in_chunks;
+        if is_new && is_progressive && caller.dealer.progressive_calls >= limits.progressive_calls {
             let limit = limits.progressive_calls;
             return Err(unavailable(format!("a session may have at most {limit} running progressive calls")));
         }
@@ -118,9 +130,9 @@ impl Dealer {
         if let Some(ending) = cx.ending {
             return Err(unavailable(ending.text().to_owned()));
         }
-        let Found { registration: found, callee, session, turn } =
-            self.find_callee(cx, from, procedure, draw)?;
-        let (Callee { session: key, forward_timeout, disclose_caller }, callee) = (callee, session);
+        let Found { registration: found, callee: chosen, session: callee, turn } =
+            self.find_callee(cx, from, procedure, draw, again)?;
+        let Callee { session: key, forward_timeout, disclose_caller, .. } = chosen;
         if in_chunks && !(callee.announced.callee_chunks && callee.announced.callee_canceling) {
             return Err(unsupported(
                 "the callee did not announce calls in chunks (progressive_call_invocations)",
@@ -133,12 +145,15 @@ impl Dealer {
             && (!cx.config.strict_features
                 || callee.announced.callee_progress && callee.announced.callee_canceling);
         let asks = options.disclose_me == Some(true);
+        let trustlevel = caller.trust(Actions::CALL, procedure);
+        // The time that is left, if other callees have refused the call.
+        let wait = again.map_or(timeout, |kept| kept.timeout);
         let details = InvocationDetails {
             progress: in_chunks.then_some(true),
             receive_progress: wants_progress.then_some(true),
             procedure: (found.policy != MatchPolicy::Exact).then(|| procedure.clone()),
-            peer: disclose(disclosure, asks, disclose_caller, from, caller)?,
-            timeout: options.timeout.filter(|_| forward_timeout && timeout.is_some()),
+            peer: disclose(disclosure, asks, disclose_caller, trustlevel, from, caller)?,
+            timeout: wait.filter(|_| forward_timeout).map(Millis::from),
             ppt: options.ppt.clone(),
             ..InvocationDetails::default()
         };
@@ -159,17 +174,26 @@ impl Dealer {
         let message = Message::from(invoked);
         check(&message, callee).map_err(refused)?;
         let goes = measure(&message, callee, upload.as_deref().and_then(|upload| upload.flow.as_deref()));
+        let keeps = callee.announced.callee_reroute && found.has_others();
+        let kept = match keeps && is_new {
+            true => Kept::new(cx, call, caller, found.id, disclosure, timeout),
+            false => None,
+        };
         let call = Call {
             upload,
             results,
             timeout: timeout.filter(|_| !forward_timeout),
+            counted: found.counts(&chosen).then_some(found.id),
+            kept,
             ..Call::new(from, *request, key, invocation, Progress::new(wants_progress))
         };
         let is_progressive = wants_progress || in_chunks;
-        Ok(Plan { call, message, goes, turn, is_progressive })
+        let wait = wait.filter(|_| !forward_timeout);
+        Ok(Plan { call, message, goes, turn, is_progressive, wait, keeps })
     }
 
-    /// Selects the callee for a call. `draw` is the random choice, if the policy needs one.
+    /// Selects the callee for a call. `draw` is the random choice, if the policy needs one; `again` is the call, if another
+    /// callee has refused it.
     #[inline(always)]
     pub(super) fn find_callee<'a>(
         &'a self,
@@ -177,16 +201,23 @@ impl Dealer {
         from: SessionKey,
         procedure: &Uri,
         draw: u64,
+        again: Option<&Kept>,
     ) -> Result<Found<'a>, NoPlan> {
         let limits = &cx.config.limits;
         let unavailable = |text: String| NoPlan::Refused((uri::UNAVAILABLE, text));
-        let Some((key, registration)) = self.procedures.find(procedure) else {
+        let found = match again {
+            Some(kept) => self.procedures.get(kept.registration),
+            None => self.procedures.find(procedure),
+        };
+        let Some((key, registration)) = found else {
             let text = format!("no procedure {} is registered", quoted(procedure));
             return Err((uri::NO_SUCH_PROCEDURE, text).into());
         };
-        let chosen = registration.choose(Some(draw), |callee| cx.sessions.is_full(callee));
+        let chosen = registration.choose(Some(draw), &self.loads, |callee| {
+            cx.sessions.is_full(callee) || again.is_some_and(|kept| kept.is_refused_by(callee))
+        });
         let Some((place, callee)) = chosen else {
-            return Err(NoPlan::Unavailable("the callee does not keep up with its calls"));
+            return Err(NoPlan::Unavailable("no callee can take another call now"));
         };
         let session = cx.sessions.get(callee.session).ok_or(NoPlan::Gone(key, callee.session))?;
         if session.dealer.invocations.len() >= limits.invocations {
@@ -201,11 +232,17 @@ impl Dealer {
         Ok(Found { registration, callee, session, turn: (key, place) })
     }
 
+    /// Returns the call, and the length of its INVOCATION.
     #[inline(always)]
-    pub(super) fn commit(&mut self, cx: &mut Context, plan: Plan, len: usize) -> CallKey {
-        let Plan { call, message, goes, turn: (registration, place), is_progressive } = plan;
+    pub(super) fn commit(&mut self, cx: &mut Context, plan: Plan) -> (CallKey, usize) {
+        let Plan { call, message, goes, turn: (registration, place), is_progressive, wait, .. } = plan;
         let Call { caller: from, request, callee: to, invocation, .. } = call;
+        let kept = call.kept.as_ref().map_or(0, |kept| kept.bytes());
+        self.kept_bytes += kept;
         self.procedures.take_turn(registration, place);
+        if let Some(registration) = call.counted {
+            self.loads.add(registration, to);
+        }
         let call = self.calls.insert(call);
         if let Some(callee) = cx.sessions.get_mut(to) {
             callee.dealer.invocation_ids.next();
@@ -214,12 +251,14 @@ impl Dealer {
         if let Some(caller) = cx.sessions.get_mut(from) {
             caller.dealer.calls.insert(request, call);
             caller.dealer.progressive_calls += usize::from(is_progressive);
+            caller.dealer.kept_bytes += kept;
         }
         self.tie(cx, from, to);
-        self.restart_timeout(cx, call);
+        if wait.is_some() {
+            self.set_deadline(cx, call, wait);
+        }
         cx.out.send(to, message);
-        self.pass(cx, call, Stream::Chunks, len, goes);
-        call
+        (call, goes)
     }
 }
 

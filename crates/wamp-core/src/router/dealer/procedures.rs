@@ -5,11 +5,13 @@
 //! is, and by one probe for each shape of wildcards of its length: never by looking at registrations one by
 //! one.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use wamp_proto::message::{InvocationPolicy, MatchPolicy};
 use wamp_proto::{RegistrationId, Uri};
 
+use super::loads::Loads;
 use crate::Time;
 use crate::map::{self, HashSeed, Map, map};
 use crate::router::SessionKey;
@@ -81,6 +83,8 @@ impl Callees {
 #[derive(Clone, Copy)]
 pub(super) struct Callee {
     pub(super) session: SessionKey,
+    /// How many calls of the registration it takes at once.
+    pub(super) concurrency: Option<NonZeroU32>,
     /// It watches timeouts itself.
     pub(super) forward_timeout: bool,
     /// It asks for the identity of callers.
@@ -104,21 +108,55 @@ impl Registration {
         }
     }
 
-    /// The callee whose turn it is, and its index. Full ones are skipped; `None` if all are full, or if the
-    /// policy is random and there is no `draw`.
+    /// Whether a call that one callee refuses could go to another.
+    pub(super) fn has_others(&self) -> bool {
+        self.callees.as_slice().len() > 1
+    }
+
+    /// Whether the running calls of a callee are counted.
+    pub(super) fn counts(&self, callee: &Callee) -> bool {
+        callee.concurrency.is_some() || self.invoke == InvocationPolicy::LeastLoaded
+    }
+
+    /// The callee whose turn it is, and its index. Full ones, and those with as many calls as they take, are skipped;
+    /// `None` if no other is left, or if the policy needs a `draw` that is absent.
     pub(super) fn choose(
         &self,
         draw: Option<u64>,
+        loads: &Loads,
         is_full: impl Fn(SessionKey) -> bool,
     ) -> Option<(usize, Callee)> {
         let callees = self.callees.as_slice();
+        let load = |index: usize| loads.get(self.id, callees[index].session);
+        let is_free = |index: &usize| {
+            let Callee { session, concurrency, .. } = callees[*index];
+            concurrency.is_none_or(|limit| load(*index) < limit.get()) && !is_full(session)
+        };
         let first = match self.invoke {
             InvocationPolicy::Random => below(draw?, callees.len()),
             InvocationPolicy::RoundRobin => self.turn as usize % callees.len(),
+            InvocationPolicy::LeastLoaded if callees.len() > COMPARED => below(draw?, callees.len()),
+            InvocationPolicy::LeastLoaded => self.turn as usize % callees.len(),
             InvocationPolicy::Last => callees.len() - 1,
             _ => 0,
         };
-        let index = self.in_turn(first).find(|index| !is_full(callees[*index].session))?;
+        let index = match self.invoke {
+            // The second draw is independent of the first: each has the half of the bits that counts.
+            InvocationPolicy::Random if !is_free(&first) => {
+                let free = Vec::from_iter((0..callees.len()).filter(is_free));
+                *free.get(below(draw?.rotate_left(32), free.len()))?
+            }
+            InvocationPolicy::LeastLoaded if callees.len() > COMPARED => {
+                let second = below(draw?.rotate_left(32), callees.len());
+                let better = [first, second].into_iter().filter(is_free).min_by_key(|index| load(*index));
+                better.or_else(|| self.in_turn(first).find(is_free))?
+            }
+            // Of several the first.
+            InvocationPolicy::LeastLoaded => {
+                self.in_turn(first).filter(is_free).min_by_key(|index| load(*index))?
+            }
+            _ => self.in_turn(first).find(is_free)?,
+        };
         Some((index, callees[index]))
     }
 
@@ -128,6 +166,9 @@ impl Registration {
         (0..count).map(move |step| if backwards { first - step } else { (first + step) % count })
     }
 }
+
+/// Of more callees than these, the less loaded of two is chosen, instead of the least loaded of all.
+const COMPARED: usize = 16;
 
 /// The registrations of a realm.
 #[derive(Clone)]
@@ -193,7 +234,7 @@ impl Procedures {
     /// The callee with this index has had its turn.
     pub(super) fn take_turn(&mut self, key: RegistrationKey, index: usize) {
         if let Some(registration) = self.registrations.get_mut(key.0)
-            && registration.invoke == InvocationPolicy::RoundRobin
+            && matches!(registration.invoke, InvocationPolicy::RoundRobin | InvocationPolicy::LeastLoaded)
         {
             registration.turn = u32::try_from(index).map_or(0, |index| index.wrapping_add(1));
         }

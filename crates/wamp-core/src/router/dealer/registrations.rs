@@ -1,11 +1,16 @@
 //! REGISTER and UNREGISTER.
 
-use wamp_proto::message::{self, InvocationPolicy, MatchPolicy, RequestKind, UnregisteredDetails};
+use std::num::NonZeroU32;
+
+use wamp_proto::message::{
+    self, InvocationPolicy, MatchPolicy, RegisterOptions, RequestKind, UnregisteredDetails,
+};
 use wamp_proto::{RegistrationId, Uri, quoted, uri};
 
 use super::Dealer;
 use super::inspect::note_unregistered;
 use super::procedures::{Callee, NotRegistered, RegistrationKey};
+use crate::auth::Method;
 use crate::map;
 use crate::router::context::{Context, Refused, Violation};
 use crate::router::roles::Actions;
@@ -59,6 +64,7 @@ impl Dealer {
         let table_bytes = session.check_table(procedure, &cx.config.limits)?;
         let callee = Callee {
             session: from,
+            concurrency: concurrency(options)?,
             forward_timeout: options.forward_timeout == Some(true) && session.announced.callee_timeout,
             disclose_caller: options.disclose_caller == Some(true),
         };
@@ -69,6 +75,10 @@ impl Dealer {
             && !gone.is_empty()
         {
             gone.into_iter().for_each(|session| self.remove_callee(cx, key, session));
+            registered = self.procedures.register(procedure, policy, invoke, callee, cx.now, shapes);
+        }
+        if registered == Err(NotRegistered::Exists) && options.force_reregister == Some(true) {
+            self.take_over(cx, from, policy, procedure)?;
             registered = self.procedures.register(procedure, policy, invoke, callee, cx.now, shapes);
         }
         let (key, change) = registered.map_err(|reason| match reason {
@@ -84,6 +94,36 @@ impl Dealer {
         }
         cx.out.send(from, message::Registered { request: register.request, registration });
         self.note_registered(cx, from, change);
+        Ok(())
+    }
+
+    /// Revokes a registration for a session that takes it over, if the session may: it has the authid and the authrole of
+    /// all callees and has proved who it is, or its role says so (behaviour [146](crate::behaviour#rule-146)).
+    fn take_over(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        policy: MatchPolicy,
+        procedure: &Uri,
+    ) -> Result<(), Refused> {
+        let (Some(session), Some(found)) = (cx.sessions.get(from), self.procedures.lookup(procedure, policy))
+        else {
+            return Ok(());
+        };
+        let (own, id) = (&session.identity, found.id);
+        let callees = Vec::from_iter(found.sessions());
+        let is_same = |callee: &SessionKey| {
+            let other = cx.sessions.get(*callee).map(|callee| &callee.identity);
+            other.is_some_and(|other| other.authid == own.authid && other.authrole == own.authrole)
+        };
+        let is_known = own.authmethod != Method::Anonymous.name();
+        if !session.forces(policy, procedure) && !(is_known && callees.iter().all(is_same)) {
+            let text = format!("{} is registered already by a session that is not yours", quoted(procedure));
+            return Err((uri::PROCEDURE_ALREADY_EXISTS, text));
+        }
+        for callee in callees {
+            self.revoke_of(cx, callee, id, Some(uri::UNREGISTERED), true);
+        }
         Ok(())
     }
 
@@ -116,13 +156,25 @@ impl Dealer {
         registration: RegistrationId,
         reason: Option<Uri>,
     ) -> bool {
+        self.revoke_of(cx, from, registration, reason, false)
+    }
+
+    /// The same; `for_all` if the registration is revoked for all its callees.
+    fn revoke_of(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        registration: RegistrationId,
+        reason: Option<Uri>,
+        for_all: bool,
+    ) -> bool {
         let Some(session) = cx.sessions.get_mut(from) else { return false };
         let Some(key) = map::remove(&mut session.dealer.registrations, &registration) else { return false };
         session.table_bytes -= table_bytes(self.procedures.procedure(key));
         let announced = session.announced;
         let Some(change) = self.procedures.remove(key, from) else { return false };
         // Autobahn|Python keeps the registration, and fails when it gets the id of a shared one again (behaviour 141).
-        let is_safe = change.is_only || !announced.quirks.fails_on_revocation;
+        let is_safe = for_all || change.is_only || !announced.quirks.fails_on_revocation;
         if announced.callee_revocation && is_safe {
             let details = UnregisteredDetails {
                 registration: Some(registration),
@@ -157,4 +209,13 @@ impl Dealer {
             note_unregistered(cx, session, change);
         }
     }
+}
+
+/// How many calls the callee takes at once. A greater number than any limit is none.
+fn concurrency(options: &RegisterOptions) -> Result<Option<NonZeroU32>, Refused> {
+    let Some(calls) = options.concurrency else { return Ok(None) };
+    if calls == 0 {
+        return Err((uri::INVALID_ARGUMENT, "the option \"concurrency\" must be at least 1".to_owned()));
+    }
+    Ok(u32::try_from(calls).ok().and_then(NonZeroU32::new))
 }

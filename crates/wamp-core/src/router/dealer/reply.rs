@@ -56,6 +56,12 @@ impl Dealer {
         let mut details = ResultDetails::default();
         details.ppt = error.details.ppt.clone();
         let mut failure = Failure::from(error);
+        if failure.error == uri::UNAVAILABLE && self.may_go_on(cx, key) {
+            if self.reroute(cx, key) {
+                return Ok(());
+            }
+            failure.error = uri::NO_AVAILABLE_CALLEE;
+        }
         if let Some(text) = check_error(&failure.error, cx.config.limits.uri) {
             cx.stats.invalid_error_uris += 1;
             failure.error = uri::RUNTIME_ERROR;
@@ -149,6 +155,9 @@ impl Dealer {
         cx.stats.progressive_results += 1;
         if let Some(call) = self.calls.get_mut(key) {
             call.progress = progress;
+            if call.is_fresh {
+                self.settle(cx, key);
+            }
         }
         self.pass(cx, key, Stream::Results, came, goes);
         if progress.phase() == Phase::Running {

@@ -17,6 +17,8 @@ pub(in crate::router) struct SessionPart {
     pub(super) calls: Map<RequestId, CallKey>,
     /// The number of them that take progressive results or are made in chunks.
     pub(super) progressive_calls: usize,
+    /// The bytes of its calls that could still go to another callee.
+    pub(super) kept_bytes: usize,
     /// Calls that it is to answer, by the id of the invocation.
     pub(super) invocations: Map<RequestId, CallKey>,
     /// The number of these that each caller has made.
@@ -39,6 +41,7 @@ impl SessionPart {
             invocation_ids: RequestIds::new(),
             calls: map(seed),
             progressive_calls: 0,
+            kept_bytes: 0,
             invocations: map(seed),
             callers: map(seed),
             registrations: map(seed),

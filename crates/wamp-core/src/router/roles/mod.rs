@@ -40,6 +40,8 @@ pub struct Role {
     name: ByteString,
     rules: Vec<Rule>,
     meta: Meta,
+    /// A rule has a trust level.
+    trusts: bool,
 }
 
 /// The actions that a role may take with the URIs of a pattern.
@@ -48,12 +50,14 @@ pub struct Rule {
     pattern: Pattern,
     actions: Actions,
     disclosure: Option<Disclosure>,
+    trustlevel: Option<u64>,
+    forces: bool,
 }
 
 impl Rule {
     /// A rule that allows these actions and denies all others.
     pub fn new(actions: Actions, pattern: Pattern) -> Self {
-        Self { pattern, actions, disclosure: None }
+        Self { pattern, actions, disclosure: None, trustlevel: None, forces: false }
     }
 
     /// Sets whether the session is disclosed to callees and subscribers, instead of the setting of the realm (behaviour
@@ -62,6 +66,33 @@ impl Rule {
     pub fn disclosure(mut self, disclosure: Disclosure) -> Self {
         self.disclosure = Some(disclosure);
         self
+    }
+
+    /// Sets the trust level of calls and publications, for callees and subscribers: `trustlevel` of INVOCATION and EVENT
+    /// (Advanced Profile, *Call Trust Levels*, *Publication Trust Levels*; behaviour
+    /// [116](crate::behaviour#rule-116)). A level above 2^53 counts as 2^53.
+    #[must_use]
+    pub fn trustlevel(mut self, level: u64) -> Self {
+        self.trustlevel = Some(level.min(wamp_proto::MAX_ID));
+        self
+    }
+
+    /// Sets whether the session may take over registrations of any other session with `force_reregister` (behaviour
+    /// [146](crate::behaviour#rule-146)).
+    #[must_use]
+    pub fn force(mut self, forces: bool) -> Self {
+        self.forces = forces;
+        self
+    }
+
+    /// Returns the trust level, if the rule has one.
+    pub fn own_trustlevel(&self) -> Option<u64> {
+        self.trustlevel
+    }
+
+    /// Returns whether registrations of any other session may be taken over.
+    pub fn forces(&self) -> bool {
+        self.forces
     }
 
     /// Returns the pattern.
@@ -83,7 +114,7 @@ impl Rule {
 impl Role {
     /// A role that may do nothing but read with the meta API.
     pub fn new(name: impl Into<ByteString>) -> Self {
-        Self { name: name.into(), rules: Vec::new(), meta: Meta::Read }
+        Self { name: name.into(), rules: Vec::new(), meta: Meta::Read, trusts: false }
     }
 
     /// A role that may do everything but control others with the meta API.
@@ -108,6 +139,7 @@ impl Role {
     pub fn rule(mut self, rule: Rule) -> Self {
         self.rules.retain(|other| other.pattern != rule.pattern);
         self.rules.push(rule);
+        self.trusts = self.rules.iter().any(|rule| rule.trustlevel.is_some());
         // The most specific first, so that the first one that matches decides.
         self.rules.sort_by_key(|rule| Reverse(rule.pattern.rank()));
         self
@@ -143,16 +175,21 @@ impl Role {
     /// Returns whether a rule allows this action for every URI that a pattern matches (behaviour
     /// [261](crate::behaviour#rule-261)).
     pub fn allows_pattern(&self, action: Actions, pattern: &Pattern) -> bool {
+        self.decides_pattern(action, pattern).is_some()
+    }
+
+    /// The rule that allows an action for every URI of a pattern.
+    fn decides_pattern(&self, action: Actions, pattern: &Pattern) -> Option<&Rule> {
         if let Pattern::Exact(uri) = pattern {
-            return self.allows(action, uri);
+            return self.decides(action, uri);
         }
         // Each URI of the pattern is decided by this rule or by one that is as specific at least.
         let allowing =
-            self.rules.iter().find(|rule| rule.actions.has(action) && rule.pattern.contains(pattern));
-        let Some(allowing) = allowing else { return false };
+            self.rules.iter().find(|rule| rule.actions.has(action) && rule.pattern.contains(pattern))?;
         let rank = allowing.pattern.rank();
         let mut denying = self.rules.iter().filter(|rule| !rule.actions.has(action));
-        !denying.any(|rule| rule.pattern.rank() >= rank && rule.pattern.meets(pattern))
+        let is_denied = denying.any(|rule| rule.pattern.rank() >= rank && rule.pattern.meets(pattern));
+        (!is_denied).then_some(allowing)
     }
 
     /// The rule that allows an action for a URI. Of several that are equally specific all must allow it.
@@ -167,6 +204,17 @@ impl Role {
     /// Checks a request with this URI. Returns the disclosure of the rule that allows it, if it has one.
     pub(super) fn check(&self, action: Actions, uri: &Uri) -> Result<Option<Disclosure>, Refused> {
         self.decides(action, uri).map(|rule| rule.disclosure).ok_or_else(not_authorized)
+    }
+
+    /// The trust level of a request with this URI.
+    pub(super) fn trust(&self, action: Actions, uri: &Uri) -> Option<u64> {
+        if self.trusts { self.decides(action, uri)?.trustlevel } else { None }
+    }
+
+    /// Whether the rule that allows REGISTER with this pattern lets it take over any registration.
+    pub(super) fn forces(&self, policy: MatchPolicy, uri: &Uri) -> bool {
+        let rule = self.decides_pattern(Actions::REGISTER, &Pattern::new(policy, uri.as_str()));
+        rule.is_some_and(|rule| rule.forces)
     }
 
     /// Checks a request with this pattern.
@@ -204,6 +252,12 @@ impl Roles {
     /// Returns whether a role may control others with the meta API.
     pub(super) fn have_control(&self) -> bool {
         self.0.values().any(|role| role.meta >= Meta::Control)
+    }
+
+    /// Returns whether a role has trust levels for requests of this kind.
+    pub(super) fn have_trustlevels(&self, action: Actions) -> bool {
+        let trusts = |rule: &Rule| rule.trustlevel.is_some() && rule.actions.has(action);
+        self.0.values().any(|role| role.rules.iter().any(trusts))
     }
 
     /// Returns all roles, in the order of their names.

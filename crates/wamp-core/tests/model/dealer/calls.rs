@@ -7,7 +7,7 @@ use wamp_core::Time;
 use super::{CANCELED, Call, Dealer, Flow, NewCall, Upload, end};
 use crate::asking::ROUTER;
 use crate::coverage::{Coverage, Phase, Role, Seen};
-use crate::said::{FAILED, Mode, OF_CALL, Said, Tag};
+use crate::said::{FAILED, Mode, NO_CALLEE, OF_CALL, Said, Tag, UNAVAILABLE};
 
 impl Dealer {
     pub(super) fn call(&mut self, now: Time, call: NewCall, chosen: Option<usize>, cover: &mut Coverage) {
@@ -33,7 +33,13 @@ impl Dealer {
             let its = self.peers[callee].features;
             its.callee_chunks && its.callee_canceling
         };
-        let callees = &registration.callees;
+        // behaviour 148
+        let (id, others) = (registration.id, registration.callees.len() > 1);
+        let callees = self.free(registration);
+        if callees.is_empty() {
+            cover.hit(Seen::EndBusy);
+            return self.fail_request(from, request, UNAVAILABLE);
+        }
         let found = match chosen {
             Some(chosen) => callees.iter().find(|(callee, _)| *callee == chosen),
             None => callees
@@ -48,9 +54,8 @@ impl Dealer {
             return self.fail_request(from, request, "wamp.error.feature_not_supported");
         }
         // behaviour 13, behaviour 17
-        let wants_progress = wants_progress
-            && features.caller_progress
-            && (!self.rules.strict || its.callee_progress && its.callee_canceling);
+        let asks = wants_progress && features.caller_progress;
+        let wants_progress = asks && (!self.rules.strict || its.callee_progress && its.callee_canceling);
         let invocation = self.peers[callee].next_invocation;
         self.peers[callee].next_invocation += 1;
         // behaviour 39
@@ -84,6 +89,12 @@ impl Dealer {
             ended_by: None,
             restarted: false,
             chunks: 0,
+            tag,
+            registration: id,
+            fresh: true,
+            asks,
+            others,
+            refused: Vec::new(),
             results,
             chunked,
         });
@@ -92,7 +103,7 @@ impl Dealer {
     // behaviour 3, behaviour 4, behaviour 18, behaviour 65
     pub(super) fn chunk(&mut self, chunk: NewCall, cover: &mut Coverage) {
         let NewCall { from, request, procedure, more, tag, .. } = chunk;
-        let call = self.calls.iter_mut().find(|call| call.caller == from && call.request == request);
+        let call = self.calls.iter_mut().rfind(|call| call.caller == from && call.request == request);
         let Some(call) = call.filter(|call| call.phase.is_alive()) else {
             cover.hit(Seen::ChunkCrossedAnswer);
             self.counts.late += 1;
@@ -118,6 +129,7 @@ impl Dealer {
             flow.pass(self.wire, cover);
         }
         call.chunks += 1;
+        call.fresh = false;
         self.counts.chunks += 1;
         let (callee, invocation, wants_progress, timeout) =
             (call.callee, call.invocation, call.wants_progress, call.forwarded);
@@ -141,7 +153,7 @@ impl Dealer {
         from: usize,
         invocation: u64,
         progress: bool,
-        error: Option<&'static str>,
+        (error, chosen): (Option<&'static str>, &dyn Fn(Tag) -> Option<usize>),
         tag: Tag,
         cover: &mut Coverage,
     ) {
@@ -169,6 +181,7 @@ impl Dealer {
             (_, true) if !call.wants_progress => self.counts.unsolicited += 1,
             (phase, true) => {
                 self.counts.results += 1;
+                call.fresh = false;
                 let held = call.excused(&self.peers, now);
                 if let Some(flow) = &mut call.results {
                     flow.pass(wire, cover);
@@ -193,6 +206,15 @@ impl Dealer {
                 self.out.push((call.caller, Said::Result { request: call.request, progress, tag }));
             }
             (phase, false) => {
+                let error = match error {
+                    Some(UNAVAILABLE) => match self.refused(now, from, invocation, chosen, cover) {
+                        Some(error) => Some(error),
+                        None => return,
+                    },
+                    error => error,
+                };
+                let call = self.calls.iter_mut().find(|c| c.callee == from && c.invocation == invocation);
+                let call = call.expect("it was there");
                 self.counts.results += 1;
                 let (caller, request) = (call.caller, call.request);
                 let said = match error {
@@ -204,6 +226,7 @@ impl Dealer {
                     (None, _) => Seen::EndResultAfterKill,
                     (Some(FAILED), _) => Seen::EndError,
                     (Some("wamp.error.timeout"), _) => Seen::EndTimeoutByCallee,
+                    (Some(NO_CALLEE), _) => Seen::EndRefused,
                     (Some(_), Phase::Running) => Seen::EndError,
                     (Some(_), _) => Seen::EndKill,
                 };

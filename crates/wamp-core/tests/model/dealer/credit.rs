@@ -35,6 +35,25 @@ impl Flow {
         (from.is_some() || to.is_some()).then_some(flow)
     }
 
+    /// Returns a stream of results from another callee to the same caller, nothing of which has passed yet.
+    pub(super) fn to_the_same_caller(new: Option<Self>, before: Option<Self>) -> Option<Self> {
+        let to = before.map(|before| before.to);
+        new.map(|new| Self { to: to.unwrap_or(new.to), ..new })
+    }
+
+    /// Returns a stream of chunks from the same caller to another callee, after its first chunk.
+    pub(super) fn to_another_callee(
+        new: Option<Self>,
+        before: Option<Self>,
+        wire: (u64, u64),
+        cover: &mut Coverage,
+    ) -> Option<Self> {
+        let mut new = new?;
+        let from = before.map(|before| before.from);
+        new.pass((0, wire.1), cover);
+        Some(Self { from: from.unwrap_or(new.from), ..new })
+    }
+
     /// Forwards a message; `came` and `goes` are its costs on the two hops.
     pub(super) fn pass(&mut self, (came, goes): (u64, u64), cover: &mut Coverage) {
         if let Some(to) = &mut self.to {

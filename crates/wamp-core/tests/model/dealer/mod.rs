@@ -6,6 +6,7 @@ mod calls;
 mod credit;
 mod leaving;
 mod own;
+mod rerouting;
 
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub struct Features {
     pub callee_canceling: bool,
     pub callee_chunks: bool,
     pub callee_timeout: bool,
+    pub callee_reroute: bool,
     /// The first window in each of these roles.
     pub caller_credit: Option<u64>,
     pub callee_credit: Option<u64>,
@@ -126,6 +128,15 @@ struct Call {
     ended_by: Option<Seen>,
     restarted: bool,
     chunks: usize,
+    tag: Tag,
+    registration: u64,
+    /// No result has passed, and no second chunk.
+    fresh: bool,
+    /// Whether its caller asks for progress and takes it.
+    asks: bool,
+    /// Whether there was another callee when the call was made; and the callees that have refused it.
+    others: bool,
+    refused: Vec<usize>,
     /// Its results and its chunks, if a peer counts credit for them.
     results: Option<Flow>,
     chunked: Option<Flow>,
@@ -133,6 +144,7 @@ struct Call {
 
 #[derive(Clone)]
 struct Registration {
+    id: u64,
     procedure: Procedure,
     shared: bool,
     /// The callees, each with whether it watches timeouts itself.
@@ -157,6 +169,7 @@ pub struct Dealer {
     peers: Vec<Peer>,
     calls: Vec<Call>,
     registrations: Vec<Registration>,
+    next_registration: u64,
     /// The messages that must be sent, and their receivers.
     pub out: Vec<(usize, Said)>,
     /// The clients whose sessions are over.
@@ -190,6 +203,7 @@ impl Dealer {
             peers: Vec::new(),
             calls: Vec::new(),
             registrations: Vec::new(),
+            next_registration: 0,
             out: Vec::new(),
             closed: Vec::new(),
             unordered: false,
@@ -234,6 +248,18 @@ impl Dealer {
 
     pub fn registrations(&self) -> usize {
         self.registrations.len()
+    }
+
+    /// Returns the number of callees that have calls of a registration with a limit, and whether calls are kept for
+    /// other callees.
+    pub fn loads(&self) -> (usize, bool) {
+        let alive = || self.calls.iter().filter(|call| call.phase.is_alive());
+        let counted = alive().filter(|call| crate::setup::concurrency(call.procedure).is_some());
+        let loads: std::collections::BTreeSet<_> =
+            counted.map(|call| (call.registration, call.callee)).collect();
+        let keeps =
+            |call: &Call| call.others && call.fresh && self.peers[call.callee].features.callee_reroute;
+        (loads.len(), alive().any(keeps))
     }
 
     /// Returns the deadlines of running calls.
@@ -306,10 +332,10 @@ impl Dealer {
             }
             Said::Cancel { request, mode } => self.cancel(now, from, request, mode, cover),
             Said::Yield { invocation, progress, tag } => {
-                self.answer(now, from, invocation, progress, None, tag, cover);
+                self.answer(now, from, invocation, progress, (None, chosen), tag, cover);
             }
             Said::Error { kind: OF_INVOCATION, request, error, tag } => {
-                self.answer(now, from, request, false, Some(error), tag, cover);
+                self.answer(now, from, request, false, (Some(error), chosen), tag, cover);
             }
             Said::Credit { request, chunks, total } => self.credited(from, request, chunks, total, cover),
             Said::Goodbye { .. } => {
@@ -354,7 +380,9 @@ impl Dealer {
         let forward = crate::setup::forwards_timeout(procedure) && self.peers[from].features.callee_timeout;
         match self.registrations.iter_mut().find(|registration| registration.procedure == procedure) {
             None => {
-                self.registrations.push(Registration { procedure, shared, callees: vec![(from, forward)] });
+                self.next_registration += 1;
+                let (id, callees) = (self.next_registration, vec![(from, forward)]);
+                self.registrations.push(Registration { id, procedure, shared, callees });
             }
             Some(registration)
                 if registration.shared && registration.callees.iter().all(|(callee, _)| *callee != from) =>

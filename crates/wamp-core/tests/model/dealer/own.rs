@@ -7,7 +7,7 @@ use wamp_core::Time;
 use super::{CANCELED, Call, Dealer, Upload, end};
 use crate::asking::ROUTER;
 use crate::coverage::{Coverage, Phase, Seen};
-use crate::said::{Mode, Procedure, Said, Tag};
+use crate::said::{Mode, Procedure, Said, Tag, UNAVAILABLE};
 
 impl Dealer {
     // behaviour 266
@@ -22,7 +22,11 @@ impl Dealer {
             cover.hit(Seen::RouterRefused);
             return self.fail_request(ROUTER, request, "wamp.error.no_such_procedure");
         };
-        let callees = &registration.callees;
+        let (id, callees) = (registration.id, self.free(registration));
+        if callees.is_empty() {
+            cover.hit(Seen::RouterRefused);
+            return self.fail_request(ROUTER, request, UNAVAILABLE);
+        }
         let found = callees.iter().find(|(callee, _)| Some(*callee) == chosen);
         let (callee, _) = *found.unwrap_or(&callees[0]);
         let invocation = self.peers[callee].next_invocation;
@@ -51,6 +55,12 @@ impl Dealer {
             ended_by: None,
             restarted: false,
             chunks: 0,
+            tag,
+            registration: id,
+            fresh: true,
+            asks: false,
+            others: false,
+            refused: Vec::new(),
             results: None,
             chunked: None,
         });
