@@ -17,7 +17,7 @@ fuzz_target!(|input: &[u8]| {
 
     if let Some(plain) = PlainReply::read(serializer, &frame, &limits) {
         let Ok(Message::Result(result)) = Message::decode(serializer, &frame, &limits) else {
-            panic!("a plain RESULT that is none");
+            panic!("a frame that is not a RESULT was read as a plain one");
         };
         assert_eq!((result.request, result.details.progress == Some(true)), (plain.request, plain.progress));
         assert_eq!(plain.payload(serializer, frame.slice(plain.tail())), result.payload);
@@ -25,7 +25,7 @@ fuzz_target!(|input: &[u8]| {
 
     let Some(plain) = PlainYield::read(serializer, &frame, &limits) else { return };
     let Ok(Message::Yield(result)) = Message::decode(serializer, &frame, &limits) else {
-        panic!("a plain YIELD that is none");
+        panic!("a frame that is not a YIELD was read as a plain one");
     };
     assert_eq!((result.request, result.options.progress == Some(true)), (plain.request, plain.progress));
 

@@ -15,7 +15,7 @@ use wamp_proto::{Limits, Message, Payload, RegistrationId, RequestId, Serializer
 struct Client {
     session: Session,
     now: Time,
-    /// Calls that have not ended; whether they take progressive results.
+    /// Calls that have not ended, and whether they take progressive results.
     calls: HashMap<RequestId, bool>,
     invocations: Vec<RequestId>,
     items: Vec<(Stream, u64)>,

@@ -1,4 +1,4 @@
-//! Caller, callee and router in one thread, over in-memory pipes: the whole way of a result but for sockets.
+//! Caller, callee and router in one thread, over in-memory pipes: the whole way of a result, without sockets.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::{Builder, Runtime};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use wamp_proto::{Limits, Message, Serializer};
 
-/// What stands before the arguments.
+/// The bytes before the arguments.
 const HEADS: [(&str, &str); 4] = [
     ("YIELD", r#"[70,123456,{"progress":true}"#),
     ("RESULT", r#"[50,123456,{"progress":true}"#),
@@ -31,7 +31,7 @@ fn codec(c: &mut Criterion) {
                 group.bench_function(format!("decode {serializer}"), |b| {
                     b.iter(|| Message::decode(*serializer, black_box(&frame), &limits));
                 });
-                // As a queue does it: head and payload behind what is there already.
+                // As a queue does it: head and payload are appended to other messages.
                 let mut out = Vec::with_capacity(frame.len());
                 group.bench_function(format!("encode {serializer}"), |b| {
                     b.iter(|| {

@@ -20,7 +20,7 @@ fn join(realm: &mut Realm, serializer: Serializer) -> SessionKey {
     let Message::Hello(hello) = message(HELLO, serializer) else { unreachable!("it begins with 1") };
     let join =
         Join { details: hello.details, serializer, max_message: 1 << 24, transport: Default::default() };
-    realm.join(Time::ORIGIN, join).expect("everybody may join")
+    realm.join(Time::ORIGIN, join).expect("every client may join")
 }
 
 /// A realm with one call under way, and its callee.

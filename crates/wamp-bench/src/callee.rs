@@ -1,4 +1,4 @@
-//! The procedures that are called.
+//! The procedures of the callee.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,17 +10,18 @@ use wamp_client::{Failure, Invocation, Payload, ProgressSender, Session};
 use crate::Failed;
 use crate::numbered::Template;
 
-/// Numbered progressive results as fast as they go; called with [`Flood`]. The last result is how many they were.
+/// Numbered progressive results at full speed; called with [`Flood`]. The last result is their number.
 pub(crate) const FLOOD: &str = "bench.flood";
 /// A progressive result a millisecond, numbered by [`now`]; called with [`Flood`].
 pub(crate) const TICK: &str = "bench.tick";
 /// Answers with its arguments.
 pub(crate) const ECHO: &str = "bench.echo";
 
-/// How much is wanted: bytes of each result, how many or none for any number, milliseconds or none for ever.
+/// The size of a flood: bytes of each result; the number of results, `None` for any; milliseconds, `None` for
+/// no limit.
 pub(crate) type Flood = (usize, Option<u64>, Option<u64>);
 
-/// How many results are sent between two looks at the clock.
+/// The number of results between two reads of the clock.
 const LOOK: u64 = 16;
 
 /// Registers all of them.
@@ -35,7 +36,7 @@ pub(crate) async fn echo(call: Invocation) -> Result<Payload, Failure> {
     Ok(call.payload().clone())
 }
 
-/// Nanoseconds since some moment of this process.
+/// Nanoseconds since a fixed moment of this process.
 pub(crate) fn now() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_nanos() as u64
@@ -46,7 +47,7 @@ fn progress(call: &Invocation) -> Result<ProgressSender, Failure> {
     call.progress().ok_or_else(|| Failure::new("bench.error.unwilling").arg(unwilling))
 }
 
-/// How many calls of [`FLOOD`] are being answered in this process.
+/// The number of calls of [`FLOOD`] that are being answered in this process.
 pub(crate) fn floods() -> usize {
     FLOODS.load(Ordering::Relaxed)
 }

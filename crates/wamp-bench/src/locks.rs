@@ -21,7 +21,7 @@ impl LockMeter {
         Ok(Self { before: target.locks().await? })
     }
 
-    /// The figures for this many messages; none for a router that does not say.
+    /// The figures for this many messages; none for a router that does not report them.
     pub(crate) async fn end(self, target: &mut Target, messages: f64) -> Result<Figures, Failed> {
         let locks = target.locks().await?.zip(self.before);
         Ok(locks.map(|(now, before)| now.figures(&before, messages)).unwrap_or_default())
@@ -54,7 +54,7 @@ mod times {
 
     #[derive(Clone, Debug, Deserialize)]
     struct Times {
-        /// How many times were below 1, 2, 4, 8, … nanoseconds.
+        /// The number of times below 1, 2, 4, 8, … nanoseconds.
         counts: Vec<u64>,
         nanos: u64,
     }
@@ -65,7 +65,7 @@ mod times {
             Self { counts: counts.collect(), nanos: self.nanos - before.nanos }
         }
 
-        /// What this part of the times is below, in microseconds.
+        /// The upper bound of this part of the times, in microseconds.
         fn below(&self, part: f64) -> f64 {
             let (mut seen, all) = (0, self.counts.iter().sum::<u64>());
             for (bucket, count) in self.counts.iter().enumerate() {
@@ -79,7 +79,7 @@ mod times {
     }
 
     impl Locks {
-        /// What is said in the row of a figure, of this many messages.
+        /// The cells in the row of a figure, for this many messages.
         pub(crate) fn figures(&self, before: &Self, messages: f64) -> Figures {
             let (waited, held) = (self.waited.since(&before.waited), self.held.since(&before.held));
             let times = held.counts.iter().sum::<u64>() as f64;

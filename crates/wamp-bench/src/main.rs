@@ -53,7 +53,7 @@ fn on_tokio<T>(work: impl Future<Output = Result<T, Failed>>) -> Result<T, Faile
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
-/// Whether everything passed.
+/// Returns whether everything passed.
 async fn run(options: Options) -> Result<bool, Failed> {
     let (slow, fast): (Vec<_>, Vec<_>) = options.scenarios.iter().copied().partition(Scenario::is_slow);
     let mut passed = true;

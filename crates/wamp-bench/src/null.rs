@@ -1,4 +1,4 @@
-//! What this machine does without WAMP: a blind relay, in a process of its own, and raw frames through it.
+//! The speed of this machine without WAMP: a blind relay, in a process of its own, and raw frames through it.
 //!
 //! The relay takes connections in pairs and copies bytes both ways, 64 KiB at most at a time; it understands
 //! nothing. The frames are as long as the messages of the scenario are on RawSocket and carry a number, which
@@ -18,7 +18,7 @@ use crate::order::Order;
 use crate::report::{Row, Times, say};
 use crate::target::Own;
 
-/// What is written or read in one go.
+/// The bytes of one read or write.
 const BLOCK: usize = 64 * 1024;
 
 /// Bytes of a frame's number.
@@ -64,7 +64,7 @@ impl Null {
         Ok(Self { relay: Own::start("relay").await? })
     }
 
-    /// Frames of this length as fast as they go, one way.
+    /// Frames of this length at full speed, one way.
     pub(crate) async fn stream(&self, frame: usize, time: Duration) -> Result<Row, Failed> {
         self.run(move |near, far| stream(near, far, frame, time)).await
     }
@@ -135,7 +135,7 @@ impl Frames {
     }
 }
 
-/// Cuts what comes into frames.
+/// Cuts received bytes into frames.
 struct Cutter {
     from: TcpStream,
     block: Vec<u8>,

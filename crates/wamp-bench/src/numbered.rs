@@ -1,6 +1,6 @@
-//! What the results carry: a text whose first 16 characters are a number, and whose rest is filling.
+//! The contents of results: a text whose first 16 characters are a number, and whose rest is filling.
 //!
-//! A text is as long in each serializer. The number is a sequence number, or the time of sending.
+//! A text has the same length in each serializer. The number is a sequence number, or the time of sending.
 
 use std::fmt;
 

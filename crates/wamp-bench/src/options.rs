@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The command line.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use wamp_client::Serializer;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "wamp-bench", version)]
 pub(crate) struct Options {
-    /// What to measure; all that is fast by default. `slow` is all that comes after it.
+    /// What to measure; all fast scenarios by default. `slow` is all that are listed after it.
     pub(crate) scenarios: Vec<Scenario>,
 
     /// Another router: rs://HOST:PORT, ws://HOST:PORT/PATH or unix:///PATH.
@@ -34,7 +34,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) serializer: Option<Serializer>,
 
-    /// What the callee speaks, if it is something else: the router transcodes.
+    /// The callee's serializer, if it differs: the router then transcodes.
     #[arg(long, value_name = "SERIALIZER")]
     pub(crate) callee_serializer: Option<Serializer>,
 
@@ -107,7 +107,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// What is chosen, or what the URL of another router says.
+    /// The chosen transport, or that of the URL of another router.
     pub(crate) fn transport(&self) -> Transport {
         let ws = self.router.as_deref().is_some_and(|url| url.starts_with("ws://"));
         self.transport.unwrap_or(if ws { Transport::Ws } else { Transport::Rs })
@@ -116,7 +116,7 @@ impl Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
-    /// One call, progressive results as fast as they go.
+    /// One call, progressive results at full speed.
     Stream,
     /// 256 streams over 16 connections.
     Fan,
@@ -130,9 +130,9 @@ pub(crate) enum Scenario {
     Join,
     /// A call among many registrations, exact, by prefix, by wildcard.
     Registrations,
-    /// What this machine does without WAMP.
+    /// The speed of this machine without WAMP.
     Null,
-    /// What a slow peer costs the others: all of the following.
+    /// The cost of a slow peer for the others: all of the following.
     Slow,
     /// A callee floods a caller that stops reading.
     Flood,
@@ -146,7 +146,7 @@ pub(crate) enum Scenario {
     Sip,
     /// A caller behind a link of 100 KB/s.
     Link,
-    /// The same work done by gRPC and NATS beside us, with ratios.
+    /// The same work done by gRPC and NATS, with ratios.
     #[cfg(feature = "peers")]
     Peers,
     /// The gRPC relay.
@@ -205,7 +205,7 @@ pub(crate) enum Library {
 pub(crate) enum Stop {
     /// The application takes no items.
     App,
-    /// Nobody reads the socket.
+    /// The socket is not read.
     Socket,
 }
 

@@ -1,18 +1,18 @@
-//! Whether numbered results came all, once and in order.
+//! A check that all numbered results arrived, once and in order.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What has come, of the numbers 0, 1, 2, …
+/// The numbers that have arrived, of 0, 1, 2, …
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Order {
     next: u64,
-    /// Numbers before `next` that have not come, as start and end.
+    /// Numbers before `next` that have not arrived, as start and end.
     missing: BTreeMap<u64, u64>,
     wrong: Wrong,
 }
 
-/// How many results were not as they should be.
+/// The numbers of lost, doubled and misplaced results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wrong {
     pub(crate) lost: u64,
@@ -49,12 +49,12 @@ impl Order {
         }
     }
 
-    /// How many different numbers have come, if there is no hole.
+    /// The number of different results that have arrived, if there is no hole.
     pub(crate) fn seen(&self) -> u64 {
         self.next
     }
 
-    /// What is wrong, if nothing more comes and nothing more was promised: holes count as lost.
+    /// Returns the mistakes if nothing more is to arrive: holes count as lost.
     pub(crate) fn wrong(&self) -> Wrong {
         let holes: u64 = self.missing.iter().map(|(start, end)| end - start).sum();
         Wrong { lost: holes, ..self.wrong }

@@ -1,4 +1,4 @@
-//! Innocent bystanders: plain calls at a steady pace, and how long each took.
+//! Calls that are not part of the load: plain calls at a steady pace, and the duration of each.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use crate::report::Times;
 
 /// Calls a procedure once an interval, one at a time, until it is stopped.
 ///
-/// When an answer takes longer than the interval, the calls that were not made meanwhile count as if they had
-/// been: each would have waited until the same moment. So a wait hides no other.
+/// When an answer takes longer than the interval, the calls that were not made meanwhile are counted too,
+/// each with a wait until the same moment. So one long wait does not hide others.
 pub(crate) struct Pings {
     seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
@@ -19,24 +19,24 @@ pub(crate) struct Pings {
 
 #[derive(Clone, Default)]
 struct Seen {
-    /// When each call was due, and how long it took from then on.
+    /// The time at which each call was due, and its duration from then on.
     times: Vec<(Instant, Duration)>,
     failures: Vec<Instant>,
     /// When the call under way was due.
     pending: Option<Instant>,
 }
 
-/// What happened in a span of time.
+/// The calls of a span of time.
 #[derive(Clone, Debug)]
 pub(crate) struct Waits {
     pub(crate) times: Option<Times>,
     pub(crate) worst: Duration,
-    /// How many calls took longer than a second.
+    /// The number of calls that took longer than a second.
     pub(crate) long: usize,
     pub(crate) failed: usize,
 }
 
-/// How often they call.
+/// The interval between calls.
 const INTERVAL: Duration = Duration::from_millis(2);
 
 const LONG: Duration = Duration::from_secs(1);
@@ -48,11 +48,11 @@ impl Pings {
         Self { seen, task }
     }
 
-    /// Lets the calls that are due be made, and stops.
+    /// Makes the calls that are due, and stops.
     pub(crate) fn stop(self) -> Record {
         self.task.abort();
         let mut seen = lock(&self.seen).clone();
-        // One that is still waited for has taken so long at least.
+        // A pending call has taken at least until now.
         if let Some(due) = seen.pending.take() {
             seen.times.push((due, due.elapsed()));
         }
@@ -60,13 +60,13 @@ impl Pings {
     }
 }
 
-/// All that some pings have seen.
+/// The measurements of some pings.
 pub(crate) struct Record(Seen);
 
 impl Record {
-    /// What happened to the calls that were waited for in this span.
+    /// The calls that were pending in this span.
     pub(crate) fn between(&self, from: Instant, to: Instant) -> Waits {
-        // Also what began before the span and was waited for in it.
+        // Including calls that began before the span.
         let calls: Vec<_> =
             self.0.times.iter().filter(|(due, time)| *due < to && *due + *time > from).collect();
         let (mut times, mut worst) = (Vec::new(), Duration::ZERO);

@@ -1,4 +1,4 @@
-//! What the operating system says of a process; nothing where there is no `/proc`.
+//! CPU time and memory of a process; nothing where there is no `/proc`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-/// What the kernel counts CPU time in, for programs.
+/// The ticks per second of CPU times in `/proc`.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU seconds since its start, user and system.
@@ -47,7 +47,7 @@ impl Growth {
         Self { pid, before: memory(pid), most, sampler }
     }
 
-    /// The most since the start, over what it was then, in bytes.
+    /// The greatest growth since the start, in bytes.
     pub(crate) fn end(self) -> Option<u64> {
         self.sampler.abort();
         let last = memory(self.pid).unwrap_or(0);

@@ -1,11 +1,11 @@
-//! What is printed: Markdown tables on standard output, row by row, as they are measured.
+//! The output: Markdown tables on standard output, row by row, as they are measured.
 
 use std::io::Write;
 use std::time::Duration;
 
 use crate::order::Wrong;
 
-/// Somebody may have stopped listening; the measurement goes on all the same.
+/// Standard output may be closed; the measurement goes on.
 pub(crate) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
@@ -15,7 +15,7 @@ pub(crate) fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// What a fast scenario has measured; what it has not is left empty.
+/// The measurements of a fast scenario; cells without one are empty.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Row {
     /// Per second: results, calls, sessions.
@@ -28,7 +28,7 @@ pub(crate) struct Row {
     /// The router's resident bytes at the end.
     pub(crate) memory: Option<f64>,
     pub(crate) wrong: Option<Wrong>,
-    /// What only this scenario measures.
+    /// The measurements of this scenario alone.
     pub(crate) own: Vec<(&'static str, f64)>,
 }
 
@@ -55,7 +55,7 @@ impl Row {
 | scenario | per second | p50 us | p99 us | of null | router CPU s per million | router MiB | lost / doubled / out of order | |
 |---|---|---|---|---|---|---|---|---|";
 
-    /// The medians of several repetitions; what was wrong is added up.
+    /// The medians of several repetitions; mistakes are added up.
     pub(crate) fn median(rows: &[Row]) -> Row {
         let of = |pick: &dyn Fn(&Row) -> Option<f64>| median(rows.iter().filter_map(pick).collect());
         let p50 = of(&|row| row.times.map(|times| times.p50));
@@ -105,7 +105,7 @@ pub(crate) fn median(mut figures: Vec<f64>) -> Option<f64> {
     }
 }
 
-/// Three digits that count, and thousands in groups.
+/// Three significant digits, and thousands in groups.
 pub(crate) fn figure_text(figure: f64) -> String {
     if figure.abs() < 100.0 {
         let decimals = match figure.abs() {

@@ -1,7 +1,7 @@
 //! The router to be measured: our own, in a process of its own.
 //!
-//! It prints where it listens, answers each line `stats` of its input with a line of JSON, and ends when its
-//! input does.
+//! It prints its address, answers each line `stats` of its input with a line of JSON, and ends with its
+//! input.
 
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};

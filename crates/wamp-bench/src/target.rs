@@ -9,17 +9,17 @@ use wamp_client::{Serializer, Session};
 use crate::options::{Options, Transport};
 use crate::{Failed, process, serve};
 
-/// A router: our own, which ends with this, or one that somebody else runs.
+/// A router: our own, which ends with this, or a running one.
 pub(crate) struct Target {
     own: Option<Own>,
-    /// For our client, by transport.
+    /// The URLs for our client, by transport.
     rs: String,
     ws: String,
     realm: String,
     pid: Option<u32>,
 }
 
-/// A process of ours: this program once more.
+/// A process of this program.
 pub(crate) struct Own {
     child: Child,
     input: ChildStdin,
@@ -29,7 +29,7 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    /// Starts this program with a hidden scenario, and waits until it says where it listens.
+    /// Starts this program with a hidden scenario, and waits until it prints its address.
     pub(crate) async fn start(scenario: &str) -> Result<Self, Failed> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg(scenario)
@@ -67,7 +67,7 @@ impl Target {
         }
         let own = Own::start("router").await?;
         let (ws, rs) =
-            own.address.split_once(' ').ok_or("the router says something else than its address")?;
+            own.address.split_once(' ').ok_or("the router did not print its address")?;
         let (rs, ws, pid) = (rs.to_owned(), format!("{ws}/ws"), own.child.id());
         Ok(Self { own: Some(own), rs, ws, realm: serve::REALM.to_owned(), pid })
     }
@@ -95,7 +95,7 @@ impl Target {
         process::memory(self.pid)
     }
 
-    /// A session over this transport; over the only one there is, of a router of somebody else.
+    /// A session over this transport, or over the only one of a router that was already running.
     pub(crate) async fn join(&self, transport: Transport, serializer: Serializer) -> Result<Session, Failed> {
         self.join_at(self.url(transport), serializer).await
     }
@@ -105,14 +105,14 @@ impl Target {
         Ok(wamp_client::connect(url).realm(self.realm.as_str()).serializer(serializer).await?)
     }
 
-    /// How long the realm's lock has been waited for and held; only our own router says it.
+    /// The times for which the realm's lock was waited for and held; only our own router reports them.
     #[cfg(feature = "lock-times")]
     pub(crate) async fn locks(&mut self) -> Result<Option<crate::locks::Locks>, Failed> {
         let Some(own) = &mut self.own else { return Ok(None) };
         Ok(Some(serde_json::from_str(&own.ask("locks").await?)?))
     }
 
-    /// How many calls are in the router's tables; only our own says it.
+    /// The number of calls in the router's tables; only our own router reports it.
     pub(crate) async fn calls_in_tables(&mut self) -> Result<Option<u64>, Failed> {
         let Some(own) = &mut self.own else { return Ok(None) };
         let stats: serde_json::Value = serde_json::from_str(&own.ask("stats").await?)?;

@@ -1,5 +1,6 @@
-//! A plain progressive result takes its whole way without an allocation: written and sent by its callee, read,
-//! judged by the realm and written behind a new head, in another serializer too, and read by its caller.
+//! A plain progressive result causes no allocation on its whole way: its callee writes and sends it, the
+//! realm reads and checks it and writes it with a new head, also in another serializer, and its caller reads
+//! it.
 
 use bytes::Bytes;
 use wamp_core::Time;
@@ -14,7 +15,7 @@ const HELLO: &str = r#"[1,"realm1",{"roles":{
     "caller":{"features":{"progressive_call_results":true}},
     "callee":{"features":{"progressive_call_results":true,"call_canceling":true}}}}]"#;
 
-/// So many results make a batch as large as it may become.
+/// This many results make a batch of the greatest size.
 const RESULTS: usize = 1000;
 
 fn message(json: &str, serializer: Serializer) -> Message {

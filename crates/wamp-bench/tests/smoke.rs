@@ -1,4 +1,4 @@
-//! The program runs, measures and reports nothing wrong; how fast it is does not matter here.
+//! The program runs, measures and reports no mistakes; its speed does not matter here.
 
 use std::process::{Command, Output};
 

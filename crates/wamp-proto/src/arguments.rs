@@ -43,7 +43,7 @@ impl Arguments {
         Arguments { serializer, args, list, keywords: None, error: None }
     }
 
-    /// Adds one positional argument, whatever the value is.
+    /// Adds one positional argument, of any type.
     pub fn arg<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.and(|this| {
             with_format!(this.serializer, F => {

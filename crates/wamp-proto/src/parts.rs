@@ -1,4 +1,4 @@
-//! The arguments of a message as bytes, in one kind of buffer or another.
+//! The arguments of a message as bytes, in any kind of buffer.
 
 use std::ops::Range;
 

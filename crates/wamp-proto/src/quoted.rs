@@ -7,8 +7,8 @@ const SHOWN: usize = 128;
 
 /// Returns a text in quotation marks, escaped as a Rust string literal and cut after about 128 bytes.
 ///
-/// A text of a peer may have many MiB. Showing it costs the same at any length, and reaches a terminal escaped
-/// only.
+/// A text of a peer may have many MiB. The cost of showing it does not depend on its length, and only escaped
+/// text reaches a terminal.
 ///
 /// ```
 /// use wamp_proto::quoted;

@@ -131,8 +131,8 @@ fn fault(uri: &str, rules: UriRules, kind: UriKind) -> Option<&'static str> {
     if is_plain(uri.as_bytes(), rules) { None } else { find_fault(uri, rules, kind) }
 }
 
-/// Returns whether a URI is of ASCII without an empty component, and follows the rules for every kind. Nearly
-/// all are.
+/// Returns whether a URI is ASCII without empty components and follows the rules for every kind, as nearly
+/// all do.
 fn is_plain(uri: &[u8], rules: UriRules) -> bool {
     let mut before = b'.';
     for byte in uri {

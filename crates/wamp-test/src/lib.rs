@@ -32,8 +32,8 @@
 //! ```
 //!
 //! * [`Net::connect`] is a builder of a session, as `wamp_client::connect` is, and such a session comes back.
-//! * [`Net::stub`] and [`Net::stub_error`] register procedures that answer always the same, and record their calls. The
-//!   code under test may as well meet procedures that the test registers with a session of its own.
+//! * [`Net::stub`] and [`Net::stub_error`] register procedures that answer always the same, and record their
+//!   calls. A test may also register procedures with a session of its own.
 //! * [`Net::lose`] cuts the connection of one session. [`Net::stop`] takes the router down with all connections, as a
 //!   crash does, and [`Net::restart`] replaces it by a new one, which knows nothing.
 //! * [`Net::transcript`] has all messages of all clients, as the specification writes them.

@@ -36,7 +36,7 @@ impl Transcript {
     }
 }
 
-/// A message without what differs from run to run.
+/// A message without the values that differ from run to run.
 fn shown(message: &[u8]) -> String {
     let text = String::from_utf8_lossy(message);
     let Some(fields) = fields(message) else { return text.into_owned() };

@@ -14,14 +14,14 @@ use crate::{TlsSocket, provider};
 
 /// The TLS settings of a client. By default the operating system verifies certificates.
 ///
-/// Sessions of TLS are resumed with the servers of earlier connections, by all clones of it.
+/// All clones share the TLS sessions of earlier connections, and resume them.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     given: Option<Arc<ClientConfig>>,
     authorities: Option<Vec<u8>>,
     certificate: Option<(Vec<u8>, Vec<u8>)>,
     server_name: Option<String>,
-    /// Made once, when it is needed.
+    /// Created when it is first needed.
     made: Arc<OnceLock<Arc<ClientConfig>>>,
 }
 
@@ -31,26 +31,26 @@ impl Client {
         Self::default()
     }
 
-    /// Trusts the authorities whose certificates these are, in PEM, and no others.
+    /// Trusts the authorities with these certificates, in PEM, and no others.
     pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.authorities = Some(pem.into());
         self.changed()
     }
 
-    /// Shows the server this chain of certificates, for which this is the key; both in PEM.
+    /// Shows the server this chain of certificates, with its private key; both in PEM.
     pub fn certificate(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.certificate = Some((chain.into(), key.into()));
         self.changed()
     }
 
-    /// Wants the certificate to be for this name instead of the host that is connected to.
+    /// Requires a certificate for this name instead of the name of the host.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
     }
 
-    /// Does TLS as this says. [`authorities`](Self::authorities) and [`certificate`](Self::certificate) change nothing
-    /// then.
+    /// Uses this configuration of `rustls`. [`authorities`](Self::authorities) and
+    /// [`certificate`](Self::certificate) then have no effect.
     pub fn config(mut self, config: Arc<ClientConfig>) -> Self {
         self.given = Some(config);
         self
@@ -64,7 +64,7 @@ impl Client {
     /// Begins TLS with a host, a name or an IP address, over a stream to it.
     ///
     /// # Errors
-    /// One sentence says what is wrong with the settings, with the certificate of the server, or with its answer.
+    /// A fault of the settings, of the server's certificate or of its answer, described in one sentence.
     pub async fn connect<S: Socket>(&self, host: &str, stream: S) -> Result<TlsSocket<S>, ConnectError> {
         let config = self.made()?;
         let host = self.server_name.as_deref().unwrap_or(host);
@@ -111,7 +111,7 @@ impl Client {
     }
 }
 
-/// Why a client has no TLS with a server: one sentence.
+/// The reason why a TLS handshake of a client failed, in one sentence.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {

@@ -1,8 +1,9 @@
 //! TLS below a WAMP transport, at either end: streams in, streams out.
 //!
-//! [`Client`] says what a client wants of TLS and begins it, [`Server`] does the same for a router, and [`TlsSocket`] is
-//! the stream that both return, a [`Socket`](wamp_transport::Socket) for any transport. Certificates and keys are PEM.
-//! The crate knows nothing of WAMP; `wamp-client` and `wamp-router` use it.
+//! [`Client`] has the TLS settings of a client and does its handshake, [`Server`] does the same for a router.
+//! Both return a [`TlsSocket`], a stream that any transport can use as its
+//! [`Socket`](wamp_transport::Socket). Certificates and keys are PEM. The crate knows nothing of WAMP;
+//! `wamp-client` and `wamp-router` use it.
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,7 +30,7 @@ pub use socket::TlsSocket;
 pub use tokio_rustls::rustls;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-/// The cryptography: what the program has installed as its own, else AWS-LC.
+/// The cryptography: the provider that the program has installed, otherwise AWS-LC.
 fn provider() -> Arc<CryptoProvider> {
     CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()))
 }

@@ -4,7 +4,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, RootCertStore};
 
-/// Why certificates and a key cannot be used. `what` names the text, for example by its file.
+/// The reason why certificates or a key cannot be used. `what` names the text, for example by its file.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PemError {
@@ -14,7 +14,7 @@ pub enum PemError {
         /// The text.
         what: String,
     },
-    /// There is something between the lines of PEM that cannot be read.
+    /// A part of the PEM text cannot be read.
     #[error("{what} cannot be read: {why}")]
     Unreadable {
         /// The text.

@@ -8,10 +8,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf, split};
 use wamp_transport::Security;
 use wamp_transport::socket::{Peer, Probe, Socket};
 
-/// A stream, and the bytes that have been read from it to find out what it speaks. They are read first.
+/// A stream, and the bytes already read from it to detect its protocol. They are read first.
 #[derive(Debug)]
 pub struct Prefixed<S> {
-    /// Gone when it has been read.
+    /// `None` after it has been read.
     first: Option<Box<[u8]>>,
     at: usize,
     stream: S,

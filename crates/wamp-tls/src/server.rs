@@ -14,7 +14,7 @@ use crate::pem::{self, PemError};
 use crate::prefixed::Prefixed;
 use crate::{TlsSocket, provider};
 
-/// The certificate and the rules of a router's TLS. All clones are one: [`replace`](Self::replace) changes them all.
+/// The certificate and the TLS settings of a router. [`replace`](Self::replace) changes all clones.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -76,7 +76,7 @@ impl Identity {
         self
     }
 
-    /// Has errors name the texts like this, for example by their files.
+    /// Sets the names of the texts in errors, for example those of their files.
     pub fn named(
         mut self,
         chain: impl Into<String>,
@@ -113,7 +113,7 @@ impl Identity {
             })?;
         // HTTP clients ask for this protocol; clients of RawSocket ask for none.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // A client resumes its session with what it keeps itself. The keys change with the certificate, so no session
+        // The client keeps the state of its session. The keys change with the certificate, so no session
         // outlives the authority that its client was accepted with.
         config.ticketer = Ticketer::new().map_err(|error| PemError::unusable(key, error))?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -131,7 +131,7 @@ impl Server {
         Ok(Self::with_config(identity.config()?))
     }
 
-    /// Does TLS as this says.
+    /// Uses this configuration of `rustls`.
     pub fn with_config(config: impl Into<Arc<ServerConfig>>) -> Self {
         Self { config: Arc::new(RwLock::new(config.into())) }
     }
@@ -139,17 +139,17 @@ impl Server {
     /// Uses another certificate from the next handshake on. Connections stay.
     ///
     /// # Errors
-    /// As for [`new`](Self::new). The old one is used further then.
+    /// As for [`new`](Self::new). The old certificate then stays in use.
     pub fn replace(&self, identity: &Identity) -> Result<(), PemError> {
         let config = Arc::new(identity.config()?);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())
     }
 
-    /// Does the handshake over a stream, of which these first bytes have been read already.
+    /// Does the handshake over a stream whose first bytes, given here, have been read already.
     ///
     /// # Errors
-    /// The client does not speak TLS, or is not accepted, which it has been told. The stream below is returned.
+    /// The client does not speak TLS, or was refused with an alert. The stream below is returned.
     pub async fn accept<S: Socket>(
         &self,
         first: &[u8],

@@ -1,4 +1,4 @@
-//! A stream with TLS, as transports want it.
+//! A stream with TLS, for transports.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tokio_rustls::rustls::{CommonState, ProtocolVersion};
 use wamp_transport::Security;
 use wamp_transport::socket::{Peer, Probe, Socket};
 
-/// A stream with TLS over another one. Its halves share a lock, for the time of one call.
+/// A stream with TLS over another one. Its halves share a lock, which is held for one call only.
 #[derive(Debug)]
 pub struct TlsSocket<S>(pub(crate) TlsStream<S>);
 
@@ -21,7 +21,7 @@ impl<S> TlsSocket<S> {
         self.0.get_ref().0
     }
 
-    /// Returns what was agreed in the handshake, such as the certificates of the peer.
+    /// Returns the outcome of the handshake, such as the certificates of the peer.
     pub fn session(&self) -> &CommonState {
         self.0.get_ref().1
     }

@@ -42,7 +42,7 @@ pub(crate) fn parse(prefix: [u8; PREFIX]) -> Result<(Kind, usize), ReadError> {
     match (first & 0x08 != 0, length) {
         (false, length) => Ok((kind, length)),
         (true, 0) => Ok((kind, MAX_MESSAGE)),
-        (true, _) => violation("the 25th bit goes with other bits of the length"),
+        (true, _) => violation("the 25th bit and other bits of the length are set"),
     }
 }
 

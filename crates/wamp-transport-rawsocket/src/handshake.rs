@@ -143,7 +143,7 @@ pub fn read_reply(
     match (second & 0x0f, second >> 4) {
         (0, code) => Err(match ErrorCode::new(code) {
             Some(code) => HandshakeError::Refused(code),
-            None => HandshakeError::Illegal { bytes, why: "there is no error 0" },
+            None => HandshakeError::Illegal { bytes, why: "the error code is 0, which means no error" },
         }),
         (answered, field) if answered == serializer.rawsocket_id() => {
             Ok(Agreed { serializer, max_send: length(field), max_receive: length(length_field(max_receive)) })

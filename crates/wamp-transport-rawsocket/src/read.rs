@@ -39,10 +39,10 @@ const MAX_24_BIT: usize = (1 << 24) - 1;
 
 /// The receiving half of a [`RawSocket`](crate::RawSocket).
 ///
-/// A message is a slice of the buffer that it was read into: of up to 64 KiB and shared with others if it is
-/// shorter than that, else its own. A run of messages is one slice. An idle reader holds no buffer beyond the
-/// bytes of an unfinished frame, and frees an empty list that it was given. The buffer grows with the bytes that arrive, never by a length that was only
-/// announced.
+/// A message is a slice of the buffer that it was read into. Messages shorter than 64 KiB share a buffer of
+/// up to that size; a longer one has its own. A run of messages is one slice. An idle reader holds no buffer
+/// beyond the bytes of an unfinished frame, and frees an empty list that it was given. The buffer grows with
+/// the bytes that arrive, never by a length that was only announced.
 #[derive(Debug)]
 pub struct Reader<R> {
     stream: R,
@@ -63,7 +63,7 @@ pub struct Reader<R> {
 }
 
 impl<R> Reader<R> {
-    /// Begins with bytes that have been read already.
+    /// Creates a reader that begins with bytes already read.
     pub(crate) fn new(stream: R, buffer: BytesMut, max_receive: usize) -> Self {
         let received = buffer.len() as u64;
         let (piece, usual, allowance, counted, ended) = (SMALL_READ, None, None, false, false);
@@ -85,8 +85,8 @@ impl<R> Reader<R> {
         Ok(Some((kind, PREFIX + length)))
     }
 
-    /// Moves complete frames out of the buffer, one by one or in runs. If there is none, returns how much of
-    /// the frame at the front is missing and how long it is, if its prefix is there.
+    /// Moves complete frames out of the buffer, one by one or in runs. If there is none, returns the number
+    /// of bytes that the frame at the front lacks and, if its prefix is there, its length.
     fn cut(&mut self, into: &mut Vec<Incoming>, runs: bool) -> Result<Option<Missing>, ReadError> {
         let before = into.len();
         let mut frames = 0;

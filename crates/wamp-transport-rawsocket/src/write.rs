@@ -36,7 +36,7 @@ impl<W> Writer<W> {
                 Control::Ping(payload) => (Kind::Ping, payload),
                 Control::Pong(payload) => (Kind::Pong, payload),
             };
-            // No PING that arrived was longer, and no sensible one of ours is.
+            // Longer PINGs are refused on arrival, and none of ours is longer.
             if let Some(prefix) = frame::prefix(kind, payload.len()) {
                 self.controls.put_slice(&prefix);
                 self.controls.put_slice(&payload);

@@ -57,7 +57,7 @@ async fn read_all(read: &mut impl ReadHalf) -> (Vec<Incoming>, ReadError) {
     }
 }
 
-/// The result of a server that receives these bytes in one piece and then no more.
+/// The result of a server that receives only these bytes, in one piece.
 async fn received(bytes: &[u8]) -> (Vec<Incoming>, ReadError) {
     let (mut client, (mut read, _write)) = bare(bytes.len().max(8)).await;
     client.write_all(bytes).await.unwrap();
@@ -177,8 +177,8 @@ async fn ping_and_pong_go_before_the_messages_of_their_batch() {
     assert_eq!(wire, b"\x02\0\0\x02hi\x01\0\0\0\0\0\0\x03[1]");
 }
 
-/// A write that is dropped anywhere and begun again leaves the stream whole; a PONG that comes meanwhile
-/// does not go into the middle of a message (behaviour 51).
+/// A write that is dropped at any point and begun again leaves the stream whole; a PONG that arrives
+/// meanwhile does not get into the middle of a message (behaviour 51).
 #[tokio::test]
 async fn a_dropped_write_goes_on_where_it_was() {
     let (mut client, (_read, mut write)) = bare(5).await;
@@ -213,7 +213,7 @@ async fn a_write_to_nobody_fails() {
     assert!(matches!(write.write(&mut batch(&[b"[1]"])).await, Err(WriteError::Io(_))));
 }
 
-/// What a client makes of a server that says this and closes.
+/// The client's result, with a server that sends these bytes and closes.
 async fn reply(bytes: &[u8]) -> HandshakeError {
     let (ours, mut theirs) = duplex(64);
     theirs.write_all(bytes).await.unwrap();
@@ -274,7 +274,7 @@ async fn a_server_that_is_full_says_so() {
     assert!(matches!(refused, Err(HandshakeError::Refused(ErrorCode::ConnectionLimit))));
 }
 
-/// Behaviour 52 is the router's; this is what it needs.
+/// The transport's part of behaviour 52.
 #[tokio::test]
 async fn a_server_that_has_looked_at_the_first_byte_goes_on() {
     for known in 0..=4 {

@@ -77,7 +77,7 @@ where
         picked = first_of(request.headers(), serializers);
         let Some(serializer) = picked else {
             let why = format!(
-                "none of the offered subprotocols is spoken here, only {}",
+                "none of the offered subprotocols is supported, only {}",
                 Serializer::subprotocols(serializers)
             );
             let mut refusal = ErrorResponse::new(Some(why));

@@ -1,15 +1,16 @@
 //! WAMP over a WebSocket stream of `tokio-tungstenite` (Basic Profile, *WebSocket Transport*).
 //!
-//! For a program that has such a stream already: [`Tungstenite::new`] makes a [`Transport`] of it, for
-//! `wamp_client::Client::over` or `wamp_router::Router::attach`. [`connect()`] and [`accept()`] do the opening handshake
-//! on a stream of bytes, in which the subprotocol names the serializer. Nothing in this crate has a time limit.
+//! This crate is for programs that have such a stream already: [`Tungstenite::new`] makes a [`Transport`] of
+//! it, for `wamp_client::Client::over` or `wamp_router::Router::attach`. [`connect()`] and [`accept()`] do
+//! the opening handshake on a stream of bytes, in which the subprotocol names the serializer. Nothing in this
+//! crate has a time limit.
 //!
-//! `wamp-transport-ws` is what client and router use by themselves: it moves many messages with one read and one write,
-//! holds no buffer for an idle connection, and answers the peer's Close frame behind everything that is still to be
-//! written. This transport does one thing that the other does not: it uses the stream that you have.
+//! Client and router themselves use `wamp-transport-ws`: it moves many messages with one read and one write,
+//! holds no buffer for an idle connection, and answers the peer's Close frame after all pending messages. The
+//! advantage of this transport is that it uses an existing stream.
 //!
 //! * A message longer than 64 KiB is sent in fragments, so that a PONG never waits behind a long message.
-//! * A PING of the peer is answered inside; a read never returns it.
+//! * A PING of the peer is answered internally; a read never returns it.
 //! * The limit of `ReadHalf::set_max_receive` is applied to whole messages. Set
 //!   [`WebSocketConfig::max_message_size()`] of the stream to bound its memory: its default is 64 MiB.
 //!
@@ -64,8 +65,8 @@ pub struct Tungstenite<S> {
 }
 
 impl<S> Tungstenite<S> {
-    /// A stream in whose handshake the [`subprotocol`](Serializer::subprotocol) of this serializer was chosen. Other
-    /// messages must not have been read from it.
+    /// A transport over a stream whose handshake chose the [`subprotocol`](Serializer::subprotocol) of this
+    /// serializer. No message may have been read from it.
     pub fn new(stream: WebSocketStream<S>, serializer: Serializer) -> Self {
         Self { stream, serializer, max_send: usize::MAX }
     }

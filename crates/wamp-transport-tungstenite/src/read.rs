@@ -27,7 +27,7 @@ pub struct Reader<S> {
     max_receive: usize,
     /// The length of the messages that have arrived, in bytes.
     received: u64,
-    /// How the connection ended, after the messages before that.
+    /// The end of the connection, reported after the messages before it.
     end: Option<ReadError>,
     ended: bool,
 }
@@ -111,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> ReadHalf for Reader<S> 
         poll_fn(|cx| self.poll(cx, into)).await
     }
 
-    /// The length of whole messages: the stream does not tell more.
+    /// The length of whole messages: the stream does not report more.
     fn received(&self) -> u64 {
         self.received
     }

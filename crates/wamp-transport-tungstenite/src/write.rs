@@ -21,7 +21,7 @@ use crate::Shared;
 /// A longer message is sent in fragments of at most this many bytes.
 const MAX_FRAME: usize = 0xffff;
 
-/// Once the stream has this much that is not flushed, in bytes, it gets no more.
+/// The stream gets no more while it holds this many unflushed bytes.
 const UNFLUSHED: u64 = 64 * 1024;
 
 /// The longest content of a control frame (RFC 6455, 5.5).
@@ -35,13 +35,13 @@ pub struct Writer<S> {
     stream: Shared<S>,
     /// The kind of messages.
     kind: Data,
-    /// How much of the message at the front of the batch the stream has.
+    /// The number of bytes of the front message that the stream has.
     begun: usize,
     /// The bytes that the connection has accepted, without those of frames, and those that the stream still holds.
     accepted: u64,
     unflushed: u64,
     code: CloseCode,
-    /// How far the end has come: the Close frame is written, all is flushed.
+    /// The steps of closing: the Close frame is written, all is flushed.
     closing: bool,
     flushed: bool,
 }

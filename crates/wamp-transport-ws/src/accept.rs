@@ -42,7 +42,7 @@ pub async fn accept<S: Socket>(
     }
 }
 
-/// A client whose handshake is over.
+/// A client after its handshake.
 #[derive(Debug)]
 pub struct Accepted {
     serializer: Serializer,
@@ -235,7 +235,7 @@ fn answer(head: &[u8], config: &Config) -> Result<(Vec<u8>, Serializer), Refusal
     let mut response = create_response(&request).map_err(refused)?;
     let Some(serializer) = pick(request.headers(), &config.serializers) else {
         let why = format!(
-            "none of the offered WebSocket subprotocols is spoken here, only {}",
+            "none of the offered WebSocket subprotocols is supported, only {}",
             Serializer::subprotocols(&config.serializers)
         );
         return Err(Refusal::new(StatusCode::BAD_REQUEST, why));
@@ -256,9 +256,9 @@ fn refusal(error: &Error) -> (StatusCode, String) {
         ) => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "WebSocket wants HTTP/1.1"),
         Error::Protocol(
             ProtocolError::MissingConnectionUpgradeHeader | ProtocolError::MissingUpgradeWebSocketHeader,
-        ) => (StatusCode::UPGRADE_REQUIRED, "this is a WAMP router, to be connected to with WebSocket"),
+        ) => (StatusCode::UPGRADE_REQUIRED, "this is a WAMP router; connect to it with WebSocket"),
         Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => {
-            (StatusCode::UPGRADE_REQUIRED, "only version 13 of WebSocket is spoken here")
+            (StatusCode::UPGRADE_REQUIRED, "only version 13 of WebSocket is supported")
         }
         Error::Protocol(ProtocolError::MissingSecWebSocketKey | ProtocolError::InvalidSecWebSocketKey) => {
             (StatusCode::BAD_REQUEST, "Sec-WebSocket-Key must be 16 bytes in base64")

@@ -33,7 +33,7 @@ pub(crate) struct Assembler {
     flowing: Option<Flowing>,
     /// The part of a message that is not a slice of the buffer.
     message: Vec<u8>,
-    /// Whether there is such a message, if only its header.
+    /// Whether there is such a message, even if only its header has arrived.
     in_message: bool,
 }
 

@@ -6,7 +6,7 @@ use wamp_transport::ReadError;
 pub(crate) const NORMAL: u16 = 1000;
 /// This end is going away, like a server that restarts.
 pub(crate) const GOING_AWAY: u16 = 1001;
-/// The bytes are not WebSocket.
+/// The peer broke the WebSocket protocol.
 pub(crate) const PROTOCOL: u16 = 1002;
 /// Text frames for binary messages, or the reverse.
 pub(crate) const UNSUPPORTED: u16 = 1003;

@@ -10,8 +10,8 @@ const MAX_HEAD: usize = 16 * 1024;
 
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 
-/// Reads up to the empty line, beginning with bytes that have been read already. Returns the head, and the
-/// bytes behind it. Fails at the first byte that `begins` rejects.
+/// Reads up to the empty line; `first` has the bytes already read. Returns the head, and the bytes behind it.
+/// Fails at the first byte that `begins` rejects.
 pub(crate) async fn read<S: AsyncRead + Unpin>(
     stream: &mut S,
     first: &[u8],

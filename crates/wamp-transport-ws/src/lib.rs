@@ -5,13 +5,13 @@
 //! timeout around everything that waits for a peer.
 //!
 //! `tungstenite` does the handshake and is not part of the API. The frames are read and written here, by RFC
-//! 6455 without extensions, since every message passes them: many messages are cut from one read and written at
-//! once, their payloads are slices of the read buffer, the two halves hardly ever meet, and an idle connection
-//! holds no buffer.
+//! 6455 without extensions, since every message passes them: one read or write moves many messages, their
+//! payloads are slices of the read buffer, the two halves hardly ever contend for a lock, and an idle
+//! connection holds no buffer.
 //!
 //! * A message longer than 64 KiB is sent in fragments, so that a PONG never waits behind a long message and no
 //!   buffer gets long. Fragments of the peer are assembled.
-//! * A PING of the peer is answered inside, also while nothing is written; a read never returns it.
+//! * A PING of the peer is answered internally, also while nothing is written; a read never returns it.
 //! * A Close frame of the peer ends the reading half. It is answered when the writing half is closed, after
 //!   everything that is still to be written.
 //! * Memory is allocated for bytes that have arrived, not for an announced length.
@@ -86,7 +86,7 @@ impl Default for Config {
     }
 }
 
-/// The value of a server's `Sec-WebSocket-Accept` for a client's `Sec-WebSocket-Key`.
+/// Returns the server's `Sec-WebSocket-Accept` for a client's `Sec-WebSocket-Key`.
 ///
 /// ```
 /// // The example of RFC 6455, 1.3.

@@ -44,11 +44,11 @@ pub struct Reader<S: Socket> {
     assembler: Assembler,
     /// The size of the next read.
     piece: usize,
-    /// The last read brought all it had asked for, which was not much, so there may be more.
+    /// The last read filled its small buffer, so there may be more.
     more: bool,
     /// Answers to the peer may be waiting.
     answering: bool,
-    /// How the connection ended, after the messages before that.
+    /// The end of the connection, reported after the messages before it.
     end: Option<ReadError>,
     ended: bool,
     /// The number of bytes that the stream has delivered.
@@ -85,7 +85,7 @@ impl<S: Socket> Reader<S> {
         }
     }
 
-    /// Returns one message and all others that are complete by then.
+    /// Returns one message and all others that are complete at that time.
     fn poll(&mut self, cx: &mut Context<'_>, into: &mut Vec<Incoming>) -> Poll<Result<(), ReadError>> {
         let before = into.len();
         let (mut pending, start, gathered) = (false, self.received, self.assembler.gathered());
@@ -124,8 +124,8 @@ impl<S: Socket> Reader<S> {
         Poll::Ready(Err(self.end.take().unwrap_or(ReadError::Closed)))
     }
 
-    /// Moves complete items out of the buffer, up to this many in all. Returns how many bytes are missing of
-    /// the next one, if it has to be completed first.
+    /// Moves complete items out of the buffer, up to this many in all. Returns the number of bytes that the
+    /// next one lacks, if it has to be completed first.
     fn cut(&mut self, into: &mut Vec<Incoming>, most: usize) -> Option<usize> {
         while !self.ended && into.len() < most {
             match self.assembler.next() {
@@ -179,7 +179,7 @@ impl<S: Socket> Reader<S> {
         }
         self.received += came as u64;
         let full = came == room;
-        // A call that has read a large piece goes no further: its buffer is to be used again.
+        // A call that has read a large piece ends here, so that its buffer is used again.
         self.more = full && self.piece < LARGE_READ;
         if full {
             self.piece = (self.piece * 2).min(LARGE_READ);
@@ -189,7 +189,7 @@ impl<S: Socket> Reader<S> {
         Poll::Ready(())
     }
 
-    /// Returns how much to read of the wanted bytes, as far as it is permitted.
+    /// Returns the permitted part of the wanted bytes.
     fn poll_room(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<usize> {
         let Some(allowance) = &self.allowance else { return Poll::Ready(room) };
         match self.assembler.unfinished().filter(|message| message.bytes > UNCOUNTED) {
@@ -203,7 +203,7 @@ impl<S: Socket> Reader<S> {
         Poll::Ready(room)
     }
 
-    /// No bytes of an unfinished message are left to count.
+    /// Reports that no unfinished message holds memory.
     fn release(&mut self) {
         if self.counted && self.assembler.unfinished().is_none_or(|message| message.bytes <= UNCOUNTED) {
             self.counted = false;
@@ -213,7 +213,7 @@ impl<S: Socket> Reader<S> {
         }
     }
 
-    /// Sends the answers to PINGs, as far as there is room.
+    /// Sends the answers to PINGs for which there is room.
     fn answer(&mut self, cx: &mut Context<'_>) {
         if self.answering {
             // If the connection is broken, the next read or write notices it.
@@ -274,7 +274,7 @@ impl<S: Socket> ReadHalf for Reader<S> {
         // From now on these are bytes, not frames: the first may be a frame that cannot be read.
         self.assembler.clear();
         if !self.drained {
-            // Any end is the end.
+            // Every kind of end counts.
             let _ = poll_fn(|cx| self.poll_discard(cx)).await;
         }
     }

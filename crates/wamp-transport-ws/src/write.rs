@@ -28,7 +28,7 @@ pub struct Writer<S: Socket> {
     shared: Arc<WriteSide<S::Write>>,
     /// Whether messages are text.
     kind: Opcode,
-    /// How much of the message at the front of the batch is in the write buffer.
+    /// The number of bytes of the front message that are in the write buffer.
     begun: usize,
 }
 

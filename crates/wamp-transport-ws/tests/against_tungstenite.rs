@@ -1,4 +1,4 @@
-//! `tungstenite` as a judge: it reads what we write, and we read what it writes.
+//! A comparison with `tungstenite`: each reads the frames of the other.
 
 use std::io::{self, Read, Write};
 
@@ -11,7 +11,7 @@ use wamp_proto::{Limits, Serializer};
 use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, WriteHalf};
 use wamp_transport_ws::{Config, Role, WebSocket};
 
-/// What comes, and what goes.
+/// A stream: its input and its output.
 #[derive(Default)]
 struct Wire {
     input: io::Cursor<Vec<u8>>,
@@ -47,7 +47,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-/// All that we write, through a pipe of this size.
+/// The bytes that we write, through a pipe of this size.
 fn written(role: Role, serializer: Serializer, batches: Vec<Batch>, pipe: usize) -> Vec<u8> {
     let (ours, mut end) = duplex(pipe);
     let connection = WebSocket::upgraded(ours, role, serializer, &Config::default());
@@ -64,7 +64,7 @@ fn written(role: Role, serializer: Serializer, batches: Vec<Batch>, pipe: usize)
     bytes
 }
 
-/// All that we read out of these bytes.
+/// The items that we read from these bytes.
 fn read(role: Role, serializer: Serializer, bytes: &[u8], pipe: usize) -> Vec<Incoming> {
     let (ours, end) = duplex(pipe);
     let connection = WebSocket::upgraded(ours, role, serializer, &Config::default());

@@ -109,7 +109,7 @@ async fn read_all(read: &mut impl ReadHalf) -> (Vec<Incoming>, ReadError) {
     }
 }
 
-/// The result of a server that receives these bytes in one piece and then no more.
+/// The result of a server that receives only these bytes, in one piece.
 async fn received(bytes: &[u8], serializer: Serializer) -> (Vec<Incoming>, ReadError) {
     let (mut client, (mut read, _write)) = bare(bytes.len() + 4096, serializer).await;
     client.write_all(bytes).await.unwrap();
@@ -117,7 +117,7 @@ async fn received(bytes: &[u8], serializer: Serializer) -> (Vec<Incoming>, ReadE
     read_all(&mut read).await
 }
 
-/// Polls once, with nobody to wake and without tokio's budget.
+/// Polls once, without a waker and without tokio's budget.
 fn poll<F: Future>(future: F) -> Poll<F::Output> {
     pin!(tokio::task::coop::unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -197,7 +197,7 @@ async fn what_websocket_forbids_is_a_violation() {
     }
 }
 
-/// Behaviour 51: a PING between two fragments of a message. And all of it byte by byte.
+/// Behaviour 51: a PING between two fragments of a message, in one piece and byte by byte.
 #[tokio::test]
 async fn a_message_in_fragments_with_a_ping_between_them() {
     let bytes = [
@@ -232,7 +232,7 @@ async fn a_message_in_fragments_with_a_ping_between_them() {
     }
 }
 
-/// Behaviour 51. The clock stands still while anybody can go on, so the timeout means that nobody is woken.
+/// Behaviour 51. The clock stands still while a task can go on, so the timeout means that no task was woken.
 #[tokio::test(start_paused = true)]
 async fn a_pong_that_has_to_wait_for_room_leaves_when_there_is_some() {
     let (client, (mut read, _write)) = bare(1, Serializer::Json).await;
@@ -248,7 +248,7 @@ async fn a_pong_that_has_to_wait_for_room_leaves_when_there_is_some() {
         to_server.write_all(&frame(FIN | TEXT, b"[1]")).await.unwrap();
     };
     let both = async { tokio::join!(read.read(&mut came), exchange) };
-    let (read, ()) = tokio::time::timeout(Duration::from_secs(1), both).await.expect("nobody is woken");
+    let (read, ()) = tokio::time::timeout(Duration::from_secs(1), both).await.expect("no task was woken");
     read.unwrap();
 }
 
@@ -320,7 +320,7 @@ async fn a_flood_of_pings_from_a_peer_that_does_not_read_is_bounded() {
     assert_eq!(frames(&wire).iter().filter(|(first, _)| *first == FIN | TEXT).count(), 1);
 }
 
-/// Behaviour 50, from our side: what is longer than we take.
+/// Behaviour 50, at the receiver: a message that is too long.
 #[tokio::test]
 async fn a_message_beyond_the_limit_is_refused_after_those_before_it() {
     let whole = frame(FIN | TEXT, b"[1234]");
@@ -428,7 +428,7 @@ async fn both_ends_see_a_close() {
     assert!(matches!(sw.write(&mut batch(&[b"[3]"])).await, Err(WriteError::Closed)));
     let (came, end) = read_all(&mut cr).await;
     assert_eq!(came, [message("[2]")]);
-    assert!(matches!(end, ReadError::Closed), "the other one's closing frame");
+    assert!(matches!(end, ReadError::Closed), "the closing frame of the peer");
     assert!(matches!(cw.write(&mut batch(&[b"[2]"])).await, Err(WriteError::Closed)));
 }
 
@@ -439,7 +439,7 @@ async fn an_end_without_a_closing_frame_is_an_end() {
     assert!(matches!(end, ReadError::Closed), "{end}");
 }
 
-/// An ABORT can still be sent (behaviour 45), and the closing frame says what it was.
+/// An ABORT can still be sent (behaviour 45), and the closing frame has the code of the violation.
 #[tokio::test]
 async fn after_a_violation_the_writer_still_writes() {
     for (offender, code) in [

@@ -17,11 +17,11 @@ fn speaks(serializers: &[Serializer]) -> Config {
     Config { serializers: serializers.to_vec(), ..Config::default() }
 }
 
-/// What a server answers, and what it thinks of it.
+/// A server's answer to a request, and its result.
 async fn answered(request: &str, config: &Config) -> (String, Result<Serializer, HandshakeError>) {
     let (mut ours, theirs) = duplex(64 * 1024);
     ours.write_all(request.as_bytes()).await.unwrap();
-    // A client that has been refused is listened to until it closes.
+    // The server reads from a refused client until it closes.
     let answered = async move {
         let mut answer = String::new();
         ours.read_to_string(&mut answer).await.unwrap();
@@ -31,7 +31,7 @@ async fn answered(request: &str, config: &Config) -> (String, Result<Serializer,
     tokio::join!(answered, accepted)
 }
 
-/// What a client makes of an answer; `ACCEPT` in it becomes the right digest.
+/// A client's result for an answer; `ACCEPT` in it becomes the right digest.
 async fn answer(answer: &str, offers: &[Serializer]) -> Result<Serializer, HandshakeError> {
     let (ours, mut theirs) = duplex(64 * 1024);
     let config = Config::default();
@@ -86,7 +86,7 @@ async fn a_server_refuses_a_client_whose_offers_it_does_not_speak() {
         assert!(matches!(outcome, Err(HandshakeError::Declined(_))));
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
         let (_, text) = answer.split_once("\r\n\r\n").unwrap();
-        assert_eq!(text, "none of the offered WebSocket subprotocols is spoken here, only wamp.2.cbor\n");
+        assert_eq!(text, "none of the offered WebSocket subprotocols is supported, only wamp.2.cbor\n");
         assert!(answer.contains(&format!("Content-Length: {}\r\n", text.len())), "{answer}");
     }
 }
@@ -117,7 +117,7 @@ async fn each_refusal_has_its_status_and_a_sentence() {
         (
             good.replace("Upgrade: websocket", "Upgrade: h2c"),
             "426 Upgrade Required",
-            "this is a WAMP router, to be",
+            "this is a WAMP router; connect",
         ),
         (good.replace("Version: 13", "Version: 8"), "426 Upgrade Required", "only version 13 of WebSocket"),
         (
@@ -207,7 +207,7 @@ async fn a_handshake_may_come_byte_by_byte() {
     assert_eq!((client.unwrap().serializer(), server.unwrap().serializer()), (offers[0], offers[0]));
 }
 
-/// Behaviour 52 is the router's; this is what it needs.
+/// The transport's part of behaviour 52.
 #[tokio::test]
 async fn a_server_that_has_looked_at_the_first_byte_goes_on() {
     let (ours, mut theirs) = duplex(4096);

@@ -74,14 +74,14 @@ static NO_PAYLOAD: Bytes = Bytes::new();
 #[derive(Debug, Default)]
 pub struct Batch {
     arena: Vec<u8>,
-    /// An arena shared by several batches, in place of the own one.
+    /// An arena shared by several batches, in place of this batch's own.
     shared: Option<Arc<Arena>>,
     /// Messages that the arena and the prefix do not describe completely, in order.
     large: VecDeque<Large>,
     control: VecDeque<Control>,
     /// The position of the front message, with its prefix, in the arena.
     start: usize,
-    /// How much of the front message, with its prefix, was written.
+    /// The number of written bytes of the front message, with its prefix.
     done: usize,
     len: usize,
     encoded_len: usize,

@@ -4,7 +4,8 @@
 //! * After [`silence`](Config::silence) without one the peer gets a PING; after [`pong`](Config::pong) more the
 //!   connection is closed.
 //! * No PING is sent while something is being written: it would wait behind that, and a driver watches a peer
-//!   that accepts nothing. Nor is a peer [asked](Keepalive::set_asks) that is not known to answer a PING.
+//!   that accepts nothing. A peer that is not known to answer a PING gets none either (see
+//!   [`set_asks`](Keepalive::set_asks)).
 //! * A message that has begun to arrive must go on at [`rate`](Config::rate), on average over each `silence`,
 //!   or the connection is closed. PINGs and PONGs in between do not count: an unfinished message holds memory,
 //!   however active its sender is.
@@ -12,7 +13,8 @@
 //!   nothing arrives within a given time. That is not decided while the connection accepts data.
 //! * None of this counts while the driver does not read from the connection.
 //!
-//! No I/O and no clock: the driver reports what arrives, and what its transport knows when the deadline passes.
+//! No I/O and no clock: the driver reports arrivals and, when the deadline passes, the state of its
+//! transport.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -73,7 +75,7 @@ struct Message<I> {
     bytes: usize,
 }
 
-/// What a driver knows when the deadline of its [`Keepalive`] passes.
+/// The driver's observations when the deadline of its [`Keepalive`] passes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     /// [`ReadHalf::received`](crate::ReadHalf::received).
@@ -86,7 +88,7 @@ pub struct Seen {
     pub stands_still: bool,
 }
 
-/// What to do when the deadline has passed.
+/// The action to take when the deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing, until the next deadline.

@@ -1,4 +1,4 @@
-//! How whole messages travel: the [`Transport`] trait, the [`Batch`] it writes, the [`Queue`] in front of
+//! Transport of whole messages: the [`Transport`] trait, the [`Batch`] that it writes, the [`Queue`] before
 //! it, and an in-memory pair.
 //!
 //! A transport moves *batches*: all messages of one read, many messages in one flush. It knows nothing of
@@ -46,7 +46,8 @@ pub trait Transport: Send + 'static {
     /// The negotiated serializer of every message.
     fn serializer(&self) -> Serializer;
 
-    /// The longest message that the peer announced to accept, in bytes; `usize::MAX` if it announced none.
+    /// The longest message that the peer accepts, in bytes, as it announced; `usize::MAX` if it announced no
+    /// limit.
     fn max_send(&self) -> usize;
 
     /// The name of the transport, for the log and for rules about particular peers.
@@ -54,8 +55,8 @@ pub trait Transport: Send + 'static {
         "transport"
     }
 
-    /// Returns whether the transport can carry a PING to the peer, and its PONG back. If it cannot, no batch for it has
-    /// a PING, and a peer is not given up because it is silent.
+    /// Returns whether the transport can carry a PING to the peer, and its PONG back. If it cannot, its
+    /// batches have no PINGs, and a silent peer is not disconnected.
     fn pings(&self) -> bool {
         true
     }
@@ -119,7 +120,7 @@ pub trait ReadHalf: Send + 'static {
 pub struct Unfinished {
     /// The number of its bytes that have arrived.
     pub bytes: usize,
-    /// The number of bytes that are missing at least.
+    /// The least number of bytes that are missing.
     pub missing: usize,
     /// The memory that it holds, in bytes.
     pub memory: usize,

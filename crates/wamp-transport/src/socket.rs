@@ -1,8 +1,8 @@
 //! Streams of bytes below a transport: TCP, Unix sockets, and any other stream.
 //!
-//! A transport such as RawSocket or WebSocket needs a stream that can be read and written by two tasks. [`Socket`] is
-//! that stream, with what an operating system can do for it. One that encrypts, for example over TCP, is an `impl` of
-//! this trait; for a stream with nothing special about it there is [`AnyStream`].
+//! A transport such as RawSocket or WebSocket needs a stream that can be read and written by two tasks.
+//! [`Socket`] is that stream, with the services of the operating system for it. A stream that encrypts
+//! implements this trait; any other stream can be wrapped in [`AnyStream`].
 //!
 //! ```
 //! use std::io;
@@ -71,7 +71,7 @@ use tokio::net::{UnixListener, UnixStream, unix};
 
 use crate::Security;
 
-/// How many probes without an answer end a connection.
+/// The number of unanswered probes that end a connection.
 const PROBES: u32 = 3;
 
 /// A stream of bytes in both directions, such as a TCP connection.
@@ -84,7 +84,7 @@ pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// Splits the stream into halves for two tasks.
     fn into_halves(self) -> (Self::Read, Self::Write);
 
-    /// Has the operating system send at once what is written, where it would wait for more.
+    /// Makes the operating system send written bytes at once instead of waiting for more.
     ///
     /// # Errors
     /// The connection is broken.
@@ -92,7 +92,8 @@ pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
         Ok(())
     }
 
-    /// Has the operating system find out whether the peer is still there, where it can and has to be told.
+    /// Makes the operating system probe whether the peer is still there, where it can and does not do so by
+    /// itself.
     ///
     /// # Errors
     /// The connection is broken.
@@ -115,7 +116,7 @@ pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     }
 }
 
-/// Why there is no connection to an address.
+/// An error of connecting to an address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot connect to {address}: {source}")]
 pub struct DialError {
@@ -144,7 +145,7 @@ pub async fn dial_unix(path: impl AsRef<Path>) -> Result<UnixStream, DialError> 
     UnixStream::connect(path).await.map_err(failed)
 }
 
-/// When the operating system looks whether a peer is still there.
+/// The times at which the operating system probes whether a peer is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// Silence before the first probe. Rounded up to a second.
@@ -168,7 +169,7 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// Returns the address that the peer shares with others on its machine, or behind it.
+    /// Returns the IP address of the peer, which others on its machine or in its network may share.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Peer::Tcp(address) => Some(address.ip()),
@@ -200,7 +201,8 @@ pub trait Listener: Send + 'static {
         Ok(None)
     }
 
-    /// Waits for a connection, and tells where it comes from. May be dropped without losing one.
+    /// Waits for a connection and returns it with the address of its peer. May be dropped without losing a
+    /// connection.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Socket, Peer)>> + Send;
 }
 
@@ -241,7 +243,7 @@ impl Socket for TcpStream {
     }
 
     fn set_probe(&self, probe: &Probe) -> io::Result<()> {
-        // Whole seconds, and at least one, is what the options can say.
+        // The options have whole seconds, at least one.
         let least = Duration::from_secs(1);
         let socket = SockRef::from(self);
         let keepalive = TcpKeepalive::new().with_time(probe.silence.max(least));
@@ -258,7 +260,7 @@ impl Socket for TcpStream {
     }
 }
 
-/// The peer is on the same machine, and the operating system says by itself when it is gone.
+/// The peer is on the same machine, and the operating system reports its end without probes.
 #[cfg(unix)]
 impl Socket for UnixStream {
     type Read = unix::OwnedReadHalf;
@@ -292,7 +294,7 @@ impl Socket for DuplexStream {
     }
 }
 
-/// A [`Socket`] of any stream. Its halves share a lock, for the time of one call.
+/// A [`Socket`] over any stream. Its halves share a lock, which is held for one call only.
 #[derive(Debug)]
 pub struct AnyStream<S>(pub S);
 
@@ -361,7 +363,7 @@ mod tests {
             stream.set_probe(&Probe { write: seconds(50), ..probe }).unwrap();
             assert_eq!(socket.tcp_user_timeout().unwrap(), Some(seconds(50)));
         }
-        // What an option cannot say is rounded up, not refused.
+        // A time that an option cannot express is rounded up, not refused.
         stream
             .set_probe(&Probe { silence: Duration::from_millis(1), answer: Duration::ZERO, ..probe })
             .unwrap();

@@ -22,7 +22,7 @@ pub struct Stream {
     input: Vec<u8>,
     at: usize,
     pieces: Pieces,
-    /// The answer to a handshake. It precedes the input once the handshake was written.
+    /// The answer to a handshake. It precedes the input as soon as the handshake is written.
     answer: Option<fn(&[u8]) -> Option<Vec<u8>>>,
     written: Vec<u8>,
 }
@@ -33,7 +33,7 @@ impl Stream {
     }
 
     #[allow(dead_code, reason = "for the target `websocket`")]
-    /// Delivers nothing until `answer` has made something of what was written.
+    /// Delivers nothing until `answer` returns an answer to the written bytes.
     pub fn answering(mut self, answer: fn(&[u8]) -> Option<Vec<u8>>) -> Self {
         self.answer = Some(answer);
         self

@@ -1,4 +1,4 @@
-//! The world of the target `realm`: the machine, its peers, and what the peers know of their calls.
+//! The world of the target `realm`: the machine, its peers, and the peers' records of their calls.
 
 mod peer;
 mod steps;
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// Takes everything the realm has to send, and lets it do work it has postponed.
+    /// Takes all messages from the realm, and lets it do postponed work.
     pub fn settle(&mut self) {
         loop {
             while let Some((to, message)) = self.realm.poll_transmit() {

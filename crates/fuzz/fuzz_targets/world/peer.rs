@@ -1,4 +1,4 @@
-//! A peer of the realm, and what it knows.
+//! A peer of the realm, and its records.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub struct Peer {
     pub dismissed: bool,
     pub serializer: Serializer,
     pub max_message: usize,
-    /// What it announces: progressive results, chunks, canceling, credit.
+    /// Its features: progressive results, chunks, canceling, credit.
     progresses: bool,
     pub sends_chunks: bool,
     pub cancels: bool,

@@ -1,4 +1,4 @@
-//! What happens in a world: four bytes each.
+//! The events of a world: four bytes each.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const PATTERNS: [&str; 6] = ["p.a", "p.b", "p.", "p..x", "p.b.", "q"];
 const MODES: [&str; 4] = [r#"{}"#, r#"{"mode":"skip"}"#, r#"{"mode":"kill"}"#, r#"{"mode":"killnowait"}"#];
 
 impl World {
-    /// `kind` says what happens, `who` to which peer; the others are details.
+    /// `kind` selects the event, `who` the peer; the other bytes are details.
     pub fn step(&mut self, [kind, who, what, how]: [u8; 4]) {
         let number = usize::from(who) % PEERS;
         let other = usize::from(how) % PEERS;
@@ -92,7 +92,7 @@ impl World {
         self.handle(number, message(&text));
     }
 
-    /// An answer over the express lane, with the general way behind it.
+    /// An answer on the short way for plain results, compared with the general way.
     fn express(&mut self, number: usize, what: u8, how: u8) {
         let Some(id) = self.invocation(number, what) else { return };
         let Some(key) = self.peers[number].key else { return };

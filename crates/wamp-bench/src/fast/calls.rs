@@ -42,7 +42,7 @@ pub(super) async fn calls(bench: &Bench<'_>, case: Case, many: usize) -> Result<
     })
 }
 
-/// What is called: the n-th call of somebody.
+/// The procedure of the n-th call.
 pub(super) struct Procedures(Box<dyn Fn(u64) -> String + Send + Sync>);
 
 impl From<String> for Procedures {
@@ -57,7 +57,8 @@ impl Procedures {
     }
 }
 
-/// Calls for this time, this many at once on one session, and checks each answer. Returns how long each took.
+/// Makes calls for this time, this many at once on one session, and checks each answer. Returns the duration
+/// of each.
 pub(super) async fn call_all(
     caller: &Session,
     procedures: Procedures,

@@ -1,4 +1,4 @@
-//! Over what, in which serializer and how much is measured.
+//! The transport, the serializer and the sizes of a measurement.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub(super) struct Case {
 }
 
 impl Case {
-    /// As the command line says, with these sizes if it says none.
+    /// The case of the command line, with these sizes if it gives none.
     pub(super) fn all(options: &Options, sizes: &[usize]) -> Vec<Self> {
         let caller = options.serializer.unwrap_or(Serializer::MsgPack);
         let callee = options.callee_serializer.unwrap_or(caller);
@@ -58,7 +58,7 @@ impl Case {
         target.join(self.transport, self.callee).await
     }
 
-    /// How long a frame of the null relay is that stands for a result.
+    /// The length of a frame of the null relay that stands for a result.
     pub(super) fn frame(&self) -> Result<usize, Failed> {
         null::frame(self.caller, self.payload)
     }

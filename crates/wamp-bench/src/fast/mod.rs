@@ -19,14 +19,14 @@ use case::Case;
 #[cfg(feature = "peers")]
 pub(crate) use {many::fairness, stream::take_all};
 
-/// What all scenarios are given.
+/// The parameters of all scenarios.
 struct Bench<'a> {
     options: &'a Options,
     null: Null,
 }
 
 impl Bench<'_> {
-    /// How long to run before the clock counts.
+    /// The time to run before measuring.
     fn warm_up(&self) -> Duration {
         self.options.secs / 5
     }
@@ -49,7 +49,7 @@ enum Figure {
     Registrations(registrations::Match),
 }
 
-/// Prints a table of these scenarios, or of all. Whether nothing was lost and nothing failed.
+/// Prints a table of these scenarios, or of all. Returns whether nothing was lost and nothing failed.
 pub(crate) async fn run(options: &Options, scenarios: &[Scenario]) -> Result<bool, Failed> {
     use Scenario::{Calls, Fan, Idle, Join, Latency, Registrations, Stream};
     let all = [Stream, Fan, Calls, Latency, Idle, Join, Registrations];
@@ -117,7 +117,7 @@ impl Figure {
     }
 }
 
-/// Measures a row as often as it is wanted.
+/// Measures a row the requested number of times.
 async fn print(bench: &Bench<'_>, figure: &Figure) -> bool {
     let name = figure.name(bench.options);
     let mut rows = Vec::new();

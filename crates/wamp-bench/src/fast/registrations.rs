@@ -1,4 +1,4 @@
-//! What a call costs among many registrations, against the same call among ten.
+//! The cost of a call among many registrations, compared with the same call among ten.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use crate::report::{Row, Times};
 use crate::target::Target;
 use crate::{Failed, callee};
 
-/// How many there are at first.
+/// The number of registrations at first.
 const FEW: usize = 10;
 
 /// Registrations of one session; a router may limit them.
@@ -48,7 +48,7 @@ impl Match {
         }
     }
 
-    /// The n-th registration, and what is called of it.
+    /// The n-th registration, and a procedure that it matches.
     fn names(self, number: usize) -> (String, String) {
         match self {
             Match::Exact => (format!("bench.r{number}.run"), format!("bench.r{number}.run")),
@@ -64,7 +64,7 @@ pub(super) async fn registrations(bench: &Bench<'_>, policy: Match) -> Result<Ro
     let (transport, serializer) = (options.transport(), options.serializer.unwrap_or(Serializer::MsgPack));
     let caller = target.join(transport, serializer).await?;
     let all = options.registrations.max(FEW);
-    // The ten are spread over as many links as all are: what goes by fewer links goes in larger batches.
+    // The ten are spread over the same number of links as all: fewer links would have larger batches.
     let sessions = all.div_ceil(OF_ONE_SESSION).min(FEW);
     let mut callees = Vec::new();
     for _ in 0..sessions {
@@ -99,7 +99,7 @@ async fn register(
     Ok(())
 }
 
-/// Calls them in an order that jumps about.
+/// Calls them in a scattered order.
 async fn measure(
     bench: &Bench<'_>,
     target: &Target,

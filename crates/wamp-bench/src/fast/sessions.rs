@@ -1,4 +1,4 @@
-//! What sessions cost that do nothing, and how fast they come.
+//! The cost of idle sessions, and the rate at which sessions join.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::report::Row;
 use crate::target::Target;
 use crate::{Failed, process};
 
-/// How many join at a time.
+/// The number of sessions that join at a time.
 const AT_ONCE: usize = 32;
 
 /// Memory of the router with this many sessions, minus that with one.
@@ -40,7 +40,7 @@ pub(super) async fn idle(bench: &Bench<'_>, transport: Transport) -> Result<Row,
     })
 }
 
-/// Sessions that join and leave, politely, as fast as they go.
+/// Sessions that join and leave, with GOODBYE, at full speed.
 pub(super) async fn join(bench: &Bench<'_>, transport: Transport) -> Result<Row, Failed> {
     let target = Target::start(bench.options).await?;
     let serializer = bench.options.serializer.unwrap_or(Serializer::MsgPack);

@@ -13,13 +13,13 @@ use crate::order::{Order, Wrong};
 use crate::report::{Row, Times};
 use crate::target::Target;
 
-/// What a caller has seen of one stream.
+/// A caller's record of one stream.
 pub(crate) struct Streamed {
     pub(crate) results: u64,
     pub(crate) wrong: Wrong,
 }
 
-/// Calls [`FLOOD`] for so long, and checks each result.
+/// Calls [`FLOOD`] for this time, and checks each result.
 pub(crate) async fn take_all(
     caller: &Session,
     procedure: &str,
@@ -96,7 +96,7 @@ async fn tick(caller: &Session, payload: usize, time: Duration) -> Result<Vec<Du
     Ok(times)
 }
 
-/// CPU seconds of the router since then.
+/// The CPU seconds of the router since `before`.
 pub(super) fn spent(target: &Target, before: Option<f64>) -> Option<f64> {
     target.cpu().zip(before).map(|(now, before)| now - before)
 }

@@ -12,8 +12,8 @@ use crate::Failed;
 use crate::options::Options;
 use crate::order::{Order, Wrong};
 
-/// How many publications the publisher may be ahead of the slowest subscriber: servers drop events, or subscribers,
-/// that do not keep up. These are 64 KiB of the shortest events for each subscriber.
+/// The lead, in publications, of the publisher over the slowest subscriber: servers drop events, or
+/// subscribers, that do not keep up. These are 64 KiB of the shortest events for each subscriber.
 const WINDOW: u64 = 4096;
 
 /// The publisher looks at the clock and at the window after this many publications.
@@ -33,7 +33,7 @@ pub(super) trait Publisher {
     /// Publishes an event with this number.
     async fn publish(&mut self, number: u64) -> Result<(), Failed>;
 
-    /// Has the client send what it has not sent yet.
+    /// Makes the client send what it has buffered.
     async fn flush(&mut self) -> Result<(), Failed>;
 }
 
@@ -43,7 +43,7 @@ pub(super) trait Subscriber: Send + 'static {
     fn next(&mut self) -> impl Future<Output = Result<u64, Failed>> + Send;
 }
 
-/// How far the subscribers are.
+/// The progress of the subscribers.
 struct Window {
     seen: Vec<AtomicU64>,
     moved: Notify,
@@ -73,7 +73,7 @@ struct Run<S> {
     wrong: Wrong,
 }
 
-/// Publishes for a while, and waits until all has come.
+/// Publishes for a while, and waits until all events have arrived.
 async fn run<P: Publisher, S: Subscriber>(
     publisher: &mut P,
     subscribers: Vec<S>,

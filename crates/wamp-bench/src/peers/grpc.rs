@@ -30,7 +30,7 @@ use crate::target::Own;
 const RESULTS: &str = "/bench.Bench/Results";
 const ECHO: &str = "/bench.Bench/Echo";
 
-/// How many results are sent between two looks at the clock.
+/// The number of results between two reads of the clock.
 const LOOK: u64 = 16;
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -47,7 +47,7 @@ struct Item {
     number: u64,
     #[prost(bytes = "bytes", tag = "2")]
     payload: Bytes,
-    /// The number says how many results there were.
+    /// The number of results.
     #[prost(bool, tag = "3")]
     is_last: bool,
 }
@@ -77,11 +77,11 @@ impl Client {
     }
 }
 
-/// What serves the service.
+/// An implementation of the service.
 #[derive(Clone)]
 enum Node {
     Server,
-    /// Passes on what this client gets.
+    /// Passes on the messages that this client receives.
     Relay(Client),
 }
 
@@ -130,7 +130,7 @@ impl ServerStreamingService<Wanted> for Results {
     }
 }
 
-/// As many results as are taken in the time that is wanted, and the last one.
+/// Results for the requested time, and the last one.
 fn items(wanted: &Wanted) -> impl Iterator<Item = Item> + Send + use<> {
     let payload = Bytes::from(vec![b'0'; wanted.octets as usize]);
     let end = Instant::now() + Duration::from_millis(wanted.millis);
@@ -213,7 +213,7 @@ impl Setting {
     }
 }
 
-/// Nothing for what gRPC has no counterpart of.
+/// `None` for a scenario without a counterpart in gRPC.
 pub(super) async fn measure(scenario: Scenario, options: &Options) -> Result<Option<Measured>, Failed> {
     let measured = match scenario {
         Scenario::Stream(Transport::Rs, octets) => stream_of(options, octets).await?,

@@ -1,8 +1,8 @@
-//! gRPC and NATS beside us, in the same run: what a user may choose instead.
+//! Comparison with gRPC and NATS in the same run.
 //!
 //! Each peer is used through its own Rust client, in the same arrangement as ours: both ends are in this process, and
-//! what is between them (the router, the gRPC relay, the NATS server) is a process of its own. The peers take
-//! turns within each repetition, and ratios are taken within a repetition.
+//! the router, the gRPC relay or the NATS server between them is a process of its own. The peers take turns
+//! within each repetition, and ratios are taken within a repetition.
 
 mod events;
 mod grpc;
@@ -30,7 +30,7 @@ const CONNECTIONS: usize = 16;
 /// Streams of each of them.
 const STREAMS: usize = 16;
 
-/// What is measured; each peer that can takes part.
+/// A scenario; each peer takes part that can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scenario {
     /// One call with results of this many bytes, end to end.
@@ -82,7 +82,7 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// What one peer did in one repetition.
+/// The result of one peer in one repetition.
 #[derive(Clone, Debug, Default)]
 struct Measured {
     /// Results, calls or events received.
@@ -118,7 +118,7 @@ impl Meter {
     }
 }
 
-/// Prints the table. Whether nothing was lost and nothing failed.
+/// Prints the table. Returns whether nothing was lost and nothing failed.
 pub(crate) async fn run(options: &Options) -> Result<bool, Failed> {
     let takes_part = |peer: &Peer| options.peer.is_empty() || options.peer.contains(peer);
     let mut peers: Vec<_> = Peer::ALL.into_iter().filter(takes_part).collect();
@@ -158,7 +158,7 @@ pub(crate) async fn run(options: &Options) -> Result<bool, Failed> {
     Ok(passed)
 }
 
-/// Nothing if the peer has no such thing.
+/// `None` if the peer has no counterpart.
 async fn measure(peer: Peer, scenario: Scenario, options: &Options) -> Result<Option<Measured>, Failed> {
     match peer {
         Peer::Ours => ours::measure(scenario, options).await.map(Some),
@@ -167,7 +167,7 @@ async fn measure(peer: Peer, scenario: Scenario, options: &Options) -> Result<Op
     }
 }
 
-/// How long to run before the clock counts.
+/// The time to run before measuring.
 fn warm_up(options: &Options) -> Duration {
     options.secs / 5
 }
@@ -235,7 +235,7 @@ where
     Ok(Measured { shares, ..measured })
 }
 
-/// What went wrong with an answer.
+/// The error for a wrong answer.
 fn check(number: u64, octets: usize, answer: (u64, usize)) -> Result<(), Failed> {
     if answer == (number, octets) {
         Ok(())

@@ -17,7 +17,7 @@ use crate::options::Options;
 const ECHO: &str = "bench.echo";
 const TOPIC: &str = "bench.event";
 
-/// What the server says that it is; an error if there is none.
+/// The name and version that the server reports; an error if there is none.
 pub(super) async fn version(options: &Options) -> Result<String, Failed> {
     let output = Command::new(&options.nats_server).arg("--version").output().await;
     let output = output.map_err(|error| format!("{}: {error}", options.nats_server))?;
@@ -65,7 +65,7 @@ async fn subscribe(client: &Client, subject: &'static str) -> Result<Messages, F
     Ok(messages)
 }
 
-/// Nothing for what NATS has no counterpart of.
+/// `None` for a scenario without a counterpart in NATS.
 pub(super) async fn measure(scenario: Scenario, options: &Options) -> Result<Option<Measured>, Failed> {
     let measured = match scenario {
         Scenario::Calls(many) => calls(options, many).await?,
@@ -144,7 +144,7 @@ fn text(template: &mut Template, number: u64) -> Bytes {
     Bytes::copy_from_slice(template.with(number).as_bytes())
 }
 
-/// The number in a payload, and how long it is.
+/// The number in a payload, and the payload's length.
 fn read(payload: &[u8]) -> Result<(u64, usize), Failed> {
     let text = std::str::from_utf8(payload)?;
     let digits = text.get(..DIGITS).ok_or("no number")?;

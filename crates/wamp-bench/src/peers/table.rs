@@ -12,7 +12,7 @@ pub(super) const HEAD: &str = "\
 | scenario | figure | ours | gRPC | NATS | ours / gRPC | ours / NATS |
 |---|---|---|---|---|---|---|";
 
-/// What a line of the table has.
+/// The cells of a line of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Figure {
     Rate,
@@ -50,7 +50,7 @@ impl fmt::Display for Figure {
     }
 }
 
-/// What all peers did in one scenario, by repetition.
+/// The results of all peers in one scenario, by repetition.
 #[derive(Default)]
 pub(super) struct Table(Vec<Vec<(Peer, Measured)>>);
 
@@ -66,7 +66,7 @@ impl Table {
         }
     }
 
-    /// Whether nothing of ours was lost.
+    /// Returns whether no message of ours was lost.
     pub(super) fn is_complete(&self) -> bool {
         self.wrong(Peer::Ours).is_nothing()
     }

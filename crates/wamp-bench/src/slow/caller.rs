@@ -14,7 +14,7 @@ use crate::order::Order;
 use crate::target::Target;
 use crate::{Failed, report};
 
-/// What a caller's connection goes through.
+/// The way of a caller's connection.
 pub(super) async fn way(options: &Options, target: &Target, stop: Stop) -> Result<Option<Proxy>, Failed> {
     match stop {
         Stop::App => Ok(None),
@@ -36,8 +36,8 @@ pub(super) async fn flood(caller: &Session, results: Option<u64>) -> Result<Call
     Ok(caller.call(FLOOD).args(wanted).progressive().await?)
 }
 
-/// Takes one result, stops for a pause, and takes all the rest. Where there is a proxy, it is the proxy that
-/// stops, and the application that goes on.
+/// Takes one result, stops for a pause, and takes all others. With a proxy, the proxy stops and the
+/// application goes on.
 pub(super) async fn stop_and_go(
     options: &Options,
     mut results: CallStream<Numbered>,
@@ -68,12 +68,12 @@ pub(super) async fn stop_and_go(
     taken.finish(results, span).await
 }
 
-/// What has been taken of a stream.
+/// The results that were taken of a stream.
 #[derive(Default)]
 pub(super) struct Taken {
     order: Order,
     received: u64,
-    /// How the progressive results ended.
+    /// The end of the progressive results.
     pub(super) end: Option<End>,
 }
 
@@ -90,7 +90,7 @@ impl Taken {
         }
     }
 
-    /// The last result says how many there were.
+    /// The last result is their number.
     pub(super) async fn finish(self, results: CallStream<Numbered>, span: Span) -> Outcome {
         let Self { order, received, end } = self;
         let end = end.unwrap_or(End::Dropped);

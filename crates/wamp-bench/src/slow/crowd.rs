@@ -1,4 +1,4 @@
-//! Many slow streams at once: of as many callers, or of one.
+//! Many slow streams at once: one for each of many callers, or all of one caller.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use crate::options::{Library, Options, Stop};
 use crate::target::Target;
 use crate::{Failed, process};
 
-/// What the router may take for all of them.
+/// The limit of the router's memory for all of them.
 const GROWTH: u64 = 96;
 
-/// The longest that anybody may wait for a callee whom a stalled link holds.
+/// The longest wait for a callee that a stalled link holds.
 const STALL: Duration = Duration::from_secs(5);
 
 /// Each caller has a session and one stream.
@@ -28,7 +28,7 @@ pub(super) async fn crowd(options: &Options, name: String, stop: Stop) -> Result
     let callee = Callee::join(options, &target, Library::Ours).await?;
     let scene = Scene::start(options, target, callee).await?;
     let way = caller::way(options, &scene.target, stop).await?.map(Arc::new);
-    // What sockets hold is not the router's: each stream must be longer than that.
+    // Each stream must be longer than the buffers of the sockets, which are not the router's.
     let results = match stop {
         Stop::App => options.results.div_ceil(1000),
         Stop::Socket => options.results.div_ceil(250),

@@ -18,10 +18,10 @@ use crate::target::Target;
 
 const POUR: &str = "bench.pour";
 
-/// What may be taken of the router's memory, in MiB.
+/// The limit of the router's growth, in MiB.
 const GROWTH: u64 = 2;
 
-/// What the callee tells: how many chunks came, and how many were lost, doubled and out of order.
+/// The callee's report: the number of chunks, and of lost, doubled and misplaced ones.
 type Told = (u64, u64, u64, u64);
 
 pub(super) async fn duplex(options: &Options, name: String, stop: Stop) -> Result<Verdict, Failed> {
@@ -94,12 +94,12 @@ async fn register(callee: &Session, sent: u64, first: Arc<Notify>, go: Arc<Notif
     Ok(())
 }
 
-/// Uploads as fast as it goes. What the callee says in the end, or how else the call ended.
+/// Uploads at full speed. Returns the callee's report, or another end of the call.
 async fn upload(session: &Session, chunks: u64) -> Result<Result<Told, End>, Failed> {
     let (mut up, down): (_, CallStream<()>) = session.call(POUR).duplex::<()>().await?;
     let mut template = Template::new(OCTETS);
     for number in 0..chunks {
-        // The other direction says why it is over.
+        // The other direction has the reason of the end.
         if up.send(template.with(number).to_owned()).await.is_err() {
             break;
         }

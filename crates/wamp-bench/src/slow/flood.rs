@@ -11,7 +11,7 @@ use crate::Failed;
 use crate::options::{Library, Options, Stop};
 use crate::target::Target;
 
-/// How long the others may wait for a callee that knows no credit, because somebody else does not read.
+/// The longest wait of the others for a callee without credit, while one caller does not read.
 const SHARE: Duration = Duration::from_secs(2);
 
 pub(super) async fn flood(

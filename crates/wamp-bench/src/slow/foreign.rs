@@ -1,7 +1,7 @@
-//! Peers that use somebody else's library: Autobahn|Python, run with the interpreter of `--python`.
+//! Peers with a foreign library: Autobahn|Python, run with the interpreter of `--python`.
 //!
-//! They speak WebSocket, unless `--transport rs` is said: over RawSocket this library fails when it is sent a PING,
-//! and a caller that says nothing for half a minute is.
+//! They speak WebSocket, unless `--transport rs` is given: over RawSocket this library fails on a PING, and a
+//! caller that is silent for half a minute gets one.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -50,7 +50,7 @@ impl Foreign {
         Ok(callee)
     }
 
-    /// Waits until it says so.
+    /// Waits for this line of its output.
     async fn expect(&mut self, wanted: &str) -> Result<Instant, Failed> {
         match self.lines.next_line().await? {
             Some(line) if line == wanted => Ok(Instant::now()),
@@ -72,7 +72,7 @@ pub(super) async fn call(options: &Options, target: &Target, octets: usize) -> R
 
     let mut caller = Foreign::start(options, target, "caller", octets)?;
     let span = Span { from: caller.expect("paused").await?, to: caller.expect("resumed").await? };
-    let line = caller.lines.next_line().await?.ok_or("the foreign caller has ended without a word")?;
+    let line = caller.lines.next_line().await?.ok_or("the foreign caller has ended without a result")?;
     let Said { received, lost, doubled, misordered, end } = serde_json::from_str(&line)?;
     let end = match end.as_str() {
         "result" => End::Result,

@@ -16,7 +16,7 @@ use crate::target::Target;
 /// Bytes a second.
 pub(super) const RATE: u64 = 100_000;
 
-/// What part of the link the results must fill.
+/// The part of the link's capacity that the results must fill.
 const FILLED: f64 = 0.8;
 
 pub(super) async fn link(options: &Options, name: String) -> Result<Verdict, Failed> {

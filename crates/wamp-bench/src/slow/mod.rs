@@ -1,4 +1,4 @@
-//! What a slow peer costs the router and the others. The limits are those that we promise.
+//! The cost of a slow peer for the router and the others. The limits are those of the documentation.
 
 mod caller;
 mod crowd;
@@ -17,10 +17,10 @@ use crate::report::say;
 
 use outcome::Verdict;
 
-/// The p99 of an unrelated pair, meanwhile against before.
+/// The greatest ratio of the p99 of an unrelated pair, meanwhile to before.
 const UNRELATED: f64 = 1.5;
 
-/// The p99 of another caller of the same callee.
+/// The greatest p99 of another caller of the same callee.
 const SAME: f64 = 2.0;
 
 /// One row of the table.
@@ -33,7 +33,7 @@ enum Row {
     Link,
 }
 
-/// Prints a table of these scenarios; of all, if there is nothing but `slow` itself. Whether all passed.
+/// Prints a table of these scenarios; of all, if only `slow` is given. Returns whether all passed.
 pub(crate) async fn run(options: &Options, scenarios: &[Scenario]) -> Result<bool, Failed> {
     use Scenario::{Crowd, Duplex, Flood, Link, Sip, Slow, Stalled};
     let named: Vec<_> = scenarios.iter().copied().filter(|scenario| *scenario != Slow).collect();
@@ -72,7 +72,7 @@ fn rows(options: &Options, scenario: Scenario) -> Vec<Row> {
             };
             let mut rows = Vec::new();
             for (caller, callee) in [(Ours, Ours), (Foreign, Ours), (Ours, Foreign), (Foreign, Foreign)] {
-                // Two foreign ones say little of us; they must be asked for.
+                // Two foreign peers tell little about us; they are measured only on request.
                 let chosen = options.caller.is_some() && options.callee.is_some();
                 let wanted = asked(caller, options.caller) && asked(callee, options.callee);
                 if wanted && (chosen || (caller, callee) != (Foreign, Foreign)) {

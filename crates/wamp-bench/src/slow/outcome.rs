@@ -1,4 +1,4 @@
-//! What became of a call with a slow peer, and of the others meanwhile.
+//! The outcome of a call with a slow peer, and the waits of the others meanwhile.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,23 +17,23 @@ pub(super) struct Span {
     pub(super) to: Instant,
 }
 
-/// What became of one call, or of several.
+/// The outcome of one call, or of several.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
     pub(super) received: u64,
-    /// Up to the end of the call, whichever it was.
+    /// Up to the end of the call, of any kind.
     pub(super) wrong: Wrong,
     pub(super) end: End,
     pub(super) span: Span,
 }
 
-/// How a call ended.
+/// The end of a call.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum End {
     Result,
     Canceled,
     Lagged,
-    /// The caller dropped it, as it wanted to.
+    /// The caller dropped it on purpose.
     Dropped,
     Other(String),
 }
@@ -60,7 +60,7 @@ impl fmt::Display for End {
     }
 }
 
-/// One row of the table, and what in it is worse than allowed.
+/// One row of the table, and its violations of the limits.
 pub(super) struct Verdict {
     name: String,
     growth: Option<u64>,
@@ -72,7 +72,7 @@ pub(super) struct Verdict {
     misses: Vec<String>,
 }
 
-/// What some caller waited before and meanwhile.
+/// Adds the waits of a caller before and meanwhile.
 #[derive(Clone, Debug)]
 pub(super) struct Both {
     pub(super) before: Waits,
@@ -111,12 +111,12 @@ impl Verdict {
         Self { name, growth, received: 0, wrong, ends, unrelated: None, same: None, misses: Vec::new() }
     }
 
-    /// Something is worse than allowed.
+    /// Adds a violation of a limit.
     pub(super) fn miss(&mut self, text: impl Into<String>) {
         self.misses.push(text.into());
     }
 
-    /// How the slow call went; only these ends are allowed, and nothing may be wrong in any case.
+    /// Adds the outcome of the slow call; only these ends are allowed, and no mistakes.
     pub(super) fn calls(&mut self, outcomes: &[Outcome], allowed: &[End]) {
         for outcome in outcomes {
             self.received += outcome.received;
@@ -151,7 +151,7 @@ impl Verdict {
         self.same = Some(both);
     }
 
-    /// Another caller of the same callee, whose calls may take so long, but no longer.
+    /// Adds another caller of the same callee, with a limit for the duration of its calls.
     pub(super) fn same_at_most(&mut self, both: Both, limit: Duration) {
         self.failed("the other caller", &both);
         match both.p99() {

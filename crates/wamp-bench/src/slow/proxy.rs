@@ -12,10 +12,10 @@ use tokio::task::JoinSet;
 use super::outcome::Span;
 use crate::Failed;
 
-/// What the kernel may hold of what the proxy does not read.
+/// The size of the kernel's buffer for bytes that the proxy does not read.
 const RECEIVE_BUFFER: u32 = 64 * 1024;
 
-/// What is read in one go, if there is no limit.
+/// The bytes of one read, if there is no limit.
 const BLOCK: usize = 64 * 1024;
 
 /// A proxy, which ends with this. Everything that goes to the router is passed on at once.
@@ -58,7 +58,7 @@ impl Proxy {
         &self.url
     }
 
-    /// Reads nothing from the router for this time, on any connection, and returns when that was. A second call
+    /// Reads nothing from the router for this time, on any connection, and returns the span. A second call
     /// only returns it.
     pub(super) async fn stop_for(&self, pause: Duration) -> Span {
         let stop = async {

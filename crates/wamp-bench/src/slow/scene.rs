@@ -1,4 +1,4 @@
-//! What all slow scenarios have in common: a router, a callee, another caller of it, and an unrelated pair.
+//! The common parts of all slow scenarios: a router, a callee, another caller of it, and an unrelated pair.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ pub(super) const OCTETS: usize = 1024;
 /// The procedure of the unrelated pair.
 const UNRELATED: &str = "bench.unrelated.echo";
 
-/// Who is called. It lives as long as the scene.
+/// The callee. It lives as long as the scene.
 pub(super) enum Callee {
     Ours { _session: Session },
     Foreign { _process: Box<Foreign> },
@@ -37,7 +37,7 @@ impl Callee {
         }
     }
 
-    /// Ours, over a session that stands already.
+    /// Our callee, over an existing session.
     pub(super) async fn over(session: Session) -> Result<Self, Failed> {
         callee::register(&session).await?;
         Ok(Callee::Ours { _session: session })
@@ -54,7 +54,7 @@ pub(super) async fn join_at(options: &Options, target: &Target, url: &str) -> Re
     target.join_at(url, options.serializer.unwrap_or(Serializer::MsgPack)).await
 }
 
-/// Everything that stands while a peer is slow.
+/// The peers of a scenario, while one of them is slow.
 pub(super) struct Scene<'a> {
     pub(super) options: &'a Options,
     pub(super) target: Target,
@@ -75,7 +75,7 @@ impl<'a> Scene<'a> {
         right.register(UNRELATED, callee::echo).await?;
         let unrelated = Pings::start(left, UNRELATED);
         let same = Pings::start(other, ECHO);
-        // Everything is warm after a tenth of a pause; three tenths are measured.
+        // A tenth of a pause warms everything up; three tenths are measured.
         tokio::time::sleep(options.pause / 10).await;
         let from = Instant::now();
         tokio::time::sleep(options.pause * 3 / 10).await;
@@ -84,12 +84,12 @@ impl<'a> Scene<'a> {
         Ok(Self { options, target, callee, unrelated, same, before, growth, right })
     }
 
-    /// How long everything may take before it counts as stuck.
+    /// The time after which a scenario counts as stuck.
     pub(super) fn patience(&self) -> Duration {
         self.options.pause * 2 + Duration::from_secs(60 + self.options.results / 5_000)
     }
 
-    /// Stops the innocent.
+    /// Stops the other callers.
     pub(super) fn end(self, name: String) -> Ended {
         let Self { target, callee, unrelated, same, before, growth, right, .. } = self;
         Ended {
@@ -114,12 +114,12 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// What the unrelated pair waited before and meanwhile.
+    /// The waits of the unrelated pair, before and meanwhile.
     pub(super) fn unrelated(&self, meanwhile: Span) -> Both {
         Both::of(&self.unrelated, self.before, meanwhile)
     }
 
-    /// What another caller of the same callee waited.
+    /// The waits of another caller of the same callee.
     pub(super) fn same(&self, meanwhile: Span) -> Both {
         Both::of(&self.same, self.before, meanwhile)
     }

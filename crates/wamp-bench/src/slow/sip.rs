@@ -13,7 +13,7 @@ use crate::target::Target;
 /// Items that are read.
 const ITEMS: u32 = 60;
 
-/// The time in which all peers must learn that the caller has gone.
+/// The time in which all peers must learn that the caller is gone.
 const SOON: Duration = Duration::from_secs(5);
 
 pub(super) async fn sip(options: &Options, name: String) -> Result<Verdict, Failed> {
@@ -63,7 +63,7 @@ async fn soon(is_so: impl Fn() -> bool) -> bool {
     is_so()
 }
 
-/// Calls in the router's tables, once it had time to forget them; only our own router says it.
+/// Calls in the router's tables, after some time for their removal; only our own router reports it.
 async fn calls_left(target: &mut Target) -> Result<Option<u64>, Failed> {
     let end = Instant::now() + SOON;
     loop {

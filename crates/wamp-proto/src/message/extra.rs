@@ -232,7 +232,7 @@ impl Kept {
     }
 }
 
-/// A dict of which no key is known: as the value of an option.
+/// A dict without known keys, as the value of an option.
 impl Wire for Extra {
     fn read<'de, R: Reader<'de>>(source: &mut Source<'de, R>) -> Result<Self, Fault> {
         let mut keeper = Keeper::begin(source);

@@ -100,7 +100,7 @@ options! {
         keylen: Option<u64> = "keylen",
         /// The number of iterations for the derivation of a key.
         iterations: Option<u64> = "iterations",
-        /// SCRAM: the nonces of both ends, behind each other.
+        /// SCRAM: the nonce of the client, then that of the router.
         nonce: Option<ByteString> = "nonce",
         /// SCRAM: the function that derives the key.
         kdf: Option<ByteString> = "kdf",

@@ -80,8 +80,8 @@ impl Publish {
 }
 
 impl Publish {
-    /// Returns the arguments of the call of `wamp.session.add_testament` that describes this publication: what
-    /// [`from_testament`](Self::from_testament) reads. `acknowledge` and the request id are left out.
+    /// Returns the arguments for `wamp.session.add_testament` that describe this publication, as
+    /// [`from_testament`](Self::from_testament) reads them. `acknowledge` and the request id are left out.
     ///
     /// # Errors
     /// [`EncodeError`] for a value that the serializer cannot express.

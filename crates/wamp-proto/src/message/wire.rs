@@ -129,7 +129,7 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
         }
     }
 
-    /// Skips the value of a key, whatever it is.
+    /// Skips the value of a key, of any type.
     fn pass(&mut self, key: &str) -> Result<(), Fault> {
         self.reader.skip().map_err(|fault| match fault {
             Fault::Truncated => fault,

@@ -31,7 +31,7 @@ fn not_utf8(at: usize) -> Fault {
     Fault::Malformed { what: "a string that is not UTF-8", at }
 }
 
-/// Returns the length of the beginning that is text, and whether it is everything.
+/// Returns the length of the leading bytes that are UTF-8, and whether those are all bytes.
 #[cfg(feature = "json")]
 pub(crate) fn prefix(bytes: &[u8]) -> (&str, bool) {
     if let Ok(text) = simdutf8::basic::from_utf8(bytes) {

@@ -1,7 +1,7 @@
 //! Conversion between Rust values and arguments: one serde `Serializer` and one `Deserializer` for all formats.
 //!
-//! [`ser`] and [`de`] handle one value. [`sent`] and [`read`] decide what is one argument, a list of arguments,
-//! or keywords, which only the outermost value can say. Every format writes structs as maps and has
+//! [`ser`] and [`de`] handle one value. [`payload_ser`] and [`payload_de`] tell one argument, a list of
+//! arguments and keywords apart, by the outermost value. Every format writes structs as maps and has
 //! `is_human_readable() == true`, so that a value means the same after transcoding.
 
 pub(crate) mod args;

@@ -1,5 +1,5 @@
-//! Passing a ready payload through serde, which knows only values: as a tuple struct of its [`Parts`], by a
-//! name that our (de)serializer recognizes. Another serializer writes these parts.
+//! Passing a ready payload through serde, which knows only values: as a tuple struct of its [`Parts`], with a
+//! name that our (de)serializer recognizes. A serializer of another crate writes these parts.
 
 use std::fmt;
 

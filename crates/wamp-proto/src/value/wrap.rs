@@ -33,7 +33,7 @@ pub struct Kwargs<T>(pub T);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ArgsKwargs<A, K>(pub A, pub K);
 
-/// One argument, whatever the value is: `Value((1, 2))` is the one argument `[1, 2]`.
+/// One argument, of any type: `Value((1, 2))` is the one argument `[1, 2]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Value<T>(pub T);
 

@@ -10,7 +10,7 @@ fn pair(buffer: usize) -> (DuplexStream, Reader<DuplexStream>) {
     (write, Reader::new(read, BytesMut::new(), 1 << 24))
 }
 
-/// Polls a read once, with nobody to wake.
+/// Polls a read once, without a waker.
 fn poll(reader: &mut Reader<DuplexStream>) -> (Poll<Result<(), ReadError>>, Vec<Incoming>) {
     let mut into = Vec::new();
     // Without tokio's budget, which would make a test that reads a lot wait at random places.
@@ -103,7 +103,7 @@ async fn one_call_brings_a_bounded_number_of_frames() {
     assert_eq!(poll(&mut reader).1, [Incoming::Message(bytes::Bytes::new())]);
 }
 
-/// What `read_runs` brings, message by message.
+/// The result of `read_runs`, message by message.
 fn flat(items: &[Incoming]) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for item in items {
@@ -150,7 +150,7 @@ async fn messages_that_come_together_are_one_run() {
     }
 }
 
-/// What may not come ends a run, and is found by the next read.
+/// A forbidden frame ends a run, and the next read finds it.
 #[tokio::test]
 async fn a_run_ends_before_what_is_wrong() {
     for wrong in [[0x00, 0, 1, 0], [0x03, 0, 0, 0], [0x80, 0, 0, 0], [0x08, 0, 0, 0]] {
@@ -168,7 +168,7 @@ async fn a_run_ends_before_what_is_wrong() {
     }
 }
 
-/// Of frames a little longer than a read each comes with one read of its own, into a buffer of its size.
+/// Frames a little longer than a read are read one at a time, each into a buffer of its size.
 #[tokio::test]
 async fn frames_of_the_same_length_are_read_one_at_a_time() {
     let (mut write, mut reader) = pair(1 << 20);

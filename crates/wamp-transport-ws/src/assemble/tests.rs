@@ -24,7 +24,7 @@ impl Assembler {
     }
 }
 
-/// All items in these bytes, which come in pieces that end at these places; and how it ends.
+/// All items of these bytes, cut at these places, and the end.
 fn items(assembler: &mut Assembler, bytes: &[u8], cuts: &[usize]) -> (Vec<Item>, Result<usize, Fault>) {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     cuts.push(bytes.len());

@@ -19,7 +19,7 @@ fn pair(buffer: usize) -> (DuplexStream, Reader<DuplexStream>, Writer<DuplexStre
     (ours, read, write)
 }
 
-/// Polls once, with nobody to wake and without tokio's budget; then drops the future.
+/// Polls once, without a waker and without tokio's budget; then drops the future.
 fn poll<F: Future>(future: F) -> Poll<F::Output> {
     pin!(tokio::task::coop::unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -55,7 +55,7 @@ impl<S: Socket> Reader<S> {
     }
 }
 
-/// What a session costs while nothing happens; a task and a socket come on top of it.
+/// The memory of an idle session, without its task and its socket.
 #[tokio::test]
 async fn an_idle_connection_holds_no_buffers_and_little_else() {
     let (mut client, mut read, mut write) = pair(1 << 20);
@@ -146,7 +146,7 @@ async fn what_has_come_is_handed_over_before_others_have_their_turn() {
     let (mut client, mut read, _write) = pair(1 << 20);
     let message = frame(1_000);
     client.write_all(&message.repeat(100)).await.unwrap();
-    // The beginning of another, of which the rest is still to come.
+    // The beginning of another message, without its end.
     client.write_all(&message[..500]).await.unwrap();
     let mut came = Vec::new();
     while came.len() < 100 {
@@ -216,7 +216,7 @@ async fn the_rest_is_read_up_to_a_close_and_not_longer() {
     assert!(poll(read.discard()).is_ready());
 }
 
-/// A stream that ends, and counts how often it is asked.
+/// A stream that ends, and counts the reads.
 struct Ends(Arc<AtomicUsize>);
 
 impl AsyncRead for Ends {

@@ -19,7 +19,7 @@ fn pair(buffer: usize, role: Role) -> (DuplexStream, Reader<DuplexStream>, Write
     (ours, read, write)
 }
 
-/// Polls once, with nobody to wake and without tokio's budget; then drops the future.
+/// Polls once, without a waker and without tokio's budget; then drops the future.
 fn poll<F: Future>(future: F) -> Poll<F::Output> {
     pin!(tokio::task::coop::unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -35,7 +35,7 @@ fn items(role: Role, wire: &[u8]) -> Vec<Item> {
     }
 }
 
-/// A client's, so that what it masks is to be masked once.
+/// A client's end: each payload must be masked exactly once.
 #[tokio::test]
 async fn a_dropped_write_of_a_client_goes_on_where_it_was() {
     let (mut server, read, mut write) = pair(97, Role::Client);
@@ -63,7 +63,7 @@ async fn a_pong_does_not_get_into_a_frame_whose_write_was_given_up() {
     assert!(poll(write.write(&mut batch)).is_pending());
     client.write_all(&[0x89, 0x82, 0, 0, 0, 0, b'h', b'i']).await.unwrap();
     let (mut wire, mut bytes) = (Vec::new(), [0; 100]);
-    // Nobody writes, so it is the reader that sends the rest of the frame as well.
+    // No task writes, so the reader also sends the rest of the frame.
     while poll(read.read(&mut Vec::new())).is_pending() {
         let Poll::Ready(n) = poll(client.read(&mut bytes)) else { break };
         wire.extend_from_slice(&bytes[..n.unwrap()]);
@@ -74,8 +74,8 @@ async fn a_pong_does_not_get_into_a_frame_whose_write_was_given_up() {
     assert_eq!(wire[8 + MAX_FRAME..], [0x88, 2, 0x03, 0xe8]);
 }
 
-/// Two tasks wait for room in the same stream. The clock stands still while anybody can go on, so the timeout
-/// means that nobody is woken.
+/// Two tasks wait for room in the same stream. The clock stands still while a task can go on, so the timeout
+/// means that no task was woken.
 #[tokio::test(start_paused = true)]
 async fn a_writer_and_pongs_do_not_keep_each_other_from_being_woken() {
     let (client, mut read, mut write) = pair(50, Role::Server);
@@ -108,7 +108,7 @@ async fn a_writer_and_pongs_do_not_keep_each_other_from_being_woken() {
         pings.await.unwrap().shutdown().await.unwrap();
         (wire, reader.await.unwrap())
     };
-    let (wire, came) = tokio::time::timeout(Duration::from_secs(1), all).await.expect("nobody is woken");
+    let (wire, came) = tokio::time::timeout(Duration::from_secs(1), all).await.expect("no task was woken");
     assert_eq!(came.len(), ROUNDS);
     let messages = items(Role::Client, &wire);
     let messages = messages.iter().filter(|item| matches!(item, Item::Message(_))).count();

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// All that is staged, in writes of these lengths.
+/// All bytes of the buffer, in writes of these lengths.
 fn drain(staged: &mut WriteBuffer, mut lengths: impl Iterator<Item = usize>) -> Vec<u8> {
     let mut bytes = Vec::new();
     while staged.len() > 0 {

@@ -16,7 +16,7 @@ fn message(text: &'static str) -> Incoming {
     Incoming::Message(Bytes::from_static(text.as_bytes()))
 }
 
-/// Polls once, with nobody to wake.
+/// Polls once, without a waker.
 fn poll<F: Future>(future: F) -> Poll<F::Output> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -104,7 +104,7 @@ async fn a_message_beyond_the_limit_is_refused_after_those_before_it() {
     assert!(matches!(refused, Err(ReadError::TooLarge { len: 5, limit: 4 })), "{refused:?}");
 }
 
-/// Nothing that a writer can send to a deaf reader is unbounded, not even what has no bytes.
+/// Everything that waits for a reader is bounded, even items without bytes.
 #[tokio::test]
 async fn empty_messages_and_pings_are_bounded() {
     let (here, there) = pair(Serializer::Json);

@@ -16,7 +16,7 @@ fn abort() -> Message {
     message(r#"[3,{},"wamp.error.protocol_violation"]"#)
 }
 
-/// All that is in the queue, as the writer gets it.
+/// The messages of the queue, as the writer gets them.
 fn drain(queue: &mut Queue) -> (Vec<Control>, Vec<Bytes>) {
     let (mut controls, mut messages) = (Vec::new(), Vec::new());
     while let Some(mut batch) = queue.pop() {

@@ -67,7 +67,7 @@ pub(super) async fn messages_arrive_whole_and_in_order<A: Transport, B: Transpor
     compare(&answers, &sent)
 }
 
-/// As a driver does that has something else to do meanwhile, or looks whether something can be written at once.
+/// As a driver that has other work meanwhile, or checks whether a batch can be written at once.
 pub(super) async fn a_dropped_write_goes_on_where_it_was<A: Transport, B: Transport>(
     from: A,
     to: B,

@@ -1,4 +1,4 @@
-//! How a connection ends.
+//! The ends of a connection.
 
 use tokio::task::yield_now;
 

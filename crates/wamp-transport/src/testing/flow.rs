@@ -16,7 +16,7 @@ use crate::{Allowance, Batch, ReadHalf, Transport, Unfinished, WriteHalf};
 const LONG: usize = 64 * 1024;
 const MANY: usize = 320;
 
-/// How often the writer is polled before it must have come to a standstill.
+/// The number of polls after which the writer must have stopped.
 const POLLS: usize = 2000;
 
 pub(super) async fn a_writer_waits_for_a_peer_that_does_not_read<A: Transport, B: Transport>(
@@ -68,7 +68,7 @@ pub(super) async fn a_reader_waits_and_is_woken<A: Transport, B: Transport>(
     compare(&reading.await?, &sent)
 }
 
-/// Counts what is asked for, and lets each question wait once.
+/// Counts the requested memory, and lets each request wait once.
 #[derive(Debug, Default)]
 struct Counting {
     asked: AtomicUsize,

@@ -35,7 +35,7 @@ pub(crate) struct BrokenReader {
 pub(crate) struct BrokenWriter {
     inner: MemoryWriter,
     defect: Defect,
-    /// Messages that have left their batch and not yet this end.
+    /// Messages that have left their batch but not this end.
     waiting: Batch,
 }
 
@@ -111,7 +111,7 @@ impl WriteHalf for BrokenWriter {
                 let mut own = std::mem::take(batch);
                 self.inner.write(&mut own).await
             }
-            // Keeps 1 MiB or the last message for later, which never comes.
+            // Keeps 1 MiB or the last message, and never sends it.
             Defect::Unbounded | Defect::LosesLastWords => {
                 move_controls(batch, &mut self.waiting);
                 while batch.len() > usize::from(self.defect == Defect::LosesLastWords) {
