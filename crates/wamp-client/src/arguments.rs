@@ -17,7 +17,7 @@ enum Said {
 }
 
 impl Body {
-    /// No arguments yet. Without a serializer it stays empty.
+    /// A builder without arguments. Without a serializer it stays empty.
     pub(crate) fn new(serializer: Option<Serializer>) -> Self {
         Self { serializer, said: Said::Nothing }
     }
@@ -61,7 +61,7 @@ impl Body {
             Said::OneByOne(arguments) => arguments.finish()?,
             Said::Whole(payload) => payload,
             Said::Both => {
-                let text = "a ready payload and single arguments exclude each other";
+                let text = "set either a ready payload or single arguments, not both";
                 return Err(EncodeError::Custom(text.to_owned()));
             }
         };

@@ -1,4 +1,4 @@
-//! Credentials: by what a client proves its identity to the router.
+//! Credentials: the proofs of a client's identity for the router.
 //!
 //! [`Connect::auth`](crate::Connect::auth) takes a [`Credential`], or anything that provides one for each connection.
 //! [`Secret`]s are wiped from memory when they are dropped, and never shown.

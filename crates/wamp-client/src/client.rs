@@ -44,16 +44,17 @@ use crate::session::Session;
 /// # }
 /// ```
 ///
-/// Must be awaited inside a tokio runtime with time enabled; tasks for the session are spawned there.
+/// It must be awaited inside a tokio runtime with time enabled; the tasks of the session are spawned there.
 ///
 /// # Sessions that come back
 ///
-/// The first connection must succeed, unless [`Connect::retry_initial`] says otherwise. After that a lost connection is
-/// followed by attempts to get another one, until the session is left or a router gives a final answer, as that there is
-/// no such realm. All handles stay valid. Procedures and topics are registered and subscribed to again, with their
-/// options, before the session is [up](crate::ConnectionState::Up) again; calls under way fail at once with
-/// [`Disconnected`](crate::CallError::Disconnected), and so do new ones until then, unless [`Call::when_up`] or
-/// [`Call::retry`] say otherwise. Nothing is buffered, and events that are published meanwhile are missed.
+/// The first connection must succeed, unless [`Connect::retry_initial`] says otherwise. After that a lost
+/// connection is followed by attempts to get another one, until the session is left or a router gives a final
+/// answer, for example that there is no such realm. All handles stay valid. Procedures and topics are
+/// registered and subscribed to again, with their options, before the session is
+/// [up](crate::ConnectionState::Up) again; calls under way fail at once with
+/// [`Disconnected`](crate::CallError::Disconnected), and so do new ones until then, unless [`Call::when_up`]
+/// or [`Call::retry`] says otherwise. Nothing is buffered, and events published meanwhile are missed.
 ///
 /// [`Call::when_up`]: crate::Call::when_up
 /// [`Call::retry`]: crate::Call::retry
@@ -117,7 +118,7 @@ impl Client {
     }
 }
 
-/// The settings of a connection to be made: a future of the session.
+/// A request for a connection: its settings, and a future of the session.
 #[must_use = "nothing happens until it is awaited"]
 pub struct Connect(Deferred<'static, Connecting, Result<Session, ConnectError>>);
 
@@ -144,12 +145,12 @@ impl Connect {
         self
     }
 
-    /// The connection as a future, for what takes no builder.
+    /// Returns the connection as a future, for functions that take no builder.
     pub fn send(self) -> impl Future<Output = Result<Session, ConnectError>> + Send + use<> {
         self
     }
 
-    /// Another URL of the same realm, of any scheme. Each attempt to connect takes the next one.
+    /// Adds another URL of the same realm, of any scheme. Each attempt to connect uses the next one.
     pub fn or(self, url: impl Into<String>) -> Self {
         self.with(|it| {
             if let Target::Places(places) = &mut it.target {
@@ -158,26 +159,27 @@ impl Connect {
         })
     }
 
-    /// Trusts the authorities whose certificates these are, in PEM, and no others. By default the operating system
+    /// Trusts the authorities with these certificates, in PEM, and no others. By default the operating system
     /// verifies certificates.
     #[cfg(feature = "tls")]
     pub fn ca(self, pem: impl Into<Vec<u8>>) -> Self {
         self.with_tls(|tls| tls.authorities(pem))
     }
 
-    /// Shows the router this chain of certificates, for which this is the key; both in PEM.
+    /// Shows the router this chain of certificates, with its private key; both in PEM.
     #[cfg(feature = "tls")]
     pub fn client_cert(self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.with_tls(|tls| tls.certificate(chain, key))
     }
 
-    /// Wants the certificate to be for this name instead of the host of the URL.
+    /// Requires a certificate for this name instead of the host of the URL.
     #[cfg(feature = "tls")]
     pub fn server_name(self, name: impl Into<String>) -> Self {
         self.with_tls(|tls| tls.server_name(name))
     }
 
-    /// Does TLS as this says. [`ca`](Self::ca) and [`client_cert`](Self::client_cert) change nothing then.
+    /// Uses this configuration of `rustls`. [`ca`](Self::ca) and [`client_cert`](Self::client_cert) then have
+    /// no effect.
     #[cfg(feature = "tls")]
     pub fn tls_config(self, config: Arc<wamp_tls::rustls::ClientConfig>) -> Self {
         self.with_tls(|tls| tls.config(config))
@@ -191,14 +193,15 @@ impl Connect {
     /// Connects through a proxy: `http://user:password@proxy:3128` (CONNECT), `socks5h://proxy:1080`, where the proxy
     /// looks up the name of the router, or `socks5://proxy:1080`, where the client does.
     ///
-    /// By default this is what the environment says, unless the router is on this machine: `ALL_PROXY`, for `wss://`
-    /// before it `HTTPS_PROXY`, and for neither a host in `NO_PROXY`; also in lower case.
+    /// By default the environment names the proxy, unless the router is on this machine: `HTTPS_PROXY` (for
+    /// `wss://` only), then `ALL_PROXY`; `NO_PROXY` lists the hosts without a proxy. The names may be in
+    /// lower case.
     #[cfg(feature = "dial")]
     pub fn proxy(self, url: impl Into<String>) -> Self {
         self.with(|it| it.settings.proxy = Proxy::Given(url.into()))
     }
 
-    /// Connects through no proxy, whatever the environment says.
+    /// Connects through no proxy, and ignores the environment.
     #[cfg(feature = "dial")]
     pub fn no_proxy(self) -> Self {
         self.with(|it| it.settings.proxy = Proxy::None)
@@ -209,19 +212,19 @@ impl Connect {
         self.with(|it| it.settings.comes_back = false)
     }
 
-    /// Waits for the first connection like for all later ones. By default each URL is tried once.
+    /// Waits for the first connection as for later ones. By default each URL is tried once.
     pub fn retry_initial(self) -> Self {
         self.with(|it| it.config.waits_for_first = true)
     }
 
-    /// Comes back also after an administrator has closed the session (`wamp.close.*`). By default only the shutdown of the
-    /// router is followed by attempts to reconnect.
+    /// Also reconnects after an administrator has closed the session (`wamp.close.*`). By default only a
+    /// shutdown of the router is followed by attempts to reconnect.
     pub fn return_after_close(self) -> Self {
         self.with(|it| it.config.returns_after_close = true)
     }
 
-    /// The shortest and the longest delay before an attempt to reconnect; 250 ms and 15 s by default. Delays double from
-    /// one attempt to the next, and each is drawn from once to twice that.
+    /// The shortest and the longest delay before an attempt to reconnect; 250 ms and 15 s by default. Delays
+    /// double from one attempt to the next; each is drawn at random between once and twice that value.
     pub fn backoff(self, first: Duration, longest: Duration) -> Self {
         self.with(|it| (it.config.first_delay, it.config.longest_delay) = (first, longest))
     }
@@ -253,7 +256,7 @@ impl Connect {
         self.with(|it| it.settings.auth.push(Arc::new(credentials)))
     }
 
-    /// Sets the role to ask for, of those that the router has given to the authid.
+    /// Sets the role to ask for, one of the roles of the authid.
     pub fn authrole(self, authrole: impl Into<ByteString>) -> Self {
         self.with(|it| it.settings.config.authrole = Some(authrole.into()))
     }
@@ -263,7 +266,7 @@ impl Connect {
         self.with(|it| it.settings.config.authid = Some(authid.into()))
     }
 
-    /// Sets how the session notices a silent router; `None`: never.
+    /// Sets how the session detects a silent router; `None` turns that off.
     pub fn keepalive(self, keepalive: impl Into<Option<Keepalive>>) -> Self {
         self.with(|it| it.settings.keepalive = keepalive.into())
     }
@@ -298,14 +301,14 @@ impl fmt::Debug for Connect {
     }
 }
 
-/// Makes attempts until one succeeds or there is no other.
+/// Makes attempts until one succeeds or none is left.
 async fn first_session(dialer: Dialer, mut config: reconnect::Config) -> Result<Session, ConnectError> {
-    // One that can never be connected to is told at once, and not when its turn comes.
+    // A URL that can never work is reported at once, and not when its turn comes.
     #[cfg(feature = "dial")]
     dialer.check()?;
     config.urls = dialer.places.len();
     let start = Instant::now();
-    // No two clients wait equally long.
+    // Different clients have different delays.
     let mut machine = reconnect::Link::new(config, RandomState::new().hash_one(()));
     let mut last = None;
     let engine = loop {

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A future without a name.
+/// A future of any type.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The settings of a request, which becomes a future when it is first polled.
+/// A request: its settings, and from the first poll on its future.
 pub(crate) enum Deferred<'a, S, T> {
     New(Box<S>),
     Running(Boxed<'a, T>),
@@ -26,7 +26,7 @@ impl<'a, S, T> Deferred<'a, S, T> {
         }
     }
 
-    /// Polls the future that `start` makes of the settings.
+    /// Polls the future that `start` creates from the settings.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, start: impl FnOnce(S) -> Boxed<'a, T>) -> Poll<T> {
         let mut running = match std::mem::replace(self, Self::Over) {
             Self::New(settings) => start(*settings),

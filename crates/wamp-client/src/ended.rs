@@ -24,7 +24,7 @@ pub enum Ended {
         /// The reason, if the router gives one.
         reason: Option<Uri>,
     },
-    /// A session that came back asked for it again, and the router refused.
+    /// A later session declared it again, and the router refused.
     Refused(RequestError),
     /// The session is over.
     Session(Closed),
@@ -44,13 +44,13 @@ impl fmt::Display for Ended {
     }
 }
 
-/// The end of a registration or subscription, as all its handles see it, in each connection.
+/// The end of a registration or subscription, shared by all its handles and over all connections.
 pub(crate) struct End(watch::Sender<State>);
 
 #[derive(Default)]
 struct State {
     ended: Option<Ended>,
-    /// Takes back what is declared in each connection.
+    /// Withdraws the declaration in each connection.
     withdraw: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
@@ -59,7 +59,7 @@ impl End {
         Arc::new(Self(watch::Sender::default()))
     }
 
-    /// Notes the end. A second one changes nothing.
+    /// Records the end. A second one has no effect.
     pub(crate) fn set(&self, ended: Ended) {
         self.0.send_if_modified(|state| {
             let is_first = state.ended.is_none();
@@ -68,7 +68,7 @@ impl End {
         });
     }
 
-    /// Sets how the declaration is taken back. Returns `false` if the end came before it.
+    /// Sets the function that withdraws the declaration. Returns `false` if the end came before.
     pub(crate) fn set_withdraw(&self, withdraw: impl FnOnce() + Send + Sync + 'static) -> bool {
         let mut is_open = false;
         self.0.send_if_modified(|state| {
@@ -79,7 +79,8 @@ impl End {
         is_open
     }
 
-    /// Takes the declaration back: it is not repeated. Not to be called under the lock of an engine or a link.
+    /// Withdraws the declaration: it is not repeated. Must not be called under the lock of an engine or a
+    /// link.
     pub(crate) fn forget(&self) {
         let mut withdraw = None;
         self.0.send_if_modified(|state| {

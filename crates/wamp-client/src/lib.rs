@@ -102,7 +102,7 @@
 //! `json`, `msgpack`, `cbor`: serializers; `ws`, `rawsocket`: transports; `tls`: `wss://` and `rss://`, with rustls,
 //! which takes a C compiler. All are enabled by default and can be enabled individually.
 
-// In this order the methods of `Session` are documented.
+// The methods of `Session` are documented in this order.
 mod caller;
 
 mod callee;

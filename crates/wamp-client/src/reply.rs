@@ -20,7 +20,7 @@ pub enum Reply<T, R = T> {
 }
 
 impl<T> Reply<T, T> {
-    /// The value, for a handler that takes both kinds.
+    /// Returns the value, for a handler of both kinds.
     pub fn into_inner(self) -> T {
         match self {
             Reply::Progress(value) | Reply::Result(value) => value,

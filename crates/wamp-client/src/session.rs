@@ -31,7 +31,7 @@ pub struct Session {
 
 #[derive(Clone)]
 enum Keep {
-    /// The session lasts as long as this.
+    /// Keeps the session alive.
     Session(#[expect(dead_code, reason = "kept for its drop")] Arc<Last>),
     /// In a handler, which was invoked by this engine and does not keep the session.
     Inside(Arc<Engine>),
@@ -77,7 +77,7 @@ impl Session {
         self.engine().joined().session
     }
 
-    /// What the router said when it let the session in, the last time.
+    /// Returns the contents of the latest WELCOME.
     pub fn joined(&self) -> Arc<Joined> {
         self.engine().joined().clone()
     }
@@ -115,9 +115,9 @@ impl Session {
         self.closed().await
     }
 
-    /// Ends the session without breaking off what it serves: takes back its procedures, waits until the running invocations
-    /// have ended, for so long at most, and then [leaves](Self::leave). Calls, subscriptions and publications go on
-    /// meanwhile.
+    /// Ends the session without canceling its running invocations: unregisters its procedures, waits until
+    /// the invocations have ended, at most this long, and then [leaves](Self::leave). Calls, subscriptions
+    /// and publications go on meanwhile.
     ///
     /// ```
     /// # async fn example(session: wamp_client::Session) {
@@ -140,8 +140,8 @@ impl Session {
         self.leave().await
     }
 
-    /// Waits until the session is over for good and says why. By then what was queued is written, where that was
-    /// still possible.
+    /// Waits until the session is over for good, and returns the reason. Queued messages are written by then,
+    /// if that was still possible.
     pub async fn closed(&self) -> Closed {
         self.link.closed().await
     }

@@ -28,7 +28,7 @@ pub struct Chunks<T> {
 }
 
 impl<T> Chunks<T> {
-    /// The chunks of an invocation, whose first one may have been taken already.
+    /// The chunks of an invocation; the first may have been taken already.
     pub(crate) fn new(
         engine: Arc<Engine>,
         id: RequestId,

@@ -63,13 +63,13 @@ struct Inner {
 }
 
 impl Failure {
-    /// A failure with this URI and no arguments.
+    /// Creates a failure with this URI and no arguments.
     pub fn new(error: impl Into<Uri>) -> Self {
         let body = Body::new(Serializer::ALL.first().copied());
         Self { inner: Box::new(Inner { error: error.into(), body }) }
     }
 
-    /// A failure with this URI and the error's text as its argument.
+    /// Creates a failure with this URI and the error's text as its argument.
     ///
     /// ```
     /// # use wamp_client::Failure;
@@ -112,7 +112,7 @@ impl Failure {
     pub(crate) fn into_error(self, serializer: Serializer) -> CoreFailure {
         let Inner { error, body } = *self.inner;
         let payload = body.finish(serializer).unwrap_or_else(|fault| {
-            sentence(serializer, &format!("what was to be said about this cannot be written: {fault}"))
+            sentence(serializer, &format!("the arguments of this error cannot be written: {fault}"))
         });
         CoreFailure { error, payload }
     }

@@ -109,8 +109,8 @@ impl Invocation {
         self.chunks_after(first)
     }
 
-    /// The chunks after the first one, for a call whose first arguments are of another kind, such as the name
-    /// of a file.
+    /// The chunks after the first one, for a call whose first arguments have another meaning, such as the
+    /// name of a file.
     pub fn more_chunks<T: DeserializeOwned>(&self) -> Chunks<T> {
         self.chunks_after(None)
     }

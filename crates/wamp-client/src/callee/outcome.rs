@@ -18,7 +18,7 @@ pub(crate) fn encode<T: Serialize>(
 
 /// A result, as it is sent.
 pub(crate) fn write<T: Serialize + ?Sized>(value: &T, serializer: Serializer) -> Result<Payload, Error> {
-    // A ready payload may be in another serializer.
+    // A payload made by the application may be in another serializer.
     Payload::new(serializer, value)
         .and_then(|payload| payload.transcode(serializer))
         .map_err(|error| unwritable(serializer, &error))

@@ -31,15 +31,15 @@ impl ProgressSender {
         Self { engine, id, cancel_state }
     }
 
-    /// Sends a progressive result. Waits while the caller, or whoever is between, does not follow. May be dropped
-    /// at any time: it has sent all or nothing.
+    /// Sends a progressive result. Waits while the caller or the router is behind. May be dropped at any
+    /// time: it has sent all or nothing.
     ///
     /// # Errors
     /// The call is over, or the value cannot be sent.
     pub async fn send<T: Serialize>(&self, value: T) -> Result<(), SendError> {
         self.yield_to_others().await;
         let tried = self.try_send(&value);
-        // Not to be held while this waits.
+        // It must not be held while this waits.
         drop(value);
         match tried? {
             Tried::Sent => Ok(()),
@@ -47,7 +47,7 @@ impl ProgressSender {
         }
     }
 
-    /// Sends a value, if it is small and can go at once, without anything being made of it.
+    /// Sends a small value, if that is possible at once, without creating a message.
     fn try_send<T: Serialize>(&self, value: &T) -> Result<Tried, SendError> {
         scratch::with(|buffer| {
             let serializer = self.engine.serializer();
@@ -69,7 +69,7 @@ impl ProgressSender {
         })
     }
 
-    /// A handler that never waits for anything else must let others run, on a single thread above all.
+    /// A handler that never waits for anything else must yield, above all on a single thread.
     async fn yield_to_others(&self) {
         if self.cancel_state.needs_unit(|| self.engine.results_of_a_unit()) {
             tokio::task::consume_budget().await;
@@ -80,7 +80,7 @@ impl ProgressSender {
         if self.cancel_state.is_over() { Err(SendError::Over) } else { Ok(()) }
     }
 
-    /// Whether the call is over, so that there is nobody to send to.
+    /// Whether the call is over, so that nothing can be sent.
     pub fn is_over(&self) -> bool {
         self.cancel_state.is_over()
     }
@@ -95,7 +95,7 @@ impl ProgressSender {
         let payload = payload.transcode(self.engine.serializer())?;
         self.check()?;
         let mut waiting = Some(payload);
-        // Without a future for each thing that may have to be waited for, if nothing has.
+        // The usual case, without any wait, creates no futures.
         let mut waits = Waits::new(&self.engine);
         let place = &mut waits.place;
         let sent = self.engine.if_room(|state, now| state.progress(now, self.id, &mut waiting, place));
@@ -110,14 +110,14 @@ impl ProgressSender {
         Ok(sent?)
     }
 
-    /// Sends as soon as there is room in the queue and credit. Dropped before, it has not sent.
+    /// Sends as soon as there is room in the queue and credit. If it is dropped before, nothing is sent.
     async fn send_as_soon_as_possible(
         &self,
         mut waiting: Option<Payload>,
         place: &mut WaitingResult,
     ) -> Result<(), ReplyError> {
         loop {
-            // Made before the look at the credit, so that it hears of every grant after that.
+            // Created before the check of the credit, so that it notices every later grant.
             let credit = self.cancel_state.credit.notified();
             let try_now = |state: &mut State, now| state.progress(now, self.id, &mut waiting, place);
             let tried = match self.engine.if_room(try_now) {

@@ -101,7 +101,7 @@ where
     })
 }
 
-/// A registration to be made: a future of it.
+/// A registration request: a future of the [`Registration`].
 #[must_use = "nothing is registered until it is awaited"]
 pub struct Register(Deferred<'static, Settings, Result<Registration, RequestError>>);
 
@@ -125,13 +125,13 @@ impl Register {
         self
     }
 
-    /// The registration as a future, for what takes no builder.
+    /// Returns the registration as a future, for functions that take no builder.
     pub fn send(self) -> impl Future<Output = Result<Registration, RequestError>> + Send + use<> {
         self
     }
 
-    /// Waits for a connection, for so long at most, if there is none. By default a registration without a connection
-    /// fails at once.
+    /// Waits for a connection, at most this long, if there is none. By default a registration without a
+    /// connection fails at once.
     pub fn when_up(self, limit: Duration) -> Self {
         self.with(|it| it.when_up = Some(limit))
     }
@@ -149,14 +149,14 @@ impl Register {
         self.with(|it| it.options.policy = Some(policy))
     }
 
-    /// Shares the procedure with other callees that register it with the same policy, which decides who is
-    /// invoked.
+    /// Shares the procedure with other callees that register it with the same policy. The policy selects the
+    /// callee of each call.
     pub fn invoke(self, policy: InvocationPolicy) -> Self {
         self.with(|it| it.options.invoke = Some(policy))
     }
 
     /// Watches the timeouts of calls here instead of in the router: the call ends with `wamp.error.timeout`,
-    /// and [`Invocation::canceled`] returns it.
+    /// and [`Invocation::canceled`] returns this reason.
     pub fn forward_timeout(self) -> Self {
         self.with(|it| it.options.forward_timeout = Some(true))
     }
@@ -207,7 +207,7 @@ async fn register(settings: Settings) -> Result<Registration, RequestError> {
             }
         })
         .await?;
-    // The waiter is kept until it is told.
+    // The waiter is kept until it is notified.
     let id = Current::new(answer.await.unwrap_or(Err(RequestError::Gone))?);
     match declaring.keep(Kept::Procedure(handler, id.clone())) {
         Some(declaration) => Ok(Registration { link: session.link().clone(), declaration, id, end }),
@@ -231,7 +231,7 @@ impl Registration {
         self.id.get()
     }
 
-    /// Where the registration stands; `None` when it was taken back or lost.
+    /// The state of the registration; `None` after it was unregistered or lost.
     pub fn state(&self) -> Option<Standing> {
         self.link.standing(self.declaration)
     }
@@ -249,7 +249,7 @@ impl Registration {
     pub async fn unregister(&self) -> Result<(), RequestError> {
         let engine = match self.link.withdraw(self.declaration) {
             Withdrawn::Up(engine) => {
-                // It is not declared again, whatever becomes of this request.
+                // It is not declared again, even if this request fails.
                 if self.declaration.is_some() {
                     self.end.set(Ended::Withdrawn);
                 }
@@ -266,7 +266,7 @@ impl Registration {
         engine.with(|state, now| {
             state.unregister(now, id, Some(waiter)).map_err(|misuse| state.refused(misuse))
         })?;
-        // The waiter is kept until it is told.
+        // The waiter is kept until it is notified.
         answer.await.unwrap_or(Err(RequestError::Gone))
     }
 

@@ -1,4 +1,4 @@
-//! A buffer of each thread, into which values are written before it is known whether they can be sent.
+//! A buffer of each thread, into which values are written before they are sent.
 
 use std::cell::Cell;
 
@@ -11,7 +11,7 @@ thread_local! {
     static BUFFER: Cell<PayloadBuffer> = const { Cell::new(PayloadBuffer::new()) };
 }
 
-/// Runs a function with the thread's buffer, which may have memory. A function inside it gets another buffer.
+/// Runs a function with the thread's buffer, which may have memory. A nested call gets another buffer.
 pub(crate) fn with<R>(write: impl FnOnce(&mut PayloadBuffer) -> R) -> R {
     // A thread that ends has none.
     let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();

@@ -142,7 +142,7 @@ where
 {
     let failed = |error: SendError| Failure::from(error).into_error(serializer);
     loop {
-        // Items that cannot be sent yet are not asked for.
+        // The stream is polled only when its next item can be sent.
         progress.room().await.map_err(failed)?;
         let Some(item) = next(&mut stream).await else { return Ok(Payload::empty()) };
         let item = item.map_err(|failure| failure.into_error(serializer))?;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::callee::failure::Failure;
 use crate::callee::invocation::Invocation;
 
-/// Makes a handler out of a function whose errors have a type of their own, and of what they are for callers.
+/// Makes a handler from a function whose errors have a type of their own, and a function that converts such
+/// an error to a [`Failure`](crate::Failure).
 ///
 /// ```
 /// use wamp_client::{Failure, Invocation, typed};

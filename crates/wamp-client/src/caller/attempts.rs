@@ -63,15 +63,15 @@ impl Attempts {
         self.limits.later.get_or_insert_default().clone()
     }
 
-    /// The program has seen a progressive result.
+    /// Records that the program has received a progressive result.
     pub(crate) fn handle_progress(&mut self) {
         self.repeat.handle_progress();
     }
 
-    /// An attempt has failed. Waits until it is time for the next one.
+    /// Handles the failure of an attempt, and waits until the next one is due.
     ///
     /// # Errors
-    /// There is none: this is the error of the call.
+    /// No further attempt follows: this is the error of the call.
     pub(crate) async fn wait(&mut self, error: CallError) -> Result<(), CallError> {
         let broken = match &error {
             CallError::Disconnected { sent, .. } => Broken::Disconnected { sent: *sent },
@@ -98,7 +98,7 @@ impl Attempts {
         self.limits.within(self.session.serializer(), waiting).await
     }
 
-    /// An attempt has failed. Makes others until one is under way, or none follows.
+    /// Handles the failure of an attempt. Makes others until one is under way, or none follows.
     pub(crate) async fn again(mut self, mut error: CallError) -> (Self, Result<RunningCall, CallError>) {
         loop {
             if let Err(error) = self.wait(error).await {

@@ -25,11 +25,11 @@ use crate::session::Session;
 /// The memory of the replies to one call while they wait, by default.
 const BUFFER: usize = 64 << 20;
 
-/// A call to be made: a future of its result. It owns a handle of its session and can be moved into a task.
+/// A call request: a future of its result. It owns a handle of its session and can be moved into a task.
 ///
-/// Await it, spawn it, join it with others; or make a stream of its progressive results with
-/// [`progressive`](Self::progressive). Nothing is sent before it is polled. Dropping it while it is being awaited cancels
-/// the call (`killnowait`); [`handle`](Self::handle) cancels it in another mode.
+/// Await it, spawn it or join it with others, or get a stream of its progressive results with
+/// [`progressive`](Self::progressive). Nothing is sent before it is polled. Dropping it while it is being
+/// awaited cancels the call (`killnowait`); [`handle`](Self::handle) cancels it in another mode.
 ///
 /// ```
 /// # async fn example(session: wamp_client::Session) -> Result<(), Box<dyn std::error::Error>> {
@@ -51,7 +51,7 @@ pub struct Call<'a> {
 impl Session {
     /// Calls a procedure.
     ///
-    /// Await it for one value, or make it a stream with [`progressive`](Call::progressive). Nothing is sent
+    /// Await it for one value, or get a stream with [`progressive`](Call::progressive). Nothing is sent
     /// before that.
     ///
     /// ```
@@ -82,7 +82,7 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// The call as a future with a name.
+    /// Returns the call as a future with a named type.
     pub fn send(self) -> CallFuture<'a> {
         self.future
     }
@@ -115,7 +115,7 @@ impl<'a> Call<'a> {
         self.with(|request| request.body.args(&values))
     }
 
-    /// Adds one positional argument, whatever the value is.
+    /// Adds one positional argument, of any type.
     pub fn arg(self, value: impl Serialize) -> Self {
         self.with(|request| request.body.arg(&value))
     }
@@ -138,13 +138,14 @@ impl<'a> Call<'a> {
     /// Sets how long the callee may take for each result (`CALL.Options.timeout`). The router watches it, if it
     /// can. Whole milliseconds, rounded up.
     ///
-    /// A limit for all of the call is [`deadline`](Self::deadline).
+    /// For a limit of the whole call use [`deadline`](Self::deadline).
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|request| request.options.timeout = Some(timeout.into()))
     }
 
-    /// Sets how long all of the call may take, with all its results, chunks and [repetitions](Self::retry), from when it
-    /// is first polled. Then it is canceled (`killnowait`) and ends with [`CallError::Timeout`]. This end watches it.
+    /// Sets how long the whole call may take, with all its results, chunks and [repetitions](Self::retry),
+    /// from its first poll. Then it is canceled (`killnowait`) and ends with [`CallError::Timeout`]. The
+    /// client watches this time.
     pub fn deadline(self, limit: Duration) -> Self {
         self.with(|request| request.limits.deadline = Some(Deadline::new(limit)))
     }
@@ -163,17 +164,17 @@ impl<'a> Call<'a> {
         self.with(|request| request.buffer = bytes)
     }
 
-    /// Waits for a connection, for so long at most, if there is none. By default a call without a connection fails at
-    /// once.
+    /// Waits for a connection, at most this long, if there is none. By default a call without a connection
+    /// fails at once.
     pub fn when_up(self, limit: Duration) -> Self {
         self.with(|request| request.limits.when_up = Some(limit))
     }
 
-    /// Makes the call again when it has failed in a way that allows it; see [`Retry`]. Nothing can be said about the
-    /// call after that.
+    /// Repeats the call after a failure that allows it; see [`Retry`]. The call has no further settings after
+    /// that.
     ///
-    /// A call that has shown a progressive result is never made again. Each time a connection is waited for, for 30 s at
-    /// most, or as long as [`when_up`](Self::when_up) says.
+    /// A call that has delivered a progressive result is never repeated. Each attempt waits for a connection
+    /// for at most 30 s, or as long as [`when_up`](Self::when_up) says.
     ///
     /// ```
     /// # use wamp_client::{CallError, Retry, Session};

@@ -20,7 +20,7 @@ use crate::deferred::Deferred;
 use crate::engine::state::Replies;
 use crate::error::{CallError, SendError};
 
-/// A call in chunks to be made: a future of its two directions.
+/// A request for a call in chunks: a future of its two directions.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DuplexCall<T>(Deferred<'static, CallRequest, Directions<T>>);
 
@@ -77,7 +77,7 @@ impl ChunkSender {
     /// The call is over (the stream of results has the reason), or the value cannot be sent.
     pub async fn send<T: Serialize>(&mut self, chunk: T) -> Result<(), SendError> {
         let payload = Payload::new(self.call.engine.serializer(), &chunk);
-        // Not to be held across the wait.
+        // It must not be held across the wait.
         drop(chunk);
         self.send_payload(payload?, false).await
     }
@@ -129,7 +129,7 @@ impl ChunkSender {
         sent
     }
 
-    /// Sends as soon as there is room in the queue and credit. Dropped before, it has not sent.
+    /// Sends as soon as there is room in the queue and credit. If it is dropped before, nothing is sent.
     async fn send_as_soon_as_possible(
         &self,
         id: RequestId,

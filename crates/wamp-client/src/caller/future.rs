@@ -17,7 +17,8 @@ use crate::error::CallError;
 /// A function that sees each progressive result.
 pub(super) type Observer<'a> = Box<dyn FnMut(&Payload) -> Result<(), PayloadError> + Send + 'a>;
 
-/// The future of a call, with a name; see [`Call::send`](crate::Call::send). Dropping it cancels the call.
+/// The future of a call, with a named type; see [`Call::send`](crate::Call::send). Dropping it cancels the
+/// call.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct CallFuture<'a> {
     stage: Stage,
@@ -47,7 +48,7 @@ impl<'a> CallFuture<'a> {
     /// Returns the request and the observer of a call that is not under way.
     ///
     /// # Panics
-    /// It has been polled.
+    /// If it has been polled.
     pub(super) fn into_request(self) -> (CallRequest, Option<Observer<'a>>) {
         match self.stage {
             Stage::New(request) => (*request, self.observer),

@@ -1,4 +1,4 @@
-//! Canceling a call from somewhere else.
+//! Canceling a call from another task.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use wamp_proto::{Payload, RequestId, uri};
 use crate::engine::shared::Engine;
 use crate::error::CallError;
 
-/// Cancels a call from somewhere else. It keeps neither the call nor the session.
+/// A handle that cancels a call from another task. It keeps neither the call nor the session alive.
 #[derive(Clone)]
 pub struct CallHandle(Target);
 
@@ -93,7 +93,7 @@ impl Later {
         }
     }
 
-    /// The call was sent now.
+    /// Records that the call was sent.
     pub(crate) fn handle_sent(&self, engine: &Arc<Engine>, id: RequestId) {
         let sent = Sent { engine: engine.clone(), id };
         let mut state = self.lock();
@@ -106,7 +106,7 @@ impl Later {
         }
     }
 
-    /// The call has failed, and will be sent again.
+    /// Records that the call has failed and will be sent again.
     pub(crate) fn handle_failed(&self) {
         let mut state = self.lock();
         if let State::Sent { is_canceled, .. } = *state {

@@ -27,7 +27,8 @@ pub struct CallReplies<T, R> {
 }
 
 impl<T> CallStream<T> {
-    /// The progressive results and the last result as one stream, for combinators, or for one handler of both.
+    /// Returns the progressive results and the last result as one stream, for combinators, or for one handler
+    /// of both.
     ///
     /// ```
     /// # use wamp_client::{CallError, Session};
@@ -66,7 +67,7 @@ impl<T> CallStream<T> {
 }
 
 impl<T, R> CallReplies<T, R> {
-    /// A handle that can cancel the call.
+    /// Returns a handle that can cancel the call.
     pub fn handle(&self) -> CallHandle {
         self.stream.handle()
     }

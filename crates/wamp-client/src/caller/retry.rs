@@ -1,4 +1,4 @@
-//! Calls that are made again.
+//! Repetition of failed calls.
 
 use std::fmt;
 use std::future::Future;
@@ -13,7 +13,7 @@ use crate::caller::running::CallRequest;
 use crate::deferred::Deferred;
 use crate::error::CallError;
 
-/// A call that is made again when it has failed in a way that allows it: a future of its result.
+/// A call that is repeated after failures that allow it: a future of its result.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct RetriedCall<'a>(Deferred<'a, Settings<'a>, Result<CallResult, CallError>>);
 

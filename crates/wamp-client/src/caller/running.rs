@@ -24,7 +24,7 @@ use crate::engine::state::{Arrived, PendingCall, Replies, State};
 use crate::error::{CallError, SubmitError};
 use crate::session::Session;
 
-/// All that is known about a call before it is made.
+/// The parts of a call before it is made.
 pub(crate) struct CallRequest {
     pub(super) session: Session,
     /// The engine when the call was put together.
@@ -67,17 +67,17 @@ impl Deadline {
 }
 
 impl Limits {
-    /// The call is first polled now.
+    /// Starts the time of the call, at its first poll.
     pub(super) fn begin(&mut self) {
         if let Some(deadline) = &mut self.deadline
             && deadline.until.is_none()
         {
-            // One that cannot be expressed is never reached.
+            // A deadline that cannot be expressed is never reached.
             deadline.until = Instant::now().checked_add(deadline.limit);
         }
     }
 
-    /// Does something before the call is sent, as long as the limits allow it.
+    /// Waits for a future before the call is sent, within the limits of the call.
     pub(super) async fn within<T>(
         &self,
         serializer: Serializer,
@@ -107,7 +107,7 @@ impl Limits {
     }
 }
 
-/// The number of results that came together which use one unit of the budget of the task that takes them.
+/// The number of results of one read that together use one unit of the budget of the task that takes them.
 const RESULTS_OF_A_UNIT: u32 = 8;
 
 /// A call that waits for room in the queue.
@@ -181,7 +181,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// The call was sent under this id.
+    /// Records that the call was sent with this id.
     fn running(self, id: RequestId) -> RunningCall {
         let Kept { session, engine, replies, limits } = self;
         if let Some(later) = &limits.later {
@@ -194,7 +194,7 @@ impl Kept {
     }
 }
 
-/// A call that can be sent. It has no handle of the session, since it may be dropped under the lock.
+/// A call that is ready to be sent. It has no handle of the session, since it may be dropped under the lock.
 struct ReadyCall {
     procedure: Uri,
     options: CallOptions,
@@ -229,7 +229,7 @@ pub(crate) struct RunningCall {
     alarm: Option<Box<Alarm>>,
 }
 
-/// A result that is taken.
+/// A result for the consumer.
 pub(crate) enum Taken<'a> {
     Alone(Payload),
     Packed(Packed<'a>),
@@ -252,10 +252,10 @@ impl Taken<'_> {
     }
 }
 
-/// Results that were taken out of the inbox together.
+/// Results that were taken from the inbox together.
 struct Several {
     results: Pack,
-    /// The number of results that were handed out.
+    /// The number of results that were delivered.
     taken: u32,
 }
 
@@ -317,7 +317,7 @@ impl RunningCall {
         Poll::Ready(())
     }
 
-    /// Ends the call at its deadline. The results that are there already come before the error.
+    /// Ends the call at its deadline. Results that have already arrived come before the error.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) {
         let Some(alarm) = &mut self.alarm else { return };
         if alarm.sleep.as_mut().poll(cx).is_pending() {
@@ -337,7 +337,7 @@ impl RunningCall {
         &self.engine
     }
 
-    /// The handle for canceling it.
+    /// Returns the handle that can cancel it.
     pub(crate) fn handle(&self) -> CallHandle {
         CallHandle::sent(self.engine.clone(), self.id)
     }

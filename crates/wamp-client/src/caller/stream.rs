@@ -20,7 +20,7 @@ use crate::deferred::{Boxed, Deferred};
 use crate::engine::inbox::Next;
 use crate::error::CallError;
 
-/// A call with progressive results to be made: a future of their stream.
+/// A request for a call with progressive results: a future of their stream.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct ProgressiveCall<T>(Deferred<'static, Settings, Result<CallStream<T>, CallError>>);
 
@@ -34,8 +34,8 @@ impl<T> ProgressiveCall<T> {
         Self(Deferred::new(Settings { request, retry: None }))
     }
 
-    /// Makes the call again when it has failed in a way that allows it; see [`Retry`]. A call that has shown a
-    /// progressive result is never made again: its stream ends with the error.
+    /// Repeats the call after a failure that allows it; see [`Retry`]. A call that has delivered a
+    /// progressive result is never repeated: its stream ends with the error.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.0.set(|settings| settings.retry = Some(retry));
         self
@@ -81,7 +81,7 @@ impl<T> fmt::Debug for ProgressiveCall<T> {
 #[must_use = "dropping it cancels the call"]
 pub struct CallStream<T> {
     pending: RunningCall,
-    /// The call may be made again, since nothing of it was shown.
+    /// The call may be repeated, since no result was delivered.
     retrying: Option<Box<Retrying>>,
     last: Option<Result<Payload, CallError>>,
     /// The error that ended the call was returned.
@@ -121,7 +121,7 @@ impl<T> CallStream<T> {
         self.handle().cancel(mode);
     }
 
-    /// A handle that can cancel the call from another task.
+    /// Returns a handle that can cancel the call from another task.
     pub fn handle(&self) -> CallHandle {
         match &self.retrying {
             Some(retrying) => CallHandle::later(retrying.later.clone()),
@@ -181,7 +181,7 @@ impl<T> CallStream<T> {
                     retrying.next = NextAttempt::Beginning(Mutex::new(Box::pin(attempts.again(error))));
                 }
                 (taken, _) => {
-                    // From here on a repetition would be noticed.
+                    // From here on the program would notice a repetition.
                     self.retrying = None;
                     return Poll::Ready(match taken {
                         Next::Item(payload, owed) => Next::Item(read(Taken::Alone(payload)), owed),

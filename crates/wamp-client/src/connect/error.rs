@@ -56,11 +56,11 @@ impl Error for ConnectError {
     }
 }
 
-/// The kind of an obstacle; its `Display` is one word.
+/// The kind of a connection error; its `Display` is one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectErrorKind {
-    /// Not a URL to connect to.
+    /// The URL is not one of a router.
     Url,
     /// There is no TLS with the server: its certificate is not accepted, it does not speak TLS, or TLS is not built in.
     Tls,
@@ -114,7 +114,7 @@ impl fmt::Display for ConnectErrorKind {
 }
 
 impl ConnectError {
-    /// The kind of obstacle.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ConnectErrorKind {
         self.kind
     }
@@ -194,7 +194,7 @@ impl ConnectError {
         Self { url: url.map(shown), kind, cause, uri: None, closed: None, source: None }.with_source(error)
     }
 
-    /// The credentials cannot be used with this connection, whatever attempt it is.
+    /// The credentials cannot be used with this connection, in any attempt.
     pub(crate) fn unusable_credentials(url: Option<&str>, refusal: Refusal) -> Self {
         let closed = Closed::NotAnswered(refusal.to_string());
         let (url, kind, cause) = (url.map(shown), ConnectErrorKind::Credentials, refusal.to_string());
@@ -259,12 +259,12 @@ impl ConnectError {
     }
 }
 
-/// A URL as it may be shown to anybody: without its password.
+/// A URL that is safe to show: without its password.
 pub(crate) fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let is_port = |port: &str| port.is_empty() || port.ends_with(']') || port.parse::<u16>().is_ok();
-    // A password with one of these characters in it is not allowed, and is a password all the same.
+    // A password must not contain these characters, but it may, and must not be shown then either.
     let is_cut =
         !rest[..end].contains('@') && rest[..end].rsplit_once(':').is_some_and(|(_, port)| !is_port(port));
     let before = if is_cut { rest } else { &rest[..end] };

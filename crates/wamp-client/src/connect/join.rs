@@ -41,7 +41,7 @@ pub(crate) async fn join<T: Transport>(
     config.credit = Some(session::Credit::new(serializer));
     config.answers_pings = true;
     config.max_send = Some(session::MaxSend::new(serializer, max_send));
-    // No router can guess which ids collide in the tables.
+    // The seed makes collisions of ids in the tables unpredictable for a router.
     let seed = RandomState::new().hash_one(());
     let mut core = session::Session::new(Time::ORIGIN, config, seed);
     let mut queue = Queue::new(serializer);
@@ -69,7 +69,7 @@ pub(crate) async fn join<T: Transport>(
             Ok(joining)
         }
         Ok(Err(closed)) => Err(ConnectError::from_closed(url.as_deref(), closed)),
-        // The waiter is kept until it is told.
+        // The waiter is kept until it is notified.
         Err(_) => Err(ConnectError::from_closed(url.as_deref(), session::Closed::Lost)),
     }
 }

@@ -1,4 +1,4 @@
-//! Getting a connection and joining over it. The session and its handle are built on this.
+//! Connecting to a router, and joining a realm over the connection.
 
 pub(crate) mod dialer;
 pub(crate) mod error;

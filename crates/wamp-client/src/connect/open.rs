@@ -19,7 +19,7 @@ use super::router_url::{Kind, RouterUrl};
 use super::settings::Settings;
 use super::tcp::{self, Destination};
 
-/// Connects, in time; what it gives joins.
+/// Connects within the time limit. Returns the future that joins.
 pub(super) async fn open(url: String, settings: Settings) -> Result<Joining, ConnectError> {
     let timeout = settings.timeout;
     match tokio::time::timeout(timeout, connected(&url, settings)).await {
@@ -47,7 +47,7 @@ async fn connected(url: &str, mut settings: Settings) -> Result<Opening, Connect
     over(stream, url, kind, &request, settings).await
 }
 
-/// Whether this is a name or an address of this machine itself.
+/// Returns whether this is a name or an address of the local machine.
 fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host.eq_ignore_ascii_case("localhost")

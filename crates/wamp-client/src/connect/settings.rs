@@ -15,7 +15,7 @@ pub(crate) struct Settings {
     pub(crate) config: Config,
     /// The credentials to offer, in this order.
     pub(crate) auth: Vec<Arc<dyn Credentials>>,
-    /// The connection leads through others than the two ends, whatever its other end is.
+    /// The connection leads through a third party, such as a proxy, wherever its other end is.
     pub(crate) is_exposed: bool,
     pub(crate) serializer: Option<Serializer>,
     pub(crate) max_message: usize,

@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use super::error::{ConnectError, ConnectErrorKind, shown};
 
-/// Which proxy connections go through.
+/// The proxy of connections.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Proxy {
     /// The one that the environment names, if it does.
@@ -66,7 +66,7 @@ async fn reach(uri: Uri, timeout: Duration) -> Result<TcpStream, Box<dyn Error +
     Ok(connector.call(uri).await?.into_inner())
 }
 
-/// The last in the chain of an error: the words of the operating system.
+/// The last error of a chain, which has the text of the operating system.
 fn deepest<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     while let Some(deeper) = error.source() {
         error = deeper;
@@ -82,7 +82,7 @@ async fn through(
 ) -> Result<TcpStream, ConnectError> {
     let at = proxy.uri().authority().map(ToString::to_string).unwrap_or_default();
     let uri = match proxy.uri().scheme_str() {
-        // Here it is the client that looks up the name.
+        // With this scheme the client looks up the name.
         Some("socks5") => {
             let mut found = tokio::net::lookup_host((to.host, to.port)).await;
             match found.as_mut().map(Iterator::next) {
@@ -181,7 +181,7 @@ impl Destination<'_> {
         }
     }
 
-    /// As HTTP names it: `https` is what a proxy for HTTPS is for.
+    /// The scheme in the terms of HTTP: a proxy for HTTPS is for `https`.
     fn uri(&self, host: &str) -> Result<Uri, ConnectError> {
         let scheme = if self.is_wss { "https" } else { "http" };
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(found(wss, &[all]).as_deref(), Some("any:1080"));
         assert_eq!(found(other, &[https]), None);
         assert_eq!(found(other, &[https, all]).as_deref(), Some("any:1080"));
-        // That one is for web pages, and many allow no other port than that of HTTPS.
+        // A proxy for web pages often allows no port but that of HTTPS.
         assert_eq!(found(other, &[("HTTP_PROXY", "http://web:3128")]), None);
         assert_eq!(found(wss, &[https, ("NO_PROXY", "example.org, .example.com")]), None);
         for host in ["localhost", "127.0.0.1", "::1"] {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The most bytes of received calls (arguments of running invocations, chunks not taken) and of results that
+/// The most bytes of received calls (arguments of running invocations, untaken chunks) and of results that
 /// cannot be sent yet.
 pub(crate) const LIMIT: usize = 240 << 20;
 

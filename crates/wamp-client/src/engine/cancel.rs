@@ -1,4 +1,4 @@
-//! Cancels of invocations, as handlers see them.
+//! Cancels of invocations, at their handlers.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -20,7 +20,7 @@ pub(crate) struct CancelState {
 }
 
 impl CancelState {
-    /// Cancels the invocation; `over` tells that no answer is awaited.
+    /// Cancels the invocation; `over` means that no answer is awaited.
     pub(crate) fn cancel(&self, reason: CancelReason, over: bool) {
         let _ = self.reason.set(reason);
         if over {

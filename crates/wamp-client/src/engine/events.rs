@@ -1,4 +1,4 @@
-//! What each event of the core means for those who wait.
+//! Events of the core, passed on to the waiting tasks.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::engine::inbox::{LimitReached, detach_unless_awaited, last};
 use crate::engine::state::{Answer, Arrived, PendingRequest, State};
 use crate::error::{CallError, CancelReason, RequestError};
 
-/// Writes what is to be sent, and handles one event. `false`: there was none.
+/// Writes the messages of the core, and handles one event. Returns `false` if there was none.
 pub(crate) fn drain(state: &mut State, now: Time) -> bool {
     while let Some(message) = state.session.poll_transmit() {
         let pushed = match &message {
             Message::Abort(_) => state.queue.abort(&message),
             _ => state.queue.push(&message),
         };
-        // The core has checked what comes from the application, and what it writes itself can be written.
+        // The core has checked messages of the application, and its own messages can always be written.
         debug_assert!(pushed.is_ok(), "{pushed:?}");
         if state.full {
             state.surplus += pushed.unwrap_or(0);
@@ -37,14 +37,15 @@ pub(crate) fn drain(state: &mut State, now: Time) -> bool {
 }
 
 impl State {
-    /// Cancels a call that nobody waits for any more.
+    /// Cancels a call whose result is not awaited any more.
     pub(crate) fn abandon(&mut self, now: Time, call: RequestId) {
         self.calls.remove(&call);
         // `Unknown`: it has been answered meanwhile.
         let _ = self.session.cancel(now, call, CancelMode::KillNoWait);
     }
 
-    /// Says GOODBYE. Handlers learn of it now, since they cannot answer any more, and nothing waits for room.
+    /// Sends GOODBYE. Handlers are canceled now, since they cannot answer any more, and all waits for room
+    /// end.
     pub(crate) fn leave(&mut self, now: Time) -> Result<(), Misuse> {
         self.session.leave(now, uri::CLOSE_REALM)?;
         self.full = false;
@@ -53,7 +54,7 @@ impl State {
         Ok(())
     }
 
-    /// What an event of the core means for those who wait.
+    /// Passes an event of the core on to the tasks that wait for it.
     pub(crate) fn handle_event(&mut self, now: Time, event: session::Event) {
         use session::Event::*;
         match event {
@@ -111,7 +112,7 @@ impl State {
         }
     }
 
-    /// A stream that goes out may go on.
+    /// Handles credit for an outgoing stream.
     fn handle_credit(&mut self, stream: Stream) {
         match stream {
             Stream::Results(invocation) => self.handle_credit_of_results(invocation),
@@ -136,7 +137,7 @@ impl State {
         }
     }
 
-    /// A progressive result has come, with a payload of so many bytes.
+    /// Handles a progressive result with a payload of `len` bytes.
     pub(crate) fn handle_progress(
         &mut self,
         now: Time,
@@ -155,7 +156,7 @@ impl State {
         }
     }
 
-    /// The consumer of a call does not follow.
+    /// Ends a call whose consumer is too far behind.
     pub(crate) fn end_lagging(&mut self, now: Time, call: RequestId) {
         if let Some(waiting) = self.calls.get(&call) {
             waiting.replies.finish(Err(CallError::Lagged { limit: waiting.limit }));
@@ -163,7 +164,7 @@ impl State {
         }
     }
 
-    /// The last reply has come.
+    /// Handles the last reply to a call.
     pub(crate) fn handle_last(&mut self, call: RequestId, reply: Result<Payload, Failure>) {
         let Some(waiting) = self.calls.remove(&call) else { return };
         let end = |waits| reply.map(|payload| last(payload, waits)).map_err(CallError::from_failure);
@@ -178,7 +179,7 @@ impl State {
             self.after.trash.extend(self.procedures.insert(registration, procedure));
             return;
         }
-        // Whoever wanted it has given up meanwhile.
+        // The requester has given up meanwhile.
         self.after.trash.push(procedure);
         let _ = self.unregister(now, registration, None);
     }
@@ -198,12 +199,12 @@ impl State {
         self.unsubscribe_unused(now);
     }
 
-    /// Whether the answer to a request can bring another subscriber of any subscription.
+    /// Whether a pending request can add a subscriber to a subscription.
     fn is_subscribing(&self) -> bool {
         self.requests.values().any(|request| matches!(request, PendingRequest::Subscribe { .. }))
     }
 
-    /// Ends what had no subscriber, and has none still.
+    /// Ends the subscriptions that still have no subscriber.
     fn unsubscribe_unused(&mut self, now: Time) {
         if self.unused.is_empty() || self.is_subscribing() {
             return;
@@ -218,7 +219,7 @@ impl State {
         }
     }
 
-    /// Ends the subscribers of a subscription that want no events any more.
+    /// Removes the subscribers of a subscription that take no more events.
     pub(crate) fn drop_finished_feeds(&mut self, now: Time, subscription: SubscriptionId) {
         let feeds = self.feeds.get(&subscription).into_iter().flatten();
         let finished: Vec<Arc<Feed>> = feeds.filter(|feed| feed.is_finished()).cloned().collect();
@@ -227,10 +228,10 @@ impl State {
         }
     }
 
-    /// Takes a registration back.
+    /// Unregisters a procedure.
     ///
     /// # Errors
-    /// It is taken back already, or the session is over; `waiter` is dropped then.
+    /// It is unregistered already, or the session is over; `waiter` is then dropped.
     pub(crate) fn unregister(
         &mut self,
         now: Time,
@@ -242,7 +243,7 @@ impl State {
         Ok(())
     }
 
-    /// Ends a subscriber, and with the last one of its subscription that too.
+    /// Ends a subscriber, and its subscription with the last one.
     pub(crate) fn unsubscribe(
         &mut self,
         now: Time,
@@ -271,7 +272,7 @@ impl State {
             return done(waiter, Ok(()));
         }
         if self.is_subscribing() {
-            // Perhaps to the same topic, which is the same subscription then.
+            // The request may be for the same topic, and thus for this subscription.
             self.unused.push(subscription);
             return done(waiter, Ok(()));
         }
@@ -282,7 +283,7 @@ impl State {
         }
     }
 
-    /// The router has revoked a subscription (behaviour 291).
+    /// Handles the revocation of a subscription by the router (behaviour 291).
     fn handle_subscription_revoked(&mut self, subscription: SubscriptionId, reason: Option<Uri>) {
         let reason = reason.as_ref().map(Uri::detached);
         self.retained_for.remove(&subscription);
@@ -292,7 +293,7 @@ impl State {
         }
     }
 
-    /// The router has revoked a registration (behaviour 291).
+    /// Handles the revocation of a registration by the router (behaviour 291).
     fn handle_registration_revoked(&mut self, registration: RegistrationId, reason: Option<Uri>) {
         if let Some(procedure) = self.procedures.remove(&registration) {
             procedure.end().set(Ended::Revoked { reason: reason.as_ref().map(Uri::detached) });
@@ -307,7 +308,7 @@ impl State {
         let mut gone = None;
         let topic = publication.details.topic.as_ref().map(Uri::detached);
         let about = About::new(&publication.details);
-        // Others have not asked for it, or have had it (behaviour 292).
+        // Other subscribers did not ask for it, or already had it (behaviour 292).
         let is_retained = about.as_ref().is_some_and(|about| about.retained);
         let bytes = publication.payload.len()
             + topic.as_ref().map_or(0, |topic| topic.len())
@@ -364,8 +365,8 @@ impl State {
         }
     }
 
-    /// The session is over. Everything that waits learns it at once; but if this end aborts it, when ABORT is written, since
-    /// a program may exit on the error.
+    /// Ends the session, and everything that waits, at once. If this end aborts the session, that waits until
+    /// ABORT is written, since a program may exit on the error.
     fn handle_closed(&mut self, now: Time, closed: Closed) {
         self.queue.close();
         self.challenged = None;
@@ -391,7 +392,7 @@ impl State {
         }
     }
 
-    /// Tells everything that waits that the session is over, if it is.
+    /// Ends everything that waits, if the session is over.
     pub(crate) fn fail_all(&mut self) {
         let Some((closed, _)) = self.closed.clone() else { return };
         self.has_last_words = false;

@@ -31,7 +31,7 @@ pub(crate) struct About {
 }
 
 impl About {
-    /// `None` if the details have nothing of it.
+    /// `None` if the details have none of them.
     pub(crate) fn new(details: &EventDetails) -> Option<Arc<Self>> {
         let retained = details.retained == Some(true);
         if !retained && details.peer.is_none() {
@@ -39,7 +39,7 @@ impl About {
         }
         let mut about = Self { retained, ..Self::default() };
         if let Some(peer) = &details.peer {
-            // Not a slice of the frame.
+            // Copied, since a slice would keep the frame in memory.
             let text = |text: &Option<ByteString>| text.as_ref().map(|text| ByteString::from(&**text));
             about.publisher = peer.publisher;
             about.authid = text(&peer.publisher_authid);
@@ -63,7 +63,7 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// An empty one that holds this many bytes at most.
+    /// Creates an empty feed with this limit in bytes.
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { events: Inbox::new(limit), end: End::new() })
     }
@@ -98,7 +98,7 @@ impl Feed {
         self.events.is_finished()
     }
 
-    /// How it ends.
+    /// The reason of the end.
     pub(crate) fn end(&self) -> &Arc<End> {
         &self.end
     }

@@ -1,4 +1,4 @@
-//! Running handlers: each has a task of its own, and each call gets an answer in any case.
+//! Running handlers: each has a task of its own, and each call gets an answer.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use crate::engine::state::{State, WaitingResult};
 /// A function that starts a handler in a separate task.
 pub(crate) type Start = Arc<dyn Fn(Arc<Engine>, Arc<Procedure>, Job) + Send + Sync>;
 
-/// A handler that is registered in one session after another.
+/// A handler that is registered in successive sessions.
 #[derive(Clone)]
 pub(crate) struct Handler {
     pub(crate) uri: Uri,
     pub(crate) concurrency: Option<usize>,
     pub(crate) start: Start,
-    /// The end of its registration, in whatever session.
+    /// The end of its registration, over all sessions.
     pub(crate) end: Arc<End>,
 }
 
 impl Handler {
-    /// Returns the procedure for a session, in which no invocation of it runs.
+    /// Returns the procedure for a session in which no invocation of it runs.
     pub(crate) fn procedure(&self, engine: &Arc<Engine>) -> Arc<Procedure> {
         // The engine owns the procedure, not the reverse.
         let (engine, start) = (Arc::downgrade(engine), self.start.clone());
@@ -38,7 +38,7 @@ impl Handler {
     }
 }
 
-/// A running handler. However it ends, its call gets an answer.
+/// A running handler. Its call gets an answer, whether the handler returns, panics or is dropped.
 pub(crate) struct Running {
     engine: Arc<Engine>,
     procedure: Arc<Procedure>,
@@ -61,7 +61,7 @@ impl Running {
         if !self.engine.is_crowded() && !self.delayed {
             return Some(self);
         }
-        // In a box, since most tasks of handlers have no need of the memory.
+        // Boxed, since most handlers do not wait and do not need the memory.
         Box::pin(self.begin_later()).await
     }
 
@@ -108,7 +108,7 @@ impl Running {
                 let bytes = payload.len() + error.len();
                 (Reply::Error(Failure { error, payload: payload.detached() }), bytes)
             }
-            // This would not be an answer.
+            // A progressive result would not be an answer.
             other => (other, 0),
         };
         let (mut waits, mut reply) = (Waits::new(&self.engine), Some(reply));

@@ -1,8 +1,8 @@
-//! What one read brought, read outside of the session's lock and handled under it, a part at a time.
+//! The messages of one read: decoded outside of the session's lock, and handled under it in parts.
 //!
-//! Most of what comes in numbers are plain results. These are read and handled without a message being made of
-//! them, and the small ones of one call that come together are copied into one buffer of their own: what is
-//! small and waits keeps no read buffer alive, and costs no allocation of its own.
+//! Most messages in large numbers are plain results. They are handled without creating a `Message`. Small
+//! ones of one call that arrive together are copied into one buffer: a small result that waits then keeps no
+//! read buffer alive and needs no allocation of its own.
 
 use std::ops::Range;
 
@@ -17,19 +17,20 @@ use crate::engine::events::drain;
 use crate::engine::inbox::{LimitReached, detach_unless_awaited};
 use crate::engine::state::{Arrived, State};
 
-/// So many messages are read and then handled under one lock; the others that one read brought come after them.
+/// The number of messages that are decoded and then handled under one lock; the rest of the read follows in
+/// further parts.
 pub(crate) const AT_ONCE: usize = 64;
 
-/// Payloads of progressive results that have no more than this many bytes together are copied.
+/// Payloads of progressive results with at most this many bytes together are copied.
 const PACKED: usize = 4 * 1024;
 
-/// A message or a PING as it stands in what has come.
+/// A message or a PING, and its place in the received bytes.
 pub(crate) enum Piece<'a> {
     Message(&'a Bytes, Range<usize>),
     Ping(&'a Bytes),
 }
 
-/// The pieces of an item.
+/// Returns the pieces of an item.
 pub(crate) fn pieces(item: &Incoming) -> impl Iterator<Item = Piece<'_>> {
     let (one, run) = match item {
         Incoming::Message(frame) => (Some(Piece::Message(frame, 0..frame.len())), None),
@@ -40,10 +41,10 @@ pub(crate) fn pieces(item: &Incoming) -> impl Iterator<Item = Piece<'_>> {
     one.into_iter().chain(run.into_iter().flatten())
 }
 
-/// A piece that has been read.
+/// A decoded piece.
 enum Input<'a> {
     Plain(Plain<'a>),
-    /// Small progressive results of one call that came together.
+    /// Small progressive results of one call that arrived together.
     Results(Results),
     /// The next of the messages.
     Other(usize),
@@ -51,7 +52,7 @@ enum Input<'a> {
     Ping(&'a Bytes),
 }
 
-/// A plain RESULT, and where it stands.
+/// A plain RESULT, and its place.
 #[derive(Clone)]
 struct Plain<'a> {
     reply: PlainReply,
@@ -60,14 +61,14 @@ struct Plain<'a> {
 }
 
 impl<'a> Plain<'a> {
-    /// Reads it, if it is one.
+    /// Reads a plain RESULT; `None` for any other message.
     fn read(serializer: Serializer, frame: &'a Bytes, range: Range<usize>, limits: &Limits) -> Option<Self> {
         let start = range.start;
         let reply = PlainReply::read(serializer, &frame[range], limits)?;
         Some(Self { reply, frame, start })
     }
 
-    /// Its place in the frame.
+    /// Returns the place of the payload in the frame.
     fn range(&self) -> Range<usize> {
         self.start..self.start + self.reply.encoded_len()
     }
@@ -77,7 +78,7 @@ impl<'a> Plain<'a> {
         self.frame.slice(self.start + tail.start..self.start + tail.end)
     }
 
-    /// Its payload. `waits`: its consumer waits for it right now.
+    /// Returns its payload. `waits` means that its consumer is waiting for it now.
     fn payload(self, serializer: Serializer, waits: bool) -> Payload {
         if self.reply.progress && self.reply.tail().len() <= PACKED {
             let tail = self.reply.tail();
@@ -92,11 +93,11 @@ impl<'a> Plain<'a> {
 struct Delivery<'a> {
     plain: Plain<'a>,
     cost: u64,
-    /// Its sender had the credit for it.
+    /// Its sender had credit for it.
     admitted: bool,
 }
 
-/// Small progressive results of one call that came together.
+/// Small progressive results of one call that arrived together.
 struct Results {
     call: RequestId,
     /// The indexes of their frames.
@@ -115,11 +116,11 @@ struct Gathering<'a> {
     bytes: usize,
 }
 
-/// Pieces that have been read, up to [`AT_ONCE`].
+/// Decoded pieces, up to [`AT_ONCE`].
 pub(crate) struct Inbound<'a> {
     inputs: Vec<Input<'a>>,
     messages: Vec<Message>,
-    /// The frames of small results, as they stand in what has come.
+    /// The frames of small results, as places in the received bytes.
     frames: Vec<(&'a Bytes, Range<usize>)>,
 }
 
@@ -128,7 +129,7 @@ struct Reading<'a> {
     serializer: Serializer,
     read: Inbound<'a>,
     gathering: Option<Gathering<'a>>,
-    /// The payloads of what is gathered, once there are two.
+    /// The payloads of the gathered results, from the second on.
     payloads: PackBuffer,
 }
 
@@ -210,8 +211,8 @@ impl<'a> Inbound<'a> {
         reading.read
     }
 
-    /// Handles them in their order, and after each what follows from it: a consumer that does not follow is found
-    /// out in time. Progressive results of one call that come together are delivered together.
+    /// Handles the pieces in order, with the consequences of each, so that a slow consumer is detected in
+    /// time. Progressive results of one call that arrived together are delivered together.
     pub(crate) fn handle(self, state: &mut State, now: Time, limits: &Limits) {
         let serializer = state.queue.serializer();
         let Self { inputs, messages, frames } = self;
@@ -245,7 +246,7 @@ impl<'a> Inbound<'a> {
     }
 }
 
-/// Handles small progressive results of one call, which stand in these frames, and gives them to its consumer.
+/// Handles the small progressive results of one call in these frames, and delivers them to its consumer.
 fn handle_results(
     state: &mut State,
     now: Time,
@@ -269,7 +270,7 @@ fn handle_results(
             };
         }
     }
-    // Or one by one: something else may follow from each.
+    // Otherwise one by one, since each may have other consequences.
     let mut run = Vec::new();
     for (frame, range) in frames {
         let plain = Plain::read(state.queue.serializer(), frame, range.clone(), limits);
@@ -278,12 +279,12 @@ fn handle_results(
     deliver(state, now, call, &mut run);
 }
 
-/// Whether this is a further progressive result of a run for this call.
+/// Returns whether this is a further progressive result of the run of this call.
 fn is_more(next: &Input<'_>, call: RequestId, run: &[Delivery<'_>]) -> bool {
     matches!(next, Input::Plain(next) if !run.is_empty() && next.reply.progress && next.reply.request == call)
 }
 
-/// Handles a plain RESULT; a progressive one that is to be delivered comes to the run.
+/// Handles a plain RESULT; a progressive one for delivery is added to the run.
 fn handle_plain<'a>(
     state: &mut State,
     now: Time,
@@ -313,7 +314,7 @@ fn handle_plain<'a>(
     }
 }
 
-/// Gives a run of progressive results to the consumer of their call.
+/// Delivers a run of progressive results to the consumer of their call.
 fn deliver(state: &mut State, now: Time, call: RequestId, run: &mut Vec<Delivery<'_>>) {
     if run.is_empty() {
         return;
@@ -338,7 +339,7 @@ fn deliver(state: &mut State, now: Time, call: RequestId, run: &mut Vec<Delivery
     state.session.consume(now, Stream::Results(call), lent);
     if lags {
         state.end_lagging(now, call);
-        // Those behind it have come too late now, and are counted.
+        // The results behind it are late now, and are counted.
         for late in results {
             let _ = state.session.handle_plain(now, &late.plain.reply);
         }

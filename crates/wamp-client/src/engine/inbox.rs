@@ -1,8 +1,9 @@
-//! What waits for somebody in this program: the replies to one call, the events of one subscription.
+//! Items that wait for a consumer in this program: the replies to one call, or the events of one
+//! subscription.
 //!
-//! An inbox is counted in bytes. The reader fills it and never waits; a consumer empties it. A consumer that keeps a
-//! [`Hand`] takes several small items at once and pays the lock only for the first of them. What the consumer takes it
-//! owes to the sender, where credit is counted; it is told to give that back once it is worth it.
+//! An inbox is counted in bytes. The reader fills it and never waits; a consumer empties it. A consumer with
+//! a [`Hand`] takes several small items at once and needs the lock only for the first of them. Where credit
+//! is counted, the cost of taken items is owed to the sender, and is given back when it is worth a message.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,20 +19,20 @@ use wamp_transport::COPIED_BELOW;
 
 use crate::engine::budget::{Budget, LIMIT_OF_CALLS};
 
-/// A queue with room for more items than this is given back when it is empty.
+/// An empty queue with room for more items than this is freed.
 const KEPT_ITEMS: usize = 256;
 
 /// Messages shorter than this share a read buffer with others (see `wamp_transport_rawsocket::Reader`).
 const READ_BUFFER: usize = 64 * 1024;
 
-/// A payload that will be kept for a while. One that is less than a quarter of the read buffer that it keeps alive is
-/// copied.
+/// Detaches a payload that will be kept for a while: it is copied if it is less than a quarter of its read
+/// buffer.
 pub(crate) fn detach_small(payload: Payload) -> Payload {
     if payload.len() < READ_BUFFER / 4 { payload.detached() } else { payload }
 }
 
-/// The memory that a payload of so many bytes which is [kept](detach_small) holds at most. A long one lies in a buffer of its
-/// own, which has grown by doubling.
+/// The most memory that a [detached](detach_small) payload of `len` bytes holds. A long one has a buffer of
+/// its own, which has grown by doubling.
 pub(crate) fn held(len: usize) -> usize {
     match len {
         _ if len < READ_BUFFER / 4 => len,
@@ -40,24 +41,24 @@ pub(crate) fn held(len: usize) -> usize {
     }
 }
 
-/// A payload for a consumer that waits for it right now and takes it at once; else it will be kept for a while.
+/// Prepares a payload for its consumer, which either waits for it now and takes it at once, or takes it
+/// later.
 pub(crate) fn detach_unless_awaited(payload: Payload, waits: bool) -> Payload {
     if waits { payload } else { detach_small(payload) }
 }
 
-/// The last result of a call, which its program may keep for as long as it likes, also if it is there at once. A small
-/// one is copied in any case.
+/// Prepares the last result of a call, which the program may keep. A small one is always copied.
 pub(crate) fn last(payload: Payload, waits: bool) -> Payload {
     if payload.len() < COPIED_BELOW { payload.detached() } else { detach_unless_awaited(payload, waits) }
 }
 
-/// A hand holds no more than this many items, with no more than this many bytes and this cost, and no more than a
-/// quarter of what the inbox may hold; but one item always.
+/// The limits of a hand: items, their bytes and their cost; and at most a quarter of the inbox's limit. One
+/// item is always allowed.
 const HAND_ITEMS: usize = 64;
 const HAND_BYTES: usize = 16 * 1024;
 const HAND_COST: u64 = OWED;
 
-/// So much is owed at most before it is given back, beside what a hand holds.
+/// The most that is owed before it is given back, besides the items of a hand.
 const OWED: u64 = 8 * 1024;
 
 /// Nothing is owed for longer than this while items are taken.
@@ -66,15 +67,15 @@ const OWED_FOR: Duration = Duration::from_secs(10);
 /// Items in order, then one end.
 pub(crate) struct Inbox<T, E> {
     state: Mutex<State<T, E>>,
-    /// Whoever sends in the other direction may go on, or need not any more.
+    /// The sender in the other direction may continue, or need not any more.
     pub(crate) other_way: Notify,
-    /// What comes is given back at once, as far as the limit allows.
+    /// Credit of arriving items is given back at once, as far as the limit allows.
     lends: AtomicBool,
-    /// What all inboxes and other things like it hold together.
+    /// The sum over all inboxes and other users of the budget.
     budget: Option<Arc<Budget>>,
 }
 
-/// While it lives, credit is given back for what comes, although it has not been taken.
+/// While it lives, credit is given back for items that have not been taken.
 pub(crate) struct Lending<'a>(&'a AtomicBool);
 
 impl Drop for Lending<'_> {
@@ -86,14 +87,14 @@ impl Drop for Lending<'_> {
 struct Item<T> {
     item: T,
     bytes: usize,
-    /// What it costs of the credit that its sender has.
+    /// Its cost in the sender's credit.
     cost: u64,
-    /// It is several things, which a consumer uses one after another.
+    /// The item has several parts, which a consumer uses one after another.
     is_several: bool,
 }
 
-/// Small items that one consumer has taken out of an inbox and hands out one by one. They count as waiting until the
-/// consumer comes back for more. They are lost when this is dropped.
+/// Small items that one consumer has taken from an inbox and delivers one by one. They count as waiting until
+/// the consumer asks for more. They are lost when this is dropped.
 pub(crate) struct Hand<T> {
     items: VecDeque<T>,
     bytes: usize,
@@ -110,11 +111,11 @@ struct State<T, E> {
     items: VecDeque<Item<T>>,
     bytes: usize,
     limit: usize,
-    /// The cost of what has been taken and not been given back, and since when.
+    /// The cost of taken items that was not given back, and since when.
     owed: u64,
     owed_since: Option<Instant>,
     end: Option<E>,
-    /// Nothing comes after the end, or nobody wants it.
+    /// The end has come, or the consumer is gone.
     over: bool,
     consumer: Option<Waker>,
 }
@@ -123,20 +124,20 @@ struct State<T, E> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LimitReached;
 
-/// What a consumer takes out.
+/// The result of a consumer's poll.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next<T, E> {
-    /// An item, and how much credit is to be given back now.
+    /// An item, and the credit to give back now.
     Item(T, u64),
     End(E),
 }
 
 impl<T, E> Inbox<T, E> {
-    /// What an item costs beyond its payload: its place in a queue that grows by doubling, and what the allocator
-    /// needs.
+    /// The memory of an item beyond its payload: its place in a queue that grows by doubling, and the
+    /// allocator's overhead.
     const OVERHEAD: usize = 2 * size_of::<Item<T>>() + 32;
 
-    /// An empty one that holds this many bytes at most.
+    /// Creates an empty inbox with this limit in bytes.
     pub(crate) fn new(limit: usize) -> Self {
         let state = State {
             items: VecDeque::new(),
@@ -152,16 +153,16 @@ impl<T, E> Inbox<T, E> {
         Self { state: Mutex::new(state), other_way: Notify::new(), lends, budget: None }
     }
 
-    /// One that is also bounded by what a session may hold for its peers.
+    /// Creates an inbox that is also bounded by the budget of its session.
     pub(crate) fn within(budget: Arc<Budget>, limit: usize) -> Self {
         let mut inbox = Self::new(limit);
         inbox.budget = Some(budget);
         inbox
     }
 
-    /// Appends what `make` makes, of so many bytes, unless that is too much. `make` is told whether the consumer
-    /// waits for it right now. The consumer is among those to be woken up, which is for the caller to do: once for
-    /// all that one read brought, and not under its lock.
+    /// Appends the item that `make` builds if `len` fits the limit. The argument of `make` says whether the
+    /// consumer waits for the item now. The consumer is added to those that the caller wakes: once for a
+    /// whole read, and not under the lock.
     pub(crate) fn push(
         &self,
         bytes: usize,
@@ -171,8 +172,8 @@ impl<T, E> Inbox<T, E> {
         self.push_counted(bytes, 0, false, wakers, make).map(drop)
     }
 
-    /// The same, for an item that costs so much credit; one that its sender had the credit for is always
-    /// admitted. Says how much credit is to be given back now.
+    /// As [`push`](Self::push), for an item with a cost in credit; an item for which its sender had credit is
+    /// always admitted. Returns the credit to give back now.
     pub(crate) fn push_counted(
         &self,
         bytes: usize,
@@ -184,18 +185,18 @@ impl<T, E> Inbox<T, E> {
         self.fill().push(bytes, cost, admitted, wakers, make)
     }
 
-    /// For appending several items at once.
+    /// Locks the inbox, to append several items at once.
     pub(crate) fn fill(&self) -> Filling<'_, T, E> {
         Filling { inbox: self, state: self.lock() }
     }
 
-    /// From now on credit is given back for what comes.
+    /// From now on credit is given back for items when they arrive.
     pub(crate) fn lend(&self) -> Lending<'_> {
         self.lends.store(true, Ordering::Relaxed);
         Lending(&self.lends)
     }
 
-    /// All credit of what waits here, as far as the limit allows; it is to be given back now.
+    /// Returns the credit of all waiting items, as far as the limit allows, to be given back now.
     pub(crate) fn owed(&self) -> u64 {
         let mut state = self.lock();
         if state.bytes > state.limit {
@@ -204,15 +205,15 @@ impl<T, E> Inbox<T, E> {
         state.items.iter_mut().map(|item| std::mem::take(&mut item.cost)).sum()
     }
 
-    /// Appends the end, which is always admitted, and wakes the consumer. A second one changes nothing.
+    /// Appends the end, which is always admitted, and wakes the consumer. A second end has no effect.
     pub(crate) fn finish(&self, end: E) {
         let mut wakers = Vec::new();
         self.finish_with(&mut wakers, |_| end);
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Appends the end. `end` is told whether the consumer waits for it right now. The consumer is among those to be woken
-    /// up, as for [`push`](Self::push).
+    /// Appends the end. The argument of `end` says whether the consumer waits for it now. The consumer is
+    /// added to those to wake, as for [`push`](Self::push).
     pub(crate) fn finish_with(&self, wakers: &mut Vec<Waker>, end: impl FnOnce(bool) -> E) {
         let mut state = self.lock();
         if !state.over {
@@ -230,8 +231,8 @@ impl<T, E> Inbox<T, E> {
         self.lock().over
     }
 
-    /// The next item of a hand, which is filled when it is empty; then the end, as [`poll_take`](Self::poll_take) has
-    /// it. The credit to be given back now is added to `owed`, also when this waits.
+    /// Returns the next item of a hand, which is filled when it is empty; then the end, as
+    /// [`poll_take`](Self::poll_take) does. Adds the credit to give back now to `owed`, also when this waits.
     pub(crate) fn poll_next(
         &self,
         cx: &mut Context<'_>,
@@ -245,7 +246,7 @@ impl<T, E> Inbox<T, E> {
         }
         let mut state = self.lock();
         if hand.bytes > 0 {
-            // What it held is taken now.
+            // The items of the hand are now taken.
             *owed +=
                 self.take_out(&mut state, std::mem::take(&mut hand.bytes), std::mem::take(&mut hand.cost));
         }
@@ -278,9 +279,9 @@ impl<T, E> Inbox<T, E> {
         taken
     }
 
-    /// The next item, then the end, once; after it this waits for ever.
+    /// Returns the next item, then the end, once; after that this waits for ever.
     pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Next<T, E>> {
-        // A consumer of a flood lets others run now and then.
+        // A consumer of a flood yields to other tasks now and then.
         let turn = ready!(poll_proceed(cx));
         self.poll_one(cx, self.lock(), turn)
     }
@@ -307,7 +308,7 @@ impl<T, E> Inbox<T, E> {
         Poll::Pending
     }
 
-    /// Takes note that so much has been taken. Says what credit to give back now.
+    /// Records the cost of taken items. Returns the credit to give back now.
     fn take_out(&self, state: &mut State<T, E>, bytes: usize, cost: u64) -> u64 {
         state.bytes -= bytes;
         if state.items.is_empty() && state.items.capacity() > KEPT_ITEMS {
@@ -349,14 +350,15 @@ impl<T, E> Filling<'_, T, E> {
         self.add(Item { item: (), bytes, cost, is_several: false }, admitted, wakers, make)
     }
 
-    /// Whether several things of so many bytes together can be appended as one item. They count as waiting until the
-    /// consumer comes back for more, so they are to be no more than a hand holds.
+    /// Returns whether several parts with these bytes together can be appended as one item. They count as
+    /// waiting until the consumer asks for more, so they must fit into a hand.
     pub(crate) fn has_room_for_several(&self, several: usize, bytes: usize) -> bool {
         let bytes = bytes + several * Inbox::<T, E>::OVERHEAD;
         bytes <= self.state.limit / 4 && self.state.bytes + bytes <= self.state.limit
     }
 
-    /// Appends several things as one item, for which [there is room](Self::has_room_for_several).
+    /// Appends several parts as one item, after a check with
+    /// [`has_room_for_several`](Self::has_room_for_several).
     pub(crate) fn push_several(
         &mut self,
         several: usize,
@@ -405,7 +407,7 @@ impl<T, E> Drop for Inbox<T, E> {
 }
 
 impl<T, E> State<T, E> {
-    /// Takes note of what an item has cost. Says what to give back now.
+    /// Records the cost of an item. Returns the credit to give back now.
     fn owe(&mut self, cost: u64) -> u64 {
         self.owed += cost;
         let now = Instant::now();

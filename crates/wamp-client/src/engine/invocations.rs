@@ -1,12 +1,13 @@
-//! The callee's tables: invocations under way, and what is held back while the router does not take what the callee
-//! sends.
+//! The callee's tables: invocations under way, and those whose handlers or results wait while the router is
+//! behind.
 //!
-//! * A handler does not begin while the outbound queue is full. Its invocation waits in `delayed`, in order; the first
-//!   of them waits for room as everything else does that is to be sent.
+//! * A handler does not begin while the outbound queue is full. Its invocation waits in `delayed`, in order;
+//!   the first of them waits for room like every other message.
 //! * A result that cannot be sent yet waits in the task of its handler, and is counted in the
 //!   [`Budget`](crate::engine::budget::Budget). When the
 //!   budget is used up, the streams that have waited longest for credit end, with `wamp.error.unavailable`.
-//! * What is refused is answered at once, full or not; the reader stops when that becomes much (`reader`).
+//! * Refusals are sent at once, even if the queue is full; the reader stops when there are too many of them
+//!   (`reader`).
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -27,20 +28,20 @@ use crate::engine::procedure::{Job, Procedure};
 use crate::engine::state::{Invoked, State, WaitingResult};
 use crate::error::{CancelReason, RequestError};
 
-/// Invocations under way; a further one is refused.
+/// The most invocations under way; further ones are refused.
 const MAX_INVOCATIONS: usize = 65_536;
 
-/// What an invocation costs of the budget beside its arguments.
+/// The cost of an invocation in the budget, besides its arguments.
 const INVOCATION: usize = 1024;
 
-/// What a result that waits costs of the budget beside its payload.
+/// The cost of a waiting result in the budget, besides its payload.
 const WAITING: usize = 256;
 
-/// Bytes of chunks of one invocation that its handler has not taken yet; with more it is refused.
+/// The most bytes of chunks of one invocation that its handler has not taken; with more it is refused.
 const MAX_UPLOAD_OCTETS: usize = 64 << 20;
 
 impl State {
-    /// Sends a progressive result that is written there, unless there is no credit for it.
+    /// Sends a progressive result from a buffer, if there is credit for it.
     pub(crate) fn progress_written(
         &mut self,
         now: impl FnOnce() -> Time,
@@ -57,7 +58,7 @@ impl State {
         }
     }
 
-    /// Sends a progressive result, unless there is no credit for it. Until then it has a place among those that wait.
+    /// Sends a progressive result, if there is credit for it; otherwise it is recorded among those that wait.
     pub(crate) fn progress(
         &mut self,
         now: Time,
@@ -81,7 +82,7 @@ impl State {
         None
     }
 
-    /// Counts a result that has to wait. `false`: there is no room for it, and its call has ended.
+    /// Counts a result that has to wait. Returns `false` if there is no room for it; its call has then ended.
     pub(crate) fn wait_in_place(
         &mut self,
         now: Time,
@@ -101,7 +102,7 @@ impl State {
         true
     }
 
-    /// Takes so much of the budget. A caller that takes nothing makes way for others.
+    /// Takes bytes from the budget. If it is used up, streams whose callers take nothing end.
     fn find_room(&mut self, now: Time, cost: usize, limit: usize) -> bool {
         while !self.invocations.budget.take(cost, limit) {
             let Some((_, (longest, freed))) = self.invocations.starved.pop_first() else { return false };
@@ -150,9 +151,9 @@ impl State {
         sent
     }
 
-    /// Handles the end of a handler, or one that will not begin.
+    /// Handles the end of a handler, or a handler that will not begin.
     pub(crate) fn end(&mut self, id: RequestId, procedure: &Arc<Procedure>) {
-        // Not the last handle of the procedure, which the handler holds.
+        // This is not the last handle of the procedure: the handler holds another.
         drop(self.forget_invocation(id));
         if let Some(job) = procedure.next() {
             self.begin(procedure.clone(), job);
@@ -172,7 +173,7 @@ impl State {
         self.after.jobs.push((procedure, job));
     }
 
-    /// The first of the handlers that waited for room has begun, or never will: it is the turn of the next one.
+    /// Continues with the next of the handlers that wait for room: the first has begun, or never will.
     pub(crate) fn begin_next(&mut self) {
         self.invocations.one_begins = false;
         if let Some((_, (procedure, mut job))) = self.invocations.delayed.pop_first() {
@@ -254,7 +255,7 @@ impl State {
         if let Some(upload) = &invoked.upload {
             upload.finish(Err(reason));
         }
-        // A handler that has not begun never will.
+        // A handler that has not begun will not begin.
         if over {
             self.withdraw(id);
         }
@@ -287,7 +288,7 @@ impl State {
         Some(invoked.procedure)
     }
 
-    /// Takes all procedures back. The answers follow.
+    /// Unregisters all procedures. The answers follow.
     pub(crate) fn unregister_all(&mut self, now: Time) -> Vec<oneshot::Receiver<Result<(), RequestError>>> {
         let registrations: Vec<RegistrationId> = self.procedures.keys().copied().collect();
         let mut answers = Vec::new();
@@ -300,7 +301,7 @@ impl State {
         answers
     }
 
-    /// Waits until no handler is at work, or the session is over.
+    /// Waits until no handler is running, or the session is over.
     pub(crate) fn poll_without_invocations(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.invocations.table.is_empty() || self.closed.is_some() {
             return Poll::Ready(());

@@ -19,7 +19,7 @@ pub(crate) struct Procedure {
     uri: Uri,
     /// Starts the handler in a separate task.
     start: Box<dyn Fn(Arc<Procedure>, Job) + Send + Sync>,
-    /// The end of its registration, in whatever session.
+    /// The end of its registration, over all sessions.
     end: Arc<End>,
     /// The limit of simultaneous invocations, and the running and waiting ones.
     lane: Option<(usize, Mutex<Lane>)>,

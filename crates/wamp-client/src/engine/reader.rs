@@ -16,7 +16,7 @@ use crate::engine::state::State;
 /// The longest message before WELCOME.
 const BEFORE_WELCOME: usize = 64 << 10;
 
-/// Those for whom something has come are woken after this many parts of a read.
+/// Consumers are woken after this many parts of a read.
 const PARTS_OF_A_WAKE: u32 = 8;
 
 /// Ends the session when its reader ends, also when the runtime drops it.

@@ -162,7 +162,7 @@ impl Engine {
         closed.ok().and_then(|closed| closed.clone()).unwrap_or(Closed::Lost)
     }
 
-    /// Waits until no handler is at work for an open session.
+    /// Waits until no handler is running in an open session.
     pub(crate) async fn without_invocations(self: &Arc<Self>) {
         poll_fn(|cx| self.with(|state, _| state.poll_without_invocations(cx))).await;
     }
@@ -258,7 +258,7 @@ impl Engine {
         (RESULTS_OF_A_UNIT / streams).max(1)
     }
 
-    /// Wakes the next one of those that wait for room.
+    /// Wakes the next task that waits for room.
     fn let_in(&self) {
         if !self.lock().full {
             self.room.notify_one();

@@ -1,4 +1,4 @@
-//! Who waits for what: the tables of a session.
+//! The tables of a session: requests, calls, invocations and subscribers, with the tasks that wait for them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use crate::error::{CallError, RequestError, SubmitError};
 /// A queue with this many bytes takes no more calls, publications and progressive results.
 const HIGH_WATER: usize = 1 << 20;
 
-/// The reader waits when a full queue has been given this many bytes more. It is what is left to a router that makes
-/// a callee refuse one call after the other and does not take the refusals.
+/// The reader stops when this many more bytes were added to a full queue. This bounds a router that makes a
+/// callee refuse one call after another and does not read the refusals.
 const MAX_SURPLUS: usize = 4 << 20;
 
 /// The replies to one call: progressive results, then the last result or an error.
@@ -35,14 +35,14 @@ pub(crate) type Replies = Inbox<Arrived, Result<Payload, CallError>>;
 #[derive(Debug)]
 pub(crate) enum Arrived {
     Result(Payload),
-    /// Small results that came together.
+    /// Small results that arrived together.
     Several(Pack),
 }
 
-/// How a request is answered.
+/// The answer to a request.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, RequestError>>;
 
-/// A request under way, and who waits for its answer.
+/// A pending request, and the waiter for its answer.
 pub(crate) enum PendingRequest {
     Register(Arc<Procedure>, Answer<RegistrationId>),
     Unregister(Option<Answer<()>>),
@@ -60,7 +60,7 @@ pub(crate) enum PendingRequest {
 pub(crate) struct State {
     pub(crate) session: Session,
     pub(crate) queue: Queue,
-    /// The queue has passed its high water and not yet fallen to its low water.
+    /// The queue has passed its high water and is not below its low water again.
     pub(crate) full: bool,
     /// Bytes that were added while it was full.
     pub(crate) surplus: usize,
@@ -68,27 +68,27 @@ pub(crate) struct State {
     pub(crate) writer_idle: bool,
     /// Another thread writes, and the writer does not.
     pub(super) is_writing_at_once: bool,
-    /// What that thread has left to the writer.
+    /// The rest that this thread has left to the writer.
     pub(super) unwritten: Option<Batch>,
     pub(crate) calls: HashMap<RequestId, PendingCall>,
     pub(crate) requests: HashMap<RequestId, PendingRequest>,
     pub(crate) joined: Option<oneshot::Sender<Result<Box<Joined>, Closed>>>,
-    /// Where the challenge of the router goes. Dropped when the session has joined or ended.
+    /// The receiver of the router's challenge. Dropped when the session has joined or ended.
     pub(crate) challenged: Option<oneshot::Sender<Box<Challenge>>>,
     /// How the session ended, and when.
     pub(crate) closed: Option<(Closed, Time)>,
-    /// ABORT is to be written before what waits learns of the end.
+    /// ABORT must be written before waiting requests fail.
     pub(super) has_last_words: bool,
     pub(crate) procedures: HashMap<RegistrationId, Arc<Procedure>>,
     pub(crate) invocations: Invocations,
     pub(super) feeds: HashMap<SubscriptionId, Vec<Arc<Feed>>>,
-    /// The subscribers that have asked last for the retained events of a subscription.
+    /// For each subscription, the subscriber that asked last for its retained events.
     pub(super) retained_for: HashMap<SubscriptionId, Arc<Feed>>,
-    /// Subscriptions without a subscriber, to be ended when no answer can bring one.
+    /// Subscriptions without a subscriber, to be ended when no pending request can add one.
     pub(super) unused: Vec<SubscriptionId>,
-    /// Registrations and subscriptions go on in another session.
+    /// Registrations and subscriptions continue in a later session.
     pub(crate) keeps_declared: bool,
-    /// How many batches have been taken to be written.
+    /// The number of batches that were taken to be written.
     pub(crate) batches_taken: u64,
     pub(crate) discarded: u64,
     pub(crate) events_dropped: u64,
@@ -99,26 +99,26 @@ pub(crate) struct State {
 pub(crate) struct PendingCall {
     pub(crate) replies: Arc<Replies>,
     pub(crate) limit: usize,
-    /// How many batches the writer had taken when the call was queued.
+    /// The number of batches that the writer had taken when the call was queued.
     pub(crate) batches_before: u64,
 }
 
-/// What is to be done when the lock has been released.
+/// Work to do when the lock has been released.
 #[derive(Default)]
 pub(crate) struct After {
     /// Handlers to start.
     pub(crate) jobs: Vec<(Arc<Procedure>, Job)>,
-    /// Handlers that nobody needs any more; what they hold is the application's.
+    /// Handlers to drop, since they hold values of the application.
     pub(crate) trash: Vec<Arc<Procedure>>,
     /// The ends of revoked registrations and subscriptions, which are not declared again.
     pub(crate) revoked: Vec<Arc<End>>,
-    /// Consumers for whom something has come.
+    /// Consumers with new items.
     pub(crate) wakers: Vec<Waker>,
     /// The session has just ended.
     pub(crate) closed: bool,
     /// Nothing waits for room in the queue any more.
     pub(crate) freed: bool,
-    /// What is to be written is written by this thread, if nothing else is under way.
+    /// This thread writes the queue, if nothing else is under way.
     pub(super) writes_at_once: bool,
 }
 
@@ -155,7 +155,7 @@ impl State {
         }
     }
 
-    /// What the session has met and ignored.
+    /// Returns the counters of ignored messages.
     pub(crate) fn stats(&self) -> Stats {
         let ignored = self.session.stats();
         Stats {
@@ -167,7 +167,7 @@ impl State {
         }
     }
 
-    /// Why a command was refused by the core.
+    /// Returns the error for a command that the core refused.
     pub(crate) fn refused(&self, misuse: Misuse) -> SubmitError {
         match &self.closed {
             Some((closed, _)) => SubmitError::Closed(closed.clone()),
@@ -175,20 +175,20 @@ impl State {
         }
     }
 
-    /// Takes note of a queue that has passed its high water.
+    /// Records that the queue has passed its high water.
     pub(super) fn note_full(&mut self) {
         if self.queue.encoded_len() >= HIGH_WATER && self.closed.is_none() && !self.session.is_leaving() {
             self.full = true;
         }
     }
 
-    /// Whether the queue holds so much that it was given in spite of being full that nothing may be read that could
-    /// add to it.
+    /// Returns whether a full queue was given so many more bytes that the reader must stop.
     pub(crate) fn is_overfull(&self) -> bool {
         self.full && self.surplus > MAX_SURPLUS
     }
 
-    /// What this thread is to write now: if it wants to, nothing else is under way and nobody writes.
+    /// Returns the batch for this thread to write now: if it asked for that, nothing else is under way and no
+    /// other thread writes.
     pub(super) fn take_at_once(&mut self) -> Option<Batch> {
         let (calls, invocations) = self.session.in_flight();
         let may = self.writer_idle && !self.is_writing_at_once && self.closed.is_none();
@@ -201,7 +201,7 @@ impl State {
         Some(batch)
     }
 
-    /// Whether the writer sleeps and there is something to write. From now on it does not sleep.
+    /// Returns whether the writer sleeps although there is something to write, and marks it as awake.
     pub(super) fn wants_writer(&mut self) -> bool {
         let wanted = self.writer_idle && !self.is_writing_at_once && !self.queue.is_empty();
         if wanted {
@@ -211,13 +211,13 @@ impl State {
     }
 }
 
-/// Invocations under way, and what they hold.
+/// Invocations under way, and their memory.
 #[derive(Default)]
 pub(crate) struct Invocations {
     pub(super) table: HashMap<RequestId, Invoked>,
-    /// The number of those whose callers take progressive results.
+    /// The number of invocations whose callers take progressive results.
     pub(super) streams: usize,
-    /// Those whose handler has not begun because the queue was full.
+    /// Invocations whose handlers wait to begin, since the queue is full.
     pub(super) delayed: BTreeMap<RequestId, (Arc<Procedure>, Job)>,
     /// The first of them waits for room, on a task of its own.
     pub(super) one_begins: bool,
@@ -233,11 +233,11 @@ pub(crate) struct Invocations {
 pub(crate) struct Invoked {
     pub(super) cancel_state: Arc<CancelState>,
     pub(super) procedure: Arc<Procedure>,
-    /// What it costs of the budget.
+    /// Its cost in the budget.
     pub(super) cost: usize,
     /// Its caller takes progressive results.
     pub(super) wants_progress: bool,
-    /// The chunks that come after the first, of a call in chunks.
+    /// The chunks after the first, of a call in chunks.
     pub(super) upload: Option<Arc<Upload>>,
 }
 

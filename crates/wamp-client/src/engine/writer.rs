@@ -12,17 +12,16 @@ use wamp_transport::{Batch, WriteHalf};
 
 use crate::engine::shared::{Engine, GRACE, Step, WriteAtOnce};
 
-/// How long after a failed write the reader may bring what the router said before.
+/// After a failed write, the time in which the reader may still receive messages that the router sent before.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether a connection that is being written to accepts anything, in the time after which it is
-/// given up.
+/// The number of checks, within the patience, whether a connection accepts anything.
 const LOOKS: u32 = 8;
 
-/// It is not looked more often than this.
+/// The shortest interval of these checks.
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 
-/// Ends the session when its writer ends, also when the runtime takes it down, and says so.
+/// Ends the session when its writer ends, also when the runtime drops it, and reports that.
 struct Writer(Arc<Engine>);
 
 impl Drop for Writer {
@@ -32,7 +31,7 @@ impl Drop for Writer {
     }
 }
 
-/// Lets the tasks run that are ready now. Unlike `yield_now`, it leaves this task to any thread that has time.
+/// Lets the tasks run that are ready now. Unlike with `yield_now`, any idle thread may continue this task.
 async fn after_ready_tasks() {
     let mut has_waited = false;
     poll_fn(|cx| {
@@ -57,7 +56,7 @@ pub(crate) async fn write<W: WriteHalf>(engine: Arc<Engine>, half: W, patience: 
             Step::Wait(deadline) => {
                 tokio::select! {
                     () = engine.writer.notified() => {
-                        // The tasks that are ready now have more of the same: answers of other handlers, calls of other
+                        // The tasks that are ready now may add answers of other handlers and calls of other
                         // tasks. One write for all of them is much cheaper.
                         if engine.gathers() {
                             after_ready_tasks().await;
@@ -70,7 +69,7 @@ pub(crate) async fn write<W: WriteHalf>(engine: Arc<Engine>, half: W, patience: 
                 let written = write_batch(&engine, &mut *half.lock().await, &mut batch, patience).await;
                 engine.written(batch);
                 if !written {
-                    // The reader may still find out why.
+                    // The reader may still find the reason.
                     let _ = tokio::time::timeout(LAST_WORDS, engine.ended()).await;
                     engine.with(|state, now| state.session.handle_closed(now));
                     break;
@@ -80,29 +79,29 @@ pub(crate) async fn write<W: WriteHalf>(engine: Arc<Engine>, half: W, patience: 
     }
     engine.with(|state, _| state.fail_all());
     if !engine.is_given_up() {
-        // Bounded, since a peer that does not read may never let it end.
+        // Bounded, since a peer that does not read would block it for ever.
         let _ = tokio::time::timeout(GRACE, async { half.lock().await.close().await }).await;
     }
 }
 
-/// Writes as far as the connection accepts it at once, while the writer does not.
+/// Writes the part of a batch that the connection accepts at once, while the writer is idle.
 fn at_once_on_any_thread<W: WriteHalf>(half: Arc<Mutex<W>>) -> WriteAtOnce {
     Box::new(move |batch| {
         let Ok(mut half) = half.try_lock() else { return false };
-        // The writer finds out what is wrong, or when it goes on.
+        // The writer finds the error, or continues when the connection accepts more.
         let mut cx = Context::from_waker(Waker::noop());
         matches!(pin!(half.write(batch)).poll(&mut cx), Poll::Ready(Ok(())))
     })
 }
 
-/// Writes a batch while the deadlines go on. `false`: it cannot be written.
+/// Writes a batch, and handles deadlines meanwhile. Returns `false` if it cannot be written.
 async fn write_batch<W: WriteHalf>(
     engine: &Arc<Engine>,
     half: &mut W,
     batch: &mut Batch,
     patience: Option<Duration>,
 ) -> bool {
-    // Most are accepted at once.
+    // Most batches are accepted at once.
     let mut result = at_once(half.write(batch)).await;
     let mut stall = patience.map(|patience| Stall::new(half.accepted(), patience));
     loop {
@@ -151,7 +150,8 @@ impl Stall {
         Self { accepted, since, patience, next_look: since + patience / LOOKS }
     }
 
-    /// Looks whether something has been accepted, now and then. Says whether nothing has for too long.
+    /// Checks now and then whether the connection has accepted anything. Returns whether it has accepted
+    /// nothing for too long.
     fn has_lasted(&mut self, now: Instant, accepted: u64, engine: &Engine) -> bool {
         if now < self.next_look {
             return false;
@@ -165,7 +165,7 @@ impl Stall {
     }
 }
 
-/// What comes out of a future that is polled once.
+/// Polls a future once and returns its result, if it is ready.
 async fn at_once<F: Future>(future: F) -> Poll<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await

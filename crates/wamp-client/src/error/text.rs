@@ -4,15 +4,15 @@
 //! com.myapp.error.bad: the name is too short, 3 (least: 8, of: ["a","b"])
 //! ```
 //!
-//! A text in front is shown as it is, other values as in JSON. Long values are cut, and nothing reaches a
-//! terminal unescaped.
+//! A text at the beginning is shown as it is, other values as in JSON. Long values are cut, and nothing
+//! reaches a terminal unescaped.
 
 use std::fmt::{self, Write};
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use wamp_proto::{Payload, Uri, shown};
 
-/// The longest URI, text in front, and other value that is shown, in bytes.
+/// The greatest lengths that are shown of a URI, a text at the beginning and other values, in bytes.
 const URI: usize = 256;
 const TEXT: usize = 512;
 const VALUE: usize = 128;

@@ -1,4 +1,4 @@
-//! What outlives the connections of a session that comes back: the machine that decides, and what is declared anew.
+//! The state that outlives the connections of a session that comes back: its machine, and its declarations.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,33 +16,33 @@ use crate::engine::stats::Stats;
 use crate::link::kept::Kept;
 use crate::link::states::{ConnectionState, StateInbox};
 
-/// What outlives the connections of a session.
+/// The state that outlives the connections of a session.
 pub(crate) struct Comeback {
     core: Mutex<Core>,
-    /// The machine has been told something.
+    /// Notified after each input of the machine.
     pub(super) wake: Notify,
     pub(super) start: Instant,
     pub(super) dialer: Dialer,
 }
 
-/// What is behind the lock of a [`Comeback`]. No lock of an engine is taken and nothing of the application's is dropped
-/// under it.
+/// The state behind the lock of a [`Comeback`]. Under it no lock of an engine is taken, and no value of the
+/// application is dropped.
 pub(super) struct Core {
     pub(super) machine: reconnect::Link,
     /// The engine of the present connection, from WELCOME to its end.
     pub(super) engine: Option<Arc<Engine>>,
     pub(super) kept: BTreeMap<DeclarationId, Kept>,
     pub(super) watchers: Vec<Weak<StateInbox>>,
-    /// What earlier connections have counted.
+    /// The counters of earlier connections.
     pub(super) before: Stats,
-    /// How the last attempt failed.
+    /// The failure of the last attempt.
     pub(super) error: Option<ConnectError>,
-    /// How the last connection ended.
+    /// The end of the last connection.
     pub(super) closed: Closed,
 }
 
 impl Comeback {
-    /// What is needed after the first session.
+    /// The settings for later connections.
     pub(crate) fn new(machine: reconnect::Link, start: Instant, dialer: Dialer, engine: Arc<Engine>) -> Self {
         let core = Core {
             machine,
@@ -57,7 +57,7 @@ impl Comeback {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
-        // A panic under the lock is a bug of ours; the tables hold what they held.
+        // A panic under the lock would be a bug; the tables stay valid.
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,12 +69,12 @@ impl Comeback {
 }
 
 impl Core {
-    /// Tells the watchers.
+    /// Notifies the watchers.
     pub(super) fn push(&mut self, state: ConnectionState, wakers: &mut Vec<Waker>) {
         self.watchers.retain(|watcher| {
             let Some(watcher) = watcher.upgrade() else { return false };
             if watcher.push(0, wakers, |_| state.clone()).is_err() {
-                tracing::debug!("a change of the connection is not heard, since earlier ones are not taken");
+                tracing::debug!("dropped a change of the connection for a reader of `states` that is too far behind");
             }
             true
         });

@@ -13,26 +13,27 @@ use crate::link::Link;
 use crate::link::comeback::Comeback;
 use crate::link::kept::Kept;
 
-/// Something that is declared for the first time. Dropped before it is [kept](Self::keep), it is forgotten.
+/// A declaration that is made for the first time. If it is dropped before it is [kept](Self::keep), it is
+/// removed.
 pub(crate) struct Declaring {
     link: Arc<Link>,
-    /// The engine by which it is declared.
+    /// The engine that declares it.
     pub(crate) engine: Arc<Engine>,
     ask: Option<Ask>,
 }
 
-/// How something stands that was declared.
+/// The state of a declaration.
 pub(crate) enum Withdrawn {
-    /// The session knows it no more, or never has.
+    /// The session does not have it, or no longer.
     Unknown,
-    /// There is no connection that has it.
+    /// No connection has it now.
     Down,
     /// This engine has it.
     Up(Arc<Engine>),
 }
 
 impl Link {
-    /// Begins to declare something in the present connection.
+    /// Begins a declaration in the present connection.
     pub(crate) fn declare(self: &Arc<Self>, declaration: Declaration) -> Result<Declaring, SubmitError> {
         let Some(comeback) = &self.comeback else {
             return Ok(Declaring { link: self.clone(), engine: self.engine(), ask: None });
@@ -45,7 +46,7 @@ impl Link {
         }
     }
 
-    /// Takes a declaration back.
+    /// Withdraws a declaration.
     pub(crate) fn withdraw(self: &Arc<Self>, declaration: Option<DeclarationId>) -> Withdrawn {
         let (Some(comeback), Some(declaration)) = (&self.comeback, declaration) else {
             return Withdrawn::Up(self.engine());
@@ -65,7 +66,7 @@ impl Link {
         withdrawn
     }
 
-    /// Takes all procedures back, as far as they are to be declared anew.
+    /// Withdraws all procedures, so that they are not declared again.
     pub(crate) fn withdraw_procedures(self: &Arc<Self>) {
         let Some(comeback) = &self.comeback else { return };
         let withdrawn: Vec<Kept> = self.tell(comeback, |core, now| {
@@ -79,7 +80,7 @@ impl Link {
         withdrawn.iter().for_each(|kept| kept.finish(Ended::Withdrawn));
     }
 
-    /// Where a declaration stands; `None` for one that is gone.
+    /// The state of a declaration; `None` if it was removed.
     pub(crate) fn standing(&self, declaration: Option<DeclarationId>) -> Option<Standing> {
         match (&self.comeback, declaration) {
             (Some(comeback), Some(declaration)) => comeback.lock().machine.standing(declaration),
@@ -87,12 +88,12 @@ impl Link {
         }
     }
 
-    /// How the last connection ended.
+    /// The end of the last connection.
     pub(crate) fn last_end(&self) -> Closed {
         self.comeback.as_ref().map_or(Closed::Lost, |comeback| comeback.lock().closed.clone())
     }
 
-    /// Something has been declared anew, or refused. The id is that of the engine that was asked.
+    /// Handles the answer to a repeated declaration. The id is that of the engine that was asked.
     pub(super) fn handle_answer(
         self: &Arc<Self>,
         comeback: &Comeback,
@@ -111,7 +112,8 @@ impl Link {
 }
 
 impl Declaring {
-    /// The router has accepted it. Gives the name under which it lasts, or nothing if the connection was lost meanwhile.
+    /// Records that the router has accepted it. Returns its lasting id, or `None` if the connection was lost
+    /// meanwhile.
     pub(crate) fn keep(mut self, kept: Kept) -> Option<Option<DeclarationId>> {
         let (Some(comeback), Some(ask)) = (&self.link.comeback, self.ask.take()) else {
             return Some(None);

@@ -1,4 +1,4 @@
-//! Inputs of the machine of a session that comes back, and the consequences of its events.
+//! The inputs of the machine of a session that comes back, and the effects of its events.
 
 use std::sync::{Arc, Weak};
 use std::task::Waker;
@@ -17,7 +17,7 @@ use crate::link::kept::Kept;
 use crate::link::states::{ConnectionState, ConnectionStates};
 use crate::link::{Link, Phase};
 
-/// Work to be done when the lock is released: wake-ups, notices, and objects of the application to drop.
+/// Work to do when the lock is released: wake-ups, notifications, and values of the application to drop.
 #[derive(Default)]
 struct Aftermath {
     wakers: Vec<Waker>,
@@ -26,12 +26,12 @@ struct Aftermath {
 }
 
 impl Link {
-    /// A session that comes back, which has joined by this engine.
+    /// Creates the state of a session that comes back, which this engine has joined.
     pub(crate) fn lasting(engine: Arc<Engine>, comeback: Comeback) -> Arc<Self> {
         Self::new(engine, Some(comeback))
     }
 
-    /// Tells the machine something, and does what follows from it.
+    /// Passes an input to the machine, and handles its events.
     pub(super) fn tell<R>(self: &Arc<Self>, comeback: &Comeback, op: impl FnOnce(&mut Core, Time) -> R) -> R {
         let mut aftermath = Aftermath::default();
         let mut core = comeback.lock();
@@ -88,7 +88,7 @@ impl Link {
                 aftermath.kept.push((kept, Ended::Refused(error.clone())));
                 ConnectionState::Lost { uri, error }
             }
-            // The supervisor tells of it when everything is written.
+            // The supervisor reports it when everything is written.
             Event::Over(over) => {
                 if let Over::Closed(closed) = over {
                     core.closed = closed;
@@ -100,7 +100,7 @@ impl Link {
         core.push(state, &mut aftermath.wakers);
     }
 
-    /// The connection has ended.
+    /// Handles the end of the connection.
     pub(super) fn handle_ended(self: &Arc<Self>, comeback: &Comeback, engine: &Arc<Engine>, closed: Closed) {
         let stats = engine.stats();
         self.tell(comeback, |core, now| {
@@ -111,7 +111,7 @@ impl Link {
         });
     }
 
-    /// An attempt has failed.
+    /// Handles the failure of an attempt.
     pub(super) fn handle_failed(self: &Arc<Self>, comeback: &Comeback, error: ConnectError) {
         tracing::debug!(%error, "an attempt to connect has failed");
         let fault = error.fault();
@@ -124,7 +124,7 @@ impl Link {
         });
     }
 
-    /// The session is wanted no more. The engine of the present connection, which is to leave.
+    /// Ends the session for good. Returns the engine of the present connection, which must leave.
     pub(super) fn stop(self: &Arc<Self>) -> Option<Arc<Engine>> {
         let comeback = self.comeback.as_ref()?;
         self.tell(comeback, |core, _| {
@@ -133,7 +133,7 @@ impl Link {
         })
     }
 
-    /// The session is over for good.
+    /// Handles the final end of the session.
     pub(super) fn finish(&self, comeback: &Comeback) {
         let mut aftermath = Aftermath::default();
         let mut core = comeback.lock();
@@ -156,7 +156,7 @@ impl Link {
         aftermath.kept.into_iter().for_each(|(kept, ended)| kept.finish(ended));
     }
 
-    /// The changes of the connection from now on.
+    /// Returns the changes of the connection from now on.
     pub(crate) fn states(&self) -> ConnectionStates {
         let (states, inbox) = ConnectionStates::new();
         match &self.comeback {
@@ -183,7 +183,8 @@ impl Link {
         }
     }
 
-    /// Leaves the realm, if there is a session, and for good. `NotOpen` means that it is over, or about to be.
+    /// Leaves the realm for good, if there is a session. `NotOpen` means that the session is over, or about
+    /// to be.
     pub(crate) fn leave(self: &Arc<Self>) {
         let engine = match &self.comeback {
             Some(_) => self.stop(),

@@ -48,7 +48,7 @@ impl Kept {
         }
     }
 
-    /// Ends it: nothing more comes by it.
+    /// Ends it: no more calls or events follow.
     pub(super) fn finish(&self, ended: Ended) {
         match self {
             Kept::Procedure(handler, _) => handler.end.set(ended),

@@ -1,5 +1,5 @@
-//! What lies between the handles of a session and the engines that do its work: one engine, or one after the other for
-//! a session that comes back.
+//! The layer between the handles of a session and its engines: one engine, or successive engines for a
+//! session that comes back.
 
 pub(crate) mod comeback;
 pub(crate) mod declared;
@@ -19,30 +19,30 @@ use crate::engine::shared::Engine;
 use crate::error::RequestError;
 use comeback::Comeback;
 
-/// What all handles of a session share.
+/// The state that all handles of a session share.
 pub(crate) struct Link {
     phase: watch::Sender<Phase>,
     /// `None`: the session does not come back.
     comeback: Option<Comeback>,
 }
 
-/// Where a session stands.
+/// The state of a session.
 #[derive(Clone)]
 struct Phase {
     /// The engine of the present connection, or of the last one.
     engine: Arc<Engine>,
     is_up: bool,
-    /// How the session ended for good, for one that comes back.
+    /// The final end of a session that comes back.
     over: Option<Closed>,
 }
 
 impl Link {
-    /// A session that has this engine and no other.
+    /// Creates a session that has this engine and no other.
     pub(crate) fn once(engine: Arc<Engine>) -> Arc<Self> {
         Self::new(engine, None)
     }
 
-    /// A session that comes back, which has joined by this engine.
+    /// Creates a session that comes back, which this engine has joined.
     fn new(engine: Arc<Engine>, comeback: Option<Comeback>) -> Arc<Self> {
         let phase = watch::Sender::new(Phase { engine: engine.clone(), is_up: true, over: None });
         let link = Arc::new(Self { phase, comeback });
@@ -53,7 +53,7 @@ impl Link {
     /// The session of an engine.
     pub(crate) fn of(engine: &Arc<Engine>) -> Arc<Self> {
         let above = engine.above().and_then(Weak::upgrade).and_then(|above| above.downcast().ok());
-        // All handles are gone, so that nothing comes back.
+        // All handles are gone, so the session does not come back.
         above.unwrap_or_else(|| Self::once(engine.clone()))
     }
 
@@ -73,7 +73,7 @@ impl Link {
         if phase.is_up || own.is_over() { phase.engine.clone() } else { own.clone() }
     }
 
-    /// Why something that was declared is not there any more.
+    /// Returns the reason why a declaration is gone.
     pub(crate) fn gone(&self) -> RequestError {
         match &self.phase.borrow().over {
             Some(closed) => RequestError::from_closed(closed, false),
@@ -87,14 +87,15 @@ impl Link {
         is_up && engine.with(|state, _| state.session.is_open())
     }
 
-    /// Waits for a connection, for so long at most. What cannot be waited for is found out by what is tried then.
+    /// Waits for a connection, at most this long. Without one, the next request fails with the reason.
     pub(crate) async fn when_up(&self, limit: Duration) {
         let mut phase = self.phase.subscribe();
         let up = phase.wait_for(|phase| phase.over.is_some() || (phase.is_up && !phase.engine.is_over()));
         let _ = tokio::time::timeout(limit, up).await;
     }
 
-    /// Waits until the session is over for good. By then what was queued is written, where that was still possible.
+    /// Waits until the session is over for good. Queued messages are written by then, if that was still
+    /// possible.
     pub(crate) async fn closed(&self) -> Closed {
         if self.comeback.is_some() {
             let mut phase = self.phase.subscribe();

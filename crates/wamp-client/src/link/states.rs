@@ -1,4 +1,4 @@
-//! What a program is told about the connection of its session.
+//! The changes of the connection of a session, for the program.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -15,7 +15,7 @@ use crate::connect::error::ConnectError;
 use crate::engine::inbox::{Inbox, Next};
 use crate::error::RequestError;
 
-/// What states may take while they wait to be taken. Further ones are dropped.
+/// The most memory of states that wait to be taken, in bytes. Further ones are dropped.
 const BUFFER: usize = 64 << 10;
 
 /// A change of the connection of a session.
@@ -24,18 +24,18 @@ const BUFFER: usize = 64 << 10;
 pub enum ConnectionState {
     /// The connection is lost, and attempts to get another one follow.
     Down {
-        /// Why.
+        /// The reason.
         closed: Closed,
     },
-    /// There is an attempt after a delay.
+    /// An attempt follows after a delay.
     Retrying {
-        /// Where it goes, without a password.
+        /// Its URL, without a password.
         url: String,
         /// Its number since the connection was last stable.
         attempt: u32,
-        /// How long it is until then.
+        /// The delay.
         delay: Duration,
-        /// How the last attempt failed; `None` before the first one.
+        /// The failure of the last attempt; `None` before the first one.
         error: Option<ConnectError>,
     },
     /// The session is open again, and everything is registered and subscribed to, or waits for the router to give up
@@ -43,7 +43,7 @@ pub enum ConnectionState {
     Up {
         /// The id of the new session.
         id: SessionId,
-        /// How long there was none. Events of this time are missed.
+        /// The time without a session. Events of this time are missed.
         gap: Duration,
     },
     /// The router has not answered to a registration or subscription of the session before within 10 s. The session is up
@@ -62,14 +62,14 @@ pub enum ConnectionState {
     Lost {
         /// The procedure or topic.
         uri: Uri,
-        /// Why.
+        /// The reason.
         error: RequestError,
     },
-    /// The session is over for good. The last one.
+    /// The session is over for good. This is the last state.
     Closed {
-        /// How the last session ended.
+        /// The end of the last session.
         closed: Closed,
-        /// How the last attempt to get another one failed.
+        /// The failure of the last attempt to get another one.
         error: Option<ConnectError>,
     },
 }

@@ -1,4 +1,5 @@
-//! The task that keeps a session: it dials, joins, declares everything anew, and ends with the session.
+//! The task of a session that comes back: it connects, joins, declares everything again, and ends with the
+//! session.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,13 +21,13 @@ use crate::link::kept::Kept;
 
 type Answered<T> = oneshot::Receiver<Result<T, RequestError>>;
 
-/// The answer to come to something that is declared anew.
+/// The pending answer to a repeated declaration.
 enum Awaited {
     Procedure(Answered<RegistrationId>),
     Feed(Answered<SubscriptionId>),
 }
 
-/// Ends the session when the task ends, also when the runtime takes it down.
+/// Ends the session when the task ends, also when the runtime drops it.
 struct Supervised<'a>(&'a Arc<Link>, &'a Comeback);
 
 impl Drop for Supervised<'_> {
@@ -35,7 +36,7 @@ impl Drop for Supervised<'_> {
     }
 }
 
-/// Keeps a session that has joined by this engine.
+/// Runs a session that this engine has joined.
 pub(crate) async fn supervise(link: Arc<Link>, engine: Arc<Engine>) {
     let Some(comeback) = &link.comeback else { return };
     let _supervised = Supervised(&link, comeback);
@@ -64,7 +65,7 @@ pub(crate) async fn supervise(link: Arc<Link>, engine: Arc<Engine>) {
             }
         }
         if has_dialed {
-            // Everything may have changed meanwhile.
+            // The state may have changed meanwhile.
             continue;
         }
         if let Some(engine) = present.as_ref().filter(|_| !asks.is_empty()) {
@@ -77,7 +78,7 @@ pub(crate) async fn supervise(link: Arc<Link>, engine: Arc<Engine>) {
                 if let Some(engine) = &present {
                     link.handle_ended(comeback, engine, closed);
                 }
-                // Its last words are still written, unless nothing else follows.
+                // Its last messages are still written, unless another connection follows.
                 if !comeback.lock().machine.is_over() {
                     present = None;
                 }
@@ -133,7 +134,7 @@ fn declare(link: &Arc<Link>, comeback: &Comeback, engine: &Arc<Engine>, asks: Ve
             let awaited = submit(state, now, engine, declaration, &kept);
             (ask, kept, awaited)
         };
-        // What is kept is not dropped under the lock.
+        // Kept values must not be dropped under the lock.
         declarations.into_iter().map(declare).collect()
     });
     let (link, engine) = (link.clone(), engine.clone());
@@ -226,7 +227,7 @@ async fn handle_subscribed(
 }
 
 fn handle_refused(link: &Arc<Link>, comeback: &Comeback, ask: Ask, error: RequestError) {
-    // Otherwise the connection has ended, which the machine learns by itself.
+    // Otherwise the connection has ended, which is reported to the machine separately.
     if let RequestError::Refused { uri, payload } = error {
         let failure = Failure { error: uri, payload };
         link.handle_answer(comeback, ask, Err(failure), |_| ());

@@ -113,7 +113,7 @@ impl Meta {
     /// Sessions that join from now on.
     ///
     /// # Errors
-    /// Those of a subscription, as of all of these.
+    /// Those of a subscription; the same holds for all methods below.
     pub async fn on_join(&self) -> Result<MetaEvents<SessionInfo>, RequestError> {
         self.events("wamp.session.on_join", SessionInfo::read).await
     }

@@ -66,10 +66,10 @@ impl SessionInfo {
         Ok(Self { session, authid, authrole, authmethod, authprovider, transport, payload })
     }
 
-    /// Decodes all that the router says of the session, for keys beyond those here.
+    /// Decodes all details that the router returned for the session, for keys beyond those here.
     ///
     /// # Errors
-    /// Says which key does not fit.
+    /// The key that does not fit.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
         let Leading(dict, ..) = read::first(&self.payload)?;
         Ok(dict)

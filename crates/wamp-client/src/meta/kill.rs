@@ -14,7 +14,7 @@ use crate::caller::call::Call;
 use crate::deferred::Deferred;
 use crate::error::CallError;
 
-/// Other sessions to be ended: a future of what was ended.
+/// A request to end other sessions: a future of the sessions that were ended.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Kill<T = ()>(Deferred<'static, Settings<T>, Result<T, CallError>>);
 

@@ -24,8 +24,8 @@ use read::Leading;
 
 /// The meta API of the router: the sessions, registrations and subscriptions of the realm.
 ///
-/// A router may refuse any of it with `wamp.error.not_authorized`, and does not know it with
-/// `wamp.error.no_such_procedure`: see [`CallError::uri`]. Things that may or may not exist come as an `Option`.
+/// A router may refuse each of them with `wamp.error.not_authorized`, or with `wamp.error.no_such_procedure`
+/// if it does not have it: see [`CallError::uri`]. Values that may not exist are returned as an `Option`.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -72,7 +72,7 @@ impl Meta {
     }
 }
 
-/// A result, or `None` for an error that says that there is no such thing.
+/// A result, or `None` for an error that means that the object does not exist.
 fn unless_unknown(
     result: Result<CallResult, CallError>,
     unknown: &Uri,

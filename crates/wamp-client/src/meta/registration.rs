@@ -29,7 +29,7 @@ impl Meta {
         Ok(by_policy(result.payload())?)
     }
 
-    /// Returns what the router says of a registration; `None` if there is no such registration.
+    /// Returns the details of a registration; `None` if there is no such registration.
     ///
     /// # Errors
     /// Those of a call.
@@ -86,7 +86,7 @@ impl Meta {
         self.count("wamp.registration.count_callees", id.get()).await
     }
 
-    /// Revokes a registration for one session, which is told the reason, if there is one and it understands.
+    /// Revokes a registration for one session, which gets the reason if it supports revocation.
     ///
     /// # Errors
     /// Those of a call; `wamp.error.no_such_session` and `wamp.error.no_such_registration` among them.

@@ -21,7 +21,7 @@ impl Meta {
         Sessions { meta: self.clone(), roles: None }
     }
 
-    /// Returns what the router says of a session; `None` if there is no such session.
+    /// Returns the details of a session; `None` if there is no such session.
     ///
     /// # Errors
     /// Those of a call.

@@ -29,7 +29,7 @@ impl Meta {
         Ok(by_policy(result.payload())?)
     }
 
-    /// Returns what the router says of a subscription; `None` if there is no such subscription.
+    /// Returns the details of a subscription; `None` if there is no such subscription.
     ///
     /// # Errors
     /// Those of a call.
@@ -83,7 +83,7 @@ impl Meta {
         self.count("wamp.subscription.count_subscribers", id.get()).await
     }
 
-    /// Revokes a subscription for one session, which is told the reason, if there is one and it understands.
+    /// Revokes a subscription for one session, which gets the reason if it supports revocation.
     ///
     /// # Errors
     /// Those of a call; `wamp.error.no_such_session` and `wamp.error.no_such_subscription` among them.

@@ -44,7 +44,7 @@ impl Session {
     }
 }
 
-/// A publication to be made: a future of it.
+/// A publication request: a future of the publication.
 ///
 /// Without [`acknowledge`](Self::acknowledge) it is done, with `None`, when it is queued.
 #[must_use = "nothing is published until it is awaited"]
@@ -79,13 +79,13 @@ impl Publish {
         self
     }
 
-    /// The publication as a future with a name.
+    /// Returns the publication as a future with a named type.
     pub fn send(self) -> PublishFuture {
         self.future
     }
 
-    /// Waits for a connection, for so long at most, if there is none. By default a publication without a connection
-    /// fails at once.
+    /// Waits for a connection, at most this long, if there is none. By default a publication without a
+    /// connection fails at once.
     pub fn when_up(self, limit: Duration) -> Self {
         self.with(|inner| inner.when_up = Some(limit))
     }
@@ -95,7 +95,7 @@ impl Publish {
         self.with(|inner| inner.body.args(&values))
     }
 
-    /// Adds one positional argument, whatever the value is.
+    /// Adds one positional argument, of any type.
     pub fn arg(self, value: impl Serialize) -> Self {
         self.with(|inner| inner.body.arg(&value))
     }
@@ -125,9 +125,9 @@ impl Publish {
         self.with(|inner| inner.options.exclude_me = Some(exclude))
     }
 
-    /// Lets only these sessions receive it. Of this and the other lists, all that are set must hold; an empty one is no
-    /// session. [`RequestError::NotSupported`] if the router did not announce `subscriber_blackwhite_listing`, since it
-    /// would send the event to all.
+    /// Lets only these sessions receive it. A receiver must satisfy this and all other lists that are set; an
+    /// empty list admits no session. [`RequestError::NotSupported`] if the router did not announce
+    /// `subscriber_blackwhite_listing`, since it would send the event to all.
     ///
     /// ```
     /// # use wamp_client::{RequestError, Session};
@@ -150,17 +150,17 @@ impl Publish {
         self.to(|to| to.eligible_authrole = Some(names.into_iter().map(Into::into).collect()))
     }
 
-    /// Lets these sessions not receive it.
+    /// Excludes these sessions.
     pub fn exclude(self, sessions: impl IntoIterator<Item = SessionId>) -> Self {
         self.to(|to| to.exclude = Some(sessions.into_iter().collect()))
     }
 
-    /// Lets sessions with these authids not receive it.
+    /// Excludes sessions with these authids.
     pub fn exclude_authid(self, names: impl IntoIterator<Item = impl Into<ByteString>>) -> Self {
         self.to(|to| to.exclude_authid = Some(names.into_iter().map(Into::into).collect()))
     }
 
-    /// Lets sessions with these roles not receive it.
+    /// Excludes sessions with these roles.
     pub fn exclude_authrole(self, names: impl IntoIterator<Item = impl Into<ByteString>>) -> Self {
         self.to(|to| to.exclude_authrole = Some(names.into_iter().map(Into::into).collect()))
     }
@@ -175,8 +175,8 @@ impl Publish {
         self.with(|inner| inner.options.retain = Some(true))
     }
 
-    /// Keeps the event for this time only, in whole milliseconds, rounded up. Zero forgets what was kept for the topic. An extension
-    /// of this project's router, which others ignore.
+    /// Keeps the event for this time only, in whole milliseconds, rounded up. Zero removes the event that was
+    /// kept for the topic. This is an extension of this project's router, which others ignore.
     pub fn retain_for(self, time: Duration) -> Self {
         let ttl = Millis::from(time);
         self.with(|inner| {
@@ -205,13 +205,14 @@ impl fmt::Debug for Publish {
     }
 }
 
-/// The future of a publication, with a name; see [`Publish::send`]. Dropped before it is queued, it is not published.
+/// The future of a publication, with a named type; see [`Publish::send`]. If it is dropped before it is
+/// queued, nothing is published.
 #[must_use = "nothing is published until it is awaited"]
 pub struct PublishFuture {
     stage: Stage,
 }
 
-/// An answer to come, and the session that it keeps until then.
+/// A pending answer, and the session that it keeps until then.
 type Acknowledgement = (oneshot::Receiver<Result<PublicationId, RequestError>>, Session);
 
 enum Stage {
@@ -225,7 +226,8 @@ enum Stage {
 }
 
 impl Inner {
-    /// Publishes, or begins to wait for room in the queue. `None`: it is queued, and there is no answer.
+    /// Publishes, or begins to wait for room in the queue. Returns `None` if it is queued and no answer
+    /// follows.
     fn start(self) -> Result<Option<Stage>, SubmitError> {
         let Inner { session, engine, topic, options, body, .. } = self;
         let engine = if engine.is_over() { session.engine() } else { engine };
@@ -294,7 +296,7 @@ impl Future for PublishFuture {
                     }
                 },
                 Stage::Acknowledged(mut answer) => match Pin::new(&mut answer.0).poll(cx) {
-                    // The waiter is kept until it is told.
+                    // The waiter is kept until it is notified.
                     Poll::Ready(answer) => {
                         return Poll::Ready(answer.unwrap_or(Err(RequestError::Gone)).map(Some));
                     }

@@ -26,10 +26,10 @@ use crate::link::declared::Withdrawn;
 use crate::link::kept::{Current, Kept};
 use crate::session::Session;
 
-/// What the events of one subscriber may take while they wait, unless said otherwise.
+/// The default limit of the waiting events of one subscriber, in bytes.
 const BUFFER: usize = 16 << 20;
 
-/// Something that was published to a topic.
+/// An event of a topic.
 #[derive(Clone, Debug)]
 pub struct Event {
     id: PublicationId,
@@ -39,7 +39,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event of a subscription to this topic, which it is about unless it says otherwise.
+    /// Creates the event of a subscription to this topic. Its details may name another topic.
     fn new(published: Published, subscribed: &Uri) -> Self {
         let Published { id, topic, payload, about } = published;
         Self { id, topic: topic.unwrap_or_else(|| subscribed.clone()), payload, about }
@@ -50,7 +50,7 @@ impl Event {
     /// The list of positional arguments, as a tuple, an array or a `Vec`.
     ///
     /// # Errors
-    /// Says which argument does not fit.
+    /// The argument that does not fit.
     pub fn args<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
         self.payload.args()
     }
@@ -58,7 +58,7 @@ impl Event {
     /// The keyword arguments, as a struct or a map.
     ///
     /// # Errors
-    /// Says which keyword does not fit.
+    /// The keyword that does not fit.
     pub fn kwargs<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
         self.payload.kwargs()
     }
@@ -66,22 +66,22 @@ impl Event {
     /// The value that the arguments stand for; see the table at [`Payload`].
     ///
     /// # Errors
-    /// Says which argument does not fit.
+    /// The argument that does not fit.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
         self.payload.decode()
     }
 
-    /// All arguments, as they came.
+    /// All arguments, as they arrived.
     pub fn payload(&self) -> &Payload {
         &self.payload
     }
 
-    /// What was published to.
+    /// The topic of the publication.
     pub fn topic(&self) -> &Uri {
         &self.topic
     }
 
-    /// Whether the router had kept the event, and it was published before this session subscribed.
+    /// Whether this is a retained event, published before this session subscribed.
     pub fn is_retained(&self) -> bool {
         self.about.as_ref().is_some_and(|about| about.retained)
     }
@@ -113,8 +113,8 @@ impl Event {
 }
 
 impl Session {
-    /// Subscribes to a topic. The events are handed to the handler in order, one at a time, on a task of the
-    /// subscription. While they wait they may take 16 MiB; what comes beyond that is dropped and counted.
+    /// Subscribes to a topic. The handler gets the events in order, one at a time, on a task of the
+    /// subscription. Waiting events may take 16 MiB; further ones are dropped and counted.
     ///
     /// ```
     /// # use wamp_client::{Event, RequestError, Session};
@@ -139,8 +139,8 @@ impl Session {
         })
     }
 
-    /// Subscribes to a topic, with a stream of its events, which keeps the session. While they wait they may take 16 MiB;
-    /// what comes beyond that is dropped and counted.
+    /// Subscribes to a topic, with a stream of its events, which keeps the session. Waiting events may take
+    /// 16 MiB; further ones are dropped and counted.
     ///
     /// ```
     /// # use wamp_client::{RequestError, Session};
@@ -165,7 +165,7 @@ impl Session {
     }
 }
 
-/// A topic to be subscribed to: a future of the [`Subscription`], or of the [`EventStream`].
+/// A subscription request: a future of the [`Subscription`], or of the [`EventStream`].
 #[must_use = "nothing is subscribed to until it is awaited"]
 pub struct Subscribe<T = Subscription>(Deferred<'static, Settings<T>, Result<T, RequestError>>);
 
@@ -175,7 +175,7 @@ struct Settings<T> {
     options: SubscribeOptions,
     buffer: usize,
     when_up: Option<Duration>,
-    /// Makes the handle that the program gets.
+    /// Creates the handle for the program.
     made: Box<dyn FnOnce(Session, Uri, Subscription) -> T + Send>,
 }
 
@@ -201,7 +201,7 @@ impl<T> Subscribe<T> {
         self
     }
 
-    /// Subscribes to all topics that begin with this one. [`Event::topic`] is what was published to.
+    /// Subscribes to all topics that begin with this one. [`Event::topic`] is the topic of each publication.
     /// [`RequestError::NotSupported`] if the router did not announce `pattern_based_subscription`.
     ///
     /// ```
@@ -218,15 +218,15 @@ impl<T> Subscribe<T> {
         self.with(|it| it.options.policy = Some(MatchPolicy::Prefix))
     }
 
-    /// Subscribes to all topics with as many components, of which each equals that of this one or meets an empty one, as
-    /// `com..order` is met by `com.shop.order`. Otherwise as [`prefix`](Self::prefix).
+    /// Subscribes to all topics with the same number of components, where each component is equal or empty in
+    /// the pattern: `com..order` matches `com.shop.order`. Otherwise as [`prefix`](Self::prefix).
     pub fn wildcard(self) -> Self {
         self.with(|it| it.options.policy = Some(MatchPolicy::Wildcard))
     }
 
-    /// Asks for the retained events as well, which come first; another subscriber of this session does not get them.
-    /// [`RequestError::NotSupported`] if the router did not announce `event_retention`. A session that comes back asks
-    /// again.
+    /// Asks for the retained events as well, which come first. Other subscribers of this session do not get
+    /// them. [`RequestError::NotSupported`] if the router did not announce `event_retention`. A session that
+    /// comes back asks again.
     pub fn retained(self) -> Self {
         self.with(|it| it.options.get_retained = Some(true))
     }
@@ -236,15 +236,15 @@ impl<T> Subscribe<T> {
         self.with(|it| it.buffer = bytes)
     }
 
-    /// Waits for a connection, for so long at most, if there is none. By default a subscription without a connection
-    /// fails at once.
+    /// Waits for a connection, at most this long, if there is none. By default a subscription without a
+    /// connection fails at once.
     pub fn when_up(self, limit: Duration) -> Self {
         self.with(|it| it.when_up = Some(limit))
     }
 }
 
 impl<T: 'static> Subscribe<T> {
-    /// The subscription as a future, for what takes no builder.
+    /// Returns the subscription as a future, for functions that take no builder.
     pub fn send(self) -> impl Future<Output = Result<T, RequestError>> + Send + use<T> {
         self
     }
@@ -273,7 +273,7 @@ impl<T> fmt::Debug for Subscribe<T> {
     }
 }
 
-/// Subscribes. If this is dropped before the answer has come, the subscription ends when it comes, or with
+/// Subscribes. If this is dropped before the answer arrives, the subscription ends with the answer, or with
 /// the first event after it.
 async fn subscribe(
     session: &Session,
@@ -298,7 +298,7 @@ async fn subscribe(
         }
     };
     engine.with_room(subscribe).await?;
-    // The waiter is kept until it is told.
+    // The waiter is kept until it is notified.
     let id = Current::new(answer.await.unwrap_or(Err(RequestError::Gone))?);
     let feed = unanswered.feed.clone();
     match declaring.keep(Kept::Feed(topic, feed.clone(), id.clone())) {
@@ -310,7 +310,7 @@ async fn subscribe(
     }
 }
 
-/// A subscriber that gives up when it is dropped without an answer.
+/// A subscriber whose subscription ends if it is dropped before the answer.
 struct Unanswered {
     feed: Arc<Feed>,
     answered: bool,
@@ -324,7 +324,7 @@ impl Drop for Unanswered {
     }
 }
 
-/// Hands the events of a feed to a handler. A panic ends the handling of its event only.
+/// Passes the events of a feed to a handler. A panic ends the handling of its event only.
 async fn serve<H, F>(feed: Arc<Feed>, topic: Uri, mut handler: H)
 where
     H: FnMut(Event) -> F,
@@ -359,7 +359,7 @@ impl Subscription {
         self.id.get()
     }
 
-    /// Where the subscription stands; `None` when it has ended.
+    /// The state of the subscription; `None` after it has ended.
     pub fn state(&self) -> Option<Standing> {
         self.link.standing(self.declaration)
     }
@@ -379,7 +379,7 @@ impl Subscription {
         self.feed.end().wait().await
     }
 
-    /// Ends the subscription. Events that have come already are still handled.
+    /// Ends the subscription. Events that have already arrived are still handled.
     ///
     /// # Errors
     /// [`RequestError::Gone`] if it has ended before; or the session is over.
@@ -395,7 +395,7 @@ impl Subscription {
             }
             Withdrawn::Unknown => return Err(self.link.gone()),
         }
-        // The waiter is kept until it is told.
+        // The waiter is kept until it is notified.
         answer.await.unwrap_or(Err(RequestError::Gone))
     }
 

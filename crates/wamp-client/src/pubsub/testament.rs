@@ -15,15 +15,15 @@ use crate::error::CallError;
 use crate::pubsub::publish::Publish;
 use crate::session::Session;
 
-/// The event upon which a router publishes a testament.
+/// The event after which a router publishes a testament.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TestamentScope {
     /// The session is over for good.
     #[default]
     Destroyed,
-    /// The session has lost its connection, and may be resumed by routers that can. With others the same as
-    /// [`Destroyed`](Self::Destroyed).
+    /// The session has lost its connection, and may be resumed if the router supports that. With other
+    /// routers the same as [`Destroyed`](Self::Destroyed).
     Detached,
 }
 
@@ -36,7 +36,8 @@ impl TestamentScope {
     }
 }
 
-/// A publication to be left as a testament: a future that is ready when the router has it. See [`Publish::testament`].
+/// A request to leave a publication as a testament: a future that is ready when the router has it. See
+/// [`Publish::testament`].
 #[must_use = "the router gets nothing until it is awaited"]
 pub struct Testament(Deferred<'static, Settings, Result<(), CallError>>);
 
@@ -47,12 +48,12 @@ struct Settings {
 }
 
 impl Publish {
-    /// Leaves the publication with the router, which makes it when this session is over, however it ends: by
-    /// [`leave`](Session::leave), too, unless the testaments are [flushed](Session::flush_testaments) before. Routers do
-    /// not publish testaments when they shut down.
+    /// Leaves the publication with the router, which publishes it at any end of this session, including
+    /// [`leave`](Session::leave), unless the testaments are [flushed](Session::flush_testaments) before.
+    /// Routers do not publish testaments when they shut down.
     ///
-    /// A session that comes back after a lost connection has no testament: its own were published. Leave them anew
-    /// upon [`ConnectionState::Up`](crate::ConnectionState::Up).
+    /// A session that comes back after a lost connection has no testaments: they were published. Leave them
+    /// again on [`ConnectionState::Up`](crate::ConnectionState::Up).
     ///
     /// ```
     /// # async fn example(session: wamp_client::Session) -> Result<(), wamp_client::CallError> {
@@ -67,7 +68,7 @@ impl Publish {
 }
 
 impl Testament {
-    /// Sets the event upon which it is published.
+    /// Sets the event after which it is published.
     pub fn scope(mut self, scope: TestamentScope) -> Self {
         self.0.set(|settings| settings.scope = scope);
         self
@@ -109,10 +110,10 @@ async fn leave(settings: Settings) -> Result<(), CallError> {
 }
 
 impl Session {
-    /// Takes back all testaments of a scope.
+    /// Removes all testaments of a scope.
     ///
     /// # Errors
-    /// Those of a call; `wamp.error.no_such_procedure` if the router knows no testaments.
+    /// Those of a call; `wamp.error.no_such_procedure` if the router has no testaments.
     pub async fn flush_testaments(&self, scope: TestamentScope) -> Result<(), CallError> {
         let flush = Uri::from_static("wamp.session.flush_testaments");
         self.call(flush).kwarg("scope", scope.as_str()).await.map(drop)

@@ -61,7 +61,7 @@ enum Step {
         cost: u64,
         admitted: bool,
     },
-    /// Appends several things as one item, of this length and cost together.
+    /// Appends several parts as one item, of this length and cost together.
     PushSeveral {
         several: usize,
         bytes: usize,
@@ -69,7 +69,7 @@ enum Step {
     },
     Take(u32),
     Lend(bool),
-    /// Credit of what waits is given back before it is taken.
+    /// Gives back the credit of waiting items before they are taken.
     GiveBack,
     Finish,
 }
@@ -78,7 +78,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (1..80u32, 0..20_000usize, 0..12_000u64, any::<bool>())
             .prop_map(|(items, bytes, cost, admitted)| {
-                // Many small ones, or a few that are not small.
+                // Many small items, or a few large ones.
                 let (bytes, cost) = if items > 4 { (bytes % 100, cost % 200) } else { (bytes, cost) };
                 Step::Push { items, bytes, cost, admitted }
             }),
@@ -92,8 +92,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Beside a plain list: each item comes once and in order, then one end; what waits is never more than the limit
-    /// allows; credit is given back once, never for what nobody has taken or was lent, and never much later.
+    /// A comparison with a plain list: each item comes once and in order, then one end; waiting items stay
+    /// within the limit; credit is given back once, only for taken items or as a loan, and never much later.
     #[test]
     fn a_consumer_with_a_hand_takes_what_one_with_a_list_would(
         limit in 1_000..100_000usize,
@@ -104,7 +104,7 @@ proptest! {
         let (inbox, mut hand, mut wakers) = (Inbox::within(budget.clone(), limit), Hand::new(), Vec::new());
         let mut list: VecDeque<(u32, usize, u64)> = VecDeque::new();
         let (mut number, mut over, mut end) = (0, false, None);
-        // Of all items that were taken, or whose credit was lent, and what has come back of it.
+        // The cost of all items that were taken or lent, and the credit that was given back.
         let (mut due, mut back) = (0, 0);
         let mut lending = None;
         for step in steps {
@@ -168,7 +168,7 @@ proptest! {
                     let lent = inbox.owed();
                     due += lent;
                     back += lent;
-                    // What the hand has is on its way to be given back.
+                    // The items of the hand will be given back next.
                     let held = hand.items.len();
                     if lent > 0 || inbox.lock().bytes <= limit {
                         list.iter_mut().skip(held).for_each(|(_, _, cost)| *cost = 0);
