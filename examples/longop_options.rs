@@ -11,13 +11,14 @@ pub struct Options {
     /// The realm.
     #[arg(long, env = "WAMP_REALM", default_value = "realm1")]
     realm: String,
-    /// json, msgpack or cbor; if absent, the first that the router supports.
+    /// json, msgpack or cbor; by default the first that the router supports.
     #[arg(long, env = "WAMP_SERIALIZER")]
     serializer: Option<Serializer>,
     /// The procedure.
     #[arg(long, env = "WAMP_PROCEDURE", default_value = "com.myapp.longop")]
     pub procedure: String,
-    /// Number of partial results: the caller asks for it, and the callee sends it if the caller does not say.
+    /// Number of partial results: the caller asks for it; for the callee, the default if the caller gives
+    /// none.
     #[arg(short, env = "WAMP_N", default_value_t = 3)]
     pub n: u64,
     /// Milliseconds between them, for the callee.

@@ -51,7 +51,7 @@ impl Transport for Channels {
         usize::MAX
     }
 
-    /// A channel cannot carry a PING, so a silent peer is not given up.
+    /// A channel cannot carry a PING, so a silent peer is not disconnected.
     fn pings(&self) -> bool {
         false
     }

@@ -66,8 +66,7 @@ impl Target {
             return Ok(Self { own: None, rs: url.clone(), ws: url, realm, pid: options.pid });
         }
         let own = Own::start("router").await?;
-        let (ws, rs) =
-            own.address.split_once(' ').ok_or("the router did not print its address")?;
+        let (ws, rs) = own.address.split_once(' ').ok_or("the router did not print its address")?;
         let (rs, ws, pid) = (rs.to_owned(), format!("{ws}/ws"), own.child.id());
         Ok(Self { own: Some(own), rs, ws, realm: serve::REALM.to_owned(), pid })
     }

@@ -299,7 +299,7 @@ error: realm \"a\" is there twice
     );
     assert_eq!(text(&output.stderr), expected);
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]));
-    // The router does not start with it, and says the same.
+    // The router does not start with it, and prints the same.
     let started = router(&["--config", &path]);
     assert_eq!((started.status.code(), text(&started.stderr)), (Some(2), expected));
 }
@@ -396,7 +396,7 @@ fn files_are_relative_to_the_configuration_and_a_public_key_file_is_a_warning() 
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{stderr}");
         let warning =
-            format!("warning: everybody on this machine can read {key}; chmod 600\n --> {path}:3:7\n");
+            format!("warning: every user of this machine can read {key}; chmod 600\n --> {path}:3:7\n");
         assert_eq!(stderr.starts_with(&warning), warned, "{stderr}");
     }
     folder.write("key.pem", "no key");

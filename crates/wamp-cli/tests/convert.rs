@@ -46,14 +46,14 @@ const NODE: &str = r#"{
 const EXPECTED: &str = r#"#
 # Not taken over:
 # * workers[0].realms[0].roles[1].permissions[1].disclose: disclosure for calls or for events alone
-# * workers[0].realms[0].roles[1].permissions: there a wildcard decides before each prefix, here the pattern with more components does; check it
-# * workers[0].realms[0].roles[1].permissions: there a denied URI also denies those that begin with it; check `deny`
+# * workers[0].realms[0].roles[1].permissions: in Crossbar.io a wildcard decides before each prefix, here the pattern with more components does; check it
+# * workers[0].realms[0].roles[1].permissions: in Crossbar.io a denied URI also denies those that begin with it; check `deny`
 # * workers[0].realms[0].roles[2].authorizer: a dynamic authorizer; this role may do nothing
 # * workers[0].realms[0].store: a part of the realm
 # * workers[0].transports[0].paths./: a web service of type "static"
 # * workers[1]: a worker of type "container"
 # * controller: a part of the node
-# * transports: they differ in who joins without a proof; here nobody does, at any address
+# * transports: they differ in whether clients may join without a proof; here none may, at any address
 
 listen = ["0.0.0.0:8080", "unix:///run/wamp.sock"]
 

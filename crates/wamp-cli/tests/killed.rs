@@ -1,5 +1,5 @@
-//! Sessions come back to a router whose process is killed, ended and stopped, under load. `KILLS` is how often, 6 by
-//! default and 100 in a long run.
+//! Sessions come back to a router whose process is killed, ended and stopped, under load. `KILLS` is the
+//! number of times, 6 by default and 100 in a long run.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -13,7 +13,7 @@ use wamp_client::{CallError, Connect, Invocation, Keepalive, Session, Standing, 
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How long anything in this test may take.
+/// The time limit of each wait in this test.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The program, which does not outlive its test.

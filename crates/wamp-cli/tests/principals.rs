@@ -130,5 +130,5 @@ fn secrets_are_not_printed_with_the_configuration() {
     }
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(!printed.contains("s3cret") && !stderr.contains("s3cret"), "{stderr}");
-    assert!(stderr.contains("everybody on this machine can read this secret"), "{stderr}");
+    assert!(stderr.contains("every user of this machine can read this secret"), "{stderr}");
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A test that waits longer than this will wait for ever.
+/// A test that waits longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const HELLO: &str = r#"[1,"realm1",{"roles":{"caller":{}}}]"#;
@@ -260,7 +260,7 @@ fn its_log_has_no_terminal_escapes_where_there_is_no_terminal() {
     let mut client = tcp(&address).join(HELLO);
     client.say("[1000]");
     let _ = client.0.read_to_end(&mut Vec::new());
-    // A terminal that shows the log does not obey what a peer sends.
+    // Texts of peers in the log cannot control a terminal.
     let mut client = tcp(&address);
     client.say(r#"[1,"\u001b[2J\u0007\u009bred",{"roles":{"caller":{}}}]"#);
     let _ = client.0.read_to_end(&mut Vec::new());
@@ -362,7 +362,7 @@ fn it_serves_tls_and_reads_the_certificate_again_on_sighup() {
     program.signal("HUP");
     logged("reloaded the configuration");
     assert!(has_tls(&address, &second) && !has_tls(&address, &first));
-    // One that cannot be used changes nothing.
+    // A certificate that cannot be used has no effect.
     std::fs::write(certificate.path("key.pem"), "no key").unwrap();
     program.signal("HUP");
     logged("key.pem is not PEM, or has no private key");
@@ -429,7 +429,7 @@ fn what_is_wrong_with_an_argument_is_one_sentence() {
         assert!(stderr.starts_with(beginning), "{arguments:?}: {stderr}");
         assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(code), &b""[..]), "{arguments:?}");
     }
-    // The first address is not announced if the second cannot be had.
+    // The first address is not announced if the second cannot be bound.
     let output = refused(&["--listen", "127.0.0.1:0", "--listen", "nonsense"]);
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]));
 }
@@ -524,7 +524,7 @@ impl Program {
     }
 }
 
-/// The limits of the C library's allocator are in the environment with which the program runs; those of the user stay.
+/// The program sets the limits of the C library's allocator in its environment, unless the user has set them.
 #[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "jemalloc")))]
 #[test]
 fn the_allocator_has_fixed_limits() {

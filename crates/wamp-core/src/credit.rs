@@ -2,15 +2,15 @@
 //!
 //! A stream is the progressive results or the chunks of one call on one hop: between caller and dealer, or between
 //! dealer and callee. [`credit_extension`](crate::credit_extension) specifies the announcement, the message CREDIT and
-//! the accounting. Caller, dealer and callee all use the two types below, which do not know which of them they serve.
+//! the accounting. Caller, dealer and callee all use the two types below, which are the same for all three.
 //!
 //! * A message costs its encoded length on that hop plus [`PER_MESSAGE`].
 //! * A sender may send while any credit is left. One message may overdraw it, so no message is too large for a window.
 //! * A grant is a total since the beginning of the stream, and the greatest counts. A grant that is repeated or
 //!   overtaken changes nothing.
-//! * A receiver grants when that is worth half of its window. If a limit further on allows less, it grants what it can
-//!   to a sender that has nothing left.
-//! * A window that its sender has used up although everything was consumed is too small, and doubles.
+//! * A receiver grants when the grant is at least half of its window. If the next hop allows less, it grants
+//!   that to a sender that has no credit left.
+//! * A window doubles if its sender has used it up although everything was consumed.
 
 /// The cost of a message beyond its bytes, so that empty messages are bounded too.
 pub const PER_MESSAGE: u64 = 64;
@@ -75,7 +75,7 @@ impl Receiving {
         Self { granted: window, received: 0, consumed: 0, window, used_up: false }
     }
 
-    /// How much may be on its way or wait here.
+    /// The window: the bytes that may be on their way or wait here.
     pub const fn window(&self) -> u64 {
         self.window
     }
@@ -95,7 +95,7 @@ impl Receiving {
         self.received - self.consumed
     }
 
-    /// Whether enough waits that consuming it would be worth a grant.
+    /// Whether the waiting bytes, once consumed, would be worth a grant.
     pub const fn is_due(&self) -> bool {
         self.unconsumed() > 0 && (self.unconsumed() >= self.window / 2 || self.is_spent())
     }
@@ -124,8 +124,8 @@ impl Receiving {
         self.received.saturating_sub(cost) >= self.granted
     }
 
-    /// Doubles the window, up to `max`, if its sender has used it up and at most an eighth of it waits here. Returns by
-    /// how much it has grown.
+    /// Doubles the window, up to `max`, if its sender has used it up and at most an eighth of it waits here.
+    /// Returns the increase.
     pub const fn widen(&mut self, max: u64) -> u64 {
         if !self.used_up || self.unconsumed() > self.window / 8 || self.window >= max {
             return 0;
@@ -137,8 +137,8 @@ impl Receiving {
         self.window - before
     }
 
-    /// Returns the total to grant if a grant is worth a message. `ahead` limits how much more may arrive, where the next
-    /// hop has such a limit.
+    /// Returns the total to grant if a grant is worth a message. `ahead` limits the bytes that may arrive,
+    /// where the next hop has such a limit.
     pub fn grant(&mut self, ahead: Option<u64>) -> Option<u64> {
         let total = self.possible(ahead);
         let worth = total.saturating_sub(self.granted.max(self.received)) >= (self.window / 2).max(1);

@@ -31,7 +31,7 @@ pub enum Misuse {
     Encode(#[from] EncodeError),
 }
 
-/// Why a reply to an invocation was not sent.
+/// The reason why a reply to an invocation was not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyError {

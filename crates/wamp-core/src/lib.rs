@@ -7,8 +7,8 @@
 //! All machines have the same shape: `handle_*` for input, verbs for commands, and then `poll_transmit`, `poll_timeout`
 //! and `poll_event`, in this order, until they return `None`.
 //!
-//! What the machines do where the specification leaves a choice is in [`behaviour`], rule by rule. Their one extension of
-//! WAMP is in [`credit_extension`].
+//! [`behaviour`] has the rules of the machines where the specification leaves a choice. Their one extension
+//! of WAMP is in [`credit_extension`].
 //!
 //! ```
 //! use wamp_core::router::{self, Join, Realm};

@@ -2,8 +2,8 @@
 //! [9](crate::behaviour#rule-9), [16](crate::behaviour#rule-16), [25](crate::behaviour#rule-25) to
 //! [32](crate::behaviour#rule-32)).
 //!
-//! Caller, dealer and callee each keep one [`Progress`] for each call and ask it about each reply. It does not know which
-//! of the three it serves. A caller wants progress if its CALL has `receive_progress`.
+//! Caller, dealer and callee each keep one [`Progress`] for each call and ask it about each reply. It is the
+//! same for all three. A caller wants progress if its CALL has `receive_progress`.
 //!
 //! | state \ reply | progress | result or error |
 //! |---|---|---|

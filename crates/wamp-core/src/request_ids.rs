@@ -39,7 +39,7 @@ impl RequestIds {
     }
 }
 
-/// How the id of an incoming request relates to the ids before it.
+/// The relation of the id of an incoming request to the ids before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sequence {
     /// It is the next one.

@@ -7,8 +7,8 @@ const KEPT: usize = 256;
 
 /// Values by the index of their slot, in O(1).
 ///
-/// After a peak the slots behind the last value are freed. This is tried when most slots are free, once for each time
-/// that as many values were removed as are left.
+/// After a peak the slots behind the last value are freed. This is tried when most slots are free, each time
+/// that the number of removed values has reached the number of remaining ones.
 #[derive(Clone)]
 pub(crate) struct Slots<T> {
     slab: Slab<T>,

@@ -51,7 +51,7 @@ struct Member {
     session: Session,
     serializer: Serializer,
     events: Vec<Event>,
-    /// Its link is there.
+    /// Whether its link exists.
     linked: bool,
 }
 
@@ -76,7 +76,7 @@ impl Net {
         &mut self.realm
     }
 
-    /// Joins with a session whose messages are MessagePack. Its first event, `Joined`, is still to be taken.
+    /// Joins with a session whose messages are MessagePack. Its first event, `Joined`, is not taken yet.
     ///
     /// # Panics
     /// If the realm refuses it.
@@ -106,7 +106,7 @@ impl Net {
         key
     }
 
-    /// Does something with a session, at the present time, and delivers the messages that follow.
+    /// Runs a function on a session, at the present time, and delivers the resulting messages.
     ///
     /// # Panics
     /// If there is no such session.
@@ -125,7 +125,7 @@ impl Net {
         std::mem::take(&mut self.member(session).events)
     }
 
-    /// Cuts the link of a session, which both ends notice.
+    /// Cuts the link of a session; both ends notice it.
     ///
     /// # Panics
     /// If there is no such session.
@@ -165,7 +165,7 @@ impl Net {
         }
     }
 
-    /// Delivers messages, and does what the realm has postponed, until there is nothing more to do now.
+    /// Delivers messages, and does postponed work of the realm, until nothing is left to do now.
     pub fn run(&mut self) {
         while self.deliver() || self.realm.poll_timeout().is_some_and(|at| at <= self.now) {
             if self.realm.poll_timeout().is_some_and(|at| at <= self.now) {
@@ -174,7 +174,7 @@ impl Net {
         }
     }
 
-    /// Delivers the messages that there are. Returns whether there were any.
+    /// Delivers all present messages. Returns whether there were any.
     fn deliver(&mut self) -> bool {
         let (now, mut any) = (self.now, false);
         for (key, member) in &mut self.members {
@@ -206,7 +206,7 @@ impl Net {
         any
     }
 
-    /// The realm has removed a session.
+    /// Handles the removal of a session by the realm.
     fn unlink(&mut self, session: SessionKey, closing: Closing) {
         if let Some(member) = self.members.get_mut(&session) {
             member.linked = false;

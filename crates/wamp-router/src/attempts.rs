@@ -1,6 +1,6 @@
 //! Failed proofs, counted by address (behaviour [209](wamp_core::behaviour#rule-209)).
 //!
-//! An authid is never locked, since that would let anybody lock out anybody else.
+//! An authid is never locked: otherwise any client could lock out any other.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// The time after which one more failure is forgiven.
 const EACH: Duration = Duration::from_secs(6);
 
-/// The most addresses that are remembered. Further ones are not, until some are forgiven.
+/// The most addresses that are recorded. Failures of further ones are not counted until an entry is free.
 const ADDRESSES: usize = 65_536;
 
 /// The failed proofs of all addresses.

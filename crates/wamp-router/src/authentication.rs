@@ -31,7 +31,7 @@ const STATIC: &str = "static";
 /// The time that an authenticator has.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The most verifications that take long, at a time.
+/// The most slow verifications at a time.
 const PLACES: usize = 4;
 
 /// The principals of a realm, and the secret for those that do not exist.
@@ -44,7 +44,7 @@ pub(crate) struct Authentication {
     /// The methods of the authenticator and the procedures.
     dynamic: Vec<Method>,
     shadows: Secret,
-    /// Places for verifications that take long.
+    /// Places for slow verifications.
     places: Arc<Semaphore>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct LinkFacts<'a> {
     pub(crate) router: &'a Arc<RouterState>,
 }
 
-/// The next step with a client.
+/// The next step of a client's authentication.
 pub(crate) enum Step {
     Admit(Admission),
     /// It must answer a CHALLENGE.
@@ -157,7 +157,7 @@ impl Authentication {
         self.principals.anonymous().is_some()
     }
 
-    /// Returns the places for verifications that take long.
+    /// Returns the places for slow verifications.
     pub(crate) fn places(&self) -> &Arc<Semaphore> {
         &self.places
     }
@@ -244,12 +244,12 @@ impl Pending {
         }
     }
 
-    /// Returns whether it takes long to verify an answer.
+    /// Returns whether the verification of an answer is slow.
     pub(crate) fn is_slow(&self) -> bool {
         matches!(self, Self::Exchange(exchange) if exchange.is_slow())
     }
 
-    /// Returns the authid that the client says to have.
+    /// Returns the authid that the client claims.
     pub(crate) fn authid(&self) -> &str {
         match self {
             Self::Exchange(exchange) => exchange.authid(),
@@ -265,7 +265,7 @@ impl Pending {
                 Ok(Step::Later(Box::pin(async move {
                     let place = places.acquire_owned().await.map_err(|_| failed())?;
                     let verifying = spawn_blocking(move || {
-                        // It goes on when the client hangs up, and keeps its place.
+                        // It continues, and keeps its place, even if the client disconnects.
                         let _place = place;
                         exchange.verify(&said).map(Step::Admit)
                     });

@@ -48,8 +48,8 @@ pub trait Authenticator: Send + Sync + 'static {
         ByteString::from_static("dynamic")
     }
 
-    /// Returns the principal that the applicant says to be, with the secret or the keys of the applicant's method. The
-    /// router verifies the proof.
+    /// Returns the principal that the applicant claims to be, with the secret or the keys for the applicant's
+    /// method. The router verifies the proof.
     ///
     /// For `ticket` it is called with [`Applicant::ticket`], after the client has sent it, and verifies it itself: its
     /// principal joins. For `tls` the principal has to have the [`certificate`](Principal::certificate) of the client.
@@ -58,7 +58,7 @@ pub trait Authenticator: Send + Sync + 'static {
     /// tell unknown authids from those of principals with other costs.
     ///
     /// # Errors
-    /// There is no such principal, or this is not known now.
+    /// There is no such principal, or the lookup is not possible now.
     async fn principal(&self, applicant: &Applicant) -> Result<Principal, Rejection>;
 }
 
@@ -68,7 +68,7 @@ pub trait Authenticator: Send + Sync + 'static {
 pub struct Applicant {
     /// The realm.
     pub realm: Uri,
-    /// The authid that the client says to have; `None` if it shows only a key or a certificate.
+    /// The authid that the client claims; `None` if it shows only a key or a certificate.
     pub authid: Option<ByteString>,
     /// The role that it asks for.
     pub authrole: Option<ByteString>,
@@ -92,13 +92,13 @@ pub struct Applicant {
     pub certificate: Option<Bytes>,
 }
 
-/// Why an [`Authenticator`] has no principal for an applicant.
+/// The reason why an [`Authenticator`] has no principal for an applicant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// There is none. The client is not told: its proof is wrong.
+    /// There is none. The client does not learn this: its proof is refused as wrong.
     Unknown,
-    /// It is not known now, for this reason, which goes to the log. The client may try again.
+    /// The lookup is not possible now, for this reason, which is logged. The client may try again.
     Failed(String),
 }
 

@@ -102,7 +102,7 @@ pub struct Limits {
     /// The time after which a link that holds others and accepts no data is stalled; 5 s by default. Its
     /// calls with them end with ERROR `wamp.error.canceled` and the argument `"slow consumer"`.
     pub stall: Duration,
-    /// The time after which a link that accepts no data, although there is some, is dropped; 30 s by default.
+    /// The time after which a link is dropped that accepts no data although some is queued; 30 s by default.
     pub give_up: Duration,
     /// The most accepted connections at a time; `None` for any number. Further clients are told so (RawSocket
     /// error 4, HTTP 503). The default is the limit of file descriptors of the process when the limits are
@@ -232,8 +232,8 @@ impl Builder {
         self
     }
 
-    /// Serves `wss://` and `rss://`, on the ports where else `ws://` and `rs://` are served: the first byte tells them
-    /// apart. [`Server::replace`](wamp_tls::Server::replace) changes the certificate while the router runs.
+    /// Serves `wss://` and `rss://` on the ports of `ws://` and `rs://`: the first byte tells them apart.
+    /// [`Server::replace`](wamp_tls::Server::replace) changes the certificate while the router runs.
     ///
     /// ```no_run
     /// # #[tokio::main(flavor = "current_thread")]

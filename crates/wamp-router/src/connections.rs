@@ -5,8 +5,8 @@
 //!   others are being refused at the same time.
 //! * Newcomers, the connections that have not joined, have at most a quarter of the places. Beyond that the oldest
 //!   newcomer gives way: the oldest one from the same address if that address has most of these places, so that one
-//!   machine cannot displace others, otherwise the oldest of all. A connection whose session has ended is a newcomer
-//!   again.
+//!   machine cannot displace others, otherwise the oldest of all. A connection whose session has ended is a
+//!   newcomer again.
 //! * A newcomer has a moment before it must give way. Until then no more connections are accepted: they wait in the
 //!   backlog of the operating system, which is large enough for a burst of honest clients.
 //!

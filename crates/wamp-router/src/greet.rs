@@ -214,12 +214,12 @@ pub(crate) async fn open<S: Socket>(
 
 #[cfg(feature = "tls")]
 impl<S: Socket> Opened<S> {
-    /// The connection begins with a handshake of TLS.
+    /// Returns whether the connection begins with a TLS handshake.
     pub(crate) fn is_tls(&self) -> bool {
         self.first[0] == TLS
     }
 
-    /// Does the handshake of TLS, and waits for the first bytes inside.
+    /// Does the TLS handshake, and waits for the first bytes inside.
     pub(crate) async fn secure(self, server: &wamp_tls::Server) -> Result<Opened<Secured<S>>, NotGreeted> {
         let Self { socket, first, mut handshake } = self;
         let accepted = tokio::select! {
@@ -235,7 +235,7 @@ impl<S: Socket> Opened<S> {
             Err((error, mut socket)) => {
                 let why = match error.kind() {
                     io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-                        NotGreeted::Gone("closed in the handshake of TLS".to_owned())
+                        NotGreeted::Gone("closed in the TLS handshake".to_owned())
                     }
                     _ => NotGreeted::Refused(format!("no TLS: {error}")),
                 };
@@ -244,16 +244,16 @@ impl<S: Socket> Opened<S> {
         }
     }
 
-    /// Refuses a client that should have begun with TLS. RawSocket has no answer for that.
+    /// Refuses a client without TLS on a port that requires it. RawSocket has no answer for that.
     pub(crate) async fn wants_tls(self) {
         let Self { mut socket, first, mut handshake } = self;
         let why = if first[0] == RAWSOCKET {
-            NotGreeted::Silent("RawSocket without TLS, on a port that wants rss://")
+            NotGreeted::Silent("RawSocket without TLS, on a port that requires rss://")
         } else {
-            const WHY: &str = "this port wants TLS: connect to wss:// instead of ws://";
+            const WHY: &str = "this port requires TLS: connect to wss:// instead of ws://";
             tokio::select! {
                 refused = ws::refuse_for(&mut socket, &first, ws::Refusal::upgrade_required(WHY)) => match refused {
-                    Ok(()) => NotGreeted::Refused("HTTP without TLS, on a port that wants wss://".to_owned()),
+                    Ok(()) => NotGreeted::Refused("HTTP without TLS, on a port that requires wss://".to_owned()),
                     Err(error) => error.into(),
                 },
                 refusal = handshake.refusal() => NotGreeted::Silent(refusal.why()),
@@ -287,8 +287,8 @@ pub(crate) async fn greet<S: Socket>(opened: Opened<S>) -> Greeting<S> {
     Ok((greeted, handshake.permit, handshake.newcomer))
 }
 
-/// Tells a client that there is no room for it. A client that begins with TLS is told nothing: for that the handshake
-/// would have to be done.
+/// Tells a client that there is no room for it. A client that begins with TLS gets no answer, since an answer
+/// would require the handshake.
 pub(crate) async fn refuse<S: Socket>(mut socket: S, has_tls: bool) -> io::Result<()> {
     socket.set_nodelay()?;
     let first = [socket.read_u8().await?];

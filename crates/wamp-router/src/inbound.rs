@@ -20,7 +20,7 @@ use crate::turn::RealmTurn;
 /// transcoded under the lock.
 const TRANSCODE_OUTSIDE: usize = 4 * 1024;
 
-/// Tables with room for more messages than this are not kept.
+/// Tables with room for more messages than this are freed.
 const KEPT_OTHERS: usize = 256;
 
 static NO_BYTES: Bytes = Bytes::new();

@@ -25,7 +25,7 @@ const BACKLOG: u32 = 4096;
 pub enum Address {
     /// TCP, with the actual port.
     Tcp(SocketAddr),
-    /// TCP with TLS, with the port that was really taken.
+    /// TCP with TLS, with the actual port.
     Tls(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
@@ -102,9 +102,9 @@ pub enum ListenError {
 }
 
 impl Router {
-    /// Listens on `HOST:PORT`, which may be written as the URL of a client (`ws://HOST:PORT`), or `unix:///path`, from now until the router shuts down. RawSocket and WebSocket
-    /// (on any path) are served there side by side. With port 0 the operating system chooses one; the address
-    /// that is returned has it.
+    /// Listens on `HOST:PORT`, which may be written as the URL of a client (`ws://HOST:PORT`), or
+    /// `unix:///path`, from now until the router shuts down. RawSocket and WebSocket (on any path) share the
+    /// address. With port 0 the operating system chooses a port, which the returned address has.
     ///
     /// # Errors
     /// [`ListenError`] names the address and the cause.
@@ -114,8 +114,9 @@ impl Router {
         Ok(bound.serve(state))
     }
 
-    /// Serves the connections of a listener, from now until the router shuts down, as [`listen`](Self::listen) does: for
-    /// sockets that are bound already, for example by systemd or by a test.
+    /// Serves the connections of a listener, from now until the router shuts down, as
+    /// [`listen`](Self::listen) does. This is for sockets that are bound already, for example by systemd or
+    /// by a test.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -128,7 +129,8 @@ impl Router {
     /// ```
     ///
     /// # Errors
-    /// [`ListenError::Public`]: other machines can reach the address, and everybody may join.
+    /// [`ListenError::Public`]: other machines can reach the address, and a realm admits clients without a
+    /// proof.
     pub fn serve<L: Listener>(&self, listener: L) -> Result<(), ListenError> {
         let state = self.state();
         let io = |source| ListenError::Io { address: "a listener".to_owned(), source };
@@ -142,10 +144,10 @@ impl Router {
         }
     }
 
-    /// Serves a connection that has been accepted elsewhere, RawSocket or WebSocket, within all limits: the number of
-    /// connections, and the time for the handshake and for HELLO. Returns as soon as the connection has its place, which
-    /// takes a moment while there are many that have not joined. [`AnyStream`](wamp_transport::socket::AnyStream) makes
-    /// a [`Socket`] of any stream.
+    /// Serves a connection that was accepted elsewhere, RawSocket or WebSocket, within all limits: the number
+    /// of connections, and the time for the handshake and HELLO. Returns when the connection has its place,
+    /// which takes a moment while many connections have not joined.
+    /// [`AnyStream`](wamp_transport::socket::AnyStream) makes a [`Socket`] of any stream.
     ///
     /// ```
     /// use wamp_transport::socket::AnyStream;
@@ -291,7 +293,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// Unix sockets that come by a path.
+/// A listener on the path of a Unix socket.
 struct UnixPath {
     listener: UnixListener,
     file: SocketFile,
@@ -322,7 +324,7 @@ mod tests {
         #[cfg(target_os = "linux")]
         {
             let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
-            assert!(most.trim().parse::<usize>().unwrap() >= MANY, "the machine lets nobody have more");
+            assert!(most.trim().parse::<usize>().unwrap() >= MANY, "the limit of this machine is lower");
         }
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = listen_tcp(&[address]).unwrap();

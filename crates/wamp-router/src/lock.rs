@@ -70,7 +70,7 @@ impl<T> FairLock<T> {
         }
     }
 
-    /// Locks the value. A task asks for its turn first; other code need not.
+    /// Locks the value. A task asks for its turn first; other code does not need to.
     pub(crate) fn value(&self) -> Held<'_, T> {
         // A panic of the machine would be a bug; the other sessions go on.
         #[cfg(feature = "lock-times")]

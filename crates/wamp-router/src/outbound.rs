@@ -80,7 +80,7 @@ struct Waiting {
     left: u64,
     /// The reports that the realm asked for, with the number of written bytes at which each is due; in order.
     watches: VecDeque<(u64, Watch)>,
-    /// The ABORT that the peer was sent.
+    /// The ABORT that was sent to the peer.
     aborted: Option<Box<Abort>>,
 }
 
@@ -217,7 +217,7 @@ impl Outbound {
         self.count(waiting)
     }
 
-    /// Has the writer woken up for events with all that are to be, or at once if the link is full.
+    /// Wakes the writer for events together with the others, or at once if the link is full.
     pub(crate) fn wake_later(self: &Arc<Self>, pushed: Pushed, wakes: &mut Wakes) {
         if pushed != Pushed::Queued {
             self.notify_writer();
@@ -235,29 +235,29 @@ impl Outbound {
         &self.budget.event_turns
     }
 
-    /// Has the writer write the events that were added. `false` if it takes no turns, or has one already: then this one
-    /// is over.
+    /// Gives the writer a turn to write the added events. Returns `false` if it takes no turns or has one
+    /// already; this turn is then over.
     pub(crate) fn begin_turn(&self) -> bool {
-        // In this order: an event that is added in between is seen by the writer, or has it woken up again.
+        // The order matters: the writer sees an event that is added in between, or is woken again.
         self.wakes_later.store(false, Ordering::Release);
         let has_one = self.has_turn.swap(true, Ordering::SeqCst);
         self.notify_writer();
         if has_one {
             return false;
         }
-        // A writer that takes none from this moment on ends the turn here or there.
+        // A writer that takes no turns from this moment on ends this turn here or there.
         !(self.takes_no_turn.load(Ordering::SeqCst) && self.has_turn.swap(false, Ordering::SeqCst))
     }
 
-    /// The writer has written its events, or has none any more.
+    /// Records that the writer has written its events, or has none left.
     pub(crate) fn end_turn(&self) {
         if self.has_turn.swap(false, Ordering::SeqCst) {
             self.budget.event_turns.end();
         }
     }
 
-    /// Whether the writer takes turns. Those that it does not take are not missed: it looks for more to write when it has
-    /// written what it is writing.
+    /// Sets whether the writer takes turns. No events are missed without turns: the writer checks for more
+    /// after each write.
     pub(crate) fn set_takes_turns(&self, takes: bool) {
         self.takes_no_turn.store(!takes, Ordering::SeqCst);
         if !takes {
@@ -272,14 +272,14 @@ impl Outbound {
         (queue.spare(), self.budget.room_for_events(part, queue.encoded_len()))
     }
 
-    /// Adds messages. The writer has to be woken up.
+    /// Adds messages. The caller wakes the writer.
     pub(crate) fn append(&self, batch: Batch) -> Pushed {
         let mut waiting = self.waiting();
         waiting.queue.append(batch);
         self.count(waiting)
     }
 
-    /// Says whether more waits now than should.
+    /// Returns whether the queue is now above its high water.
     fn count(&self, mut waiting: MutexGuard<'_, Waiting>) -> Pushed {
         let Waiting { queue, full, part, .. } = &mut *waiting;
         let len = queue.encoded_len();
@@ -306,7 +306,7 @@ impl Outbound {
         self.ready.notify_one();
     }
 
-    /// The ABORT that the peer was sent, for the log.
+    /// Returns the ABORT that was sent to the peer, for the log.
     pub(crate) fn take_abort(&self) -> Option<Box<Abort>> {
         self.waiting().aborted.take()
     }
@@ -317,7 +317,7 @@ impl Outbound {
         self.ready.notify_one();
     }
 
-    /// Lets the peer be told, when the connection is closed, that the router will restart.
+    /// Tells the peer, when the connection is closed, that the router will restart.
     pub(crate) fn set_going_away(&self) {
         self.going_away.store(true, Ordering::Release);
     }
@@ -340,7 +340,7 @@ impl Outbound {
         &self.receiving
     }
 
-    /// The memory that the link holds in all, also what it shares with other links.
+    /// Returns the memory that the link holds in all, including its share of shared memory.
     pub(crate) fn memory(&self) -> usize {
         let queued = {
             let waiting = self.waiting();
@@ -349,7 +349,7 @@ impl Outbound {
         queued + self.receiving.memory()
     }
 
-    /// The link is given up for its memory, which does not count any more: its two tasks are about to end.
+    /// Drops the link to free its memory, which does not count any more: its two tasks are about to end.
     pub(crate) fn give_way(&self) {
         {
             let mut waiting = self.waiting();
@@ -360,7 +360,7 @@ impl Outbound {
         self.kill();
     }
 
-    /// Waits until the link is given up.
+    /// Waits until the link is dropped.
     pub(crate) async fn killed(&self) {
         self.killed.notified().await;
     }
@@ -407,7 +407,8 @@ impl Outbound {
         self.changed.notified().await;
     }
 
-    /// Under the realm's lock: whether a link that was full is below its low water. It is not full any more.
+    /// Returns whether a full link is now below its low water, and marks it as not full. Called under the
+    /// realm's lock.
     pub(crate) fn take_room(&self) -> bool {
         let mut waiting = self.waiting();
         let has_room = waiting.full && self.budget.has_room(waiting.queue.encoded_len());
@@ -420,8 +421,8 @@ impl Outbound {
         self.waiting().queue.encoded_len() > 0
     }
 
-    /// The peer has accepted nothing for a moment, or accepts something again. If the link is full its events are
-    /// dropped; if it is filled later, they are from then on.
+    /// Records that the peer has accepted nothing for a moment, or accepts data again. While it accepts
+    /// nothing and the link is full, its events are dropped.
     pub(crate) async fn set_stands_still(&self, stands_still: bool) {
         self.stands_still.store(stands_still, Ordering::Release);
         if stands_still
@@ -437,7 +438,7 @@ impl Outbound {
         self.stands_still.load(Ordering::Acquire)
     }
 
-    /// Whether there is memory for so many bytes that have been read and are not handled yet.
+    /// Returns whether there is memory for this many bytes that were read and are not handled yet.
     pub(crate) fn may_keep(&self, bytes: usize) -> bool {
         self.budget.has_memory(bytes)
     }
@@ -475,8 +476,8 @@ impl Outbound {
         self.ready.notified().await;
     }
 
-    /// Takes a written batch back. Returns the reports for the realm, if any, to be [made](Self::report)
-    /// next.
+    /// Takes a written batch back. Returns the reports for the realm, if any, to pass to
+    /// [`report`](Self::report).
     pub(crate) fn written(&self, batch: Batch) -> Option<Written> {
         let mut waiting = self.waiting();
         let before = waiting.queue.encoded_len();
@@ -485,7 +486,7 @@ impl Outbound {
         waiting.left += (before - len) as u64;
         let memory = waiting.queue.memory();
         self.budget.report(&mut waiting.part, len, memory);
-        // While the link is full, there is a next time.
+        // While the link is full, another batch follows.
         let is_full = self.budget.is_full(&waiting.part, len);
         let left = if is_full { Vec::new() } else { waiting.take_watches() };
         let may_have_room = waiting.full && self.budget.has_room(len);

@@ -50,7 +50,8 @@ impl Pending {
         self.first = 0;
     }
 
-    /// Removes all before that of [`items`](Self::items), and of a run all before the message that begins there.
+    /// Removes all items before this index of [`items`](Self::items), and from a run all messages before this
+    /// place.
     pub(crate) fn skip_to(&mut self, item: usize, start: usize) {
         for item in &mut self.items[self.first..self.first + item] {
             *item = nothing();
@@ -61,7 +62,7 @@ impl Pending {
         }
     }
 
-    /// Removes the first message, or the first item that is none.
+    /// Removes the first message, or the first item of another kind.
     pub(crate) fn pop(&mut self) -> Option<Incoming> {
         let item = self.items.get_mut(self.first)?;
         let message = match item {

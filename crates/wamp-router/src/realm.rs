@@ -22,7 +22,7 @@ use crate::turn::RealmTurn;
 use crate::wakes::Wakes;
 
 /// A publisher is held by this many of the subscribers that it has filled in one turn, which takes half a millisecond.
-/// The others mostly have room when these have.
+/// The others usually have room when these do.
 const HOLDERS: usize = 1024;
 
 /// A realm that links share.

@@ -13,9 +13,9 @@ use crate::own_calls::Procedure;
 
 /// The configuration of a realm.
 ///
-/// It dereferences to the settings of the realm itself. A realm is open to anonymous sessions until something is said
-/// about authentication; from then on it admits only the principals that are configured, and anonymous sessions only if
-/// [`anonymous`](Self::anonymous) says so.
+/// It dereferences to the settings of the realm itself. Without any setting of authentication a realm is open
+/// to anonymous sessions. With one it admits only its principals, and anonymous sessions only if
+/// [`anonymous`](Self::anonymous) is set.
 ///
 /// ```
 /// use wamp_router::auth::Principal;
@@ -124,7 +124,7 @@ impl RealmConfig {
         &self.principals
     }
 
-    /// Closes the realm for all sessions that nothing else admits.
+    /// Closes the realm for all sessions that no other setting admits.
     #[must_use]
     pub fn closed(mut self) -> Self {
         self.principals.close();

@@ -52,7 +52,7 @@ impl Waiters {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since when there has always been one that waits.
+    /// Returns the time since which at least one message has been waiting.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
         if self.count.load(Ordering::Relaxed) == 0 { None } else { self.lock().waiting_since }
     }

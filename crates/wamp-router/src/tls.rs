@@ -7,7 +7,7 @@ use wamp_transport::socket::Peer;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TlsMode {
-    /// A client without TLS is refused. A Unix socket takes it all the same, since only this machine reaches it.
+    /// A client without TLS is refused, except over a Unix socket, which only this machine can reach.
     #[default]
     Required,
     /// Clients with and without TLS are served on the same port.
@@ -22,7 +22,7 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Whether this client has to begin with TLS.
+    /// Returns whether this client must begin with TLS.
     pub(crate) fn is_required(&self, peer: &Peer) -> bool {
         self.mode == TlsMode::Required && !matches!(peer, Peer::Unix(_))
     }

@@ -128,7 +128,7 @@ pub enum ConnectError {
     #[error("{0}")]
     Refused(String),
     /// The connection broke.
-    #[error("the connection was lost in the handshake of TLS: {0}")]
+    #[error("the connection was lost in the TLS handshake: {0}")]
     Lost(#[source] io::Error),
 }
 

@@ -228,7 +228,10 @@ async fn a_client_says_what_is_wrong_with_its_server() {
         (b"\x7f\x40\0\0".as_slice(), "the server refused the connection: maximum connection count reached"),
         (b"\x7f\x10\0\0", "the server refused the connection: serializer unsupported"),
         (b"\x7f\xf2\0\0", "asked for json, the server answered with serializer 2"),
-        (b"\x7f\0\0\0", "invalid answer of the server: there is no error 0 ([7f, 00, 00, 00])"),
+        (
+            b"\x7f\0\0\0",
+            "invalid answer of the server: the error code is 0, which means no error ([7f, 00, 00, 00])",
+        ),
         (
             b"HTTP/1.1 400 Bad Request",
             "the peer does not speak RawSocket: an HTTP response came, the port seems to be for WebSocket",

@@ -217,7 +217,7 @@ async fn bad_messages_during_an_authentication_end_it() {
                 peer.say(said).await;
                 assert_eq!(peer.aborted().await.0, "wamp.error.protocol_violation", "{said}");
             }
-            // A second proof on the same link is not heard.
+            // A second proof on the same link is not read.
             let mut twice = house.connect(way, serializer).await;
             twice.say(HELLO).await;
             twice.expect(r#"[4,"ticket",{}]"#).await;
@@ -254,7 +254,7 @@ async fn credentials_are_asked_for_anew_for_each_connection() {
         let count = counter.fetch_add(1, Ordering::Relaxed);
         async move {
             match count {
-                // Once there is none.
+                // One attempt finds no credentials.
                 1 => Err("the keyring is locked"),
                 _ => Ok(Credential::wampcra("joe", "s3cret")),
             }

@@ -93,7 +93,7 @@ async fn an_authenticator_that_fails_or_is_slow_denies_nothing_for_ever() {
         let error = refused(connect(url.as_str()).auth(Credential::wampcra(authid, "s3cret"))).await;
         assert!(error.uri().is_some_and(|uri| uri == "wamp.error.authentication_failed"), "{error}");
     }
-    // While it is asked, the link is read.
+    // The link is read while the authenticator is asked.
     const HELLO: &str = r#"[1,"realm1",{"roles":{"caller":{}},"authmethods":["wampcra"],"authid":"slow"}]"#;
     for said in [HELLO, r#"[5,"early",{}]"#] {
         let mut peer = house.connect(Way::RawSocket, Serializer::Json).await;

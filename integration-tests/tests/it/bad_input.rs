@@ -1,4 +1,4 @@
-//! A peer that sends nonsense is told what was wrong, loses its connection, and harms no other peer.
+//! A peer that sends nonsense gets the reason, loses its connection, and harms no other peer.
 
 use wamp_proto::message::RequestKind;
 use wamp_proto::{Message, Serializer};
@@ -95,7 +95,7 @@ async fn what_breaks_the_protocol_later_is_answered_with_abort() {
     assert_eq!(sizes.sessions, 2);
 }
 
-/// Bytes that mean nothing in the serializer.
+/// Bytes that are invalid in the serializer.
 fn garbage(serializer: Serializer) -> &'static [u8] {
     match serializer {
         Serializer::Json => b"[48,1,{},",
@@ -147,7 +147,7 @@ async fn abort_arrives_also_when_garbage_keeps_coming_and_then_the_connection_en
         let peer = house.join(way, Serializer::MsgPack).await;
         drowning.push(drown(peer, &bytes));
     }
-    // All at once, since each continues for as long as the router listens to it.
+    // All at once, since each continues as long as the router reads from it.
     let [a, b, c, d, e] = drowning.try_into().ok().unwrap();
     tokio::join!(a, b, c, d, e);
     bystander.finish().await;

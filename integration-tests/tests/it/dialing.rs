@@ -1,4 +1,4 @@
-//! The way from a URL to a router: names, proxies, and what a client says when there is none.
+//! From a URL to a router: names, proxies, and the errors of a client.
 
 use std::error::Error;
 use std::future::IntoFuture;
@@ -33,7 +33,7 @@ async fn nowhere() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
-/// An HTTP proxy for one user. Tells what it was asked for.
+/// An HTTP proxy for one user. Reports its requests.
 async fn http_proxy(router: u16) -> (u16, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -64,7 +64,7 @@ async fn http_proxy(router: u16) -> (u16, mpsc::UnboundedReceiver<String>) {
     (port, requests)
 }
 
-/// A SOCKS5 proxy (RFC 1928, 1929) for one user. Tells the kind of address and the address.
+/// A SOCKS5 proxy (RFC 1928, 1929) for one user. Reports the kind of each address, and the address.
 async fn socks_proxy(router: u16) -> (u16, mpsc::UnboundedReceiver<(u8, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -126,7 +126,7 @@ async fn through_an_http_proxy_with_a_password() {
 async fn through_a_socks_proxy_with_a_password() {
     let (_router, port) = router().await;
     let (proxy, mut requests) = socks_proxy(port).await;
-    // With h the proxy looks up the name.
+    // With `socks5h` the proxy looks up the name.
     joins(connect("ws://inside.example/ws").proxy(format!("socks5h://alice:s%40cret@127.0.0.1:{proxy}")))
         .await;
     assert_eq!(requests.recv().await.unwrap(), (3, b"inside.example".to_vec()));
@@ -181,7 +181,7 @@ async fn a_proxy_that_refuses_is_one_sentence() {
 
 #[tokio::test]
 async fn a_host_without_an_address_or_a_server_is_one_sentence() {
-    // No name ends with this (RFC 6761).
+    // No name has this ending (RFC 6761).
     let error = refused(connect("ws://alice:secret@no.such.invalid:8080/ws")).await;
     let beginning = "ws://alice:***@no.such.invalid:8080/ws: cannot connect to no.such.invalid:8080: failed to lookup \
                      address information: ";
@@ -201,7 +201,7 @@ async fn a_host_without_an_address_or_a_server_is_one_sentence() {
     }
 }
 
-/// A URL that is none is told at once, also if another one could be connected to.
+/// An invalid URL is reported at once, even if another URL works.
 #[tokio::test]
 async fn all_urls_of_a_list_are_checked_first_and_may_have_different_schemes() {
     let (_router, port) = router().await;

@@ -148,7 +148,7 @@ async fn without_hello_in_time_the_link_is_aborted() {
     peer.aborted().await;
     assert_eq!(start.elapsed().as_secs(), 10);
 
-    // After GOODBYE the link ends in time as well, but nothing was wrong.
+    // After GOODBYE the link ends in time as well, but without an error.
     let mut peer = attach(&router, Serializer::Json);
     peer.join().await;
     peer.say(r#"[6,{},"wamp.close.close_realm"]"#).await;

@@ -255,7 +255,7 @@ async fn all_slow_links_together_have_no_more_than_the_router_allows() {
     }
     let queued = router.stats().bytes_queued;
     assert!(queued < QUEUED + SLOW * (32 << 10), "{queued}");
-    assert!(most[0] > HIGH - (4 << 10), "the first has what it wants: {most:?}");
+    assert!(most[0] > HIGH - (4 << 10), "the first link has its high water: {most:?}");
     assert!(most[SLOW - 1] >= 16 << 10 && most[SLOW - 1] < 40 << 10, "the last has a little: {most:?}");
     // In the end every caller reads, and has everything.
     for (mut caller, mut callee, sent) in pairs {

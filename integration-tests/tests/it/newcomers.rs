@@ -1,4 +1,4 @@
-//! Connections that have not joined: their time limit, and that they do not take the places of others.
+//! Connections that have not joined: their time limit, and the limit of their places.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn the_oldest_gives_way_and_is_told() {
     // Each new connection displaces one.
     let mut rawsocket = Wire::connect(&house).await;
     rawsocket.write(&HANDSHAKE[..2]).await;
-    assert_eq!(silent.end().await, b"", "it is not known what it speaks");
+    assert_eq!(silent.end().await, b"", "its transport is not known");
     let mut shaken = Wire::connect(&house).await;
     let answer = String::from_utf8(http.rest().await).unwrap();
     assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");

@@ -146,7 +146,7 @@ async fn a_rawsocket_handshake_is_answered_also_when_it_is_refused() {
             assert_eq!(
                 wire.read(4).await,
                 [0x7f, 0xf0 | serializer, 0, 0],
-                "16 MiB, whatever the client takes"
+                "16 MiB, independent of the client's limit"
             );
         }
     }
@@ -210,7 +210,7 @@ async fn a_client_may_vanish_after_any_octet() {
         bystander.progress().await;
     }
     bystander.finish().await;
-    // Everything they had is free again as soon as the router has noticed.
+    // All their resources are free again as soon as the router has noticed.
     let sizes = within(async {
         loop {
             let (_, sizes) = house.router.realm_stats("realm1").unwrap();

@@ -1,4 +1,4 @@
-//! The messages of one read are handled in their order, whatever path each of them takes.
+//! The messages of one read are handled in their order, on any path through the router.
 
 use wamp_proto::Serializer;
 

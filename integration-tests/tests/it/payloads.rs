@@ -108,7 +108,7 @@ async fn what_json_cannot_say_of_binary_and_text_is_an_error_for_the_call() {
         pair.reply("{}", arguments).await;
         pair.refused().await;
     }
-    // Bad base64, whatever the caller's serializer is.
+    // Bad base64, with any serializer of the caller.
     let bad = br#"["\u0000!!!"]"#;
     for caller in SERIALIZERS {
         let mut pair = Pair::new(caller, Json).await;

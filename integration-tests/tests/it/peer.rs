@@ -9,10 +9,10 @@ use bytes::Bytes;
 use wamp_proto::{Limits, Message, Serializer};
 use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, WriteError, WriteHalf};
 
-/// A test that waits longer than this will wait for ever.
+/// A test that waits longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// HELLO with every role, the features that a call needs, and both extensions that say what a peer can handle.
+/// HELLO with every role, the features that a call needs, and the extensions `_ping` and `_bare_results`.
 pub const HELLO: &str = r#"[1,"realm1",{"roles":{"caller":{"features":{"progressive_call_results":true,"call_canceling":true,"_bare_results":true}},"callee":{"features":{"progressive_call_results":true,"call_canceling":true}},"publisher":{},"subscriber":{}},"_ping":true}]"#;
 
 /// Fails a test that hangs.

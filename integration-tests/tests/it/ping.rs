@@ -1,4 +1,4 @@
-//! PING is answered, whatever else is being sent.
+//! PING is answered, during any other traffic.
 
 use tokio::io::{DuplexStream, duplex};
 use wamp_proto::Serializer;
@@ -10,7 +10,7 @@ use crate::support::{HELLO, House, Peer, SERIALIZERS, Way, attach_joined, piped}
 use crate::wire::{UPGRADE, Wire, frame_of, ws_frame};
 
 const PIPE: usize = 16 << 10;
-/// The pipe, what the writer has taken from the queue, and what a WebSocket buffers.
+/// The pipe, the writer's batch, and the buffer of a WebSocket.
 const AHEAD: usize = PIPE + (64 << 10) + (64 << 10);
 const CHUNKS: usize = 500;
 

@@ -1,5 +1,5 @@
-//! Sessions that come back to a router that is killed under load, that is not heard of any more, or whose realm is
-//! gone. Between client and router there is a proxy on one port, which can lose what passes and change its router.
+//! Sessions that come back to a router that is killed under load, that falls silent, or whose realm is gone.
+//! Between client and router there is a proxy on one port, which can drop the traffic and change its router.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,10 +21,10 @@ use wamp_test::Net;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How long anything in these tests may take.
+/// The time limit of each wait in these tests.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a proxy does with its connections.
+/// The behaviour of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Forward,
@@ -32,7 +32,7 @@ enum Mode {
     BlackHole,
 }
 
-/// One port in front of one router after the other.
+/// One port before successive routers.
 struct Proxy {
     address: SocketAddr,
     router: Arc<Mutex<SocketAddr>>,
@@ -65,7 +65,7 @@ impl Proxy {
         self.cut.send_modify(|count| *count += 1);
     }
 
-    /// Another router takes the place of the present one, which is gone without a word.
+    /// Another router replaces the present one, which disappears without GOODBYE.
     fn replace(&self, router: SocketAddr) {
         *self.router.lock().unwrap() = router;
         self.cut();
@@ -90,7 +90,7 @@ async fn pass(
         tokio::select! {
             _ = cut.changed() => return,
             _ = mode.changed() => {}
-            // Dropped in the middle it loses what it holds, which is what a black hole does.
+            // When it is dropped, it loses the bytes that it holds, as a black hole must.
             _ = tokio::io::copy_bidirectional(&mut client, &mut router) => return,
         }
         // Connections that were forwarded stay black holes.
@@ -203,7 +203,7 @@ async fn a_router_that_is_not_heard_of_is_given_up_and_its_shadow_is_waited_for(
     assert!(matches!(down, Some(ConnectionState::Down { closed: Closed::Silent(_) })), "{down:?}");
     proxy.mode.send_replace(Mode::Forward);
     until_up(&mut states).await;
-    // The router still believes in the session before, whose connection is not closed by anybody.
+    // The router still keeps the earlier session, whose connection was not closed.
     assert_eq!(registration.state(), Some(Standing::Waiting));
     let restored = timeout(PATIENCE, states.next()).await.unwrap();
     assert!(

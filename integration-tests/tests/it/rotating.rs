@@ -1,4 +1,4 @@
-//! Callers that do not read hold a callee in turns and come back as new sessions; an innocent one is not
+//! Callers that do not read hold a callee in turns and come back as new sessions; an innocent caller is not
 //! harmed.
 
 use std::sync::Arc;

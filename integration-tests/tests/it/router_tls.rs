@@ -71,11 +71,11 @@ async fn a_client_without_tls_is_told_unless_it_is_optional() {
     let (_router, port) = router(&server, TlsMode::Required).await;
     let text = String::from_utf8(answer(port, b"GET /ws HTTP/1.1\r\nHost: a\r\n\r\n").await).unwrap();
     assert!(text.starts_with("HTTP/1.1 426 Upgrade Required\r\n"), "{text}");
-    assert!(text.ends_with("\r\n\r\nthis port wants TLS: connect to wss:// instead of ws://\n"), "{text}");
+    assert!(text.ends_with("\r\n\r\nthis port requires TLS: connect to wss:// instead of ws://\n"), "{text}");
     assert_eq!(answer(port, &[0x7f, 0xf1, 0, 0]).await, b"");
     let error = connect(format!("ws://127.0.0.1:{port}/ws")).await.unwrap_err();
     assert!(
-        error.to_string().ends_with("HTTP 426: this port wants TLS: connect to wss:// instead of ws://"),
+        error.to_string().ends_with("HTTP 426: this port requires TLS: connect to wss:// instead of ws://"),
         "{error}"
     );
 
@@ -102,7 +102,7 @@ async fn a_client_certificate_can_be_required() {
     }
 }
 
-/// Neither garbage nor a handshake without an end keeps the router from others.
+/// Neither garbage nor an endless handshake delays other clients.
 #[tokio::test]
 async fn bad_handshakes_end_and_cost_no_other_client_anything() {
     let authority = Authority::new("ours");
@@ -121,7 +121,7 @@ async fn bad_handshakes_end_and_cost_no_other_client_anything() {
         // An alert, or nothing where the handshake could still have gone on.
         assert!(answer.is_empty() || answer[0] == 0x15, "{answer:02x?}");
     }
-    // One that sends its ClientHello byte by byte, and never all of it.
+    // A client that sends its ClientHello byte by byte, and never all of it.
     let mut slow = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let dripping = async {
         loop {
@@ -168,7 +168,7 @@ async fn a_certificate_is_replaced_under_streams() {
             (next, last)
         });
     }
-    // One that cannot be used changes nothing.
+    // A certificate that cannot be used has no effect.
     let unfit = Identity::new(after.sign("localhost", 2100).chain, before.sign("localhost", 2100).key);
     let error = server.replace(&unfit).unwrap_err();
     assert_eq!(error.to_string(), "the certificate with the key cannot be used: they do not belong together");
@@ -199,7 +199,7 @@ async fn both_ends_know_the_channel_and_a_session_of_tls_is_resumed() {
         let (Ok(mut at_client), Ok(mut at_server)) = (at_client, at_server) else { panic!("no TLS") };
         assert_eq!(at_client.channel_binding(), at_server.channel_binding());
         bindings.push(at_client.channel_binding().unwrap());
-        // The ticket comes with what the server sends first.
+        // The ticket arrives with the first bytes of the server.
         at_server.write_all(b"x").await.unwrap();
         assert_eq!(at_client.read_u8().await.unwrap(), b'x');
         let kind = at_client.session().handshake_kind();
@@ -210,7 +210,7 @@ async fn both_ends_know_the_channel_and_a_session_of_tls_is_resumed() {
     assert_eq!(bindings.len(), 3);
 }
 
-/// One that speaks HTTP and does not go on is a newcomer like all others.
+/// A client that begins with HTTP and does not continue is a newcomer like all others.
 #[tokio::test]
 async fn a_client_without_tls_gives_way_too() {
     let authority = Authority::new("ours");
@@ -228,7 +228,8 @@ async fn a_client_without_tls_gives_way_too() {
     let _ = timeout(PATIENCE, silent[0].read_to_end(&mut rest)).await.expect("the oldest gives way");
 }
 
-/// A client with TLS at a router without a free place gets no answer that it would take for a router without TLS.
+/// A client with TLS at a full router gets no answer, since it would take one for that of a router without
+/// TLS.
 #[tokio::test]
 async fn a_full_router_closes_a_connection_that_begins_with_tls() {
     let authority = Authority::new("ours");

@@ -27,7 +27,7 @@ async fn everybody_hears_goodbye_and_then_the_links_are_closed() {
             peers.push(house.join(way, serializer).await);
         }
     }
-    // One that has not joined yet.
+    // A client that has not joined yet.
     let mut early = house.connect(Way::RawSocket, Serializer::Json).await;
     let start = Instant::now();
     let leaving = async {
@@ -39,7 +39,7 @@ async fn everybody_hears_goodbye_and_then_the_links_are_closed() {
         drop((peers, early));
     };
     within(async { tokio::join!(house.router.shut_down(), leaving) }).await;
-    assert!(start.elapsed() < Duration::from_secs(2), "nobody had to be waited for");
+    assert!(start.elapsed() < Duration::from_secs(2), "the shutdown did not have to wait");
     let (stats, sizes) = house.router.realm_stats("realm1").unwrap();
     assert_eq!((stats.violations, sizes.sessions), (0, 0));
     // The router stops listening at once.

@@ -1,4 +1,4 @@
-//! A silent link is asked whether its peer is still there.
+//! A silent link gets a PING.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn after_30_s_of_silence_comes_a_ping_and_10_s_later_the_end() {
             silent.incoming().await.unwrap_err();
             assert_eq!(since(start), 40, "{way:?}");
         };
-        // A peer that waits for it, and answers PINGs, learns that it is gone.
+        // A peer that calls it, and answers PINGs, gets an error.
         let learns = async {
             let error = caller.hear().await;
             assert!(error.starts_with(r#"[8,48,1,{},"wamp.error.canceled""#), "{error}");
@@ -89,12 +89,12 @@ async fn a_pong_or_anything_else_keeps_the_link() {
                 other => panic!("{other:?}"),
             }
         }
-        // A message is as good as a PONG.
+        // A message counts like a PONG.
         if way != Way::WebSocket {
             let Some(Incoming::Ping(_)) = idle(&mut peer, 35).await else { panic!("no PING") };
         }
         peer.settle(1).await;
-        // A peer that keeps sending is not asked.
+        // A peer that keeps sending gets no PING.
         for request in 2..10 {
             assert_eq!(idle(&mut peer, 20).await, None);
             peer.settle(request).await;
@@ -114,7 +114,7 @@ async fn a_websocket_that_is_not_even_read_is_given_up() {
     peer.incoming().await.unwrap_err();
 }
 
-/// How a message of 1 MiB is sent.
+/// The form in which a message of 1 MiB is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Upload {
     RawSocket,

@@ -1,4 +1,4 @@
-//! Message sizes, in each direction and at each time.
+//! Message sizes, in each direction, before and after WELCOME.
 
 use wamp_proto::{Message, Serializer};
 use wamp_transport_rawsocket as rawsocket;

@@ -14,17 +14,17 @@ const WAYS: [Way; 3] = [Way::Memory, Way::RawSocket, Way::WebSocket];
 const PIPE: usize = 16 << 10;
 const HIGH: usize = 128 << 10;
 const CHUNK: usize = 1000;
-/// The most that may be on its way: the queue, what one read of the callee's link adds, the two pipes, what the
-/// writer holds, and what a WebSocket buffers.
+/// The most bytes on their way: the queue, one read of the callee's link, the two pipes, the writer's batch,
+/// and the buffer of a WebSocket.
 const BOUND: usize = HIGH + 5 * (64 << 10);
 const STALL: Duration = Duration::from_secs(20);
 
-/// What a callee receives when its caller has left.
+/// The INTERRUPT that a callee receives when its caller has left.
 const GONE: &str = r#"[69,1,{"mode":"killnowait","reason":"wamp.close.close_realm"}]"#;
 
 fn router() -> Router {
     let mut limits = Limits { high_water: HIGH, low_water: HIGH / 2, ..Limits::default() };
-    // These tests are about links, not about their calls.
+    // These tests are about links, not about calls.
     limits.stall = Duration::from_secs(1 << 20);
     limits.give_up = STALL;
     // No PINGs in these tests.
@@ -275,7 +275,7 @@ async fn abort_overtakes_what_a_slow_peer_has_not_read() {
             }
         }
         caller.closed().await;
-        // The two pipes, what the writer had taken, what a WebSocket buffers; but not the queue.
+        // The two pipes, the writer's batch and the buffer of a WebSocket, but not the queue.
         assert!(ahead < PIPE + (64 << 10) + (40 << 10), "{way:?}: {ahead} bytes before it");
         assert!(ahead > PIPE / 2, "{way:?}: {ahead} bytes before it");
     }

@@ -247,7 +247,7 @@ async fn a_callee_that_does_not_read_its_chunks_loses_the_call_and_its_caller_go
     }
 }
 
-/// A peer that takes and makes calls in chunks.
+/// A peer that makes and accepts calls in chunks.
 async fn chunky(router: &Router, (way, bytes): (Way, usize)) -> Peer {
     let mut peer = piped(router, way, Serializer::Json, bytes).await;
     peer.say(r#"[6,{},"wamp.close.close_realm"]"#).await;

@@ -17,7 +17,7 @@ pub use crate::peer::{HELLO, Peer, bytes, within};
 pub const SERIALIZERS: [Serializer; 3] = [Serializer::Json, Serializer::MsgPack, Serializer::Cbor];
 pub const WAYS: [Way; 5] = [Way::Memory, Way::WebSocket, Way::Tungstenite, Way::RawSocket, Way::Unix];
 
-/// How a peer reaches the router.
+/// The way of a peer to the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Memory,
@@ -111,8 +111,8 @@ pub async fn attach_joined(router: &Router, serializer: Serializer) -> Peer {
     peer
 }
 
-/// Connects a peer that has joined over a pipe of this many bytes each way, which nothing else buffers: what
-/// the peer does not read waits in the router.
+/// Connects a peer that has joined over a pipe of this many bytes each way, without other buffers: unread
+/// bytes wait in the router.
 pub async fn piped(router: &Router, way: Way, serializer: Serializer, capacity: usize) -> Peer {
     let mut peer = connected(router, way, serializer, capacity).await;
     peer.join().await;

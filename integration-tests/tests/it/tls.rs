@@ -1,4 +1,4 @@
-//! Clients over TLS, and what they say when TLS does not come about. The router's end of TLS is of these tests.
+//! Clients over TLS, and their errors when the handshake fails. The tests have a TLS server of their own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use wamp_transport_ws as ws;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An authority, and what it has signed.
+/// An authority, and the certificates that it has signed.
 pub struct Authority {
     pub pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -51,7 +51,7 @@ impl Authority {
     }
 }
 
-/// A router behind TLS, for WebSocket or RawSocket. Gives its port.
+/// Starts a router behind TLS, for WebSocket or RawSocket. Returns its port.
 async fn serve(signed: &Signed, client_authority: Option<&Authority>, is_rawsocket: bool) -> u16 {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder =

@@ -45,14 +45,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         read
     }
 
-    /// Everything until the end, which has to be an orderly one.
+    /// Everything until the end of the connection, which must be orderly.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut read = Vec::new();
         within(self.stream.read_to_end(&mut read)).await.unwrap();
         read
     }
 
-    /// Everything until the end, of whatever kind it is.
+    /// Everything until the end of the connection, of any kind.
     pub async fn end(&mut self) -> Vec<u8> {
         let mut read = Vec::new();
         let _ = within(self.stream.read_to_end(&mut read)).await;

@@ -74,7 +74,9 @@ impl Core {
         self.watchers.retain(|watcher| {
             let Some(watcher) = watcher.upgrade() else { return false };
             if watcher.push(0, wakers, |_| state.clone()).is_err() {
-                tracing::debug!("dropped a change of the connection for a reader of `states` that is too far behind");
+                tracing::debug!(
+                    "dropped a change of the connection for a reader of `states` that is too far behind"
+                );
             }
             true
         });

@@ -23,7 +23,7 @@ async fn a_sender_of_small_results_waits_too() {
     a_sender_waits(1 << 10).await;
 }
 
-/// A procedure sends results of this length to a router that does not read, and then does.
+/// A procedure sends results of this length to a router that first does not read, and then does.
 async fn a_sender_waits(length: usize) {
     let (session, mut peer) = joined_over(1).await;
     let (sent, many) = (Arc::new(AtomicUsize::new(0)), MANY * CHUNK / length);
@@ -114,7 +114,7 @@ async fn a_send_that_is_dropped_has_sent_nothing_and_a_cancel_ends_the_wait() {
                 }
             };
             let _ = tokio::time::timeout(std::time::Duration::from_millis(1), full).await;
-            // The next one is not a second try of the one that was dropped.
+            // The next result is not a repetition of the dropped one.
             let failed = progress.send(("another",)).await;
             assert!(failed.is_err());
             told.send(1000).unwrap();

@@ -185,7 +185,7 @@ async fn late_surplus_and_unknown_replies_are_counted_and_harm_nobody() {
     assert_eq!((stats.unsolicited, stats.late, stats.unknown), (1, 2, 1));
 }
 
-/// A transport whose peer takes no more than this.
+/// A transport whose peer accepts at most this many bytes.
 struct Small(Memory, usize);
 
 impl Transport for Small {

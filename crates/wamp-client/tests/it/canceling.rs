@@ -23,7 +23,7 @@ async fn dropping_a_pending_call_cancels_it() {
     }
     peer.expect(json!([49, 1, {"mode": "killnowait"}])).await;
 
-    // What was never polled was never sent, and what is over is not canceled.
+    // A call that was never polled was never sent, and a call that is over is not canceled.
     drop(session.call("b").into_future());
     let call = tokio::spawn(session.call("c").into_future());
     peer.expect(json!([48, 2, {}, "c"])).await;
@@ -41,7 +41,7 @@ async fn dropping_a_stream_cancels_its_call() {
     peer.send(json!([50, 1, {"progress": true}, [1]])).await;
     drop(stream);
     peer.expect(json!([49, 1, {"mode": "killnowait"}])).await;
-    // Late ones harm nobody.
+    // Late results have no effect.
     peer.send_all(&[json!([50, 1, {"progress": true}, [2]]), json!([8, 48, 1, {}, "wamp.error.canceled"])])
         .await;
     peer.ping(b"x").await;
@@ -65,7 +65,7 @@ async fn a_router_that_cannot_cancel_is_not_asked_to() {
     assert_eq!(peer.next().await[0], 6, "GOODBYE, and no CANCEL");
 }
 
-/// A procedure that tells what it meets, and returns `5` when it may.
+/// A procedure that reports its cancel, and returns `5` when it may.
 fn stubborn(
     told: mpsc::UnboundedSender<String>,
     may: Arc<Notify>,
@@ -93,11 +93,11 @@ type Handling = std::pin::Pin<Box<dyn Future<Output = Result<(i32,), wamp_client
 struct Case {
     mode: &'static str,
     own: bool,
-    /// What the library says at the INTERRUPT.
+    /// The answer of the library to the INTERRUPT.
     at_once: Option<Value>,
-    /// What `send` gives after it.
+    /// The result of `send` after it.
     sent: &'static str,
-    /// What is said later.
+    /// The later messages.
     later: Vec<Value>,
     discarded: u64,
 }
@@ -137,7 +137,7 @@ async fn an_interrupt_is_answered_as_its_mode_wants_and_the_handler_runs_to_its_
         for message in case.later {
             peer.expect(message).await;
         }
-        // The handler has ended when nobody can tell any more.
+        // The handler has ended, although no message shows it any more.
         drop(session.clone());
         while session.stats().discarded < case.discarded {
             tokio::task::yield_now().await;

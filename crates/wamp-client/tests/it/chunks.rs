@@ -20,7 +20,7 @@ async fn pair() -> (Router, Session, Session) {
     (router, callee, caller)
 }
 
-/// Adds up all chunks, and says after each one how far it is.
+/// Adds up all chunks, and sends the sum after each one.
 async fn sum(call: Invocation) -> Result<(i64, usize), Failure> {
     let (mut total, mut count) = (0, 0);
     let mut chunks = call.chunks::<i64>();

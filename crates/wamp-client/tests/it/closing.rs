@@ -23,7 +23,7 @@ async fn a_lost_connection_fails_everything_that_waits_at_once() {
     peer.send(json!([50, 2, {"progress": true}, [1]])).await;
     drop(peer);
 
-    assert_eq!(stream.next().await.unwrap().unwrap(), 1, "what had come is not lost");
+    assert_eq!(stream.next().await.unwrap().unwrap(), 1, "results that had arrived are not lost");
     assert!(matches!(stream.next().await, Some(Err(CallError::Disconnected { closed: Closed::Lost, .. }))));
     assert!(stream.next().await.is_none());
     assert!(matches!(stream.finish::<()>().await, Err(CallError::Disconnected { closed: Closed::Lost, .. })));
@@ -82,7 +82,7 @@ async fn leaving_writes_what_was_queued_then_says_goodbye_and_nothing_more() {
     peer.expect(json!([6, {}, "wamp.close.close_realm"])).await;
     assert_eq!(hear.recv().await.unwrap(), Some(CancelReason::Closing));
 
-    // What crosses the GOODBYE is not answered; a call still may be.
+    // An invocation that crosses the GOODBYE is not answered; a call still may be.
     assert!(session.call("e").await.is_err());
     peer.send_all(&[json!([68, 2, 7, {}]), json!([69, 1, {"mode": "kill"}]), json!([50, 2, {}, [1]])]).await;
     assert_eq!(answered.await.unwrap().unwrap().decode::<i64>().unwrap(), 1);
@@ -195,7 +195,7 @@ async fn a_handler_learns_that_the_connection_is_lost() {
     hear.recv().await.unwrap();
     drop(peer);
     assert_eq!(hear.recv().await.unwrap(), Some(CancelReason::Disconnected));
-    // The session lets go of the handler.
+    // The session drops the handler.
     assert_eq!(hear.recv().await, None);
     assert_eq!(session.stats().discarded, 1);
 }

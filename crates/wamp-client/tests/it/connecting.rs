@@ -96,7 +96,7 @@ async fn server(answer: Option<&'static [u8]>) -> u16 {
         let mut asked = [0; 4];
         stream.read_exact(&mut asked).await.unwrap();
         stream.write_all(answer).await.unwrap();
-        // Until the client goes.
+        // Until the client disconnects.
         let _ = stream.read_to_end(&mut Vec::new()).await;
     });
     port

@@ -1,4 +1,4 @@
-//! Nobody runs ahead of a slow consumer: our client at both ends of our router.
+//! Credit for slow consumers: our client at both ends of our router.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use wamp_transport_rawsocket::{Config, accept, connect};
 
 use crate::peer::idle;
 
-/// Nearly 1 KiB each, all in all far more than what all windows and queues hold.
+/// Nearly 1 KiB each; together far more than all windows and queues hold.
 const MANY: u64 = 10_000;
 
 async fn join(router: &Router) -> Session {
@@ -26,7 +26,7 @@ fn item(i: u64) -> (u64, String) {
     (i, "x".repeat(1000))
 }
 
-/// A procedure that sends all it has, and how many it has sent.
+/// A procedure that sends all results, and the number that it has sent.
 async fn flood(callee: &Session, uri: &'static str) -> Arc<AtomicU64> {
     let sent = Arc::new(AtomicU64::new(0));
     let count = sent.clone();

@@ -73,7 +73,7 @@ async fn an_end_says_whether_it_was_wanted_or_the_session_is_over() {
     }
 }
 
-/// Whatever becomes of UNREGISTER, the registration is not declared again.
+/// The registration is not declared again, with any outcome of UNREGISTER.
 #[tokio::test(start_paused = true)]
 async fn a_registration_that_was_being_withdrawn_has_ended_when_the_connection_is_lost() {
     let (session, mut router, mut peer) = reconnecting::joined().await;

@@ -1,4 +1,4 @@
-//! Sessions that end without breaking off what they serve, and last words.
+//! Sessions that end after their running invocations, and their last messages.
 
 use std::sync::Arc;
 use std::time::Duration;

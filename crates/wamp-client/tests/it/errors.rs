@@ -1,4 +1,4 @@
-//! Errors of handlers, as their callers see them, and how errors are shown.
+//! Errors of handlers at their callers, and the texts of errors.
 
 use wamp_client::{CallError, Client, Failure, Invocation, Payload, Serializer, Session, Uri, typed, uri};
 use wamp_router::Router;
@@ -84,7 +84,7 @@ async fn errors_of_the_applications_own_keep_their_uri_and_arguments() {
             .starts_with("wamp.error.invalid_argument: not an amount")
     );
 
-    // One that a handler got from a call of its own is passed on, in another serializer too.
+    // An error that a handler got from a call of its own is passed on, in another serializer too.
     let router = Router::default();
     let (ours, theirs) = wamp_transport::memory::pair(Serializer::Cbor);
     router.attach(theirs);
@@ -101,7 +101,7 @@ async fn errors_of_the_applications_own_keep_their_uri_and_arguments() {
     let error = callee.call("outer").arg(103).await.unwrap_err();
     assert_eq!(error.uri().unwrap(), "com.bank.error.no_cover");
     assert_eq!(error.to_string(), no_cover);
-    // One that no peer sent has no URI to keep.
+    // An error that no peer sent has no URI to keep.
     let failure = Failure::from(CallError::Lagged { limit: 1 });
     assert_eq!(*failure.uri(), uri::RUNTIME_ERROR);
 }

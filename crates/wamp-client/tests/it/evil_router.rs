@@ -1,5 +1,5 @@
-//! Routers, and callers behind them, that want a client to hold as much memory as they can make it hold. What it
-//! holds is counted by the allocator.
+//! Routers, and callers behind them, that make a client hold as much memory as possible. The allocator counts
+//! the memory.
 
 use std::future::Future;
 use std::time::Duration;
@@ -19,7 +19,8 @@ fn most_memory(test: impl Future<Output = ()>) -> u64 {
     allocation_counter::measure(|| runtime.block_on(test)).bytes_max
 }
 
-/// A session with the procedure `big` (registration 7), which gives a text of so many bytes after so many milliseconds.
+/// A session with the procedure `big` (registration 7), which returns a text of this many bytes after this
+/// many milliseconds.
 async fn big_callee() -> (Session, Peer) {
     let (session, mut peer) = joined_over(1).await;
     peer.register(session.register("big", |call: Invocation| async move {
@@ -33,12 +34,12 @@ async fn big_callee() -> (Session, Peer) {
     (session, peer)
 }
 
-/// Sends as many of these messages as the client takes before it reads no more, about.
+/// Sends these messages until the client reads no more, and returns their approximate number.
 async fn flood(peer: &mut Peer, messages: impl IntoIterator<Item = Value>) -> usize {
     let (mut messages, mut taken) = (messages.into_iter(), 0);
     loop {
         let some: Vec<Value> = messages.by_ref().take(100).collect();
-        // One message at a time is on its way.
+        // The connection holds one message at a time.
         if some.is_empty() || timeout(Duration::from_secs(1), peer.send_all(&some)).await.is_err() {
             return taken;
         }
@@ -252,7 +253,7 @@ fn events_for_a_slow_subscriber_hold_what_they_are_counted_for() {
             let (events_of, ()) = tokio::join!(session.subscribe_stream("slow"), subscribed);
             let mut events_of = events_of.unwrap();
             let payload = "x".repeat(fill);
-            // Each event has others behind it in the buffer that it comes in.
+            // Each event shares its read buffer with others.
             for id in 0..events / 10 {
                 let events: Vec<Value> =
                     (1..=10).map(|i| json!([36, 5, 10 * id + i, {}, [payload]])).collect();
@@ -321,7 +322,7 @@ async fn while_results_wait_cancels_and_pongs_get_through() {
     peer.send(json!([69, 4, {"mode": "killnowait"}])).await;
     peer.ping(b"here").await;
     idle().await;
-    assert_eq!(session.stats().discarded, 1, "the one that waited has given up");
+    assert_eq!(session.stats().discarded, 1, "the waiting one has ended");
     assert_eq!(peer.next().await[1], 1);
     assert_eq!(peer.next().await[1], 2);
     peer.expect(json!("PONG here")).await;
@@ -345,7 +346,7 @@ async fn leaving_and_dropping_end_the_waiting() {
     let leaving = session.clone();
     let leaving = tokio::spawn(async move { leaving.leave().await });
     idle().await;
-    assert!(waiting.is_finished(), "nothing more is said after GOODBYE");
+    assert!(waiting.is_finished(), "nothing is sent after GOODBYE");
     assert_eq!(session.stats().discarded, 1);
     assert_eq!(leaving.await.unwrap(), Closed::Left, "although the router reads nothing");
     drop((session, peer));

@@ -1,4 +1,4 @@
-//! Messages of a router that cannot be read: where the head can, one request fails, and the session goes on.
+//! Unreadable messages of a router: if the head can be read, one request fails, and the session goes on.
 
 use bytes::Bytes;
 use wamp_client::{CallError, Client, Closed, Invocation, Serializer, Session};
@@ -6,7 +6,7 @@ use wamp_proto::{Limits, Message};
 use wamp_transport::memory::{self, MemoryReader, MemoryWriter};
 use wamp_transport::{Batch, Incoming, ReadHalf, Transport, WriteHalf};
 
-/// A text of the same length as this is no UTF-8.
+/// A placeholder, replaced by a text of the same length that is not UTF-8.
 const POISON: &[u8] = b"POISON";
 
 /// A router that speaks any serializer.
@@ -27,7 +27,7 @@ impl Router {
         String::from_utf8(json.to_vec()).unwrap()
     }
 
-    /// Sends a message that is given as JSON, with what is poisoned in it.
+    /// Sends a message, given as JSON, with its poisoned part.
     async fn send(&mut self, json: &str) {
         let frame = Bytes::copy_from_slice(json.as_bytes());
         let message = Message::decode(Serializer::Json, &frame, &Limits::default()).unwrap();
@@ -152,7 +152,7 @@ async fn an_invocation_that_cannot_be_read_is_refused_and_a_chunk_ends_its_call(
         router.send(r#"[68,2,7,{"progress":true},["POISON"]]"#).await;
         let refusal = router.next().await;
         assert!(refusal.starts_with(r#"[8,68,2,{},"wamp.error.invalid_argument","#), "{refusal}");
-        // What is on its way is late.
+        // Chunks on their way are late.
         router.send(r#"[68,2,7,{},["POISON"]]"#).await;
 
         router.send(r#"[68,3,7,{},["good"]]"#).await;

@@ -80,7 +80,7 @@ async fn a_deadline_ends_all_of_a_call_and_cancels_it() {
     let begin = Instant::now();
     let call = tokio::spawn(session.call("a").deadline(SECOND * 3).on_progress(|_: u32| ()));
     peer.expect(json!([48, 1, {"receive_progress": true}, "a"])).await;
-    // A progressive result does not move it.
+    // A progressive result does not move the deadline.
     tokio::time::sleep(SECOND * 2).await;
     peer.send(json!([50, 1, {"progress": true}, [1]])).await;
     assert_eq!(timed_out(&call.await.unwrap()), "timeout");
@@ -99,7 +99,7 @@ async fn a_deadline_ends_all_of_a_call_and_cancels_it() {
     let chunks = session.call("c").deadline(SECOND * 3).duplex::<u32>().await;
     assert!(matches!(chunks, Err(CallError::NotSupported)));
 
-    // One that cannot be reached, and one that is not needed.
+    // A deadline that is never reached, and one that is not needed.
     for limit in [Duration::MAX, SECOND] {
         let call = tokio::spawn(session.call("d").deadline(limit));
         let message = loop {

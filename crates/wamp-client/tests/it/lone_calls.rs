@@ -56,7 +56,7 @@ async fn the_writer_goes_on_with_what_the_connection_does_not_accept_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_call_alone_that_a_full_connection_does_not_accept_is_left_to_the_writer() {
     let (session, mut peer) = joined_over(1).await;
-    // It fills the connection, and the writer has nothing left to do.
+    // The message fills the connection, and the writer has nothing left to do.
     session.publish("t").arg("x".repeat(10_000)).await.unwrap();
     idle().await;
     let mut call = Box::pin(session.call("a").arg(1));
@@ -82,7 +82,7 @@ async fn a_session_ends_while_the_writer_goes_on() {
     assert!(call.await.is_err());
 }
 
-/// Calls one after the other, of several tasks, on several threads: each is either alone or not.
+/// Successive calls of several tasks on several threads: some of them are alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn calls_that_are_alone_now_and_then_are_all_answered() {
     let router = wamp_router::Router::default();

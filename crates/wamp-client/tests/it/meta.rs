@@ -10,7 +10,7 @@ fn session_id(id: u64) -> SessionId {
     SessionId::new(id).unwrap()
 }
 
-/// Answers the CALL that comes next, which is this one.
+/// Checks the next CALL, and answers it.
 async fn answer(peer: &mut Peer, call: serde_json::Value, result: serde_json::Value) {
     let message = peer.next().await;
     assert_eq!(message[0], 48, "{message}");

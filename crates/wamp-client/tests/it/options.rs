@@ -1,4 +1,4 @@
-//! What a registration and a call may say about themselves, through our own router.
+//! Options of registrations and calls, through our own router.
 
 use std::future::IntoFuture;
 use std::time::Duration;

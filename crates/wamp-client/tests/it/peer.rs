@@ -7,7 +7,7 @@ use wamp_client::{Client, Registration, Serializer, Session};
 use wamp_transport::memory::{self, Memory, MemoryReader, MemoryWriter};
 use wamp_transport::{Batch, Incoming, ReadHalf, Transport, WriteHalf};
 
-/// How long a test waits for a message that ought to come at once.
+/// The longest wait for a message that is expected at once.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 pub(crate) struct Peer {
@@ -42,8 +42,7 @@ pub(crate) fn welcome() -> Value {
     json!([2, 4711, {"roles": {"dealer": {"features": features}, "broker": {}}}])
 }
 
-/// Lets everything happen that can happen by itself. For tests with a paused clock, which moves only when all
-/// tasks wait.
+/// Waits until all tasks wait. For tests with a paused clock, which moves only then.
 pub(crate) async fn idle() {
     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
 }
@@ -54,11 +53,11 @@ impl Peer {
         Self { read, write, came: VecDeque::new() }
     }
 
-    /// The next message; null when there will be none.
+    /// The next message; null at the end of the connection.
     pub(crate) async fn next(&mut self) -> Value {
         while self.came.is_empty() {
             let mut items = Vec::new();
-            // So that a failing test fails, instead of waiting for ever.
+            // With a time limit, so that a broken test fails instead of hanging.
             let read = tokio::time::timeout(PATIENCE, self.read.read(&mut items)).await;
             if read.expect("nothing comes").is_err() {
                 return Value::Null;
@@ -73,7 +72,7 @@ impl Peer {
         self.came.pop_front().unwrap()
     }
 
-    /// The next message is this one.
+    /// Checks that the next message is this one.
     pub(crate) async fn expect(&mut self, message: Value) {
         assert_eq!(self.next().await, message);
     }
@@ -109,14 +108,14 @@ impl Peer {
         self.write.write(&mut batch).await.unwrap();
     }
 
-    /// Sends a PING if the client reads it; it may wait for ever otherwise, which this does not.
+    /// Sends a PING, unless the client does not read: that could take for ever.
     pub(crate) async fn ping_owned(&mut self, bytes: Vec<u8>) {
         let mut batch = Batch::new();
         batch.ping(bytes.into());
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), self.write.write(&mut batch)).await;
     }
 
-    /// Answers the REGISTER that comes next, with this registration.
+    /// Answers the next REGISTER with this registration.
     async fn registered(&mut self, id: u64) {
         let message = self.next().await;
         assert_eq!(message[0], 64, "{message}");

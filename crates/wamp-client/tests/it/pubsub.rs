@@ -19,7 +19,7 @@ async fn subscribe(
     subscription.unwrap()
 }
 
-/// Tells each event's first argument.
+/// Reports the first argument of each event.
 fn telling(session: &Session) -> (wamp_client::Subscribe, mpsc::UnboundedReceiver<u64>) {
     let (told, hear) = mpsc::unbounded_channel();
     let subscribe = session.subscribe("com.example.topic", move |event: Event| {

@@ -1,4 +1,4 @@
-//! Publications for some, patterns, retained events and revocations.
+//! Lists of receivers, patterns, retained events and revocations.
 
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ async fn a_revoked_subscription_ends_its_subscribers() {
         assert_eq!(reason, "wamp.error.not_authorized");
     }
     drop(streams);
-    // The session lives, and says nothing of what it does not have any more.
+    // The session goes on, and sends no UNSUBSCRIBE for the revoked subscription.
     session.publish("a").await.unwrap();
     assert_eq!(peer.next().await[0], 16);
 }

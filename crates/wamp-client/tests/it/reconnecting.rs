@@ -19,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The other ends of the connections of a session.
 pub(crate) struct Router(mpsc::UnboundedReceiver<Peer>);
 
-/// A session to be joined, and where its connections go.
+/// A request for a session, and the other ends of its connections.
 fn connecting() -> (Connect, Router) {
     let (give, take) = mpsc::unbounded_channel();
     let connect = Client::with_connector(move || {
@@ -133,7 +133,7 @@ async fn everything_is_declared_again_before_the_program_hears_of_it() {
     peer.expect(json!([70, 1, {}, ["com.a.x"]])).await;
     assert_eq!(heard.recv().await, Some(7));
 
-    // What is taken back is taken back from the new session, and is not declared any more.
+    // An unregistered procedure is withdrawn from the new session, and is not declared again.
     let (unregistered, ()) = tokio::join!(first.unregister(), async {
         peer.expect(json!([66, 4, 21])).await;
         peer.send(json!([67, 4])).await;
@@ -401,7 +401,7 @@ async fn a_stream_begins_anew_as_long_as_nothing_of_it_was_shown() {
         assert!(matches!(error, CallError::Disconnected { sent: true, .. }), "{error}");
     }
     let mut peer = router.welcome(2).await;
-    // This one alone is made again, and again when the callee was unavailable.
+    // Only this call is repeated, and once more when the callee was unavailable.
     let message = peer.next().await;
     assert_eq!((&message[3], &message[4]), (&json!("com.a"), &json!([1])));
     peer.send(json!([8, 48, message[1], {}, "wamp.error.unavailable"])).await;

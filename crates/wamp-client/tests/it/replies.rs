@@ -40,7 +40,7 @@ async fn the_last_value_has_a_type_of_its_own_and_combinators_reach_it() {
         Ok(Reply::Result(sum)) => format!("sum: {sum}"),
         Err(error) => format!("{error:?}").split('(').next().unwrap().to_owned(),
     });
-    // An item that does not fit does not end it.
+    // An item that does not fit does not end the stream.
     assert_eq!(lines.collect::<Vec<_>>().await, ["x", "Decode", "sum: 2"]);
 }
 

@@ -1,5 +1,5 @@
-//! Many results that come with one read, and small ones that go out together: they take a way past the general
-//! one, and nobody may notice.
+//! Many results in one read, and small results that are written together: they take a shorter way, with the
+//! same outcome.
 
 use std::future::IntoFuture;
 
@@ -37,7 +37,7 @@ impl Peer {
     }
 }
 
-/// A session in JSON, and the peer at its other end, which takes messages of so many bytes.
+/// A session in JSON, and the peer at its other end, which accepts messages of this many bytes.
 async fn over_rawsocket(max_receive: usize) -> (Session, Peer) {
     let (ours, theirs) = tokio::io::duplex(1 << 20);
     let (ours_takes, mut config) = (Config::default(), Config::default());
@@ -97,7 +97,7 @@ async fn results_of_all_kinds_that_come_together_reach_their_calls_in_order() {
     assert!(one.next().await.is_none());
 }
 
-/// Payloads that are kept are right for as long as they are kept, whatever they share their memory with.
+/// Kept payloads stay intact, even if they share their memory with others.
 #[tokio::test]
 async fn thousands_of_small_results_are_each_what_was_sent() {
     let (session, mut peer) = over_rawsocket(1 << 24).await;
@@ -106,7 +106,7 @@ async fn thousands_of_small_results_are_each_what_was_sent() {
         calls.push(session.call("a").progressive::<Payload>().await.unwrap());
         peer.next().await;
     }
-    // Some come in turns, some in long runs of one call, some are longer than others.
+    // Some results alternate between calls, some come in long runs of one call, and their lengths differ.
     let item = |call: usize, i: usize| format!("{call}:{i}:{}", "y".repeat(i * 37 % 211));
     let mut frames = Vec::new();
     for i in 0..3000 {
@@ -129,7 +129,7 @@ async fn thousands_of_small_results_are_each_what_was_sent() {
     }
 }
 
-/// A procedure whose handler tells what became of what it sent.
+/// A procedure whose handler reports the outcome of each of its sends.
 async fn sends(session: &Session, peer: &mut Peer, values: Vec<Value>) -> Vec<Result<(), SendError>> {
     let (told, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
     let handler = move |call: Invocation| {
@@ -158,7 +158,7 @@ async fn sends(session: &Session, peer: &mut Peer, values: Vec<Value>) -> Vec<Re
     all
 }
 
-/// How many values [`sends`] is given.
+/// The number of values for [`sends`].
 const VALUES: usize = 5;
 
 #[tokio::test]

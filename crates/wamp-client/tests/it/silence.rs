@@ -1,4 +1,4 @@
-//! Routers that fall silent, and routers and lines that are only slow.
+//! Silent routers, and slow routers and lines.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ async fn a_router_that_answers_is_kept() {
         peer.expect(json!("PING")).await;
         peer.pong().await;
     }
-    // And so is one that says something else.
+    // A router that sends something else is kept, too.
     for id in 1..=20 {
         sleep(29 * SECOND).await;
         peer.send(json!([36, 1, id, {}])).await;
@@ -85,7 +85,7 @@ async fn the_times_can_be_set_and_switched_off() {
     let (session, _peer) = joined_with(1 << 16, |connect| connect.keepalive(None), true).await;
     assert!(timeout(3600 * SECOND, session.closed()).await.is_err());
 
-    // No time at all is no reason to hang, or for a flood of PINGs.
+    // A time of zero causes neither a hang nor a flood of PINGs.
     let zero = Keepalive::default().silence(Duration::ZERO).answer(Duration::ZERO).write(Duration::ZERO);
     let (session, _peer) = joined_with(1 << 16, |connect| connect.keepalive(zero), true).await;
     assert!(matches!(session.closed().await, Closed::Silent(_)));
@@ -121,7 +121,7 @@ async fn a_connection_that_accepts_nothing_is_given_up_after_30_seconds() {
     }
 }
 
-/// Whenever the connection has no more room: before the PING, behind it, or never.
+/// The connection is full before the PING, after it, or never.
 #[tokio::test(start_paused = true)]
 async fn a_router_that_falls_silent_while_it_is_written_to_is_noticed_in_45_seconds() {
     for room in [0, 10, 20, 29, 30, 31, 39, 60] {

@@ -15,7 +15,7 @@ pub const TLS_EXPORTER: &str = "tls-exporter";
 /// The length of a signature with the text that it signs, in bytes.
 const SIGNED: usize = 96;
 
-/// 32 bytes in hexadecimal digits are needed.
+/// A text that is not a key: 32 bytes in hexadecimal digits are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a key must have 64 hexadecimal digits (32 bytes) and be a key of Ed25519")]
 pub struct NotAKey;
@@ -83,8 +83,8 @@ impl PrivateKey {
         PublicKey(self.0.verifying_key())
     }
 
-    /// Signs 32 bytes, which are combined with those of the channel, if it is bound. Returns the hexadecimal digits of
-    /// the signature and of the signed bytes.
+    /// Signs 32 bytes, combined with the channel binding if there is one. Returns the signature and the
+    /// signed bytes in hexadecimal.
     ///
     /// ```
     /// use wamp_core::auth::cryptosign::PrivateKey;
@@ -121,7 +121,7 @@ pub(super) fn challenge(random: &[u8; 32], is_bound: bool) -> Challenge {
 /// [219](crate::behaviour#rule-219)).
 pub fn verify(key: &PublicKey, challenge: &[u8; 32], channel: Option<&[u8; 32]>, signature: &str) -> bool {
     let mut said = [0; SIGNED];
-    // The work is the same for one that cannot be read.
+    // An unreadable signature takes the same work.
     let is_read = base16ct::mixed::decode(signature, &mut said).is_ok_and(|read| read.len() == SIGNED);
     let (signature, text) = said.split_first_chunk::<64>().expect("96 bytes are more than 64");
     let is_ours: bool = text.ct_eq(&bound(challenge, channel)).into();

@@ -59,13 +59,13 @@ impl Offer {
         self.random.bytes().first_chunk::<32>().copied().unwrap_or_default()
     }
 
-    /// A key that nothing fits.
+    /// A key that no proof fits.
     fn unmatched(&self) -> Secret {
         Secret::from(self.random.bytes().get(32..64).unwrap_or_default())
     }
 }
 
-/// The costs of SCRAM where no principal has any.
+/// The costs of SCRAM if no principal has SCRAM keys.
 const USUAL: Kdf = Kdf::Argon2id { iterations: 3, memory: 65_536 };
 
 /// A challenge that waits for its answer.
@@ -103,12 +103,12 @@ struct Signed<'a> {
 }
 
 impl Exchange {
-    /// An exchange by this method, with the principal that the client says to be. If there is no such principal,
-    /// `principal` is the one that the exchange resembles, if there is one (behaviour
-    /// [204](crate::behaviour#rule-204)).
+    /// Begins an exchange by this method, with the principal that the client claims to be. If there is no
+    /// such principal, `principal` is its shadow, if any (behaviour [204](crate::behaviour#rule-204)).
     ///
     /// # Errors
-    /// `wamp.error.authentication_failed`: it does not.
+    /// `wamp.error.authentication_failed` if the connection lacks the channel binding that the client asks
+    /// for.
     pub fn begin(
         method: Method,
         principal: Result<&Principal, Option<&Principal>>,
@@ -171,7 +171,7 @@ impl Exchange {
             Method::Scram => Proof::Scram(asked(Dialect::Autobahn, like, is_real, &identity, details, offer)),
             // `anonymous` and `tls` have no exchange.
             Method::Ticket | Method::Anonymous | Method::Tls => {
-                // For a client that is no principal, that of its shadow: a hash takes time.
+                // For an unknown client this is the hash of its shadow, since a hash takes time.
                 let ticket = like.and_then(|like| like.ticket.clone());
                 Proof::Ticket(ticket.unwrap_or_else(|| Ticket::Plain(offer.unmatched())))
             }
@@ -204,7 +204,7 @@ impl Exchange {
         matches!(self.proof, Proof::Ticket(Ticket::Hashed(_)))
     }
 
-    /// Returns the authid that the client has to prove.
+    /// Returns the authid that the client must prove.
     pub fn authid(&self) -> &ByteString {
         &self.identity.authid
     }
@@ -237,8 +237,8 @@ impl Exchange {
     }
 }
 
-/// The challenge of SCRAM, also for a client that is no principal: with costs like those of its shadow, and a salt that
-/// is always the same.
+/// Returns the challenge of SCRAM. For an unknown client it has the costs of its shadow, and a salt that
+/// depends only on the authid.
 fn asked(
     dialect: Dialect,
     like: Option<&Principal>,
@@ -266,7 +266,8 @@ fn asked(
     Asked { keys, authid: identity.authid.clone(), client_nonce, nonce, channel }
 }
 
-/// The key for a client that is no principal: salted like that of its shadow, with a salt that is always the same.
+/// Returns the key for an unknown client: salted like that of its shadow, with a salt that depends only on
+/// the authid.
 fn unmatched_key(shadow: Option<&Principal>, authid: &str, offer: &Offer) -> Key {
     let like = shadow.and_then(|shadow| shadow.cra.as_ref()).and_then(|key| key.salting.as_ref());
     match like {
@@ -278,7 +279,7 @@ fn unmatched_key(shadow: Option<&Principal>, authid: &str, offer: &Offer) -> Key
     }
 }
 
-/// Bytes of this length that are always the same for an authid.
+/// Returns bytes of this length that depend only on the authid.
 fn salt(shadows: &Secret, authid: &str, len: usize) -> Vec<u8> {
     let mut salt = Vec::new();
     for count in 0_u32.. {
@@ -295,7 +296,7 @@ fn salt(shadows: &Secret, authid: &str, len: usize) -> Vec<u8> {
     salt
 }
 
-/// Writes as many bytes as a text has characters in the digits of that text: hexadecimal, or else base64.
+/// Returns a text with the length and the alphabet of another one: hexadecimal, or else base64.
 fn text_like(like: &str, bytes: &[u8]) -> String {
     const HEX: &[u8] = b"0123456789abcdef";
     const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

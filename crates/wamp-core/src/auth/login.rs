@@ -1,4 +1,4 @@
-//! The client's end: what HELLO says, and the answer to CHALLENGE.
+//! The client's end: the details of HELLO, and the answer to CHALLENGE.
 
 use ::base64::Engine;
 use ::base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use super::cryptosign::{PrivateKey, TLS_EXPORTER};
 use super::scram::{Dialect, Expected};
 use super::{Method, Refusal, Secret, scram, ticket, wampcra};
 
-/// A proof that a client can give of its identity.
+/// A proof of a client's identity.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Credential {
@@ -178,10 +178,10 @@ pub struct Answer {
 }
 
 impl Login {
-    /// A login over this connection.
+    /// Creates a login over this connection.
     ///
     /// # Errors
-    /// The credentials do not fit together, or not to the connection.
+    /// The credentials do not fit together, or cannot be used over this connection.
     pub fn new(credentials: Vec<Credential>, connection: &Connection) -> Result<Self, Refusal> {
         let Connection { channel, is_confidential, random } = connection;
         let mut authids = credentials.iter().filter_map(Credential::authid);
@@ -235,13 +235,13 @@ impl Login {
         Ok(())
     }
 
-    /// Returns whether the router has to prove something with each of the credentials.
+    /// Returns whether all of the credentials require a proof of the router.
     pub(crate) fn is_mutual(&self) -> bool {
         let is_mutual = |credential: &Credential| matches!(credential, Credential::Scram { .. });
         !self.credentials.is_empty() && self.credentials.iter().all(is_mutual)
     }
 
-    /// Returns whether the answer takes so long that it must not be computed on a thread with other tasks.
+    /// Returns whether the answer takes too long to be computed on a thread with other tasks.
     pub fn is_slow(&self, challenge: &Challenge) -> bool {
         challenge.extra.iterations.is_some()
     }

@@ -6,7 +6,7 @@
 //! | `ticket` | a secret, which it sends | [`ticket`] |
 //! | `wampcra` | a secret or a key derived from it | [`wampcra`] |
 //! | `cryptosign` | a private key of Ed25519 | [`cryptosign`] |
-//! | `tls` | the private key of a certificate, in the handshake of TLS | |
+//! | `tls` | the private key of a certificate, in the TLS handshake | |
 //! | `wamp-scram`, `scram` | a password, which the router does not keep | [`scram`] |
 //!
 //! A router selects a method and a [`Principal`] when HELLO arrives ([`Principals::begin`]), sends the CHALLENGE of an
@@ -74,14 +74,14 @@ impl Identity {
     }
 }
 
-/// A client that may join: its identity, and what WELCOME says beside it.
+/// A client that may join: its identity, and further details of WELCOME.
 #[derive(Clone, Debug)]
 pub struct Admission {
     /// The identity of the session.
     pub identity: Identity,
     /// `WELCOME.Details.authextra`, such as the proof of the router.
     pub authextra: Extra,
-    /// The id of the session, if a CHALLENGE has named it.
+    /// The id of the session, if a CHALLENGE contained it.
     pub session: Option<SessionId>,
 }
 
@@ -91,7 +91,7 @@ impl From<Identity> for Admission {
     }
 }
 
-/// Why a client is not admitted: the URI of the ABORT, and its text, which tells no more than the URI (behaviour
+/// A refusal of a client: the URI of the ABORT, and its text, which reveals no more than the URI (behaviour
 /// [205](crate::behaviour#rule-205)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
@@ -101,14 +101,14 @@ pub struct Denied {
     pub text: &'static str,
 }
 
-/// The refusal after a proof that is right.
+/// Returns the refusal after a right proof.
 const NO_SUCH_ROLE: Denied = Denied { reason: uri::NO_SUCH_ROLE, text: "the client does not have this role" };
 
-/// The refusal of a proof.
+/// Returns the refusal of a wrong proof.
 pub(crate) const DENIED: Denied =
     Denied { reason: uri::AUTHENTICATION_DENIED, text: "the proof is not accepted" };
 
-/// Why a client does not answer a CHALLENGE, as a sentence without a full stop.
+/// The reason why a client does not answer a CHALLENGE, as a sentence without a full stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refusal(pub &'static str);

@@ -32,7 +32,7 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// A principal with this authid and role, which cannot prove itself yet.
+    /// Creates a principal with this authid and role, and without secrets or keys.
     pub fn new(authid: impl Into<ByteString>, role: impl Into<ByteString>) -> Self {
         Self {
             authid: authid.into(),
@@ -69,7 +69,7 @@ impl Principal {
         self
     }
 
-    /// Accepts a ticket of which only a [hash](super::ticket::hash) is kept. Its verification takes tens of milliseconds.
+    /// Accepts a ticket by its [hash](super::ticket::hash). The verification takes tens of milliseconds.
     ///
     /// # Errors
     /// The text is not a hash.
@@ -139,7 +139,7 @@ impl Principal {
         &self.roles
     }
 
-    /// Returns whether it can prove itself by this method.
+    /// Returns whether it has a secret or key for this method.
     pub fn has(&self, method: Method) -> bool {
         match method {
             Method::Anonymous => false,
@@ -191,7 +191,7 @@ impl Principal {
         Ok(Admission { identity, authextra: self.extra.clone(), session })
     }
 
-    /// The role for a client that wishes this one; `None` if the principal does not have it.
+    /// Returns the role for a client that requests this one; `None` if the principal does not have it.
     pub(super) fn role_for(&self, wish: Option<&ByteString>) -> Option<&ByteString> {
         match wish {
             Some(wish) => self.roles.iter().find(|role| *role == wish),

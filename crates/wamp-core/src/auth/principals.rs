@@ -48,7 +48,7 @@ impl Principals {
         self.close();
     }
 
-    /// Closes the realm for sessions that this does not admit.
+    /// Closes the realm for sessions that no setting admits.
     pub fn close(&mut self) {
         self.is_closed = true;
     }
@@ -70,7 +70,7 @@ impl Principals {
         self.close();
     }
 
-    /// Adds the keys and certificates of a principal to those that it is found by.
+    /// Adds the keys and certificates of a principal to the indexes.
     fn index(&mut self, index: usize) {
         let Principal { authid, keys, certificates, .. } = &self.principals[index];
         for key in keys {
@@ -84,7 +84,7 @@ impl Principals {
         }
     }
 
-    /// Returns whether the realm is open to anonymous sessions, since nothing has been said about authentication.
+    /// Returns whether the realm is open to anonymous sessions, since authentication is not configured.
     pub fn are_open(&self) -> bool {
         !self.is_closed
     }
@@ -126,7 +126,7 @@ impl Principals {
     /// further principals may join, which the caller looks up.
     ///
     /// # Errors
-    /// The client offers no method of the realm for which HELLO brings everything.
+    /// The client offers no method of the realm for which HELLO has all details.
     pub fn begin(
         &self,
         methods: &[Method],
@@ -144,7 +144,7 @@ impl Principals {
             return Ok(Begun::Admitted(identity.into()));
         }
         let found = self.find(details).or(owner);
-        // Looked for in either case, so that both take the same time.
+        // The lookup is done in either case, so that both take the same time.
         let shadow = self.shadow(details, offer);
         if found.is_none()
             && let Some(method) = fitting.iter().find(|method| dynamic.contains(method))
@@ -172,7 +172,7 @@ impl Principals {
         authid(details).is_none_or(|authid| *authid == owner.authid).then_some(owner)
     }
 
-    /// The principal of which HELLO says that it is the client.
+    /// Returns the principal that the client claims to be in HELLO.
     fn find(&self, details: &HelloDetails) -> Option<&Principal> {
         match authid(details) {
             Some(authid) => self.get(authid),
@@ -185,8 +185,8 @@ impl Principals {
         self.position(authid).ok().map(|index| &self.principals[index])
     }
 
-    /// The principal that an unknown client is treated like until its proof fails. It is always the same one for the
-    /// same authid.
+    /// Returns the shadow of an unknown client: the principal that it is treated like until its proof fails.
+    /// It depends only on the authid.
     fn shadow(&self, details: &HelloDetails, offer: &Offer) -> Option<&Principal> {
         let mut mac = Hmac::<Sha256>::new_from_slice(offer.shadows.bytes()).expect("HMAC takes any key");
         mac.update(b"shadow");
@@ -202,8 +202,8 @@ impl Principals {
     }
 }
 
-/// Returns the methods that a client offers, that are among these, and for which HELLO brings everything; in the order
-/// of the client, and none behind `anonymous` (behaviour [202](crate::behaviour#rule-202)).
+/// Returns those of these methods that a client offers and for which HELLO has all details, in the order of
+/// the client, up to `anonymous` (behaviour [202](crate::behaviour#rule-202)).
 ///
 /// # Errors
 /// There is none.
@@ -232,7 +232,7 @@ pub fn fitting(
         }
     }
     if fitting.is_empty() {
-        let text = "this realm takes none of the authentication methods that the client offers";
+        let text = "this realm accepts none of the authentication methods that the client offers";
         return Err(Denied { reason: uri::NO_MATCHING_AUTH_METHOD, text });
     }
     Ok(fitting)

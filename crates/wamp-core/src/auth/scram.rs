@@ -27,7 +27,7 @@ const ARGON2: [&str; 2] = ["argon2id13", "argon2id-13"];
 /// The name of PBKDF2.
 const PBKDF2: &str = "pbkdf2";
 
-/// Which of the two methods.
+/// One of the two dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// `wamp-scram`.
@@ -132,7 +132,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Derives the keys from a password, which takes as long as the costs say. The salt has at least 8 random bytes.
+    /// Derives the keys from a password; the costs determine how long that takes. The salt has at least 8
+    /// random bytes.
     ///
     /// ```
     /// use wamp_core::auth::Secret;
@@ -225,7 +226,7 @@ impl Asked {
             iterations: self.keys.kdf.iterations(),
             channel: self.channel.as_ref(),
         };
-        // The work is the same for an authid that no proof fits.
+        // An unknown authid takes the same work.
         let text = message.text();
         let is_valid = text.is_ok() && self.repeats(&said.extra);
         let text = text.unwrap_or_default();
@@ -238,7 +239,7 @@ impl Asked {
         (is_right & is_valid & (proof.len() == 32), verifier)
     }
 
-    /// Returns whether AUTHENTICATE repeats the nonce and the channel binding, as the specification wants.
+    /// Returns whether AUTHENTICATE repeats the nonce and the channel binding, as the specification requires.
     fn repeats(&self, extra: &AuthenticateExtra) -> bool {
         if self.keys.dialect == Dialect::Autobahn {
             return true;
@@ -252,7 +253,7 @@ impl Asked {
     }
 }
 
-/// The proof that a router has to give.
+/// The proof that a client expects of the router.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
     dialect: Dialect,
@@ -260,13 +261,14 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
-    /// Returns whether `WELCOME.Details.authextra` has it (behaviour [225](crate::behaviour#rule-225)).
+    /// Returns whether `WELCOME.Details.authextra` has the proof (behaviour
+    /// [225](crate::behaviour#rule-225)).
     pub(crate) fn is_in(&self, extra: Option<&Extra>) -> bool {
         let verifier = extra.and_then(|extra| extra.text(self.dialect.verifier()));
         verifier.is_some_and(|verifier| self.is(&verifier))
     }
 
-    /// Returns whether this is it, in base64. Some routers write `v=` before it.
+    /// Returns whether this base64 text is the proof. Some routers write `v=` before it.
     fn is(&self, verifier: &str) -> bool {
         let said = base64(verifier.strip_prefix("v=").unwrap_or(verifier)).unwrap_or_default();
         self.signature == Secret::from(said)
@@ -310,7 +312,7 @@ pub(super) fn answer(
     Ok((Authenticate { signature: STANDARD.encode(proof).into(), extra }, expected))
 }
 
-/// Returns whether a nonce begins with that of the client, as text or as bytes, and goes on.
+/// Returns whether a nonce extends that of the client, as text or as bytes.
 fn extends(nonce: &str, client: &str) -> bool {
     let is_longer = |nonce: &[u8], client: &[u8]| nonce.len() > client.len() && nonce.starts_with(client);
     let bytes = || Some(is_longer(&base64(nonce)?, &base64(client)?));

@@ -11,13 +11,13 @@ use zeroize::Zeroizing;
 
 use super::{Method, Refusal, Secret, base64};
 
-/// The most iterations that a client does (behaviour [218](crate::behaviour#rule-218)).
+/// The most iterations that a client accepts (behaviour [218](crate::behaviour#rule-218)).
 const MAX_ITERATIONS: u64 = 10_000_000;
 
-/// The longest derived key that a client makes, in bytes.
+/// The longest derived key that a client accepts, in bytes.
 const MAX_KEY: u64 = 64;
 
-/// The way in which a key is derived from a password: PBKDF2 with HMAC-SHA256.
+/// The derivation of a key from a password: PBKDF2 with HMAC-SHA256.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Salting {
     /// The salt, a text.
@@ -36,7 +36,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// A secret that client and router share as it is.
+    /// A secret that client and router share.
     pub fn plain(secret: impl Into<Secret>) -> Self {
         Self { key: secret.into(), salting: None }
     }
@@ -64,7 +64,7 @@ impl Key {
 
     /// Returns whether this signature is that of the text, in constant time.
     pub(super) fn verify(&self, text: &str, signature: &str) -> bool {
-        // The work is the same for a signature that is no base64.
+        // A signature that is not base64 takes the same work.
         let said = base64(signature).unwrap_or_default();
         hmac(&self.key, text).verify_slice(&said).is_ok()
     }

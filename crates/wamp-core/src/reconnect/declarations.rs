@@ -8,7 +8,7 @@ use wamp_proto::{Uri, uri};
 
 use crate::{Failure, Time};
 
-/// Something to be declared in each session.
+/// A registration or subscription to declare in each session.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Declaration {
@@ -28,16 +28,16 @@ pub enum Declaration {
     },
 }
 
-/// Names a declaration for as long as its link lasts; a later one is greater.
+/// The id of a declaration during the lifetime of its link; later ones are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeclarationId(u64);
 
 /// A declaration in one session, which waits for its answer there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ask {
-    /// What is declared.
+    /// The declaration.
     pub declaration: DeclarationId,
-    /// Tells it from the same declaration in other sessions.
+    /// The session, which tells it from the same declaration in others.
     number: u64,
 }
 
@@ -63,13 +63,13 @@ struct Entry {
     state: State,
     /// The router has accepted it before, in this session or an earlier one.
     is_ours: bool,
-    /// Until when the router is asked again, after the first such refusal in this session.
+    /// The end of repeated requests, set by the first such refusal in this session.
     shadow: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// `due`: until when the rest waits for the answer.
+    /// `due` is the time until which the link waits for the answer.
     Asked {
         number: u64,
         due: Option<Time>,
@@ -121,7 +121,7 @@ impl Declarations {
         self.entries.iter_mut().map(ask).collect()
     }
 
-    /// Asks again for what has waited long enough.
+    /// Repeats the declarations whose delay has passed.
     pub(super) fn ask_waiting(&mut self, now: Time, due: Time, asks: &mut VecDeque<Ask>) {
         for (id, entry) in &mut self.entries {
             if matches!(entry.state, State::Waiting { next } if next <= now) {

@@ -4,7 +4,7 @@ use wamp_proto::{Uri, uri};
 
 use crate::session::Closed;
 
-/// Why an attempt to get a session failed.
+/// The reason why an attempt to get a session failed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
     /// It may succeed later: the name does not resolve, no server answers, it takes too long, credentials are
@@ -30,8 +30,8 @@ const FINAL: [Uri; 7] = [
 
 const AUTHENTICATION_FAILED: Uri = Uri::from_static("wamp.error.authentication_failed");
 
-/// Whether no session follows one with this end. An administrator's `wamp.close.*` is final unless
-/// `returns_after_close`; the router's shutdown is not.
+/// Returns whether this end is final, so that no other session follows. An administrator's `wamp.close.*` is
+/// final unless `returns_after_close`; the router's shutdown is not.
 pub fn is_final(closed: &Closed, returns_after_close: bool) -> bool {
     match closed {
         Closed::Left | Closed::NotAnswered(_) => true,
@@ -62,7 +62,7 @@ impl Refusals {
         }
     }
 
-    /// Credentials were accepted.
+    /// Records that credentials were accepted.
     pub(super) fn clear(&mut self) {
         self.0 = 0;
     }

@@ -67,7 +67,7 @@ pub struct Config {
     pub returns_after_close: bool,
     /// The delay after `procedure_already_exists` before a procedure is registered again; 500 ms by default.
     pub shadow_delay: Duration,
-    /// How long that is repeated; 60 s by default.
+    /// The time for which registering is repeated; 60 s by default.
     pub shadow_limit: Duration,
     /// The longest wait for the answers to repeated declarations before [`Event::Up`]; 10 s by default.
     pub answer_limit: Duration,
@@ -128,8 +128,8 @@ pub enum Event {
         /// How long there was no session; `None` for the first one.
         gap: Option<Duration>,
     },
-    /// The router has not answered to a declaration in time, which nothing waits for any more. [`Restored`] or [`Lost`]
-    /// follows if it answers.
+    /// The router has not answered a declaration in time; the link is up without it. [`Restored`] or [`Lost`]
+    /// follows if the answer arrives.
     ///
     /// [`Restored`]: Self::Restored
     /// [`Lost`]: Self::Lost
@@ -153,7 +153,7 @@ pub enum Event {
     Over(Over),
 }
 
-/// Why a link is over.
+/// The reason why a link is over.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Over {
@@ -194,7 +194,7 @@ pub struct Link {
     backoff: Backoff,
     refusals: Refusals,
     declarations: Declarations,
-    /// Since when there is no session, if there was one.
+    /// The time since which there is no session, if there was one.
     lost: Option<Time>,
     /// Whether there has been a session.
     has_joined: bool,
@@ -222,7 +222,7 @@ impl Link {
         }
     }
 
-    /// The attempt has failed before WELCOME.
+    /// Handles the failure of an attempt before WELCOME.
     pub fn handle_failed(&mut self, now: Time, fault: Fault) {
         if self.state != State::Dialing {
             return;
@@ -245,7 +245,7 @@ impl Link {
         self.state = State::Due;
     }
 
-    /// WELCOME has arrived. The declarations follow as [actions](Action::Ask).
+    /// Handles WELCOME. The declarations follow as [actions](Action::Ask).
     pub fn handle_joined(&mut self, now: Time) {
         if self.state != State::Dialing {
             return;
@@ -257,8 +257,8 @@ impl Link {
         self.check_restored(now);
     }
 
-    /// A declaration was answered. Returns whether it is still wanted: if not, and the router has accepted it,
-    /// the driver withdraws it. Answers of earlier sessions change nothing.
+    /// Handles the answer to a declaration. Returns whether the declaration is still wanted: if not, and the
+    /// router has accepted it, the driver withdraws it. Answers of earlier sessions have no effect.
     pub fn handle_answer(&mut self, now: Time, ask: Ask, answer: Result<(), Failure>) -> bool {
         let limits = (self.config.shadow_delay, self.config.shadow_limit);
         let declaration = ask.declaration;
@@ -281,7 +281,7 @@ impl Link {
         is_wanted
     }
 
-    /// The session has ended.
+    /// Handles the end of the session.
     pub fn handle_closed(&mut self, now: Time, closed: Closed) {
         let since = match self.state {
             State::Restoring => None,
@@ -339,7 +339,7 @@ impl Link {
         standing == Some(Standing::Up)
     }
 
-    /// The program wants no session any more. The driver ends the present one, and reports its end by
+    /// Ends the link for good. The driver ends the present session, and reports its end by
     /// [`handle_closed`](Self::handle_closed).
     pub fn leave(&mut self) {
         match self.state {
@@ -385,7 +385,7 @@ impl Link {
         self.state == State::Over
     }
 
-    /// What was declared, while it is wanted.
+    /// Returns a declaration, while it is wanted.
     pub fn declaration(&self, id: DeclarationId) -> Option<&Declaration> {
         self.declarations.get(id).map(|(declaration, _)| declaration)
     }

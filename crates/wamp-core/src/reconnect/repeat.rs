@@ -1,7 +1,7 @@
-//! Calls that are made again.
+//! Repetition of failed calls.
 //!
-//! A call is never repeated unless its program asks for that, and never after a part of its answer has reached
-//! the program or a further chunk was sent.
+//! A call is repeated only if its program asks for that, and never after a part of its answer has reached the
+//! program or a further chunk was sent.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::backoff::Backoff;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
-/// The failures of a call after which it is made again, and how often.
+/// The failures after which a call is repeated, and the number of repetitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     times: u32,
@@ -18,14 +18,14 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// A call that may be carried out more than once: it is made again after a lost connection or if the router
-    /// or the callee was unavailable, up to 3 times.
+    /// For a call that may be carried out more than once: it is repeated after a lost connection, or if the
+    /// router or the callee was unavailable, up to 3 times.
     pub const fn idempotent() -> Self {
         Self { times: 3, is_idempotent: true }
     }
 
-    /// A call that must not be carried out twice: it is made again only if no router can have seen it, up to 3
-    /// times.
+    /// For a call that must not be carried out twice: it is repeated only if no router can have seen it, up
+    /// to 3 times.
     pub const fn unsent() -> Self {
         Self { times: 3, is_idempotent: false }
     }
@@ -50,7 +50,7 @@ pub enum Broken {
     Unavailable,
 }
 
-/// When to make a call again.
+/// The time of a repetition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
     /// When there is a session.
@@ -77,13 +77,13 @@ impl Repeat {
         Self { left: times, is_idempotent, is_begun: false, was_sent: false, backoff }
     }
 
-    /// A progressive result has reached the program, or a further chunk was sent: the program would notice a
-    /// repetition.
+    /// Records that a progressive result has reached the program, or a further chunk was sent: the program
+    /// would notice a repetition.
     pub fn handle_progress(&mut self) {
         self.is_begun = true;
     }
 
-    /// An attempt has failed. Returns `None` if the call ends with it.
+    /// Handles the failure of an attempt. Returns `None` if the call ends with it.
     pub fn handle_broken(&mut self, broken: Broken) -> Option<Again> {
         self.was_sent |= broken != (Broken::Disconnected { sent: false });
         let may_repeat = self.is_idempotent || broken == (Broken::Disconnected { sent: false });

@@ -37,7 +37,7 @@ pub struct Config {
     pub disclosure: Disclosure,
     /// Whether publishers are disclosed to subscribers.
     pub publisher_disclosure: Disclosure,
-    /// How long a callee may take to answer a `kill`; 30 s by default.
+    /// The time in which a callee must answer a `kill`; 30 s by default.
     pub kill_timeout: Duration,
     /// How long the holder of a procedure may take to give a sign of life when another session of its authid asks for the
     /// procedure; 2 s by default. Zero: no holder is asked (behaviour [299](crate::behaviour#rule-299)).
@@ -45,13 +45,14 @@ pub struct Config {
     /// How far the senders of streams may send ahead of their receivers, if they have credit; `None` for a
     /// realm without credit.
     pub credit: Option<Credit>,
-    /// How long a client may take to answer GOODBYE; 5 s by default.
+    /// The time in which a client must answer GOODBYE; 5 s by default.
     pub goodbye_timeout: Duration,
     /// The limits of retained events.
     pub retention: Retention,
     /// The limits of testaments.
     pub testaments: Testaments,
-    /// The roles, which say what their sessions may do. Without any, the default, every session may do everything.
+    /// The roles, with the rights of their sessions. Without any, the default, every session may do
+    /// everything.
     pub roles: Roles,
     /// The part of the meta API that every session may use, in a realm without roles.
     pub meta: Meta,
@@ -156,7 +157,7 @@ impl Default for Testaments {
     }
 }
 
-/// How far the senders of progressive results and chunks may send ahead of their receivers; see
+/// The credit of the senders of progressive results and chunks; see
 /// [`credit_extension`](crate::credit_extension).
 #[derive(Clone, Copy, Debug)]
 pub struct Credit {
@@ -164,8 +165,8 @@ pub struct Credit {
     pub window: u64,
     /// The largest window of a stream whose receiver keeps up, in bytes; 256 KiB by default.
     pub max_window: u64,
-    /// How long the receiver of a stream may grant nothing to a waiting sender before the call ends with the
-    /// argument "slow consumer"; 5 minutes by default.
+    /// The time for which the receiver of a stream may grant nothing to a waiting sender. Then the call ends
+    /// with the argument "slow consumer". 5 minutes by default.
     pub patience: Duration,
 }
 
@@ -194,11 +195,11 @@ pub enum Disclosure {
 pub struct Limits {
     /// Running calls that it has made; 65,536 by default.
     pub calls: usize,
-    /// How many of them may ask for progressive results; 4,096 by default.
+    /// Calls among these that may ask for progressive results; 4,096 by default.
     pub progressive_calls: usize,
     /// Running calls that it has to answer; 65,536 by default.
     pub invocations: usize,
-    /// How many of them may come from one caller; a quarter, 16,384, by default.
+    /// Calls among these that may come from one caller; a quarter, 16,384, by default.
     pub invocations_from_one_caller: usize,
     /// The bytes of its calls that could still go to another callee, with 256 for each; 1 MiB by default. A call beyond
     /// that goes to one callee only (behaviour [143](crate::behaviour#rule-143)).

@@ -106,7 +106,7 @@ impl Context {
         Violation(format!("{name} with the request id {request}, {why}"))
     }
 
-    /// The place of a request's id among those before it; the next one counts as used from now on.
+    /// Returns the relation of a request's id to those before it; the next id counts as used from now on.
     pub(super) fn sequence(&mut self, from: SessionKey, request: RequestId) -> Sequence {
         let Some(session) = self.sessions.get_mut(from) else { return Sequence::Seen };
         match &mut session.requests {

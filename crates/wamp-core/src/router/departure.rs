@@ -30,7 +30,7 @@ use crate::auth::Identity;
 /// The largest number of table entries that one input of the realm handles: about half a millisecond.
 pub(super) const PORTION: usize = 256;
 
-/// A testament counts as so many entries, since it may have many receivers.
+/// The number of entries that a testament counts as, since it may have many receivers.
 const TESTAMENT: usize = 32;
 
 /// Why a realm ends.
@@ -184,7 +184,7 @@ impl Realm {
                 *left = left.saturating_sub(cost);
             }
             self.pass_on();
-            // A task that has used up the portion may be at its end; the next portion finds out.
+            // A task that has used up the portion may be complete; the next portion checks that.
             if *left == 0 {
                 match task {
                     // Sessions that are over take turns, and nothing else waits for all that they leave behind.

@@ -82,7 +82,7 @@ pub(super) struct Announced {
     pub(super) callee_reroute: bool,
     /// What the caller grants to each stream of results, if it announced credit.
     pub(super) caller_credit: Option<u64>,
-    /// What the callee grants to each stream of chunks, if it announced credit.
+    /// The bytes that the callee grants to each stream of chunks, if it announced credit.
     pub(super) callee_credit: Option<u64>,
     /// Payload passthru mode, as a caller, a callee and a publisher.
     pub(super) caller_ppt: bool,
@@ -90,7 +90,7 @@ pub(super) struct Announced {
     pub(super) publisher_ppt: bool,
     /// The subscriber takes UNSUBSCRIBED for a subscription that was revoked.
     pub(super) subscription_revocation: bool,
-    /// What the client needs beyond what it announces.
+    /// The needs of the client beyond its announcement.
     pub(super) quirks: Quirks,
 }
 
@@ -100,7 +100,7 @@ impl Announced {
         self.caller_credit.is_some() || self.callee_credit.is_some()
     }
 
-    /// Checks that a new call has nothing that its caller did not announce.
+    /// Checks that a new call uses only features that its caller announced.
     pub(super) fn check_call(&self, call: &message::Call) -> Result<(), Violation> {
         if call.options.progress == Some(true) && !self.caller_chunks {
             let text = "CALL with progress by a caller that did not announce progressive_call_invocations";

@@ -167,7 +167,7 @@ pub(super) struct Refusal {
 /// The longest error text, encoded. With its surroundings it stays below 512 bytes, which every link accepts.
 const SENTENCE: usize = 384;
 
-/// Returns the beginning of a text that every link accepts.
+/// Returns the longest beginning of a text that every link accepts.
 pub(super) fn sentence(text: &str) -> &str {
     let mut len = 0;
     let end = text.char_indices().find(|(_, c)| {

@@ -1,4 +1,4 @@
-//! Needs of clients beyond what they announce, decided by the HELLO that they really send (behaviour
+//! The needs of clients beyond their announcements, determined by their actual HELLO (behaviour
 //! [68](crate::behaviour#rule-68), [73](crate::behaviour#rule-73), [74](crate::behaviour#rule-74)).
 //!
 //! `tests/hellos` has the HELLO of each known client, as recorded from the client itself. Most of them send no
@@ -8,7 +8,7 @@
 use wamp_proto::message::HelloDetails;
 use wamp_proto::{Feature, Features, Role};
 
-/// What a client needs beyond what it announces.
+/// The needs of a client beyond its announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quirks {
@@ -19,11 +19,11 @@ pub struct Quirks {
     /// The client answers a PING over RawSocket. Autobahn|Python takes one for the end of the connection, so
     /// only a client that says `_ping: true` is known to answer.
     pub answers_pings: bool,
-    /// After GOODBYE the client does not connect again: its library takes any GOODBYE for the application's own
-    /// wish. This is so with Autobahn|JS and wampy.js.
+    /// After GOODBYE the client does not connect again, since its library treats any GOODBYE as requested by
+    /// the application. This applies to Autobahn|JS and wampy.js.
     pub goodbye_is_final: bool,
     /// The client fails on UNSUBSCRIBED for a subscription that was revoked, though it announces
-    /// `subscription_revocation`. This is so with Autobahn|Python.
+    /// `subscription_revocation`. This applies to Autobahn|Python.
     pub fails_on_revocation: bool,
 }
 

@@ -40,14 +40,14 @@ pub(super) struct Session {
     /// The parts of its state that the parts of the realm own.
     pub(super) dealer: dealer::SessionPart,
     pub(super) broker: broker::SessionPart,
-    /// `None` as long as its link, and those that it has filled, have kept up.
+    /// `None` as long as its link and the links that it feeds have kept up.
     pub(super) pace: Option<Box<pace::SessionPart>>,
     /// `None` as long as it has not asked the meta API for a list and has no testament.
     pub(super) meta: Option<Box<meta::SessionPart>>,
 }
 
 impl Session {
-    /// Checks whether it may do this. Returns the disclosure that the rule demands, if it does.
+    /// Checks whether it may do this. Returns the disclosure that the rule sets, if any.
     #[inline]
     pub(super) fn authorize(&self, action: Actions, uri: &Uri) -> Result<Option<Disclosure>, Refused> {
         match &self.role {
@@ -94,7 +94,7 @@ impl Session {
         Ok(bytes)
     }
 
-    /// How long the router has not read from it, in all.
+    /// Returns the total time for which the router has not read from it.
     pub(super) fn held(&self, now: Time) -> Duration {
         self.pace.as_ref().map_or(Duration::ZERO, |pace| pace.held(now))
     }

@@ -1,4 +1,4 @@
-//! The counters of a realm, and how much it holds.
+//! The counters of a realm, and its sizes.
 
 use std::ops::AddAssign;
 
@@ -21,7 +21,7 @@ macro_rules! numbers {
 }
 
 numbers! {
-/// What a realm has counted since its start.
+/// The counters of a realm since its start.
 pub struct Stats {
     /// Results sent to their callers.
     pub results: u64,
@@ -63,7 +63,7 @@ pub struct Stats {
 }
 
 numbers! {
-/// How much a realm holds now.
+/// The present sizes of a realm.
 pub struct Sizes {
     /// Sessions.
     pub sessions: usize,

@@ -3,7 +3,7 @@
 use wamp_proto::message::{Welcome, WelcomeDetails};
 use wamp_proto::{Features, Message, Role, Serializer, SessionId};
 
-/// More than the length of everything in WELCOME but its strings: ids, keys, roles and features.
+/// An upper bound of the length of WELCOME without its strings: ids, keys, roles and features.
 const BESIDE_STRINGS: usize = 2048;
 
 /// The longest encoding of one byte of a string in any serializer (JSON: `\u001f`).
@@ -18,7 +18,7 @@ pub(super) fn fitting(
     max_message: usize,
 ) -> Option<WelcomeDetails> {
     let fits = |details: &_| encoded_len(details, serializer).is_some_and(|len| len <= max_message);
-    // Usually it is clear without writing it that there is enough room.
+    // Usually the bound shows that there is enough room, without encoding.
     if longest(&full).is_some_and(|len| len <= max_message) || fits(&full) {
         return Some(full);
     }
@@ -35,7 +35,7 @@ pub(super) fn fitting(
 /// as JSON is with a text that begins with U+0000.
 fn longest(details: &WelcomeDetails) -> Option<usize> {
     let WelcomeDetails { agent, realm, authid, authrole, authmethod, authprovider, authextra, .. } = details;
-    // It may hold anything.
+    // It may hold any values.
     if authextra.is_some() {
         return None;
     }

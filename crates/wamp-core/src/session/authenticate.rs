@@ -33,7 +33,7 @@ impl Session {
         Ok(())
     }
 
-    /// Returns why a WELCOME is not accepted: the router has not proved itself (behaviour
+    /// Returns the reason why a WELCOME is refused: the router has not proved itself (behaviour
     /// [225](crate::behaviour#rule-225)).
     pub(super) fn distrusts(&mut self, welcome: &Welcome, challenge: Challenged) -> Option<&'static str> {
         let extra = welcome.details.authextra.as_ref();

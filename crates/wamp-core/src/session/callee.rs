@@ -20,7 +20,8 @@ use crate::{Failure, Misuse, Reply, ReplyError, Time};
 pub(super) struct Callee {
     registrations: Map<RegistrationId, Uri>,
     invocations: Map<RequestId, Invocation>,
-    /// The dealer's ids. An INTERRUPT with an id up to the latest is late, one beyond it is a violation.
+    /// The dealer's ids. An INTERRUPT with an id up to the latest one is late; one with a greater id is a
+    /// violation.
     seen: Watermark,
 }
 
@@ -30,7 +31,7 @@ struct Invocation {
     answers_cancel: bool,
     /// More chunks follow.
     uploading: bool,
-    /// How long each result may take, if the dealer leaves the timeout to the callee.
+    /// The timeout of each result, if the dealer leaves it to the callee.
     timeout: Option<Duration>,
     deadline: Option<Deadline>,
     /// The stream of progressive results, if the hop uses credit.
@@ -178,7 +179,7 @@ impl Session {
         Ok(())
     }
 
-    /// A progressive result goes out: the time for the next one begins, unless there is no credit for it.
+    /// Restarts the timeout after a progressive result, unless there is no credit for the next one.
     fn restart_timeout(&mut self, now: Time, invocation: RequestId) {
         let Some(entry) = self.callee.invocations.get_mut(&invocation) else { return };
         let Some(timeout) = entry.timeout else { return };

@@ -24,7 +24,7 @@ struct Call {
     progress: Progress,
     /// The procedure of a call in chunks, until its last chunk.
     upload: Option<Uri>,
-    /// How long each result may take, if the router does not watch the timeout.
+    /// The timeout of each result, if the router does not watch it.
     timeout: Option<Duration>,
     deadline: Option<Deadline>,
     /// The stream of progressive results, if the hop uses credit.
@@ -231,9 +231,9 @@ impl Session {
         }
     }
 
-    /// Handles plain progressive RESULTs of one call that came together, of these lengths, as
-    /// [`handle_plain`](Self::handle_plain) does one by one, if all of them are to be delivered and nothing else follows
-    /// from them. Returns the sum of their costs; `None` otherwise, and then nothing has changed.
+    /// Handles plain progressive RESULTs of one call that arrived together, of these lengths, with the effect
+    /// of [`handle_plain`](Self::handle_plain) for each. Returns the sum of their costs. Returns `None`,
+    /// without a change, unless all of them are to be delivered without any other effect.
     #[doc(hidden)]
     pub fn handle_plain_run(
         &mut self,
@@ -288,7 +288,7 @@ impl Session {
         let stream = Stream::Results(request);
         let mut cost = self.receive(stream, len);
         if phase == Phase::Canceling {
-            // After a cancel the replies are not taken, and the end is behind them.
+            // After a cancel the program does not take the replies, and the end is behind them.
             self.consume(now, stream, std::mem::take(&mut cost));
         }
         Some(cost)

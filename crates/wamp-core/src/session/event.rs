@@ -159,7 +159,7 @@ pub struct Publication {
     pub payload: Payload,
 }
 
-/// Why a session ended.
+/// The reason why a session ended.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Closed {

@@ -8,7 +8,7 @@ use wamp_proto::{ByteString, EncodeError, Extra, Feature, Features, Role, Roles,
 use super::{Credit, Joined, MaxSend};
 use crate::auth::{Login, Method};
 
-/// What a session joins, and how.
+/// The realm of a session, and the settings for joining it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -18,8 +18,7 @@ pub struct Config {
     pub agent: ByteString,
     /// The roles and features that this end announces.
     pub roles: Roles,
-    /// How far senders of results and chunks may send ahead of this session; `None`, the default, for a driver
-    /// without credit.
+    /// The windows of incoming results and chunks; `None`, the default, for a driver without credit.
     pub credit: Option<Credit>,
     /// The longest message that the router accepts; `None`, the default, for no limit.
     pub max_send: Option<MaxSend>,
@@ -36,9 +35,9 @@ pub struct Config {
     pub is_mutual: bool,
     /// Whether the driver answers PINGs of the transport, which HELLO then announces; `false` by default.
     pub answers_pings: bool,
-    /// How long the router may take to answer HELLO; 10 s by default.
+    /// The time in which the router must answer HELLO; 10 s by default.
     pub join_timeout: Duration,
-    /// How long the router may take to answer GOODBYE; 5 s by default.
+    /// The time in which the router must answer GOODBYE; 5 s by default.
     pub leave_timeout: Duration,
 }
 

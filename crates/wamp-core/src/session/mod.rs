@@ -89,7 +89,7 @@ enum Due {
     Call(RequestId),
     /// No result has been given to this invocation.
     Invocation(RequestId),
-    /// Consumed bytes of this stream were too few to be granted, and are granted now.
+    /// A small number of consumed bytes of this stream, not granted before, is granted now.
     Grant(Stream),
 }
 
@@ -147,15 +147,15 @@ impl Session {
         }
     }
 
-    /// Handles bytes that are not a message, such as a frame that is too long, described by `text`. For the
-    /// errors of a decoder see [`handle_faulty`](Self::handle_faulty).
+    /// Handles bytes that are not a message, such as a frame that is too long; `text` describes the fault.
+    /// For the errors of a decoder see [`handle_faulty`](Self::handle_faulty).
     pub fn handle_garbage(&mut self, _now: Time, text: String) {
         if self.state != State::Closed {
             self.violation(text);
         }
     }
 
-    /// The connection is lost.
+    /// Handles the loss of the connection.
     pub fn handle_closed(&mut self, _now: Time) {
         let closed = match self.state {
             State::Closed => return,
@@ -165,7 +165,7 @@ impl Session {
         self.close(closed);
     }
 
-    /// The router is silent, and the driver has closed the connection; `text` has the details.
+    /// Handles a silent router whose connection the driver has closed; `text` has the details.
     pub fn handle_silence(&mut self, _now: Time, text: String) {
         match self.state {
             State::Closed => {}

@@ -24,7 +24,7 @@ pub enum Stream {
     Chunks(RequestId),
 }
 
-/// How far senders may send ahead of this session.
+/// The windows of a session's incoming streams.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Credit {
@@ -185,8 +185,8 @@ impl Session {
         self.send(message::Credit { request, options, total: Total(Some(total)) });
     }
 
-    /// Whether the latest message of a stream, of this cost, was sent without credit: its sender does not know
-    /// credit, and nothing but the program limits what it sends.
+    /// Whether the latest message of a stream, of this cost, was sent without credit: its sender has no
+    /// credit, and only the program limits it.
     pub fn is_overdrawn(&mut self, stream: Stream, cost: u64) -> bool {
         self.incoming_of(stream).is_none_or(|incoming| incoming.receiving.is_overdrawn(cost))
     }

@@ -1,8 +1,9 @@
-//! The express lane against the general way: the same YIELD, the same realm, the same outcome.
+//! The short way of plain results, compared with the general way: the same YIELD, the same realm, the same
+//! outcome.
 
 pub mod session;
 
-/// The models compare the two ways of a session each time in so many.
+/// The models compare the two ways of a session only once in this many times.
 #[allow(dead_code, reason = "the other tests compare always")]
 pub const COMPARED: u32 = 16;
 
@@ -11,7 +12,7 @@ use wamp_core::router::{Realm, Relayed, SessionKey};
 use wamp_proto::relay::PlainYield;
 use wamp_proto::{Limits, Message, Serializer};
 
-/// Whether a message took the express lane, which has come to the same as the general way; or how they differ.
+/// Returns whether a message took the short way, with the same outcome as the general way; or the difference.
 pub fn compare(
     realm: &Realm,
     now: Time,
@@ -45,12 +46,12 @@ pub fn compare(
     let of = |realm: &Realm| (realm.stats(), realm.sizes(), realm.poll_timeout());
     let (found, wanted) = ((sent, of(&short)), (expected, of(&long)));
     if found != wanted {
-        return Err(format!("the express lane gives {found:?}, the general way {wanted:?}"));
+        return Err(format!("the short way gives {found:?}, the general way {wanted:?}"));
     }
     let events = |realm: &mut Realm| std::iter::from_fn(|| realm.poll_event()).collect::<Vec<_>>();
     let (found, wanted) = (events(&mut short), events(&mut long));
     if found != wanted {
-        return Err(format!("the express lane gives the events {found:?}, the general way {wanted:?}"));
+        return Err(format!("the short way gives the events {found:?}, the general way {wanted:?}"));
     }
     Ok(relayed != Relayed::Unusual)
 }

@@ -1,4 +1,4 @@
-//! The same for a client's end: plain results as it sends and receives them.
+//! The same comparison at a client's end, for plain results that it sends and receives.
 
 use std::cell::Cell;
 
@@ -12,8 +12,8 @@ thread_local! {
     static ASKED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Whether it is time to compare: each time in so many. A model that walks through millions of states cannot copy a
-/// session at each.
+/// Returns whether to compare now, once in several times. A model with millions of states cannot copy a
+/// session in each.
 #[allow(dead_code, reason = "the other tests compare always")]
 pub fn now_and_then(each: u32) -> bool {
     let asked = ASKED.get().wrapping_add(1);
@@ -21,7 +21,8 @@ pub fn now_and_then(each: u32) -> bool {
     asked.is_multiple_of(each)
 }
 
-/// Lets a message come both ways. Whether it took the express lane, which has come to the same; or how they differ.
+/// Passes a message in both ways. Returns whether it took the short way, with the same outcome; or the
+/// difference.
 pub fn receive(
     session: &Session,
     now: Time,
@@ -54,7 +55,7 @@ pub fn receive(
     Ok(true)
 }
 
-/// Lets the same progressive result come several times, as a run and one by one.
+/// Passes the same progressive result several times, as a run and one by one.
 fn receive_run(
     session: &Session,
     now: Time,
@@ -73,7 +74,7 @@ fn receive_run(
             (other, Some(_)) => return Err(format!("a run is delivered, and one by one there is {other:?}")),
         }
     }
-    // A run that is not handled is delivered too, but more may follow from each result.
+    // A run that is not handled is delivered too, but each result may have further effects.
     let Some(cost) = run else { return same(short, Vec::new(), Vec::new(), both(session).0) };
     if cost != expected {
         return Err(format!("a run costs {cost}, one by one its results cost {expected} in {serializer}"));
@@ -81,7 +82,7 @@ fn receive_run(
     same(short, Vec::new(), Vec::new(), long)
 }
 
-/// Sends a progressive result both ways. Whether it was sent; or how they differ.
+/// Sends a progressive result in both ways. Returns whether it was sent; or the difference.
 pub fn progress(
     session: &Session,
     now: Time,
@@ -94,7 +95,7 @@ pub fn progress(
     let plain = PlainProgress::new(invocation, payload);
     let found = short.progress(|| now, &plain);
     if found != expected {
-        return Err(format!("the express lane gives {found:?}, the general way {expected:?}"));
+        return Err(format!("the short way gives {found:?}, the general way {expected:?}"));
     }
     let mut sent = Vec::new();
     if found.is_ok() {
@@ -112,14 +113,14 @@ fn payload_bytes(payload: &Payload) -> &[u8] {
     payload.args_bytes()
 }
 
-/// Two of it, that have nothing more to say about what was before.
+/// Two copies of the session, without pending messages and events.
 fn both(session: &Session) -> (Session, Session) {
     let mut session = session.clone();
     while session.poll_transmit().is_some() || session.poll_event().is_some() {}
     (session.clone(), session)
 }
 
-/// Compares what the first has said, after what its driver has said for it, with what the second has said.
+/// Compares the messages of the two copies; those that the driver wrote for the first one come first.
 fn same(
     mut short: Session,
     mut sent: Vec<Message>,
@@ -135,6 +136,6 @@ fn same(
     if found == wanted {
         Ok(())
     } else {
-        Err(format!("the express lane gives {found:?}, the general way {wanted:?}"))
+        Err(format!("the short way gives {found:?}, the general way {wanted:?}"))
     }
 }

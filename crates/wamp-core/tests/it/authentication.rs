@@ -1,4 +1,4 @@
-//! Proofs of clients: which method and principal is chosen, what is accepted, and what is not told.
+//! Proofs of clients: the choice of method and principal, accepted proofs, and the texts of refusals.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ pub(crate) fn challenged(principals: &Principals, details: &HelloDetails, number
     }
 }
 
-/// Plays an exchange with a client that has these credentials.
+/// Runs an exchange with a client that has these credentials.
 fn prove(principals: &Principals, credentials: Vec<Credential>) -> Result<Admission, Denied> {
     let login = login(credentials);
     let exchange = challenged(principals, &hello(&login), 1);
@@ -170,7 +170,7 @@ fn the_first_fitting_method_of_the_client_is_taken() {
         (&["wampcra", "anonymous"], None, "anonymous"),
         (&["anonymous", "ticket"], Some("joe"), "anonymous"),
         (&[], Some("joe"), "anonymous"),
-        // It has none of them, which is not told.
+        // The principal has none of the methods, which the client does not learn.
         (&["ticket", "anonymous"], Some("device"), "ticket"),
     ];
     for (names, authid, expected) in table {
@@ -459,7 +459,7 @@ fn every_message_in_every_state_of_an_authentication() {
     }
 }
 
-/// A client that logs in with these, and the realm that it meets.
+/// A client with these credentials, and its realm.
 fn session(login: &Login) -> Session {
     let mut config = session::Config::new("realm1");
     config.set_login(login).unwrap();
@@ -491,7 +491,7 @@ fn a_session_answers_a_challenge_and_joins() {
     let (_, welcome) = realm.poll_transmit().unwrap();
     session.handle_message(now, welcome);
     let Some(Event::Joined(joined)) = session.poll_event() else { panic!("not joined") };
-    // The id that the challenge has named.
+    // The id of the challenge.
     assert_eq!((joined.session.get(), key.id()), (7, joined.session));
     assert_eq!((joined.authid.as_deref(), joined.authrole.as_deref()), (Some("joe"), Some("user")));
     assert_eq!(
@@ -521,7 +521,7 @@ fn a_session_answers_one_challenge_of_a_method_that_it_offered() {
     assert!(matches!(twice.poll_event(), Some(Event::Challenged(_))));
     assert!(matches!(twice.poll_event(), Some(Event::Closed(Closed::Violation(_)))));
 
-    // There is nothing to answer with.
+    // The login has no answer.
     let mut config = session::Config::new("realm1");
     config.authmethods = vec!["anonymous".into()];
     let mut anonymous = Session::new(Time::ORIGIN, config, 1);

@@ -1,4 +1,4 @@
-//! Roles: which requests of a session are refused, and what a refusal tells.
+//! Roles: the refused requests of a session, and the texts of refusals.
 
 use wamp_core::Time;
 use wamp_core::auth::Identity;
@@ -59,7 +59,7 @@ fn each_request_is_refused_where_no_rule_allows_it() {
     let testament = r#"["com.shop.admin.log",[],{}]"#;
     net.say(user, &format!(r#"[48,11,{{}},"wamp.session.add_testament",{testament}]"#));
     assert!(net.heard(user).concat().starts_with(r#"[8,48,11,{},"wamp.error.not_authorized""#));
-    // Not acknowledged, it is dropped and counted.
+    // Without acknowledgement, a publication is dropped and counted.
     let before = net.realm.stats().publications_refused;
     net.say(user, r#"[16,11,{},"com.shop.admin.log"]"#);
     assert_eq!((net.heard(user).len(), net.realm.stats().publications_refused), (0, before + 1));

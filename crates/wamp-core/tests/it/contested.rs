@@ -72,7 +72,7 @@ fn however_many_take_turns_a_callee_is_held_for_its_share() {
         let (victim, innocent) = (callee(&mut net), peer(&mut net));
         call(&mut net, innocent, 1);
         let (mut rng, mut held) = (fastrand::Rng::with_seed(attackers), Vec::new());
-        // Those that hold it now, and those that have called and do not hold it yet.
+        // Attackers that hold it now, and attackers that have called but do not hold it yet.
         let mut calls: BTreeMap<Client, bool> = BTreeMap::new();
         for _ in 0..60_000 {
             if (calls.len() as u64) < attackers && rng.u8(..) < 20 {
@@ -82,7 +82,7 @@ fn however_many_take_turns_a_callee_is_held_for_its_share() {
             }
             let among: Vec<Client> = calls.keys().copied().collect();
             for attacker in among {
-                // A stalled one has left, and comes back as a new session.
+                // A stalled attacker has left, and comes back as a new session.
                 if !net.heard(attacker).is_empty() {
                     net.cut(attacker);
                     calls.remove(&attacker);
@@ -149,7 +149,7 @@ fn a_last_reply_holds_for_a_share_only() {
         assert!(is_held(&net, victim));
         net.sleep(MS);
         assert!(!is_held(&net, victim));
-        // It has its result, and loses what it still waits for.
+        // It has its result, and loses its other calls.
         let heard = net.heard(slow);
         assert_eq!((heard.len(), &*heard[0]), (1 + usize::from(others), "[50,1,{},[1]]"));
         // Reading goes on at once, the next time as well.
@@ -178,7 +178,7 @@ fn a_session_with_requests_of_its_own_is_held_for_a_share_only() {
     net.sleep(MS);
     assert!(!is_held(&net, victim));
     assert_eq!(net.heard(slow), [r#"[8,48,1,{},"wamp.error.canceled",["slow consumer"]]"#]);
-    // That is forgotten with the hold.
+    // That record ends with the hold.
     net.sleep(10 * SECOND);
     room(&mut net, slow);
     call(&mut net, slow, 2);

@@ -1,4 +1,4 @@
-//! Credit: how far the sender of results or chunks may send ahead of its receiver.
+//! Credit for the senders of results and chunks.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ fn who_does_not_know_credit_never_meets_it() {
     assert!(!hear(all_roles()).contains("credit"));
     let welcome = hear(counting(5));
     assert!(welcome.contains(r#""_progress_credit":65536}}"#), "{welcome}");
-    assert_eq!(welcome.matches("credit").count(), 1, "the dealer announces it, and nobody else");
+    assert_eq!(welcome.matches("credit").count(), 1, "the dealer announces it, and no other role");
     let only_callee = Roles::none().with(Role::Callee, Features::none().with_credit(0));
     assert!(hear(only_callee).contains("_progress_credit"));
 }
@@ -96,7 +96,7 @@ fn a_callee_is_granted_more_as_results_leave_for_the_caller() {
     net.leave();
     // Everything that had arrived when the report was asked for has left: six times 99.
     assert_eq!(net.heard(callee), ["[256,1,{},1594]"]);
-    assert_eq!(net.received(caller).len(), 11, "what comes is passed on, credit or not");
+    assert_eq!(net.received(caller).len(), 11, "messages are forwarded, with or without credit");
     assert!(net.watched.is_empty(), "less than half of the window is on its way");
     results(&mut net, callee, 1);
     net.leave();
@@ -115,7 +115,7 @@ fn a_callee_is_never_granted_more_than_its_caller_has() {
     // The callee has sent 1188; the caller accepts 1300, which is 112 more.
     net.say(caller, "[256,1,{},1300]");
     assert_eq!(net.heard(callee), ["[256,1,{},1300]"]);
-    // A smaller one, and a repeated one, change nothing.
+    // A smaller total, and a repeated one, have no effect.
     net.say(caller, "[256,1,{},1200]");
     net.say(caller, "[256,1,{},1300]");
     assert!(net.heard(callee).is_empty());
@@ -310,7 +310,7 @@ fn our_callee_stops_without_credit_and_learns_of_more() {
     net.run();
     assert_eq!(net.events(callee), [Event::Credit { stream: Stream::Results(invocation) }]);
     assert_eq!(progress(&mut net, callee, invocation), Ok(()));
-    // The last one needs none.
+    // The last result needs no credit.
     while progress(&mut net, callee, invocation).is_ok() {}
     net.reply(callee, invocation, Reply::Result(Payload::empty()));
     assert!(matches!(
@@ -535,13 +535,13 @@ fn a_callee_that_is_not_told_of_the_end_does_not_wait_for_credit() {
     results(&mut net, callee, 11);
     net.say(caller, r#"[49,1,{"mode":"skip"}]"#);
     assert_eq!(net.heard(callee), [forever]);
-    // Our handler that answers a kill itself, but too late.
+    // A handler of ours that answers a kill itself, but too late.
     let (mut net, callee, caller) = stream(counting(10));
     net.say(caller, r#"[49,1,{"mode":"kill"}]"#);
     results(&mut net, callee, 11);
     net.sleep(Duration::from_secs(30));
     assert_eq!(net.heard(callee).last().map(String::as_str), Some(forever));
-    // And one that takes no INTERRUPT.
+    // And a callee that takes no INTERRUPT.
     let mut net = Net::with(small_windows());
     let callee = net.raw(Serializer::Json, Roles::none().with(Role::Callee, Features::none().with_credit(0)));
     let caller = net.raw(Serializer::Json, counting(10));

@@ -7,8 +7,8 @@ use wamp_proto::{Message, Payload, RequestId, Serializer, Uri, quoted, uri};
 
 use crate::net::{Net, all_roles, args};
 
-/// Texts that callers do not accept as a URI: that of a callee's exception, and what regular expressions of
-/// Python and JavaScript take for white space.
+/// Texts that callers do not accept as a URI: the text of an exception, and characters that regular
+/// expressions of Python and JavaScript treat as white space.
 fn no_uris(of: Serializer) -> Vec<String> {
     let mut all: Vec<String> =
         ["", "not a uri", "com..z", ".", ".com", "com.", "com.x#y", "com.x: y", "com.x\n"]
@@ -24,7 +24,7 @@ fn no_uris(of: Serializer) -> Vec<String> {
     all
 }
 
-/// What a caller receives for an ERROR with this URI and this payload.
+/// Returns the ERROR that a caller receives for one with this URI and payload.
 fn relayed(net: &mut Net, from: Serializer, to: Serializer, error: &str, payload: Payload) -> Error {
     let (callee, caller) = (net.raw(from, all_roles()), net.raw(to, all_roles()));
     let procedure = format!("com.myapp.p{}", net.key(callee).id());

@@ -1,5 +1,5 @@
-//! Which results take the express lane. `net` checks for every YIELD of every test that the general way has the
-//! same outcome.
+//! The results that take the short way. `net` checks for every YIELD of every test that the general way has
+//! the same outcome.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::net::{Net, all_roles, args, json};
 
 const PROCEDURE: &str = "com.myapp.longop";
 
-/// Sends these as a callee with JSON, called by a caller with this serializer; returns how many of them took
-/// the express lane.
+/// Sends these results as a callee with JSON, called by a caller with this serializer. Returns the number
+/// that took the short way.
 fn express(serializer: Serializer, max_message: usize, call: &str, answers: &[&str]) -> usize {
     let mut net = Net::new();
     let callee = net.raw(Serializer::Json, all_roles());
@@ -52,13 +52,13 @@ fn what_another_serializer_can_say_takes_it() {
         let bad = r#"[70,1,{"progress":true},["\u0000!!!"]]"#;
         assert_eq!(express(caller, 512, call, &[all[0], bad]), 1, "bad base64");
     }
-    // Unsolicited results are dropped at once, whatever they are.
+    // Unsolicited results of any kind are dropped at once.
     let call = r#"[48,1,{},"com.myapp.longop"]"#;
     assert_eq!(express(Serializer::MsgPack, 512, call, &[all[0], all[1]]), 2);
 }
 
-/// A callee with MessagePack sends these as progressive results to a caller with JSON and this limit: how many
-/// take the express lane, and what the two receive.
+/// A callee with MessagePack sends these as progressive results to a caller with JSON and this limit. Returns
+/// the number that take the short way, and the messages that both receive.
 fn rewritten(max_message: usize, answers: &[Payload]) -> (usize, Vec<String>, Vec<String>) {
     let mut net = Net::new();
     let callee = net.raw(Serializer::MsgPack, all_roles());
@@ -222,7 +222,7 @@ fn credit_is_counted_in_the_bytes_of_each_hop() {
     }
     assert!(went > WINDOW / 2 && came > WINDOW && went < came);
     assert_eq!(realm.poll_transmit(), None, "both have sent more than their receivers have granted");
-    // The callee is granted what the caller has granted beyond what it was sent.
+    // The callee is granted the remaining credit of the caller.
     say(&mut realm, caller, format!("[256,1,{{}},{}]", went + 112));
     let (to, message) = realm.poll_transmit().unwrap();
     assert_eq!((to, json(&message)), (callee, format!("[256,1,{{}},{}]", came + 112)));

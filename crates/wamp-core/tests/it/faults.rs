@@ -17,7 +17,7 @@ fn poison() -> Vec<String> {
     poison
 }
 
-/// A callee with a procedure, a caller, and whether both work afterwards.
+/// A callee with a procedure, and a caller, with a check that both still work.
 fn pair() -> (Net, Client, Client) {
     let mut net = Net::new();
     let callee = net.raw(Serializer::Json, all_roles());
@@ -128,7 +128,7 @@ fn a_faulty_chunk_ends_its_call() {
     );
     let interrupt = r#"[69,1,{"mode":"killnowait","reason":"wamp.error.invalid_argument"}]"#;
     assert_eq!(net.heard(callee)[1..], [interrupt]);
-    // Those that had been sent before.
+    // Chunks that had been sent before.
     net.say(caller, r#"[48,1,{"progress":true},"com.myapp.longop",[NaN]]"#);
     net.say(caller, r#"[48,1,{},"com.myapp.longop",[3]]"#);
     assert_eq!((net.heard(caller).len(), net.heard(callee).len()), (0, 0));
@@ -287,7 +287,7 @@ fn a_faulty_invocation_is_answered_with_an_error() {
             .starts_with(r#"[8,68,1,{},"wamp.error.invalid_argument",["INVOCATION, element 5"#)
     );
     assert_eq!((session.poll_event(), session.in_flight()), (None, (0, 0)));
-    // A chunk of a running one.
+    // A chunk of a running invocation.
     tell(&mut session, r#"[68,2,9,{"progress":true},[1]]"#);
     assert!(matches!(session.poll_event(), Some(session::Event::Invoked(_))));
     let said = tell(&mut session, r#"[68,2,9,{"progress":true},[NaN]]"#);

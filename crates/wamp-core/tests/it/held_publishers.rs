@@ -84,7 +84,7 @@ fn a_subscriber_that_is_behind_holds_its_publishers_until_it_has_room_and_misses
     publish(&mut net, a, 1);
     assert!(fill(&mut net, a, behind) && fill(&mut net, a, behind));
     assert!(is_held(&net, a) && !is_held(&net, b));
-    // One that the driver had read already.
+    // An event that the driver had already read.
     publish(&mut net, b, 2);
     assert!(fill(&mut net, b, behind) && is_held(&net, b));
     net.sleep(SECOND);
@@ -139,7 +139,7 @@ fn a_subscriber_holds_its_publishers_for_its_share_whichever_they_are() {
     assert_eq!(released(&mut net), [b]);
     publish(&mut net, a, 1);
     assert!(events(&mut net, behind).is_empty());
-    // With room it gets events again, and holds nobody for a time.
+    // With room it gets events again, and holds no publisher for a time.
     room(&mut net, behind);
     publish(&mut net, a, 2);
     assert_eq!(events(&mut net, behind), [2]);
@@ -158,7 +158,7 @@ fn a_publisher_is_held_for_its_share_however_many_subscribers_take_turns_or_come
         let mut net = Net::new();
         let (publisher, other) = (peer(&mut net), subscriber(&mut net));
         let (mut rng, mut held, mut sent) = (fastrand::Rng::with_seed(attackers), Vec::new(), 0);
-        // Those that are there, and whether they are full.
+        // The present subscribers, and whether they are full.
         let mut subscribers: BTreeMap<Client, bool> = BTreeMap::new();
         for _ in 0..60_000 {
             if (subscribers.len() as u64) < attackers && rng.u8(..) < 20 {
@@ -246,7 +246,7 @@ fn events_never_end_a_call_and_calls_use_up_no_share_of_events() {
     net.sleep(MS);
     assert!(!is_held(&net, callee));
     assert!(net.heard(caller)[0].contains("slow consumer"));
-    // What the calls have used does not count.
+    // The share that the calls have used does not count.
     net.sleep(8 * SECOND);
     room(&mut net, caller);
     assert!(fill(&mut net, callee, caller));

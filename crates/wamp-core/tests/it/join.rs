@@ -82,7 +82,7 @@ fn after_goodbye_all_is_ignored_until_hello_or_the_end() {
         assert!(accept.poll_event().is_none() && accept.poll_transmit().is_none(), "{said}");
         accept.handle_message(Time::ORIGIN, message(r#"[1,"realm1",{"roles":{"caller":{}}}]"#));
         assert!(matches!(accept.poll_event(), Some(AcceptEvent::Hello(_))), "{said}");
-        // A peer that goes on like this is not heard for ever.
+        // The router does not listen for ever to a peer that goes on like this.
         for garbage in [false, true] {
             let mut accept = Accept::again(Time::ORIGIN, wait);
             match garbage {
@@ -262,7 +262,7 @@ fn a_shutdown_says_goodbye_to_all_after_it_has_ended_their_calls() {
     assert_eq!(heard[1..], [goodbye]);
     assert_eq!(net.heard(callee), [goodbye]);
 
-    // One answers, the other does not.
+    // One session answers, the other does not.
     net.say(callee, r#"[6,{},"wamp.close.goodbye_and_out"]"#);
     assert_eq!(net.realm.sizes().sessions, 1);
     net.sleep(Duration::from_secs(5));

@@ -42,14 +42,14 @@ impl Registered {
         }
     }
 
-    /// Of all that match, the one with the least key gets the call.
+    /// Of all matching registrations, the one with the least key gets the call.
     fn rank(&self) -> (Policy, usize, Vec<bool>) {
         let longest = if self.policy == Policy::Prefix { usize::MAX - self.pattern.len() } else { 0 };
         (self.policy, longest, self.pattern.split('.').map(str::is_empty).collect())
     }
 }
 
-/// Few and similar, so that they meet; some as long as a step of a hash, some longer than usual.
+/// Few and similar URIs, so that they collide; some as long as a step of a hash, some longer than usual.
 fn component() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => select(vec!["a", "b", "ab", "abcdefg", "abcdefgh", "é", "è"]).prop_map(str::to_owned),

@@ -32,7 +32,7 @@ fn sent(session: &mut Session) -> Option<usize> {
     session.poll_transmit().map(|message| message.encoded_len(Serializer::Json).unwrap())
 }
 
-/// The longest text that fits, by trying; the request after it shows that no id was taken before.
+/// Finds the longest text that fits by trying; the next request shows that the refused ones took no id.
 fn longest(mut submit: impl FnMut(&mut Session, usize) -> Result<RequestId, Misuse>) {
     let mut session = open();
     for len in (0..=LIMIT).rev() {

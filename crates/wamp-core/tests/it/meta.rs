@@ -25,7 +25,7 @@ pub(crate) fn id(net: &Net, client: Client) -> u64 {
     net.key(client).id().get()
 }
 
-/// Calls a procedure, with this end of the CALL. Returns the answer without the head.
+/// Calls a procedure with these last elements of the CALL. Returns the answer without its head.
 pub(crate) fn call(net: &mut Net, client: Client, request: u64, procedure: &str, rest: &str) -> String {
     net.say(client, &format!(r#"[48,{request},{{}},"{procedure}"{rest}]"#));
     let heard = net.heard(client);
@@ -253,7 +253,7 @@ fn the_configuration_says_which_part_of_the_meta_api_there_is() {
         let mut net = Net::with(config);
         let one = raw(&mut net);
         for (request, procedure) in READ.into_iter().chain(CONTROL).enumerate() {
-            // An argument that none takes: nothing happens.
+            // No procedure accepts this argument, so nothing happens.
             let answer = call(&mut net, one, request as u64 + 1, procedure, r#",[{}],{"reason":7}"#);
             let needs = if READ.contains(&procedure) { Meta::Read } else { Meta::Control };
             let expected = if meta >= needs { "invalid_argument" } else { "not_authorized" };
@@ -348,7 +348,7 @@ fn a_result_that_is_too_long_for_its_caller_is_an_error_and_has_no_consequence()
     let small = net.raw_with(Serializer::Json, basic_roles(), 512);
     let others: Vec<Client> = (0..40).map(|_| raw(&mut net)).collect();
     assert_eq!(call(&mut net, small, 1, "wamp.session.list", ""), "payload_size_exceeded");
-    // The ids of those that it would kill do not fit either.
+    // The ids of the sessions to kill do not fit either.
     let rest = format!(",[{}]", id(&net, small));
     let authid = call(&mut net, others[0], 1, "wamp.session.get", &rest);
     assert!(authid.contains("anonymous-"));

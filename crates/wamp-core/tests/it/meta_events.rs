@@ -1,4 +1,4 @@
-//! Meta events: what they say, in which order, and to whom.
+//! Meta events: their arguments, their order and their receivers.
 
 use wamp_proto::Serializer;
 
@@ -158,7 +158,7 @@ fn the_reply_comes_before_the_meta_events_that_it_causes() {
     assert_eq!(heard[1], "[50,3,{}]");
     assert!(heard[2].starts_with("[36,2,"), "{heard:?}");
     assert_eq!(heard.len(), 3);
-    // The session that it is about does not hear of itself.
+    // The session of an event does not receive it.
     net.say(one, r#"[64,4,{},"com.b"]"#);
     assert_eq!(net.heard(one), ["[65,4,2]"]);
     assert_eq!(call(&mut net, one, 5, "wamp.registration.list_callees", ",[2]"), format!("[[{first}]]"));
@@ -205,7 +205,7 @@ fn the_end_of_all_sessions_fires_no_meta_events() {
     net.heard(watcher);
     assert_eq!(call(&mut net, watcher, 20, "wamp.session.kill_all", ""), "[5]");
     assert!(net.heard(watcher).is_empty());
-    // A session that comes after it is told of, and so is its end.
+    // A session that joins later causes events again, and so does its end.
     let one = raw(&mut net);
     assert_eq!(told(&mut net, watcher).len(), 1);
     net.cut(one);

@@ -1,4 +1,4 @@
-//! Killing sessions, and taking registrations and subscriptions away from them.
+//! Killing sessions, and revoking their registrations and subscriptions.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn a_killed_session_is_told_why_and_has_5_s_to_answer() {
         let (session, closing) = (net.key(victim), Closing::Goodbye);
         assert_eq!(net.closed, [Event::Closed { session, closing }]);
     }
-    // A message is cut to what every link takes.
+    // A message is cut to a length that every link accepts.
     let victim = raw(&mut net);
     let long = "x".repeat(1000);
     let rest = format!(r#",[{}],{{"message":"{long}"}}"#, id(&net, victim));

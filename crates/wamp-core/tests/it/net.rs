@@ -28,19 +28,19 @@ pub(crate) struct Net {
     keys: BTreeMap<SessionKey, Client>,
     events: BTreeMap<Client, Vec<session::Event>>,
     pub(crate) closed: Vec<router::Event>,
-    /// Whether sent messages leave at once. If not, `watched` has the pending reports.
+    /// Whether sent messages are written at once. If not, `watched` has the pending reports.
     pub(crate) leaves: bool,
     /// Whether postponed work of the realm is done at once.
     pub(crate) drains: bool,
     pub(crate) watched: Vec<(SessionKey, Watch)>,
-    /// How many messages would have taken the express lane.
+    /// The number of messages that would have taken the short way.
     pub(crate) express: usize,
-    /// How many plain results would have been sent by it at a callee, and received by it at a caller.
+    /// The number of plain results that would have taken it at a callee, and at a caller.
     pub(crate) express_sent: usize,
     pub(crate) express_received: usize,
 }
 
-/// Whether a message would take the express lane, with the same outcome.
+/// Whether a message would take the short way, with the same outcome.
 fn express(realm: &Realm, now: Time, from: SessionKey, serializer: Serializer, message: &Message) -> bool {
     crate::express::compare(realm, now, from, serializer, message).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -174,7 +174,7 @@ impl Net {
         self.run();
     }
 
-    /// What a raw peer has received since the last time.
+    /// Returns the messages that a raw peer has received since the last call.
     pub(crate) fn received(&mut self, client: Client) -> Vec<Message> {
         match &mut self.clients[client.0].0 {
             End::Raw(received) => std::mem::take(received),
@@ -182,7 +182,7 @@ impl Net {
         }
     }
 
-    /// The same as the specification writes it.
+    /// The same messages, as the specification writes them.
     pub(crate) fn heard(&mut self, client: Client) -> Vec<String> {
         self.received(client).iter().map(json).collect()
     }
@@ -273,7 +273,7 @@ impl Net {
         self.run();
     }
 
-    /// Everything has left that had not.
+    /// Writes all waiting messages to the sockets.
     pub(crate) fn leave(&mut self) {
         for (_, watch) in std::mem::take(&mut self.watched) {
             self.realm.handle_left(self.now, watch);

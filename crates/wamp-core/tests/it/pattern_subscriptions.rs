@@ -142,7 +142,7 @@ fn events_of_one_publisher_keep_their_order_across_topics_and_patterns() {
     assert_eq!((by_exact, by_prefix), (all.clone(), all));
 }
 
-// behaviour 105: what a pattern adds to an event counts towards its length.
+// behaviour 105: the details that a pattern adds to an event count towards its length.
 #[test]
 fn an_event_with_its_topic_that_is_too_long_is_dropped() {
     let mut net = Net::new();

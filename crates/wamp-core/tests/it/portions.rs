@@ -10,7 +10,7 @@ use crate::net::{Client, Net, all_roles};
 /// More than three portions.
 const MANY: usize = 1000;
 
-/// How many messages one portion may cause.
+/// The most messages that one portion may cause.
 const PORTION: usize = 256;
 
 /// A peer with this many registrations `p.N`, subscriptions `t.N`, calls to `other`, and calls to answer.
@@ -49,7 +49,7 @@ fn a_session_that_ends_leaves_in_portions() {
     let first = net.received(other);
     assert_eq!(first.len(), PORTION, "calls end first");
 
-    // What it has left behind is treated as gone.
+    // Its remaining entries are treated as gone.
     let last = MANY - 1;
     net.say(other, &format!(r#"[48,{},{{}},"p.{last}"]"#, MANY + 2));
     net.say(other, &format!(r#"[64,{},{{}},"p.0"]"#, MANY + 3));

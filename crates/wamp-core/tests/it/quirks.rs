@@ -1,4 +1,4 @@
-//! The rules about foreign clients rest on the HELLOs that they really send.
+//! The rules for foreign clients, checked with their actual HELLOs.
 
 use wamp_core::Time;
 use wamp_core::router::Quirks;

@@ -1,4 +1,4 @@
-//! Request ids: the sequence where correctness rests on it, any unused id elsewhere.
+//! Request ids: a strict sequence where correctness depends on it, any unused id elsewhere.
 
 use wamp_core::router::Config;
 use wamp_proto::{Feature, Features, Role, Serializer};
@@ -37,7 +37,7 @@ fn a_session_that_makes_no_calls_in_chunks_may_use_any_id() {
     for serializer in Serializer::ALL {
         let mut net = Net::new();
         let client = net.raw(*serializer, basic_roles());
-        // Random, counted from elsewhere, backwards, the same again, the greatest.
+        // Random ids, other starts, descending ids, a repeated id, the greatest id.
         let ids = [8_513_655_549_993_351, 77, 78, 5, 4, 4, 1 << 53, 1];
         for (n, id) in ids.into_iter().enumerate() {
             for (request, answer) in requests(id, n as u64 + 1, n as u64 + 1) {

@@ -12,8 +12,8 @@ fn publish(net: &mut Net, publisher: Client, request: u64, options: &str, topic:
     net.say(publisher, &format!(r#"[16,{request},{{{options}}},"{topic}",[{request}]]"#));
 }
 
-/// Subscribes with `get_retained`, and returns the numbers of the events that come, with their topics. All are
-/// marked, and follow SUBSCRIBED.
+/// Subscribes with `get_retained`, and returns the numbers of the retained events with their topics. Checks
+/// that all are marked and follow SUBSCRIBED.
 fn retained(net: &mut Net, client: Client, policy: &str, uri: &str) -> Vec<(u64, Option<String>)> {
     net.say(client, &format!(r#"[32,1,{{"match":"{policy}","get_retained":true}},"{uri}"]"#));
     let mut received = net.received(client).into_iter();
@@ -78,12 +78,12 @@ fn a_subscriber_gets_the_newest_event_that_was_for_it() {
         net.heard(client);
     }
     assert_eq!(numbers(retained(&mut net, one, "exact", "com.a")), [2]);
-    // The same lists replace, whatever their order and however often they name a session.
+    // The same lists replace the event, in any order and with repeated sessions.
     let id = net.key(one).id();
     publish(&mut net, publisher, 5, &format!(r#""retain":true,"eligible":[{id},{id}]"#), "com.a");
     net.heard(one);
     assert_eq!(numbers(retained(&mut net, one, "exact", "com.a")), [5]);
-    // One for all replaces all of them.
+    // An event for all replaces all of them.
     publish(&mut net, publisher, 6, r#""retain":true"#, "com.a");
     for client in [one, other] {
         net.heard(client);
@@ -180,7 +180,7 @@ fn a_retained_event_expires() {
     net.sleep(Duration::from_millis(1));
     assert_eq!(late(&mut net, "prefix", "com."), [2]);
     assert_eq!(net.realm.sizes().retained, 1);
-    // 0 delivers and forgets.
+    // 0 delivers the event and removes the kept one.
     publish(&mut net, publisher, 3, r#""retain":true,"_retain_ttl":0"#, "com.b");
     assert_eq!(late(&mut net, "prefix", "com."), [0; 0]);
     assert_eq!((net.realm.sizes().retained, net.realm.sizes().retained_bytes), (0, 0));
@@ -222,10 +222,10 @@ fn what_exceeds_a_limit_is_delivered_and_not_retained() {
     assert_eq!((net.heard(live).len(), net.realm.sizes().retained), (3, 2), "topics");
     assert_eq!(net.realm.stats().not_retained, 1);
     assert_eq!(late(&mut net, "prefix", "com."), [1], "one for a SUBSCRIBE");
-    // One that is too long leaves what is kept.
+    // An event that is too long leaves the kept one.
     net.say(publisher, &format!(r#"[16,4,{{"retain":true}},"com.a",["{}"]]"#, "x".repeat(600)));
     assert_eq!(late(&mut net, "exact", "com.a"), [1]);
-    // The oldest one with lists goes; the one for all stays.
+    // The oldest event with lists is dropped; the one for all stays.
     let to: Vec<Client> = (0..3).map(|_| net.raw(Serializer::Json, basic_roles())).collect();
     for (request, to) in (5..).zip(&to) {
         let options = format!(r#""retain":true,"eligible":[{}]"#, net.key(*to).id());

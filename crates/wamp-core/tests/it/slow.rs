@@ -1,4 +1,4 @@
-//! Which session holds which when a session does not keep up, and how that ends.
+//! Sessions that do not keep up: the sessions that they hold, and the ends of holds.
 
 use std::time::Duration;
 
@@ -182,7 +182,7 @@ fn a_stalled_caller_loses_all_calls_whose_callees_it_holds_at_once() {
     full(&mut net, slow);
     assert!(hold(&mut net, callee, slow));
     stall(&mut net, innocent);
-    assert!(is_held(&net, callee), "who holds nobody is not stalled");
+    assert!(is_held(&net, callee), "a session without holds is not stalled");
 
     stall(&mut net, slow);
     let expected: Vec<String> = (1..=1000).map(slow_consumer).collect();
@@ -257,7 +257,7 @@ fn a_stalled_callee_loses_the_calls_that_feed_it_chunks_and_lets_their_callers_g
     assert_eq!(net.heard(callee), [format!("[69,1,{INTERRUPT}]")]);
     assert_eq!((net.heard(plain), net.heard(apart)), (vec![], vec![]));
     assert_eq!(released(&mut net), [upload, plain]);
-    // A session that feeds it now loses its call instead of waiting; the last chunk waits for nothing.
+    // A session that feeds it now loses its call instead of waiting; the last chunk does not wait.
     net.say(apart, r#"[48,1,{"progress":true},"com.myapp.flood",[1]]"#);
     assert_eq!(net.heard(apart), [slow_consumer(1)]);
     assert_eq!(net.realm.stats().slow_consumers, 2);
@@ -274,7 +274,7 @@ fn the_share_runs_only_while_others_wait_for_the_callee() {
     assert!(is_held(&net, callee), "nobody else is harmed");
     assert_eq!(net.realm.sizes().deadlines, 0);
 
-    // Now there is one, for a second; and again, with another.
+    // Now one session waits, for a second; then another one.
     call(&mut net, innocent, 1);
     net.sleep(SECOND);
     net.say(innocent, "[49,1,{}]");
@@ -311,7 +311,7 @@ fn the_share_comes_back_with_time() {
         net.sleep(4 * SECOND - most);
     }
     assert!(net.heard(slow).is_empty());
-    // Without a pause it is too much.
+    // Without a pause it exceeds the share.
     for _ in 0..4 {
         hold(&mut net, callee, slow);
         net.sleep(SECOND / 4);
@@ -423,11 +423,11 @@ fn a_session_that_calls_itself_and_does_not_read_is_let_go_when_it_is_stalled() 
     full(&mut net, me);
     assert!(hold(&mut net, me, me));
     net.sleep(60 * SECOND);
-    assert!(is_held(&net, me), "nobody else has a share in that");
+    assert!(is_held(&net, me), "no other session takes part in that");
     stall(&mut net, me);
     assert_eq!(net.heard(me), [format!("[69,2,{INTERRUPT}]"), slow_consumer(2)]);
     assert_eq!(released(&mut net), [me]);
-    // It has to read the answers before it asks more, stalled or not.
+    // Stalled or not, it must read the answers before it sends further requests.
     assert!(hold(&mut net, me, me));
     stall(&mut net, me);
     assert!(is_held(&net, me));

@@ -1,4 +1,4 @@
-//! What a session may put into the tables of a realm, and what a look-up in them may cost.
+//! The limits of a session's entries in the tables of a realm, and the cost of look-ups.
 
 use wamp_core::router::Config;
 use wamp_proto::Serializer;
@@ -30,11 +30,11 @@ fn wildcards_may_have_64_shapes_of_each_number_of_components() {
         heard[0].starts_with(r#"[8,64,1,{},"wamp.error.unavailable""#)
             && heard[0].contains("64 combinations")
     );
-    // A known one is not, nor one with another number of components.
+    // A known shape is accepted, and so is one with another number of components.
     net.say(callees[1], &wildcard(2, &(crossing(63, 16) + ".y")));
     net.say(callees[1], &wildcard(3, &crossing(64, 16)));
     assert!(net.heard(callees[1]).iter().all(|answer| answer.starts_with("[65,")));
-    // There is room again for each one that was removed.
+    // Each removal makes room for another shape.
     net.say(callees[0], "[66,65,1]");
     net.say(callees[1], &wildcard(4, &(crossing(64, 16) + ".y")));
     assert!(net.heard(callees[1])[0].starts_with("[65,"));
@@ -60,7 +60,7 @@ fn a_session_holds_a_limited_number_of_bytes_in_registrations_and_subscriptions(
     net.say(client, &format!(r#"[64,1,{{}},"{uri}"]"#));
     net.say(client, &format!(r#"[32,2,{{}},"{uri}"]"#));
     net.heard(client);
-    // The same one again is no second one.
+    // A repeated subscription does not count twice.
     net.say(client, &format!(r#"[32,3,{{}},"{uri}"]"#));
     assert_eq!(net.heard(client), ["[33,3,1]"]);
     net.say(client, &format!(r#"[32,4,{{}},"{uri}.more"]"#));

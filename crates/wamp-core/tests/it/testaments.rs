@@ -1,4 +1,4 @@
-//! Testaments: what may be left, when it is published, and to whom.
+//! Testaments: their checks, the time of publication, and the receivers.
 
 use wamp_core::router::{self, Disclosure, Meta};
 use wamp_proto::{Feature, Features, Role, Serializer};
@@ -215,7 +215,7 @@ fn testaments_are_bounded_for_a_session_and_for_all() {
     assert_eq!(add(&mut net, one, 7, 300), "unavailable", "more than 2,000 bytes");
     assert_eq!(add(&mut net, two, 1, 1_500), "unavailable", "more than 3,000 bytes of all");
     assert_eq!(add(&mut net, two, 2, 500), "");
-    // Each short name takes more memory than the byte and the quotes of it.
+    // A short name takes more memory than its encoding.
     let names = vec![r#""""#; 100].join(",");
     let lists = format!(r#",["com.a"],{{"publish_options":{{"eligible_authid":[{names}]}}}}"#);
     assert_eq!(call(&mut net, two, 3, ADD, &lists), "unavailable", "a list");

@@ -1,4 +1,4 @@
-//! A session that breaks the protocol is told how, loses its session, and harms no other.
+//! A session that breaks the protocol gets the reason, ends, and harms no other session.
 
 use wamp_core::router::{Closing, Event};
 use wamp_core::session::{self, Closed};
@@ -6,7 +6,7 @@ use wamp_proto::{Serializer, uri};
 
 use crate::net::{Net, all_roles, bytes};
 
-/// Sends these to a realm in which a bystander's call is running; returns the text of the ABORT.
+/// Sends these messages to a realm in which a bystander's call is running. Returns the text of the ABORT.
 fn violate(said: &[&str]) -> String {
     let mut net = Net::new();
     let callee = net.raw(Serializer::Json, all_roles());

@@ -1,5 +1,5 @@
 //! The broker beside a naive one: patterns, lists of receivers, retained events, revocations and sessions that leave.
-//! After each step every session has got just the events that the naive broker sends.
+//! After each step every session has received exactly the events that the naive broker sends.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! The table *What others do, and we* of `behaviour.md`: for each row a test that we lack the other peer's
-//! defect. Names with a module are in `tests/it`.
+//! Known defects of other implementations, each with a test that this one does not have it. Names with a
+//! module are in `tests/it`.
 //!
 //! | situation | test |
 //! |---|---|

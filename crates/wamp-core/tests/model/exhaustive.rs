@@ -239,7 +239,7 @@ fn explore(small: &Small, reduced: bool, limit: Option<usize>, cover: &mut Cover
     let mut open = vec![root];
     let mut rng = Rng::with_seed(11);
     while let Some(last) = open.len().checked_sub(1) {
-        // A random one, but more often one of the latest, to reach the ends.
+        // A random state, but more often one of the latest, to reach the ends.
         let at = if limit.is_some() && rng.u8(..4) == 0 { rng.usize(..=last) } else { last };
         let mut node = open.swap_remove(at);
         visited.states += 1;

@@ -13,7 +13,7 @@ use wamp_proto::{
 
 use crate::ledger::CallNo;
 
-/// What the witness serves.
+/// The procedure and the topic of the witness.
 pub const STREAM: Uri = Uri::from_static("witness.stream");
 
 /// The client's end of a connection, and the wire.
@@ -36,7 +36,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Ends subscriptions that nothing uses, once no answer can bring another use.
+    /// Ends unused subscriptions, when no pending answer can add a use.
     pub fn unsubscribe_unused(&mut self, now: Time) {
         if self.subscribing > 0 {
             return;

@@ -1,4 +1,4 @@
-//! The driver of the client: what sessions and the link tell it.
+//! The driver of the client: events of sessions and of the link.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -94,7 +94,7 @@ impl World {
         } else {
             self.link.handle_failed(self.now, Fault::Closed(closed));
         }
-        // The session is over for the router, too, if it said so.
+        // The session is also over for the router if the router ended it.
         if let Some(key) = connection.key {
             self.router.realm.handle_closed(self.now, key);
         }
@@ -148,7 +148,7 @@ impl World {
         }
     }
 
-    /// Before a program hears `Up`, each of its declarations has its answer in this session, or is overdue.
+    /// Before the event `Up`, each declaration has its answer in this session, or is overdue.
     fn check_up(&mut self) {
         let Some(connection) = &self.connection else {
             return self.ledger.fail("up without a session");
@@ -160,7 +160,7 @@ impl World {
             let expected = match self.link.standing(*id) {
                 Some(Standing::Up) => 1,
                 Some(Standing::Waiting) => 0,
-                // The program has heard of it.
+                // The program was notified of it.
                 Some(Standing::Unanswered) if self.now.since(self.joined) >= ANSWER_LIMIT => 0,
                 other => {
                     faults.push(format!("{index} is {other:?} at Up"));

@@ -6,17 +6,17 @@ use wamp_core::reconnect::Config;
 use crate::step::Step;
 use crate::world::World;
 
-/// How many losses of each kind there are in a history.
+/// The number of losses of each kind in a history.
 const LOSSES: usize = 2;
 
-/// How many other steps follow a loss before the world settles.
+/// The number of other steps after a loss, before the world settles.
 const DEPTH: usize = 9;
 
 fn is_loss(step: Step) -> bool {
     matches!(step, Step::Fail | Step::Lose | Step::LoseSilently | Step::Restart | Step::ShutDown)
 }
 
-/// Steps out of which the histories are made. What the program does by itself is decided before.
+/// The steps of the histories. The actions of the program are fixed before.
 fn is_explored(step: Step, losses: usize) -> bool {
     match step {
         step if is_loss(step) => losses > 0,

@@ -1,13 +1,12 @@
-//! What must hold, written down without the machines under test.
+//! The invariants, written without the machines under test.
 //!
 //! 1. Each call ends exactly once.
-//! 2. A call is made again only if its program asked for that.
-//! 3. A call that has shown a progressive result is never made again.
+//! 2. A call is repeated only if its program asked for that.
+//! 3. A call that has delivered a progressive result is never repeated.
 //! 4. A call that may not be carried out twice reaches a router once.
-//! 5. A call that has reached a router is never said to be unsent, also if it was made again.
+//! 5. A call that has reached a router is never reported as unsent, even if it was repeated.
 //! 6. In each session the first requests are the declarations, each once, in the order in which they were made.
-//! 7. When a program hears `Up`, each of its declarations is up exactly once, or waits for a shadow,
-//!    or has had no answer for 10 s.
+//! 7. At `Up`, each declaration is up exactly once, or waits for a shadow, or has had no answer for 10 s.
 //! 8. When nothing is lost any more, each declaration is up exactly once, and nothing else.
 //! 9. No declaration is lost, unless a shadow has held its procedure for 60 s.
 //! 10. Only shadows are probed, each once at a time.
@@ -32,11 +31,11 @@ struct Call {
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     calls: BTreeMap<CallNo, Call>,
-    /// What is to be declared first in the present session.
+    /// The declarations that must come first in the present session.
     due: VecDeque<DeclarationId>,
     routers: u32,
     faults: Vec<String>,
-    /// What has happened, so that a test that shows nothing is noticed.
+    /// Counters of events, to detect a test in which nothing happens.
     pub sessions: usize,
     pub repeated: usize,
     pub declared_again: usize,

@@ -373,7 +373,7 @@ fn what_is_withdrawn_is_not_declared_again() {
     let answered = declare(&mut link, now, register("com.d")).declaration;
     assert!(link.withdraw(now, up), "the router is to be told");
     link.handle_closed(now, Closed::Lost);
-    assert!(!link.withdraw(now, down), "there is nobody to be told");
+    assert!(!link.withdraw(now, down), "the router need not be told");
     let now = link.poll_timeout().unwrap();
     link.handle_timeout(now);
     actions(&mut link);

@@ -13,7 +13,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is to be a number")))
 }
 
-/// How often a step is taken, compared to others. Losses are rare enough for something to get up in between.
+/// The relative frequency of a step. Losses are rare enough for sessions to be up in between.
 fn weight(step: Step) -> usize {
     match step {
         Step::Write | Step::ToRouter | Step::ToClient => 100,

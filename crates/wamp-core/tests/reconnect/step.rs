@@ -1,10 +1,10 @@
-//! What may happen in the model, and what its program declares and calls.
+//! The steps of the model, and the declarations and calls of its program.
 
 use wamp_core::reconnect::{Declaration, Retry};
 use wamp_proto::Uri;
 use wamp_proto::message::{MatchPolicy, RegisterOptions, SubscribeOptions};
 
-/// What can be declared, by number.
+/// The possible declarations, by number.
 pub const DECLARABLE: usize = 3;
 
 pub fn declarable(index: usize) -> Declaration {
@@ -26,7 +26,7 @@ pub fn declarable(index: usize) -> Declaration {
     Declaration::Register { options, procedure: Uri::from_static(procedure) }
 }
 
-/// Something that may happen next.
+/// A possible next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The attempt under way connects.
@@ -53,7 +53,7 @@ pub enum Step {
     Tick,
     /// The program declares something.
     Declare(usize),
-    /// The program takes it back.
+    /// The program withdraws it.
     Withdraw(usize),
     /// The program calls the witness; the number is of its policy.
     Call(usize),

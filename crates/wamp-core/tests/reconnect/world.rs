@@ -36,7 +36,7 @@ pub struct World {
     pub is_dialing: bool,
     /// When the last session began.
     pub joined: Time,
-    /// Sessions of the client in which only the router believes.
+    /// Lost sessions of the client that the router still keeps.
     pub shadows: VecDeque<SessionKey>,
     /// Shadows that are probed, and until when.
     pub probes: BTreeMap<SessionKey, Time>,
@@ -51,7 +51,7 @@ pub struct World {
     pub repeats: BTreeMap<CallNo, Repeat>,
     /// Calls that wait for a session, or for a time.
     pub waiting: VecDeque<(CallNo, Option<Time>)>,
-    /// Invocations and events that have reached a declaration since the last look.
+    /// Invocations and events that have reached a declaration since the last check.
     pub reached: Vec<DeclarationId>,
 }
 
@@ -79,7 +79,7 @@ impl World {
         world
     }
 
-    /// What may happen now.
+    /// Returns the possible next steps.
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         if self.is_dialing {
@@ -190,7 +190,7 @@ impl World {
         self.run();
     }
 
-    /// Lets everything come to an end, over a network on which nothing is lost any more.
+    /// Runs the world to its end, over a network without further losses.
     pub fn settle(&mut self) {
         for _ in 0..10_000 {
             let step = match &self.connection {
@@ -224,7 +224,7 @@ impl World {
         self.next_timeout().is_some() && is_lasting
     }
 
-    /// Looks what the router makes of the declarations.
+    /// Checks the declarations at the router.
     pub fn check_settled(&mut self) {
         self.ledger.check_ended();
         if self.link.is_over() {
@@ -244,7 +244,7 @@ impl World {
         }
     }
 
-    /// The witness calls or publishes what a declaration is about.
+    /// The witness calls the procedure, or publishes to the topic, of a declaration.
     fn reach(&mut self, index: usize) {
         let request = self.router.request();
         let (options, payload) = (CallOptions::default(), Payload::empty());
@@ -472,7 +472,7 @@ impl World {
         self.router.realm.handle_message(self.now, self.router.witness, message.into());
     }
 
-    /// Does all that follows at once.
+    /// Handles all immediate effects.
     fn run(&mut self) {
         loop {
             let mut is_quiet = true;
@@ -525,7 +525,7 @@ impl World {
             }
             return self.router.heard.push(message);
         }
-        // What goes to a shadow is lost.
+        // Messages to a shadow are lost.
         self.with_connection(|it| {
             if it.key == Some(to) {
                 it.to_client.push_back(message);

@@ -260,7 +260,7 @@ fn poison(serializer: Serializer) -> &'static [&'static [u8]] {
     }
 }
 
-/// Neither way accepts such a value in any place; both name the call.
+/// Neither way accepts such a value at any place; both name the call.
 #[test]
 fn values_that_readers_fail_on_take_neither_way() {
     for serializer in Serializer::ALL {

@@ -57,8 +57,7 @@ enum Came {
 }
 
 impl<R: ReadHalf> Link<R> {
-    /// Runs the link until WELCOME, with its time counted from `start`. Returns `None` if it does not come to
-    /// that.
+    /// Runs the link until WELCOME, with its time counted from `start`. Returns `None` if it does not join.
     pub(super) async fn join(&mut self, first: bool, start: Instant) -> Option<(Arc<Realm>, SessionKey)> {
         let crate::Limits { join: wait, message, message_before_welcome, .. } = self.settings().limits;
         let (mut accept, max_receive) = match first {
@@ -90,7 +89,7 @@ impl<R: ReadHalf> Link<R> {
             let mut step = match came {
                 Came::Step(step) => {
                     if let Some(Joining { realm, details, is_counted, .. }) = &joining {
-                        // Its verdict counts now, and not as a failure in advance.
+                        // From now on its result counts, and not the failure recorded in advance.
                         if *is_counted {
                             self.router.attempts.forgive(self.peer.ip());
                         }
@@ -207,7 +206,7 @@ impl<R: ReadHalf> Link<R> {
         self.check_attempts()?;
         let authid = pending.authid().to_owned();
         if pending.is_slow() {
-            // Counted before, so that a client that hangs up is counted, too.
+            // Counted in advance, so that a client that disconnects is counted too.
             self.router.attempts.count(self.peer.ip(), Instant::now());
             return pending.verify(said, authentication.places());
         }

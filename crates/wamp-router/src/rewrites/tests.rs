@@ -31,7 +31,10 @@ fn pass(session: SessionKey, frames: &[(&str, Serializer)]) -> Vec<(bool, Option
         frames.iter().map(|(json, _)| rewrites.prepare(read(json), json.as_bytes())).collect();
     let all = frames.iter().zip(plain).map(|((json, to), plain)| {
         let payload = rewrites.payload(&plain, json.as_bytes(), *to);
-        assert!(rewrites.memory.bytes.len() < LOAD + 2 * 4096, "what is not made ahead does not pile up");
+        assert!(
+            rewrites.memory.bytes.len() < LOAD + 2 * 4096,
+            "payloads that are not transcoded ahead do not accumulate"
+        );
         (plain.ahead.is_some(), payload.map(|payload| rewrites.written(payload).to_vec()))
     });
     let all = all.collect();

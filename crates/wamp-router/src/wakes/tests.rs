@@ -27,12 +27,12 @@ async fn others_run() {
     }
 }
 
-/// Whether the writer of a link has been woken up since it last waited.
+/// Returns whether the writer of a link was woken since it last waited.
 async fn is_awake(link: &Outbound) -> bool {
     tokio::time::timeout(Duration::ZERO, link.ready()).await.is_ok()
 }
 
-/// Does what a writer does that has been woken up: how many events it has written.
+/// Acts as a writer that was woken. Returns the number of events that it has written.
 async fn write(link: &Outbound) -> usize {
     let batch = link.next().await.unwrap();
     let events = batch.len();
@@ -55,14 +55,14 @@ async fn a_writer_is_woken_up_once_for_many_events() {
     }
     assert_eq!(wakes.links.len(), 300);
     others_run().await;
-    assert!(writers.iter().all(|writer| !writer.is_finished()), "nobody is woken up yet");
+    assert!(writers.iter().all(|writer| !writer.is_finished()), "no writer is woken yet");
     wakes.flush();
     for writer in writers {
         assert_eq!(writer.await.unwrap(), 10);
     }
 }
 
-/// Which links' writers have been woken up and have not begun to write.
+/// Returns the links whose writers were woken and have not begun to write.
 async fn awake(links: &[Arc<Outbound>]) -> Vec<usize> {
     let mut awake = Vec::new();
     for (index, link) in links.iter().enumerate() {
@@ -73,7 +73,7 @@ async fn awake(links: &[Arc<Outbound>]) -> Vec<usize> {
     awake
 }
 
-/// Adds an event for each of these, and wakes their writers up.
+/// Adds an event for each of these links, and wakes their writers.
 fn publish(links: &[Arc<Outbound>]) {
     let mut wakes = Wakes::default();
     links.iter().for_each(|link| push_event(link, &mut wakes));
@@ -90,7 +90,7 @@ async fn a_few_writers_have_a_turn_at_a_time_and_each_has_one() {
     assert!(awake(&links).await.is_empty());
     for index in 0..links.len() {
         assert_eq!(write(&links[index]).await, 2);
-        // The first ones again at last, which have nothing to write any more.
+        // Finally the first ones again, which have nothing left to write.
         assert_eq!(awake(&links).await, [(index + most) % links.len()]);
     }
     // No turn is lost.

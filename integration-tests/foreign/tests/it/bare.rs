@@ -18,7 +18,7 @@ pub struct Bare {
     stream: TcpStream,
     /// The head that this end writes, until it is complete; then the rest of it without the line.
     writing: Head,
-    /// The head that the other end writes, and how much of it this end was given.
+    /// The head that the other end writes, and the number of its bytes that this end was given.
     reading: Option<Head>,
     protocol: &'static str,
 }
@@ -55,7 +55,7 @@ impl Bare {
         Ok((Self { stream, writing: Head::default(), reading: None, protocol }, request))
     }
 
-    /// Writes what is left of the head.
+    /// Writes the rest of the head.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.writing.is_complete && !self.writing.rest().is_empty() {
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, self.writing.rest()))?;

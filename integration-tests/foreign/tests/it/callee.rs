@@ -1,4 +1,4 @@
-//! A callee: answers n with progress 0..n-1, each followed by a nod, then n.
+//! A callee: answers n with the results 0 to n-1 and then n; the test releases each result.
 
 use std::io;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub enum Callee {
     Foreign(Box<Process>, Lines),
 }
 
-/// A callee in the test's process, on a runtime of its own, with which it can die.
+/// A callee in the test's process, on a runtime of its own, which a test can drop to simulate a crash.
 pub struct Ours {
     session: Session,
     nods: Arc<Semaphore>,

@@ -107,7 +107,7 @@ async fn our_server(serializer: Serializer) -> Result<Verdicts, String> {
 
 async fn our_client(serializer: Serializer) -> Result<Verdicts, String> {
     let (_process, mut lines) = kosoku(&["server"])?;
-    let port = lines.next().await?.ok_or("kosoku has ended and said nothing")?;
+    let port = lines.next().await?.ok_or("kosoku has ended without output")?;
     let port: u16 = port.parse().map_err(|_| format!("kosoku says {port:?}"))?;
     let count = open(port, "/getCaseCount", Serializer::Json).await?;
     let count = first(count).await.ok_or("kosoku does not say how many cases there are")?;

@@ -1,4 +1,4 @@
-//! What happens in a row, and the expected outcome.
+//! The steps of a row, and the expected outcome.
 
 use tokio::time::sleep;
 use wamp_client::{CancelReason, Serializer};
@@ -90,7 +90,7 @@ impl Stage<'_> {
             callee.expect_canceled(CancelReason::Canceled).await?;
         }
 
-        // A callee that was not interrupted takes every other nod.
+        // A callee that was not interrupted takes every other release.
         for _ in 0..6 {
             callee.nod().await?;
         }
@@ -137,12 +137,12 @@ fn error_of(callee: Library, mode: &str) -> &'static str {
     }
 }
 
-/// How a caller behaves at it.
+/// The reaction of a caller to the ERROR.
 fn shown(caller: Library, mode: &str, error: &str) -> String {
     match (caller, mode) {
         // Ends the call by itself and prints nothing about the ERROR.
         (Library::AutobahnPython, _) => "Canceled".to_owned(),
-        // Ends the call by itself, does not know it any more when the ERROR arrives, and closes its session.
+        // Ends the call by itself, does not recognize it when the ERROR arrives, and closes its session.
         (Library::AutobahnJs, "skip" | "killnowait") => "Error: Cancelled".to_owned(),
         _ => format!("Error: {error}"),
     }

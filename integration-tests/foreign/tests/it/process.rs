@@ -1,4 +1,4 @@
-//! A program beside the test: the lines it prints, the lines it is given, its end.
+//! A program beside the test: its output, its input and its end.
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::log::Log;
 
-/// A test that waits longer than this will wait for ever.
+/// A test that waits longer than this hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Lines that arrive one after another.
@@ -94,7 +94,7 @@ impl Process {
             tokio::spawn(async move {
                 let mut output = BufReader::new(output).lines();
                 while let Ok(Some(line)) = output.next_line().await {
-                    // The output is read to its end, though no test listens.
+                    // The output is always read to its end, even if no test needs it.
                     let _ = sender.send(line).await;
                 }
             });

@@ -22,7 +22,7 @@ pub fn print(chapters: &[Chapter], started: Instant) -> ExitCode {
             }
         }
     }
-    // None is no success either: no row has these words.
+    // No row has these words, which is a failure too.
     let success = passed > 0 && failed == 0;
     let verdict = if success { "ok" } else { "FAILED" };
     let took = seconds(started.elapsed());

@@ -62,7 +62,7 @@ async fn joined(lines: &mut Lines) -> Result<(), String> {
     timeout(PATIENCE, joins).await.map_err(|_| "the client does not come back".to_owned())?
 }
 
-/// Not in our power: the library takes GOODBYE for the end.
+/// The router cannot change this: the library treats GOODBYE as final.
 async fn gone(peer: Peer, lines: &mut Lines) -> Result<(), String> {
     if peer.library != Library::AutobahnJs {
         return Err("only Autobahn|JS says so".to_owned());

@@ -155,7 +155,7 @@ async fn program(tools: &Tools, arguments: &[&str], log: &Log) -> Result<(Socket
         command.args(["--listen", "127.0.0.1:0"]);
     }
     let (process, mut lines) = Process::start("wamp-router", command, log)?;
-    let line = lines.next().await?.ok_or("wamp-router has ended and said nothing")?;
+    let line = lines.next().await?.ok_or("wamp-router has ended without output")?;
     let address = line.rsplit_once("rs://").and_then(|(_, address)| address.parse().ok());
     let address = address.ok_or_else(|| format!("wamp-router says {line:?}"))?;
     Ok((address, Keeper::Program(process)))

@@ -124,7 +124,7 @@ pub const SECTIONS: &[Section] = &[
         ],
     },
     Section {
-        title: "H: nobody says anything for longer than our router waits before it asks",
+        title: "H: silence for longer than our router waits before it sends a PING",
         router: Which::Impatient,
         rows: &[
             "py/rs/json idles    -> py/rs/cbor",
@@ -183,7 +183,7 @@ pub const HELLOS: &[&str] = &[
     "wampy/ws/cbor",
 ];
 
-/// Clients, and what they do when the router is restarted.
+/// Clients, and their reaction to a restart of the router.
 pub const RETURNS: &[&str] = &[
     "js/ws/json comes back",
     "js/ws/msgpack comes back",
@@ -205,7 +205,7 @@ pub struct Row {
     pub plot: Plot,
 }
 
-/// What happens in a row.
+/// The plot of a row.
 #[derive(Clone, Copy, Debug)]
 pub enum Plot {
     /// The call runs to its end.

@@ -1,4 +1,4 @@
-//! What the first row needs: the foreign software, and our router as a program.
+//! The requirements of the rows: the foreign software, and our router as a program.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -102,5 +102,5 @@ async fn wamp_router() -> Result<PathBuf, String> {
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| message["target"]["name"] == "wamp-router")
         .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
-        .ok_or_else(|| "cargo does not say where it has put wamp-router".to_owned())
+        .ok_or_else(|| "cargo does not report the path of wamp-router".to_owned())
 }

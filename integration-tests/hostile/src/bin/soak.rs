@@ -1,4 +1,4 @@
-//! Random clients against a router in this process, for a given time; then none of them may have left anything.
+//! Random clients against a router in this process, for a given time; then nothing of them may be left.
 //!
 //! `soak SECONDS [CLIENTS [SEED]]`, such as `cargo run -p wamp-hostile-tests --profile hostile --bin soak --
 //! 900 12`. Clients register, call, stream, cancel and publish, over both transports and in all serializers.
@@ -21,10 +21,10 @@ use wamp_router::{Address, Router, RouterStats};
 /// A call that is not answered for this long is stuck.
 const STUCK: Duration = Duration::from_secs(60);
 
-/// After the last client the router has this long to forget them all.
+/// The time after the last client in which the router must remove all entries.
 const QUIET: Duration = Duration::from_secs(50);
 
-/// What clients have observed.
+/// The observations of the clients.
 #[derive(Default)]
 struct Seen {
     clients: AtomicU64,

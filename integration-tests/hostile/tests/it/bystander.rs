@@ -1,4 +1,4 @@
-//! An innocent pair: two sessions of the client library that call each other, and how long their calls take.
+//! An innocent pair: two sessions of the client library that call each other, with the duration of each call.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use wamp_client::{Invocation, connect};
 /// A call that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// How long a bystander waited.
+/// The waits of a bystander.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Waits {
     pub calls: usize,
@@ -34,7 +34,7 @@ pub struct Bystander {
 }
 
 impl Bystander {
-    /// Begins to call; returns when the first call has been answered.
+    /// Starts to call; returns after the first answer.
     pub fn start(url: String) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let (begun, begins) = std::sync::mpsc::channel();

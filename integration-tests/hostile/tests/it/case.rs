@@ -1,4 +1,4 @@
-//! A case: one attack, what must hold, and its outcome.
+//! A case: one attack, its condition and its outcome.
 
 /// The figures of a case that held, or the failure with the figures.
 pub type Outcome = Result<String, String>;
@@ -12,7 +12,7 @@ pub struct Case {
     pub when: When,
 }
 
-/// How a case runs beside others.
+/// The way in which a case runs beside others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// It measures time: nothing else runs meanwhile.
@@ -37,7 +37,7 @@ pub fn broken(error: std::io::Error) -> String {
     format!("the attack could not be made: {error}")
 }
 
-/// Fails unless this holds; the figures are shown either way.
+/// Fails unless the condition holds; the figures are shown either way.
 pub fn hold(holds: bool, what: &str, figures: String) -> Outcome {
     if holds { Ok(figures) } else { Err(format!("{what}: {figures}")) }
 }

@@ -1,4 +1,5 @@
-//! What an attack costs a bystander, measured against a control: the same attack on another router, on the same processors.
+//! The cost of an attack for a bystander, compared with a control: the same attack on another router, on the
+//! same processors.
 
 use std::any::Any;
 use std::io;
@@ -13,22 +14,22 @@ use crate::wire::SENT;
 /// The number of attackers at a time.
 const ATTACKERS: usize = 4;
 
-/// How many times that of the control the p99 of the bystander may be, and how many times the longest wait.
+/// The greatest ratios to the control of the bystander's p99 and of its longest wait.
 const P99: u32 = 5;
 const LONGEST: u32 = 10;
 
-/// A control below these counts as these: the scheduler alone makes such differences.
+/// The least values of the control: the scheduler alone causes such waits.
 const LEAST_P99: Duration = Duration::from_millis(4);
 const LEAST_LONGEST: Duration = Duration::from_millis(10);
 
-/// The number of attempts of which one has to be good, since other programs run on the machine too;
+/// The number of attempts of which one must pass, since other programs run on the machine too;
 /// `HOSTILE_ATTEMPTS` overrides it.
 const ATTEMPTS: usize = 3;
 
-/// An attacker that sends less has not attacked.
+/// An attack with fewer bytes counts as failed.
 const LEAST_SENT: u64 = 1000;
 
-/// Something that attackers hold while they attack.
+/// Resources of attackers during the attack.
 pub type Keep = Box<dyn Any>;
 
 /// An attack that goes on for a while.
@@ -39,7 +40,7 @@ pub struct Flood {
     /// the number of the attacker.
     pub attack: fn(u16, Instant, usize) -> io::Result<()>,
     pub attackers: usize,
-    /// How long the attack takes.
+    /// The duration of the attack.
     pub time: Duration,
 }
 

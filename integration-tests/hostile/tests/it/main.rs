@@ -1,4 +1,4 @@
-//! Hostile peers against the router and the client, on loopback, and what an innocent peer notices.
+//! Hostile peers against the router and the client, on loopback, and their effect on an innocent peer.
 //!
 //! `cargo test -p wamp-hostile-tests --profile hostile [-- part of a name …]` runs the short versions of all cases, or those
 //! that have one of the words in their name. `HOSTILE=long` before it runs the long versions, which take about half an

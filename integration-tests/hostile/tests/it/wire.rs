@@ -199,7 +199,7 @@ impl Peer {
         self.expect(33).map(drop)
     }
 
-    /// From now on reads and discards everything, in a thread.
+    /// Reads and discards everything from now on, in a thread.
     pub fn drain(&self) -> Drain {
         Drain::new(&self.socket)
     }
@@ -229,7 +229,7 @@ pub fn websocket_joined(port: u16) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-/// What a thread has read from a connection and discarded.
+/// A thread's record of the discarded input of a connection.
 #[derive(Clone, Debug)]
 pub struct Drain {
     bytes: Arc<AtomicU64>,

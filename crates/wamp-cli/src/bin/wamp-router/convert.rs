@@ -169,11 +169,11 @@ impl Converted {
             self.skip(&format!("{path}.permissions"), "disclosure for some URIs only");
         }
         if converted.has_wildcards && converted.has_prefixes {
-            let reason = "there a wildcard decides before each prefix, here the pattern with more components does; check it";
+            let reason = "in Crossbar.io a wildcard decides before each prefix, here the pattern with more components does; check it";
             self.skip(&format!("{path}.permissions"), reason);
         }
         if converted.has_denials {
-            let reason = "there a denied URI also denies those that begin with it; check `deny`";
+            let reason = "in Crossbar.io a denied URI also denies those that begin with it; check `deny`";
             self.skip(&format!("{path}.permissions"), reason);
         }
         Some(converted)
@@ -353,7 +353,10 @@ impl Converted {
         if others.iter().all(|other| other == first) {
             return first.clone();
         }
-        self.skip("transports", "they differ in who joins without a proof; here nobody does, at any address");
+        self.skip(
+            "transports",
+            "they differ in whether clients may join without a proof; here none may, at any address",
+        );
         None
     }
 

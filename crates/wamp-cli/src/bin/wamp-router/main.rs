@@ -55,7 +55,7 @@ fn set_up_allocator() {
     }
     let mut arguments = std::env::args_os();
     if let (Some(name), Ok(program)) = (arguments.next(), std::env::current_exe()) {
-        // It returns only if that fails, and then the router serves without them.
+        // `exec` returns only if it fails; the router then serves without these limits.
         let _error = Command::new(program).arg0(name).args(arguments).envs(LIMITS).exec();
     }
 }

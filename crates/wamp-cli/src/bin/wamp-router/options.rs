@@ -30,8 +30,8 @@ pub(crate) enum Command {
     /// Convert the configuration of a Crossbar.io node, in JSON, and print it. Comments name the parts that have no
     /// counterpart.
     Convert(Convert),
-    /// Read a password and print the keys of a principal for the configuration file, from which the password does not
-    /// follow. From a terminal it is asked for; otherwise it is the first line of standard input.
+    /// Read a password and print keys for a principal in the configuration file, which do not reveal the
+    /// password. A terminal is prompted for it; otherwise it is the first line of standard input.
     Passwd,
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Convert {
     pub(crate) file: PathBuf,
 }
 
-/// The settings of a router. An option is stronger than the environment, and that is stronger than the file.
+/// The settings of a router. An option overrides the environment, and the environment overrides the file.
 #[derive(Args, Default)]
 pub(crate) struct Settings {
     /// Configuration file. `wamp-router init` writes one.

@@ -1,4 +1,4 @@
-//! `wamp-router passwd`: keys from which a password does not follow.
+//! `wamp-router passwd`: keys that do not reveal a password.
 
 use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The files of TLS.
+//! The TLS files.
 
 use std::error::Error;
 use std::fmt;

@@ -45,7 +45,7 @@ pub(super) fn session(realm: &Realm, id: u64) -> Result<SessionKey, Refused> {
     key.ok_or_else(|| (uri::NO_SUCH_SESSION, format!("no session has the id {id}")))
 }
 
-/// The session that the first argument names, if there is one.
+/// Returns the session that the first argument names, if it is present.
 pub(super) fn optional_session(realm: &Realm, request: &Request<'_>) -> Result<Option<SessionKey>, Refused> {
     request.argument::<Option<u64>>()?.map(|id| session(realm, id)).transpose()
 }

@@ -21,13 +21,13 @@ impl Realm {
         self.publish_noted();
     }
 
-    /// Notes that nothing is left of a session.
+    /// Records that a session has left completely.
     pub(in crate::router) fn note_left(&mut self, session: SessionKey, identity: Arc<Identity>) {
         self.cx.note("wamp.session.on_leave", session, |_| Subject::Left(identity));
         self.cx.silenced.remove(&session);
     }
 
-    /// Publishes what was noted.
+    /// Publishes the recorded events.
     #[inline]
     pub(in crate::router) fn publish_noted(&mut self) {
         if !self.cx.noted.is_empty() {

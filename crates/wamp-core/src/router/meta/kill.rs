@@ -1,4 +1,4 @@
-//! `wamp.session.kill` and its kin (Advanced Profile, *Session Meta API*; behaviour
+//! `wamp.session.kill` and its variants (Advanced Profile, *Session Meta API*; behaviour
 //! [184](crate::behaviour#rule-184), [185](crate::behaviour#rule-185)).
 //!
 //! The caller never ends itself this way. A session that has begun to end is not there any more.
@@ -28,7 +28,7 @@ struct Options {
     message: Option<String>,
 }
 
-/// Sessions that are to end, and what their GOODBYE says.
+/// Sessions to end, and the contents of their GOODBYE.
 struct Kill {
     reason: Uri,
     message: Option<String>,
@@ -78,7 +78,7 @@ fn kill_all(realm: &Realm, request: &Request<'_>) -> Result<Answer, Refused> {
     Ok(kill.after(Answer::value(request, sessions.len())?, sessions, true))
 }
 
-/// All sessions like that but the caller.
+/// Returns all sessions that match, except the caller.
 fn others(realm: &Realm, request: &Request<'_>, is_one: impl Fn(&Session) -> bool) -> Vec<SessionKey> {
     let sessions = realm.cx.sessions.iter().filter(|(key, session)| *key != request.from && is_one(session));
     sessions.map(|(key, _)| key).collect()

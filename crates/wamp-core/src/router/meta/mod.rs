@@ -2,8 +2,8 @@
 //! *Meta API*; behaviour [170](crate::behaviour#rule-170) to [187](crate::behaviour#rule-187)).
 //!
 //! The procedures are the table [`PROCEDURES`], with a file for each group. They are no registrations: no client can
-//! take one, and no list shows one. A call is answered at once. A procedure looks and returns its result, with what is
-//! to be done if that result can be sent; so the result comes before its consequences.
+//! take one, and no list shows one. A call is answered at once. A procedure returns its result together with
+//! an action. The action runs only after the result was sent, so the result precedes its consequences.
 
 mod arguments;
 mod events;
@@ -32,7 +32,7 @@ struct Procedure {
     uri: &'static str,
     /// The part of the meta API that a caller must be allowed to use.
     part: Meta,
-    /// It takes long if there are many sessions, registrations or subscriptions.
+    /// Whether it takes long if there are many sessions, registrations or subscriptions.
     lists: bool,
     run: fn(&Realm, &Request<'_>) -> Result<Answer, Refused>,
 }
@@ -146,7 +146,7 @@ impl Realm {
         let announced = session.announced;
         match self.cx.sequence(from, call.request) {
             Sequence::Next => {}
-            // It is a chunk of a call, and late.
+            // This is a further chunk of a call that has ended: it is late.
             Sequence::Seen if announced.caller_chunks => {
                 return self.dealer.handle_call(&mut self.cx, from, call, bytes, info);
             }

@@ -1,11 +1,11 @@
-//! Finding what a URI matches, among exact URIs, prefixes and wildcards (Advanced Profile, *Pattern-based
-//! Registrations*, *Pattern-based Subscriptions*).
+//! The look-up of the entries that match a URI: exact URIs, prefixes and wildcards (Advanced Profile,
+//! *Pattern-based Registrations*, *Pattern-based Subscriptions*).
 //!
 //! One table serves registrations and subscriptions. It holds the places of entries in a slab, by hashes; the entries,
 //! with their URIs, belong to the caller, which passes a function that returns the URI of an entry. A look-up costs one
 //! probe for the exact URI, one for each length of a prefix, and one for each shape of wildcards with as many
-//! components as the URI (behaviour [85](crate::behaviour#rule-85)): entries that do
-//! not match are not looked at, however many there are.
+//! components as the URI (behaviour [85](crate::behaviour#rule-85)): entries that do not match are not
+//! visited, at any number of entries.
 
 mod index;
 mod prefixes;

@@ -2,8 +2,8 @@
 //!
 //! Patterns with the same number of components and the same gaps have one *shape*. A look-up makes one probe of
 //! a hash table for each shape with as many components as the URI. The number of these shapes is limited
-//! (behaviour [85](crate::behaviour#rule-85)), so that it costs the same whatever is registered: overlapping
-//! patterns are never tried one after another.
+//! (behaviour [85](crate::behaviour#rule-85)), and overlapping patterns are never tried one after another. So
+//! the cost has a bound that does not depend on the registered patterns.
 
 use std::hash::BuildHasher;
 
@@ -60,7 +60,7 @@ impl Gaps {
     }
 }
 
-/// Why there is no room for a pattern.
+/// The reason why a pattern cannot be inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::router) enum NoRoom {
     /// It has more than [`COMPONENTS`].

@@ -1,4 +1,4 @@
-//! Roles: what the sessions of a realm may do (Advanced Profile, *Authorization*).
+//! Roles: the rights of the sessions of a realm (Advanced Profile, *Authorization*).
 //!
 //! A role is a list of rules, each for the URIs of a [`Pattern`]. For each request one rule decides alone: the most
 //! specific one that matches its URI (behaviour [258](crate::behaviour#rule-258)). Without such a rule the request is
@@ -100,7 +100,7 @@ impl Rule {
         &self.pattern
     }
 
-    /// Returns whether the session is disclosed, if the rule says it.
+    /// Returns whether the session is disclosed, if the rule sets it.
     pub fn own_disclosure(&self) -> Option<Disclosure> {
         self.disclosure
     }
@@ -112,12 +112,12 @@ impl Rule {
 }
 
 impl Role {
-    /// A role that may do nothing but read with the meta API.
+    /// Creates a role that may only read with the meta API.
     pub fn new(name: impl Into<ByteString>) -> Self {
         Self { name: name.into(), rules: Vec::new(), meta: Meta::Read, trusts: false }
     }
 
-    /// A role that may do everything but control others with the meta API.
+    /// Creates a role that may do everything except control others with the meta API.
     pub fn everything(name: impl Into<ByteString>) -> Self {
         Self::new(name).allow(Actions::ALL, Pattern::prefix(""))
     }
@@ -183,7 +183,7 @@ impl Role {
         if let Pattern::Exact(uri) = pattern {
             return self.decides(action, uri);
         }
-        // Each URI of the pattern is decided by this rule or by one that is as specific at least.
+        // For each URI of the pattern this rule decides, or one that is at least as specific.
         let allowing =
             self.rules.iter().find(|rule| rule.actions.has(action) && rule.pattern.contains(pattern))?;
         let rank = allowing.pattern.rank();
@@ -271,7 +271,7 @@ impl Roles {
     }
 }
 
-/// The refusal of a request, the same for everything that is denied.
+/// The refusal of a request, the same for all denied requests.
 fn not_authorized() -> Refused {
     (uri::NOT_AUTHORIZED, "this session is not authorized to do this".to_owned())
 }

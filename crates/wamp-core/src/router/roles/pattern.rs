@@ -1,4 +1,4 @@
-//! Patterns of URIs: what they match, which contain others, and which have URIs in common.
+//! Patterns of URIs: matching, containment, and common URIs.
 
 use wamp_proto::message::MatchPolicy;
 
@@ -9,11 +9,11 @@ pub enum Pattern {
     Exact(String),
     /// All URIs that begin with this text.
     Prefix(String),
-    /// All URIs with as many components, and the same ones where these are not empty.
+    /// All URIs with the same number of components, and with these where they are not empty.
     Wildcard(String),
 }
 
-/// How specific a pattern is; the greater the more.
+/// The rank of a pattern: a more specific one is greater.
 pub(super) type Rank = (bool, usize, bool, usize);
 
 impl Pattern {
@@ -50,8 +50,8 @@ impl Pattern {
         }
     }
 
-    /// Returns whether everything that the other pattern matches is matched by this one, as far as the two texts show
-    /// that.
+    /// Returns whether this pattern matches every URI that the other one matches, as far as the two texts
+    /// show that.
     pub fn contains(&self, other: &Self) -> bool {
         match (self, other) {
             (_, Self::Exact(uri)) => self.matches(uri),
@@ -91,7 +91,7 @@ impl Pattern {
     }
 }
 
-/// Whether two texts have as many components, and each pair of them fits.
+/// Returns whether two texts have the same number of components, and each pair of components fits.
 fn fits(one: &str, other: &str, fit: impl Fn(&str, &str) -> bool) -> bool {
     let (mut ones, mut others) = (one.split('.'), other.split('.'));
     loop {

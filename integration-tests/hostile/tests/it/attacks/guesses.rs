@@ -1,4 +1,4 @@
-//! Guesses of authids: the time that the router takes does not tell which ones exist.
+//! Guesses of authids: the time of an answer does not reveal which ones exist.
 
 use std::time::{Duration, Instant};
 
@@ -83,7 +83,7 @@ fn principals() -> Result<Principals, String> {
 
 fn hello(method: Method, authid: String) -> HelloDetails {
     let mut extra = Extra::default();
-    // A text can be written.
+    // A text can always be written.
     let _ = extra.insert("nonce", "egVDf3DMJh0=");
     HelloDetails {
         authmethods: Some(vec![method.name()]),

@@ -1,4 +1,4 @@
-//! What peers can make the router hold: at the peak, and after they have left.
+//! The memory that peers can make the router hold: at the peak, and after they have left.
 //!
 //! The router has a budget for what it holds for its peers; resident memory may be half as much again.
 
@@ -16,7 +16,7 @@ use crate::wire::{MAX, MSGPACK, PING, Peer, close, frame, message};
 /// Growth of resident memory, by the budget.
 const PEAK: f64 = 1.5 * BUDGET;
 
-/// What may stay after all peers have left, in MiB.
+/// The memory that may stay after all peers have left, in MiB.
 const STAYS: f64 = 32.0;
 
 pub const CASES: &[Case] = &[
@@ -46,13 +46,13 @@ const fn case(name: &'static str, run: fn() -> Outcome) -> Case {
     Case { name, run, when: When::Together }
 }
 
-/// What attackers hold until the peak has been measured.
+/// Connections of attackers, held until the peak is measured.
 type Held = Vec<TcpStream>;
 
 fn measure(attack: fn(u16) -> io::Result<Held>) -> Outcome {
     let measured = || -> io::Result<Outcome> {
         let router = Router::start()?;
-        // What a router allocates for its first peers is no growth.
+        // The first allocations of a router for peers do not count as growth.
         drop((0..20).map(|_| Peer::join(router.port)).collect::<io::Result<Vec<_>>>()?);
         let before = router.process.rss();
         router.process.reset_peak();
@@ -76,7 +76,7 @@ fn measure(attack: fn(u16) -> io::Result<Held>) -> Outcome {
 /// How long an attacker waits for a router that does not read.
 const BLOCKED: Duration = Duration::from_millis(150);
 
-/// Sends this and returns whether the router read it. A router that does not read is no failure of the attack.
+/// Sends this and returns whether the router read it. A router that does not read has defended itself.
 fn offer(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<bool> {
     socket.set_write_timeout(Some(BLOCKED))?;
     match socket.write_all(bytes) {
@@ -150,8 +150,8 @@ struct Stream {
 }
 
 impl Stream {
-    /// Sends what the router reads, a few MiB at the most: results of a call that has ended are read without
-    /// end.
+    /// Sends as long as the router reads, a few MiB at most: results of a call that has ended are always
+    /// read.
     fn go_on(&mut self) {
         let _ = self.peer.socket.set_write_timeout(Some(Duration::from_millis(10)));
         for _ in 0..64 {

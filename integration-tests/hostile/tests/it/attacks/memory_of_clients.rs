@@ -1,4 +1,4 @@
-//! What callers, publishers and routers can make a program with our client hold.
+//! The memory that callers, publishers and routers can make a program with our client hold.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use crate::msgpack::{Item, NO_OPTIONS, Pack, RECEIVE_PROGRESS, call_with};
 use crate::process::{Process, Router, victim};
 use crate::wire::{MAX, PING, Peer, frame, message};
 
-/// The most that a program with our client may hold, in MiB.
+/// The most memory that a program with our client may hold, in MiB.
 const MOST: f64 = 300.0;
 
 pub const CASES: &[Case] = &[
@@ -70,7 +70,7 @@ fn large_calls(caller: &mut Peer) -> io::Result<()> {
     (1..=3000).try_for_each(|id| caller.say(call_with(id, NO_OPTIONS, "victim.take", &arguments)))
 }
 
-/// A router that sends whatever it wants to a victim that has joined it.
+/// A router that attacks a victim that has joined it.
 fn by_router(attack: fn(&mut Evil) -> io::Result<()>) -> Outcome {
     let measured = || -> io::Result<Outcome> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -79,7 +79,7 @@ fn by_router(attack: fn(&mut Evil) -> io::Result<()>) -> Outcome {
         let mut evil = Evil::accept(listener.accept()?.0)?;
         let victim = joining.join().map_err(|_| io::Error::other("no victim"))??;
         evil.peer.socket.set_write_timeout(Some(Duration::from_secs(2)))?;
-        // A victim that stops reading, or leaves, is none.
+        // A victim that stops reading, or leaves, has defended itself.
         let _ = attack(&mut evil);
         std::thread::sleep(Duration::from_secs(1));
         Ok(judge(victim))
@@ -150,7 +150,7 @@ fn unknown(evil: &mut Evil) -> io::Result<()> {
 fn events(evil: &mut Evil) -> io::Result<()> {
     let subscription = evil.subscription;
     let arguments = Pack::default().raw(b"\x91").bin(&vec![b'x'; 4200]).0;
-    // Each in one read with much that is not for the subscriber.
+    // Each event arrives in one read with many other bytes.
     let other = frame(PING, &vec![b'p'; 4000]);
     evil.flood(|id| {
         let event = Pack::array(5).uint(36).uint(subscription).uint(id).raw(NO_OPTIONS).raw(&arguments).0;

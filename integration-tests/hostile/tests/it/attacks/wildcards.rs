@@ -39,8 +39,8 @@ fn time() -> Duration {
     Duration::from_millis(if is_long() { 8000 } else { 1000 })
 }
 
-/// All patterns with this many components, each `a` or a gap, and one component behind them that no call has;
-/// without those that the router refuses.
+/// Registers all patterns with this many components, each `a` or a gap, and one more component that no call
+/// has. The router refuses some of them.
 fn crossing(port: u16, components: u32) -> io::Result<Keep> {
     let mut peer = Peer::join(port)?;
     let drain = peer.drain();
@@ -62,7 +62,7 @@ fn crossing(port: u16, components: u32) -> io::Result<Keep> {
     Ok(Box::new(peer))
 }
 
-/// 200 calls in one write that match no pattern, which a search takes long to find out.
+/// 200 calls in one write that match no pattern, the slowest case of a search.
 fn calls(port: u16, until: Instant, components: usize) -> io::Result<()> {
     let uri = "a.".repeat(components) + "y";
     let peer = Peer::join(port)?;

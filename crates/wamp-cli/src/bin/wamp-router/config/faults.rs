@@ -39,7 +39,7 @@ impl Place {
     }
 }
 
-/// How bad a fault is.
+/// The severity of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Severity {
     /// The configuration is not used.
@@ -111,17 +111,17 @@ impl Faults {
         self.add(Some(place), Severity::Error, message.into(), Some((other.clone(), label)));
     }
 
-    /// Notes that there is a secret at a place, which is a fault if everybody can read it.
+    /// Records a secret at a place, which is a fault if every user of the machine can read it.
     pub(crate) fn has_secret(&mut self, place: &Place) {
         let source = &mut self.sources[place.source];
-        // No fault shows it, also none in the same line. Other places stay where they are.
+        // The secret is hidden in all faults, also in others of the same line. Other places do not change.
         if let Some(secret) = source.text.get(place.span()) {
             let hidden: String = secret.bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
             source.text.replace_range(place.span(), &hidden);
         }
         if std::mem::take(&mut source.is_public) {
             let message =
-                format!("everybody on this machine can read this secret; chmod 600 {}", source.name);
+                format!("every user of this machine can read this secret; chmod 600 {}", source.name);
             self.warning(place, message);
         }
     }
@@ -129,7 +129,7 @@ impl Faults {
     /// Adds a warning if every user of this machine can read a file with a secret, which is named at a place.
     pub(crate) fn check_private(&mut self, place: &Place, file: &Path) {
         if is_public(file) {
-            self.warning(place, format!("everybody on this machine can read {}; chmod 600", file.display()));
+            self.warning(place, format!("every user of this machine can read {}; chmod 600", file.display()));
         }
     }
 

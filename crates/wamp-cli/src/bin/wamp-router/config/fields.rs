@@ -1,4 +1,4 @@
-//! Reading of typed settings from tables. Each fault is noted with its place, and reading goes on.
+//! Reading of typed settings from tables. Each fault is recorded with its place, and reading continues.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -75,7 +75,7 @@ impl<'a> Fields<'a> {
         T::read(item, self.faults).map(|value| At { value, place })
     }
 
-    /// Reads a setting that has to be there.
+    /// Reads a required setting.
     pub(crate) fn require<T: Setting>(&mut self, key: &'static str) -> Option<At<T>> {
         if !self.table.entries.iter().any(|entry| entry.key == key) {
             let within = if self.name.is_empty() { "the file" } else { &self.name };
@@ -149,11 +149,11 @@ impl<'a> Fields<'a> {
 
 /// A type of settings.
 pub(crate) trait Setting: Sized {
-    /// Reads a value. `None` if it has a fault, which has been noted.
+    /// Reads a value. Returns `None` if it has a fault, which is recorded.
     fn read(item: Item, faults: &mut Faults) -> Option<Self>;
 }
 
-/// Notes that a value has the wrong kind.
+/// Records that a value has the wrong kind.
 fn wrong_kind<T>(item: &Item, expected: &str, faults: &mut Faults) -> Option<T> {
     let kind = item.value.kind();
     faults.error(&item.place, format!("{expected} is expected here, not {kind}"));

@@ -104,13 +104,13 @@ pub(crate) fn of_sessions(limits: &mut SessionLimits) -> Vec<Row<'_>> {
         row(
             "progressive_calls",
             Count(&mut limits.progressive_calls),
-            "How many of these may ask for progressive results.",
+            "Calls among these that may ask for progressive results.",
         ),
         row("invocations", Count(&mut limits.invocations), "Running calls that a session has to answer."),
         row(
             "invocations_from_one_caller",
             Count(&mut limits.invocations_from_one_caller),
-            "How many of these may come from one caller.",
+            "Calls among these that may come from one caller.",
         ),
         row("registrations", Count(&mut limits.registrations), "Registrations of a session."),
         row("subscriptions", Count(&mut limits.subscriptions), "Subscriptions of a session."),
@@ -150,7 +150,7 @@ pub(crate) fn of_retention(retention: &mut Retention) -> Vec<Row<'_>> {
         row(
             "sent_bytes",
             Bytes(&mut retention.sent_bytes),
-            "Bytes of retained events after which it gets no more.",
+            "Bytes of retained events after which one SUBSCRIBE gets no more.",
         ),
     ]
 }
@@ -195,17 +195,17 @@ pub(crate) fn of_realm(realm: &mut RealmConfig) -> Vec<Row<'_>> {
         row(
             "disclose_caller",
             Choice(&mut realm.disclosure),
-            "Whether callees learn who calls: \"on_request\", \"always\" or \"never\".",
+            "Whether callers are disclosed to callees: \"on_request\", \"always\" or \"never\".",
         ),
         row(
             "disclose_publisher",
             Choice(&mut realm.publisher_disclosure),
-            "Whether subscribers learn who publishes: \"on_request\", \"always\" or \"never\".",
+            "Whether publishers are disclosed to subscribers: \"on_request\", \"always\" or \"never\".",
         ),
         row(
             "meta",
             Choice(&mut realm.meta),
-            "Part of the meta API for sessions whose role does not say it: \"own\", \"read\" or \"control\".",
+            "Part of the meta API for sessions whose role does not set it: \"own\", \"read\" or \"control\".",
         ),
         row(
             "kill_timeout",

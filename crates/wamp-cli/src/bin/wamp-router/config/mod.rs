@@ -72,8 +72,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the file, if one is named, and applies the options. All faults are in the result, and warnings also if
-    /// there is a configuration.
+    /// Reads the file, if one is named, and applies the options. The result has all faults; a configuration
+    /// may come with warnings.
     pub(crate) fn load(settings: &Settings) -> (Option<Self>, Faults) {
         let mut faults = Faults::default();
         let config = Self::read(settings, &mut faults);
@@ -86,7 +86,7 @@ impl Config {
             None => Table::empty(Place::new(faults.add_option("", ""), 0..0)),
         };
         if faults.has_errors() {
-            // Without its structure the meaning of a document is not known.
+            // A document with faulty syntax is not read any further.
             return Self::default();
         }
         let realms = overrides::apply(settings, &mut table, faults);

@@ -79,7 +79,7 @@ fn read_one(table: Table, named: &mut Vec<At<String>>, faults: &mut Faults) -> O
         fields.faults.error(&name.place, format!("{:?} cannot be the name of a realm: {reason}", name.value));
         None
     });
-    // A realm without a good name is read, too, so that all its faults are shown.
+    // A realm with a bad name is read too, so that all its faults are shown.
     let mut realm = RealmConfig::new(uri.clone().unwrap_or_default());
     settings::read(&mut fields, limits::of_realm(&mut realm));
     if let Some(table) = fields.read_table("limits") {

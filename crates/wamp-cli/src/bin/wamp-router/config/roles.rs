@@ -25,7 +25,7 @@ pub(crate) fn read(tables: Vec<Table>, realm: &RealmConfig, faults: &mut Faults)
     unique(read, "role", |role: &Role| role.name(), faults)
 }
 
-/// Reads a role, which has this part of the meta API unless it says another.
+/// Reads a role; `meta` is its part of the meta API unless it sets another.
 fn read_one(table: Table, mut meta: Meta, faults: &mut Faults) -> Option<At<Role>> {
     let mut fields = Fields::new(table, "[[realm.role]]", faults);
     let name = fields.require::<String>("name");

@@ -60,7 +60,7 @@ fn of_file(file: &At<PathBuf>, faults: &mut Faults) -> Option<String> {
     match std::fs::read_to_string(&file.value) {
         Ok(text) => {
             faults.check_private(&file.place, &file.value);
-            // An editor ends the file with a line feed, which is not of the secret.
+            // Editors end a file with a line feed, which is not part of the secret.
             Some(text.strip_suffix('\n').unwrap_or(&text).trim_end_matches('\r').to_owned())
         }
         Err(error) => {
