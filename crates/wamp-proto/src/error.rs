@@ -93,7 +93,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Bytes that are not a WAMP message. The text names the message, the element and what was expected.
+/// Bytes that are not a WAMP message. The text names the message, the element and the expected type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeError {
     pub(crate) message: Option<&'static str>,

@@ -13,14 +13,14 @@ use crate::serializer::{Format, Serializer, with_format};
 use crate::value::args::ArgsDe;
 use crate::value::is_tuple;
 use crate::value::kwargs::KwargsDe;
-use crate::value::read::Received;
-use crate::value::sent;
+use crate::value::payload_de::Received;
+use crate::value::payload_ser;
 
 /// Positional and keyword arguments, opaque: bytes in some [`Serializer`], a slice of the frame they arrived
 /// in. Cloning is cheap.
 ///
 /// Only [`decode`](Payload::decode), [`args`](Payload::args) and [`kwargs`](Payload::kwargs) turn them into
-/// values. This table says how values become arguments, and back:
+/// values. This table has the conversion between values and arguments:
 ///
 /// | value | written as | read from |
 /// |---|---|---|
@@ -51,8 +51,8 @@ use crate::value::sent;
 ///
 /// # What a payload may hold
 ///
-/// A payload is forwarded as it arrived, so [`Message::decode`](crate::Message::decode) accepts only what every
-/// reader survives. It checks in one pass, at any depth (behaviour 55 to 59):
+/// A payload is forwarded as it arrived, so [`Message::decode`](crate::Message::decode) accepts only payloads
+/// that every reader survives. It checks in one pass, at any depth (behaviour 55 to 59):
 ///
 /// * It is well-formed, and not nested deeper than [`Limits::depth`](crate::Limits::depth).
 /// * Text is UTF-8. Keys of dicts are text.
@@ -77,7 +77,7 @@ impl Payload {
     /// The arguments that a value stands for, by the table above.
     pub fn new<T: Serialize + ?Sized>(serializer: Serializer, value: &T) -> Result<Self, EncodeError> {
         let mut parts = Parts::begin(serializer, Vec::new());
-        sent::write(&mut parts, serializer, value)?;
+        payload_ser::write(&mut parts, serializer, value)?;
         Ok(Self::from_written(parts))
     }
 
@@ -207,7 +207,7 @@ impl<'de> Parts<&'de [u8]> {
         })
     }
 
-    /// The serializer to read with. No arguments can be read with any.
+    /// The serializer to read with. Any serializer can read an empty payload.
     fn format(self) -> Result<Serializer, PayloadError> {
         let any = || Serializer::ALL.first().copied();
         self.serializer.or_else(any).ok_or_else(|| PayloadError::custom("no serializer is built in"))

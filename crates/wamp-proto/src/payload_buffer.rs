@@ -6,7 +6,7 @@ use crate::error::EncodeError;
 use crate::parts::Parts;
 use crate::payload::Payload;
 use crate::serializer::Serializer;
-use crate::value::sent;
+use crate::value::payload_ser;
 
 /// A buffer for arguments that are written again and again, by the table at [`Payload`].
 ///
@@ -44,7 +44,7 @@ impl PayloadBuffer {
         let mut bytes = std::mem::take(&mut self.0).bytes;
         bytes.clear();
         let mut parts = Parts::begin(serializer, bytes);
-        let written = sent::write(&mut parts, serializer, value);
+        let written = payload_ser::write(&mut parts, serializer, value);
         if written.is_err() {
             parts.bytes.clear();
             (parts.elements, parts.kwargs_at) = (0, 0);
@@ -85,7 +85,7 @@ mod tests {
     use crate::{ArgsKwargs, Kwargs, Value};
 
     #[test]
-    fn what_is_written_is_what_a_payload_would_be() {
+    fn the_buffer_has_the_same_bytes_as_a_payload() {
         let mut buffer = PayloadBuffer::default();
         for serializer in Serializer::ALL {
             let mut check = |value: &dyn Fn(&mut PayloadBuffer) -> Payload| {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_leaves_nothing_behind() {
+    fn a_value_that_cannot_be_written_leaves_the_buffer_empty() {
         let mut buffer = PayloadBuffer::default();
         buffer.write(Serializer::Json, &(1,)).unwrap();
         assert!(buffer.write(Serializer::Json, &("text", f64::NAN)).is_err());

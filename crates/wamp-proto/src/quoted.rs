@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_without_quotation_marks_keeps_what_is_printable() {
+    fn a_text_without_quotation_marks_keeps_printable_characters() {
         let text = "\"it's\" a \\ हिन्दी é";
         assert_eq!(shown(text, 1000).to_string(), text);
         assert_eq!(shown("a\nb\u{1b}\u{200b}", 1000).to_string(), r"a\nb\u{1b}\u{200b}");

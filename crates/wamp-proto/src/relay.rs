@@ -4,8 +4,8 @@
 //! A plain YIELD has no option but `progress`. [`PlainYield`] reads the head of its frame and checks the
 //! payload in one pass, as described at [`Payload`](crate::Payload). [`PlainResult`] is the head that
 //! precedes the same payload on its way to the caller. Both recognize only the usual encoding of a head. All
-//! other frames are left to [`Message::decode`](crate::Message::decode), which alone decides what is wrong
-//! with a frame.
+//! other frames are left to [`Message::decode`](crate::Message::decode), which alone finds the fault of a
+//! frame.
 //!
 //! ```text
 //! [70, request, {"progress": true}, …payload…]      read

@@ -1,4 +1,4 @@
-//! Other crates read what we write, and we read what they write.
+//! Encodings of this crate and of other crates, each read by the other.
 
 #![cfg(all(feature = "json", feature = "msgpack", feature = "cbor"))]
 

@@ -303,7 +303,7 @@ fn the_time_for_which_an_event_is_kept_is_a_number_of_milliseconds() {
 }
 
 #[test]
-fn what_an_application_adds_to_its_authentication_is_read_by_key() {
+fn additions_to_authextra_are_read_by_key() {
     let Message::Hello(hello) = from_json(MESSAGES[0]) else { panic!("not a HELLO") };
     let extra = hello.details.authextra.expect("authextra");
     assert_eq!(extra.keys(), ["nonce", "channel_binding", "own"]);

@@ -158,7 +158,7 @@ fn anything_else_is_one_argument() {
 }
 
 #[test]
-fn some_is_sent_like_what_it_holds() {
+fn some_is_sent_like_its_content() {
     is_sent_and_read(Some(1), "[1]", "");
     is_sent_and_read(Some((1, 2)), "[1,2]", "");
     is_sent_and_read(None::<(u32, u32)>, "[null]", "");
@@ -167,7 +167,7 @@ fn some_is_sent_like_what_it_holds() {
 }
 
 #[test]
-fn the_wrappers_say_what_they_are() {
+fn the_wrappers_choose_the_form_of_arguments() {
     is_sent_and_read(Value((1, 2)), "[[1,2]]", "");
     is_sent_and_read(Value(()), "[null]", "");
     is_sent_and_read(Value(RANGE), r#"[{"from":1,"to":null}]"#, "");
@@ -181,7 +181,7 @@ fn the_wrappers_say_what_they_are() {
 }
 
 #[test]
-fn behaviour_20_what_is_empty_is_not_sent() {
+fn behaviour_20_empty_parts_are_not_sent() {
     is_sent_and_read(Kwargs(BTreeMap::<String, u8>::new()), "", "");
     is_sent_and_read(Kwargs(()), "", "");
     is_sent_and_read(ArgsKwargs((1,), BTreeMap::<String, u8>::new()), "[1]", "");

@@ -4,7 +4,7 @@
 //! [`Features::credit`](crate::Features::credit)). Its code is from the range that the specification reserves
 //! for extensions.
 
-use super::define::{message, options};
+use super::macros::{message, options};
 use super::wire::{Source, Wire, read_integer};
 use crate::error::{EncodeError, Fault};
 use crate::id::{MAX_ID, RequestId};

@@ -2,7 +2,7 @@
 //!
 //! A fault in the value of an option or in the payload concerns one request, and only that request fails. A
 //! fault in the message list itself, in its ids, in a URI or in the keys of its options dict concerns the
-//! link: the receiver cannot know what else it has misread, so the session ends.
+//! link: the receiver may have misread other parts too, so the session ends.
 //!
 //! | message | its head | what a router does | what a client does |
 //! |---|---|---|---|

@@ -6,22 +6,26 @@
 //! with `message!` and a row in the table below.
 
 mod credit;
-mod define;
+mod error;
 pub(crate) mod extra;
-mod failure;
+mod handshake;
 mod head;
+mod macros;
 mod options;
 mod pubsub;
 mod rpc;
-mod session;
 mod testament;
 pub(crate) mod wire;
 
 use bytes::Bytes;
 
 pub use credit::{Credit, CreditOptions, Total};
+pub use error::{Error, ErrorDetails, RequestKind};
 pub use extra::Extra;
-pub use failure::{Error, ErrorDetails, RequestKind};
+pub use handshake::{
+    Abort, Authenticate, AuthenticateExtra, Challenge, ChallengeExtra, CloseDetails, Goodbye, Hello,
+    HelloDetails, Welcome, WelcomeDetails,
+};
 pub use head::Head;
 pub use options::{CancelMode, Discloser, InvocationPolicy, MatchPolicy, Millis, Ppt, Receivers};
 pub use pubsub::{
@@ -32,10 +36,6 @@ pub use rpc::{
     Call, CallOptions, Cancel, CancelOptions, Interrupt, InterruptOptions, Invocation, InvocationDetails,
     Register, RegisterOptions, Registered, Result, ResultDetails, Unregister, Unregistered,
     UnregisteredDetails, Yield, YieldOptions,
-};
-pub use session::{
-    Abort, Authenticate, AuthenticateExtra, Challenge, ChallengeExtra, CloseDetails, Goodbye, Hello,
-    HelloDetails, Welcome, WelcomeDetails,
 };
 
 use crate::error::{DecodeError, EncodeError, Fault};

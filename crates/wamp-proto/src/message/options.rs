@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 
-use super::define::{group, word};
+use super::macros::{group, word};
 use super::wire::{Source, Wire, read_integer};
 use crate::error::{EncodeError, Fault};
 use crate::id::SessionId;
@@ -86,7 +86,7 @@ group! {
 }
 
 word! {
-    /// How the URI of a registration or subscription matches.
+    /// The match policy of a registration or subscription.
     pub enum MatchPolicy: "one of exact, prefix, wildcard" {
         /// The whole URI matches.
         Exact = "exact",

@@ -1,7 +1,7 @@
 //! Publish and subscribe: PUBLISH, PUBLISHED, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED, EVENT,
 //! EVENT_RECEIVED.
 
-use super::define::{message, options};
+use super::macros::{message, options};
 use super::options::{Discloser, MatchPolicy, Millis, Ppt, Receivers};
 use crate::id::{PublicationId, RequestId, SubscriptionId};
 use crate::uri::Uri;

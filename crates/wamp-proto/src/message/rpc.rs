@@ -1,7 +1,7 @@
 //! Remote procedure calls: CALL, CANCEL, RESULT; REGISTER, REGISTERED, UNREGISTER, UNREGISTERED, INVOCATION,
 //! INTERRUPT, YIELD.
 
-use super::define::{message, options};
+use super::macros::{message, options};
 use super::options::{CancelMode, Discloser, InvocationPolicy, MatchPolicy, Millis, Ppt};
 use crate::id::{RegistrationId, RequestId};
 use crate::uri::Uri;

@@ -2,7 +2,7 @@
 //!
 //! Almost all messages are CALL, PUBLISH, YIELD and the messages that a router makes of them, and almost all
 //! of these look alike: short heads, and options that are empty or have one boolean. They are read here. All
-//! other frames are left to [`Message::decode_tokens`], which alone decides what is wrong with a frame.
+//! other frames are left to [`Message::decode_tokens`], which alone finds the fault of a frame.
 
 use bytes::Bytes;
 use bytestring::ByteString;

@@ -458,8 +458,8 @@ impl<'de> JsonReader<'de> {
 }
 
 /// Returns the position of the next byte, from `at` on, that ends a plain run of a string: a quote, a
-/// backslash, a control character or the end. It compares many bytes at a time, since strings are most of
-/// what a router skips.
+/// backslash, a control character or the end. It compares many bytes at a time, since a router mostly skips
+/// strings.
 fn plain(bytes: &[u8], mut at: usize) -> usize {
     // No branch for each byte, so that it compiles to vector instructions.
     let ends = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');

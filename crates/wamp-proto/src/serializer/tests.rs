@@ -234,7 +234,7 @@ fn behaviour_59_nesting_ends_at_the_limit() {
             let bytes = bomb::<F>(open, close, depth);
             assert_eq!(skip::<F>(&bytes).is_ok(), depth <= 64, "{depth}");
             assert_eq!(walk::<F>(&bytes).is_ok(), depth <= 64, "{depth}");
-            // The limit holds whatever depth is configured.
+            // The limit holds for any configured depth.
             let mut reader = F::reader(&bytes, usize::MAX).unwrap();
             assert_eq!(reader.skip().err(), (depth > MAX_DEPTH).then_some(Fault::TooDeep));
         }

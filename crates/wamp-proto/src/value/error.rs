@@ -85,7 +85,7 @@ impl Display for Names {
     }
 }
 
-/// WAMP's words for what a `Visitor` expects.
+/// WAMP's words for the expectation of a `Visitor`.
 fn word(expected: &dyn Expected) -> Cow<'static, str> {
     let text = expected.to_string();
     match text.as_str() {

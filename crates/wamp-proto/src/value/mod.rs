@@ -9,9 +9,9 @@ mod de;
 mod error;
 mod key;
 pub(crate) mod kwargs;
-mod raw;
-pub(crate) mod read;
-pub(crate) mod sent;
+pub(crate) mod payload_de;
+pub(crate) mod payload_ser;
+mod payload_serde;
 pub(crate) mod ser;
 mod wrap;
 

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_beyond_what_every_reader_supports_are_refused() {
+    fn numbers_that_some_reader_lacks_are_refused() {
         for (text, is_one) in [
             ("1e308".to_owned(), true),
             ("1e309".to_owned(), false),

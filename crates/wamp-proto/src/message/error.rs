@@ -1,6 +1,6 @@
 //! ERROR: a request was refused or a call failed.
 
-use super::define::{message, options};
+use super::macros::{message, options};
 use super::options::Ppt;
 use super::wire::{Source, Wire, read_integer};
 use super::{pubsub, rpc};

@@ -3,7 +3,7 @@
 use bytestring::ByteString;
 
 use super::Extra;
-use super::define::{message, options};
+use super::macros::{message, options};
 use crate::id::SessionId;
 use crate::role::Roles;
 use crate::uri::Uri;

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use serde::ser::{Serialize, SerializeTupleStruct, Serializer};
 
-use super::raw::{Binary, Capture};
+use super::payload_serde::{Binary, Capture};
 use super::ser::{Compound, Ser};
 use super::{ARGS_KWARGS, KWARGS, PAYLOAD, is_tuple};
 use crate::error::{EncodeError, Fault};

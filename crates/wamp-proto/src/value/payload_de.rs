@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::args::{ArgsDe, wrong_count};
 use super::kwargs::KwargsDe;
-use super::raw::Fields;
+use super::payload_serde::Fields;
 use super::{ARGS_KWARGS, KWARGS, PAYLOAD, VALUE};
 use crate::error::PayloadError;
 use crate::parts::Parts;
