@@ -90,7 +90,7 @@ impl Receiving {
         self.received >= self.granted
     }
 
-    /// The cost of what was received and not consumed.
+    /// The cost of the received messages that were not consumed.
     pub const fn unconsumed(&self) -> u64 {
         self.received - self.consumed
     }
@@ -106,7 +106,7 @@ impl Receiving {
         self.used_up |= self.is_spent();
     }
 
-    /// Consumes this much of what was received.
+    /// Consumes received messages of this cost.
     pub const fn consume(&mut self, cost: u64) {
         self.consume_until(self.consumed.saturating_add(cost));
     }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_consumes_what_has_not_come() {
+    fn only_received_bytes_are_consumed() {
         let mut receiving = Receiving::new(1000);
         receiving.receive(10);
         receiving.consume(500);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_further_on_limits_a_grant() {
+    fn the_next_hop_limits_a_grant() {
         let mut receiving = Receiving::new(1000);
         receiving.receive(1000);
         receiving.consume(1000);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_never_passes_what_a_message_can_say() {
+    fn a_total_never_exceeds_the_greatest_integer_of_a_message() {
         let mut receiving = Receiving::new(wamp_proto::MAX_ID);
         receiving.receive(wamp_proto::MAX_ID);
         receiving.consume(1000);

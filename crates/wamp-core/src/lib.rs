@@ -1,4 +1,4 @@
-//! The rules of WAMP: which peer may send what, and when.
+//! The rules of WAMP: the messages that each peer may send in each state.
 //!
 //! This crate has the state machines of a client's [`session`] and of a [`router`]'s realm. They do no I/O, read no clock,
 //! start no thread, and take their random numbers from a seed. Messages and the [`Time`] go in; messages, events and

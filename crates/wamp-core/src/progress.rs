@@ -36,7 +36,7 @@ pub enum Phase {
     Running,
     /// The caller has sent CANCEL `kill`; the callee decides how the call ends.
     Canceling,
-    /// The caller has been told that the call ended; the callee may not know it yet.
+    /// The caller has the end of the call; the callee may not know it yet.
     Abandoned,
     /// Both ends know that the call has ended.
     Over,
@@ -85,7 +85,7 @@ impl Progress {
         self.wants_progress
     }
 
-    /// Records a reply and returns what to do with it.
+    /// Records a reply and returns the action for it.
     pub fn on_reply(&mut self, reply: ReplyKind) -> Verdict {
         match (self.phase, reply) {
             (Phase::Running | Phase::Canceling, ReplyKind::Progress) if self.wants_progress => {

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_and_a_private_key_is_not_shown() {
+    fn a_text_that_is_no_key_is_refused_and_a_private_key_is_not_shown() {
         for text in ["", "00", &"zz".repeat(32), &"00".repeat(33)] {
             assert_eq!(PrivateKey::from_hex(text).unwrap_err(), NotAKey);
             assert_eq!(PublicKey::from_hex(text).unwrap_err(), NotAKey);

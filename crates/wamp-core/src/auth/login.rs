@@ -162,7 +162,7 @@ pub struct Login {
 pub struct Connection {
     /// The `tls-exporter` channel binding.
     pub channel: Option<[u8; 32]>,
-    /// Others cannot read what is sent over it.
+    /// Whether only the two ends can read the traffic.
     pub is_confidential: bool,
     /// Bytes of a cryptographic generator, for this connection only.
     pub random: [u8; 18],

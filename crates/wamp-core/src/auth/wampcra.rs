@@ -129,7 +129,7 @@ mod tests {
 
     // behaviour 216
     #[test]
-    fn a_router_accepts_what_a_client_signs_plain_and_salted() {
+    fn a_router_accepts_signatures_of_a_client_plain_and_salted() {
         let secret = Secret::from("pässword");
         let salting = Salting { salt: "salt123".into(), iterations: 100, keylen: 32 };
         for key in [Key::plain(secret.clone()), Key::salted(&secret, salting)] {

@@ -1,4 +1,5 @@
-//! Sessions that come back: when to dial which URL, what to declare again in a new session, and when to give up.
+//! Sessions that come back: the times and URLs of attempts, the declarations in a new session, and the final
+//! end.
 //!
 //! A [`Link`] lasts as long as a program wants to be connected, over any number of sessions. It knows no
 //! transport and no message: its driver connects, joins with a [`Session`](crate::session::Session) of its own
@@ -122,10 +123,10 @@ pub enum Event {
         /// The delay.
         delay: Duration,
     },
-    /// A session is open and everything is declared in it, except for what was reported as
-    /// [unanswered](Self::Unanswered), or waits for the router to give up an earlier session.
+    /// A session is open and everything is declared in it, except for declarations that were reported as
+    /// [unanswered](Self::Unanswered) or that wait for the router to give up an earlier session.
     Up {
-        /// How long there was no session; `None` for the first one.
+        /// The time without a session; `None` for the first one.
         gap: Option<Duration>,
     },
     /// The router has not answered a declaration in time; the link is up without it. [`Restored`] or [`Lost`]

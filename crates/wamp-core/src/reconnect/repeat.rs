@@ -111,7 +111,7 @@ mod tests {
     const SENT: Broken = Broken::Disconnected { sent: true };
 
     #[test]
-    fn each_policy_repeats_what_it_may() {
+    fn each_policy_repeats_the_calls_that_it_allows() {
         let table = [
             (Retry::idempotent(), UNSENT, true),
             (Retry::idempotent(), SENT, true),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_repeated_so_many_times() {
+    fn a_call_is_repeated_a_limited_number_of_times() {
         let mut repeat = Repeat::new(Retry::idempotent().times(2), 1);
         assert_eq!(repeat.handle_broken(SENT), Some(Again::WhenUp));
         assert!(

@@ -56,7 +56,7 @@ pub enum AcceptEvent {
     Hello(Box<Hello>),
     /// It has answered the CHALLENGE.
     Authenticate(Box<Authenticate>),
-    /// Nothing more follows: the driver sends what is left, and closes the connection.
+    /// Nothing more follows: the driver sends the remaining messages, and closes the connection.
     Closed,
 }
 

@@ -1,4 +1,4 @@
-//! The driver's side of back-pressure: what it tells a realm about full links. The rules are in
+//! The driver's side of back-pressure: its reports to a realm about full links. The rules are in
 //! [`pace`](super::pace).
 
 use std::time::Duration;

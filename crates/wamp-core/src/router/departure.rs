@@ -100,7 +100,7 @@ enum Task {
 #[derive(Clone)]
 struct Remains {
     session: SessionKey,
-    /// `None` when its end has been told.
+    /// `None` when its end has been published.
     identity: Option<Arc<Identity>>,
     dealer: dealer::Remains,
     subscriptions: Vec<SubscriptionId>,

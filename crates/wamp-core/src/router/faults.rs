@@ -17,7 +17,7 @@
 //! `wamp.error.invalid_argument` with a text that names the element, or `wamp.error.feature_not_supported` for
 //! binary in the place of arguments.
 //!
-//! `wamp_proto::message::Head` decides what the head of a message is.
+//! `wamp_proto::message::Head` defines the head of each message.
 
 use wamp_proto::message::{self, CancelOptions, CreditOptions, Head, RequestKind, Total};
 use wamp_proto::{DecodeError, RequestId, quoted};

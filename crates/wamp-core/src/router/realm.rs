@@ -298,8 +298,8 @@ impl Realm {
         self.work_off(&mut { PORTION });
     }
 
-    /// Revokes a subscription of a session, which is told the reason if it announced
-    /// `subscription_revocation`. Returns `false` if the session does not have it.
+    /// Revokes a subscription of a session, which gets the reason if it announced `subscription_revocation`.
+    /// Returns `false` if the session does not have it.
     pub fn revoke_subscription(
         &mut self,
         now: Time,
@@ -313,8 +313,9 @@ impl Realm {
         is_removed
     }
 
-    /// Revokes a registration of a session, which is told the reason if it announced `registration_revocation`
-    /// (behaviour [140](crate::behaviour#rule-140)). Its calls go on. Returns `false` if the session does not have it.
+    /// Revokes a registration of a session, which gets the reason if it announced `registration_revocation`
+    /// (behaviour [140](crate::behaviour#rule-140)). Its calls go on. Returns `false` if the session does not
+    /// have it.
     pub fn revoke_registration(
         &mut self,
         now: Time,

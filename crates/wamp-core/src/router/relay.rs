@@ -34,13 +34,12 @@ pub enum Relayed {
 }
 
 impl Realm {
-    /// A plain YIELD has come from a session that speaks `serializer`. Does with it what
-    /// [`handle_message`](Self::handle_message) does, or nothing at all; only the RESULT is written by the
-    /// driver, which has polled before.
+    /// Handles a plain YIELD of a session with this serializer as [`handle_message`](Self::handle_message)
+    /// does, or leaves it alone. The driver writes the RESULT itself. It has polled before.
     ///
-    /// If its payload has to be in another serializer, `rewrite` makes it and returns its length; `None`
-    /// for what cannot be written in it, which is [`Relayed::Unusual`] then. It is asked before anything has
-    /// changed; what becomes of the YIELD is open until this returns.
+    /// If its payload has to be in another serializer, `rewrite` makes it and returns its length; `None` for
+    /// a payload that the serializer cannot express, which results in [`Relayed::Unusual`]. It is called
+    /// before anything changes, and before the outcome of the YIELD is known.
     #[doc(hidden)]
     pub fn relay(
         &mut self,

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_left_out() {
+    fn details_that_cannot_be_written_are_left_out() {
         let full = details("\0x");
         assert_eq!(longest(&full), None);
         let short = fitting(full.clone(), Serializer::Json, 1 << 24).unwrap();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_left_out_but_the_roles() {
+    fn details_that_do_not_fit_are_left_out_but_not_the_roles() {
         for &serializer in Serializer::ALL {
             let full = details("router");
             let all = encoded_len(&full, serializer).unwrap();

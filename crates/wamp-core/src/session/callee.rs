@@ -245,7 +245,7 @@ impl Session {
 
     pub(super) fn handle_unregistered(&mut self, unregistered: message::Unregistered) {
         let Some(request) = unregistered.request else {
-            // One that is unknown was revoked before, or has crossed an UNREGISTER.
+            // An unknown registration was revoked before, or its revocation has crossed an UNREGISTER.
             if let Some(details) = unregistered.details
                 && let Some(registration) = details.registration
                 && self.callee.registrations.remove(&registration).is_some()

@@ -1,4 +1,4 @@
-//! The publisher: publications that want an acknowledgement.
+//! The publisher: publications, and the acknowledgements that they request.
 
 use wamp_proto::message::{self, PublishOptions, Receivers};
 use wamp_proto::{Feature, Payload, RequestId, Role, Uri};
@@ -25,7 +25,7 @@ impl Session {
         self.request(about, |request| message::Publish { request, options, topic, payload }.into())
     }
 
-    /// Checks the options of a publication, also of one that is not made now.
+    /// Checks the options of a publication, which need not be made now.
     ///
     /// # Errors
     /// [`Misuse::NotOpen`], and [`Misuse::NotSupported`] as [`publish`](Self::publish) says.

@@ -1,5 +1,5 @@
 //! Credit at a client's end: it grants to the results of its calls and the chunks of its invocations as the
-//! program takes them, and spends what the dealer grants to the results and chunks that it sends.
+//! program takes them, and spends the dealer's grants on the results and chunks that it sends.
 //!
 //! The arithmetic is in [`credit`](crate::credit). Without [`Config::credit`](super::Config::credit), or with a
 //! router that does not announce it, there is no credit.

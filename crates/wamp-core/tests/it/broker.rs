@@ -84,7 +84,7 @@ fn an_event_too_big_for_a_subscriber_is_dropped_and_counted() {
 }
 
 #[test]
-fn who_leaves_is_no_subscriber_any_more() {
+fn a_session_that_has_left_is_no_subscriber() {
     let mut net = Net::new();
     let client = net.raw(Serializer::Json, all_roles());
     net.say(client, r#"[32,1,{},"com.myapp.topic"]"#);

@@ -16,7 +16,7 @@ fn refused(net: &mut Net, client: Client, said: &str, kind: u64, error: &str) {
 }
 
 #[test]
-fn what_cannot_be_registered_or_called_is_answered_with_the_reason() {
+fn requests_that_are_refused_are_answered_with_the_reason() {
     let mut net = Net::new();
     let a = net.raw(Serializer::Json, all_roles());
     let b = net.raw(Serializer::Json, all_roles());

@@ -51,7 +51,7 @@ fn results(net: &mut Net, callee: Client, count: usize) {
 }
 
 #[test]
-fn who_does_not_know_credit_never_meets_it() {
+fn a_peer_without_credit_never_gets_it() {
     let mut net = Net::new();
     let mut hear = |roles| {
         let client = net.add_raw(Serializer::Json, roles);
@@ -75,7 +75,7 @@ fn a_realm_may_do_without() {
 }
 
 #[test]
-fn a_credit_of_who_did_not_announce_it_is_a_violation() {
+fn an_unannounced_credit_is_a_violation() {
     let mut net = Net::new();
     let client = net.raw(Serializer::Json, all_roles());
     net.say(client, "[256,1,{},1000]");
@@ -219,7 +219,7 @@ fn chunks_are_granted_in_the_other_direction_and_told_apart_from_results_of_the_
 }
 
 #[test]
-fn who_grants_nothing_for_five_minutes_loses_the_call() {
+fn a_receiver_that_grants_nothing_for_five_minutes_loses_the_call() {
     let (mut net, callee, caller) = stream(counting(10));
     let bystander = net.raw(Serializer::Json, counting(10));
     net.say(bystander, r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#);
@@ -338,7 +338,7 @@ fn one_message_may_overdraw_so_none_is_too_large() {
 }
 
 #[test]
-fn what_was_taken_slowly_is_granted_after_a_while_all_the_same() {
+fn slowly_consumed_bytes_are_granted_after_a_while() {
     let (mut net, callee, caller, call, invocation) = ours(WINDOW);
     while progress(&mut net, callee, invocation).is_ok() {}
     let Some(Event::Replied { cost, .. }) = net.events(caller).pop() else { panic!() };
@@ -412,7 +412,7 @@ fn our_caller_stops_sending_chunks_without_credit() {
 }
 
 #[test]
-fn a_window_grows_for_who_keeps_up_and_not_for_who_does_not() {
+fn a_window_grows_only_for_a_receiver_that_keeps_up() {
     let mut config = small_windows();
     config.credit.as_mut().unwrap().max_window = 8 * WINDOW;
     let burst = |slow: bool| {
@@ -490,7 +490,7 @@ fn a_credit_between_ends_of_which_one_did_not_announce_it_ends_our_session() {
 }
 
 #[test]
-fn after_the_final_chunk_nobody_waits_for_credit_and_nobody_grants_any() {
+fn after_the_final_chunk_no_credit_is_awaited_or_granted() {
     let mut net = Net::with(small_windows());
     let callee = net.raw(Serializer::Json, counting(10));
     let caller = net.raw(Serializer::Json, counting(10));

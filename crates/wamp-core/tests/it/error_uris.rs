@@ -115,7 +115,7 @@ fn an_encoded_payload_gets_no_argument_beside_it() {
 }
 
 #[test]
-fn a_late_error_is_late_whatever_its_uri() {
+fn a_late_error_is_late_with_any_uri() {
     let mut net = Net::new();
     let (callee, caller) = (net.raw(Serializer::Json, all_roles()), net.raw(Serializer::Json, all_roles()));
     net.say(callee, r#"[64,1,{},"com.myapp.longop"]"#);

@@ -94,7 +94,7 @@ fn a_faulty_progressive_result_that_was_not_asked_for_is_swallowed() {
 }
 
 #[test]
-fn a_faulty_error_ends_its_call_and_quotes_what_could_be_read() {
+fn a_faulty_error_ends_its_call_and_quotes_its_readable_part() {
     let (mut net, callee, caller) = pair();
     net.say(caller, r#"[48,1,{},"com.myapp.longop"]"#);
     net.heard(callee);
@@ -200,7 +200,7 @@ fn binary_in_the_place_of_arguments_costs_its_sender_that_request_only() {
 }
 
 #[test]
-fn what_only_a_router_sends_is_a_violation_faulty_or_not() {
+fn messages_of_a_router_are_violations_faulty_or_not() {
     for said in ["[50,1,{},[NaN]]", "[36,1,1,{},[NaN]]", "[68,1,1,{},[NaN]]", r#"[69,1,{"reason":7}]"#] {
         let (mut net, _, client) = pair();
         net.say(client, said);

@@ -100,7 +100,7 @@ fn a_subscriber_that_is_behind_holds_its_publishers_until_it_has_room_and_misses
 }
 
 #[test]
-fn a_subscriber_that_stands_still_holds_nobody_and_misses_events_until_it_has_room() {
+fn a_subscriber_that_does_not_read_holds_no_publisher_and_misses_events_until_it_has_room() {
     let mut net = Net::new();
     let (publisher, behind, other) = (peer(&mut net), subscriber(&mut net), subscriber(&mut net));
     stand_still(&mut net, behind);

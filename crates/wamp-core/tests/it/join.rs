@@ -160,7 +160,7 @@ fn a_client_without_roles_or_without_a_common_method_is_refused() {
 }
 
 #[test]
-fn welcome_announces_just_what_there_is() {
+fn welcome_announces_exactly_the_built_features() {
     let mut net = Net::new();
     let client = net.join(Serializer::Json);
     assert!(net.session(client).is_open());
@@ -234,7 +234,7 @@ fn our_session_tells_why_it_was_refused() {
 }
 
 #[test]
-fn who_leaves_is_answered_and_nothing_is_left() {
+fn a_leaving_session_is_answered_and_nothing_is_left() {
     let mut net = Net::new();
     let client = net.join(Serializer::Cbor);
     let now = net.now;

@@ -11,9 +11,6 @@ mod contested;
 mod credit;
 mod dead_holders;
 mod error_uris;
-#[path = "../express/mod.rs"]
-mod express;
-mod express_lane;
 mod faults;
 mod held_publishers;
 mod join;
@@ -24,6 +21,9 @@ mod meta_events;
 mod meta_kill;
 mod net;
 mod pattern_subscriptions;
+#[path = "../plain/mod.rs"]
+mod plain;
+mod plain_results;
 mod portions;
 mod progressive_invocations;
 mod progressive_results;

@@ -59,7 +59,7 @@ fn a_request_may_be_as_long_as_the_router_takes_and_no_longer() {
 }
 
 #[test]
-fn what_cannot_be_written_is_refused() {
+fn a_message_that_cannot_be_written_is_refused() {
     let mut session = open();
     let refused = session.register(NOW, RegisterOptions::default(), Uri::from_static("\0"));
     assert_eq!(refused, Err(Misuse::Encode(EncodeError::NulText)));

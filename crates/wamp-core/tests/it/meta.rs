@@ -92,7 +92,7 @@ fn a_session_is_gone_when_its_end_begins() {
 
 // behaviour 173
 #[test]
-fn only_who_may_control_sessions_sees_their_addresses() {
+fn only_sessions_with_control_see_addresses() {
     for (meta, shown) in [(Meta::Read, false), (Meta::Control, true)] {
         let mut config = router::Config::new("realm1");
         config.meta = meta;
@@ -268,7 +268,7 @@ fn the_configuration_says_which_part_of_the_meta_api_there_is() {
 
 // behaviour 171, 186
 #[test]
-fn a_meta_call_that_is_wrong_is_refused_and_tells_what_is_wrong() {
+fn a_wrong_meta_call_is_refused_with_the_reason() {
     let mut net = control();
     let one = raw(&mut net);
     let mut request = 0;

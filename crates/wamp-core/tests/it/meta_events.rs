@@ -222,7 +222,7 @@ fn the_end_of_all_sessions_fires_no_meta_events() {
 
 // behaviour 109
 #[test]
-fn a_watcher_that_does_not_read_misses_meta_events_and_holds_nobody() {
+fn a_watcher_that_does_not_read_misses_meta_events_and_holds_no_session() {
     let mut net = control();
     let watcher = watcher(&mut net);
     let (now, key) = (net.now, net.key(watcher));

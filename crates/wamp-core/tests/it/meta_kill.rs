@@ -55,7 +55,7 @@ fn a_killed_session_is_told_why_and_has_5_s_to_answer() {
 
 // behaviour 184
 #[test]
-fn a_session_kills_neither_itself_nor_what_is_not_there() {
+fn a_session_kills_neither_itself_nor_a_missing_session() {
     let mut net = control();
     let one = raw(&mut net);
     let own = id(&net, one);
@@ -200,7 +200,7 @@ fn a_subscription_is_taken_away() {
 
 // behaviour 141
 #[test]
-fn autobahn_python_is_not_told_of_what_it_does_not_survive() {
+fn autobahn_python_gets_no_message_that_it_does_not_survive() {
     let mut net = control();
     let (one, other) = (raw(&mut net), raw(&mut net));
     let features = r#""features":{"registration_revocation":true,"subscription_revocation":true,"payload_transparency":true}"#;

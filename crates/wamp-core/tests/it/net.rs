@@ -34,15 +34,15 @@ pub(crate) struct Net {
     pub(crate) drains: bool,
     pub(crate) watched: Vec<(SessionKey, Watch)>,
     /// The number of messages that would have taken the short way.
-    pub(crate) express: usize,
+    pub(crate) plain: usize,
     /// The number of plain results that would have taken it at a callee, and at a caller.
-    pub(crate) express_sent: usize,
-    pub(crate) express_received: usize,
+    pub(crate) plain_sent: usize,
+    pub(crate) plain_received: usize,
 }
 
 /// Whether a message would take the short way, with the same outcome.
-fn express(realm: &Realm, now: Time, from: SessionKey, serializer: Serializer, message: &Message) -> bool {
-    crate::express::compare(realm, now, from, serializer, message).unwrap_or_else(|error| panic!("{error}"))
+fn plain(realm: &Realm, now: Time, from: SessionKey, serializer: Serializer, message: &Message) -> bool {
+    crate::plain::compare(realm, now, from, serializer, message).unwrap_or_else(|error| panic!("{error}"))
 }
 
 impl Net {
@@ -61,9 +61,9 @@ impl Net {
             leaves: true,
             drains: true,
             watched: Vec::new(),
-            express: 0,
-            express_sent: 0,
-            express_received: 0,
+            plain: 0,
+            plain_sent: 0,
+            plain_received: 0,
         }
     }
 
@@ -169,7 +169,7 @@ impl Net {
     /// Sends a message of a raw peer, in its serializer.
     pub(crate) fn tell(&mut self, client: Client, message: Message) {
         let (key, serializer) = (self.key(client), self.clients[client.0].2);
-        self.express += usize::from(express(&self.realm, self.now, key, serializer, &message));
+        self.plain += usize::from(plain(&self.realm, self.now, key, serializer, &message));
         self.realm.handle_message(self.now, key, message);
         self.run();
     }
@@ -243,9 +243,9 @@ impl Net {
         let (now, serializer) = (self.now, self.clients[client.0].2);
         let session = self.session(client);
         if let Reply::Progress(payload) = &reply {
-            let way = crate::express::session::progress(session, now, serializer, invocation, payload);
+            let way = crate::plain::session::progress(session, now, serializer, invocation, payload);
             let sent = way.unwrap_or_else(|error| panic!("{error}"));
-            self.express_sent += usize::from(sent);
+            self.plain_sent += usize::from(sent);
         }
         self.session(client).reply(now, invocation, reply).unwrap();
         self.run();
@@ -304,8 +304,8 @@ impl Net {
                         }
                         (message, Some(key)) => {
                             let message = message.transcode(*serializer).unwrap();
-                            self.express +=
-                                usize::from(express(&self.realm, self.now, key, *serializer, &message));
+                            self.plain +=
+                                usize::from(plain(&self.realm, self.now, key, *serializer, &message));
                             self.realm.handle_message(self.now, key, message);
                         }
                         (message, None) => panic!("{message:?} before HELLO"),
@@ -323,8 +323,8 @@ impl Net {
                 message.encode_head(*serializer, &mut Vec::new()).unwrap();
                 match end {
                     End::Session(session) => {
-                        let way = crate::express::session::receive(session, self.now, *serializer, &message);
-                        self.express_received += usize::from(way.unwrap_or_else(|error| panic!("{error}")));
+                        let way = crate::plain::session::receive(session, self.now, *serializer, &message);
+                        self.plain_received += usize::from(way.unwrap_or_else(|error| panic!("{error}")));
                         session.handle_message(self.now, message);
                     }
                     End::Raw(received) => received.push(message),

@@ -77,7 +77,7 @@ fn a_subscription_is_a_policy_and_a_uri() {
 
 // behaviour 103
 #[test]
-fn what_cannot_be_subscribed_to_is_refused() {
+fn invalid_subscriptions_are_refused() {
     let mut net = Net::new();
     let client = net.raw(Serializer::Json, all_roles());
     let gaps = ".".repeat(64);

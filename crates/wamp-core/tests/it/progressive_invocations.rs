@@ -48,7 +48,7 @@ fn chunks_go_to_one_invocation_and_results_may_come_meanwhile() {
 
 // behaviour 4
 #[test]
-fn chunks_of_a_finished_call_are_discarded_without_a_word() {
+fn chunks_of_a_finished_call_are_discarded_silently() {
     let (mut net, callee, caller) = upload();
     net.say(callee, "[70,1,{}]");
     net.heard(caller);
@@ -154,7 +154,7 @@ fn a_call_goes_on_in_chunks_only_if_it_began_so_and_until_its_last() {
 }
 
 #[test]
-fn who_leaves_in_the_middle_of_an_upload_ends_it() {
+fn a_departure_in_the_middle_of_an_upload_ends_it() {
     let (mut net, callee, caller) = upload();
     net.cut(caller);
     assert_eq!(net.heard(callee), [r#"[69,1,{"mode":"killnowait","reason":"wamp.close.close_realm"}]"#]);

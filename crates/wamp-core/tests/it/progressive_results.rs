@@ -88,7 +88,7 @@ fn progress_false_is_a_final_result() {
 
 // behaviour 16
 #[test]
-fn progress_that_nobody_asked_for_is_swallowed_and_the_call_goes_on() {
+fn unsolicited_progress_is_discarded_and_the_call_goes_on() {
     let mut net = Net::new();
     let callee = net.raw(Serializer::Json, all_roles());
     let caller = net.raw(Serializer::Json, all_roles());
@@ -267,7 +267,7 @@ fn a_timeout_is_a_whole_number_of_milliseconds() {
 
 // behaviour 41, behaviour 42
 #[test]
-fn who_leaves_ends_what_waits_for_it() {
+fn the_departure_of_a_session_ends_its_calls() {
     let mut net = Net::new();
     let callee = net.raw(Serializer::Json, all_roles());
     net.say(callee, r#"[64,1,{},"com.myapp.longop"]"#);
@@ -370,7 +370,7 @@ fn a_result_too_big_for_its_caller_ends_the_call_with_an_error() {
 
 // behaviour 57
 #[test]
-fn what_json_cannot_say_becomes_an_error_for_the_json_caller() {
+fn a_result_that_json_cannot_express_is_an_error_for_the_json_caller() {
     let mut net = Net::new();
     let callee = net.join(Serializer::MsgPack);
     let caller = net.join(Serializer::Json);

@@ -50,7 +50,7 @@ fn a_publisher_is_disclosed_if_it_asks_and_never_else() {
 
 // behaviour 115
 #[test]
-fn where_publishers_are_never_disclosed_a_publication_that_asks_for_it_reaches_nobody() {
+fn without_disclosure_a_publication_that_asks_for_it_is_refused() {
     let mut config = Config::new("realm1");
     config.publisher_disclosure = Disclosure::Never;
     let mut net = Net::with(config);

@@ -80,7 +80,7 @@ fn lists_say_which_subscribers_get_an_event() {
 
 // behaviour 110
 #[test]
-fn the_publisher_is_excluded_in_all_its_subscriptions_whatever_is_eligible() {
+fn the_publisher_is_excluded_in_all_its_subscriptions_even_if_eligible() {
     for (options, own) in [
         ("", 0),
         (r#""exclude_me":true"#, 0),
@@ -105,7 +105,7 @@ fn the_publisher_is_excluded_in_all_its_subscriptions_whatever_is_eligible() {
 
 // behaviour 112
 #[test]
-fn an_event_whose_lists_cannot_be_read_reaches_nobody() {
+fn an_event_with_unreadable_lists_has_no_receiver() {
     let long = format!("[{}]", vec!["1"; 1025].join(","));
     for list in ["exclude", "eligible"] {
         for (of, wrong) in [

@@ -6,7 +6,7 @@ use wamp_proto::Serializer;
 use crate::net::{Net, all_roles, basic_roles, progress_only};
 
 #[test]
-fn a_pattern_tells_its_callee_what_was_called() {
+fn a_callee_of_a_pattern_gets_the_called_procedure() {
     let mut net = Net::new();
     let callee = net.raw(Serializer::Json, all_roles());
     let caller = net.raw(Serializer::Json, all_roles());
@@ -129,7 +129,7 @@ fn a_call_in_chunks_stays_with_its_callee() {
 
 // behaviour 66
 #[test]
-fn unavailable_goes_to_the_caller_and_nobody_else_is_asked() {
+fn unavailable_goes_to_the_caller_and_no_other_callee_is_asked() {
     let mut net = Net::new();
     let caller = net.raw(Serializer::Json, all_roles());
     let callees = [(); 2].map(|()| net.raw(Serializer::Json, all_roles()));

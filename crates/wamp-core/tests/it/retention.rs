@@ -204,7 +204,7 @@ fn a_retained_event_expires() {
 
 // behaviour 120
 #[test]
-fn what_exceeds_a_limit_is_delivered_and_not_retained() {
+fn an_event_that_exceeds_a_limit_is_delivered_and_not_retained() {
     let mut config = Config::new("realm1");
     config.retention.topics = 2;
     config.retention.restricted = 2;

@@ -201,7 +201,7 @@ fn a_stalled_caller_loses_all_calls_whose_callees_it_holds_at_once() {
 }
 
 #[test]
-fn while_it_is_stalled_it_holds_nobody_and_progress_ends_its_call() {
+fn a_stalled_session_holds_no_other_and_progress_ends_its_call() {
     let mut net = Net::new();
     let (callee, slow) = (flood(&mut net), peer(&mut net));
     let other = peer(&mut net);
@@ -345,7 +345,7 @@ fn each_share_is_its_own() {
 }
 
 #[test]
-fn whatever_ends_the_last_call_between_two_releases_them() {
+fn every_end_of_the_last_call_between_two_releases_them() {
     for end in 0..5 {
         let mut net = Net::new();
         let (callee, slow) = (flood(&mut net), peer(&mut net));
@@ -413,7 +413,7 @@ fn a_timeout_stands_still_while_at_least_one_holds_the_callee() {
 }
 
 #[test]
-fn a_session_that_calls_itself_and_does_not_read_is_let_go_when_it_is_stalled() {
+fn a_session_that_calls_itself_and_does_not_read_is_released_when_it_is_stalled() {
     let mut net = Net::new();
     let me = flood(&mut net);
     let innocent = peer(&mut net);
@@ -461,7 +461,7 @@ fn two_that_are_each_others_slow_callers_both_go_on() {
 }
 
 #[test]
-fn who_holds_and_leaves_leaves_nothing_behind() {
+fn a_holder_that_leaves_leaves_no_hold_behind() {
     let mut net = Net::new();
     let callee = flood(&mut net);
     let innocent = peer(&mut net);

@@ -65,7 +65,7 @@ fn the_size_of_uris_is_a_choice_of_the_realm() {
 }
 
 #[test]
-fn a_publication_to_a_long_uri_that_nobody_acknowledges_is_dropped() {
+fn an_unacknowledged_publication_to_a_long_uri_is_dropped() {
     let mut net = Net::new();
     let client = net.raw(Serializer::Json, all_roles());
     net.say(client, &format!(r#"[16,1,{{}},"{}"]"#, sized(1025, 1)));

@@ -105,7 +105,7 @@ fn an_integral_float_is_an_id() {
 
 // behaviour 5, behaviour 8
 #[test]
-fn a_late_answer_and_one_to_anothers_call_are_told_from_nonsense() {
+fn late_and_foreign_answers_are_distinguished_from_invalid_ones() {
     let mut net = Net::new();
     let callee = net.raw(Serializer::Json, all_roles());
     let other = net.raw(Serializer::Json, all_roles());
@@ -131,7 +131,7 @@ fn a_late_answer_and_one_to_anothers_call_are_told_from_nonsense() {
 
 // behaviour 29, behaviour 30
 #[test]
-fn a_cancel_that_names_nothing_changes_nothing_and_a_mode_nobody_knows_is_killnowait() {
+fn a_cancel_of_an_unknown_call_is_ignored_and_an_unknown_mode_is_killnowait() {
     let mut net = Net::new();
     let callee = net.raw(Serializer::Json, all_roles());
     let caller = net.raw(Serializer::Json, all_roles());
@@ -188,7 +188,7 @@ fn our_session_aborts_a_router_that_breaks_the_protocol() {
 }
 
 #[test]
-fn our_session_counts_what_it_does_not_know_and_lives() {
+fn our_session_counts_unknown_messages_and_goes_on() {
     let mut net = Net::new();
     let client = net.join(Serializer::Json);
     let now = net.now;

@@ -29,7 +29,7 @@ impl Stream {
     }
 
     pub fn of_session(self) -> wamp_core::session::Stream {
-        let id = crate::said::id(self.id);
+        let id = crate::wire_message::id(self.id);
         if self.chunks {
             wamp_core::session::Stream::Chunks(id)
         } else {
@@ -89,16 +89,16 @@ impl Purse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meter {
     windows: Windows,
-    said: u64,
+    wire_message: u64,
     pub received: u64,
     consumed: u64,
-    /// When it grants what was consumed, even if that is not much.
+    /// The time at which it grants the consumed bytes, even a small number.
     pub delayed: Option<Time>,
 }
 
 impl Meter {
     pub fn new(windows: Windows) -> Self {
-        Self { windows, said: windows.first, received: 0, consumed: 0, delayed: None }
+        Self { windows, wire_message: windows.first, received: 0, consumed: 0, delayed: None }
     }
 
     pub fn receive(&mut self, cost: u64) {
@@ -119,25 +119,25 @@ impl Meter {
 
     /// Returns whether the sender may send nothing that costs credit.
     pub fn is_spent(&self) -> bool {
-        self.received >= self.said
+        self.received >= self.wire_message
     }
 
     /// Grants a total. It must be greater than before, of use to the sender, and within the window.
     pub fn say(&mut self, total: u64, ahead: Option<u64>) -> Result<(), Broken> {
-        hold!(total > self.said, "15: a total of {total} after {}", self.said);
+        hold!(total > self.wire_message, "15: a total of {total} after {}", self.wire_message);
         hold!(total > self.received, "15: a total of {total}, although {} has been spent", self.received);
         let room = self.consumed + self.windows.max;
         hold!(total <= room, "16: a total of {total}, with room for {room}");
         let ahead = ahead.map_or(u64::MAX, |ahead| self.received + ahead);
         hold!(total <= ahead, "17: a total of {total}, where the next receiver takes {ahead}");
-        self.said = total;
+        self.wire_message = total;
         self.delayed = None;
         Ok(())
     }
 
-    /// Returns whether the granted total exceeds what the first window allows.
+    /// Returns whether the granted total exceeds the limit of the first window.
     pub fn is_wider(&self) -> bool {
-        self.said > self.consumed + self.windows.first
+        self.wire_message > self.consumed + self.windows.first
     }
 
     /// Returns the total that the first window allows.
@@ -147,11 +147,12 @@ impl Meter {
 
     /// Returns whether it could grant more, worth a message or not.
     pub fn can_say(&self) -> bool {
-        self.room() > self.said.max(self.received)
+        self.room() > self.wire_message.max(self.received)
     }
 
     /// Returns whether it must grant more at once: half of the window is consumed.
     pub fn must_say(&self) -> bool {
-        self.can_say() && self.consumed + self.windows.first.div_ceil(2) >= self.said.max(self.received)
+        self.can_say()
+            && self.consumed + self.windows.first.div_ceil(2) >= self.wire_message.max(self.received)
     }
 }

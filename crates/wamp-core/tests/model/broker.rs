@@ -301,7 +301,7 @@ fn run(seed: u64) -> u64 {
 }
 
 #[test]
-fn every_event_goes_to_whom_a_naive_broker_sends_it() {
+fn every_event_has_the_receivers_of_a_naive_broker() {
     let first = number("MODEL_SEED").unwrap_or(0);
     let count = number("MODEL_RUNS").unwrap_or(if crate::is_full() { RUNS } else { SHORT });
     let mut events = 0;

@@ -10,10 +10,10 @@ use wamp_proto::RegistrationId;
 
 use crate::account::{Meter, Purse, Stream};
 use crate::dealer::Snapshot;
-use crate::endpoint::{Counting, Endpoint, How, Told};
-use crate::said::{Mode, Procedure, Tag, known, tag};
+use crate::endpoint::{Counting, Endpoint, How, Observed};
 use crate::setup::Kind;
 use crate::shared::Shared;
+use crate::wire_message::{Mode, Procedure, Tag, known, tag};
 use crate::world::Frame;
 
 #[derive(Clone)]
@@ -198,37 +198,37 @@ impl Client {
 }
 
 /// Returns the event as the model compares it.
-pub fn told(event: &Event) -> Told {
+pub fn observed(event: &Event) -> Observed {
     let reason = |reason: &Option<wamp_proto::Uri>| reason.as_ref().map_or("", |reason| known(reason));
     match event {
-        Event::Joined(_) => Told::Joined,
-        Event::Registered { request, .. } => Told::Registered { request: request.get() },
-        Event::Unregistered { request, .. } => Told::Unregistered { request: request.get() },
+        Event::Joined(_) => Observed::Joined,
+        Event::Registered { request, .. } => Observed::Registered { request: request.get() },
+        Event::Unregistered { request, .. } => Observed::Unregistered { request: request.get() },
         Event::Refused { request, failure } => {
-            Told::Refused { request: request.get(), error: known(&failure.error) }
+            Observed::Refused { request: request.get(), error: known(&failure.error) }
         }
         Event::Replied { call, reply, cost } => {
             let cost = *cost;
             let call = call.get();
             match reply {
-                wamp_core::Reply::Progress(payload) => Told::Progress { call, tag: tag(payload), cost },
-                wamp_core::Reply::Result(payload) => Told::Result { call, tag: tag(payload) },
+                wamp_core::Reply::Progress(payload) => Observed::Progress { call, tag: tag(payload), cost },
+                wamp_core::Reply::Result(payload) => Observed::Result { call, tag: tag(payload) },
                 wamp_core::Reply::Error(failure) => {
-                    Told::Error { call, error: known(&failure.error), tag: tag(&failure.payload) }
+                    Observed::Error { call, error: known(&failure.error), tag: tag(&failure.payload) }
                 }
                 other => panic!("not a reply: {other:?}"),
             }
         }
-        Event::Invoked(invocation) => Told::Invoked {
+        Event::Invoked(invocation) => Observed::Invoked {
             invocation: invocation.request.get(),
             more: invocation.details.progress == Some(true),
             wants_progress: invocation.details.receive_progress == Some(true),
             tag: tag(&invocation.payload),
         },
         Event::Chunk { invocation, payload, last, cost } => {
-            Told::Chunk { invocation: invocation.get(), last: *last, tag: tag(payload), cost: *cost }
+            Observed::Chunk { invocation: invocation.get(), last: *last, tag: tag(payload), cost: *cost }
         }
-        Event::Credit { stream } => Told::Credit {
+        Event::Credit { stream } => Observed::Credit {
             stream: match stream {
                 session::Stream::Results(id) => Stream::results(id.get()),
                 session::Stream::Chunks(id) => Stream::chunks(id.get()),
@@ -237,9 +237,9 @@ pub fn told(event: &Event) -> Told {
         },
         Event::Interrupted { invocation, mode, reason: why } => {
             let (invocation, mode) = (invocation.get(), Mode::from(*mode));
-            Told::Interrupted { invocation, mode, reason: reason(why) }
+            Observed::Interrupted { invocation, mode, reason: reason(why) }
         }
-        Event::Closed(closed) => Told::Closed(match closed {
+        Event::Closed(closed) => Observed::Closed(match closed {
             Closed::Left => How::Left,
             Closed::ByRouter { .. } => How::ByRouter,
             Closed::Aborted { .. } => How::Aborted,

@@ -133,7 +133,7 @@ seen! {
     CreditOverrun = "credit: progress of a sender without credit is forwarded",
     CreditFreeEnd = "credit: a last result without credit",
     CreditFreeChunk = "credit: a final chunk without credit",
-    CreditLetGo = "credit: a callee that is not told of the end gets unlimited credit",
+    CreditUnlimited = "credit: a callee that is not told of the end gets unlimited credit",
     CreditLeftLate = "credit: messages of a finished call were written to the socket",
     StarvedInTime = "credit: a receiver grants again before 5 minutes are over",
     StarvedFinal = "credit: a final chunk of a caller that waits for credit",

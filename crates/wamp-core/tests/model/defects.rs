@@ -4,9 +4,9 @@
 //! | situation | test |
 //! |---|---|
 //! | callee lacks progressive results or canceling, caller asks | `progressive_results::a_callee_without_canceling_streams_and_is_never_interrupted`, `registrations::strict_features_follow_the_letter` |
-//! | unsolicited progressive YIELD | `progressive_results::progress_that_nobody_asked_for_is_swallowed_and_the_call_goes_on` |
+//! | unsolicited progressive YIELD | `progressive_results::unsolicited_progress_is_discarded_and_the_call_goes_on` |
 //! | late progressive YIELD after the end | `late_progress_is_not_interrupted_again` |
-//! | YIELD with an id that never was | `violations::a_late_answer_and_one_to_anothers_call_are_told_from_nonsense` |
+//! | YIELD with an id that never was | `violations::late_and_foreign_answers_are_distinguished_from_invalid_ones` |
 //! | caller leaves | `a_callee_hears_at_once_that_its_caller_has_left` |
 //! | callee leaves | `a_caller_hears_once_that_its_callee_has_left` |
 //! | CANCEL skip, or callee without canceling | `progressive_results::skip_and_killnowait_end_the_call_at_once`, `a_cancel_is_answered_once_and_at_once` |
@@ -19,9 +19,9 @@
 //! (*Caller slow* is about queues, which these machines do not have.)
 
 use crate::coverage::Coverage;
-use crate::said::{Answer, Mode};
 use crate::setup::{Kind, Setup};
 use crate::step::Step;
+use crate::wire_message::{Answer, Mode};
 use crate::world::World;
 
 const CALLER: usize = 0;
@@ -67,7 +67,7 @@ impl Two {
         self.world.settle(&mut self.cover).unwrap();
     }
 
-    /// Returns what the router has sent to a client since the last call.
+    /// Returns the messages that the router has sent to a client since the last call.
     fn heard(&mut self, client: usize) -> Vec<String> {
         let prefix = format!("    router ─▶ client {client}  ");
         let log = self.world.log.as_mut().unwrap();
@@ -104,7 +104,7 @@ fn a_callee_hears_at_once_that_its_caller_has_left() {
         Step::Leave { client: CALLER },
         Step::Cut { client: CALLER },
         Step::Abort { client: CALLER },
-        Step::Kick { client: CALLER },
+        Step::CloseByRouter { client: CALLER },
     ];
     for leaves in ways {
         for canceling in [true, false] {
@@ -131,7 +131,7 @@ fn a_caller_hears_once_that_its_callee_has_left() {
         Step::Leave { client: CALLEE },
         Step::Cut { client: CALLEE },
         Step::Abort { client: CALLEE },
-        Step::Kick { client: CALLEE },
+        Step::CloseByRouter { client: CALLEE },
     ];
     for leaves in ways {
         for mode in [None, Some(Mode::Skip), Some(Mode::Kill), Some(Mode::KillNoWait)] {

@@ -1,6 +1,6 @@
 //! A client's end of a session as the specification and `behaviour.md` describe it. For each command of its
-//! program and each message of the router it states what must be sent and what the program must be told. It
-//! shares nothing with the crate under test.
+//! program and each message of the router it states the messages that must be sent and the events for the
+//! program. It shares nothing with the crate under test.
 
 mod credit;
 
@@ -20,7 +20,7 @@ const LEAVE_WAIT: Duration = Duration::from_secs(5);
 
 /// An event for a program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Told {
+pub enum Observed {
     Joined,
     Registered { request: u64 },
     Unregistered { request: u64 },
@@ -83,8 +83,8 @@ pub struct Endpoint {
     calls: BTreeMap<u64, Call>,
     /// All invocations ever received.
     invocations: BTreeMap<u64, Invocation>,
-    pub out: Vec<Said>,
-    pub told: Vec<Told>,
+    pub out: Vec<WireMessage>,
+    pub observed: Vec<Observed>,
     /// Several invocations timed out at once; the specification does not order their ends.
     pub unordered: bool,
     pub late: u64,
@@ -103,7 +103,7 @@ impl Endpoint {
             calls: BTreeMap::new(),
             invocations: BTreeMap::new(),
             out: Vec::new(),
-            told: Vec::new(),
+            observed: Vec::new(),
             unordered: false,
             late: 0,
             unsolicited: 0,
@@ -159,10 +159,10 @@ impl Endpoint {
         self.invocations.get(&invocation).map(|invocation| invocation.phase)
     }
 
-    fn send(&mut self, said: Said) {
+    fn send(&mut self, wire_message: WireMessage) {
         // behaviour 44: after GOODBYE a peer makes no more requests.
         if self.state == State::Open {
-            self.out.push(said);
+            self.out.push(wire_message);
         }
     }
 
@@ -178,13 +178,13 @@ impl Endpoint {
 
     pub fn register(&mut self, procedure: Procedure) -> Option<u64> {
         let request = self.request()?;
-        self.send(Said::Register { request, procedure });
+        self.send(WireMessage::Register { request, procedure });
         Some(request)
     }
 
     pub fn unregister(&mut self, procedure: Procedure) -> Option<u64> {
         let request = self.request()?;
-        self.send(Said::Unregister { request, procedure: Some(procedure) });
+        self.send(WireMessage::Unregister { request, procedure: Some(procedure) });
         Some(request)
     }
 
@@ -201,7 +201,7 @@ impl Endpoint {
         let results = self.counting.filter(|_| wants_progress).map(Counting::meter);
         let chunks = self.counting.filter(|_| more).map(Counting::purse);
         self.calls.insert(request, Call { wants_progress, phase: Phase::Running, upload, results, chunks });
-        self.send(Said::Call { request, procedure, more, wants_progress, timeout, tag });
+        self.send(WireMessage::Call { request, procedure, more, wants_progress, timeout, tag });
         Some(request)
     }
 
@@ -216,7 +216,7 @@ impl Endpoint {
         if last {
             entry.upload = None;
         }
-        self.send(Said::Call {
+        self.send(WireMessage::Call {
             request: call,
             procedure,
             more: !last,
@@ -234,13 +234,13 @@ impl Endpoint {
         if mode == Mode::Kill {
             if entry.phase == Phase::Running {
                 entry.phase = Phase::Canceling;
-                self.send(Said::Cancel { request: call, mode: Some(mode) });
+                self.send(WireMessage::Cancel { request: call, mode: Some(mode) });
             }
             return true;
         }
         entry.phase = Phase::Abandoned;
-        self.send(Said::Cancel { request: call, mode: Some(mode) });
-        self.told.push(Told::Error { call, error: CANCELED, tag: 0 });
+        self.send(WireMessage::Cancel { request: call, mode: Some(mode) });
+        self.observed.push(Observed::Error { call, error: CANCELED, tag: 0 });
         true
     }
 
@@ -288,7 +288,7 @@ impl Endpoint {
     pub fn leave(&mut self, now: Time) -> bool {
         let open = self.is_open();
         if open {
-            self.send(Said::Goodbye { reason: "wamp.close.close_realm" });
+            self.send(WireMessage::Goodbye { reason: "wamp.close.close_realm" });
             self.state = State::Leaving(now + LEAVE_WAIT);
         }
         open
@@ -299,7 +299,7 @@ impl Endpoint {
     pub fn garbage(&mut self) {
         if !self.is_closed() {
             // ABORT overtakes unsent messages; the model's wires accept everything at once.
-            self.out.push(Said::Abort { reason: "wamp.error.protocol_violation" });
+            self.out.push(WireMessage::Abort { reason: "wamp.error.protocol_violation" });
             self.close(How::Violation);
         }
     }
@@ -327,52 +327,56 @@ impl Endpoint {
                 entry.phase = Phase::Abandoned;
             }
             let error = "wamp.error.timeout";
-            self.send(Said::Error { kind: OF_INVOCATION, request: invocation, error, tag: 0 });
-            self.told.push(Told::Interrupted { invocation, mode: Mode::KillNoWait, reason: error });
+            self.send(WireMessage::Error { kind: OF_INVOCATION, request: invocation, error, tag: 0 });
+            self.observed.push(Observed::Interrupted { invocation, mode: Mode::KillNoWait, reason: error });
         }
     }
 
     /// Handles a message from the router; `cost` is the cost of the message.
-    pub fn hear(&mut self, now: Time, said: &Said, cost: u64, cover: &mut Coverage) {
+    pub fn hear(&mut self, now: Time, wire_message: &WireMessage, cost: u64, cover: &mut Coverage) {
         if self.is_closed() {
             return;
         }
-        match *said {
-            Said::Registered { request } => self.told.push(Told::Registered { request }),
-            Said::Unregistered { request } => self.told.push(Told::Unregistered { request }),
-            Said::Error { kind: OF_REGISTER | OF_UNREGISTER, request, error, .. } => {
-                self.told.push(Told::Refused { request, error });
+        match *wire_message {
+            WireMessage::Registered { request } => self.observed.push(Observed::Registered { request }),
+            WireMessage::Unregistered { request } => self.observed.push(Observed::Unregistered { request }),
+            WireMessage::Error { kind: OF_REGISTER | OF_UNREGISTER, request, error, .. } => {
+                self.observed.push(Observed::Refused { request, error });
             }
-            Said::Result { request, progress: true, tag } => {
-                self.reply(now, request, Told::Progress { call: request, tag, cost }, cover);
+            WireMessage::Result { request, progress: true, tag } => {
+                self.reply(now, request, Observed::Progress { call: request, tag, cost }, cover);
             }
-            Said::Result { request, tag, .. } => {
-                self.reply(now, request, Told::Result { call: request, tag }, cover);
+            WireMessage::Result { request, tag, .. } => {
+                self.reply(now, request, Observed::Result { call: request, tag }, cover);
             }
-            Said::Error { kind: OF_CALL, request, error, tag } => {
-                self.reply(now, request, Told::Error { call: request, error, tag }, cover);
+            WireMessage::Error { kind: OF_CALL, request, error, tag } => {
+                self.reply(now, request, Observed::Error { call: request, error, tag }, cover);
             }
-            Said::Invocation { .. } => self.invoked(now, said, cost, cover),
-            Said::Credit { request, chunks, total } => self.credited(now, request, chunks, total, cover),
-            Said::Interrupt { invocation, mode, reason } => self.interrupted(invocation, mode, reason, cover),
-            Said::Goodbye { .. } => {
+            WireMessage::Invocation { .. } => self.invoked(now, wire_message, cost, cover),
+            WireMessage::Credit { request, chunks, total } => {
+                self.credited(now, request, chunks, total, cover)
+            }
+            WireMessage::Interrupt { invocation, mode, reason } => {
+                self.interrupted(invocation, mode, reason, cover)
+            }
+            WireMessage::Goodbye { .. } => {
                 if self.is_open() {
-                    self.send(Said::Goodbye { reason: "wamp.close.goodbye_and_out" });
+                    self.send(WireMessage::Goodbye { reason: "wamp.close.goodbye_and_out" });
                     self.close(How::ByRouter);
                 } else {
-                    if *said != (Said::Goodbye { reason: "wamp.close.goodbye_and_out" }) {
+                    if *wire_message != (WireMessage::Goodbye { reason: "wamp.close.goodbye_and_out" }) {
                         cover.hit(Seen::GoodbyesCrossed);
                     }
                     self.close(How::Left);
                 }
             }
-            Said::Abort { .. } => self.close(How::Aborted),
-            _ => panic!("a message that no router sends: {said:?}"),
+            WireMessage::Abort { .. } => self.close(How::Aborted),
+            _ => panic!("a message that no router sends: {wire_message:?}"),
         }
     }
 
-    fn reply(&mut self, now: Time, call: u64, told: Told, cover: &mut Coverage) {
-        let progress = matches!(told, Told::Progress { .. });
+    fn reply(&mut self, now: Time, call: u64, observed: Observed, cover: &mut Coverage) {
+        let progress = matches!(observed, Observed::Progress { .. });
         let Some(entry) = self.calls.get_mut(&call) else {
             // A request of another kind, or none at all.
             if call < self.next_request {
@@ -395,8 +399,8 @@ impl Endpoint {
             }
             _ if progress && !entry.wants_progress => self.unsolicited += 1,
             phase => {
-                let mut told = told;
-                if let Told::Progress { cost, .. } = &mut told {
+                let mut observed = observed;
+                if let Observed::Progress { cost, .. } = &mut observed {
                     *cost = self.receive(Stream::results(call), *cost);
                     if phase == Phase::Canceling && *cost > 0 {
                         // A program that has canceled need not consume it.
@@ -406,13 +410,16 @@ impl Endpoint {
                 } else {
                     entry.phase = Phase::Over;
                 }
-                self.told.push(told);
+                self.observed.push(observed);
             }
         }
     }
 
-    fn invoked(&mut self, now: Time, said: &Said, cost: u64, cover: &mut Coverage) {
-        let Said::Invocation { invocation, more, wants_progress, timeout, tag, .. } = *said else { return };
+    fn invoked(&mut self, now: Time, wire_message: &WireMessage, cost: u64, cover: &mut Coverage) {
+        let WireMessage::Invocation { invocation, more, wants_progress, timeout, tag, .. } = *wire_message
+        else {
+            return;
+        };
         if let Some(entry) = self.invocations.get_mut(&invocation) {
             if !entry.phase.is_alive() {
                 // behaviour 4
@@ -423,7 +430,7 @@ impl Endpoint {
             assert!(entry.uploading, "the router sends no chunk after the last");
             entry.uploading = more;
             let cost = if more { self.receive(Stream::chunks(invocation), cost) } else { 0 };
-            return self.told.push(Told::Chunk { invocation, last: !more, tag, cost });
+            return self.observed.push(Observed::Chunk { invocation, last: !more, tag, cost });
         }
         if matches!(self.state, State::Leaving(_)) {
             cover.hit(Seen::InvokedWhileLeaving);
@@ -446,7 +453,7 @@ impl Endpoint {
             chunks,
         };
         self.invocations.insert(invocation, entry);
-        self.told.push(Told::Invoked { invocation, more, wants_progress, tag });
+        self.observed.push(Observed::Invoked { invocation, more, wants_progress, tag });
         // The first chunk is consumed with the invocation.
         if self.receive(Stream::chunks(invocation), cost) > 0 {
             self.consume(now, Stream::chunks(invocation), cost);
@@ -469,10 +476,15 @@ impl Endpoint {
             entry.phase = Phase::Abandoned;
             entry.deadline = None;
             if mode == Mode::Kill {
-                self.send(Said::Error { kind: OF_INVOCATION, request: invocation, error: CANCELED, tag: 0 });
+                self.send(WireMessage::Error {
+                    kind: OF_INVOCATION,
+                    request: invocation,
+                    error: CANCELED,
+                    tag: 0,
+                });
             }
         }
-        self.told.push(Told::Interrupted { invocation, mode, reason });
+        self.observed.push(Observed::Interrupted { invocation, mode, reason });
     }
 
     fn close(&mut self, how: How) {
@@ -486,6 +498,6 @@ impl Endpoint {
                 invocation.phase = Phase::Over;
             }
         }
-        self.told.push(Told::Closed(how));
+        self.observed.push(Observed::Closed(how));
     }
 }

@@ -21,9 +21,9 @@ use crate::account::Stream;
 use crate::client::End;
 use crate::coverage::{Coverage, Phase};
 use crate::ledger::{Broken, hold};
-use crate::said::Answer;
 use crate::setup::Setup;
 use crate::step::Step;
+use crate::wire_message::Answer;
 use crate::world::World;
 use crate::{is_full, report};
 

@@ -39,8 +39,8 @@ impl World {
         if left != [0; 6] || (sizes.loads, sizes.kept_bytes) != (0, 0) {
             return Err(format!("13: all clients have left, but the realm still holds {sizes:?}"));
         }
-        for (client, its) in self.clients.iter().enumerate() {
-            if let End::Session(session, _) = &its.end
+        for (client, state) in self.clients.iter().enumerate() {
+            if let End::Session(session, _) = &state.end
                 && (!session.is_closed() || session.in_flight() != (0, 0) || session.poll_timeout().is_some())
             {
                 return Err(format!("13: client {client} has left but still holds something"));

@@ -5,10 +5,10 @@ use wamp_proto::{Message, Serializer, uri};
 use crate::account::{Meter, Purse, Stream, cost};
 use crate::client::{Client, End, Got, Made};
 use crate::coverage::{Coverage, Seen};
-use crate::endpoint::Told;
+use crate::endpoint::Observed;
 use crate::ledger::{Broken, hold};
-use crate::said::{Mode, OF_CALL, Said, goodbye};
 use crate::step::Step;
+use crate::wire_message::{Mode, OF_CALL, WireMessage, goodbye};
 use crate::world::World;
 
 pub fn encoded_len(message: &Message, serializer: Serializer) -> Result<usize, Broken> {
@@ -16,10 +16,10 @@ pub fn encoded_len(message: &Message, serializer: Serializer) -> Result<usize, B
 }
 
 /// Returns the stream of a message that a client sends.
-pub fn sent(said: &Said) -> Option<Stream> {
-    match *said {
-        Said::Call { request, more: true, .. } => Some(Stream::chunks(request)),
-        Said::Yield { invocation, progress: true, .. } => Some(Stream::results(invocation)),
+pub fn sent(wire_message: &WireMessage) -> Option<Stream> {
+    match *wire_message {
+        WireMessage::Call { request, more: true, .. } => Some(Stream::chunks(request)),
+        WireMessage::Yield { invocation, progress: true, .. } => Some(Stream::results(invocation)),
         _ => None,
     }
 }
@@ -49,7 +49,7 @@ impl World {
         Ok(true)
     }
 
-    /// Writes everything to the sockets, and lets every program take what waits for it.
+    /// Writes everything to the sockets, and lets every program take its waiting messages.
     pub fn take_all(&mut self, cover: &mut Coverage) -> Result<bool, Broken> {
         let mut any = false;
         for client in 0..self.clients.len() {
@@ -65,9 +65,9 @@ impl World {
 
     /// Compares the CREDITs of the realm, and the waiting senders, with the model.
     pub fn compare_credit(&mut self, cover: &mut Coverage) -> Result<(), Broken> {
-        for (to, said) in std::mem::take(&mut self.credits) {
-            let Said::Credit { request, chunks, total: Some(total) } = said else {
-                return Err(format!("15: {said:?} to client {to}"));
+        for (to, wire_message) in std::mem::take(&mut self.credits) {
+            let WireMessage::Credit { request, chunks, total: Some(total) } = wire_message else {
+                return Err(format!("15: {wire_message:?} to client {to}"));
             };
             self.dealer.grants(to, request, chunks == Some(true), total, cover)?;
         }
@@ -99,8 +99,8 @@ impl World {
         if self.windows.is_none() || self.clients[client].kind.windows.is_none() {
             return;
         }
-        let its = &mut *self.clients[client];
-        let dry: Vec<Stream> = match &mut its.end {
+        let state = &mut *self.clients[client];
+        let dry: Vec<Stream> = match &mut state.end {
             End::Session(_, endpoint) => {
                 let mut outgoing = endpoint.outgoing();
                 outgoing.retain(|stream| !endpoint.may_send(*stream));
@@ -111,25 +111,25 @@ impl World {
             }
         };
         for stream in dry {
-            if its.waits(stream, true) {
+            if state.waits(stream, true) {
                 cover.hit(Seen::CreditWaited);
             }
         }
     }
 
     /// Handles the events of one of our sessions that concern credit or cost some.
-    pub fn told_credit(&mut self, client: usize, found: &[Told]) {
-        let its = &mut self.clients[client];
-        for told in found {
-            match *told {
-                Told::Progress { call, cost, .. } if cost > 0 => {
-                    its.items.push_back((Stream::results(call), cost));
+    pub fn observed_credit(&mut self, client: usize, found: &[Observed]) {
+        let state = &mut self.clients[client];
+        for observed in found {
+            match *observed {
+                Observed::Progress { call, cost, .. } if cost > 0 => {
+                    state.items.push_back((Stream::results(call), cost));
                 }
-                Told::Chunk { invocation, cost, .. } if cost > 0 => {
-                    its.items.push_back((Stream::chunks(invocation), cost));
+                Observed::Chunk { invocation, cost, .. } if cost > 0 => {
+                    state.items.push_back((Stream::chunks(invocation), cost));
                 }
-                Told::Credit { stream } => {
-                    its.waits(stream, false);
+                Observed::Credit { stream } => {
+                    state.waits(stream, false);
                 }
                 _ => {}
             }
@@ -137,12 +137,18 @@ impl World {
     }
 
     /// Records a message that a peer of the model has sent.
-    pub fn raw_sends(&mut self, client: usize, said: &Said, message: &Message, cover: &mut Coverage) {
-        let its = &mut *self.clients[client];
-        let (features, windows) = (its.kind.features, its.kind.windows);
-        let End::Raw(raw) = &mut its.end else { return };
+    pub fn raw_sends(
+        &mut self,
+        client: usize,
+        wire_message: &WireMessage,
+        message: &Message,
+        cover: &mut Coverage,
+    ) {
+        let state = &mut *self.clients[client];
+        let (features, windows) = (state.kind.features, state.kind.windows);
+        let End::Raw(raw) = &mut state.end else { return };
         let (Some(router), Some(windows)) = (raw.router, windows) else { return };
-        if let Said::Call { request, more, wants_progress, .. } = *said
+        if let WireMessage::Call { request, more, wants_progress, .. } = *wire_message
             && features.caller_credit.is_some()
         {
             if wants_progress {
@@ -154,8 +160,8 @@ impl World {
                 cover.hit(Seen::CreditFreeChunk);
             }
         }
-        if let Some(purse) = sent(said).and_then(|stream| raw.purses.get_mut(&stream)) {
-            let len = encoded_len(message, its.kind.serializer).unwrap_or_default();
+        if let Some(purse) = sent(wire_message).and_then(|stream| raw.purses.get_mut(&stream)) {
+            let len = encoded_len(message, state.kind.serializer).unwrap_or_default();
             if purse.spend(cost(len)) {
                 cover.hit(Seen::CreditOverdrawn);
             }
@@ -163,17 +169,17 @@ impl World {
     }
 
     /// Records a message of this cost, which may be 0, that a peer of the model has received.
-    pub fn raw_hears(&mut self, client: usize, said: &Said, cost: u64, cover: &mut Coverage) {
-        let its = &mut *self.clients[client];
+    pub fn raw_hears(&mut self, client: usize, wire_message: &WireMessage, cost: u64, cover: &mut Coverage) {
+        let state = &mut *self.clients[client];
         let over = |calls: &mut Vec<Made>, request| {
             calls.iter_mut().filter(|call| call.request == request).for_each(|call| call.over = true);
         };
-        match *said {
-            Said::Registered { request } => its.learn(request),
-            Said::Invocation { invocation, wants_progress, more, .. } => {
-                let new = its.invocations.iter().all(|got| got.invocation != invocation);
-                let credit = its.kind.features.callee_credit.and(its.kind.windows);
-                if let (true, Some(windows), End::Raw(raw)) = (new, credit, &mut its.end)
+        match *wire_message {
+            WireMessage::Registered { request } => state.learn(request),
+            WireMessage::Invocation { invocation, wants_progress, more, .. } => {
+                let new = state.invocations.iter().all(|got| got.invocation != invocation);
+                let credit = state.kind.features.callee_credit.and(state.kind.windows);
+                if let (true, Some(windows), End::Raw(raw)) = (new, credit, &mut state.end)
                     && let Some(router) = raw.router
                 {
                     if wants_progress {
@@ -184,31 +190,33 @@ impl World {
                     }
                 }
                 if new {
-                    its.invocations.push(Got { invocation, wants_progress, over: false, waits: false });
+                    state.invocations.push(Got { invocation, wants_progress, over: false, waits: false });
                 }
                 if more {
-                    its.raw_gets(Stream::chunks(invocation), cost);
+                    state.raw_gets(Stream::chunks(invocation), cost);
                 }
             }
-            Said::Interrupt { invocation, mode: Mode::KillNoWait, .. } => {
-                let got = its.invocations.iter_mut().filter(|got| got.invocation == invocation);
+            WireMessage::Interrupt { invocation, mode: Mode::KillNoWait, .. } => {
+                let got = state.invocations.iter_mut().filter(|got| got.invocation == invocation);
                 got.for_each(|got| got.over = true);
             }
-            Said::Result { request, progress: true, .. } => its.raw_gets(Stream::results(request), cost),
-            Said::Result { request, progress: false, .. } => over(&mut its.calls, request),
-            Said::Error { kind: OF_CALL, request, .. } => over(&mut its.calls, request),
-            Said::Credit { request, chunks, total: Some(total) } => {
+            WireMessage::Result { request, progress: true, .. } => {
+                state.raw_gets(Stream::results(request), cost)
+            }
+            WireMessage::Result { request, progress: false, .. } => over(&mut state.calls, request),
+            WireMessage::Error { kind: OF_CALL, request, .. } => over(&mut state.calls, request),
+            WireMessage::Credit { request, chunks, total: Some(total) } => {
                 let stream = Stream { chunks: chunks == Some(true), id: request };
-                let End::Raw(raw) = &mut its.end else { return };
+                let End::Raw(raw) = &mut state.end else { return };
                 if raw.purses.get_mut(&stream).is_some_and(|purse| purse.raise(total)) {
                     cover.hit(Seen::CreditWoken);
-                    its.waits(stream, false);
+                    state.waits(stream, false);
                 }
             }
-            Said::Abort { .. } => self.hang_up(client),
-            Said::Goodbye { .. } => {
-                let mute = its.kind.mute;
-                if let End::Raw(raw) = &mut its.end
+            WireMessage::Abort { .. } => self.hang_up(client),
+            WireMessage::Goodbye { .. } => {
+                let mute = state.kind.mute;
+                if let End::Raw(raw) = &mut state.end
                     && !mute
                     && !std::mem::replace(&mut raw.left, true)
                 {

@@ -20,10 +20,10 @@
 //!
 //! And of credit, on each hop (`account`):
 //!
-//! 14. A sender of ours sends progress only if it has credit, and is told when it has some again.
-//! 15. The granted total rises with each CREDIT, and exceeds what has been spent.
-//! 16. It never exceeds what was consumed plus the widest window.
-//! 17. The dealer never grants more than what has arrived plus the remaining credit of the next receiver.
+//! 14. A sender of ours sends progress only if it has credit, and gets an event when it has some again.
+//! 15. The granted total rises with each CREDIT, and exceeds the spent credit.
+//! 16. It never exceeds the consumed bytes plus the widest window.
+//! 17. The dealer never grants more than the received bytes plus the remaining credit of the next receiver.
 //! 18. CREDIT goes only to a peer that announced it for that role, about a stream that goes on.
 //! 19. No sender is left without credit while the receiver has room and its application goes on.
 //! 20. A call ends as slow only if its receiver granted nothing to a sender without credit for the whole limit.
@@ -32,6 +32,7 @@ use crate::asking::ROUTER;
 use crate::endpoint::Told;
 use crate::said::{Mode, OF_CALL, OF_INVOCATION, Said, Tag, UNAVAILABLE};
 use crate::setup::Kind;
+use crate::wire_message::{Mode, OF_CALL, OF_INVOCATION, Tag, WireMessage};
 
 #[derive(Clone)]
 struct Call {
@@ -53,11 +54,11 @@ struct Call {
     /// The callee's first last answer, and the number of progressive results before it.
     last: Option<(Tag, usize)>,
     interrupts: Vec<Mode>,
-    /// What the router has sent to the caller, and what the caller's program was told.
+    /// The replies that the router has sent to the caller, and those that its program has observed.
     heard: usize,
     ended: bool,
-    told: usize,
-    told_end: bool,
+    observed: usize,
+    observed_end: bool,
     canceled: bool,
 }
 
@@ -89,7 +90,7 @@ impl Call {
 struct Client {
     kind: Kind,
     /// Whether it may be aborted.
-    sinned: bool,
+    at_fault: bool,
     /// Whether nothing may be sent to it but GOODBYE or ABORT, and after GOODBYE not even that.
     leaving: bool,
     dismissed: bool,
@@ -119,7 +120,7 @@ impl Ledger {
     pub fn new(kinds: &[Kind]) -> Self {
         let client = |kind: &Kind| Client {
             kind: *kind,
-            sinned: false,
+            at_fault: false,
             leaving: false,
             dismissed: false,
             ended: false,
@@ -139,11 +140,11 @@ impl Ledger {
     }
 
     pub fn sins(&mut self, client: usize) {
-        self.clients[client].sinned = true;
+        self.clients[client].at_fault = true;
     }
 
     /// Records a message that a client puts on its wire.
-    pub fn sent(&mut self, client: usize, said: &Said) {
+    pub fn sent(&mut self, client: usize, wire_message: &WireMessage) {
         let in_chunks = self.clients[client].kind.features.caller_chunks;
         match *said {
             Said::Call { request, more, wants_progress, tag, .. } => match self.call(client, request) {
@@ -152,8 +153,8 @@ impl Ledger {
                     let wants_progress = wants_progress && self.clients[client].kind.features.caller_progress;
                     self.calls.push(Call::new(client, request, wants_progress, (tag, more)));
                 }
-            },
-            Said::Yield { invocation, progress, tag } => {
+            }
+            WireMessage::Yield { invocation, progress, tag } => {
                 let Some(call) = self.served(client, invocation) else { return };
                 if progress {
                     call.progress.push(tag);
@@ -208,27 +209,29 @@ impl Ledger {
     }
 
     /// Checks a message that the router puts on the wire of a client.
-    pub fn heard(&mut self, client: usize, said: &Said) -> Result<(), Broken> {
-        let its = &mut self.clients[client];
-        hold!(!its.ended, "10: {said:?} to client {client}, whose session is over");
-        match said {
-            Said::Goodbye { .. } => {
-                hold!(!its.dismissed, "10: GOODBYE to client {client} again");
-                (its.leaving, its.dismissed) = (true, true);
+    pub fn heard(&mut self, client: usize, wire_message: &WireMessage) -> Result<(), Broken> {
+        let state = &mut self.clients[client];
+        hold!(!state.ended, "10: {wire_message:?} to client {client}, whose session is over");
+        match wire_message {
+            WireMessage::Goodbye { .. } => {
+                hold!(!state.dismissed, "10: GOODBYE to client {client} again");
+                (state.leaving, state.dismissed) = (true, true);
             }
-            Said::Abort { .. } => {
-                hold!(its.sinned, "11: client {client} is aborted without a fault");
-                its.ended = true;
+            WireMessage::Abort { .. } => {
+                hold!(state.at_fault, "11: client {client} is aborted without a fault");
+                state.ended = true;
             }
-            _ => hold!(!its.leaving, "10: {said:?} to client {client}, which has left"),
+            _ => hold!(!state.leaving, "10: {wire_message:?} to client {client}, which has left"),
         }
-        match *said {
-            Said::Invocation { invocation, more, wants_progress, tag, .. } => {
+        match *wire_message {
+            WireMessage::Invocation { invocation, more, wants_progress, tag, .. } => {
                 self.invoked(client, invocation, more, wants_progress, tag)
             }
-            Said::Interrupt { invocation, mode, .. } => self.interrupted(client, invocation, mode),
-            Said::Result { request, progress, tag } => self.answered(client, request, progress, tag),
-            Said::Error { kind: OF_CALL, request, tag, .. } => self.answered(client, request, false, tag),
+            WireMessage::Interrupt { invocation, mode, .. } => self.interrupted(client, invocation, mode),
+            WireMessage::Result { request, progress, tag } => self.answered(client, request, progress, tag),
+            WireMessage::Error { kind: OF_CALL, request, tag, .. } => {
+                self.answered(client, request, false, tag)
+            }
             _ => Ok(()),
         }
     }
@@ -320,30 +323,30 @@ impl Ledger {
     }
 
     /// Checks an event for a program.
-    pub fn told(&mut self, client: usize, told: &Told) -> Result<(), Broken> {
-        match *told {
-            Told::Progress { call: request, tag, .. } => {
+    pub fn observed(&mut self, client: usize, observed: &Observed) -> Result<(), Broken> {
+        match *observed {
+            Observed::Progress { call: request, tag, .. } => {
                 let Some(call) = self.call(client, request) else {
                     return Err(format!("12: progress of call {request}, which client {client} never made"));
                 };
-                hold!(!call.told_end, "3: progress of call {request} of client {client} after its end");
+                hold!(!call.observed_end, "3: progress of call {request} of client {client} after its end");
                 hold!(call.wants_progress, "4: progress of call {request} to the program of client {client}");
-                hold!(call.told < call.heard, "12: progress {tag} that never came over the wire");
-                hold!(call.progress[call.told] == tag, "1: progress {tag} to the program, out of order");
-                call.told += 1;
+                hold!(call.observed < call.heard, "12: progress {tag} that never came over the wire");
+                hold!(call.progress[call.observed] == tag, "1: progress {tag} to the program, out of order");
+                call.observed += 1;
             }
-            Told::Result { call: request, .. } | Told::Error { call: request, .. } => {
+            Observed::Result { call: request, .. } | Observed::Error { call: request, .. } => {
                 let Some(call) = self.call(client, request) else {
                     return Err(format!("12: an end of call {request}, which client {client} never made"));
                 };
-                hold!(!call.told_end, "3: two ends of call {request} of client {client}");
-                call.told_end = true;
-                let complete = call.ended && call.told == call.heard;
+                hold!(!call.observed_end, "3: two ends of call {request} of client {client}");
+                call.observed_end = true;
+                let complete = call.ended && call.observed == call.heard;
                 hold!(complete || call.canceled, "2, 12: the program of client {client} misses progress");
             }
-            Told::Closed(_) => {
+            Observed::Closed(_) => {
                 for call in self.calls.iter_mut().filter(|call| call.caller == client) {
-                    call.told_end = true;
+                    call.observed_end = true;
                 }
             }
             _ => {}
@@ -363,8 +366,8 @@ impl Ledger {
                 call.ended || client.ended || client.leaving,
                 "13: call {request} of client {caller} never ends"
             );
-            let told = call.told_end || !client.kind.ours;
-            hold!(told, "13: the program of client {caller} is never told the end of call {request}");
+            let observed = call.observed_end || !client.kind.ours;
+            hold!(observed, "13: the program of client {caller} is never told the end of call {request}");
         }
         Ok(())
     }

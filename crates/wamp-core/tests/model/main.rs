@@ -5,7 +5,7 @@
 //! know nothing of the crate under test.
 //!
 //! By default only a part of this runs, for some seconds and silently. `MODEL=full` runs everything, for
-//! several minutes, and prints what occurred; `MODEL_RUNS` sets the number of random runs, `MODEL_SEED` the
+//! several minutes, and prints its coverage; `MODEL_RUNS` sets the number of random runs, `MODEL_SEED` the
 //! first seed.
 
 #![allow(unreachable_pub, reason = "the modules of a test are public to each other")]
@@ -20,22 +20,22 @@ mod defects;
 mod endpoint;
 mod events;
 mod exhaustive;
-#[path = "../express/mod.rs"]
-mod express;
 mod finish;
 mod flow;
 mod ledger;
 mod ours;
+#[path = "../plain/mod.rs"]
+mod plain;
 mod program;
 mod random;
 mod raw;
-mod said;
 mod setup;
 mod shared;
 mod small_credit;
 mod small_worlds;
 mod step;
 mod tables;
+mod wire_message;
 mod world;
 
 /// Returns whether the models run completely.

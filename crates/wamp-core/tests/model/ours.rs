@@ -8,11 +8,11 @@ use crate::account::{Stream, cost};
 use crate::client::{Client, End, Got, Made};
 use crate::coverage::{Coverage, Phase, Seen};
 use crate::endpoint::Endpoint;
-use crate::express::{COMPARED, session as express};
 use crate::ledger::Broken;
-use crate::said::{self, Mode, Names, call_options, id, name, payload, said};
+use crate::plain::{COMPARED, session as plain};
 use crate::setup::register_options;
 use crate::step::{Forged, Step};
+use crate::wire_message::{self, Mode, Names, call_options, id, name, payload, wire_message};
 
 /// Compares a number, or whether a command was possible, between the machine and its model.
 fn same<T: PartialEq + std::fmt::Debug>(step: &Step, found: T, expected: T) -> Result<T, Broken> {
@@ -20,23 +20,29 @@ fn same<T: PartialEq + std::fmt::Debug>(step: &Step, found: T, expected: T) -> R
 }
 
 /// A program of one of our sessions acts.
-pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Coverage) -> Result<bool, Broken> {
-    let serializer = its.kind.serializer;
-    let End::Session(session, endpoint) = &mut its.end else { return Ok(false) };
+pub fn act(
+    state: &mut Client,
+    now: Time,
+    step: &Step,
+    tag: u64,
+    cover: &mut Coverage,
+) -> Result<bool, Broken> {
+    let serializer = state.kind.serializer;
+    let End::Session(session, endpoint) = &mut state.end else { return Ok(false) };
     match *step {
         Step::Register { procedure, .. } => {
             let found = session.register(now, register_options(procedure), name(procedure));
             let expected = endpoint.register(procedure);
             let request = same(step, found.ok().map(|id| id.get()), expected)?;
-            its.registering.extend(request.map(|request| (request, procedure)));
+            state.registering.extend(request.map(|request| (request, procedure)));
             Ok(request.is_some())
         }
         Step::Unregister { procedure, .. } => {
-            let Some(registration) = its.registrations.get(&procedure).copied() else { return Ok(false) };
+            let Some(registration) = state.registrations.get(&procedure).copied() else { return Ok(false) };
             let found = session.unregister(now, registration);
             let request = same(step, found.ok().map(|id| id.get()), endpoint.unregister(procedure))?;
             if request.is_some() {
-                its.registrations.remove(&procedure);
+                state.registrations.remove(&procedure);
             }
             Ok(request.is_some())
         }
@@ -52,15 +58,15 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
                 over: false,
                 waits: false,
             });
-            its.calls.extend(made);
+            state.calls.extend(made);
             Ok(request.is_some())
         }
         Step::Chunk { call, last, .. } => {
-            let Some((request, waits)) = its.calls.get(call).map(|call| (call.request, call.waits)) else {
+            let Some((request, waits)) = state.calls.get(call).map(|call| (call.request, call.waits)) else {
                 return Ok(false);
             };
             // After GOODBYE nothing is sent, so the accounting is not visible.
-            if its.kind.windows.is_some() && !endpoint.is_open() {
+            if state.kind.windows.is_some() && !endpoint.is_open() {
                 return Ok(false);
             }
             let stream = Stream::chunks(request);
@@ -74,12 +80,12 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
             same(step, found, endpoint.chunk(request, last, tag))
         }
         Step::Cancel { call, mode, .. } => {
-            let Some(request) = its.calls.get(call).map(|call| call.request) else { return Ok(false) };
+            let Some(request) = state.calls.get(call).map(|call| call.request) else { return Ok(false) };
             let found = session.cancel(now, id(request), mode.into()).is_ok();
             same(step, found, endpoint.cancel(request, mode))
         }
         Step::Answer { invocation, answer, .. } => {
-            let Some(got) = its.invocations.get(invocation) else { return Ok(false) };
+            let Some(got) = state.invocations.get(invocation) else { return Ok(false) };
             // A program that waits for credit is woken by nothing else.
             let alive = endpoint.invocation_phase(got.invocation).is_some_and(Phase::is_alive);
             if got.waits
@@ -91,20 +97,20 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
             }
             let reply = answer.reply(serializer, tag);
             if let Reply::Progress(payload) = &reply
-                && express::now_and_then(COMPARED)
+                && plain::now_and_then(COMPARED)
             {
-                express::progress(session, now, serializer, id(got.invocation), payload)?;
+                plain::progress(session, now, serializer, id(got.invocation), payload)?;
             }
             let found = session.reply(now, id(got.invocation), reply).is_ok();
             same(step, found, endpoint.answer(now, got.invocation, answer, tag, cover))
         }
         Step::AnswerCancelMyself { invocation, .. } => {
-            let Some(got) = its.invocations.get(invocation) else { return Ok(false) };
+            let Some(got) = state.invocations.get(invocation) else { return Ok(false) };
             let found = session.answer_cancel_myself(id(got.invocation)).is_ok();
             same(step, found, endpoint.answer_cancel_myself(got.invocation))
         }
         Step::Take { .. } => {
-            let Some((stream, cost)) = its.items.pop_front() else { return Ok(false) };
+            let Some((stream, cost)) = state.items.pop_front() else { return Ok(false) };
             session.consume(now, stream.of_session(), cost);
             endpoint.consume(now, stream, cost);
             Ok(true)
@@ -128,14 +134,15 @@ pub fn act(its: &mut Client, now: Time, step: &Step, tag: u64, cover: &mut Cover
             Ok(true)
         }
         Step::Forge { of, forged, .. } => {
-            let Some(message) = forge(&its.calls, &its.invocations, endpoint, serializer, of, forged, tag)
+            let Some(message) =
+                forge(&state.calls, &state.invocations, endpoint, serializer, of, forged, tag)
             else {
                 return Ok(false);
             };
-            let heard = said(&message, &Names::new());
+            let heard = wire_message(&message, &Names::new());
             let len = message.encoded_len(serializer).map_err(|error| error.to_string())?;
-            if express::now_and_then(COMPARED) {
-                express::receive(session, now, serializer, &message)?;
+            if plain::now_and_then(COMPARED) {
+                plain::receive(session, now, serializer, &message)?;
             }
             session.handle_message(now, message);
             endpoint.hear(now, &heard, cost(len), cover);
@@ -173,9 +180,9 @@ fn forge(
             let (phase, _) = stands?;
             if phase.is_alive() { None } else { result(false) }
         }
-        Forged::Credit => Some(said::credit(invocations.get(of)?.invocation, None, Some(1))),
-        Forged::Void => Some(said::credit(1000, Some(true), None)),
-        Forged::Unknown => Some(said::error(RequestKind::Call, 1000, Payload::empty())),
+        Forged::Credit => Some(wire_message::credit(invocations.get(of)?.invocation, None, Some(1))),
+        Forged::Void => Some(wire_message::credit(1000, Some(true), None)),
+        Forged::Unknown => Some(wire_message::error(RequestKind::Call, 1000, Payload::empty())),
         Forged::Interrupt => {
             let invocation = invocations.get(of)?.invocation;
             if endpoint.invocation_phase(invocation)?.is_alive() {

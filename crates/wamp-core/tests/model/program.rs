@@ -7,15 +7,15 @@ use wamp_core::session::Session;
 use wamp_proto::Message;
 
 use crate::account::{Stream, cost};
-use crate::client::{End, Got, told};
+use crate::client::{End, Got, observed};
 use crate::coverage::{Coverage, Phase};
 use crate::dealer::Standing;
-use crate::endpoint::{Endpoint, Told};
-use crate::express::{COMPARED, session as express};
+use crate::endpoint::{Endpoint, Observed};
 use crate::flow::{encoded_len, sent};
 use crate::ledger::Broken;
-use crate::said::{Answer, Said, json, said};
+use crate::plain::{COMPARED, session as plain};
 use crate::step::Step;
+use crate::wire_message::{Answer, WireMessage, json, wire_message};
 use crate::world::{Frame, World};
 use crate::{ours, raw};
 
@@ -33,14 +33,14 @@ impl World {
     fn try_step(&mut self, step: &Step, cover: &mut Coverage) -> Result<bool, Broken> {
         match *step {
             Step::Up { client, count } => {
-                let its = &mut self.clients[client];
-                if !its.readable || its.held || its.up.is_empty() {
+                let state = &mut self.clients[client];
+                if !state.readable || state.held || state.up.is_empty() {
                     return Ok(false);
                 }
                 // Credit is followed message by message.
-                let count = if self.counts { 1 } else { count.min(its.up.len()) };
-                let its = &mut self.clients[client];
-                let frames = its.up.drain(..count).collect();
+                let count = if self.counts { 1 } else { count.min(state.up.len()) };
+                let state = &mut self.clients[client];
+                let frames = state.up.drain(..count).collect();
                 self.read(client, frames, cover)?;
                 Ok(true)
             }
@@ -118,21 +118,21 @@ impl World {
 
     fn command(&mut self, client: usize, step: &Step, cover: &mut Coverage) -> Result<bool, Broken> {
         let now = self.now;
-        let its = &mut self.clients[client];
-        let tag = its.tag(client);
-        let done = if its.kind.ours {
+        let state = &mut self.clients[client];
+        let tag = state.tag(client);
+        let done = if state.kind.ours {
             let cancels = match *step {
-                Step::Cancel { call, .. } => its.calls.get(call).map(|call| call.request),
+                Step::Cancel { call, .. } => state.calls.get(call).map(|call| call.request),
                 _ => None,
             };
             if let Some(request) = cancels {
                 self.ledger.cancels(client, request);
             }
-            ours::act(its, now, step, tag, cover)?
+            ours::act(state, now, step, tag, cover)?
         } else {
-            let said = raw::act(its, step, tag);
-            let done = said.is_some();
-            for message in said.into_iter().flatten() {
+            let wire_message = raw::act(state, step, tag);
+            let done = wire_message.is_some();
+            for message in wire_message.into_iter().flatten() {
                 match message {
                     Some(message) => self.send(client, message, cover),
                     None => self.clients[client].up.push_back(Frame::Garbage),
@@ -162,8 +162,8 @@ impl World {
             Frame::Message(message) => message,
             _ => {
                 self.note(|| format!("    router ═▶ client {client}  (the link is gone)"));
-                let its = &mut self.clients[client];
-                if let End::Session(session, endpoint) = &mut its.end {
+                let state = &mut self.clients[client];
+                if let End::Session(session, endpoint) = &mut state.end {
                     session.handle_closed(self.now);
                     endpoint.lost();
                 }
@@ -173,69 +173,69 @@ impl World {
             }
         };
         self.note(|| format!("    router ═▶ client {client}  {}", json(&message)));
-        let said = said(&message, &self.names);
-        let its = &mut self.clients[client];
-        let costs = if its.kind.windows.is_some() && said.costs() {
-            encoded_len(&message, its.kind.serializer)?
+        let wire_message = wire_message(&message, &self.names);
+        let state = &mut self.clients[client];
+        let costs = if state.kind.windows.is_some() && wire_message.costs() {
+            encoded_len(&message, state.kind.serializer)?
         } else {
             0
         };
-        let serializer = its.kind.serializer;
-        match &mut its.end {
+        let serializer = state.kind.serializer;
+        match &mut state.end {
             End::Session(session, endpoint) => {
-                if express::now_and_then(COMPARED) {
-                    express::receive(session, self.now, serializer, &message)?;
+                if plain::now_and_then(COMPARED) {
+                    plain::receive(session, self.now, serializer, &message)?;
                 }
                 session.handle_message(self.now, Rc::unwrap_or_clone(message));
-                endpoint.hear(self.now, &said, cost(costs), cover);
+                endpoint.hear(self.now, &wire_message, cost(costs), cover);
             }
-            End::Raw(_) => self.raw_hears(client, &said, cost(costs), cover),
+            End::Raw(_) => self.raw_hears(client, &wire_message, cost(costs), cover),
         }
-        self.record(client, &said);
+        self.record(client, &wire_message);
         self.settle_client(client, cover)
     }
 
     /// Compares one of our sessions with its model, and sends its messages.
     fn settle_client(&mut self, client: usize, cover: &mut Coverage) -> Result<(), Broken> {
-        let its = &mut *self.clients[client];
-        let End::Session(session, endpoint) = &mut its.end else {
+        let state = &mut *self.clients[client];
+        let End::Session(session, endpoint) = &mut state.end else {
             self.note_waiting(client, cover);
             return Ok(());
         };
         let messages: Vec<Message> = std::iter::from_fn(|| session.poll_transmit()).collect();
-        let found: Vec<Told> =
-            std::iter::from_fn(|| session.poll_event()).map(|event| told(&event)).collect();
+        let found: Vec<Observed> =
+            std::iter::from_fn(|| session.poll_event()).map(|event| observed(&event)).collect();
         let mut says = Vec::with_capacity(messages.len());
         for message in &messages {
-            let said = said(message, &self.names);
-            if let Said::Credit { request, chunks, total } = said {
+            let wire_message = wire_message(message, &self.names);
+            if let WireMessage::Credit { request, chunks, total } = wire_message {
                 let stream = Stream { chunks: chunks == Some(true), id: request };
                 endpoint.grants(stream, total.unwrap_or_default(), cover)?;
                 continue;
             }
-            if let Some(stream) = sent(&said).filter(|_| its.kind.windows.is_some()) {
-                endpoint.spend(stream, cost(encoded_len(message, its.kind.serializer)?), cover);
+            if let Some(stream) = sent(&wire_message).filter(|_| state.kind.windows.is_some()) {
+                endpoint.spend(stream, cost(encoded_len(message, state.kind.serializer)?), cover);
             }
-            says.push(said);
+            says.push(wire_message);
         }
         check(client, session, endpoint, says, &found)?;
         endpoint.grants_enough()?;
-        for told in &found {
-            match *told {
-                Told::Registered { request } => its.learn(request),
-                Told::Invoked { invocation, wants_progress, .. } => {
-                    its.invocations.push(Got { invocation, wants_progress, over: false, waits: false });
+        for observed in &found {
+            match *observed {
+                Observed::Registered { request } => state.learn(request),
+                Observed::Invoked { invocation, wants_progress, .. } => {
+                    state.invocations.push(Got { invocation, wants_progress, over: false, waits: false });
                 }
                 _ => {}
             }
         }
-        self.told_credit(client, &found);
+        self.observed_credit(client, &found);
         for message in messages {
             self.send(client, message, cover);
         }
         self.note_waiting(client, cover);
         self.tell(client, &found)?;
-        if found.iter().any(|told| matches!(told, Told::Closed(_))) {
+        if found.iter().any(|observed| matches!(observed, Observed::Closed(_))) {
             self.hang_up(client);
         }
         Ok(())
@@ -243,9 +243,9 @@ impl World {
 
     /// A client puts a message on its wire.
     pub fn send(&mut self, client: usize, message: Message, cover: &mut Coverage) {
-        let said = said(&message, &self.names);
-        self.raw_sends(client, &said, &message, cover);
-        self.ledger.sent(client, &said);
+        let wire_message = wire_message(&message, &self.names);
+        self.raw_sends(client, &wire_message, &message, cover);
+        self.ledger.sent(client, &wire_message);
         if self.clients[client].linked {
             self.note(|| format!("    client {client} ─▶ router  {}", json(&message)));
             self.clients[client].up.push_back(Frame::Message(Rc::new(message)));
@@ -254,28 +254,28 @@ impl World {
 
     /// A client closes its end of the link.
     pub fn hang_up(&mut self, client: usize) {
-        let its = &mut self.clients[client];
-        if std::mem::replace(&mut its.linked, false) {
-            its.up.push_back(Frame::Eof);
-            its.down.clear();
-            its.writable = false;
+        let state = &mut self.clients[client];
+        if std::mem::replace(&mut state.linked, false) {
+            state.up.push_back(Frame::Eof);
+            state.down.clear();
+            state.writable = false;
         }
     }
 
     fn cut(&mut self, client: usize) -> bool {
-        let its = &mut self.clients[client];
-        if !its.readable && !its.writable {
+        let state = &mut self.clients[client];
+        if !state.readable && !state.writable {
             return false;
         }
-        let lost = its.up.drain(..).count();
-        if its.readable {
-            its.up.push_back(Frame::Eof);
+        let lost = state.up.drain(..).count();
+        if state.readable {
+            state.up.push_back(Frame::Eof);
         }
-        if its.linked && its.writable {
-            its.down.clear();
-            its.down.push_back(Frame::Eof);
+        if state.linked && state.writable {
+            state.down.clear();
+            state.down.push_back(Frame::Eof);
         }
-        (its.writable, its.linked) = (false, false);
+        (state.writable, state.linked) = (false, false);
         self.record(client, "cut");
         if lost > 0 {
             self.record(self.clients.len(), ("cut", client));
@@ -287,13 +287,13 @@ impl World {
     pub fn answer_all(&mut self, client: usize, cover: &mut Coverage) -> Result<bool, Broken> {
         let mut any = false;
         for invocation in 0..self.clients[client].invocations.len() {
-            let its = &self.clients[client];
-            let waits = match &its.end {
+            let state = &self.clients[client];
+            let waits = match &state.end {
                 End::Session(_, endpoint) => {
-                    let phase = endpoint.invocation_phase(its.invocations[invocation].invocation);
+                    let phase = endpoint.invocation_phase(state.invocations[invocation].invocation);
                     phase.is_some_and(Phase::is_alive)
                 }
-                End::Raw(_) => !its.invocations[invocation].over,
+                End::Raw(_) => !state.invocations[invocation].over,
             };
             if waits {
                 any |= self.step(&Step::Answer { client, invocation, answer: Answer::Result }, cover)?;
@@ -308,14 +308,14 @@ fn check(
     client: usize,
     session: &mut Session,
     endpoint: &mut Endpoint,
-    mut says: Vec<Said>,
-    found: &[Told],
+    mut says: Vec<WireMessage>,
+    found: &[Observed],
 ) -> Result<(), Broken> {
-    let mut told = found.to_vec();
-    let mut expected = (std::mem::take(&mut endpoint.out), std::mem::take(&mut endpoint.told));
+    let mut observed = found.to_vec();
+    let mut expected = (std::mem::take(&mut endpoint.out), std::mem::take(&mut endpoint.observed));
     if std::mem::take(&mut endpoint.unordered) {
         says.sort();
-        told.sort();
+        observed.sort();
         expected.0.sort();
         expected.1.sort();
     }
@@ -323,8 +323,8 @@ fn check(
     if says != to_say {
         return Err(format!("client {client} sends {says:?}, expected {to_say:?}"));
     }
-    if told != to_tell {
-        return Err(format!("client {client} is told {told:?}, expected {to_tell:?}"));
+    if observed != to_tell {
+        return Err(format!("client {client} is told {observed:?}, expected {to_tell:?}"));
     }
     for stream in endpoint.outgoing() {
         let (found, expected) = (session.may_send(stream.of_session()), endpoint.may_send(stream));

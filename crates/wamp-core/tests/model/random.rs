@@ -8,9 +8,9 @@ use crate::account::Windows;
 use crate::client::Client;
 use crate::coverage::Coverage;
 use crate::ledger::Broken;
-use crate::said::{Answer, Mode};
 use crate::setup::{Kind, Numbering, Setup};
 use crate::step::{Forged, Step, Wrong};
+use crate::wire_message::{Answer, Mode};
 use crate::world::World;
 use crate::{is_full, report};
 
@@ -103,8 +103,8 @@ fn setup(rng: &mut Rng) -> Setup {
 fn propose(rng: &mut Rng, world: &World) -> Step {
     let clients = world.clients.len();
     let client = rng.usize(..clients);
-    let its = &world.clients[client];
-    let (calls, invocations) = (its.calls.len(), its.invocations.len());
+    let state = &world.clients[client];
+    let (calls, invocations) = (state.calls.len(), state.invocations.len());
     // The latest ones are more likely to be alive.
     let recent = |rng: &mut Rng, count: usize| match rng.u8(..4) {
         0 => rng.usize(..count.max(1)),
@@ -164,8 +164,12 @@ fn propose(rng: &mut Rng, world: &World) -> Step {
         93 => Step::Expire { client: Some(client) },
         94 if rng.u8(..2) == 0 => Step::Leave { client },
         95 if rng.u8(..2) == 0 => {
-            let end =
-                [Step::Die { client }, Step::Cut { client }, Step::Abort { client }, Step::Kick { client }];
+            let end = [
+                Step::Die { client },
+                Step::Cut { client },
+                Step::Abort { client },
+                Step::CloseByRouter { client },
+            ];
             pick(rng, &end)
         }
         96 if rng.u8(..8) == 0 => Step::Shutdown,
@@ -184,14 +188,14 @@ fn propose(rng: &mut Rng, world: &World) -> Step {
             Step::Wrong { client, wrong: pick(rng, &wrongs) }
         }
         98 if rng.bool() => {
-            if its.held {
+            if state.held {
                 Step::Release { client }
             } else {
                 Step::Hold { client }
             }
         }
         98 | 99 => {
-            let forged = match world.windows.is_some() && its.kind.windows.is_some() && rng.bool() {
+            let forged = match world.windows.is_some() && state.kind.windows.is_some() && rng.bool() {
                 true => [Forged::Credit, Forged::Credit, Forged::Void, Forged::Void, Forged::Interrupt],
                 false => {
                     [Forged::Progress, Forged::Progress, Forged::Result, Forged::Unknown, Forged::Interrupt]
@@ -330,7 +334,7 @@ fn run(seed: u64, cover: &mut Coverage) -> usize {
 
 // behaviour 9
 #[test]
-fn calls_end_once_whatever_happens() {
+fn calls_end_exactly_once() {
     let runs = number("MODEL_RUNS").unwrap_or(if is_full() { RUNS } else { SHORT });
     let first = number("MODEL_SEED").unwrap_or(1);
     let mut cover = Coverage::new();

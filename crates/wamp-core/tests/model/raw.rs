@@ -5,18 +5,18 @@ use wamp_proto::{Message, Payload, uri};
 
 use crate::account::Stream;
 use crate::client::{Client, End, Made};
-use crate::said::{self, Answer, Mode, Procedure, abort, call_options, goodbye, payload};
 use crate::setup::{Numbering, register_options};
 use crate::step::{Step, Wrong};
+use crate::wire_message::{self, Answer, Mode, Procedure, abort, call_options, goodbye, payload};
 
 /// Returns the messages that a peer of the model sends in a step, with `None` for garbage.
-pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message>>> {
-    if !its.is_active() {
+pub fn act(state: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message>>> {
+    if !state.is_active() {
         return None;
     }
-    let (serializer, rogue) = (its.kind.serializer, its.kind.rogue);
-    let End::Raw(raw) = &mut its.end else { return None };
-    let (calls, registering) = (&its.calls, &its.registering);
+    let (serializer, rogue) = (state.kind.serializer, state.kind.rogue);
+    let End::Raw(raw) = &mut state.end else { return None };
+    let (calls, registering) = (&state.calls, &state.registering);
     let mut next_request = || {
         let count = raw.next_request;
         raw.next_request += 1;
@@ -24,7 +24,7 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
             let called = calls.iter().any(|call| call.request == *id && !call.over);
             called || registering.iter().any(|(request, _)| request == id)
         };
-        match its.kind.numbering {
+        match state.kind.numbering {
             Numbering::Counting => count,
             // The factor is odd, so no number repeats.
             Numbering::Drawn => count.wrapping_mul(0x9e37_79b9_7f4a_7c15) % wamp_proto::MAX_ID + 1,
@@ -34,20 +34,20 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
     let message = match *step {
         Step::Register { procedure, .. } => {
             let request = next_request();
-            its.registering.push((request, procedure));
-            said::register(request, register_options(procedure), procedure)
+            state.registering.push((request, procedure));
+            wire_message::register(request, register_options(procedure), procedure)
         }
         Step::Unregister { procedure, .. } => {
-            let registration = its.registrations.remove(&procedure)?;
-            said::unregister(next_request(), registration)
+            let registration = state.registrations.remove(&procedure)?;
+            wire_message::unregister(next_request(), registration)
         }
         Step::Call { procedure, wants_progress, more, timeout, .. } => {
-            if more && !its.kind.features.caller_chunks {
+            if more && !state.kind.features.caller_chunks {
                 return None;
             }
             let request = next_request();
-            its.calls.push(Made { request, procedure, uploading: more, over: false, waits: false });
-            said::call(
+            state.calls.push(Made { request, procedure, uploading: more, over: false, waits: false });
+            wire_message::call(
                 request,
                 call_options(more, wants_progress, timeout),
                 procedure,
@@ -55,7 +55,7 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
             )
         }
         Step::Chunk { call, last, .. } => {
-            let call = its.calls.get_mut(call).filter(|call| rogue || call.uploading && !call.over)?;
+            let call = state.calls.get_mut(call).filter(|call| rogue || call.uploading && !call.over)?;
             if !rogue && !last && !raw.may_send(Stream::chunks(call.request)) {
                 return None;
             }
@@ -63,11 +63,11 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
             chunk(call.request, call.procedure, !last, payload(serializer, tag))
         }
         Step::Cancel { call, mode, .. } => {
-            let call = its.calls.get(call).filter(|call| rogue || !call.over)?;
-            said::cancel(call.request, Some(mode))
+            let call = state.calls.get(call).filter(|call| rogue || !call.over)?;
+            wire_message::cancel(call.request, Some(mode))
         }
         Step::Answer { invocation, answer, .. } => {
-            let got = its.invocations.get_mut(invocation)?;
+            let got = state.invocations.get_mut(invocation)?;
             if !rogue && (got.over || answer.is_progress() && !got.wants_progress) {
                 return None;
             }
@@ -84,10 +84,10 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
             goodbye(uri::CLOSE_REALM)
         }
         Step::Take { .. } => {
-            let (stream, cost) = its.items.pop_front()?;
+            let (stream, cost) = state.items.pop_front()?;
             let over = match stream.chunks {
-                true => its.invocations.iter().any(|got| got.invocation == stream.id && got.over),
-                false => its.calls.iter().any(|call| call.request == stream.id && call.over),
+                true => state.invocations.iter().any(|got| got.invocation == stream.id && got.over),
+                false => state.calls.iter().any(|call| call.request == stream.id && call.over),
             };
             let Some(meter) = raw.meters.get_mut(&stream) else { return Some(Vec::new()) };
             meter.consume(cost);
@@ -96,24 +96,24 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
             }
             let total = meter.room();
             meter.say(total, None).ok()?;
-            said::credit(stream.id, stream.chunks.then_some(true), Some(total))
+            wire_message::credit(stream.id, stream.chunks.then_some(true), Some(total))
         }
-        Step::Grant { request, chunks, total, .. } if rogue => said::credit(request, chunks, total),
+        Step::Grant { request, chunks, total, .. } if rogue => wire_message::credit(request, chunks, total),
         Step::Die { .. } => return Some(Vec::new()),
         Step::Abort { .. } => abort(),
         Step::Wrong { wrong, .. } if rogue => match wrong {
             Wrong::NeverInvoked => Answer::Result.message(serializer, 1000, tag),
-            Wrong::ErrorOfCall => said::error(RequestKind::Call, 1, Payload::empty()),
+            Wrong::ErrorOfCall => wire_message::error(RequestKind::Call, 1, Payload::empty()),
             Wrong::Gap => {
-                said::call(raw.next_request + 5, CallOptions::default(), 0, payload(serializer, tag))
+                wire_message::call(raw.next_request + 5, CallOptions::default(), 0, payload(serializer, tag))
             }
             Wrong::Again => {
-                let first = its.calls.first()?;
+                let first = state.calls.first()?;
                 chunk(first.request, first.procedure, false, payload(serializer, tag))
             }
             Wrong::Garbage => return Some(vec![None]),
-            Wrong::ForeignCancel => said::cancel(500, Some(Mode::Kill)),
-            Wrong::CancelWithoutMode => said::cancel(its.calls.last()?.request, None),
+            Wrong::ForeignCancel => wire_message::cancel(500, Some(Mode::Kill)),
+            Wrong::CancelWithoutMode => wire_message::cancel(state.calls.last()?.request, None),
         },
         _ => return None,
     };
@@ -121,5 +121,5 @@ pub fn act(its: &mut Client, step: &Step, tag: u64) -> Option<Vec<Option<Message
 }
 
 fn chunk(request: u64, procedure: Procedure, more: bool, payload: Payload) -> Message {
-    said::call(request, call_options(more, false, 0), procedure, payload)
+    wire_message::call(request, call_options(more, false, 0), procedure, payload)
 }

@@ -8,9 +8,9 @@ use wamp_proto::{self as proto, Feature, Role, Roles, Serializer};
 
 use crate::account::Windows;
 use crate::dealer::{Credit, Features, Rules};
-use crate::said::Procedure;
+use crate::wire_message::Procedure;
 
-/// Returns what a publisher and subscriber without features joins with.
+/// Returns the announcement of a publisher and subscriber without features.
 pub fn pubsub_join() -> Join {
     let none = proto::Features::none;
     let roles = Roles::none().with(Role::Publisher, none()).with(Role::Subscriber, none());

@@ -1,5 +1,5 @@
-//! A part of a world that its copies share until one of them changes it, so that a copy costs only what the
-//! next step touches.
+//! A part of a world that its copies share until one of them changes it, so that a copy costs only the parts
+//! that the next step touches.
 
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;

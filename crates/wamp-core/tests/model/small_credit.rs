@@ -4,9 +4,9 @@
 
 use crate::account::Windows;
 use crate::exhaustive::{Small, compare_reduced, explore_all};
-use crate::said::{Answer, Mode};
 use crate::setup::{Kind, Setup};
 use crate::step::Step;
+use crate::wire_message::{Answer, Mode};
 
 const A: usize = 0;
 const B: usize = 1;
@@ -119,7 +119,7 @@ const LEAVING: [fn(usize) -> Step; 4] = [
     |client| Step::Leave { client },
     |client| Step::Cut { client },
     |client| Step::Abort { client },
-    |client| Step::Kick { client },
+    |client| Step::CloseByRouter { client },
 ];
 
 #[test]

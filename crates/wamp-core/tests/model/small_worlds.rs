@@ -4,9 +4,9 @@
 //! the two calls.
 
 use crate::exhaustive::{Small, compare_reduced, explore_all};
-use crate::said::{Answer, Mode};
 use crate::setup::{Kind, Numbering, Setup};
 use crate::step::Step;
+use crate::wire_message::{Answer, Mode};
 
 const A: usize = 0;
 const B: usize = 1;
@@ -47,7 +47,7 @@ const LEAVING: [fn(usize) -> Step; 5] = [
     |client| Step::Cut { client },
     |client| Step::Die { client },
     |client| Step::Abort { client },
-    |client| Step::Kick { client },
+    |client| Step::CloseByRouter { client },
 ];
 
 const CANCELS: [&[Mode]; 5] = [
@@ -68,7 +68,7 @@ fn calls(callee: Kind, modes: &[Mode], leaves: Option<Step>, timeouts: [u64; 2])
             | Step::Cut { client }
             | Step::Die { client }
             | Step::Abort { client }
-            | Step::Kick { client },
+            | Step::CloseByRouter { client },
         ) => scripts[client].extend(leaves),
         _ => scripts[C].extend(leaves),
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::said::{Answer, Mode, Procedure};
+use crate::wire_message::{Answer, Mode, Procedure};
 
 /// One step. Calls and invocations are numbered by their client, from 0. A step that makes no sense in a
 /// state does nothing, so that any part of a sequence is a sequence.
@@ -92,7 +92,7 @@ pub enum Step {
         ask: usize,
     },
     /// The router's operator ends a session.
-    Kick {
+    CloseByRouter {
         client: usize,
     },
     /// The router does not read from a client for a while, as if the receivers of its messages were full.

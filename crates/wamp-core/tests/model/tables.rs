@@ -1,4 +1,4 @@
-//! The realm's tables and counters, compared with what is alive.
+//! The realm's tables and counters, compared with the live sessions and calls.
 
 use crate::ledger::Broken;
 use crate::world::World;

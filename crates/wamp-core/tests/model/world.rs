@@ -17,13 +17,13 @@ use crate::account::{Windows, cost};
 use crate::client::Client;
 use crate::coverage::Coverage;
 use crate::dealer::{Dealer, Input};
-use crate::endpoint::Told;
+use crate::endpoint::Observed;
 use crate::flow::encoded_len;
 use crate::ledger::{Broken, Ledger};
-use crate::said::{Names, Procedure, Said, Tag, json, said};
 use crate::setup::Setup;
 use crate::shared::Shared;
 use crate::step::Step;
+use crate::wire_message::{Names, Procedure, Tag, WireMessage, json, wire_message};
 
 /// A message or an event on a wire.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub struct World {
     pub counts: bool,
     /// Since the last comparison: the CREDITs that the realm has sent, its watches, and the cost of the
     /// stream message that it has sent.
-    pub credits: Vec<(usize, Said)>,
+    pub credits: Vec<(usize, WireMessage)>,
     pub watched: Vec<(usize, Watch)>,
     goes: u64,
     /// The hash of all inputs of each machine; the realm is the last.
@@ -182,22 +182,22 @@ impl World {
             match frame {
                 Frame::Message(message) => {
                     self.note(|| format!("    client {from} ═▶ router  {}", json(&message)));
-                    let said = said(&message, &self.names);
-                    if self.counts && said.costs() {
+                    let wire_message = wire_message(&message, &self.names);
+                    if self.counts && wire_message.costs() {
                         came = cost(encoded_len(&message, self.clients[from].kind.serializer)?);
                     }
-                    if let Said::Register { request, procedure } = said {
+                    if let WireMessage::Register { request, procedure } = wire_message {
                         self.asked.push((from, request, procedure));
                     }
-                    if let Said::Goodbye { .. } | Said::Abort { .. } = said {
-                        leaving.get_or_insert(matches!(said, Said::Abort { .. }));
+                    if let WireMessage::Goodbye { .. } | WireMessage::Abort { .. } = wire_message {
+                        leaving.get_or_insert(matches!(wire_message, WireMessage::Abort { .. }));
                     }
                     if let Message::Yield(_) = &*message {
                         let serializer = self.clients[from].kind.serializer;
-                        crate::express::compare(&self.realm, self.now, key, serializer, &message)?;
+                        crate::plain::compare(&self.realm, self.now, key, serializer, &message)?;
                     }
                     self.realm.handle_message(self.now, key, Rc::unwrap_or_clone(message));
-                    inputs.push(Input::Said(said));
+                    inputs.push(Input::WireMessage(wire_message));
                 }
                 Frame::Garbage => {
                     self.note(|| format!("    client {from} ═▶ router  (garbage)"));
@@ -224,8 +224,8 @@ impl World {
             self.ledger.left(from, gone);
         }
         let chosen = |wanted: Tag| {
-            let invoked = |said: &Said| matches!(said, Said::Invocation { tag, .. } if *tag == wanted);
-            written.iter().find(|(_, said)| invoked(said)).map(|(to, _)| *to)
+            let invoked = |wire_message: &WireMessage| matches!(wire_message, WireMessage::Invocation { tag, .. } if *tag == wanted);
+            written.iter().find(|(_, wire_message)| invoked(wire_message)).map(|(to, _)| *to)
         };
         self.dealer.wire = (came, std::mem::take(&mut self.goes));
         for input in &inputs {
@@ -238,19 +238,19 @@ impl World {
     pub fn kick(&mut self, client: usize, cover: &mut Coverage) -> Result<(), Broken> {
         self.realm.close(self.now, self.clients[client].key, uri::KILLED, "closed by the operator");
         self.record(self.clients.len(), (client, "kick"));
-        self.dealer.handle(self.now, client, &Input::Kick, &|_| None, cover);
+        self.dealer.handle(self.now, client, &Input::CloseByRouter, &|_| None, cover);
         let written = self.written()?;
         self.compare(written, cover)
     }
 
     /// Lets the router pause or resume reading from a client.
     pub fn hold(&mut self, client: usize, hold: bool) -> bool {
-        let its = &mut self.clients[client];
-        if its.held == hold || !its.readable {
+        let state = &mut self.clients[client];
+        if state.held == hold || !state.readable {
             return false;
         }
-        its.held = hold;
-        let key = its.key;
+        state.held = hold;
+        let key = state.key;
         if hold {
             // The client is held by itself, so that no other client is involved.
             self.realm.hold(self.now, key, key, Feed::Stream);
@@ -281,7 +281,7 @@ impl World {
     }
 
     /// Puts the router's messages on the wires, and returns them.
-    pub fn written(&mut self) -> Result<Vec<(usize, Said)>, Broken> {
+    pub fn written(&mut self) -> Result<Vec<(usize, WireMessage)>, Broken> {
         let mut written = Vec::new();
         while let Some((key, message)) = self.realm.poll_transmit() {
             let to = self
@@ -297,20 +297,20 @@ impl World {
                 self.clients[to].registered(registered.registration, procedure);
             }
             self.note(|| format!("    router ─▶ client {to}  {}", json(&message)));
-            let said = said(&message, &self.names);
-            if self.counts && said.costs() {
+            let wire_message = wire_message(&message, &self.names);
+            if self.counts && wire_message.costs() {
                 self.goes = cost(encoded_len(&message, self.clients[to].kind.serializer)?);
             }
             message
                 .encode_head(self.clients[to].kind.serializer, &mut Vec::new())
-                .map_err(|error| format!("{said:?} to client {to} cannot be written: {error}"))?;
-            self.ledger.heard(to, &said)?;
+                .map_err(|error| format!("{wire_message:?} to client {to} cannot be written: {error}"))?;
+            self.ledger.heard(to, &wire_message)?;
             if self.clients[to].writable {
                 self.clients[to].down.push_back(Frame::Message(Rc::new(message)));
             }
-            match said {
-                Said::Credit { .. } => self.credits.push((to, said)),
-                said => written.push((to, said)),
+            match wire_message {
+                WireMessage::Credit { .. } => self.credits.push((to, wire_message)),
+                wire_message => written.push((to, wire_message)),
             }
         }
         while let Some(event) = self.realm.poll_event() {
@@ -351,14 +351,19 @@ impl World {
     }
 
     /// Compares the realm with its model.
-    pub fn compare(&mut self, mut written: Vec<(usize, Said)>, cover: &mut Coverage) -> Result<(), Broken> {
+    pub fn compare(
+        &mut self,
+        mut written: Vec<(usize, WireMessage)>,
+        cover: &mut Coverage,
+    ) -> Result<(), Broken> {
         let mut expected = std::mem::take(&mut self.dealer.out);
         if std::mem::take(&mut self.dealer.unordered) {
             for client in 0..self.clients.len() {
-                // GOODBYE is last, whatever the order of the others.
+                // GOODBYE is last, in any order of the others.
                 let last = written.iter().rposition(|(to, _)| *to == client);
-                let goodbye =
-                    |(to, said): &(usize, Said)| *to == client && matches!(said, Said::Goodbye { .. });
+                let goodbye = |(to, wire_message): &(usize, WireMessage)| {
+                    *to == client && matches!(wire_message, WireMessage::Goodbye { .. })
+                };
                 if written.iter().position(goodbye).is_some_and(|goodbye| Some(goodbye) != last) {
                     return Err(format!("GOODBYE to client {client} is not the last message"));
                 }
@@ -389,7 +394,7 @@ impl World {
         self.clients.iter().filter_map(|client| client.deadline()).chain(self.realm.poll_timeout()).min()
     }
 
-    pub fn tell(&mut self, client: usize, told: &[Told]) -> Result<(), Broken> {
-        told.iter().try_for_each(|told| self.ledger.told(client, told))
+    pub fn tell(&mut self, client: usize, observed: &[Observed]) -> Result<(), Broken> {
+        observed.iter().try_for_each(|observed| self.ledger.observed(client, observed))
     }
 }

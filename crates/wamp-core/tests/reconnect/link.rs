@@ -364,7 +364,7 @@ fn nothing_new_is_declared_while_the_link_is_not_up() {
 }
 
 #[test]
-fn what_is_withdrawn_is_not_declared_again() {
+fn a_withdrawn_declaration_is_not_made_again() {
     let now = Time::ORIGIN;
     let mut link = up(now, 1);
     let up = declare(&mut link, now, register("com.a")).declaration;

@@ -82,7 +82,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Revokes a subscription of a session, which is told if it announced `subscription_revocation`
+    /// Revokes a subscription of a session, which gets UNSUBSCRIBED if it announced `subscription_revocation`
     /// (behaviour [131](crate::behaviour#rule-131)). Returns `false` if the session does not have it.
     pub(in crate::router) fn revoke(
         &mut self,

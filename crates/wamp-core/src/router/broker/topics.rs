@@ -84,7 +84,7 @@ impl Topics {
         Self { topics: Slots::new(), patterns: Patterns::new(seed), ids: map(seed), next: 1 }
     }
 
-    /// Subscribes a session, with a limit on the shapes of wildcards. Returns what has changed, and whether the
+    /// Subscribes a session, with a limit on the shapes of wildcards. Returns the change, and whether the
     /// session was not subscribed before.
     pub(super) fn subscribe(
         &mut self,
@@ -117,8 +117,8 @@ impl Topics {
         Ok((Change { subscription: id, session: subscriber, is_only: true }, true))
     }
 
-    /// Removes a session from a subscription, which ends with its last subscriber. Returns its URI and what has
-    /// changed, if the session was in it.
+    /// Removes a session from a subscription, which ends with its last subscriber. Returns its URI and the
+    /// change, if the session was in it.
     pub(super) fn unsubscribe(&mut self, id: SubscriptionId, session: SessionKey) -> Option<(Uri, Change)> {
         let entry = *self.ids.get(&id)?;
         let topic = &mut self.topics[entry];

@@ -8,9 +8,9 @@
 //!             CREDIT               CREDIT
 //! ```
 //!
-//! Messages are forwarded at once, credit or not: credit limits what a client sends, not what the dealer
-//! accepts. The dealer grants as messages leave for the receiver's socket, and never more than the receiver has
-//! granted. Chunks go the other way by the same rule.
+//! Messages are forwarded at once, credit or not: credit limits a client's sending, not the dealer's
+//! accepting. The dealer grants as messages leave for the receiver's socket, and never more than the receiver
+//! has granted. Chunks go the other way by the same rule.
 
 use std::time::Duration;
 

@@ -5,8 +5,8 @@
 //! reply without a record is late, or a violation if the callee's session never had that invocation (behaviour
 //! [5](crate::behaviour#rule-5), [8](crate::behaviour#rule-8)).
 //!
-//! The fields of the dealer, and of its part of each session, are private to this folder. What the dealer changes
-//! elsewhere is in the [`Context`]; what others have to know is returned.
+//! The fields of the dealer, and of its part of each session, are private to this folder. Changes of other
+//! state go through the [`Context`]; effects on other parts are returned.
 
 mod call;
 mod call_end;

@@ -47,7 +47,7 @@ pub(super) struct Change {
     pub(super) is_only: bool,
 }
 
-/// Why a procedure was not registered.
+/// The reason why a procedure was not registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotRegistered {
     /// It is registered already and not shared, or shared with another policy.
@@ -267,7 +267,7 @@ impl Procedures {
     }
 
     /// Removes a session from its registration, which ends with its last callee.
-    /// Returns what has changed, if the session was in it.
+    /// Returns the change, if the session was in it.
     pub(super) fn remove(&mut self, key: RegistrationKey, session: SessionKey) -> Option<Change> {
         let RegistrationKey(entry) = key;
         let registration = self.registrations.get_mut(entry)?;

@@ -147,8 +147,9 @@ impl Dealer {
         Ok(())
     }
 
-    /// Takes a registration away from a session, which is told if it announced that it takes that (behaviour
-    /// [140](crate::behaviour#rule-140)). Its calls go on. Returns `false` if the session does not have it.
+    /// Revokes a registration of a session, which gets UNREGISTERED if it announced `registration_revocation`
+    /// (behaviour [140](crate::behaviour#rule-140)). Its calls go on. Returns `false` if the session does not
+    /// have it.
     pub(in crate::router) fn revoke(
         &mut self,
         cx: &mut Context,

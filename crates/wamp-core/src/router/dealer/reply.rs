@@ -211,7 +211,7 @@ impl Dealer {
 /// A caller may treat an ERROR with an invalid URI as a violation and end its session, though it has done
 /// nothing wrong. It gets `wamp.error.runtime_error` instead, with a text that quotes the original, as
 /// `Details.message`, and as the argument of an ERROR without a payload. Arguments of the callee stay as they
-/// are. The loose rules hold in every realm: they are what callers check.
+/// are. The loose rules hold in every realm, since callers check those.
 fn check_error(error: &Uri, limits: UriLimits) -> Option<String> {
     let wrong = error.check_size(limits).and_then(|()| error.check(UriRules::Loose, UriKind::Exact)).err()?;
     Some(format!("the callee sent an ERROR with an invalid URI: {wrong}"))

@@ -41,7 +41,7 @@ impl Kill {
         Ok(Self { reason, message })
     }
 
-    /// Ends these sessions when the result has been sent, without meta events if they are all.
+    /// Ends these sessions when the result has been sent; without meta events if all sessions end.
     fn after(self, answer: Answer, sessions: Vec<SessionKey>, silently: bool) -> Answer {
         let Self { reason, message } = self;
         answer.and_then(move |realm| realm.kill_all(sessions, reason, message, silently))

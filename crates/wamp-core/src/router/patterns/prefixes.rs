@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_that_differ_in_what_fills_a_step_are_not_one() {
+    fn prefixes_that_differ_in_the_filling_of_a_step_are_distinct() {
         let (prefixes, _) = prefixes(&[]);
         let texts =
             ["", "\0", "\0\0", "\u{1}", "a", "a\0", "abcdefgh", "abcdefg", "abcdefgh\0", "abcdefg\u{7}"];

@@ -57,7 +57,7 @@ proptest! {
     }
 
     #[test]
-    fn a_pattern_that_contains_another_matches_what_that_matches(one in pattern(), other in pattern()) {
+    fn a_pattern_that_contains_another_matches_all_its_uris(one in pattern(), other in pattern()) {
         let (contains, meets) = (one.contains(&other), one.meets(&other));
         for uri in uris() {
             prop_assert!(!contains || !other.matches(&uri) || one.matches(&uri), "{one:?} {other:?} {uri}");
@@ -84,7 +84,7 @@ fn the_most_specific_rule_decides_alone() {
         ("com.shop.order.buy", true),
         ("com.shop.item.list", true),
         ("com.shop.secret.list", false),
-        // Two wildcards with three names each, of which one does not allow it.
+        // Two wildcards with three names each; one of them does not allow the action.
         ("com.shop.order.list", false),
     ];
     for (uri, expected) in table {
@@ -107,7 +107,7 @@ fn of_two_prefixes_the_longer_decides_and_a_wildcard_before_a_prefix() {
 
 // behaviour 261
 #[test]
-fn what_a_pattern_may_be_for_a_role() {
+fn patterns_that_a_role_may_use() {
     let role = Role::new("user")
         .allow(Actions::SUBSCRIBE, Pattern::prefix("com.shop."))
         .deny(Pattern::prefix("com.shop.admin."))

@@ -30,8 +30,8 @@ impl Dealer {
         // The chosen callee must be one that registered the procedure. Without an INVOCATION it was a callee
         // that accepts no chunks, or the caller itself, whose messages were withdrawn.
         let takes_chunks = |callee: usize| {
-            let its = self.peers[callee].features;
-            its.callee_chunks && its.callee_canceling
+            let features = self.peers[callee].features;
+            features.callee_chunks && features.callee_canceling
         };
         // behaviour 148
         let (id, others) = (registration.id, registration.callees.len() > 1);
@@ -48,7 +48,7 @@ impl Dealer {
                 .or_else(|| callees.iter().find(|(callee, _)| *callee == from)),
         };
         let (callee, forward) = *found.unwrap_or(&callees[0]);
-        let its = self.peers[callee].features;
+        let features = self.peers[callee].features;
         if more && !takes_chunks(callee) {
             cover.hit(Seen::RefusedChunks);
             return self.fail_request(from, request, "wamp.error.feature_not_supported");
@@ -63,11 +63,12 @@ impl Dealer {
         let procedure = Some(procedure);
         self.out.push((
             callee,
-            Said::Invocation { invocation, procedure, more, wants_progress, timeout: forwarded, tag },
+            WireMessage::Invocation { invocation, procedure, more, wants_progress, timeout: forwarded, tag },
         ));
         let (rule, wire) = (self.rules.credit, self.wire);
-        let results = Flow::new(rule.filter(|_| wants_progress), its.callee_credit, features.caller_credit);
-        let mut chunked = Flow::new(rule.filter(|_| more), features.caller_credit, its.callee_credit);
+        let results =
+            Flow::new(rule.filter(|_| wants_progress), features.callee_credit, features.caller_credit);
+        let mut chunked = Flow::new(rule.filter(|_| more), features.caller_credit, features.callee_credit);
         if let Some(flow) = &mut chunked {
             flow.pass(wire, cover);
         }
@@ -142,8 +143,10 @@ impl Dealer {
             _ => cover.hit(Seen::ChunkAfterUnregister),
         }
         let procedure = Some(procedure);
-        self.out
-            .push((callee, Said::Invocation { invocation, procedure, more, wants_progress, timeout, tag }));
+        self.out.push((
+            callee,
+            WireMessage::Invocation { invocation, procedure, more, wants_progress, timeout, tag },
+        ));
     }
 
     #[expect(clippy::too_many_arguments, reason = "the elements of a message")]
@@ -203,7 +206,7 @@ impl Dealer {
                 if !registered {
                     cover.hit(Seen::UnregisteredMidStream);
                 }
-                self.out.push((call.caller, Said::Result { request: call.request, progress, tag }));
+                self.out.push((call.caller, WireMessage::Result { request: call.request, progress, tag }));
             }
             (phase, false) => {
                 let error = match error {
@@ -217,9 +220,9 @@ impl Dealer {
                 let call = call.expect("it was there");
                 self.counts.results += 1;
                 let (caller, request) = (call.caller, call.request);
-                let said = match error {
-                    Some(error) => Said::Error { kind: OF_CALL, request, error, tag },
-                    None => Said::Result { request, progress, tag },
+                let wire_message = match error {
+                    Some(error) => WireMessage::Error { kind: OF_CALL, request, error, tag },
+                    None => WireMessage::Result { request, progress, tag },
                 };
                 let by = match (error, phase) {
                     (None, Phase::Running) => Seen::EndResult,
@@ -234,7 +237,7 @@ impl Dealer {
                     cover.hit(Seen::RouterAnswered);
                 }
                 end(call, Phase::Over, by, cover);
-                self.out.push((caller, said));
+                self.out.push((caller, wire_message));
             }
         }
     }
@@ -282,10 +285,10 @@ impl Dealer {
             _ => Seen::EndSkipInstead,
         };
         end(call, Phase::Abandoned, by, cover);
-        self.out.push((from, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
+        self.out.push((from, WireMessage::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
     }
 
     pub(super) fn fail_request(&mut self, to: usize, request: u64, error: &'static str) {
-        self.out.push((to, Said::Error { kind: OF_CALL, request, error, tag: 0 }));
+        self.out.push((to, WireMessage::Error { kind: OF_CALL, request, error, tag: 0 }));
     }
 }

@@ -192,10 +192,11 @@ impl Dealer {
         let features = &self.peers[to].features;
         let announced = if chunks { features.caller_credit } else { features.callee_credit };
         hold!(announced.is_some(), "18: CREDIT to client {to}, which did not announce it for that");
-        if let Some(at) = self.let_go.iter().position(|of| !chunks && total == MAX_ID && *of == (to, request))
+        if let Some(at) =
+            self.not_informed.iter().position(|of| !chunks && total == MAX_ID && *of == (to, request))
         {
-            self.let_go.swap_remove(at);
-            cover.hit(Seen::CreditLetGo);
+            self.not_informed.swap_remove(at);
+            cover.hit(Seen::CreditUnlimited);
             return Ok(());
         }
         let call = self.calls.iter_mut().rfind(|call| match chunks {
@@ -218,7 +219,7 @@ impl Dealer {
         Ok(())
     }
 
-    /// Returns what has arrived so far on the streams to a client.
+    /// Returns the bytes that have arrived so far on the streams to a client.
     pub fn snapshot(&self, receiver: usize) -> Snapshot {
         let mut seen = Snapshot::new();
         for (index, call) in self.calls.iter().enumerate() {
@@ -265,8 +266,11 @@ impl Dealer {
         leaves: &dyn Fn(usize) -> bool,
         cover: &mut Coverage,
     ) -> Result<(), Broken> {
-        let let_go = std::mem::take(&mut self.let_go);
-        hold!(let_go.is_empty(), "19: {let_go:?} learn of no end and may wait for credit for ever");
+        let not_informed = std::mem::take(&mut self.not_informed);
+        hold!(
+            not_informed.is_empty(),
+            "19: {not_informed:?} learn of no end and may wait for credit for ever"
+        );
         for call in &mut self.calls {
             let (caller, callee) = (call.caller, call.callee);
             if call.results.is_some() && call.chunked.is_some() {

@@ -7,7 +7,7 @@ use wamp_core::Time;
 use super::{CALLER_GONE, CANCELED, Call, Dealer, Flow, Leaving, Peer, Standing, end};
 use crate::asking::ROUTER;
 use crate::coverage::{Coverage, Phase, Seen};
-use crate::said::{Mode, OF_CALL, Said};
+use crate::wire_message::{Mode, OF_CALL, WireMessage};
 
 impl Dealer {
     pub fn handle_timeout(&mut self, now: Time, cover: &mut Coverage) {
@@ -65,7 +65,8 @@ impl Dealer {
             self.tell_callee(index, Mode::Skip, CANCELED);
             let call = &mut self.calls[index];
             end(call, Phase::Abandoned, Seen::EndKillTimeout, cover);
-            self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
+            self.out
+                .push((call.caller, WireMessage::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
             return;
         }
         // behaviour 38
@@ -80,7 +81,7 @@ impl Dealer {
         }
         self.counts.timeouts += 1;
         end(call, Phase::Abandoned, Seen::EndTimeout, cover);
-        self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: reason, tag: 0 }));
+        self.out.push((call.caller, WireMessage::Error { kind: OF_CALL, request, error: reason, tag: 0 }));
     }
 
     /// Ends a call because the receiver of one of its streams has granted nothing for too long.
@@ -91,7 +92,7 @@ impl Dealer {
         let call = &mut self.calls[index];
         self.counts.slow_consumers += 1;
         end(call, Phase::Abandoned, Seen::EndStarved, cover);
-        self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
+        self.out.push((call.caller, WireMessage::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
     }
 
     /// Every caller learns the end of its calls, and then every client gets GOODBYE.
@@ -100,7 +101,8 @@ impl Dealer {
         for call in self.calls.iter_mut().filter(|call| call.phase.is_alive()) {
             let request = call.request;
             end(call, Phase::Abandoned, Seen::EndShutdown, cover);
-            self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
+            self.out
+                .push((call.caller, WireMessage::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
         }
         self.registrations.clear();
         for peer in 0..self.peers.len() {
@@ -148,7 +150,10 @@ impl Dealer {
                 let call = &mut self.calls[index];
                 let request = call.request;
                 end(call, Phase::Over, by, cover);
-                self.out.push((call.caller, Said::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 }));
+                self.out.push((
+                    call.caller,
+                    WireMessage::Error { kind: OF_CALL, request, error: CANCELED, tag: 0 },
+                ));
             }
         }
         for registration in &mut self.registrations {
@@ -160,7 +165,7 @@ impl Dealer {
     pub(super) fn say_goodbye(&mut self, now: Time, peer: usize, reason: &'static str) {
         if self.peers[peer].standing == Standing::Open {
             self.peers[peer].standing = Standing::Closing(now + self.rules.goodbye_wait);
-            self.out.push((peer, Said::Goodbye { reason }));
+            self.out.push((peer, WireMessage::Goodbye { reason }));
         }
     }
 
@@ -171,7 +176,7 @@ impl Dealer {
         if self.forget(peer) {
             cover.hit(Seen::ForgottenInBatch);
         }
-        self.out.push((peer, Said::Abort { reason: "wamp.error.protocol_violation" }));
+        self.out.push((peer, WireMessage::Abort { reason: "wamp.error.protocol_violation" }));
         self.gone(peer);
     }
 
@@ -193,9 +198,9 @@ impl Dealer {
         let call = &self.calls[index];
         if mode != Mode::Skip && self.peers[call.callee].features.callee_canceling {
             let invocation = call.invocation;
-            self.out.push((call.callee, Said::Interrupt { invocation, mode, reason }));
+            self.out.push((call.callee, WireMessage::Interrupt { invocation, mode, reason }));
         } else if call.results.as_ref().is_some_and(Flow::counts_sender) {
-            self.let_go.push((call.callee, call.invocation));
+            self.not_informed.push((call.callee, call.invocation));
         }
     }
 }

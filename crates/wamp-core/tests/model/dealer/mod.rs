@@ -19,7 +19,7 @@ use credit::Flow;
 use crate::account::Windows;
 use crate::coverage::{Coverage, Phase, Seen};
 use crate::ledger::Broken;
-use crate::said::{OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Said, Tag};
+use crate::wire_message::{OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Tag, WireMessage};
 
 const CANCELED: &str = "wamp.error.canceled";
 /// The reason in the INTERRUPT to a callee whose caller has left.
@@ -171,7 +171,7 @@ pub struct Dealer {
     registrations: Vec<Registration>,
     next_registration: u64,
     /// The messages that must be sent, and their receivers.
-    pub out: Vec<(usize, Said)>,
+    pub out: Vec<(usize, WireMessage)>,
     /// The clients whose sessions are over.
     pub closed: Vec<usize>,
     /// Several calls ended at once; the specification does not order their ends.
@@ -181,7 +181,7 @@ pub struct Dealer {
     pub counts: Counts,
     /// Callees that will not learn of the end of a call and have an invocation of it. They get unlimited
     /// credit.
-    let_go: Vec<(usize, u64)>,
+    not_informed: Vec<(usize, u64)>,
     /// The cost of the message being handled, on its way in and on its way out.
     pub wire: (u64, u64),
 }
@@ -189,11 +189,11 @@ pub struct Dealer {
 /// An input that is not a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
-    Said(Said),
+    WireMessage(WireMessage),
     Garbage,
     Lost,
     /// The router closes the session.
-    Kick,
+    CloseByRouter,
 }
 
 impl Dealer {
@@ -209,7 +209,7 @@ impl Dealer {
             unordered: false,
             broken: None,
             counts: Counts::default(),
-            let_go: Vec::new(),
+            not_informed: Vec::new(),
             wire: (0, 0),
         }
     }
@@ -289,7 +289,10 @@ impl Dealer {
     ) {
         match (self.peers[from].standing, input) {
             (Standing::Gone, _) => {}
-            (Standing::Closing(_), Input::Said(Said::Goodbye { .. } | Said::Abort { .. }) | Input::Lost) => {
+            (
+                Standing::Closing(_),
+                Input::WireMessage(WireMessage::Goodbye { .. } | WireMessage::Abort { .. }) | Input::Lost,
+            ) => {
                 self.gone(from);
             }
             (_, Input::Garbage) => self.violation(from, cover),
@@ -299,11 +302,13 @@ impl Dealer {
                 self.forget(from);
                 self.gone(from);
             }
-            (Standing::Open, Input::Kick) => {
+            (Standing::Open, Input::CloseByRouter) => {
                 self.dispose(from, Leaving::Kicked, cover);
                 self.say_goodbye(now, from, "wamp.close.killed");
             }
-            (Standing::Open, Input::Said(said)) => self.hear(now, from, said, chosen, cover),
+            (Standing::Open, Input::WireMessage(wire_message)) => {
+                self.hear(now, from, wire_message, chosen, cover)
+            }
         }
     }
 
@@ -311,22 +316,22 @@ impl Dealer {
         &mut self,
         now: Time,
         from: usize,
-        said: &Said,
+        wire_message: &WireMessage,
         chosen: &dyn Fn(Tag) -> Option<usize>,
         cover: &mut Coverage,
     ) {
-        match *said {
-            Said::Register { request, procedure } => {
+        match *wire_message {
+            WireMessage::Register { request, procedure } => {
                 if self.takes_id(from, request, cover) {
                     self.register(from, request, procedure);
                 }
             }
-            Said::Unregister { request, procedure } => {
+            WireMessage::Unregister { request, procedure } => {
                 if self.takes_id(from, request, cover) {
                     self.unregister(from, request, procedure);
                 }
             }
-            Said::Call { request, procedure, more, wants_progress, timeout, tag } => {
+            WireMessage::Call { request, procedure, more, wants_progress, timeout, tag } => {
                 let call = NewCall { from, request, procedure, more, wants_progress, timeout, tag };
                 self.call(now, call, chosen(tag), cover);
             }
@@ -337,13 +342,15 @@ impl Dealer {
             Said::Error { kind: OF_INVOCATION, request, error, tag } => {
                 self.answer(now, from, request, false, (Some(error), chosen), tag, cover);
             }
-            Said::Credit { request, chunks, total } => self.credited(from, request, chunks, total, cover),
-            Said::Goodbye { .. } => {
+            WireMessage::Credit { request, chunks, total } => {
+                self.credited(from, request, chunks, total, cover)
+            }
+            WireMessage::Goodbye { .. } => {
                 self.dispose(from, Leaving::Goodbye, cover);
-                self.out.push((from, Said::Goodbye { reason: "wamp.close.goodbye_and_out" }));
+                self.out.push((from, WireMessage::Goodbye { reason: "wamp.close.goodbye_and_out" }));
                 self.gone(from);
             }
-            Said::Abort { .. } => {
+            WireMessage::Abort { .. } => {
                 self.dispose(from, Leaving::Abort, cover);
                 self.forget(from);
                 self.gone(from);
@@ -391,10 +398,12 @@ impl Dealer {
             }
             Some(_) => {
                 let error = "wamp.error.procedure_already_exists";
-                return self.out.push((from, Said::Error { kind: OF_REGISTER, request, error, tag: 0 }));
+                return self
+                    .out
+                    .push((from, WireMessage::Error { kind: OF_REGISTER, request, error, tag: 0 }));
             }
         }
-        self.out.push((from, Said::Registered { request }));
+        self.out.push((from, WireMessage::Registered { request }));
     }
 
     // behaviour 43: running calls go on.
@@ -404,11 +413,11 @@ impl Dealer {
         });
         let Some(registration) = held else {
             let error = "wamp.error.no_such_registration";
-            return self.out.push((from, Said::Error { kind: OF_UNREGISTER, request, error, tag: 0 }));
+            return self.out.push((from, WireMessage::Error { kind: OF_UNREGISTER, request, error, tag: 0 }));
         };
         registration.callees.retain(|(callee, _)| *callee != from);
         self.registrations.retain(|registration| !registration.callees.is_empty());
-        self.out.push((from, Said::Unregistered { request }));
+        self.out.push((from, WireMessage::Unregistered { request }));
     }
 }
 

@@ -7,7 +7,7 @@ use wamp_core::Time;
 use super::{Endpoint, State};
 use crate::account::{Meter, Purse, Stream, Windows};
 use crate::coverage::{Coverage, Phase, Seen};
-use crate::endpoint::Told;
+use crate::endpoint::Observed;
 use crate::ledger::{Broken, hold};
 
 /// Consumed bytes are granted after this time, even if they are few.
@@ -147,7 +147,7 @@ impl Endpoint {
         if !self.purse(stream).is_some_and(|purse| purse.raise(total)) {
             return;
         }
-        self.told.push(Told::Credit { stream });
+        self.observed.push(Observed::Credit { stream });
         cover.hit(Seen::CreditWoken);
         if let Some(invocation) = self.invocations.get_mut(&stream.id).filter(|_| !stream.chunks)
             && invocation.deadline.is_none()
@@ -175,7 +175,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Checks that it has granted what it must.
+    /// Checks that it has made all due grants.
     pub fn grants_enough(&mut self) -> Result<(), Broken> {
         let owed = std::mem::take(&mut self.owed);
         if self.state != State::Open {

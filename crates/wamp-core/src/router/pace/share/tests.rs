@@ -34,7 +34,7 @@ fn a_stretch_that_goes_on_uses_up_the_share_in_just_that_time() {
 }
 
 #[test]
-fn what_the_window_leaves_behind_does_not_count() {
+fn time_before_the_window_does_not_count() {
     let mut share = used(&[(100_000, 101_000), (103_000, 103_500)]);
     assert_eq!(share.used(at(104_000), WINDOW), ms(1500));
     assert_eq!(share.used(at(110_400), WINDOW), ms(1100));

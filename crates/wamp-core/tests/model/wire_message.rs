@@ -57,7 +57,7 @@ impl From<CancelMode> for Mode {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Said {
+pub enum WireMessage {
     // Messages to the router.
     Register {
         request: u64,
@@ -131,15 +131,15 @@ pub enum Said {
     },
 }
 
-impl Said {
+impl WireMessage {
     /// Returns whether this is a message of a stream that costs credit.
     pub fn costs(&self) -> bool {
         matches!(
             self,
-            Said::Call { more: true, .. }
-                | Said::Invocation { more: true, .. }
-                | Said::Yield { progress: true, .. }
-                | Said::Result { progress: true, .. }
+            WireMessage::Call { more: true, .. }
+                | WireMessage::Invocation { more: true, .. }
+                | WireMessage::Yield { progress: true, .. }
+                | WireMessage::Result { progress: true, .. }
         )
     }
 }
@@ -153,16 +153,16 @@ pub const OF_INVOCATION: u8 = 68;
 /// The procedure of each registration.
 pub type Names = BTreeMap<RegistrationId, Procedure>;
 
-pub fn said(message: &Message, names: &Names) -> Said {
+pub fn wire_message(message: &Message, names: &Names) -> WireMessage {
     match message {
         Message::Register(m) => {
-            Said::Register { request: m.request.get(), procedure: procedure(&m.procedure) }
+            WireMessage::Register { request: m.request.get(), procedure: procedure(&m.procedure) }
         }
         Message::Unregister(m) => {
             let procedure = names.get(&m.registration).copied();
-            Said::Unregister { request: m.request.get(), procedure }
+            WireMessage::Unregister { request: m.request.get(), procedure }
         }
-        Message::Call(m) => Said::Call {
+        Message::Call(m) => WireMessage::Call {
             request: m.request.get(),
             procedure: procedure(&m.procedure),
             more: m.options.progress == Some(true),
@@ -170,16 +170,20 @@ pub fn said(message: &Message, names: &Names) -> Said {
             timeout: m.options.timeout.map_or(0, |timeout| timeout.0),
             tag: tag(&m.payload),
         },
-        Message::Cancel(m) => Said::Cancel { request: m.request.get(), mode: m.options.mode.map(Mode::from) },
-        Message::Yield(m) => Said::Yield {
+        Message::Cancel(m) => {
+            WireMessage::Cancel { request: m.request.get(), mode: m.options.mode.map(Mode::from) }
+        }
+        Message::Yield(m) => WireMessage::Yield {
             invocation: m.request.get(),
             progress: m.options.is_progress(),
             tag: tag(&m.payload),
         },
-        Message::Welcome(_) => Said::Welcome,
-        Message::Registered(m) => Said::Registered { request: m.request.get() },
-        Message::Unregistered(m) => Said::Unregistered { request: m.request.map_or(0, RequestId::get) },
-        Message::Invocation(m) => Said::Invocation {
+        Message::Welcome(_) => WireMessage::Welcome,
+        Message::Registered(m) => WireMessage::Registered { request: m.request.get() },
+        Message::Unregistered(m) => {
+            WireMessage::Unregistered { request: m.request.map_or(0, RequestId::get) }
+        }
+        Message::Invocation(m) => WireMessage::Invocation {
             invocation: m.request.get(),
             procedure: names.get(&m.registration).copied(),
             more: m.details.progress == Some(true),
@@ -187,26 +191,26 @@ pub fn said(message: &Message, names: &Names) -> Said {
             timeout: m.details.timeout.map_or(0, |timeout| timeout.0),
             tag: tag(&m.payload),
         },
-        Message::Interrupt(m) => Said::Interrupt {
+        Message::Interrupt(m) => WireMessage::Interrupt {
             invocation: m.request.get(),
             mode: m.options.mode.map(Mode::from).expect("our router always sends the mode"),
             reason: m.options.reason.as_ref().map_or("", |reason| known(reason)),
         },
         Message::Result(m) => {
             let tag = tag(&m.payload);
-            Said::Result { request: m.request.get(), progress: m.details.is_progress(), tag }
+            WireMessage::Result { request: m.request.get(), progress: m.details.is_progress(), tag }
         }
-        Message::Error(m) => Said::Error {
+        Message::Error(m) => WireMessage::Error {
             kind: kind(m.kind),
             request: m.request.get(),
             error: known(&m.error),
             tag: tag(&m.payload),
         },
         Message::Credit(m) => {
-            Said::Credit { request: m.request.get(), chunks: m.options.chunks, total: m.total.0 }
+            WireMessage::Credit { request: m.request.get(), chunks: m.options.chunks, total: m.total.0 }
         }
-        Message::Goodbye(m) => Said::Goodbye { reason: known(&m.reason) },
-        Message::Abort(m) => Said::Abort { reason: known(&m.reason) },
+        Message::Goodbye(m) => WireMessage::Goodbye { reason: known(&m.reason) },
+        Message::Abort(m) => WireMessage::Abort { reason: known(&m.reason) },
         other => panic!("a message that no model sends: {other:?}"),
     }
 }

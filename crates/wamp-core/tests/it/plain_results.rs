@@ -17,7 +17,7 @@ const PROCEDURE: &str = "com.myapp.longop";
 
 /// Sends these results as a callee with JSON, called by a caller with this serializer. Returns the number
 /// that took the short way.
-fn express(serializer: Serializer, max_message: usize, call: &str, answers: &[&str]) -> usize {
+fn plain(serializer: Serializer, max_message: usize, call: &str, answers: &[&str]) -> usize {
     let mut net = Net::new();
     let callee = net.raw(Serializer::Json, all_roles());
     let caller = net.raw_with(serializer, all_roles(), max_message);
@@ -26,35 +26,35 @@ fn express(serializer: Serializer, max_message: usize, call: &str, answers: &[&s
     for answer in answers {
         net.say(callee, answer);
     }
-    net.express
+    net.plain
 }
 
 #[test]
-fn what_goes_on_as_it_came_takes_it() {
+fn results_in_the_same_serializer_take_the_short_way() {
     let call = r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#;
-    let one = |answer| express(Serializer::Json, 512, call, &[answer]);
+    let one = |answer| plain(Serializer::Json, 512, call, &[answer]);
     let all = [r#"[70,1,{"progress":true},[1]]"#, r#"[70,1,{"progress":true}]"#, "[70,1,{},[],{\"a\":1}]"];
-    assert_eq!(express(Serializer::Json, 512, call, &all), 3);
+    assert_eq!(plain(Serializer::Json, 512, call, &all), 3);
     assert_eq!(one(r#"[70,1,{"progress":true,"ppt_scheme":"x"},[1]]"#), 0);
     assert_eq!(one(r#"[70,2,{"progress":true},[1]]"#), 0, "there is no such invocation");
     let long = |x: usize| format!(r#"[70,1,{{"progress":true}},["{}"]]"#, "x".repeat(x));
     assert_eq!((long(483).len(), one(&long(483)), one(&long(484))), (512, 1, 0), "one byte too long");
     // Unsolicited results are dropped at once.
-    assert_eq!(express(Serializer::Json, 512, r#"[48,1,{},"com.myapp.longop"]"#, &all[..1]), 1);
+    assert_eq!(plain(Serializer::Json, 512, r#"[48,1,{},"com.myapp.longop"]"#, &all[..1]), 1);
 }
 
 #[test]
-fn what_another_serializer_can_say_takes_it() {
+fn results_that_can_be_transcoded_take_the_short_way() {
     let call = r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#;
     let all = [r#"[70,1,{"progress":true},[1]]"#, r#"[70,1,{"progress":true}]"#, "[70,1,{},[],{\"a\":1}]"];
     for caller in [Serializer::MsgPack, Serializer::Cbor] {
-        assert_eq!(express(caller, 512, call, &all), 3);
+        assert_eq!(plain(caller, 512, call, &all), 3);
         let bad = r#"[70,1,{"progress":true},["\u0000!!!"]]"#;
-        assert_eq!(express(caller, 512, call, &[all[0], bad]), 1, "bad base64");
+        assert_eq!(plain(caller, 512, call, &[all[0], bad]), 1, "bad base64");
     }
     // Unsolicited results of any kind are dropped at once.
     let call = r#"[48,1,{},"com.myapp.longop"]"#;
-    assert_eq!(express(Serializer::MsgPack, 512, call, &[all[0], all[1]]), 2);
+    assert_eq!(plain(Serializer::MsgPack, 512, call, &[all[0], all[1]]), 2);
 }
 
 /// A callee with MessagePack sends these as progressive results to a caller with JSON and this limit. Returns
@@ -71,24 +71,24 @@ fn rewritten(max_message: usize, answers: &[Payload]) -> (usize, Vec<String>, Ve
         let request = RequestId::new(1).unwrap();
         net.tell(callee, Yield { request, options, payload: payload.clone() }.into());
     }
-    (net.express, net.heard(callee), net.heard(caller))
+    (net.plain, net.heard(callee), net.heard(caller))
 }
 
 #[test]
-fn what_cannot_be_rewritten_for_the_caller_ends_the_call_as_it_always_did() {
+fn a_result_that_cannot_be_transcoded_ends_the_call() {
     let one = args(Serializer::MsgPack, &(1,));
     // Escapes and the longer head count: in MessagePack this is shorter than the limit.
     let long = |x: usize| args(Serializer::MsgPack, &(format!("{}\n", "x".repeat(x)),));
     let fits = 512 - r#"[50,1,{"progress":true},["\n"]]"#.len();
-    let (express, _, heard) = rewritten(512, &[one.clone(), long(fits)]);
-    assert_eq!((express, heard.len(), heard[1].len()), (2, 2, 512));
+    let (plain, _, heard) = rewritten(512, &[one.clone(), long(fits)]);
+    assert_eq!((plain, heard.len(), heard[1].len()), (2, 2, 512));
     for (bad, error) in [
         (args(Serializer::MsgPack, &(f64::NAN,)), "wamp.error.invalid_argument"),
         (args(Serializer::MsgPack, &("\0text",)), "wamp.error.invalid_argument"),
         (long(fits + 1), "wamp.error.payload_size_exceeded"),
     ] {
-        let (express, callee, caller) = rewritten(512, &[one.clone(), bad, one.clone()]);
-        assert_eq!(express, 1, "{error}");
+        let (plain, callee, caller) = rewritten(512, &[one.clone(), bad, one.clone()]);
+        assert_eq!(plain, 1, "{error}");
         assert!(caller[1].starts_with(&format!(r#"[8,48,1,{{}},"{error}""#)), "{caller:?}");
         assert_eq!((callee.len(), caller.len()), (1, 2));
         assert!(callee[0].starts_with("[69,1,"), "{callee:?}");
@@ -111,7 +111,7 @@ fn restarts_the_timeout(caller: Serializer) {
         CallOptions { receive_progress: Some(true), timeout: Some(Millis(100)), ..CallOptions::default() };
     net.call_with(caller, options, PROCEDURE, Default::default());
     let invocation = net.invocations(callee).remove(0).request;
-    let before = net.express;
+    let before = net.plain;
     for _ in 0..3 {
         net.sleep(Duration::from_millis(60));
         net.reply(callee, invocation, Reply::Progress(args(Serializer::MsgPack, &(1,))));
@@ -119,8 +119,8 @@ fn restarts_the_timeout(caller: Serializer) {
         assert_eq!(net.realm.poll_timeout(), Some(net.now + Duration::from_millis(100)));
     }
     net.reply(callee, invocation, Reply::Result(args(Serializer::MsgPack, &(3,))));
-    assert_eq!(net.express - before, 7);
-    assert_eq!((net.express_sent, net.express_received), (6, 7), "and at both ends");
+    assert_eq!(net.plain - before, 7);
+    assert_eq!((net.plain_sent, net.plain_received), (6, 7), "and at both ends");
     assert_eq!((net.realm.sizes().calls, net.realm.sizes().deadlines), (0, 0));
 }
 
