@@ -6,10 +6,10 @@ use wamp_proto::{Args, Arguments, EncodeError, Payload, Serializer};
 /// Arguments added one by one, or all at once. Errors are returned at the end.
 pub(crate) struct Body {
     serializer: Option<Serializer>,
-    said: Said,
+    input: Input,
 }
 
-enum Said {
+enum Input {
     Nothing,
     OneByOne(Arguments),
     Whole(Payload),
@@ -19,7 +19,7 @@ enum Said {
 impl Body {
     /// A builder without arguments. Without a serializer it stays empty.
     pub(crate) fn new(serializer: Option<Serializer>) -> Self {
-        Self { serializer, said: Said::Nothing }
+        Self { serializer, input: Input::Nothing }
     }
 
     pub(crate) fn args<T: Args + ?Sized>(&mut self, values: &T) {
@@ -39,28 +39,28 @@ impl Body {
     }
 
     pub(crate) fn payload(&mut self, payload: Payload) {
-        self.said = match self.said {
-            Said::Nothing | Said::Whole(_) => Said::Whole(payload),
-            Said::OneByOne(_) | Said::Both => Said::Both,
+        self.input = match self.input {
+            Input::Nothing | Input::Whole(_) => Input::Whole(payload),
+            Input::OneByOne(_) | Input::Both => Input::Both,
         };
     }
 
     fn add(&mut self, step: impl FnOnce(Arguments) -> Arguments) {
         let Some(serializer) = self.serializer else { return };
-        self.said = match std::mem::replace(&mut self.said, Said::Both) {
-            Said::Nothing => Said::OneByOne(step(Arguments::new(serializer))),
-            Said::OneByOne(arguments) => Said::OneByOne(step(arguments)),
-            Said::Whole(_) | Said::Both => Said::Both,
+        self.input = match std::mem::replace(&mut self.input, Input::Both) {
+            Input::Nothing => Input::OneByOne(step(Arguments::new(serializer))),
+            Input::OneByOne(arguments) => Input::OneByOne(step(arguments)),
+            Input::Whole(_) | Input::Both => Input::Both,
         };
     }
 
     /// The arguments in this serializer.
     pub(crate) fn finish(self, serializer: Serializer) -> Result<Payload, EncodeError> {
-        let payload = match self.said {
-            Said::Nothing => return Ok(Payload::empty()),
-            Said::OneByOne(arguments) => arguments.finish()?,
-            Said::Whole(payload) => payload,
-            Said::Both => {
+        let payload = match self.input {
+            Input::Nothing => return Ok(Payload::empty()),
+            Input::OneByOne(arguments) => arguments.finish()?,
+            Input::Whole(payload) => payload,
+            Input::Both => {
                 let text = "set either a ready payload or single arguments, not both";
                 return Err(EncodeError::Custom(text.to_owned()));
             }

@@ -234,13 +234,13 @@ impl Connect {
         self.with(|it| it.settings.config.realm = realm.into())
     }
 
-    /// Sets the only serializer to offer. By default a WebSocket connection offers all that this build has, and
-    /// a RawSocket connection asks for MessagePack.
+    /// Sets the only serializer to offer. By default a WebSocket connection offers all serializers of this
+    /// build, and a RawSocket connection asks for MessagePack.
     pub fn serializer(self, serializer: Serializer) -> Self {
         self.with(|it| it.settings.serializer = Some(serializer))
     }
 
-    /// Sets the longest message to accept, in bytes; 16 MiB by default. A RawSocket peer is told.
+    /// Sets the longest message to accept, in bytes; 16 MiB by default. A RawSocket handshake announces it.
     pub fn max_message(self, bytes: usize) -> Self {
         self.with(|it| it.settings.max_message = bytes)
     }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 /// A future of any type.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A request: its settings, and from the first poll on its future.
+/// A request: its settings before the first poll, its future from then on.
 pub(crate) enum Deferred<'a, S, T> {
     New(Box<S>),
     Running(Boxed<'a, T>),

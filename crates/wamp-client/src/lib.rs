@@ -68,10 +68,10 @@
 //!    [`Call::on_progress`] runs on the task that awaits the call, a handler on a task of its own, the handler
 //!    of a subscription on a task of the subscription. A stuck one stalls its own call only.
 //! 3. Dropping a call or a stream cancels the call (`killnowait`). [`Session::leave`], and dropping the last
-//!    handle, write what was queued before GOODBYE.
+//!    handle, write the queued messages before GOODBYE.
 //! 4. When the connection is lost, everything that waits fails at once with
 //!    [`Disconnected`](CallError::Disconnected).
-//! 5. [`CallError`] says who caused an error.
+//! 5. [`CallError`] tells the cause of an error: the procedure, the router, the connection, or this program.
 //! 6. Late, repeated and unsolicited messages are counted ([`Session::stats`]) and logged at debug level; they
 //!    never end a session.
 //!
@@ -94,7 +94,7 @@
 //! by number instead of bytes. Under the lock nothing waits and no code of the application runs, so it is held
 //! for about as long as it takes to write one message.
 //!
-//! Send bulk data in chunks of 64 KiB or less, or in a session of its own: a fast call waits behind what is
+//! Send bulk data in chunks of 64 KiB or less, or in a session of its own: a fast call waits behind messages
 //! queued before it.
 //!
 //! # Features

@@ -107,8 +107,8 @@ impl Session {
         self.engine().serializer()
     }
 
-    /// Leaves the realm: writes what was queued, then GOODBYE, and waits for the router's GOODBYE; for 5 s at
-    /// most. Calls may still be answered meanwhile; the others end with
+    /// Leaves the realm: writes the queued messages, then GOODBYE, and waits for the router's GOODBYE; for 5
+    /// s at most. Calls may still be answered meanwhile; the others end with
     /// [`Disconnected`](crate::CallError::Disconnected). Handlers are canceled.
     pub async fn leave(&self) -> Closed {
         self.link.leave();

@@ -20,7 +20,7 @@ use crate::caller::handle::{self, CallHandle, Later};
 use crate::deferred::Boxed;
 use crate::engine::inbox::{Hand, Inbox, Next};
 use crate::engine::shared::Engine;
-use crate::engine::state::{Arrived, PendingCall, Replies, State};
+use crate::engine::state::{CallItem, PendingCall, Replies, State};
 use crate::error::{CallError, SubmitError};
 use crate::session::Session;
 
@@ -224,18 +224,18 @@ pub(crate) struct RunningCall {
     engine: Arc<Engine>,
     id: RequestId,
     replies: Arc<Replies>,
-    hand: Hand<Arrived>,
+    hand: Hand<CallItem>,
     several: Option<Several>,
     alarm: Option<Box<Alarm>>,
 }
 
 /// A result for the consumer.
-pub(crate) enum Taken<'a> {
+pub(crate) enum ResultItem<'a> {
     Alone(Payload),
     Packed(Packed<'a>),
 }
 
-impl Taken<'_> {
+impl ResultItem<'_> {
     fn into_payload(self) -> Payload {
         match self {
             Self::Alone(payload) => payload,
@@ -278,7 +278,7 @@ impl RunningCall {
     pub(crate) fn poll_taken<T>(
         &mut self,
         cx: &mut Context<'_>,
-        read: impl FnOnce(Taken<'_>) -> T,
+        read: impl FnOnce(ResultItem<'_>) -> T,
     ) -> Poll<Next<T, Result<Payload, CallError>>> {
         self.poll_alarm(cx);
         loop {
@@ -286,7 +286,7 @@ impl RunningCall {
             if let Some(several) = &mut self.several {
                 several.taken += 1;
                 if let Some(packed) = several.results.next_packed() {
-                    return Poll::Ready(Next::Item(read(Taken::Packed(packed)), 0));
+                    return Poll::Ready(Next::Item(read(ResultItem::Packed(packed)), 0));
                 }
             }
             self.several = None;
@@ -297,10 +297,10 @@ impl RunningCall {
                 self.engine.with(|state, now| state.session.consume(now, stream, owed));
             }
             match ready!(taken) {
-                Next::Item(Arrived::Result(payload), _) => {
-                    return Poll::Ready(Next::Item(read(Taken::Alone(payload)), 0));
+                Next::Item(CallItem::Result(payload), _) => {
+                    return Poll::Ready(Next::Item(read(ResultItem::Alone(payload)), 0));
                 }
-                Next::Item(Arrived::Several(results), _) => {
+                Next::Item(CallItem::Several(results), _) => {
                     self.several = Some(Several { results, taken: 0 })
                 }
                 Next::End(end) => return Poll::Ready(Next::End(end)),

@@ -15,7 +15,7 @@ use wamp_proto::message::CancelMode;
 
 use crate::caller::attempts::Attempts;
 use crate::caller::handle::{CallHandle, Later};
-use crate::caller::running::{CallRequest, RunningCall, Taken};
+use crate::caller::running::{CallRequest, ResultItem, RunningCall};
 use crate::deferred::{Boxed, Deferred};
 use crate::engine::inbox::Next;
 use crate::error::CallError;
@@ -145,7 +145,7 @@ impl<T> CallStream<T> {
     pub(crate) fn poll_any<U>(
         &mut self,
         cx: &mut Context<'_>,
-        read: impl FnOnce(Taken<'_>) -> U,
+        read: impl FnOnce(ResultItem<'_>) -> U,
     ) -> Poll<Next<U, Result<Payload, CallError>>> {
         match self.last.take() {
             Some(last) => Poll::Ready(Next::End(last)),
@@ -157,7 +157,7 @@ impl<T> CallStream<T> {
     fn poll_take<U>(
         &mut self,
         cx: &mut Context<'_>,
-        read: impl FnOnce(Taken<'_>) -> U,
+        read: impl FnOnce(ResultItem<'_>) -> U,
     ) -> Poll<Next<U, Result<Payload, CallError>>> {
         let Some(retrying) = &mut self.retrying else { return self.pending.poll_taken(cx, read) };
         loop {
@@ -184,7 +184,7 @@ impl<T> CallStream<T> {
                     // From here on the program would notice a repetition.
                     self.retrying = None;
                     return Poll::Ready(match taken {
-                        Next::Item(payload, owed) => Next::Item(read(Taken::Alone(payload)), owed),
+                        Next::Item(payload, owed) => Next::Item(read(ResultItem::Alone(payload)), owed),
                         Next::End(end) => Next::End(end),
                     });
                 }

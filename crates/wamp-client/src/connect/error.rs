@@ -10,7 +10,7 @@ use wamp_core::session::Closed;
 use wamp_proto::{Uri, uri};
 use wamp_transport::PushError;
 
-/// Why there is no session: the URL, the cause, and its kind.
+/// The reason why there is no session: the URL, the cause, and its kind.
 ///
 /// A program for people can print `Error: {kind}: {error}`: the text has the whole cause. For a program that decides by
 /// the cause there is [`source`](Error::source), the error of the operating system, of TLS or of the transport's handshake;
@@ -36,7 +36,7 @@ pub struct ConnectError {
     kind: ConnectErrorKind,
     cause: String,
     uri: Option<Uri>,
-    /// How the session ended, if there was a connection.
+    /// The end of the session, if there was a connection.
     closed: Option<Box<Closed>>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -264,7 +264,7 @@ pub(crate) fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let is_port = |port: &str| port.is_empty() || port.ends_with(']') || port.parse::<u16>().is_ok();
-    // A password must not contain these characters, but it may, and must not be shown then either.
+    // A password with one of these characters is invalid, and must not be shown either.
     let is_cut =
         !rest[..end].contains('@') && rest[..end].rsplit_once(':').is_some_and(|(_, port)| !is_port(port));
     let before = if is_cut { rest } else { &rest[..end] };

@@ -54,7 +54,7 @@ fn is_this_machine(host: &str) -> bool {
         || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// Whether this build has what a URL asks for.
+/// Checks that this build has the transport and the TLS that a URL needs.
 fn built_in(url: &str, kind: Kind, tls: bool) -> Result<(), ConnectError> {
     match kind {
         Kind::WebSocket if cfg!(not(feature = "ws")) => {

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_url_is_one_sentence_with_the_url() {
+    fn the_fault_of_a_url_is_one_sentence_with_the_url() {
         let table = [
             ("localhost:8080", SCHEMES),
             ("", SCHEMES),

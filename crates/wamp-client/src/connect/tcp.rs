@@ -19,14 +19,14 @@ use tower_service::Service;
 
 use super::error::{ConnectError, ConnectErrorKind, shown};
 
-/// The proxy of connections.
+/// The choice of a proxy.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Proxy {
-    /// The one that the environment names, if it does.
+    /// The proxy that the environment names, if any.
     #[default]
     Environment,
     None,
-    /// The one with this URL.
+    /// The proxy with this URL.
     Given(String),
 }
 
@@ -61,7 +61,7 @@ async fn reach(uri: Uri, timeout: Duration) -> Result<TcpStream, Box<dyn Error +
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    // All addresses of a family share it.
+    // All addresses of a family share this time.
     connector.set_connect_timeout(Some(timeout));
     Ok(connector.call(uri).await?.into_inner())
 }

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_beyond_the_limit_is_not_counted_and_what_is_dropped_is_free_again() {
+    fn bytes_beyond_the_limit_are_refused_and_dropped_ones_are_free_again() {
         let budget = Arc::new(Budget::default());
         assert!(budget.take(LIMIT_OF_CALLS, LIMIT_OF_CALLS));
         assert!(!budget.take(1, LIMIT_OF_CALLS));

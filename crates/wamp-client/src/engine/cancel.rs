@@ -15,7 +15,7 @@ pub(crate) struct CancelState {
     changed: Notify,
     /// Notified when there is credit for progressive results.
     pub(crate) credit: Notify,
-    /// The progressive results that may still be sent for a unit of the budget of the sending task.
+    /// The remaining progressive results that the current unit of the sender's task budget covers.
     paid: AtomicU32,
 }
 
@@ -46,7 +46,7 @@ impl CancelState {
     }
 
     /// Returns whether the next progressive result needs a unit of the budget of its task. A unit pays for as many results
-    /// as `per_unit` says. Several senders at once may get a few results more for it.
+    /// as `per_unit` says. With several senders at a time, a unit may cover a few more results.
     pub(crate) fn needs_unit(&self, per_unit: impl FnOnce() -> u32) -> bool {
         let paid = self.paid.load(Ordering::Relaxed);
         self.paid.store(if paid == 0 { per_unit() } else { paid } - 1, Ordering::Relaxed);

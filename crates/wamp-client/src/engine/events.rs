@@ -10,7 +10,7 @@ use wamp_proto::{Message, Payload, RegistrationId, RequestId, SubscriptionId, Ur
 use crate::ended::Ended;
 use crate::engine::feed::{About, Feed, Published};
 use crate::engine::inbox::{LimitReached, detach_unless_awaited, last};
-use crate::engine::state::{Answer, Arrived, PendingRequest, State};
+use crate::engine::state::{Answer, CallItem, PendingRequest, State};
 use crate::error::{CallError, CancelReason, RequestError};
 
 /// Writes the messages of the core, and handles one event. Returns `false` if there was none.
@@ -148,7 +148,7 @@ impl State {
     ) {
         let Some(waiting) = self.calls.get(&call) else { return };
         let admitted = cost > 0 && !self.session.is_overdrawn(Stream::Results(call), cost);
-        let make = |waits| Arrived::Result(payload(waits));
+        let make = |waits| CallItem::Result(payload(waits));
         match waiting.replies.push_counted(bytes, cost, admitted, &mut self.after.wakers, make) {
             Ok(0) => {}
             Ok(lent) => self.session.consume(now, Stream::Results(call), lent),

@@ -15,7 +15,7 @@ use wamp_transport::Incoming;
 
 use crate::engine::events::drain;
 use crate::engine::inbox::{LimitReached, detach_unless_awaited};
-use crate::engine::state::{Arrived, State};
+use crate::engine::state::{CallItem, State};
 
 /// The number of messages that are decoded and then handled under one lock; the rest of the read follows in
 /// further parts.
@@ -261,7 +261,7 @@ fn handle_results(
             && let Some(cost) =
                 state.session.handle_plain_run(call, frames.iter().map(|(_, range)| range.len()))
         {
-            let make = || Arrived::Several(payloads);
+            let make = || CallItem::Several(payloads);
             let lent = filling.push_several(frames.len(), bytes, cost, &mut state.after.wakers, make);
             drop(filling);
             return match lent {
@@ -326,7 +326,7 @@ fn deliver(state: &mut State, now: Time, call: RequestId, run: &mut Vec<Delivery
     let mut filling = waiting.replies.fill();
     for Delivery { plain, cost, admitted } in results.by_ref() {
         let len = plain.reply.tail().len();
-        let make = |waits| Arrived::Result(plain.payload(serializer, waits));
+        let make = |waits| CallItem::Result(plain.payload(serializer, waits));
         match filling.push(len, cost, admitted, wakers, make) {
             Ok(more) => lent += more,
             Err(LimitReached) => {

@@ -29,11 +29,11 @@ const HIGH_WATER: usize = 1 << 20;
 const MAX_SURPLUS: usize = 4 << 20;
 
 /// The replies to one call: progressive results, then the last result or an error.
-pub(crate) type Replies = Inbox<Arrived, Result<Payload, CallError>>;
+pub(crate) type Replies = Inbox<CallItem, Result<Payload, CallError>>;
 
 /// An item in the inbox of a call.
 #[derive(Debug)]
-pub(crate) enum Arrived {
+pub(crate) enum CallItem {
     Result(Payload),
     /// Small results that arrived together.
     Several(Pack),
@@ -75,7 +75,7 @@ pub(crate) struct State {
     pub(crate) joined: Option<oneshot::Sender<Result<Box<Joined>, Closed>>>,
     /// The receiver of the router's challenge. Dropped when the session has joined or ended.
     pub(crate) challenged: Option<oneshot::Sender<Box<Challenge>>>,
-    /// How the session ended, and when.
+    /// The end of the session, and its time.
     pub(crate) closed: Option<(Closed, Time)>,
     /// ABORT must be written before waiting requests fail.
     pub(super) has_last_words: bool,

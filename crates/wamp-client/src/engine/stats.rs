@@ -1,4 +1,4 @@
-//! Counters of what a session ignored.
+//! Counters of messages that a session ignored.
 
 use std::ops::Add;
 

@@ -1,4 +1,4 @@
-//! Errors of calls and of other requests: who caused them, with the URI as the peer sent it.
+//! Errors of calls and of other requests, by their cause, with the URI as the peer sent it.
 
 mod text;
 
@@ -10,7 +10,7 @@ use wamp_proto::{EncodeError, Payload, PayloadError, Uri, uri};
 
 use text::ErrorText;
 
-/// Why a call has no result.
+/// The reason why a call has no result.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
@@ -52,7 +52,7 @@ pub enum CallError {
     /// There is no connection, or it was lost.
     #[error("the session is over: {closed}")]
     Disconnected {
-        /// How it ended.
+        /// The end of the session.
         closed: Closed,
         /// Whether the router can have seen the request.
         sent: bool,
@@ -130,7 +130,7 @@ impl fmt::Debug for CallError {
     }
 }
 
-/// Why a registration, subscription or publication failed.
+/// The reason why a registration, subscription or publication failed.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -151,7 +151,7 @@ pub enum RequestError {
     /// There is no connection, or it was lost.
     #[error("the session is over: {closed}")]
     Disconnected {
-        /// How it ended.
+        /// The end of the session.
         closed: Closed,
         /// Whether the router can have seen the request.
         sent: bool,
@@ -204,7 +204,7 @@ impl fmt::Debug for RequestError {
     }
 }
 
-/// Why a progressive result was not sent.
+/// The reason why a progressive result was not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
@@ -239,7 +239,7 @@ impl From<Misuse> for SendError {
     }
 }
 
-/// Why there is no chunk.
+/// The reason why there is no chunk.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChunkError {
@@ -251,7 +251,7 @@ pub enum ChunkError {
     Canceled(CancelReason),
 }
 
-/// Why an invocation was canceled.
+/// The reason why an invocation was canceled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CancelReason {
@@ -302,7 +302,7 @@ pub struct TooLarge {
     pub limit: usize,
 }
 
-/// Why a command failed before anything was sent.
+/// The reason why a command failed before anything was sent.
 #[derive(Clone, Debug)]
 pub(crate) enum SubmitError {
     Encode(EncodeError),

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_cut_and_what_a_terminal_would_obey_is_escaped() {
+    fn long_texts_are_cut_and_control_characters_escaped() {
         assert_eq!(said("a\u{1b}[31m\nb"), r": a\u{1b}[31m\nb");
         let long = "é".repeat(100_000);
         assert!(said(&*long).len() < 600);

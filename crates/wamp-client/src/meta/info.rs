@@ -86,7 +86,7 @@ pub struct PatternInfo<Id> {
     pub created: Option<String>,
     /// Its URI.
     pub uri: Uri,
-    /// How the URI matches.
+    /// The match policy of the URI.
     pub policy: MatchPolicy,
     /// Which callee is invoked; `None` for a subscription.
     pub invoke: Option<InvocationPolicy>,

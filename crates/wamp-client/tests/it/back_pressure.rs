@@ -100,7 +100,7 @@ async fn calls_publications_and_last_replies_wait_for_room_and_their_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_that_is_dropped_has_sent_nothing_and_a_cancel_ends_the_wait() {
+async fn a_dropped_send_sends_nothing_and_a_cancel_ends_the_wait() {
     let (session, mut peer) = joined_over(1).await;
     let (told, mut hear) = tokio::sync::mpsc::unbounded_channel();
     peer.register(session.register("a", move |call: Invocation| {
@@ -156,7 +156,7 @@ async fn a_lost_connection_ends_every_wait_for_room() {
 
 // behaviour 23
 #[tokio::test]
-async fn a_stream_that_is_not_taken_holds_nobody_up() {
+async fn a_stream_that_is_not_taken_delays_no_other_call() {
     let (session, mut peer) = joined().await;
     let mut stream = session.call("a").progressive::<(i64, String)>().await.unwrap();
     peer.next().await;

@@ -164,7 +164,7 @@ async fn a_result_that_does_not_fit_names_the_argument() {
 
 // behaviour 16
 #[tokio::test]
-async fn late_surplus_and_unknown_replies_are_counted_and_harm_nobody() {
+async fn late_surplus_and_unknown_replies_are_counted_and_harmless() {
     let (session, mut peer) = joined().await;
     let call = tokio::spawn(session.call("a").into_future());
     peer.next().await;
@@ -207,7 +207,7 @@ impl Transport for Small {
 
 // behaviour 50
 #[tokio::test]
-async fn what_the_router_does_not_take_is_not_sent() {
+async fn a_message_beyond_the_limit_of_the_router_is_not_sent() {
     let (ours, theirs) = memory::pair(S::Json);
     let (session, mut peer) = peer::join(Small(ours, 1024), Peer::new(theirs)).await;
     // [48,1,{},"a",["…"]]
@@ -254,7 +254,7 @@ fn handles_go_anywhere() {
 }
 
 #[tokio::test]
-async fn the_session_knows_who_it_is() {
+async fn the_session_has_the_identity_of_welcome() {
     let (ours, theirs) = memory::pair(S::Json);
     let mut peer = Peer::new(theirs);
     let router = async {

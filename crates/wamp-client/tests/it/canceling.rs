@@ -169,7 +169,7 @@ async fn a_handler_learns_of_a_timeout() {
 
 // behaviour 31
 #[tokio::test]
-async fn an_interrupt_for_what_is_over_is_ignored() {
+async fn an_interrupt_for_an_invocation_that_is_over_is_ignored() {
     let (session, mut peer) = joined().await;
     peer.register(session.register("a", async |_| Ok(1))).await;
     peer.send(json!([68, 1, 7, {}])).await;

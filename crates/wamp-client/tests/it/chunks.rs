@@ -73,7 +73,7 @@ async fn a_call_that_is_not_made_in_chunks_has_one() {
 }
 
 #[tokio::test]
-async fn the_first_message_may_say_what_the_chunks_are() {
+async fn the_first_message_may_describe_the_chunks() {
     let (_router, callee, caller) = pair().await;
     let upload = |call: Invocation| async move {
         assert!(call.is_in_chunks());
@@ -167,7 +167,7 @@ async fn half_an_upload_is_canceled_and_the_callee_learns_it() {
 }
 
 #[tokio::test]
-async fn a_procedure_that_nobody_offers_ends_both_directions() {
+async fn an_unregistered_procedure_ends_both_directions() {
     let (_router, _callee, caller) = pair().await;
     let (mut up, mut down) = caller.call("com.example.nothing").duplex::<i64>().await.unwrap();
     let error = down.next().await.unwrap().unwrap_err();

@@ -53,7 +53,7 @@ async fn a_lost_connection_fails_everything_that_waits_at_once() {
 
 // behaviour 44
 #[tokio::test]
-async fn leaving_writes_what_was_queued_then_says_goodbye_and_nothing_more() {
+async fn leaving_writes_the_queue_then_goodbye_and_nothing_more() {
     let (session, mut peer) = joined().await;
     let (told, mut hear) = mpsc::unbounded_channel();
     peer.register(session.register("a", move |call: Invocation| {

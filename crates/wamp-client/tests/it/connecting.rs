@@ -103,7 +103,7 @@ async fn server(answer: Option<&'static [u8]>) -> u16 {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_over_sockets_has_a_kind() {
+async fn errors_over_sockets_have_a_kind() {
     use ConnectErrorKind as K;
     let teapot: &[u8] = b"HTTP/1.1 418 I'm a teapot\r\ncontent-length: 0\r\n\r\n";
     let alert: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];

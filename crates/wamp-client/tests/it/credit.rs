@@ -198,7 +198,7 @@ async fn a_program_may_send_everything_before_it_reads_anything() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_back_to_a_program_that_only_sends_is_bounded_by_its_buffer_and_ends_loudly() {
+async fn results_for_a_program_that_only_sends_are_bounded_and_end_with_an_error() {
     let router = Router::default();
     let (callee, caller) = (join(&router).await, join(&router).await);
     callee.register("a", echo).await.unwrap();
@@ -227,7 +227,7 @@ async fn what_comes_back_to_a_program_that_only_sends_is_bounded_by_its_buffer_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_small_buffer_is_for_those_who_know_no_credit() {
+async fn a_small_buffer_is_for_peers_without_credit() {
     let router = Router::default();
     let (callee, caller) = (join(&router).await, join(&router).await);
     flood(&callee, "a").await;

@@ -92,7 +92,7 @@ async fn a_registration_that_was_being_withdrawn_has_ended_when_the_connection_i
 
 // behaviour 291
 #[tokio::test(start_paused = true)]
-async fn what_was_revoked_is_not_declared_again() {
+async fn a_revoked_declaration_is_not_made_again() {
     let (session, mut router, mut peer) = reconnecting::joined().await;
     let revoked = peer.register(session.register("a", answer)).await;
     let kept = peer.register_as(session.register("b", answer), 8).await;

@@ -84,7 +84,7 @@ async fn abort_is_written_before_a_call_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn last_words_that_cannot_be_written_are_waited_for_one_second() {
-    // The connection is full: nothing reads what the call has sent.
+    // The connection is full: the peer does not read the CALL.
     let (session, mut peer) = joined_over(1 << 10).await;
     let call = tokio::spawn(session.call("a").arg("x".repeat(1 << 16)));
     idle().await;

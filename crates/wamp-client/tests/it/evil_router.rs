@@ -207,7 +207,7 @@ fn lists_of_callers_that_asked_for_no_progress_are_bounded_together() {
 }
 
 #[test]
-fn chunks_that_nobody_takes_are_bounded_in_all_calls_together() {
+fn untaken_chunks_are_bounded_in_all_calls_together() {
     const CALLS: usize = 20;
     let most = most_memory(async {
         let (session, mut peer) = joined_over(1).await;
@@ -242,7 +242,7 @@ fn chunks_that_nobody_takes_are_bounded_in_all_calls_together() {
 }
 
 #[test]
-fn events_for_a_slow_subscriber_hold_what_they_are_counted_for() {
+fn events_for_a_slow_subscriber_hold_the_counted_memory() {
     for (fill, events) in [(0, 100_000), (4200, 6_000), (15_000, 2000), (60_000, 600)] {
         let most = most_memory(async {
             let (session, mut peer) = joined_over(64 << 10).await;

@@ -32,7 +32,7 @@ async fn an_answer_alone_is_on_its_way_when_its_handler_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_writer_goes_on_with_what_the_connection_does_not_accept_at_once() {
+async fn the_writer_continues_a_message_that_is_not_accepted_at_once() {
     let (session, mut peer) = joined_over(1).await;
     idle().await;
     let long = "x".repeat(10_000);

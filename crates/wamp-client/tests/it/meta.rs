@@ -66,7 +66,7 @@ async fn sessions_are_read_in_each_shape_that_routers_have() {
 
 // behaviour 293
 #[tokio::test]
-async fn killing_tells_how_many_and_who_if_the_router_does() {
+async fn killing_returns_the_number_and_the_ids_if_the_router_does() {
     let (session, mut peer) = joined().await;
     let meta = session.meta();
     let (killed, ()) = tokio::join!(

@@ -22,7 +22,7 @@ async fn what(call: Invocation) -> Result<String, Failure> {
 }
 
 #[tokio::test]
-async fn a_pattern_is_told_what_was_called() {
+async fn a_pattern_gets_the_called_procedure() {
     let router = Router::default();
     let (callee, caller) = (join(&router).await, join(&router).await);
     callee.register("com.example.files", what).matching(MatchPolicy::Prefix).await.unwrap();
@@ -68,7 +68,7 @@ async fn callers_are_known_if_one_of_both_asks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_ends_the_call_and_the_handler_learns_it_whoever_watches() {
+async fn a_timeout_ends_the_call_and_cancels_the_handler_at_either_watcher() {
     let router = Router::default();
     let (callee, caller) = (join(&router).await, join(&router).await);
     let (tell, mut told) = mpsc::channel(1);
@@ -89,7 +89,7 @@ async fn a_timeout_ends_the_call_and_the_handler_learns_it_whoever_watches() {
 }
 
 #[tokio::test]
-async fn a_handler_learns_why_nobody_waits() {
+async fn a_handler_learns_the_reason_of_its_cancel() {
     let router = Router::default();
     let callee = join(&router).await;
     let (tell, mut told) = mpsc::channel(1);

@@ -30,7 +30,7 @@ async fn progress_is_there_only_if_the_caller_asked() {
 
 // behaviour 22
 #[tokio::test]
-async fn a_procedure_may_be_called_in_one_breath_with_its_registration() {
+async fn a_procedure_may_be_called_in_the_same_read_as_its_registration() {
     let (session, mut peer) = joined().await;
     let registering = tokio::spawn(session.register("a", async |_| Ok("here")).into_future());
     peer.expect(json!([64, 1, {}, "a"])).await;
@@ -155,7 +155,7 @@ async fn a_panic_is_an_error_of_its_call_and_of_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_handler_that_waits_holds_nobody_up() {
+async fn a_handler_that_waits_delays_no_other_call() {
     let (session, mut peer) = joined().await;
     peer.register(session.register("a", |call: Invocation| async move {
         if call.decode::<bool>()? {
@@ -265,7 +265,7 @@ async fn dropping_a_registration_changes_nothing_and_a_guard_takes_it_back() {
 }
 
 #[tokio::test]
-async fn a_registration_that_nobody_waits_for_any_more_is_taken_back() {
+async fn a_registration_that_is_no_longer_awaited_is_unregistered() {
     let (session, mut peer) = joined().await;
     let registering = tokio::spawn(session.register("a", async |_| Ok(1)).into_future());
     peer.expect(json!([64, 1, {}, "a"])).await;

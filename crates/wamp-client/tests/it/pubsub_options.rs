@@ -37,7 +37,7 @@ async fn stream(peer: &mut Peer, subscribe: wamp_client::Subscribe<EventStream>)
 
 // behaviour 292
 #[tokio::test]
-async fn what_a_router_without_the_feature_would_ignore_is_not_sent() {
+async fn options_that_the_router_would_ignore_are_not_sent() {
     let (session, mut peer) = joined().await;
     let id = || SessionId::new(1).unwrap();
     for publication in [session.publish("a").eligible_authrole(["x"]), session.publish("a").retain()] {

@@ -99,7 +99,7 @@ async fn results_of_all_kinds_that_come_together_reach_their_calls_in_order() {
 
 /// Kept payloads stay intact, even if they share their memory with others.
 #[tokio::test]
-async fn thousands_of_small_results_are_each_what_was_sent() {
+async fn thousands_of_small_results_arrive_unchanged() {
     let (session, mut peer) = over_rawsocket(1 << 24).await;
     let mut calls = Vec::new();
     for _ in 0..3 {
@@ -162,7 +162,7 @@ async fn sends(session: &Session, peer: &mut Peer, values: Vec<Value>) -> Vec<Re
 const VALUES: usize = 5;
 
 #[tokio::test]
-async fn what_is_small_is_sent_as_what_is_large_is_and_what_is_too_long_is_refused() {
+async fn small_and_large_results_are_sent_alike_and_longer_ones_refused() {
     let (session, mut peer) = over_rawsocket(8192).await;
     let text = |bytes: usize| Value::from("x".repeat(bytes));
     // The longest has exactly as many bytes as the peer takes.

@@ -130,7 +130,7 @@ async fn an_error_ends_the_stream_either_way() {
 }
 
 #[tokio::test]
-async fn a_stream_that_nobody_waits_for_is_dropped() {
+async fn a_stream_that_is_not_awaited_is_dropped() {
     let (session, mut peer) = joined().await;
     let (dropped, mut drops) = mpsc::unbounded_channel();
     peer.register(session.register_stream("a", move |_| {

@@ -65,7 +65,7 @@ async fn an_error_comes_once_and_then_nothing_and_finish_returns_it_again() {
 }
 
 #[tokio::test]
-async fn finish_takes_and_discards_what_is_left() {
+async fn finish_takes_and_discards_the_rest() {
     let (_session, mut peer, stream) = stream().await;
     peer.send_all(&[progress(1), progress("of no use")]).await;
     let router = async {

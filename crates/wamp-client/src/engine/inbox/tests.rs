@@ -21,7 +21,7 @@ fn items_come_in_order_and_then_the_end_once() {
 }
 
 #[test]
-fn the_limit_counts_bytes_and_what_was_taken_is_free_again() {
+fn the_limit_counts_bytes_and_taken_items_are_free_again() {
     let wakers = &mut Vec::new();
     let inbox = Inbox::<i32, ()>::new(2 * (100 + Inbox::<i32, ()>::OVERHEAD));
     inbox.push(100, wakers, |_| 1).unwrap();
@@ -33,7 +33,7 @@ fn the_limit_counts_bytes_and_what_was_taken_is_free_again() {
 }
 
 #[test]
-fn what_is_owed_is_given_back_when_it_is_much_or_when_it_is_long_ago() {
+fn owed_credit_is_given_back_when_it_is_much_or_old() {
     let wakers = &mut Vec::new();
     let inbox = Inbox::<_, ()>::new(1000);
     for i in 0..8 {
@@ -95,7 +95,7 @@ proptest! {
     /// A comparison with a plain list: each item comes once and in order, then one end; waiting items stay
     /// within the limit; credit is given back once, only for taken items or as a loan, and never much later.
     #[test]
-    fn a_consumer_with_a_hand_takes_what_one_with_a_list_would(
+    fn a_consumer_with_a_hand_takes_the_same_items_as_from_a_list(
         limit in 1_000..100_000usize,
         steps in proptest::collection::vec(step(), 1..60),
     ) {
