@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_was_read_already_is_read_first() {
+    async fn bytes_read_already_are_read_first() {
         let (mut theirs, ours) = tokio::io::duplex(64);
         theirs.write_all(b"cd").await.unwrap();
         drop(theirs);

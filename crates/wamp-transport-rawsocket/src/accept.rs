@@ -14,7 +14,7 @@ use crate::{Config, RawSocket};
 const REQUEST: usize = 4;
 
 /// Answers the client at the other end of a stream. The `first` bytes may have been read already to detect the
-/// protocol. A refused client has been told why.
+/// protocol. A refused client has received the reason.
 ///
 /// # Errors
 /// The client was refused, does not speak RawSocket, or is gone.

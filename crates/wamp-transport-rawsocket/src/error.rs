@@ -6,7 +6,7 @@ use wamp_proto::Serializer;
 
 use crate::handshake::ErrorCode;
 
-/// Why a handshake failed.
+/// The reason why a handshake failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -41,7 +41,7 @@ pub enum HandshakeError {
         /// The number in the reply.
         answered: u8,
     },
-    /// This end refused a client, which has been told.
+    /// This end refused a client and sent it the reason.
     #[error("refused the client: {0}")]
     Declined(ErrorCode),
 }

@@ -30,7 +30,7 @@ pub struct Agreed {
     pub max_receive: usize,
 }
 
-/// Why a server refuses a client.
+/// The reason why a server refuses a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorCode {

@@ -55,7 +55,7 @@ pub struct Reader<R> {
     max_receive: usize,
     /// The number of bytes that the stream has delivered.
     received: u64,
-    /// The permission for memory, if it has to be asked for, and whether it counts an unfinished frame.
+    /// The allowance of memory, if there is one, and whether it counts an unfinished frame.
     allowance: Option<Arc<dyn Allowance>>,
     counted: bool,
     /// The stream has ended.
@@ -146,9 +146,9 @@ impl<R> Reader<R> {
     /// Returns the size of the next read.
     fn room(&self, missing: Missing) -> usize {
         if missing.total > LARGE_READ {
-            // Nothing beyond this frame, so that a small message does not keep a large buffer. The bytes that
-            // are there come first: the buffer grows fourfold when it is full, so that it leaves a third of its
-            // size behind in the allocator, and not all of it.
+            // Nothing beyond this frame, so that a small message does not keep a large buffer. The buffer
+            // grows fourfold when it is full, so that the freed smaller ones have together a third of its
+            // size.
             let spare = self.buffer.capacity() - self.buffer.len();
             let more = if spare < LARGE_READ { (3 * self.buffer.len()).max(LARGE_READ) } else { spare };
             missing.len.min(more)
@@ -175,7 +175,7 @@ impl<R> Reader<R> {
         Poll::Ready(room)
     }
 
-    /// No bytes of an unfinished frame are left to count.
+    /// Reports that no unfinished frame holds memory.
     fn release(&mut self) {
         if self.counted && self.buffer.len() <= UNCOUNTED {
             self.counted = false;

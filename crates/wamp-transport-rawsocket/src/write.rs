@@ -45,7 +45,7 @@ impl<W> Writer<W> {
     }
 
     /// Accounts for bytes that the stream has accepted.
-    fn took(&mut self, len: usize, batch: &mut Batch) {
+    fn consumed(&mut self, len: usize, batch: &mut Batch) {
         self.accepted += len as u64;
         let controls = len.min(self.controls.len());
         self.controls.advance(controls);
@@ -73,7 +73,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             }
             match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..filled]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                len => self.took(len, batch),
+                len => self.consumed(len, batch),
             }
         }
     }
@@ -94,8 +94,8 @@ impl<W: AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<W> {
         self.accepted
     }
 
-    /// Closes the sending side. A socket that is dropped while it has unread bytes may discard what was written
-    /// last; so go on reading until the peer closes as well, or for a while.
+    /// Closes the sending side. A socket that is dropped while it has unread bytes may discard the bytes
+    /// written last; so go on reading until the peer closes as well, or for a while.
     async fn close(&mut self) {
         // On a broken connection it makes no difference.
         let _ = self.stream.shutdown().await;

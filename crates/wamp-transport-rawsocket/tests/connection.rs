@@ -207,7 +207,7 @@ async fn a_dropped_write_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_write_to_nobody_fails() {
+async fn a_write_without_a_peer_fails() {
     let (client, (_read, mut write)) = bare(64).await;
     drop(client);
     assert!(matches!(write.write(&mut batch(&[b"[1]"])).await, Err(WriteError::Io(_))));
@@ -223,7 +223,7 @@ async fn reply(bytes: &[u8]) -> HandshakeError {
 
 /// Behaviour 49.
 #[tokio::test]
-async fn a_client_says_what_is_wrong_with_its_server() {
+async fn a_client_describes_the_fault_of_its_server() {
     for (bytes, words) in [
         (b"\x7f\x40\0\0".as_slice(), "the server refused the connection: maximum connection count reached"),
         (b"\x7f\x10\0\0", "the server refused the connection: serializer unsupported"),
@@ -294,7 +294,7 @@ async fn a_server_that_has_looked_at_the_first_byte_goes_on() {
 }
 
 #[tokio::test]
-async fn what_has_been_read_beyond_the_request_is_the_first_message() {
+async fn bytes_read_beyond_the_request_are_the_first_message() {
     let (mut ours, theirs) = duplex(64);
     let first = [&handshake::request(Serializer::Json, 1 << 24)[..], &[0, 0, 0, 3, b'[', b'1']].concat();
     let server = accept(theirs, &first, &Config::default()).await.unwrap();

@@ -58,8 +58,8 @@ where
     }
 }
 
-/// Answers the client at the other end of a stream with the first serializer it offers that is among these. A refused
-/// client has been told.
+/// Answers the client at the other end of a stream with the first serializer it offers that is among these. A
+/// refused client has received the reason.
 ///
 /// # Errors
 /// The client was refused, does not speak WebSocket, or is gone.

@@ -98,22 +98,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for Tungsteni
 
     fn split(self) -> (Reader<S>, Writer<S>) {
         let is_text = self.serializer.is_text();
-        let stream = Shared(Arc::new(Mutex::new(self.stream)));
+        let stream = SharedStream(Arc::new(Mutex::new(self.stream)));
         (Reader::new(stream.clone(), is_text), Writer::new(stream, is_text))
     }
 }
 
 /// The stream, for its two halves. The lock is never held across a wait.
 #[derive(Debug)]
-struct Shared<S>(Arc<Mutex<WebSocketStream<S>>>);
+struct SharedStream<S>(Arc<Mutex<WebSocketStream<S>>>);
 
-impl<S> Clone for Shared<S> {
+impl<S> Clone for SharedStream<S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<S> Shared<S> {
+impl<S> SharedStream<S> {
     fn lock(&self) -> MutexGuard<'_, WebSocketStream<S>> {
         // After a panic the stream is broken at worst, which is an error later.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError}
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use wamp_transport::{Incoming, ReadError, ReadHalf};
 
-use crate::Shared;
+use crate::SharedStream;
 
 /// The largest number of messages that one call returns.
 const MAX_MESSAGES: usize = 256;
@@ -22,7 +22,7 @@ const MAX_FRAMES: usize = 256;
 /// The receiving half of a [`Tungstenite`](crate::Tungstenite).
 #[derive(Debug)]
 pub struct Reader<S> {
-    stream: Shared<S>,
+    stream: SharedStream<S>,
     is_text: bool,
     max_receive: usize,
     /// The length of the messages that have arrived, in bytes.
@@ -33,7 +33,7 @@ pub struct Reader<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
-    pub(crate) fn new(stream: Shared<S>, is_text: bool) -> Self {
+    pub(crate) fn new(stream: SharedStream<S>, is_text: bool) -> Self {
         Self { stream, is_text, max_receive: usize::MAX, received: 0, end: None, ended: false }
     }
 
@@ -92,7 +92,7 @@ fn end(error: Error) -> ReadError {
     match error {
         Error::ConnectionClosed
         | Error::AlreadyClosed
-        // Without a Close frame. The peer may still read the answers to what it has sent.
+        // Without a Close frame. The peer may still read the answers to its messages.
         | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => ReadError::Closed,
         Error::Io(error) => ReadError::Io(error),
         Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use wamp_transport::{Batch, Control, Outgoing, WriteError, WriteHalf};
 
-use crate::Shared;
+use crate::SharedStream;
 
 /// A longer message is sent in fragments of at most this many bytes.
 const MAX_FRAME: usize = 0xffff;
@@ -32,7 +32,7 @@ const MAX_CONTROL: usize = 125;
 /// A PING or PONG of a batch is cut to 125 bytes, the limit of WebSocket.
 #[derive(Debug)]
 pub struct Writer<S> {
-    stream: Shared<S>,
+    stream: SharedStream<S>,
     /// The kind of messages.
     kind: Data,
     /// The number of bytes of the front message that the stream has.
@@ -47,7 +47,7 @@ pub struct Writer<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Writer<S> {
-    pub(crate) fn new(stream: Shared<S>, is_text: bool) -> Self {
+    pub(crate) fn new(stream: SharedStream<S>, is_text: bool) -> Self {
         Self {
             stream,
             kind: if is_text { Data::Text } else { Data::Binary },

@@ -21,7 +21,7 @@ use crate::{Config, Role, WebSocket, http_head};
 const MAX_REST: usize = 1 << 20;
 
 /// Answers the client at the other end of a stream. The `first` bytes may have been read already to detect the
-/// protocol. A refused client has been told why.
+/// protocol. A refused client has received the reason.
 ///
 /// # Errors
 /// The client was refused, does not speak WebSocket, or is gone.
@@ -60,8 +60,8 @@ impl Accepted {
 /// Like [`accept`], on a stream that the caller keeps. If `refuse` is ready before the client's request is
 /// complete, the client is refused for that reason.
 ///
-/// After a refusal, read what the client still sends for a while: closing the stream with unread bytes may
-/// discard the answer.
+/// After a refusal, read the further input of the client for a while: closing the stream with unread bytes
+/// may discard the answer.
 ///
 /// # Errors
 /// The client was refused, does not speak WebSocket, or is gone.
@@ -143,8 +143,8 @@ where
     Ok(())
 }
 
-/// Reads a client's request and refuses it for this reason. The `first` bytes of it may have been read already. Read what
-/// the client still sends for a while, as after [`accept_unless`].
+/// Reads a client's request and refuses it for this reason. The `first` bytes of it may have been read
+/// already. Read the further input of the client for a while, as after [`accept_unless`].
 ///
 /// # Errors
 /// The client is gone.
@@ -159,7 +159,7 @@ where
     decline(stream, &refusal).await
 }
 
-/// Why a client is refused: an HTTP status, and a text.
+/// The reason why a client is refused: an HTTP status and a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     status: StatusCode,
@@ -207,7 +207,7 @@ where
     Ok(())
 }
 
-/// Reads what a refused client still sends.
+/// Reads the further input of a refused client.
 async fn discard<S: AsyncRead + Unpin>(stream: &mut S) {
     let (mut rest, mut read) = ([0; 1024], 0);
     while read < MAX_REST {

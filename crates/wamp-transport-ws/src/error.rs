@@ -4,11 +4,11 @@ use std::io;
 
 use wamp_proto::Serializer;
 
-/// Why an opening handshake failed.
+/// The reason why an opening handshake failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// Not a URL to connect to.
+    /// The URL cannot be connected to.
     #[error("cannot connect to {url:?}: {why}")]
     Url {
         /// The URL.
@@ -53,7 +53,7 @@ pub enum HandshakeError {
         /// The chosen one.
         answered: Option<String>,
     },
-    /// This end refused a client, which has been told.
+    /// This end refused a client and sent it the reason.
     #[error("refused the client: {0}")]
     Declined(String),
 }

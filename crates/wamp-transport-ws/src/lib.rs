@@ -71,7 +71,7 @@ use write_side::WriteSide;
 /// The settings of this end of a connection.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The longest message to accept, in bytes. The peer is not told. Default: 16 MiB.
+    /// The longest message to accept, in bytes. It is not announced. Default: 16 MiB.
     pub max_receive: usize,
     /// The longest message to send, in bytes, since a WebSocket peer does not announce a limit. The sender has
     /// to observe [`max_send`](wamp_transport::Transport::max_send). Default: no limit.

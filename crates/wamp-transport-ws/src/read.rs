@@ -55,7 +55,7 @@ pub struct Reader<S: Socket> {
     received: u64,
     /// The peer has sent a Close frame.
     parted: bool,
-    /// The permission for memory, if it has to be asked for, and whether it counts an unfinished message.
+    /// The allowance of memory, if there is one, and whether it counts an unfinished message.
     allowance: Option<Arc<dyn Allowance>>,
     counted: bool,
     /// The stream itself has ended.
@@ -173,7 +173,7 @@ impl<S: Socket> Reader<S> {
             }
         };
         if came == 0 {
-            // Without a Close frame. The peer may still read the answers to what it has sent.
+            // Without a Close frame. The peer may still read the answers to its messages.
             self.drained = true;
             self.end(ReadError::Closed);
         }

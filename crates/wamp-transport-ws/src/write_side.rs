@@ -27,7 +27,7 @@ const MAX_ANSWERS: usize = 4 * 1024;
 #[derive(Debug)]
 pub(crate) struct WriteSide<W> {
     out: Mutex<Out<W>>,
-    waiting: Arc<Waiting>,
+    waiting: Arc<Wakers>,
 }
 
 /// The outgoing side.
@@ -53,7 +53,7 @@ pub(crate) struct Out<W> {
 
 /// The tasks that wait for room to write.
 #[derive(Debug, Default)]
-struct Waiting {
+struct Wakers {
     tasks: Mutex<[Option<Waker>; 2]>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) enum Task {
     Writer,
 }
 
-impl Wake for Waiting {
+impl Wake for Wakers {
     fn wake(self: Arc<Self>) {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.into_iter().flatten().for_each(Waker::wake);
@@ -73,7 +73,7 @@ impl Wake for Waiting {
 
 impl<W: AsyncWrite + Unpin> WriteSide<W> {
     pub(crate) fn new(stream: W, role: Role) -> Self {
-        let waiting = Arc::<Waiting>::default();
+        let waiting = Arc::<Wakers>::default();
         let out = Out {
             staged: WriteBuffer::new(role, stream.is_write_vectored()),
             stream,

@@ -117,7 +117,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn they_read_what_we_write(
+    fn tungstenite_reads_our_frames(
         role in role(),
         batches in proptest::collection::vec(proptest::collection::vec(message(), 0..8), 0..4),
         pipe in pipe(),
@@ -158,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn we_read_what_they_write(
+    fn we_read_frames_of_tungstenite(
         role in role(),
         messages in proptest::collection::vec(message(), 0..10),
         pipe in pipe(),

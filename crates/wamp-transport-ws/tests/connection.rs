@@ -180,7 +180,7 @@ async fn the_wrong_kind_of_frame_is_a_violation() {
 }
 
 #[tokio::test]
-async fn what_websocket_forbids_is_a_violation() {
+async fn frames_that_websocket_forbids_are_violations() {
     let unmasked = vec![FIN | TEXT, 3, b'[', b'1', b']'];
     for bytes in [
         unmasked,
@@ -351,7 +351,7 @@ async fn the_limit_can_be_raised() {
 }
 
 #[tokio::test]
-async fn one_read_brings_what_has_come_and_a_bounded_number() {
+async fn one_read_returns_a_bounded_number_of_messages() {
     let (mut client, (mut read, _write)) = bare(200_000, Serializer::Json).await;
     client.write_all(&frame(FIN | TEXT, b"[1]").repeat(1000)).await.unwrap();
     let mut came = Vec::new();
@@ -377,7 +377,7 @@ async fn reads_are_large() {
 }
 
 #[tokio::test]
-async fn what_a_client_says_with_its_request_is_not_lost() {
+async fn messages_sent_with_the_request_are_not_lost() {
     let (mut ours, theirs) = duplex(4096);
     let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\

@@ -92,7 +92,7 @@ async fn a_server_refuses_a_client_whose_offers_it_does_not_speak() {
 }
 
 #[tokio::test]
-async fn a_server_tells_whoever_does_not_want_websocket_what_it_is() {
+async fn a_server_explains_itself_to_other_http_clients() {
     let (answer, outcome) = answered("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", &Config::default()).await;
     assert!(answer.starts_with("HTTP/1.1 426 Upgrade Required\r\n"), "{answer}");
     assert!(answer.contains("this is a WAMP router"), "{answer}");
@@ -236,7 +236,7 @@ async fn a_server_that_is_full_says_so() {
 
 /// Behaviour 53.
 #[tokio::test]
-async fn a_client_takes_only_what_it_offered() {
+async fn a_client_accepts_only_an_offered_subprotocol() {
     let offers = [Serializer::Cbor, Serializer::Json];
     let said = |lines: &str| format!("{YES}{lines}\r\n");
     let picked = answer(&said("Sec-WebSocket-Protocol: wamp.2.json\r\n"), &offers).await;
@@ -256,7 +256,7 @@ async fn a_client_takes_only_what_it_offered() {
 }
 
 #[tokio::test]
-async fn a_client_says_what_is_wrong_with_its_server() {
+async fn a_client_describes_the_fault_of_its_server() {
     for (said, words) in [
         (
             "HTTP/1.1 404 Not Found\r\nContent-Length: 20\r\n\r\nno such page\nat all\n".to_owned(),

@@ -527,7 +527,7 @@ impl Batch {
         self.arena.capacity()
     }
 
-    /// The memory that the batch holds at most, in bytes, without what it shares with other batches.
+    /// The memory that the batch holds at most, in bytes, without memory shared with other batches.
     pub(crate) fn memory(&self) -> usize {
         self.arena.capacity() + self.pinned
     }

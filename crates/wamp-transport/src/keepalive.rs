@@ -68,7 +68,7 @@ pub struct Keepalive<I> {
     message: Option<Message<I>>,
 }
 
-/// How far a message had arrived at some time.
+/// The progress of a message at some time.
 #[derive(Clone, Copy, Debug)]
 struct Message<I> {
     at: I,
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_from_is_not_judged() {
+    fn a_connection_that_is_not_read_from_has_no_deadline() {
         let (mut keepalive, start) = keepalive();
         keepalive.handle_timeout(at(start, 20), amid(1000));
         keepalive.handle_pause(at(start, 300));

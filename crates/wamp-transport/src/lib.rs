@@ -98,13 +98,13 @@ pub trait ReadHalf: Send + 'static {
     }
 
     /// From now on asks this before memory is allocated for an unfinished message. A transport that does not
-    /// ask allocates what it needs.
+    /// ask allocates freely.
     fn set_allowance(&mut self, allowance: Arc<dyn Allowance>) {
         let _ = allowance;
     }
 
-    /// Discards everything received, whether or not reading has failed, until the peer closes the connection. A
-    /// socket that is closed with unread bytes may discard what was written last.
+    /// Discards everything received, whether or not reading has failed, until the peer closes the connection.
+    /// A socket that is closed with unread bytes may discard the bytes written last.
     fn discard(&mut self) -> impl Future<Output = ()> + Send {
         async {
             let mut came = Vec::new();
@@ -128,9 +128,9 @@ pub struct Unfinished {
 
 /// Decides how much memory a [`ReadHalf`] may take for its unfinished message.
 ///
-/// Up to [`UNCOUNTED`] bytes need no permission. Before it reads more of a message of which it has more than
-/// that, a transport polls [`poll_grow`](Self::poll_grow); when it has no such message any more, it calls
-/// [`release`](Self::release).
+/// Up to [`UNCOUNTED`] bytes need no permission. If an unfinished message has more bytes than that, a
+/// transport polls [`poll_grow`](Self::poll_grow) before each further read. Without such a message any more,
+/// it calls [`release`](Self::release).
 pub trait Allowance: Send + Sync + Debug {
     /// Waits until the message may take this many bytes of memory in all.
     fn poll_grow(&self, cx: &mut Context<'_>, message: Unfinished, memory: usize) -> Poll<()>;

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_thread_has_too_much_of_another_can_have() {
+    fn surplus_batches_of_one_thread_are_for_others() {
         let all: &'static Large = Box::leak(Box::default());
         let given = std::thread::spawn(|| (0..2 * (KEPT + SHARED)).for_each(|_| give_to(all, batch(20_000))));
         given.join().unwrap();

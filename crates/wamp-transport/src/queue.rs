@@ -26,8 +26,9 @@ const MAX_CONTROL: usize = 4 * 1024;
 /// The outbound queue of a link: one FIFO of messages, counted in encoded bytes.
 ///
 /// Messages are encoded when they are pushed, into chunks that the writer takes one at a time. Only PING and
-/// PONG overtake, and [`abort`](Self::abort), which drops what it overtakes. The queue accepts everything: its
-/// owner reads [`encoded_len`](Self::encoded_len) and decides. The owner also has the lock and the wake-up.
+/// PONG overtake, and [`abort`](Self::abort), which drops the messages that it overtakes. The queue accepts
+/// everything: its owner reads [`encoded_len`](Self::encoded_len) and decides. The owner also has the lock
+/// and the wake-up.
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -247,7 +248,7 @@ impl Queue {
         pushed
     }
 
-    /// Drops everything that waits and closes the queue. The writer still has what it has taken.
+    /// Drops everything that waits and closes the queue. The writer still has its batches.
     pub fn clear(&mut self) {
         self.chunks.clear();
         self.controls.clear();
@@ -256,7 +257,7 @@ impl Queue {
         self.closed = true;
     }
 
-    /// Closes the queue: it accepts nothing more. The writer still gets what waits.
+    /// Closes the queue: it accepts nothing more. The writer still gets the waiting messages.
     pub fn close(&mut self) {
         self.closed = true;
     }
@@ -272,8 +273,9 @@ impl Queue {
         self.waiting + self.taken
     }
 
-    /// The memory that the queue holds at most, in bytes: of what [`encoded_len`](Self::encoded_len) counts, and of PINGs
-    /// and PONGs. What it shares with other queues is [counted](crate::SharedMemory) for all of them together.
+    /// The memory that the queue holds at most, in bytes: of the messages that
+    /// [`encoded_len`](Self::encoded_len) counts, and of PINGs and PONGs. Memory shared with other queues is
+    /// [counted](crate::SharedMemory) once for all of them.
     pub fn memory(&self) -> usize {
         self.waiting_memory + self.taken_memory + self.control_len
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Security {
-    /// Whether nothing but the two ends can read what is sent: with TLS, or on one machine.
+    /// Whether only the two ends can read the traffic: with TLS, or on one machine.
     pub is_confidential: bool,
     /// The `tls-exporter` channel binding (RFC 9266): 32 bytes that both ends know and no other connection has.
     pub channel_binding: Option<[u8; 32]>,

@@ -152,7 +152,7 @@ pub struct Probe {
     pub silence: Duration,
     /// Time for the peer to answer one of three probes, before the connection is given up.
     pub answer: Duration,
-    /// Time for the peer to accept what is written, if that is longer than `silence` and `answer` together.
+    /// Time for the peer to accept written bytes, if that is longer than `silence` and `answer` together.
     pub write: Duration,
 }
 

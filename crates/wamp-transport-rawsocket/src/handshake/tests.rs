@@ -63,7 +63,7 @@ fn a_server_says_why_it_refuses() {
 
 /// Behaviour 49.
 #[test]
-fn a_server_does_not_answer_what_is_no_request() {
+fn a_server_does_not_answer_bytes_that_are_no_request() {
     for bytes in [*b"GET ", [0x16, 3, 1, 2], [0x7e, 0xf1, 0, 0]] {
         let (answer, outcome) = read_request(bytes, &Config::default());
         assert_eq!(answer, None);

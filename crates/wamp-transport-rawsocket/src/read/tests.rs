@@ -36,7 +36,7 @@ async fn a_length_that_was_only_announced_allocates_nothing() {
 
 /// Behaviours 48 and 59.
 #[tokio::test]
-async fn the_buffer_of_a_large_message_grows_with_what_has_come() {
+async fn the_buffer_of_a_large_message_grows_with_its_received_bytes() {
     let (mut write, mut reader) = pair(1 << 20);
     let frame = frame(1 << 24);
     let mut sent = 0;
@@ -77,7 +77,7 @@ async fn a_small_message_does_not_share_the_buffer_of_a_large_one() {
 }
 
 #[tokio::test]
-async fn reads_grow_with_what_comes_and_shrink_again() {
+async fn reads_grow_and_shrink_with_the_received_bytes() {
     let (mut write, mut reader) = pair(1 << 20);
     write.write_all(&frame(1_000).repeat(300)).await.unwrap();
     let mut came = 0;
@@ -152,7 +152,7 @@ async fn messages_that_come_together_are_one_run() {
 
 /// A forbidden frame ends a run, and the next read finds it.
 #[tokio::test]
-async fn a_run_ends_before_what_is_wrong() {
+async fn a_run_ends_before_a_faulty_frame() {
     for wrong in [[0x00, 0, 1, 0], [0x03, 0, 0, 0], [0x80, 0, 0, 0], [0x08, 0, 0, 0]] {
         let (mut write, mut reader) = pair(1 << 20);
         reader.set_max_receive(255);

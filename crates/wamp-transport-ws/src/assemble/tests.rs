@@ -62,7 +62,7 @@ fn the_examples_of_the_specification() {
 }
 
 #[test]
-fn what_is_forbidden_and_how_the_peer_is_told() {
+fn forbidden_frames_have_a_close_code_each() {
     use Opcode::*;
     let masked = |fin, opcode, payload: &[u8]| frame(fin, opcode, Some(HELLO), payload);
     for (text, bytes, code) in [
@@ -120,7 +120,7 @@ fn limits_are_for_a_frame_and_for_the_sum_of_fragments() {
 }
 
 #[test]
-fn memory_is_taken_for_what_has_come() {
+fn memory_is_allocated_for_received_bytes_only() {
     use Opcode::*;
     let payload = vec![b'x'; 16 << 20];
     let long = frame(true, Binary, Some(HELLO), &payload);

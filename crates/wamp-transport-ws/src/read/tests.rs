@@ -105,7 +105,7 @@ async fn a_length_that_was_only_announced_allocates_nothing() {
 }
 
 #[tokio::test]
-async fn reads_grow_with_what_comes_and_shrink_again() {
+async fn reads_grow_and_shrink_with_the_received_bytes() {
     let (mut client, mut read, _write) = pair(1 << 20);
     client.write_all(&frame(1_000).repeat(300)).await.unwrap();
     let mut came = Vec::new();
@@ -142,7 +142,7 @@ async fn frames_that_are_no_messages_leave_others_their_turn() {
 }
 
 #[tokio::test]
-async fn what_has_come_is_handed_over_before_others_have_their_turn() {
+async fn received_messages_are_returned_before_other_tasks_run() {
     let (mut client, mut read, _write) = pair(1 << 20);
     let message = frame(1_000);
     client.write_all(&message.repeat(100)).await.unwrap();
@@ -181,7 +181,7 @@ async fn of_too_many_pings_the_last_one_is_answered() {
 }
 
 #[tokio::test]
-async fn a_close_is_answered_with_its_code_after_what_is_still_to_be_written() {
+async fn a_close_is_answered_with_its_code_after_all_pending_messages() {
     for (close, answer) in [
         (&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9][..], &[0x88, 2, 0x03, 0xe9][..]),
         (&[0x88, 0x80, 0, 0, 0, 0], &[0x88, 0]),

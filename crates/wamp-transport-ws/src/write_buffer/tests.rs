@@ -45,7 +45,7 @@ fn no_mask_is_used_twice() {
 
 proptest! {
     #[test]
-    fn what_leaves_does_not_depend_on_how_much_leaves_at_once(
+    fn the_bytes_do_not_depend_on_the_lengths_of_writes(
         lengths in proptest::collection::vec(0..6000_usize, 1..10),
         cuts in proptest::collection::vec(1..500_usize, 0..50),
         vectored: bool,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Batch, Large, PREFIX};
 
-/// The memory of shared batches, in bytes, counted once however many queues hold it.
+/// The memory of shared batches, in bytes, counted once for any number of queues.
 #[derive(Clone, Debug, Default)]
 pub struct SharedMemory(Arc<AtomicUsize>);
 

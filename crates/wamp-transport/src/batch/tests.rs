@@ -50,7 +50,7 @@ fn batch_of(messages: &[Message]) -> Batch {
 }
 
 #[test]
-fn messages_leave_as_they_came_whatever_is_in_the_arena() {
+fn messages_leave_unchanged_in_and_outside_of_the_arena() {
     let messages = [result(1), result(COPIED_BELOW), result(3), result(20_000), result(COPIED_BELOW - 50)];
     let mut batch = batch_of(&messages);
     assert_eq!(batch.large.len(), 2);
@@ -251,7 +251,7 @@ fn a_shared_batch_is_the_messages_that_it_stands_for() {
         batch.pop_front();
     }
     assert!(batch.is_empty());
-    // Behind others, and others behind it.
+    // With messages before it and behind it.
     let mut batch = batch_of(&first);
     batch.append_shared(&shared);
     assert_eq!(drain(&mut batch, 2, 1000), prefixed(&[&first[..], &second[..]].concat()));

@@ -70,7 +70,7 @@ async fn a_waiting_writer_is_woken_by_a_read_and_a_waiting_reader_by_a_write() {
 }
 
 #[tokio::test]
-async fn what_was_written_before_the_end_arrives() {
+async fn messages_written_before_the_end_arrive() {
     let (here, there) = pair(Serializer::Json);
     let ((_r, mut write), (mut read, _w)) = (here.split(), there.split());
     write.write(&mut batch(&["[1]"])).await.unwrap();

@@ -160,7 +160,7 @@ fn an_abort_takes_the_place_of_all_that_waits() {
 }
 
 #[test]
-fn a_closed_queue_gives_what_it_has_and_takes_nothing() {
+fn a_closed_queue_returns_its_messages_and_accepts_none() {
     let mut queue = Queue::new(Serializer::Json);
     queue.push(&result(1, 1)).unwrap();
     queue.close();

@@ -12,7 +12,7 @@ use super::peer::{
 };
 use crate::{Batch, Incoming, ReadHalf, Transport, WriteHalf};
 
-/// Lengths around those that transports write in another form, and many small ones.
+/// The lengths at which transports change the form of a frame, and many small ones.
 fn lengths(wanted: Wanted) -> Vec<usize> {
     let mut lengths = vec![2, 3, 125, 126, 127, 128, 255, 256, 1000];
     if wanted.capacity > 1 {
@@ -22,7 +22,7 @@ fn lengths(wanted: Wanted) -> Vec<usize> {
     lengths
 }
 
-/// The number of polls after which messages that have not passed never will.
+/// The number of polls after which missing messages will not arrive any more.
 fn most_polls(messages: &[Vec<u8>], wanted: Wanted) -> usize {
     1000 + 8 * messages.iter().map(Vec::len).sum::<usize>() / wanted.capacity
 }
@@ -96,7 +96,7 @@ pub(super) async fn a_dropped_write_goes_on_where_it_was<A: Transport, B: Transp
     }
     ensure!(batch.is_empty(), "a write was complete with {} messages left in its batch", batch.len());
     awaited.iter().for_each(|message| batch.push_bytes(message));
-    // A write that nothing wakes, and then one that has to be woken.
+    // First a write without a waker, then one that must be woken.
     let _ = poll_once(write.write(&mut batch));
     write.write(&mut batch).await.map_err(|error| format!("cannot write: {error}"))?;
     compare(&reading.await?.0, &sent)
@@ -131,7 +131,7 @@ pub(super) async fn a_dropped_read_loses_nothing<A: Transport, B: Transport>(
         }));
     }
     let mut write = writing.await?;
-    // A read that nothing wakes, and then one that has to be woken.
+    // First a read without a waker, then one that must be woken.
     ensure!(poll_once(read.read(&mut items)).is_pending(), "a read was complete without a message");
     let reading = spawn(async move { read_messages(&mut read, 10).await });
     yield_now().await;

@@ -1,8 +1,8 @@
 //! A conformance test for transports (the feature `testing`).
 //!
-//! [`conformance`] makes many connections over a transport and checks what client and router rely on: everything that
-//! the documentation of [`Transport`], [`ReadHalf`](crate::ReadHalf) and [`WriteHalf`](crate::WriteHalf) says. Call it
-//! in a test of your transport, within a tokio runtime:
+//! [`conformance`] makes many connections over a transport and checks the guarantees for client and router
+//! that are in the documentation of [`Transport`], [`ReadHalf`](crate::ReadHalf) and
+//! [`WriteHalf`](crate::WriteHalf). Call it in a test of your transport, within a tokio runtime:
 //!
 //! ```
 //! use wamp_transport::memory;

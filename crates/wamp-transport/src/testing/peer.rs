@@ -41,7 +41,7 @@ pub(super) fn batch(messages: &[Vec<u8>]) -> Batch {
     batch
 }
 
-/// Writes messages, and checks what a completed write promises.
+/// Writes messages, and checks the guarantees of a completed write.
 pub(super) async fn write_all(write: &mut impl WriteHalf, messages: &[Vec<u8>]) -> Result<(), Fault> {
     let before = write.accepted();
     let mut batch = batch(messages);
