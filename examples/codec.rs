@@ -3,7 +3,7 @@
 //! `codec decode`: a line `<serializer> <hex>` in, the message as a line of JSON out. `codec encode`: a line
 //! `<serializer> <JSON array>` in, the frame in hex out. Anything that is not a message gives `ERROR <reason>`.
 //!
-//! Each frame is decoded to a `Message`, so the output shows the decoded message.
+//! Both ways go through a `Message`, so the output shows the parts that the codec knows.
 
 use std::io::{self, BufRead, Write};
 

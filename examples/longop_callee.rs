@@ -25,7 +25,7 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    // It ends with its connection, so that what has started it learns of that.
+    // It ends with its connection, so that the program that has started it notices.
     let connect = options.connect().no_reconnect();
     let session = connect.await.map_err(|error| format!("{}: {error}", error.kind()))?;
 

@@ -2,7 +2,8 @@
 //!
 //! This one is a pair of channels; yours may use a message broker or a simulated network. A *stream* of your own, such as
 //! a serial line, needs none of this: `wamp_transport_rawsocket::connect(AnyStream(stream), ..)` makes a transport of it.
-//! `wamp_transport::testing::conformance` tests what client and router rely on; this transport passes.
+//! `wamp_transport::testing::conformance` tests the guarantees that client and router need; this transport
+//! passes.
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use wamp_client::{Bytes, Client, Failure, Invocation, Serializer};

@@ -93,7 +93,7 @@ fn the_environment_gives_the_defaults() {
 }
 
 #[test]
-fn what_goes_wrong_is_one_line_with_a_cause_and_an_exit_code() {
+fn an_error_is_one_line_with_a_cause_and_an_exit_code() {
     with_router(|ws, rs| {
         let refused = "127.0.0.1:1";
         for (arguments, expected) in [
@@ -134,7 +134,7 @@ fn what_goes_wrong_is_one_line_with_a_cause_and_an_exit_code() {
 }
 
 #[test]
-fn what_a_procedure_says_about_its_error_is_shown() {
+fn the_arguments_of_an_error_are_shown() {
     with_router(|ws, rs| {
         let runtime = tokio::runtime::Handle::current();
         let session = runtime.block_on(async {
@@ -206,7 +206,7 @@ fn codec(direction: &str, lines: &str) -> String {
 }
 
 #[test]
-fn codec_shows_what_is_in_a_frame() {
+fn codec_shows_the_contents_of_a_frame() {
     let table = [
         // A RESULT with progress, as MessagePack; 2^64 - 1 stays an integer.
         (
@@ -235,7 +235,7 @@ fn codec_shows_what_is_in_a_frame() {
 }
 
 #[test]
-fn codec_writes_what_it_shows() {
+fn codec_encodes_its_own_output() {
     let message = r#"[50,1,{"_x":1},["\u0000AQID",18446744073709551615,1.0,null,{"a":[true,-1]}]]"#;
     for serializer in ["json", "msgpack", "cbor"] {
         let hex = codec("encode", &format!("{serializer} {message}\n"));
@@ -246,7 +246,7 @@ fn codec_writes_what_it_shows() {
 }
 
 #[test]
-fn the_other_examples_print_what_they_promise() {
+fn the_other_examples_print_the_documented_output() {
     let list = stdout(&run(env!("CARGO_BIN_EXE_chunked-list"), &[]));
     assert!(list.starts_with("user 20 of is, 20\n"), "{list}");
     assert!(list.ends_with("12 users, 25.5 years old on average\n"), "{list}");

@@ -1,5 +1,5 @@
-//! `Message::decode` in each serializer: it does not panic; what it accepts can be written and is the same when
-//! read again; and a transcoded payload is the same after another way there and back.
+//! `Message::decode` in each serializer: it does not panic. An accepted message can be encoded, and decoding
+//! that returns the same message. A payload that is transcoded there and back twice stays the same.
 
 #![no_main]
 

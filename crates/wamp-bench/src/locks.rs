@@ -1,4 +1,5 @@
-//! How long the realm's lock is waited for and held while a figure is measured: only with the feature `lock-times`.
+//! The times for which the realm's lock is waited for and held during a measurement: only with the feature
+//! `lock-times`.
 
 #[cfg(feature = "lock-times")]
 pub(crate) use times::Locks;

@@ -1,8 +1,8 @@
-//! The program `wamp-bench`: measures a router with our own client library, and what a slow peer costs the
-//! others.
+//! The program `wamp-bench`: measures a router with our own client library, and the cost of a slow peer for
+//! the others.
 //!
 //! Caller and callee are in this process. The router is another one: unless `--router` names one, this program
-//! runs itself once more with the hidden scenario `router`. The README beside it says what each figure means.
+//! runs itself once more with the hidden scenario `router`. The README beside it explains each figure.
 
 mod callee;
 mod fast;

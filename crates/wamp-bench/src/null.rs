@@ -100,7 +100,7 @@ impl Null {
     }
 }
 
-/// How long a progressive result with this payload is on RawSocket.
+/// The length of a progressive result with this payload on RawSocket.
 pub(crate) fn frame(serializer: Serializer, payload: usize) -> Result<usize, Failed> {
     let details = message::ResultDetails { progress: Some(true), ..message::ResultDetails::default() };
     let payload = Payload::new(serializer, Template::new(payload).with(0))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use wamp_client::Serializer;
 
-/// Measures a WAMP router with our own client library, and what a slow peer costs the others.
+/// Measures a WAMP router with our own client library, and the cost of a slow peer for the others.
 ///
 /// Without --router it measures our own router, in a process of its own. Without a scenario it runs all fast ones.
 #[derive(Clone, Debug, Parser)]

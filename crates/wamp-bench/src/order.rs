@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_doubled_and_out_of_order_is_counted() {
+    fn lost_doubled_and_misplaced_results_are_counted() {
         assert_eq!(seen(&[0, 1, 2], 3), (0, 0, 0));
         assert_eq!(seen(&[0, 2], 4), (2, 0, 0));
         assert_eq!(seen(&[0, 1, 1, 2, 0], 3), (0, 2, 0));

@@ -21,7 +21,7 @@ pub(crate) struct Row {
     /// Per second: results, calls, sessions.
     pub(crate) rate: Option<f64>,
     pub(crate) times: Option<Times>,
-    /// The rate, or the median time, as a part of what the null relay did in the same repetition.
+    /// The rate, or the median time, divided by that of the null relay in the same repetition.
     pub(crate) of_null: Option<f64>,
     /// The router's CPU seconds per million.
     pub(crate) cpu: Option<f64>,
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn medians_and_percentiles_are_of_what_there_is() {
+    fn medians_and_percentiles_need_no_minimum_of_values() {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(Vec::new()), None);

@@ -49,7 +49,7 @@ fn passwd(password: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn principals_join_by_each_method_and_may_do_what_their_role_allows() {
+async fn principals_join_by_each_method_with_the_rights_of_their_role() {
     const PASSWORD: &str = "correct horse";
     let private = PrivateKey::from_bytes(&[7; 32]);
     let file = format!(

@@ -210,7 +210,7 @@ fn it_ends_well_also_when_a_client_does_not_answer() {
 }
 
 #[test]
-fn what_it_cannot_do_is_an_error_that_names_the_cause() {
+fn an_error_names_its_cause() {
     let program = Program::start(&["--listen", "127.0.0.1:0"]);
     let taken = program.address();
     for (arguments, error) in [
@@ -387,7 +387,7 @@ fn an_address_may_be_the_url_of_a_client_and_comes_from_the_environment() {
 }
 
 #[test]
-fn what_is_wrong_with_an_argument_is_one_sentence() {
+fn the_fault_of_an_argument_is_one_sentence() {
     let certificate = Certificate::new("wrong");
     let (chain, key) = (certificate.path("chain.pem"), certificate.path("key.pem"));
     std::fs::write(certificate.path("encrypted.pem"), "-----BEGIN ENCRYPTED PRIVATE KEY-----\n").unwrap();

@@ -86,7 +86,7 @@ pub struct Applicant {
     pub protocol: Protocol,
     /// The address at the other end of its link.
     pub peer: Option<String>,
-    /// Whether nothing but the two ends can read what is sent.
+    /// Whether only the two ends can read the traffic.
     pub is_confidential: bool,
     /// The verified certificate of its TLS connection, in DER.
     pub certificate: Option<Bytes>,

@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_links_share_and_who_comes_late_still_has_a_little() {
+    fn a_thousand_links_share_and_a_late_one_has_the_minimum() {
         let budget = budget(64 * MIB);
         let mut parts: Vec<Part> = (0..1000).map(|_| Part::default()).collect();
         let taken: Vec<usize> = parts.iter_mut().map(|part| fill(&budget, part)).collect();

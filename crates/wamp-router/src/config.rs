@@ -35,16 +35,16 @@ pub struct Builder {
     pub(crate) tls: Option<Tls>,
 }
 
-/// The way in which clients are told that the router shuts down.
+/// The message to clients when the router shuts down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Shutdown {
     /// GOODBYE `wamp.close.system_shutdown` for all clients, as the specification requires.
     #[default]
     Goodbye,
-    /// For a router that will restart. The same, except for clients that treat a GOODBYE as final, whatever
-    /// its reason: Autobahn|JS and wampy.js do not reconnect after one. They get the WebSocket status code
-    /// 1001 ("going away") without GOODBYE, and so does a WebSocket client that has not joined yet.
+    /// For a router that will restart. The same, except for clients that treat every GOODBYE as final:
+    /// Autobahn|JS and wampy.js do not reconnect after one. They get the WebSocket status code 1001 ("going
+    /// away") without GOODBYE, and so does a WebSocket client that has not joined yet.
     Restart,
 }
 
@@ -226,7 +226,7 @@ impl Builder {
         self
     }
 
-    /// Sets how clients are told that the router shuts down.
+    /// Sets the message to clients when the router shuts down.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
         self.shutdown = shutdown;
         self

@@ -52,7 +52,7 @@ pub(crate) type Greeting<S> = Result<(Greeted<S>, Permit, Newcomer), NotGreeted>
 pub(crate) enum NotGreeted {
     /// The client is gone.
     Gone(String),
-    /// The client was refused, and has been told.
+    /// The client was refused and has received the reason.
     Refused(String),
     /// The client was closed without an answer: it sent nothing, or its transport has no answer for this
     /// reason.

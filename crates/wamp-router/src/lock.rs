@@ -15,14 +15,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 #[cfg(feature = "lock-times")]
 use crate::lock_times::{Clocks, Held, LockTimes};
 
-/// After a turn that was used up, tasks wait suspended for at least this many turns.
+/// After a turn that was used up, tasks wait in suspension for at least this many turns.
 const LATELY: u32 = 256;
 
 /// A value that one task at a time may use, for at most about a millisecond.
 #[derive(Debug)]
 pub(crate) struct FairLock<T> {
     turns: Semaphore,
-    /// The number of further turns that tasks wait for suspended. It affects speed only.
+    /// The number of further turns for which tasks wait in suspension. It affects speed only.
     long: AtomicU32,
     value: Mutex<T>,
     #[cfg(feature = "lock-times")]

@@ -103,8 +103,8 @@ impl RealmConfig {
         self
     }
 
-    /// Adds a role. It replaces the one with the same name. As soon as there is one, a session may do only what its role
-    /// allows, and a session whose role is not configured is refused.
+    /// Adds a role. It replaces the one with the same name. With roles, a session has only the rights of its
+    /// role, and a session whose role is not configured is refused.
     #[must_use]
     pub fn role(mut self, role: Role) -> Self {
         self.machine.roles.insert(role);

@@ -1,9 +1,9 @@
 //! Memory for messages that are being received.
 //!
 //! A link asks before its unfinished message takes more memory. If the router has none left, the link waits
-//! and its transport does not read. To ensure progress, the message with the least to come may continue
-//! anyway, among those that wait and those that have already exceeded the limit. A message nearer to its end
-//! takes precedence, so all of these together exceed the limit by about one message.
+//! and its transport does not read. To ensure progress, the message with the fewest missing bytes may
+//! continue anyway, among those that wait and those that have already exceeded the limit. A message nearer to
+//! its end takes precedence, so all of these together exceed the limit by about one message.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

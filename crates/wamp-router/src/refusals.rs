@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_lines_in_a_window_and_then_a_number() {
+    fn a_window_has_a_limited_number_of_lines_and_then_a_count() {
         let (mut state, now) = (State::default(), Instant::now());
         for _ in 0..LINES {
             assert_eq!(state.admit(now), Some(0));

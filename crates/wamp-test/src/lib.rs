@@ -32,8 +32,8 @@
 //! ```
 //!
 //! * [`Net::connect`] is a builder of a session, as `wamp_client::connect` is, and such a session comes back.
-//! * [`Net::stub`] and [`Net::stub_error`] register procedures that answer always the same, and record their
-//!   calls. A test may also register procedures with a session of its own.
+//! * [`Net::stub`] and [`Net::stub_error`] register procedures that always give the same answer, and record
+//!   their calls. A test may also register procedures with a session of its own.
 //! * [`Net::lose`] cuts the connection of one session. [`Net::stop`] takes the router down with all connections, as a
 //!   crash does, and [`Net::restart`] replaces it by a new one, which knows nothing.
 //! * [`Net::transcript`] has all messages of all clients, as the specification writes them.
@@ -70,8 +70,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(1), Duration::from_
 /// The time that stubs have to come back after a restart.
 const STUBS_BACK: Duration = Duration::from_secs(10);
 
-/// A router in memory, and the connections to it. Clones are handles of the same one; the router ends with
-/// the last of these and of their sessions.
+/// A router in memory, and the connections to it. Clones are handles of the same router, which ends with the
+/// last handle and the last session.
 #[derive(Clone)]
 pub struct Net {
     inner: Arc<Inner>,
@@ -260,7 +260,7 @@ impl Net {
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Each change is made at once.
+        // No code that holds the lock panics between two changes.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -277,7 +277,7 @@ impl Inner {
         Some(tap)
     }
 
-    /// A connection has this session now.
+    /// Records the session of a connection.
     fn joined(&self, number: u64, session: u64) {
         let mut state = self.lock();
         if let Some(link) = state.links.iter_mut().find(|link| link.number == number) {

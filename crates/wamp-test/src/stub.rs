@@ -1,4 +1,4 @@
-//! Procedures that answer always the same.
+//! Procedures that always give the same answer.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use futures_util::stream;
 use serde::Serialize;
 use wamp_client::{Failure, Invocation, Payload, Registration, Reply, Session, Uri};
 
-/// A procedure that answers always the same, and records the arguments of its calls.
+/// A procedure that always gives the same answer, and records the arguments of its calls.
 #[derive(Debug)]
 pub struct Stub {
     calls: Arc<Calls>,

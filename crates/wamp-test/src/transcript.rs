@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_from_run_to_run_is_left_out() {
+    fn values_that_differ_from_run_to_run_are_left_out() {
         assert_eq!(shown(br#"[1,"realm1",{"roles":{}}]"#), r#"[1,"realm1",..]"#);
         assert_eq!(shown(br#"[2,123456,{"roles":{}}]"#), "[2,..,..]");
         assert_eq!(shown(br#"[17,3,99]"#), "[17,3,..]");

@@ -331,7 +331,7 @@ async fn the_program_attaches_a_client_like_any_other() {
 
 // behaviour 257
 #[tokio::test]
-async fn a_session_does_what_its_role_allows_and_no_more() {
+async fn a_session_has_exactly_the_rights_of_its_role() {
     let guest = Role::new("guest").allow(Actions::CALL | Actions::SUBSCRIBE, Pattern::prefix("com.shop."));
     let realm = realm().role(Role::everything("user")).anonymous("guest").role(guest);
     let house = House::with(Router::builder().realm_with(realm).build()).await;

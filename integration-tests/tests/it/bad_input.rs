@@ -53,7 +53,7 @@ const AFTER_WELCOME: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn what_comes_instead_of_hello_is_answered_with_abort() {
+async fn another_message_instead_of_hello_is_answered_with_abort() {
     let house = House::new().await;
     let mut bystander = Bystander::new(&house.router).await;
     for way in WAYS {
@@ -73,7 +73,7 @@ async fn what_comes_instead_of_hello_is_answered_with_abort() {
 }
 
 #[tokio::test]
-async fn what_breaks_the_protocol_later_is_answered_with_abort() {
+async fn a_later_violation_is_answered_with_abort() {
     let house = House::new().await;
     let mut bystander = Bystander::new(&house.router).await;
     for way in WAYS {

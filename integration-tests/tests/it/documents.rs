@@ -198,7 +198,7 @@ fn announced(message: &Message) -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn the_table_of_features_is_what_is_announced() {
+fn the_table_of_features_equals_the_announcement() {
     let mut session = Session::new(Time::ORIGIN, session::Config::new("realm1"), 1);
     let hello = session.poll_transmit().expect("HELLO");
     let Message::Hello(details) = hello.clone() else { panic!("{hello:?}") };

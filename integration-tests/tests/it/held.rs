@@ -53,7 +53,7 @@ async fn held(router: &Router, way: Way, serializer: Serializer, is_last: bool) 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_held_callee_asks_for_itself_is_answered_soon() {
+async fn requests_of_a_held_callee_are_answered_soon() {
     for way in WAYS {
         for serializer in [Serializer::Json, Serializer::MsgPack, Serializer::Cbor] {
             for is_last in [false, true] {
@@ -107,7 +107,7 @@ async fn a_held_callee_that_only_answers_stays_held_and_its_pings_are_answered()
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_read_ahead_keeps_its_place() {
+async fn messages_read_ahead_keep_their_place() {
     for way in WAYS {
         let router = router();
         let mut callee = piped(&router, way, Serializer::Json, 4 << 20).await;

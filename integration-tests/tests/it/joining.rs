@@ -203,7 +203,7 @@ async fn a_transport_handshake_takes_no_longer_than_it_may() {
 }
 
 #[tokio::test]
-async fn what_comes_between_abort_and_the_end_is_read_and_left_alone() {
+async fn input_between_abort_and_the_end_is_read_and_ignored() {
     let house = House::new().await;
     for way in WAYS {
         let mut peer: Peer = house.connect(way, Serializer::Json).await;

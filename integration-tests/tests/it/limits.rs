@@ -4,7 +4,7 @@
 //! | limit | test |
 //! |---|---|
 //! | `message` | `sizes::exactly_16_mib_pass_on_rawsocket_and_no_byte_more`, `a_message_may_be_shorter_or_flatter_than_usual` |
-//! | `message_before_welcome` | `sizes::before_welcome_64_kib_are_enough_for_everybody`, and the same |
+//! | `message_before_welcome` | `sizes::before_welcome_messages_have_at_most_64_kib`, and the same |
 //! | `depth` | `hostile::bombs_do_not_go_off`, and the same |
 //! | `join` | `joining::without_hello_in_time_the_link_is_aborted`, `joining::a_transport_handshake_takes_no_longer_than_it_may` |
 //! | `silence`, `pong` | `silence::after_30_s_of_silence_comes_a_ping_and_10_s_later_the_end`, `silence_may_be_shorter_than_usual`, `stalled::a_held_callee_is_not_asked_whether_it_is_there` |
@@ -17,7 +17,7 @@
 //! | `connections` | `one_connection_too_many_is_told_so`; the default: `wamp-cli`, `it_has_connections_for_half_of_few_file_descriptors_and_says_so_to_one_too_many` |
 //! | `websocket_message` | `a_websocket_peer_gets_no_message_above_the_limit_that_was_set_for_it` |
 //! | `shutdown` | `a_shutdown_may_wait_shorter_than_usual` |
-//! | `holding`, `holding_window` | `stalled::an_innocent_caller_waits_once_for_somebody_with_many_stalled_streams`; `wamp-core`, `slow::the_share_comes_back_with_time` |
+//! | `holding`, `holding_window` | `stalled::an_innocent_caller_waits_once_for_a_caller_with_many_stalled_streams`; `wamp-core`, `slow::the_share_comes_back_with_time` |
 //! | `calls`, `progressive_calls`, `invocations`, `registrations`, `subscriptions` | `wamp-core`, `calls::each_limit_is_reached_and_answered` |
 //! | `invocations_from_one_caller` | `wamp-core`, `slow::one_caller_does_not_get_all_of_a_callee` |
 //! | `kill_timeout` | `limits_of_sessions_are_those_of_the_builder_or_of_the_realm` |
@@ -88,7 +88,7 @@ async fn refusal(house: &House, unix: bool, said: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn one_too_many_that_says_nothing_is_closed_without_a_word_and_there_are_not_many_of_them() {
+async fn a_silent_surplus_connection_is_closed_without_an_answer_and_their_number_is_bounded() {
     let house = house(|limits| limits.connections = Some(0)).await;
     let start = Instant::now();
     let mut silent = Vec::new();

@@ -66,7 +66,7 @@ async fn a_caller_that_asks_for_no_progress_gets_one_result() {
 }
 
 #[tokio::test]
-async fn welcome_says_who_and_what_the_router_is() {
+async fn welcome_has_the_identity_and_the_features() {
     let house = House::new().await;
     for way in WAYS {
         let mut peer = house.connect(way, Serializer::Json).await;

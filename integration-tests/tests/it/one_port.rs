@@ -30,7 +30,7 @@ async fn one_listener_serves_rawsocket_and_websocket_on_any_path() {
 
 // behaviour 52
 #[tokio::test]
-async fn who_does_not_wait_for_the_answer_to_the_handshake_joins_too() {
+async fn a_client_that_does_not_wait_for_the_handshake_joins_too() {
     let house = House::new().await;
     let rawsocket = [&HANDSHAKE[..], &frame(HELLO)].concat();
     let websocket = [UPGRADE.as_bytes(), &ws_frame(0x81, HELLO.as_bytes())].concat();
@@ -50,7 +50,7 @@ async fn who_does_not_wait_for_the_answer_to_the_handshake_joins_too() {
 
 // behaviour 52
 #[tokio::test]
-async fn what_speaks_neither_is_refused_without_harm() {
+async fn a_client_of_another_protocol_is_refused_without_harm() {
     let house = House::new().await;
     let mut bystander = Bystander::new(&house.router).await;
     let long_head = format!("GET / HTTP/1.1\r\nX: {}\r\n", "x".repeat(20_000));
@@ -153,7 +153,7 @@ async fn a_rawsocket_handshake_is_answered_also_when_it_is_refused() {
 }
 
 #[tokio::test]
-async fn octet_after_byte_is_as_good_as_all_at_once() {
+async fn bytes_one_by_one_are_as_good_as_all_at_once() {
     let house = House::new().await;
     let call = r#"[48,1,{},"com.myapp.nobody",["é"]]"#;
     let error = r#"[8,48,1,{},"wamp.error.no_such_procedure""#;
@@ -195,7 +195,7 @@ fn whole_lives() -> [Vec<u8>; 2] {
 }
 
 #[tokio::test]
-async fn a_client_may_vanish_after_any_octet() {
+async fn a_client_may_vanish_after_any_byte() {
     let house = House::new().await;
     let mut bystander = Bystander::new(&house.router).await;
     for life in whole_lives() {

@@ -29,7 +29,7 @@ fn frames(messages: &[&str]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn results_keep_their_order_on_the_express_lane_and_beside_it() {
+async fn results_keep_their_order_on_the_short_and_the_general_way() {
     let long = "x".repeat(5000);
     for serializer in SERIALIZERS {
         let house = House::new().await;
@@ -76,7 +76,7 @@ async fn results_keep_their_order_on_the_express_lane_and_beside_it() {
 }
 
 #[tokio::test]
-async fn what_stands_before_garbage_counts_and_what_stands_behind_it_does_not() {
+async fn messages_before_garbage_count_and_messages_behind_it_do_not() {
     let house = House::new().await;
     let (mut callee, [mut one, mut two]) = calls(&house, Serializer::MsgPack).await;
     callee

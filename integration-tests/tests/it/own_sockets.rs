@@ -17,7 +17,7 @@ use crate::support::{Peer, attach_joined, within};
 use crate::wire::{HANDSHAKE, UPGRADE, Wire, ws_frame};
 
 #[tokio::test]
-async fn a_listener_of_somebody_else_is_served_until_the_router_shuts_down() {
+async fn a_foreign_listener_is_served_until_the_router_shuts_down() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = Router::default();
@@ -49,7 +49,7 @@ async fn accepted(router: &Router) -> Wire<DuplexStream> {
 }
 
 #[tokio::test]
-async fn a_stream_of_somebody_else_counts_as_a_connection() {
+async fn a_foreign_stream_counts_as_a_connection() {
     let limits = Limits { connections: Some(1), ..Limits::default() };
     let router = Router::builder().limits(limits).build();
     let mut first = accepted(&router).await;
@@ -70,7 +70,7 @@ async fn a_stream_of_somebody_else_counts_as_a_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_somebody_else_has_as_long_for_its_handshake_as_others() {
+async fn a_foreign_stream_has_the_usual_time_for_its_handshake() {
     let router = Router::default();
     let start = Instant::now();
     assert_eq!(accepted(&router).await.end().await, b"");

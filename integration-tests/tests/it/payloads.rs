@@ -100,7 +100,7 @@ async fn binary_survives_between_all_serializers() {
 
 // behaviour 55
 #[tokio::test]
-async fn what_json_cannot_say_of_binary_and_text_is_an_error_for_the_call() {
+async fn binary_and_text_that_json_cannot_express_is_an_error_for_the_call() {
     // A text that begins with U+0000.
     for (callee, arguments) in [(MsgPack, &b"\x91\xa4\0abc"[..]), (Cbor, b"\x81\x64\0abc")] {
         let mut pair = Pair::new(Json, callee).await;
@@ -209,7 +209,7 @@ async fn nan_and_infinity_are_an_error_towards_json_and_never_a_dropped_message(
 
 // behaviour 57
 #[tokio::test]
-async fn what_only_cbor_and_messagepack_know_is_rewritten() {
+async fn values_of_cbor_and_messagepack_alone_are_rewritten() {
     let table: &[(Serializer, &[u8], &str)] = &[
         // Indefinite lengths; a tag; undefined.
         (Cbor, b"\x9f\x01\x7f\x61a\x61b\xff\xbf\x61k\x02\xff\xff", r#"[1,"ab",{"k":2}]"#),

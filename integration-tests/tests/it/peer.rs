@@ -105,7 +105,7 @@ impl Peer {
         within(self.flush()).await.unwrap();
     }
 
-    /// Writes what was left when an earlier call was dropped.
+    /// Writes the rest of an earlier call that was dropped.
     pub async fn flush(&mut self) -> Result<(), WriteError> {
         self.write.write(&mut self.out).await
     }

@@ -19,7 +19,7 @@ async fn leave(peer: &mut Peer) {
 }
 
 #[tokio::test]
-async fn everybody_hears_goodbye_and_then_the_links_are_closed() {
+async fn every_session_gets_goodbye_and_then_the_links_are_closed() {
     let house = House::new().await;
     let mut peers = Vec::new();
     for way in WAYS {
@@ -85,7 +85,7 @@ async fn calls_in_flight_end_with_canceled_before_goodbye() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_answer_or_does_not_read_is_not_waited_for_long() {
+async fn a_client_that_does_not_answer_or_read_delays_a_shutdown_little() {
     let router = Router::default();
     let mut mute = attach_joined(&router, Serializer::Json).await;
     // Its queue is full, and it does not read.
@@ -152,7 +152,7 @@ async fn a_unix_socket_can_be_listened_on_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_public_address_wants_a_word_of_permission() {
+async fn a_public_address_needs_a_permission() {
     let router = Router::default();
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8080"] {
         let refused = router.listen(address).await.unwrap_err();
@@ -166,7 +166,7 @@ async fn a_public_address_wants_a_word_of_permission() {
 }
 
 #[tokio::test]
-async fn what_is_no_address_is_named() {
+async fn an_invalid_address_is_named() {
     let router = Router::default();
     for address in [
         "",

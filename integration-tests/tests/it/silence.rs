@@ -55,7 +55,7 @@ async fn over_rawsocket_only_a_peer_that_knows_pings_is_asked() {
         let mut peer = piped_as(&router, way, Serializer::Json, 4096, &hello).await;
         assert_eq!(idle(&mut peer, 50).await.is_some(), asked, "{way:?}");
     }
-    // A peer that sends a PING, or an unsolicited PONG, knows what it is.
+    // A peer that sends a PING, or an unsolicited PONG, supports them.
     for pings in [true, false] {
         let router = Router::default();
         let mut peer = piped_as(&router, Way::RawSocket, Serializer::Json, 4096, &hello).await;

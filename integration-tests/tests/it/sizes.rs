@@ -26,7 +26,7 @@ async fn small(house: &House, serializer: Serializer, max_receive: usize) -> Pee
 
 // behaviour 50
 #[tokio::test]
-async fn what_is_too_long_for_a_caller_of_512_bytes_is_an_error_for_its_call_only() {
+async fn a_result_too_long_for_a_caller_of_512_bytes_is_an_error_for_its_call_only() {
     let house = House::new().await;
     let mut callee = house.join(Way::WebSocket, Serializer::Json).await;
     let registration = callee.register("com.myapp.longop").await;
@@ -62,7 +62,7 @@ async fn what_is_too_long_for_a_caller_of_512_bytes_is_an_error_for_its_call_onl
 
 // behaviour 50
 #[tokio::test]
-async fn what_is_too_long_for_a_callee_of_512_bytes_is_an_error_for_the_caller() {
+async fn a_call_too_long_for_a_callee_of_512_bytes_is_an_error_for_the_caller() {
     let house = House::new().await;
     let mut callee = small(&house, Serializer::MsgPack, 512).await;
     let registration = callee.register("com.myapp.longop").await;
@@ -96,7 +96,7 @@ async fn an_event_that_is_too_long_for_a_subscriber_reaches_the_others() {
 
 // behaviour 50
 #[tokio::test]
-async fn what_the_router_has_to_say_itself_fits_into_512_bytes() {
+async fn messages_of_the_router_itself_fit_into_512_bytes() {
     let house = House::new().await;
     let mut peer = small(&house, Serializer::Json, 512).await;
     let name = "x".repeat(600);
@@ -126,7 +126,7 @@ async fn what_the_router_has_to_say_itself_fits_into_512_bytes() {
 }
 
 #[tokio::test]
-async fn before_welcome_64_kib_are_enough_for_everybody() {
+async fn before_welcome_messages_have_at_most_64_kib() {
     let house = House::new().await;
     let bystander = Bystander::new(&house.router).await;
     for way in WAYS {

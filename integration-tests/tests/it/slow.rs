@@ -108,7 +108,7 @@ async fn a_link_that_never_reads_is_dropped_and_its_callee_interrupted() {
         other.expect("[50,1,{},[2]]").await;
         let (stats, sizes) = router.realm_stats("realm1").unwrap();
         assert!(stats.late > 0 && sizes.sessions == 4, "{way:?}: {stats:?}, {sizes:?}");
-        // The caller receives what was sent before, and no end of its call.
+        // The caller receives the earlier messages, and no end of its call.
         let mut found = 0;
         while let Ok(Incoming::Message(_)) = caller.incoming().await {
             found += 1;
@@ -261,7 +261,7 @@ async fn a_caller_that_goes_releases_its_callee_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn abort_overtakes_what_a_slow_peer_has_not_read() {
+async fn abort_overtakes_the_unread_messages_of_a_slow_peer() {
     for way in WAYS {
         let router = router();
         let (mut caller, mut callee, _) = held(&router, way).await;
@@ -416,7 +416,7 @@ async fn a_subscriber_that_reads_too_slowly_holds_its_publisher_for_a_share_of_t
         let read = async {
             let mut last = None;
             while start.elapsed() < Duration::from_secs(20) {
-                // A tenth of what is published. A pipe of it lasts for less than the 250 ms of a standstill.
+                // A tenth of the published rate. A full pipe lasts for less than 250 ms at it.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 let number = number(&slow.hear().await);
                 assert!(last.is_none_or(|last| last < number), "{way:?}: in order");

@@ -96,7 +96,7 @@ async fn a_caller_that_holds_its_callee_and_accepts_nothing_loses_its_call_after
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_innocent_caller_waits_once_for_somebody_with_many_stalled_streams() {
+async fn an_innocent_caller_waits_once_for_a_caller_with_many_stalled_streams() {
     for way in WAYS {
         let router = router();
         let (mut slow, mut callee) = flood(&router, way).await;
@@ -132,7 +132,7 @@ async fn an_innocent_caller_waits_once_for_somebody_with_many_stalled_streams() 
         assert!(waited <= 2 * SECOND + SECOND / 10, "{way:?}: {waited:?}");
         assert_eq!(router.stats().total.slow_consumers, 100, "{way:?}");
 
-        // From now on no call waits, whatever the slow caller does.
+        // From now on no call waits for the slow caller.
         let start = Instant::now();
         for request in 2..=20 {
             let _ = slow
@@ -386,7 +386,7 @@ async fn no_wake_up_is_lost_when_links_fill_and_drain_at_once() {
         SessionLimits { holding: 1000 * SECOND, holding_window: 1000 * SECOND, ..SessionLimits::default() };
     let router = Router::builder().limits(limits).session_limits(sessions).build();
     let mut tasks = Vec::new();
-    // Each callee is called by two callers, so that one holds what the other waits for.
+    // Two callers call each callee, so that one holds the callee that the other waits for.
     for i in 0..STREAMS {
         let mut callee = piped(&router, Way::Memory, Serializer::Json, 2048).await;
         callee.register(&format!("com.myapp.p{i}")).await;

@@ -22,7 +22,7 @@ pub const WAYS: [Way; 5] = [Way::Memory, Way::WebSocket, Way::Tungstenite, Way::
 pub enum Way {
     Memory,
     WebSocket,
-    /// WebSocket, with the other of the two transports at the peer's end, and without a socket at both.
+    /// WebSocket without a socket, with `wamp-transport-tungstenite` at the peer's end.
     Tungstenite,
     RawSocket,
     Unix,

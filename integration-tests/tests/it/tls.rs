@@ -141,7 +141,7 @@ async fn a_client_shows_its_certificate() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_certificate_is_one_sentence() {
+async fn the_fault_of_a_certificate_is_one_sentence() {
     let authority = Authority::new("ours");
     let host = "localhost";
     let expired = serve(&authority.sign(host, 2021), None, false).await;

@@ -15,7 +15,7 @@ const MESSAGES: usize = 1000;
 
 const OCTETS: usize = 64 << 10;
 
-/// A publisher that has written everything before it is read; and how many of its messages have been read.
+/// A publisher that has written everything in advance, and the number of its messages that were read.
 struct Flood(Arc<AtomicUsize>);
 
 impl Transport for Flood {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wamp_transport::{Incoming, ReadHalf, Transport};
 
-/// How much arrives at a time.
+/// The number of bytes that arrive at a time.
 #[derive(Clone, Copy, Debug)]
 pub enum Pieces {
     /// All of it.

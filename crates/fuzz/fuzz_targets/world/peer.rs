@@ -35,7 +35,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Peers differ in what they announce and in their serializer.
+    /// Peers differ in their features and their serializers.
     pub fn new(number: usize, small: bool) -> Self {
         Self {
             key: None,
@@ -94,7 +94,7 @@ impl Peer {
         self.next_request - 1
     }
 
-    /// Whether it would get progressive results that it asks for.
+    /// Whether it gets progressive results on request.
     pub fn progresses(&self) -> bool {
         self.progresses
     }

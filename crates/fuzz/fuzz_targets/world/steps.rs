@@ -21,7 +21,7 @@ impl World {
             0..=3 => self.call(number, what, how),
             4 => self.chunk(number, what, how),
             5..=8 => self.answer(number, what, how),
-            9 => self.express(number, what, how),
+            9 => self.short_way(number, what, how),
             10 => self.error(number, what),
             11 => self.cancel(number, what, how),
             12 | 13 => self.register(number, what, how),
@@ -93,7 +93,7 @@ impl World {
     }
 
     /// An answer on the short way for plain results, compared with the general way.
-    fn express(&mut self, number: usize, what: u8, how: u8) {
+    fn short_way(&mut self, number: usize, what: u8, how: u8) {
         let Some(id) = self.invocation(number, what) else { return };
         let Some(key) = self.peers[number].key else { return };
         let options = if how & 1 > 0 { r#"{"progress":true}"# } else { "{}" };

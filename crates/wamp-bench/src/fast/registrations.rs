@@ -18,10 +18,10 @@ const FEW: usize = 10;
 /// Registrations of one session; a router may limit them.
 const OF_ONE_SESSION: usize = 25_000;
 
-/// Calls outstanding, so that the router is what limits them.
+/// Outstanding calls, enough to make the router the bottleneck.
 const AT_ONCE: usize = 64;
 
-/// How the registrations match.
+/// The match policies of the registrations.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Match {
     Exact,

@@ -33,7 +33,7 @@ pub(super) trait Publisher {
     /// Publishes an event with this number.
     async fn publish(&mut self, number: u64) -> Result<(), Failed>;
 
-    /// Makes the client send what it has buffered.
+    /// Makes the client send its buffered publications.
     async fn flush(&mut self) -> Result<(), Failed>;
 }
 

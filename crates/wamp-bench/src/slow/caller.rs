@@ -14,7 +14,7 @@ use crate::order::Order;
 use crate::target::Target;
 use crate::{Failed, report};
 
-/// The way of a caller's connection.
+/// The path between a caller and the router.
 pub(super) async fn way(options: &Options, target: &Target, stop: Stop) -> Result<Option<Proxy>, Failed> {
     match stop {
         Stop::App => Ok(None),
@@ -22,7 +22,7 @@ pub(super) async fn way(options: &Options, target: &Target, stop: Stop) -> Resul
     }
 }
 
-/// A caller's session on that way.
+/// A caller's session over that path.
 pub(super) async fn join(options: &Options, target: &Target, way: Option<&Proxy>) -> Result<Session, Failed> {
     match way {
         Some(proxy) => scene::join_at(options, target, proxy.url()).await,

@@ -71,7 +71,7 @@ pub(super) async fn duplex(options: &Options, name: String, stop: Stop) -> Resul
     Ok(ended.verdict)
 }
 
-/// A handler that takes one chunk, waits until it is told to go on, and takes the rest.
+/// A handler that takes one chunk, waits for a signal, and takes the rest.
 async fn register(callee: &Session, sent: u64, first: Arc<Notify>, go: Arc<Notify>) -> Result<(), Failed> {
     callee
         .register(POUR, move |call: Invocation| {

@@ -249,9 +249,8 @@ impl<R: ReadHalf> Link<R> {
         realm.join(&self.outbound, join).await
     }
 
-    /// Refuses a link that has not joined. A client may treat ABORT as final like GOODBYE, and its HELLO,
-    /// which would show that, may not have arrived. So a router that will restart sends only the close code
-    /// for that.
+    /// Refuses a link that has not joined. A client may treat ABORT as final like GOODBYE, which only its
+    /// HELLO would show. So a router that will restart sends only the close code for a restart.
     fn refuse(&self, accept: &mut Accept, reason: Uri, text: &str) {
         if self.closes_for_restart() && reason == uri::SYSTEM_SHUTDOWN {
             return self.outbound.set_going_away();

@@ -43,7 +43,7 @@ fn pass(session: SessionKey, frames: &[(&str, Serializer)]) -> Vec<(bool, Option
 }
 
 #[test]
-fn what_a_caller_speaks_is_known_from_its_second_read_on() {
+fn the_serializer_of_a_caller_is_known_from_the_second_read_on() {
     let session = session(1);
     let (one, two) = (r#"[70,1,{"progress":true},[1]]"#, r#"[70,2,{"progress":true},["a"]]"#);
     let frames = [(one, Serializer::MsgPack), (two, Serializer::Cbor), (one, Serializer::MsgPack)];
@@ -68,7 +68,7 @@ fn a_call_is_not_mistaken_for_another() {
 }
 
 #[test]
-fn what_cannot_be_written_stays_where_it_is() {
+fn a_payload_that_cannot_be_transcoded_is_unchanged() {
     let session = session(3);
     let (good, bad) =
         (r#"[70,1,{"progress":true},[1]]"#, r#"[70,1,{"progress":true},[7,123456789012345678901234567890]]"#);

@@ -102,7 +102,7 @@ async fn a_few_writers_have_a_turn_at_a_time_and_each_has_one() {
 }
 
 #[tokio::test]
-async fn a_writer_that_waits_for_its_connection_keeps_nobody_waiting() {
+async fn a_writer_that_waits_for_its_connection_delays_no_other_writer() {
     let most = EventTurns::new().most;
     let links = links(4 * most);
     let (blocked, others) = links.split_at(2 * most);
@@ -122,7 +122,7 @@ async fn a_writer_that_waits_for_its_connection_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_wakes_that_are_dropped_and_everybody_can_be_woken_up_again() {
+async fn dropped_wakes_wake_their_writers_and_block_no_later_ones() {
     let links = links(1);
     for _ in 0..2 {
         publish(&links);

@@ -42,7 +42,7 @@ impl Caller {
         Ok(Self { lines, process: None })
     }
 
-    /// It prints nothing more, and exits well or not.
+    /// Checks that it prints nothing more, and its exit code.
     pub async fn expect_end(&mut self, well: bool) -> Result<(), String> {
         self.lines.expect_end().await?;
         match &mut self.process {

@@ -97,7 +97,7 @@ impl WriteHalf for Writer {
             message.copy_to(&mut octets);
             self.passing.push_bytes(&octets);
             batch.pop_front();
-            // No row has more than this; a missing one would be noticed.
+            // No row has more messages than this; a missing one would fail the row.
             let _ = self.write_down.try_send(in_json(self.serializer, octets));
         }
         self.inner.write(&mut self.passing).await

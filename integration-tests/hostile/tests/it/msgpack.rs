@@ -141,7 +141,7 @@ pub fn yield_of(invocation: u64, options: &[u8], size: usize) -> Vec<u8> {
     Pack::array(4).uint(70).uint(invocation).raw(options).raw(b"\x91").bin(&vec![b'x'; size]).0
 }
 
-/// The integers and the texts that a message begins with, up to its fifth element: enough to know what it is about.
+/// The integers and texts among the first five elements of a message, which identify it.
 pub fn read(message: &[u8]) -> Vec<Item> {
     let mut reader = Reader { rest: message };
     let len = reader.array().unwrap_or(0);

@@ -112,7 +112,7 @@ impl Peer {
         Ok(peer)
     }
 
-    /// With a session, and a kernel that buffers little of what is not read.
+    /// With a session, and small kernel buffers for unread bytes.
     pub fn join_deaf(port: u16) -> io::Result<Self> {
         let peer = Self::join(port)?;
         rustix::net::sockopt::set_socket_recv_buffer_size(&peer.socket, 4096)?;
@@ -159,7 +159,7 @@ impl Peer {
         Ok(self.came[self.at - len..self.at].to_vec())
     }
 
-    /// The next frame: its kind, and what it carries.
+    /// The next frame: its kind and its content.
     pub fn frame(&mut self) -> io::Result<(u8, Vec<u8>)> {
         let head = self.bytes(4)?;
         let len = u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize | (head[0] as usize & 8) << 21;

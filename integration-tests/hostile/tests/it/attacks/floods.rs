@@ -91,7 +91,7 @@ const fn long(name: &'static str, run: fn() -> crate::case::Outcome) -> Case {
     Case { name, run, when: When::LongAlone }
 }
 
-/// How long a router that does not read is waited for.
+/// The longest wait for a router that does not read.
 const BLOCKED: Duration = Duration::from_millis(500);
 
 /// Sends one burst after another, and reads the answers.

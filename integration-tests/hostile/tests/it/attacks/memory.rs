@@ -1,6 +1,6 @@
 //! The memory that peers can make the router hold: at the peak, and after they have left.
 //!
-//! The router has a budget for what it holds for its peers; resident memory may be half as much again.
+//! The router has a budget of memory for its peers; resident memory may exceed it by half.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use crate::msgpack::{
 use crate::process::{BUDGET, Router};
 use crate::wire::{MAX, MSGPACK, PING, Peer, close, frame, message};
 
-/// Growth of resident memory, by the budget.
+/// The greatest growth of resident memory, in MiB.
 const PEAK: f64 = 1.5 * BUDGET;
 
 /// The memory that may stay after all peers have left, in MiB.
@@ -73,7 +73,7 @@ fn measure(attack: fn(u16) -> io::Result<Held>) -> Outcome {
     measured().map_err(broken)?
 }
 
-/// How long an attacker waits for a router that does not read.
+/// The longest wait of an attacker for a router that does not read.
 const BLOCKED: Duration = Duration::from_millis(150);
 
 /// Sends this and returns whether the router read it. A router that does not read has defended itself.

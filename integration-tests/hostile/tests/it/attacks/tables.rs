@@ -83,7 +83,7 @@ fn fill(port: u16, until: Instant, make: fn(u64) -> Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Leaves time to handle what was sent, and the rest of the time for the end.
+/// Waits until the sent messages are handled; the rest of the time is for the end.
 fn settle(until: Instant) {
     std::thread::sleep(until.saturating_duration_since(Instant::now()) / 2);
 }

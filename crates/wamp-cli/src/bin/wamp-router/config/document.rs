@@ -130,7 +130,7 @@ fn item_of(source: usize, offset: usize, value: Spanned<DeValue<'_>>) -> Item {
         DeValue::String(text) => Value::Text(text.into_owned()),
         DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
             Ok(integer) => Value::Integer(integer),
-            // The parser has checked the digits, so there are too many of them.
+            // The parser has checked that these are digits, so the number is too large.
             Err(_) => Value::Float,
         },
         DeValue::Float(_) => Value::Float,

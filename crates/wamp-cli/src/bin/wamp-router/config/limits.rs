@@ -1,4 +1,4 @@
-//! The tables of limits and choices: their keys, and what each one means.
+//! The tables of limits and choices: their keys and descriptions.
 //!
 //! These tables serve the reader, `check --print` and the file of `init`.
 
@@ -17,7 +17,7 @@ words! {
 }
 words! { Meta: "own" => Meta::Own, "read" => Meta::Read, "control" => Meta::Control }
 
-/// The settings outside of all tables, but for the addresses.
+/// The settings outside of all tables, except the addresses.
 pub(crate) fn of_program<'a>(anonymous_on_public: &'a mut bool, shutdown: &'a mut Ending) -> Vec<Row<'a>> {
     vec![
         row(
