@@ -370,7 +370,7 @@ fn init_writes_a_file_with_every_setting_and_never_overwrites() {
     let written = std::fs::read_to_string(&path).unwrap();
     let of_tls = ["#[tls]", "#certificate", "#key", "#client_ca", "#optional"];
     let is_setting = |line: &&str| !of_tls.iter().any(|key| line.starts_with(key));
-    let (written, _examples) = written.split_once("# The realm is open to everybody").unwrap();
+    let (written, _examples) = written.split_once("# Without these settings the realm is open").unwrap();
     let settings: Vec<&str> = written
         .lines()
         .filter(is_setting)

@@ -85,10 +85,11 @@ pub enum ListenError {
     /// The text is not an address.
     #[error("cannot listen on {0:?}: expected HOST:PORT or unix:///path")]
     Address(String),
-    /// Anyone could join from other machines.
+    /// Any client could join from other machines.
     #[error(
-        "will not listen on {0}, which other machines can reach, while everybody may join without a \
-         password: take 127.0.0.1, or allow it (--allow-anonymous-on-public)"
+        "will not listen on {0}, which other machines can reach, while any client may join without a \
+         password: use 127.0.0.1, or allow it (`Builder::allow_anonymous_on_public`, \
+         --allow-anonymous-on-public)"
     )]
     Public(SocketAddr),
     /// The operating system refused.

@@ -228,7 +228,7 @@ async fn a_message_in_fragments_with_a_ping_between_them() {
         };
         let ((), came, pong) = tokio::join!(send, receive, pong);
         assert_eq!(came, [message("[1,\"é\"]"), message("[2]")]);
-        assert_eq!(pong, [FIN | PONG, 2, b'h', b'i'], "answered though nobody writes");
+        assert_eq!(pong, [FIN | PONG, 2, b'h', b'i'], "answered though no task writes");
     }
 }
 

@@ -93,7 +93,7 @@ async fn however_many_hold_a_callee_in_turns_an_innocent_call_waits_for_one_shar
             let ends = waits.iter().map(|(at, wait)| within((*at + *wait).checked_sub(10 * SECOND).unwrap()));
             let most = waits.iter().map(|(at, _)| within(*at)).chain(ends).max().unwrap();
             assert!(most <= SECOND * 5 / 2, "{attackers} attackers, streams {streams}: {most:?} in 10 s");
-            assert!(router.stats().total.holds > 0, "nobody was held");
+            assert!(router.stats().total.holds > 0, "no session was held");
             tasks.iter().for_each(tokio::task::JoinHandle::abort);
         }
     }

@@ -50,7 +50,7 @@ async fn held(router: &Router, way: Way) -> (Peer, Peer, usize) {
         if !callee.says(&format!("[70,1,{}]", chunk(sent - 1))).await {
             break;
         }
-        assert!(sent * CHUNK < 4 * BOUND, "{way:?}: nobody holds it");
+        assert!(sent * CHUNK < 4 * BOUND, "{way:?}: no session holds it");
     }
     (caller, callee, sent)
 }
@@ -156,7 +156,7 @@ async fn a_callee_that_does_not_read_holds_its_callers() {
             if !caller.says(&format!(r#"[48,{said},{{}},"com.myapp.sink",["{filler}"]]"#)).await {
                 break;
             }
-            assert!(said * CHUNK < 4 * BOUND, "{way:?}: nobody holds it");
+            assert!(said * CHUNK < 4 * BOUND, "{way:?}: no session holds it");
         }
         assert!((HIGH..BOUND).contains(&(said * CHUNK)), "{way:?}: {said} calls were made");
         bystander.finish().await;

@@ -41,7 +41,7 @@ async fn fill(peer: &mut Peer, mut said: impl FnMut() -> String) -> usize {
     let mut count = 0;
     while peer.says(&said()).await {
         count += 1;
-        assert!(count * CHUNK < 50 * HIGH, "nobody holds it");
+        assert!(count * CHUNK < 50 * HIGH, "no session holds it");
     }
     count
 }

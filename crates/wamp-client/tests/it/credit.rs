@@ -210,7 +210,7 @@ async fn results_for_a_program_that_only_sends_are_bounded_and_end_with_an_error
         }
         Ok(())
     };
-    assert_eq!(sent.await, Err(SendError::Over), "nobody waits for ever");
+    assert_eq!(sent.await, Err(SendError::Over), "the sender does not wait for ever");
     let mut count = 0;
     let end = loop {
         match down.next().await.unwrap() {

@@ -71,7 +71,7 @@ async fn results_of_all_kinds_that_come_together_reach_their_calls_in_order() {
         r#"[50,1,{"progress":true},[1]]"#,
         r#"[50,1,{"progress":true},["two",[2]]]"#,
         r#"[50,2,{"progress":true},[10]]"#,
-        r#"[50,99,{"progress":true},["nobody has called this"]]"#,
+        r#"[50,99,{"progress":true},["there is no such call"]]"#,
         r#"[50,1,{"progress":true},[3],{"k":[]}]"#,
         r#"[50,1,{"progress":true}]"#,
         &large,

@@ -360,7 +360,7 @@ fn a_caller_that_has_canceled_grants_on_until_the_end() {
     net.session(caller).cancel(now, call, CancelMode::Kill).unwrap();
     net.run();
     for _ in 0..100 {
-        assert_eq!(progress(&mut net, callee, invocation), Ok(()), "although nobody takes anything");
+        assert_eq!(progress(&mut net, callee, invocation), Ok(()), "although the program takes nothing");
     }
 }
 

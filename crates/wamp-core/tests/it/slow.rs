@@ -271,7 +271,7 @@ fn the_share_runs_only_while_others_wait_for_the_callee() {
     call(&mut net, slow, 1);
     hold(&mut net, callee, slow);
     net.sleep(60 * SECOND);
-    assert!(is_held(&net, callee), "nobody else is harmed");
+    assert!(is_held(&net, callee), "no other session is harmed");
     assert_eq!(net.realm.sizes().deadlines, 0);
 
     // Now one session waits, for a second; then another one.

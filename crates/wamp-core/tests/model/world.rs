@@ -337,7 +337,11 @@ impl World {
                 }
                 other => return Err(format!("an event that the model does not know: {other:?}")),
             };
-            let of = self.clients.iter().position(|client| client.key == session).ok_or("nobody closed")?;
+            let of = self
+                .clients
+                .iter()
+                .position(|client| client.key == session)
+                .ok_or("an unknown session was closed")?;
             self.over.push(of);
             if closing == Closing::Abort && self.clients[of].writable {
                 let client = &mut self.clients[of];

@@ -74,7 +74,7 @@ impl Router {
     pub fn new(now: Time, seed: u64) -> Self {
         let mut realm = Realm::new(router::Config::new("realm1"), seed);
         let details = HelloDetails { roles: roles(), ..HelloDetails::default() };
-        let witness = realm.join(now, join(details)).expect("everybody may join");
+        let witness = realm.join(now, join(details)).expect("every client may join");
         let mut router =
             Self { realm, witness, heard: Vec::new(), invocations: VecDeque::new(), requests: 0 };
         let request = router.request();

@@ -94,7 +94,7 @@ async fn run(section: &Section, rows: Vec<&'static str>, tools: &Arc<Tools>) -> 
             let log = router.log.clone();
             router.stop().await.map_err(|why| with_log(why, &log))
         }
-        None => Err("somebody still has it".to_owned()),
+        None => Err("another handle still has it".to_owned()),
     };
     if stopped.is_err() {
         outcomes.push(Outcome { row: "the router ends", took: stopping.elapsed(), result: stopped });

@@ -78,8 +78,8 @@ impl NoRoom {
             }
             Self::Shapes => {
                 let text = format!(
-                    "the wildcard patterns with as many components have gaps in {shapes} combinations of places, \
-                     which are all that this realm takes"
+                    "the wildcard patterns of this realm with the same number of components already have {shapes} \
+                     combinations of gaps, which is the limit"
                 );
                 (uri::UNAVAILABLE, text)
             }

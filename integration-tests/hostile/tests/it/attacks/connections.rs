@@ -59,7 +59,7 @@ fn silent(bytes: usize) -> Outcome {
         // A refused newcomer has not joined: it tries again.
         while Peer::join(router.port).is_err() {
             if start.elapsed() > Duration::from_secs(20) {
-                return Err(io::Error::other("nobody can join for 20 s"));
+                return Err(io::Error::other("no client can join for 20 s"));
             }
             std::thread::sleep(Duration::from_millis(50));
         }

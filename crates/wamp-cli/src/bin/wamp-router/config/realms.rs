@@ -14,8 +14,8 @@ use super::{authenticators, limits, roles, settings};
 
 /// Roles and principals in the file of `init`.
 const EXAMPLE: &str = r#"
-# The realm is open to everybody until something here says who may join, and what a role may do.
-# Role of sessions that do not prove who they are; false: there are none.
+# Without these settings the realm is open to every client, and every session may do everything.
+# Role of anonymous sessions; false: there are none.
 #anonymous = "guest"
 
 # Patterns are URIs, prefixes ("com.example.**") and wildcards ("com..get"). The most specific one decides.
@@ -33,7 +33,7 @@ const EXAMPLE: &str = r#"
 #deny = ["com.example.private.**"]
 # Part of the meta API: "own", "read" or "control".
 #meta = "read"
-# Whether callees and subscribers learn who it is, instead of the setting of the realm.
+# Whether its sessions are disclosed to callees and subscribers, instead of the setting of the realm.
 #disclose = "always"
 
 #[[realm.principal]]
