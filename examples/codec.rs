@@ -59,7 +59,7 @@ fn encode(serializer: Serializer, json: &str) -> Result<String, String> {
     let message =
         Message::decode(Serializer::Json, &frame, &Limits::default()).map_err(|error| error.to_string())?;
     let frame = message.encode(serializer).map_err(|error| error.to_string())?;
-    Ok(frame.iter().map(|octet| format!("{octet:02x}")).collect())
+    Ok(frame.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn from_hex(hex: &str) -> Result<Vec<u8>, String> {

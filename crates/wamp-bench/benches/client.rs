@@ -59,8 +59,8 @@ fn client(c: &mut Criterion) {
             b.iter(|| runtime.block_on(caller.call("bench.echo").args((1,)).into_future()).expect("an echo"));
         });
         group.throughput(Throughput::Elements(RESULTS));
-        for (name, octets) in [("16 B", 16), ("1 KiB", 1024)] {
-            let text = "x".repeat(octets);
+        for (name, bytes) in [("16 B", 16), ("1 KiB", 1024)] {
+            let text = "x".repeat(bytes);
             group.bench_function(format!("{RESULTS} progressive results, {name}"), |b| {
                 b.iter(|| runtime.block_on(stream(&caller, &text)));
             });

@@ -20,8 +20,8 @@ const PAYLOADS: [(&str, usize); 2] = [("16 B", 16), ("1 KiB", 1024)];
 fn codec(c: &mut Criterion) {
     let limits = Limits::default();
     for (name, head) in HEADS {
-        for (size, octets) in PAYLOADS {
-            let json = Bytes::from(format!(r#"{head},["{}"]]"#, "x".repeat(octets)));
+        for (size, bytes) in PAYLOADS {
+            let json = Bytes::from(format!(r#"{head},["{}"]]"#, "x".repeat(bytes)));
             let message = Message::decode(Serializer::Json, &json, &limits).expect("well-formed");
             let mut group = c.benchmark_group(format!("{name}, {size}"));
             group.throughput(Throughput::Elements(1));

@@ -11,8 +11,8 @@ const HELLO: &str = r#"[1,"realm1",{"roles":{
     "callee":{"features":{"progressive_call_results":true,"call_canceling":true}}}}]"#;
 
 fn message(json: &str, serializer: Serializer) -> Message {
-    let octets = Bytes::copy_from_slice(json.as_bytes());
-    let message = Message::decode(Serializer::Json, &octets, &Limits::default()).expect("well-formed");
+    let bytes = Bytes::copy_from_slice(json.as_bytes());
+    let message = Message::decode(Serializer::Json, &bytes, &Limits::default()).expect("well-formed");
     message.transcode(serializer).expect("each serializer can say it")
 }
 
@@ -39,10 +39,10 @@ fn dealer(c: &mut Criterion) {
     use Serializer::{Json, MsgPack};
     let mut group = c.benchmark_group("YIELD to RESULT");
     group.throughput(Throughput::Elements(1));
-    for (name, octets) in [("16 B", 16), ("1 KiB", 1024)] {
+    for (name, bytes) in [("16 B", 16), ("1 KiB", 1024)] {
         for (callee, caller) in [(MsgPack, MsgPack), (MsgPack, Json)] {
             let (mut realm, key) = realm(caller, callee);
-            let json = format!(r#"[70,1,{{"progress":true}},["{}"]]"#, "x".repeat(octets));
+            let json = format!(r#"[70,1,{{"progress":true}},["{}"]]"#, "x".repeat(bytes));
             let result = message(&json, callee);
             group.bench_function(format!("{name}, {callee} to {caller}"), |b| {
                 b.iter_batched(

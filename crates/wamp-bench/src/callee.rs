@@ -72,11 +72,11 @@ impl Drop for Counted {
 
 async fn flood(call: Invocation) -> Result<u64, Failure> {
     let _counted = Counted::new();
-    let (octets, results, millis): Flood = call.args()?;
+    let (bytes, results, millis): Flood = call.args()?;
     let progress = progress(&call)?;
     let results = results.unwrap_or(u64::MAX);
     let (start, time) = (Instant::now(), millis.map_or(Duration::MAX, Duration::from_millis));
-    let mut template = Template::new(octets);
+    let mut template = Template::new(bytes);
     for number in 0..results {
         if number % LOOK == 0 && start.elapsed() >= time {
             return Ok(number);
@@ -87,9 +87,9 @@ async fn flood(call: Invocation) -> Result<u64, Failure> {
 }
 
 async fn tick(call: Invocation) -> Result<u64, Failure> {
-    let (octets, _, millis): Flood = call.args()?;
+    let (bytes, _, millis): Flood = call.args()?;
     let progress = progress(&call)?;
-    let mut template = Template::new(octets);
+    let mut template = Template::new(bytes);
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let ticks_wanted = millis.unwrap_or(u64::MAX);

@@ -43,8 +43,8 @@ fn couple(one: &TcpStream, other: &TcpStream) -> io::Result<()> {
         to.set_nodelay(true)?;
         thread::spawn(move || {
             let mut block = vec![0; BLOCK];
-            while let Ok(octets @ 1..) = from.read(&mut block) {
-                if to.write_all(&block[..octets]).is_err() {
+            while let Ok(bytes @ 1..) = from.read(&mut block) {
+                if to.write_all(&block[..bytes]).is_err() {
                     break;
                 }
             }
@@ -111,27 +111,27 @@ pub(crate) fn frame(serializer: Serializer, payload: usize) -> Result<usize, Fai
 
 /// Whole frames, about a block of them.
 struct Frames {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     length: usize,
 }
 
 impl Frames {
     fn new(length: usize, at_most: usize) -> Self {
         let length = length.max(NUMBER);
-        Self { octets: vec![0; (BLOCK / length).clamp(1, at_most) * length], length }
+        Self { bytes: vec![0; (BLOCK / length).clamp(1, at_most) * length], length }
     }
 
     fn count(&self) -> usize {
-        self.octets.len() / self.length
+        self.bytes.len() / self.length
     }
 
     /// The first `count` frames, numbered from here on.
     fn numbered(&mut self, first: u64, count: usize) -> &[u8] {
-        let frames = self.octets.chunks_exact_mut(self.length).take(count);
+        let frames = self.bytes.chunks_exact_mut(self.length).take(count);
         for (frame, number) in frames.zip(first..) {
             frame[..NUMBER].copy_from_slice(&number.to_le_bytes());
         }
-        &self.octets[..count * self.length]
+        &self.bytes[..count * self.length]
     }
 }
 
@@ -151,15 +151,15 @@ impl Cutter {
 
     /// Shows the numbers of the frames that one read completes; `false` at the end.
     fn read(&mut self, mut see: impl FnMut(u64)) -> io::Result<bool> {
-        let octets = self.from.read(&mut self.block[self.filled..])?;
-        self.filled += octets;
+        let bytes = self.from.read(&mut self.block[self.filled..])?;
+        self.filled += bytes;
         let whole = self.filled - self.filled % self.length;
         for frame in self.block[..whole].chunks_exact(self.length) {
             see(u64::from_le_bytes(frame[..NUMBER].try_into().unwrap_or_default()));
         }
         self.block.copy_within(whole..self.filled, 0);
         self.filled -= whole;
-        Ok(octets > 0)
+        Ok(bytes > 0)
     }
 }
 
@@ -186,8 +186,8 @@ fn stream(near: TcpStream, far: TcpStream, length: usize, time: Duration) -> io:
 fn calls(near: TcpStream, far: TcpStream, length: usize, many: usize, time: Duration) -> io::Result<Row> {
     let echo = thread::spawn(move || -> io::Result<()> {
         let (mut from, mut to, mut block) = (far.try_clone()?, far, vec![0; BLOCK]);
-        while let octets @ 1.. = from.read(&mut block)? {
-            to.write_all(&block[..octets])?;
+        while let bytes @ 1.. = from.read(&mut block)? {
+            to.write_all(&block[..bytes])?;
         }
         to.shutdown(Shutdown::Write)
     });

@@ -39,7 +39,7 @@ pub(crate) struct Options {
     pub(crate) callee_serializer: Option<Serializer>,
 
     /// Bytes of a result, at least 16; may be given several times.
-    #[arg(long, value_name = "OCTETS", value_parser = clap::value_parser!(u32).range(16..=8_388_608))]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(16..=8_388_608))]
     pub(crate) payload: Vec<u32>,
 
     /// How long each figure is measured.

@@ -88,7 +88,7 @@ impl Row {
             number(self.times.map(|times| times.p99)),
             number(self.of_null),
             number(self.cpu),
-            number(self.memory.map(|octets| octets / f64::from(1 << 20))),
+            number(self.memory.map(|bytes| bytes / f64::from(1 << 20))),
             self.wrong.map(|wrong| wrong.to_string()).unwrap_or_default(),
             own.join(", "),
         )

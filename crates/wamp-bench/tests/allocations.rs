@@ -19,8 +19,8 @@ const HELLO: &str = r#"[1,"realm1",{"roles":{
 const RESULTS: usize = 1000;
 
 fn message(json: &str, serializer: Serializer) -> Message {
-    let octets = Bytes::copy_from_slice(json.as_bytes());
-    let message = Message::decode(Serializer::Json, &octets, &Limits::default()).unwrap();
+    let bytes = Bytes::copy_from_slice(json.as_bytes());
+    let message = Message::decode(Serializer::Json, &bytes, &Limits::default()).unwrap();
     message.transcode(serializer).unwrap()
 }
 

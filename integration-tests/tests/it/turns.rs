@@ -13,7 +13,7 @@ use wamp_transport::{Batch, Incoming, ReadError, ReadHalf, Transport, WriteError
 /// The number of messages that arrive without a pause.
 const MESSAGES: usize = 1000;
 
-const OCTETS: usize = 64 << 10;
+const RESULT_BYTES: usize = 64 << 10;
 
 /// A publisher that has written everything in advance, and the number of its messages that were read.
 struct Flood(Arc<AtomicUsize>);
@@ -42,7 +42,7 @@ impl ReadHalf for Flood {
         let message = match self.0.fetch_add(1, Ordering::Relaxed) {
             0 => r#"[1,"realm1",{"roles":{"publisher":{}}}]"#.to_owned(),
             request @ 1..MESSAGES => {
-                format!(r#"[16,{request},{{}},"com.myapp.topic",["{}"]]"#, "x".repeat(OCTETS))
+                format!(r#"[16,{request},{{}},"com.myapp.topic",["{}"]]"#, "x".repeat(RESULT_BYTES))
             }
             _ => pending().await,
         };
@@ -77,5 +77,5 @@ async fn a_link_that_always_has_something_to_read_lets_others_have_their_turn() 
         yield_now().await;
         turns += 1;
     }
-    assert!((50..500).contains(&turns), "{turns} turns beside {MESSAGES} messages of {OCTETS} bytes");
+    assert!((50..500).contains(&turns), "{turns} turns beside {MESSAGES} messages of {RESULT_BYTES} bytes");
 }

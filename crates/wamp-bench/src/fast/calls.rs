@@ -34,7 +34,7 @@ pub(super) async fn calls(bench: &Bench<'_>, case: Case, many: usize) -> Result<
         times,
         of_null: if many == 1 { by_time } else { null.rate.map(|null| rate / null) },
         cpu: spent(&target, cpu).map(|used| used * 1e6 / count),
-        memory: target.memory().map(|octets| octets as f64),
+        memory: target.memory().map(|bytes| bytes as f64),
         // Each answer was compared with its question.
         wrong: Some(Wrong::default()),
         // Each call is a CALL and a YIELD.

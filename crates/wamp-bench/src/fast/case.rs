@@ -24,7 +24,7 @@ impl Case {
         let caller = options.serializer.unwrap_or(Serializer::MsgPack);
         let callee = options.callee_serializer.unwrap_or(caller);
         let transport = options.transport();
-        let asked: Vec<usize> = options.payload.iter().map(|octets| *octets as usize).collect();
+        let asked: Vec<usize> = options.payload.iter().map(|bytes| *bytes as usize).collect();
         let sizes = if asked.is_empty() { sizes } else { &asked };
         sizes.iter().map(|payload| Self { transport, caller, callee, payload: *payload }).collect()
     }

@@ -51,7 +51,7 @@ pub(super) async fn fan(bench: &Bench<'_>, case: Case) -> Result<Row, Failed> {
         rate: Some(rate),
         of_null: null.rate.map(|null| rate / null),
         cpu: spent(&target, cpu).map(|used| used * 1e6 / results),
-        memory: target.memory().map(|octets| octets as f64),
+        memory: target.memory().map(|bytes| bytes as f64),
         wrong: Some(wrong),
         own,
         ..Row::default()

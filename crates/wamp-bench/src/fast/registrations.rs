@@ -121,7 +121,7 @@ async fn measure(
         rate: Some(count / start.elapsed().as_secs_f64()),
         times: Times::of(times),
         cpu: spent(target, cpu).map(|used| used * 1e6 / count),
-        memory: target.memory().map(|octets| octets as f64),
+        memory: target.memory().map(|bytes| bytes as f64),
         ..Row::default()
     })
 }

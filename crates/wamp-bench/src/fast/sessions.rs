@@ -34,8 +34,8 @@ pub(super) async fn idle(bench: &Bench<'_>, transport: Transport) -> Result<Row,
     drop((first, joined));
     let each = after.zip(before).map(|(after, before)| (after as f64 - before as f64) / sessions as f64);
     Ok(Row {
-        memory: after.map(|octets| octets as f64),
-        own: each.map(|octets| ("KiB per session", octets / 1024.0)).into_iter().collect(),
+        memory: after.map(|bytes| bytes as f64),
+        own: each.map(|bytes| ("KiB per session", bytes / 1024.0)).into_iter().collect(),
         ..Row::default()
     })
 }
@@ -68,7 +68,7 @@ pub(super) async fn join(bench: &Bench<'_>, transport: Transport) -> Result<Row,
     Ok(Row {
         rate: Some(rate),
         cpu: spent(&target, cpu).map(|used| used * 1e6 / joined as f64),
-        memory: target.memory().map(|octets| octets as f64),
+        memory: target.memory().map(|bytes| bytes as f64),
         ..Row::default()
     })
 }

@@ -57,7 +57,7 @@ pub(super) async fn stream(bench: &Bench<'_>, case: Case) -> Result<Row, Failed>
         rate: Some(rate),
         of_null: null.rate.map(|null| rate / null),
         cpu: used.map(|used| used * 1e6 / streamed.results as f64),
-        memory: target.memory().map(|octets| octets as f64),
+        memory: target.memory().map(|bytes| bytes as f64),
         wrong: Some(streamed.wrong),
         own,
         ..Row::default()
@@ -75,7 +75,7 @@ pub(super) async fn latency(bench: &Bench<'_>, case: Case) -> Result<Row, Failed
     tick(&caller, case.payload, bench.warm_up()).await?;
     let times = Times::of(tick(&caller, case.payload, bench.options.secs).await?);
     let of_null = times.zip(null.times).map(|(times, null)| times.p50 / null.p50);
-    let memory = target.memory().map(|octets| octets as f64);
+    let memory = target.memory().map(|bytes| bytes as f64);
     caller.leave().await;
     callee.leave().await;
     Ok(Row { times, of_null, memory, ..Row::default() })

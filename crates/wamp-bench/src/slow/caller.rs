@@ -6,7 +6,7 @@ use wamp_client::{CallStream, Session};
 
 use super::outcome::{End, Outcome, Span};
 use super::proxy::Proxy;
-use super::scene::{self, OCTETS};
+use super::scene::{self, RESULT_BYTES};
 use crate::callee::{FLOOD, Flood};
 use crate::numbered::Numbered;
 use crate::options::{Options, Stop};
@@ -32,7 +32,7 @@ pub(super) async fn join(options: &Options, target: &Target, way: Option<&Proxy>
 
 /// Calls for this many results, or for any number.
 pub(super) async fn flood(caller: &Session, results: Option<u64>) -> Result<CallStream<Numbered>, Failed> {
-    let wanted: Flood = (OCTETS, results, None);
+    let wanted: Flood = (RESULT_BYTES, results, None);
     Ok(caller.call(FLOOD).args(wanted).progressive().await?)
 }
 

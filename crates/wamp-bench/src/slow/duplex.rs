@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use wamp_client::{CallStream, Failure, Invocation, Session};
 
 use super::outcome::{End, Outcome, Span, Verdict};
-use super::scene::{Callee, OCTETS, Scene};
+use super::scene::{Callee, RESULT_BYTES, Scene};
 use super::{SAME, UNRELATED, caller, scene};
 use crate::Failed;
 use crate::numbered::{Numbered, Template};
@@ -97,7 +97,7 @@ async fn register(callee: &Session, sent: u64, first: Arc<Notify>, go: Arc<Notif
 /// Uploads at full speed. Returns the callee's report, or another end of the call.
 async fn upload(session: &Session, chunks: u64) -> Result<Result<Told, End>, Failed> {
     let (mut up, down): (_, CallStream<()>) = session.call(POUR).duplex::<()>().await?;
-    let mut template = Template::new(OCTETS);
+    let mut template = Template::new(RESULT_BYTES);
     for number in 0..chunks {
         // The other direction has the reason of the end.
         if up.send(template.with(number).to_owned()).await.is_err() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::outcome::{End, Outcome, Verdict};
-use super::scene::{Callee, OCTETS, Scene};
+use super::scene::{Callee, RESULT_BYTES, Scene};
 use super::{SAME, UNRELATED, caller, foreign};
 use crate::Failed;
 use crate::options::{Library, Options, Stop};
@@ -27,7 +27,7 @@ pub(super) async fn flood(
     let called = async {
         match by {
             Library::Ours => ours(options, &scene.target, stop).await,
-            Library::Foreign => foreign::call(options, &scene.target, OCTETS).await,
+            Library::Foreign => foreign::call(options, &scene.target, RESULT_BYTES).await,
         }
     };
     let outcome = timeout(scene.patience(), called).await.map_err(|_| "it never ended")??;

@@ -25,14 +25,14 @@ pub(super) struct Foreign {
 }
 
 impl Foreign {
-    fn start(options: &Options, target: &Target, role: &str, octets: usize) -> Result<Self, Failed> {
+    fn start(options: &Options, target: &Target, role: &str, bytes: usize) -> Result<Self, Failed> {
         let python = options.python.as_deref().ok_or("a foreign peer needs --python")?;
         let mut child = Command::new(python)
             .args(["-c", PEER, role])
             .args(["--url", target.url(options.transport.unwrap_or(Transport::Ws))])
             .args(["--realm", target.realm()])
             .args(["--serializer", options.serializer.map_or("msgpack", |serializer| serializer.name())])
-            .args(["--results", &options.results.to_string(), "--octets", &octets.to_string()])
+            .args(["--results", &options.results.to_string(), "--octets", &bytes.to_string()])
             .args(["--pause", &options.pause.as_secs_f64().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -44,8 +44,8 @@ impl Foreign {
     }
 
     /// A callee, registered.
-    pub(super) async fn callee(options: &Options, target: &Target, octets: usize) -> Result<Self, Failed> {
-        let mut callee = Self::start(options, target, "callee", octets)?;
+    pub(super) async fn callee(options: &Options, target: &Target, bytes: usize) -> Result<Self, Failed> {
+        let mut callee = Self::start(options, target, "callee", bytes)?;
         callee.expect("registered").await?;
         Ok(callee)
     }
@@ -60,7 +60,7 @@ impl Foreign {
 }
 
 /// A caller that stops reading for a while.
-pub(super) async fn call(options: &Options, target: &Target, octets: usize) -> Result<Outcome, Failed> {
+pub(super) async fn call(options: &Options, target: &Target, bytes: usize) -> Result<Outcome, Failed> {
     #[derive(Deserialize)]
     struct Said {
         received: u64,
@@ -70,7 +70,7 @@ pub(super) async fn call(options: &Options, target: &Target, octets: usize) -> R
         end: String,
     }
 
-    let mut caller = Foreign::start(options, target, "caller", octets)?;
+    let mut caller = Foreign::start(options, target, "caller", bytes)?;
     let span = Span { from: caller.expect("paused").await?, to: caller.expect("resumed").await? };
     let line = caller.lines.next_line().await?.ok_or("the foreign caller has ended without a result")?;
     let Said { received, lost, doubled, misordered, end } = serde_json::from_str(&line)?;

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::outcome::{End, Span, Verdict};
 use super::proxy::Proxy;
-use super::scene::{Callee, OCTETS, Scene};
+use super::scene::{Callee, RESULT_BYTES, Scene};
 use super::{SAME, UNRELATED, caller, scene};
 use crate::Failed;
 use crate::callee::floods;
@@ -39,7 +39,7 @@ pub(super) async fn link(options: &Options, name: String) -> Result<Verdict, Fai
 
     let mut ended = scene.end(name);
     let (unrelated, same) = (ended.unrelated(span), ended.same(span));
-    let rate = (outcome.received * OCTETS as u64) as f64 / (span.to - span.from).as_secs_f64();
+    let rate = (outcome.received * RESULT_BYTES as u64) as f64 / (span.to - span.from).as_secs_f64();
     let verdict = &mut ended.verdict;
     verdict.calls(&[outcome], &[End::Dropped]);
     verdict.unrelated(unrelated, Some(UNRELATED));

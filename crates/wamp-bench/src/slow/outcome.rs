@@ -186,7 +186,7 @@ impl Verdict {
             _ => format!("{count} {end}"),
         });
         let waits = |both: &Option<Both>| both.as_ref().map(Both::text).unwrap_or_default();
-        let growth = self.growth.map(|octets| figure_text(octets as f64 / f64::from(1 << 20)));
+        let growth = self.growth.map(|bytes| figure_text(bytes as f64 / f64::from(1 << 20)));
         let verdict = match self.passed() {
             true => "PASS".to_owned(),
             false => format!("FAIL ({})", self.misses.join("; ")),

@@ -102,13 +102,13 @@ async fn back(
         if gate.wait_for(|open| *open).await.is_err() {
             return Ok(());
         }
-        let octets = from.read(&mut block).await?;
-        if octets == 0 {
+        let bytes = from.read(&mut block).await?;
+        if bytes == 0 {
             return to.shutdown().await;
         }
-        to.write_all(&block[..octets]).await?;
+        to.write_all(&block[..bytes]).await?;
         if let Some(rate) = rate {
-            free = free.max(Instant::now()) + Duration::from_secs_f64(octets as f64 / rate as f64);
+            free = free.max(Instant::now()) + Duration::from_secs_f64(bytes as f64 / rate as f64);
             tokio::time::sleep_until(free.into()).await;
         }
     }

@@ -14,7 +14,7 @@ use crate::process::Growth;
 use crate::target::Target;
 
 /// Bytes of a result.
-pub(super) const OCTETS: usize = 1024;
+pub(super) const RESULT_BYTES: usize = 1024;
 
 /// The procedure of the unrelated pair.
 const UNRELATED: &str = "bench.unrelated.echo";
@@ -31,7 +31,7 @@ impl Callee {
         match library {
             Library::Ours => Self::over(join(options, target).await?).await,
             Library::Foreign => {
-                let process = Foreign::callee(options, target, OCTETS).await?;
+                let process = Foreign::callee(options, target, RESULT_BYTES).await?;
                 Ok(Callee::Foreign { _process: Box::new(process) })
             }
         }

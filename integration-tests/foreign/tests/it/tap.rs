@@ -93,12 +93,12 @@ impl WriteHalf for Writer {
             }
         }
         while let Some(message) = batch.front() {
-            let mut octets = Vec::with_capacity(message.encoded_len());
-            message.copy_to(&mut octets);
-            self.passing.push_bytes(&octets);
+            let mut bytes = Vec::with_capacity(message.encoded_len());
+            message.copy_to(&mut bytes);
+            self.passing.push_bytes(&bytes);
             batch.pop_front();
             // No row has more messages than this; a missing one would fail the row.
-            let _ = self.write_down.try_send(in_json(self.serializer, octets));
+            let _ = self.write_down.try_send(in_json(self.serializer, bytes));
         }
         self.inner.write(&mut self.passing).await
     }
@@ -112,8 +112,8 @@ impl WriteHalf for Writer {
     }
 }
 
-pub fn in_json(serializer: Serializer, octets: Vec<u8>) -> String {
-    let message = Message::decode(serializer, &octets.into(), &Limits::default());
+pub fn in_json(serializer: Serializer, bytes: Vec<u8>) -> String {
+    let message = Message::decode(serializer, &bytes.into(), &Limits::default());
     let message = message.map_err(|error| error.to_string());
     let json = message.and_then(|message| {
         let json = message.transcode(Serializer::Json).and_then(|message| message.encode(Serializer::Json));
