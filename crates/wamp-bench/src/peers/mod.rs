@@ -72,12 +72,12 @@ impl Scenario {
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stream(Transport::Rs, bytes) => write!(f, "stream, {bytes} B"),
-            Self::Stream(Transport::Ws, bytes) => write!(f, "stream, {bytes} B, ours over WebSocket"),
+            Self::Stream(Transport::Rs, octets) => write!(f, "stream, {octets} B"),
+            Self::Stream(Transport::Ws, octets) => write!(f, "stream, {octets} B, ours over WebSocket"),
             Self::Fan => write!(f, "{} streams over {CONNECTIONS} connections, 16 B", CONNECTIONS * STREAMS),
             Self::Calls(1) => write!(f, "calls one at a time, 16 B"),
             Self::Calls(many) => write!(f, "calls, {many} outstanding, 16 B"),
-            Self::Events(bytes, subscribers) => write!(f, "events to {subscribers}, {bytes} B"),
+            Self::Events(octets, subscribers) => write!(f, "events to {subscribers}, {octets} B"),
         }
     }
 }
@@ -236,10 +236,10 @@ where
 }
 
 /// The error for a wrong answer.
-fn check(number: u64, bytes: usize, answer: (u64, usize)) -> Result<(), Failed> {
-    if answer == (number, bytes) {
+fn check(number: u64, octets: usize, answer: (u64, usize)) -> Result<(), Failed> {
+    if answer == (number, octets) {
         Ok(())
     } else {
-        Err(format!("expected number {number} with {bytes} bytes, got {answer:?}").into())
+        Err(format!("expected number {number} with {octets} bytes, got {answer:?}").into())
     }
 }
