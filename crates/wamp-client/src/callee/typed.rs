@@ -8,7 +8,7 @@ use crate::callee::failure::Failure;
 use crate::callee::invocation::Invocation;
 
 /// Makes a handler from a function whose errors have a type of their own, and a function that converts such
-/// an error to a [`Failure`](crate::Failure).
+/// an error to a [`Failure`].
 ///
 /// ```
 /// use wamp_client::{Failure, Invocation, typed};
