@@ -270,6 +270,8 @@ predefined! {
     NO_SUCH_REGISTRATION = "wamp.error.no_such_registration";
     /// UNSUBSCRIBE of a subscription that the session does not hold.
     NO_SUCH_SUBSCRIPTION = "wamp.error.no_such_subscription";
+    /// A subscription without a history.
+    HISTORY_UNAVAILABLE = "wamp.error.history_unavailable";
     /// A session that does not exist, or has begun to end.
     NO_SUCH_SESSION = "wamp.error.no_such_session";
     /// A call that every callee has refused to take.

@@ -6,7 +6,7 @@ use wamp_proto::uri::{self, UriKind, UriLimits, UriRules};
 use wamp_proto::{ByteString, Uri};
 
 use super::refused::Refused;
-use super::roles::Roles;
+use super::roles::{Pattern, Roles};
 
 /// The settings of a realm.
 #[derive(Clone, Debug)]
@@ -51,6 +51,9 @@ pub struct Config {
     pub retention: Retention,
     /// The limits of testaments.
     pub testaments: Testaments,
+    /// The patterns whose events are kept as a history; none by default. Each of them is compared with the topic of each
+    /// publication.
+    pub history: Vec<History>,
     /// The roles, with the rights of their sessions. Without any, the default, every session may do
     /// everything.
     pub roles: Roles,
@@ -93,6 +96,7 @@ impl Config {
             goodbye_timeout: Duration::from_secs(5),
             retention: Retention::default(),
             testaments: Testaments::default(),
+            history: Vec::new(),
             roles: Roles::default(),
             meta: Meta::default(),
             epoch: Duration::ZERO,
@@ -135,6 +139,34 @@ impl Default for Retention {
             sent: 1_000,
             sent_bytes: 4 << 20,
         }
+    }
+}
+
+/// A pattern whose events are kept as a history, for `wamp.subscription.get_events` (Advanced Profile, *Event History*;
+/// behaviour [124](crate::behaviour#rule-124)). The realm has a subscription of this pattern from the start, which never
+/// ends. A pattern that begins with `wamp` or is not a valid URI keeps nothing.
+///
+/// ```
+/// use wamp_core::router::{Config, History, Pattern};
+///
+/// let mut config = Config::new("shop");
+/// config.history.push(History::new(Pattern::prefix("com.shop.order.")));
+/// ```
+#[derive(Clone, Debug)]
+pub struct History {
+    /// The pattern.
+    pub pattern: Pattern,
+    /// The latest events that are kept; 1,000 by default.
+    pub events: usize,
+    /// The bytes of these events, with their topics and lists and 256 for each; 16 MiB by default. An event that has more
+    /// is not kept.
+    pub bytes: usize,
+}
+
+impl History {
+    /// A history of the events of this pattern, with the default limits.
+    pub fn new(pattern: Pattern) -> Self {
+        Self { pattern, events: 1_000, bytes: 16 << 20 }
     }
 }
 

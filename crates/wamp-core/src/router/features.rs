@@ -40,6 +40,7 @@ fn configured(config: &Config) -> impl Iterator<Item = (Role, Feature)> {
     let features = [
         (config.roles.have_trustlevels(Actions::CALL), Role::Dealer, Feature::CallTrustlevels),
         (config.roles.have_trustlevels(Actions::PUBLISH), Role::Broker, Feature::PublicationTrustlevels),
+        (!config.history.is_empty(), Role::Broker, Feature::EventHistory),
     ];
     features.into_iter().filter(|(is_there, ..)| *is_there).map(|(_, role, feature)| (role, feature))
 }

@@ -35,7 +35,7 @@ mod welcome;
 
 pub use accept::{Accept, AcceptEvent};
 pub use chance::Seeds;
-pub use config::{Config, Credit, Disclosure, Limits, Meta, Retention, Testaments};
+pub use config::{Config, Credit, Disclosure, History, Limits, Meta, Retention, Testaments};
 pub use dealer::Watch;
 pub use event::{Closing, Event};
 pub use join::{Join, Protocol, Transport};

@@ -50,6 +50,7 @@ impl Realm {
     pub fn new(config: Config, seeds: impl Into<Seeds>) -> Self {
         let seeds = seeds.into();
         let seed = seeds.hashing;
+        let broker = Broker::new(seed, &config);
         let cx = Context {
             now: Time::ORIGIN,
             config,
@@ -70,7 +71,7 @@ impl Realm {
             closing: BTreeMap::new(),
             backlog: Backlog::default(),
             dealer: Dealer::new(seed),
-            broker: Broker::new(seed),
+            broker,
             holds: Holds::default(),
             testament_bytes: 0,
             seed,
@@ -387,6 +388,8 @@ impl Realm {
             topics: self.broker.topics(),
             retained: self.broker.retained().0,
             retained_bytes: self.broker.retained().1,
+            past_events: self.broker.past().0,
+            past_bytes: self.broker.past().1,
             testament_bytes: self.testament_bytes,
             deadlines: self.cx.deadlines.len(),
             starved: self.dealer.starved(),

@@ -51,7 +51,7 @@ impl Realm {
     /// and subscriptions without a right are revoked with `wamp.error.not_authorized`. Calls that have begun go on. Of
     /// many sessions the rest is judged in [`handle_timeout`](Self::handle_timeout).
     ///
-    /// `name`, `agent` and `epoch` stay, and so does whether there is [credit](Config::credit): clients have been told.
+    /// `name`, `agent`, `epoch` and `history` stay, and so does whether there is [credit](Config::credit): clients have been told.
     pub fn reconfigure(
         &mut self,
         now: Time,
@@ -62,6 +62,7 @@ impl Realm {
         let old = &self.cx.config;
         (config.name, config.agent, config.epoch) = (old.name.clone(), old.agent.clone(), old.epoch);
         config.credit = old.credit.map(|old| config.credit.unwrap_or(old));
+        config.history.clone_from(&old.history);
         self.cx.config = config;
         let sessions = self.cx.sessions.keys();
         self.judge_all(Judgement { admits: Arc::new(admits), sessions, current: None });

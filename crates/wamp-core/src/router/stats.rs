@@ -75,12 +75,16 @@ pub struct Sizes {
     pub kept_bytes: usize,
     /// Registrations.
     pub registrations: usize,
-    /// Topics and patterns with subscribers.
+    /// Topics and patterns with subscribers or a history.
     pub topics: usize,
     /// Topics with retained events.
     pub retained: usize,
     /// The bytes of retained events.
     pub retained_bytes: usize,
+    /// Events in histories.
+    pub past_events: usize,
+    /// The bytes of events in histories.
+    pub past_bytes: usize,
     /// The bytes of testaments.
     pub testament_bytes: usize,
     /// Deadlines.

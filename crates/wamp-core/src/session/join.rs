@@ -54,7 +54,9 @@ impl Config {
             .clone()
             .with(Feature::PatternBasedRegistration)
             .with(Feature::SharedRegistration)
-            .with(Feature::RegistrationRevocation);
+            .with(Feature::RegistrationRevocation)
+            .with(Feature::CallReroute)
+            .with(Feature::CallTrustlevels);
         let publisher = Features::none()
             .with(Feature::PublisherExclusion)
             .with(Feature::PublisherIdentification)

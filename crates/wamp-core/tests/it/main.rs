@@ -13,6 +13,7 @@ mod dead_holders;
 mod error_uris;
 mod faults;
 mod held_publishers;
+mod history;
 mod join;
 mod matching;
 mod max_send;

@@ -153,7 +153,7 @@ impl Ledger {
                     let wants_progress = wants_progress && self.clients[client].kind.features.caller_progress;
                     self.calls.push(Call::new(client, request, wants_progress, (tag, more)));
                 }
-            }
+            },
             WireMessage::Yield { invocation, progress, tag } => {
                 let Some(call) = self.served(client, invocation) else { return };
                 if progress {

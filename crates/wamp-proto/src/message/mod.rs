@@ -10,6 +10,7 @@ mod error;
 pub(crate) mod extra;
 mod handshake;
 mod head;
+mod history;
 mod macros;
 mod options;
 mod pubsub;
@@ -27,6 +28,7 @@ pub use handshake::{
     HelloDetails, Welcome, WelcomeDetails,
 };
 pub use head::Head;
+pub use history::{PastEvent, PastEvents};
 pub use options::{CancelMode, Discloser, InvocationPolicy, MatchPolicy, Millis, Ppt, Receivers};
 pub use pubsub::{
     Event, EventDetails, EventReceived, Publish, PublishOptions, Published, Subscribe, SubscribeOptions,

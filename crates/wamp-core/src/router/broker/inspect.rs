@@ -106,15 +106,22 @@ impl Broker {
         Some(topic.subscribers.iter().copied().filter(|session| cx.sessions.has(*session)).collect())
     }
 
+    /// The match policy and the URI of a subscription.
+    pub(in crate::router) fn pattern(&self, cx: &Context, id: SubscriptionId) -> Option<(MatchPolicy, Uri)> {
+        self.shown(cx, id).map(|topic| (topic.policy(), Uri::from(topic.uri())))
+    }
+
     /// A subscription that the meta API shows.
     fn shown(&self, cx: &Context, id: SubscriptionId) -> Option<&Topic> {
         self.topics.get(id).filter(|topic| is_shown(cx, topic))
     }
 }
 
-/// Whether the meta API shows a subscription: it is not the meta API's own, and its session is still there.
+/// Whether the meta API shows a subscription: it is not the meta API's own, and its session is still there, or it has a
+/// history.
 fn is_shown(cx: &Context, topic: &Topic) -> bool {
-    !topic.is_reserved() && topic.subscribers.iter().any(|session| cx.sessions.has(*session))
+    !topic.is_reserved()
+        && (topic.is_kept || topic.subscribers.iter().any(|session| cx.sessions.has(*session)))
 }
 
 impl Topic {

@@ -1,6 +1,7 @@
 //! The broker: subscriptions, and the delivery of publications to subscribers.
 
 mod delivery;
+pub(in crate::router) mod history;
 mod inspect;
 mod publish;
 pub(in crate::router) mod receivers;
@@ -12,10 +13,12 @@ mod topics;
 
 use wamp_proto::{Serializer, SubscriptionId, message};
 
+use self::history::{Histories, Log};
 use self::retention::Retained;
 pub(in crate::router) use self::session::SessionPart;
 use self::topics::Topics;
 use crate::map::HashSeed;
+use crate::router::config::Config;
 use crate::router::context::Context;
 use crate::router::sessions::SessionKey;
 
@@ -23,14 +26,27 @@ use crate::router::sessions::SessionKey;
 pub(in crate::router) struct Broker {
     topics: Topics,
     retained: Retained,
+    histories: Histories,
 }
 
 impl Broker {
-    pub(in crate::router) fn new(seed: HashSeed) -> Self {
-        Self { topics: Topics::new(seed), retained: Retained::default() }
+    pub(in crate::router) fn new(seed: HashSeed, config: &Config) -> Self {
+        let mut topics = Topics::new(seed);
+        let histories = Histories::new(&config.history, &mut topics);
+        Self { topics, retained: Retained::default(), histories }
     }
 
-    /// Returns the number of topics and patterns with subscribers.
+    /// Returns the history of a subscription, if the realm keeps one.
+    pub(in crate::router) fn history(&self, subscription: SubscriptionId) -> Option<&Log> {
+        self.histories.get(subscription)
+    }
+
+    /// Returns the number of events in all histories, and their bytes.
+    pub(in crate::router) fn past(&self) -> (usize, usize) {
+        self.histories.sizes()
+    }
+
+    /// Returns the number of topics and patterns with subscribers or a history.
     pub(in crate::router) fn topics(&self) -> usize {
         self.topics.len()
     }

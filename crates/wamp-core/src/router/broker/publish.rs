@@ -54,6 +54,7 @@ impl Broker {
         let except = (options.exclude_me != Some(false)).then_some(from);
         let publication = Publication::new(id, &topic, &payload, options, peer, except);
         self.deliver(cx, &publication, prepared, exact);
+        self.histories.keep(cx.now, &publication);
         if let Some(ttl) = retains {
             self.retain(cx, &publication, ttl);
         }

@@ -33,6 +33,11 @@ impl Lists {
         Some(Self(lists))
     }
 
+    /// Returns whether a list names sessions.
+    pub(super) fn name_sessions(&self) -> bool {
+        self.0.eligible.is_some() || self.0.exclude.is_some()
+    }
+
     /// Returns whether a session is a receiver.
     pub(super) fn admit(&self, session: SessionKey, identity: &Identity) -> bool {
         let Receivers {

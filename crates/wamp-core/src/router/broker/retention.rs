@@ -198,7 +198,7 @@ fn matches(pattern: &str, uri: &str) -> bool {
 }
 
 /// Returns the length of the texts and of the publisher's own keys in the details, in bytes.
-fn details_len(details: &EventDetails) -> usize {
+pub(super) fn details_len(details: &EventDetails) -> usize {
     let len =
         |texts: &[&Option<ByteString>]| texts.iter().copied().flatten().map(|text| text.len()).sum::<usize>();
     details.ppt.as_deref().map_or(0, Ppt::len)
@@ -207,7 +207,7 @@ fn details_len(details: &EventDetails) -> usize {
 }
 
 /// Returns the details in memory of their own, which does not keep a frame alive.
-fn detached(details: &EventDetails) -> EventDetails {
+pub(super) fn detached(details: &EventDetails) -> EventDetails {
     EventDetails {
         ppt: details.ppt.as_deref().map(|ppt| Box::new(ppt.detached())),
         extra: details.extra.detached(),

@@ -51,6 +51,7 @@ impl Broker {
         let id = PublicationId::new(cx.chance.id()).expect("drawn from the range of ids");
         let publication = Publication::new(id, &topic, &payload, options, checked.peer, None);
         self.deliver(cx, &publication, &FrameInfo::none(), self.topics.exact(&topic));
+        self.histories.keep(cx.now, &publication);
         if let Some(ttl) = checked.retains {
             self.retain(cx, &publication, ttl);
         }

@@ -29,6 +29,8 @@ pub(super) struct Topic {
     pub(super) id: SubscriptionId,
     pub(super) created: Moment,
     pub(super) subscribers: BTreeSet<SessionKey>,
+    /// It has a history, and stays without subscribers.
+    pub(super) is_kept: bool,
 }
 
 impl Topic {
@@ -110,11 +112,28 @@ impl Topics {
             id,
             created: Moment::new(now),
             subscribers: BTreeSet::from([subscriber]),
+            is_kept: false,
         };
         let entry = self.topics.insert(topic);
         self.patterns.insert(policy, &uri, entry);
         self.ids.insert(id, entry);
         Ok((Change { subscription: id, session: subscriber, is_only: true }, true))
+    }
+
+    /// Creates a subscription that stays, or returns the existing one.
+    pub(super) fn keep(&mut self, policy: MatchPolicy, uri: &Uri) -> SubscriptionId {
+        if let Some(topic) = self.lookup(policy, uri) {
+            return topic.id;
+        }
+        let id =
+            SubscriptionId::new(self.next).expect("2^53 subscriptions take longer than any router lives");
+        self.next += 1;
+        let (created, subscribers) = (Moment::new(Time::ORIGIN), BTreeSet::new());
+        let topic = Topic { uri: uri.clone(), policy, id, created, subscribers, is_kept: true };
+        let entry = self.topics.insert(topic);
+        self.patterns.insert(policy, uri, entry);
+        self.ids.insert(id, entry);
+        id
     }
 
     /// Removes a session from a subscription, which ends with its last subscriber. Returns its URI and the
@@ -126,7 +145,8 @@ impl Topics {
             return None;
         }
         let uri = topic.uri.clone();
-        let change = Change { subscription: id, session, is_only: topic.subscribers.is_empty() };
+        let change =
+            Change { subscription: id, session, is_only: topic.subscribers.is_empty() && !topic.is_kept };
         if change.is_only {
             let Topic { policy, .. } = self.topics.remove(entry);
             self.patterns.remove(policy, &uri, entry);

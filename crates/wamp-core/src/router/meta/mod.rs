@@ -7,6 +7,7 @@
 
 mod arguments;
 mod events;
+mod history;
 mod kill;
 mod part;
 mod registration;
@@ -43,6 +44,7 @@ const PROCEDURES: &[&[Procedure]] = &[
     kill::PROCEDURES,
     registration::PROCEDURES,
     subscription::PROCEDURES,
+    history::PROCEDURES,
     testament::PROCEDURES,
 ];
 
