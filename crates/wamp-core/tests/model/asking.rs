@@ -9,7 +9,7 @@ use wamp_proto::{Message, Payload, Serializer};
 
 use crate::coverage::Coverage;
 use crate::ledger::Broken;
-use crate::said::{Procedure, Said, Tag, id, name, payload, said};
+use crate::wire_message::{Procedure, Tag, WireMessage, id, name, payload, wire_message};
 use crate::world::World;
 
 /// The router as the caller of its own calls.
@@ -37,7 +37,8 @@ impl World {
         if let Some(failure) = refused {
             written.push(self.answered(request, Err(failure))?);
         }
-        let invoked = |said: &Said| matches!(said, Said::Invocation { tag: of, .. } if *of == tag);
+        let invoked =
+            |said: &WireMessage| matches!(said, WireMessage::Invocation { tag: of, .. } if *of == tag);
         let chosen = written.iter().find(|(_, said)| invoked(said)).map(|(to, _)| *to);
         self.dealer.ask(self.now, (request, procedure, timeout, tag), chosen, cover);
         self.compare(written, cover)
@@ -68,7 +69,7 @@ impl World {
         &mut self,
         request: u64,
         outcome: Result<Payload, Failure>,
-    ) -> Result<(usize, Said), Broken> {
+    ) -> Result<(usize, WireMessage), Broken> {
         self.note(|| format!("    router: its call {request} ends: {outcome:?}"));
         let message: Message = match outcome {
             Ok(payload) => {
@@ -79,7 +80,7 @@ impl World {
                 Error { kind: RequestKind::Call, request: id(request), details, error, payload }.into()
             }
         };
-        let said = said(&message, &self.names);
+        let said = wire_message(&message, &self.names);
         self.ledger.heard_by_router(&said)?;
         Ok((ROUTER, said))
     }

@@ -13,7 +13,9 @@ pub use credit::Counting;
 
 use crate::account::{Meter, Purse, Stream};
 use crate::coverage::{Coverage, Phase, Role, Seen};
-use crate::said::{Answer, Mode, OF_CALL, OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Said, Tag};
+use crate::wire_message::{
+    Answer, Mode, OF_CALL, OF_INVOCATION, OF_REGISTER, OF_UNREGISTER, Procedure, Tag, WireMessage,
+};
 
 const CANCELED: &str = "wamp.error.canceled";
 const LEAVE_WAIT: Duration = Duration::from_secs(5);
@@ -274,8 +276,8 @@ impl Endpoint {
             entry.deadline = None;
         }
         self.send(match answer.error() {
-            Some(error) => Said::Error { kind: OF_INVOCATION, request: invocation, error, tag },
-            None => Said::Yield { invocation, progress: answer.is_progress(), tag },
+            Some(error) => WireMessage::Error { kind: OF_INVOCATION, request: invocation, error, tag },
+            None => WireMessage::Yield { invocation, progress: answer.is_progress(), tag },
         });
         true
     }

@@ -122,8 +122,10 @@ fn of_client(small: &Small, node: &Node, index: usize) -> Vec<Next> {
 fn is_independent(small: &Small, node: &Node, index: usize) -> bool {
     let client = &node.world.clients[index];
     let act = small.scripts[index].get(usize::from(node.done[index]));
-    let by_router =
-        matches!(act, Some(Step::Kick { .. } | Step::Shutdown | Step::Ask { .. } | Step::Abandon { .. }));
+    let by_router = matches!(
+        act,
+        Some(Step::CloseByRouter { .. } | Step::Shutdown | Step::Ask { .. } | Step::Abandon { .. })
+    );
     let cuts = matches!(act, Some(Step::Cut { .. })) && !client.up.is_empty();
     !client.down.is_empty() && !client.watches_timeouts() && !by_router && !cuts
 }

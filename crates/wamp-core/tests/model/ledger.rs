@@ -29,10 +29,9 @@
 //! 20. A call ends as slow only if its receiver granted nothing to a sender without credit for the whole limit.
 
 use crate::asking::ROUTER;
-use crate::endpoint::Told;
-use crate::said::{Mode, OF_CALL, OF_INVOCATION, Said, Tag, UNAVAILABLE};
+use crate::endpoint::Observed;
 use crate::setup::Kind;
-use crate::wire_message::{Mode, OF_CALL, OF_INVOCATION, Tag, WireMessage};
+use crate::wire_message::{Mode, OF_CALL, OF_INVOCATION, Tag, UNAVAILABLE, WireMessage};
 
 #[derive(Clone)]
 struct Call {
@@ -79,8 +78,8 @@ impl Call {
             interrupts: Vec::new(),
             heard: 0,
             ended: false,
-            told: 0,
-            told_end: false,
+            observed: 0,
+            observed_end: false,
             canceled: false,
         }
     }
@@ -146,14 +145,17 @@ impl Ledger {
     /// Records a message that a client puts on its wire.
     pub fn sent(&mut self, client: usize, wire_message: &WireMessage) {
         let in_chunks = self.clients[client].kind.features.caller_chunks;
-        match *said {
-            Said::Call { request, more, wants_progress, tag, .. } => match self.call(client, request) {
-                Some(call) if in_chunks => call.chunks.push((tag, more)),
-                _ => {
-                    let wants_progress = wants_progress && self.clients[client].kind.features.caller_progress;
-                    self.calls.push(Call::new(client, request, wants_progress, (tag, more)));
+        match *wire_message {
+            WireMessage::Call { request, more, wants_progress, tag, .. } => {
+                match self.call(client, request) {
+                    Some(call) if in_chunks => call.chunks.push((tag, more)),
+                    _ => {
+                        let wants_progress =
+                            wants_progress && self.clients[client].kind.features.caller_progress;
+                        self.calls.push(Call::new(client, request, wants_progress, (tag, more)));
+                    }
                 }
-            },
+            }
             WireMessage::Yield { invocation, progress, tag } => {
                 let Some(call) = self.served(client, invocation) else { return };
                 if progress {
@@ -162,7 +164,7 @@ impl Ledger {
                     call.last = Some((tag, call.progress.len()));
                 }
             }
-            Said::Error { kind: OF_INVOCATION, request, error, tag } => {
+            WireMessage::Error { kind: OF_INVOCATION, request, error, tag } => {
                 let reroutes = self.clients[client].kind.features.callee_reroute;
                 let Some(call) = self.served(client, request) else { return };
                 if call.last.is_none() {
@@ -187,11 +189,13 @@ impl Ledger {
     }
 
     /// Checks the end of a call of the router.
-    pub fn heard_by_router(&mut self, said: &Said) -> Result<(), Broken> {
-        match *said {
-            Said::Result { request, progress, tag } => self.answered(ROUTER, request, progress, tag),
-            Said::Error { kind: OF_CALL, request, tag, .. } => self.answered(ROUTER, request, false, tag),
-            _ => Err(format!("3: {said:?} for the router")),
+    pub fn heard_by_router(&mut self, wire_message: &WireMessage) -> Result<(), Broken> {
+        match *wire_message {
+            WireMessage::Result { request, progress, tag } => self.answered(ROUTER, request, progress, tag),
+            WireMessage::Error { kind: OF_CALL, request, tag, .. } => {
+                self.answered(ROUTER, request, false, tag)
+            }
+            _ => Err(format!("3: {wire_message:?} for the router")),
         }
     }
 

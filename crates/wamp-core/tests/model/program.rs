@@ -57,7 +57,7 @@ impl World {
                 Ok(first)
             }
             Step::Abandon { ask } => self.abandon(ask, cover),
-            Step::Kick { client } => {
+            Step::CloseByRouter { client } => {
                 let open = self.dealer.standing(client) == Standing::Open;
                 if open {
                     self.kick(client, cover)?;

@@ -198,7 +198,7 @@ impl fmt::Display for Step {
                 write!(f, "the router calls procedure {procedure}, timeout {timeout} ms")
             }
             Step::Abandon { ask } => write!(f, "the router gives up its call {ask}"),
-            Step::Kick { client } => write!(f, "the router closes the session of client {client}"),
+            Step::CloseByRouter { client } => write!(f, "the router closes the session of client {client}"),
             Step::Hold { client } => write!(f, "the router does not read from client {client}"),
             Step::Release { client } => write!(f, "the router reads from client {client} again"),
             Step::Wrong { client, wrong } => write!(f, "client {client} does wrong: {wrong:?}"),

@@ -7,7 +7,7 @@ use wamp_core::Time;
 use super::{CANCELED, Call, Dealer, Flow, NewCall, Upload, end};
 use crate::asking::ROUTER;
 use crate::coverage::{Coverage, Phase, Role, Seen};
-use crate::said::{FAILED, Mode, NO_CALLEE, OF_CALL, Said, Tag, UNAVAILABLE};
+use crate::wire_message::{FAILED, Mode, NO_CALLEE, OF_CALL, Tag, UNAVAILABLE, WireMessage};
 
 impl Dealer {
     pub(super) fn call(&mut self, now: Time, call: NewCall, chosen: Option<usize>, cover: &mut Coverage) {
@@ -48,7 +48,7 @@ impl Dealer {
                 .or_else(|| callees.iter().find(|(callee, _)| *callee == from)),
         };
         let (callee, forward) = *found.unwrap_or(&callees[0]);
-        let features = self.peers[callee].features;
+        let its = self.peers[callee].features;
         if more && !takes_chunks(callee) {
             cover.hit(Seen::RefusedChunks);
             return self.fail_request(from, request, "wamp.error.feature_not_supported");
@@ -67,8 +67,8 @@ impl Dealer {
         ));
         let (rule, wire) = (self.rules.credit, self.wire);
         let results =
-            Flow::new(rule.filter(|_| wants_progress), features.callee_credit, features.caller_credit);
-        let mut chunked = Flow::new(rule.filter(|_| more), features.caller_credit, features.callee_credit);
+            Flow::new(rule.filter(|_| wants_progress), its.callee_credit, features.caller_credit);
+        let mut chunked = Flow::new(rule.filter(|_| more), features.caller_credit, its.callee_credit);
         if let Some(flow) = &mut chunked {
             flow.pass(wire, cover);
         }

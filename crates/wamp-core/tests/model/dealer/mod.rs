@@ -335,11 +335,11 @@ impl Dealer {
                 let call = NewCall { from, request, procedure, more, wants_progress, timeout, tag };
                 self.call(now, call, chosen(tag), cover);
             }
-            Said::Cancel { request, mode } => self.cancel(now, from, request, mode, cover),
-            Said::Yield { invocation, progress, tag } => {
+            WireMessage::Cancel { request, mode } => self.cancel(now, from, request, mode, cover),
+            WireMessage::Yield { invocation, progress, tag } => {
                 self.answer(now, from, invocation, progress, (None, chosen), tag, cover);
             }
-            Said::Error { kind: OF_INVOCATION, request, error, tag } => {
+            WireMessage::Error { kind: OF_INVOCATION, request, error, tag } => {
                 self.answer(now, from, request, false, (Some(error), chosen), tag, cover);
             }
             WireMessage::Credit { request, chunks, total } => {

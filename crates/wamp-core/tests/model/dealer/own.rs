@@ -7,7 +7,7 @@ use wamp_core::Time;
 use super::{CANCELED, Call, Dealer, Upload, end};
 use crate::asking::ROUTER;
 use crate::coverage::{Coverage, Phase, Seen};
-use crate::said::{Mode, Procedure, Said, Tag, UNAVAILABLE};
+use crate::wire_message::{Mode, Procedure, Tag, UNAVAILABLE, WireMessage};
 
 impl Dealer {
     // behaviour 266
@@ -34,7 +34,7 @@ impl Dealer {
         let (of, more, wants_progress) = (Some(procedure), false, false);
         self.out.push((
             callee,
-            Said::Invocation { invocation, procedure: of, more, wants_progress, timeout: 0, tag },
+            WireMessage::Invocation { invocation, procedure: of, more, wants_progress, timeout: 0, tag },
         ));
         let held = self.peers[callee].held(now);
         let timeout = Duration::from_millis(timeout);

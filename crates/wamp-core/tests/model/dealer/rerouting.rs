@@ -6,7 +6,7 @@ use wamp_core::Time;
 
 use super::{Call, Dealer, Flow, Registration, Upload, end};
 use crate::coverage::{Coverage, Phase, Seen};
-use crate::said::{NO_CALLEE, Said, Tag, UNAVAILABLE};
+use crate::wire_message::{NO_CALLEE, Tag, UNAVAILABLE, WireMessage};
 
 impl Dealer {
     /// Returns the callees of a registration that can take another call.
@@ -105,7 +105,7 @@ impl Dealer {
         end(&mut self.calls[index], Phase::Over, Seen::Rerouted, cover);
         let (invocation, procedure) = (call.invocation, Some(call.procedure));
         let (wants_progress, tag) = (call.wants_progress, call.tag);
-        let said = Said::Invocation { invocation, procedure, more, wants_progress, timeout: 0, tag };
+        let said = WireMessage::Invocation { invocation, procedure, more, wants_progress, timeout: 0, tag };
         self.out.push((callee, said));
         self.calls.push(call);
     }
