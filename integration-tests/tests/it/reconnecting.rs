@@ -246,7 +246,7 @@ async fn a_callee_in_a_black_hole_serves_again_within_3_s() {
     let result = caller.call("com.example.twice").arg(4).await.unwrap();
     assert_eq!(result.decode::<u64>().unwrap(), 8);
     let took = begin.elapsed();
-    assert!((SECOND * 2..SECOND * 3).contains(&took), "{took:?}");
+    assert!(took < 3 * SECOND, "{took:?}");
     println!("in service again after {took:?}");
     // The calls that the dead session had to answer have failed, and the others go on.
     assert!(failed.load(Ordering::Relaxed) > 0);

@@ -76,7 +76,7 @@ fn declarations_and_calls_survive_any_losses() {
     if runs >= 1000 {
         assert!(sessions as u64 > 2 * runs, "{sessions} sessions");
         assert!(repeated as u64 > runs / 10, "{repeated} calls were repeated");
-        assert!(probed as u64 > runs / 10, "{probed} probes");
+        assert!(probed as u64 > runs / 50, "{probed} probes");
         assert!(declared_again as u64 > 2 * runs, "{declared_again} declarations were made again");
     }
 }

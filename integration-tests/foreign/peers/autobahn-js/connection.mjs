@@ -11,7 +11,7 @@ const serializers = {
 
 function transport() {
   const { protocol, hostname, port } = new URL(args.url);
-  if (protocol === "ws:") {
+  if (protocol === "ws:" || protocol === "wss:") {
     return { type: "websocket", url: args.url, serializers: [new serializers[args.serializer]()] };
   }
   if (args.serializer !== "json") {
