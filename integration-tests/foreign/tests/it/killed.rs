@@ -92,6 +92,8 @@ async fn play(tools: &Tools, log: &Log) -> Result<(), String> {
         };
         timeout(PATIENCE, again).await.map_err(|_| format!("not back after {kill} kills"))??;
         slowest = slowest.max(begin.elapsed());
+        // The next one is under load, too.
+        sleep(SECOND).await;
         if let Some(ended) = tasks.try_join_next() {
             return Err(ended.unwrap_or_else(|error| error.to_string()));
         }
