@@ -139,7 +139,8 @@ async fn load(session: Session, tally: Arc<Tally>) -> String {
                 CallError::Disconnected { .. } | CallError::Canceled { .. } | CallError::Application { .. },
             )) => {
                 tally.failed.fetch_add(1, Ordering::Relaxed);
-                sleep(SECOND / 500).await;
+                // The router that starts meanwhile needs the processor.
+                sleep(SECOND / 50).await;
             }
             Ok(Err(error)) => return format!("a call has failed: {error}"),
         }

@@ -9,7 +9,7 @@ use wamp_router::{Address, Builder, Limits, Router, TlsMode};
 
 use crate::log::Log;
 use crate::peer::Transport;
-use crate::process::Process;
+use crate::process::{PATIENCE, Process};
 use crate::tls;
 use crate::tools::{Tools, here, in_python};
 
@@ -185,7 +185,8 @@ async fn crossbar(
     command.env("PYTHONUNBUFFERED", "1").env_remove("CROSSBAR_FABRIC_URL");
     let (process, mut lines) = Process::start_group("Crossbar.io", command, log)?;
     loop {
-        let line = lines.next().await?.ok_or("Crossbar.io has ended before it was ready")?;
+        let line =
+            lines.next_within(3 * PATIENCE).await?.ok_or("Crossbar.io has ended before it was ready")?;
         let ready = line.contains("NODE_BOOT_COMPLETE");
         log.add(format!("Crossbar.io: {line}"));
         if ready {
