@@ -219,6 +219,9 @@ impl<'a> Lanes<'a> {
     pub(crate) fn finish(mut self) -> Fed {
         self.flush_fan();
         self.flush_lanes();
+        // A link that several batches have filled is there for each.
+        self.fed.events.sort_unstable();
+        self.fed.events.dedup();
         self.fed
     }
 
@@ -341,3 +344,6 @@ impl Fed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
