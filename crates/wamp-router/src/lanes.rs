@@ -11,14 +11,17 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use wamp_core::router::{Feed, Realm as Machine, SessionKey, Transmission};
 use wamp_proto::relay::{PlainResult, ResultHead};
 use wamp_proto::{Message, Serializer};
-use wamp_transport::Batch;
+use wamp_transport::{Batch, SharedBatch};
 
 use crate::links::Links;
 use crate::outbound::{Outbound, Pushed};
+use crate::rests::{Rest, Rests};
 use crate::wakes::Wakes;
 
 /// The most receivers that messages are collected for at a time.
@@ -33,10 +36,17 @@ const FAN_LOAD: usize = 32 * 1024;
 /// The number of receivers for which an event that joins a shared batch costs as much as one message.
 const JOINED: usize = 4;
 
+/// For this time, a turn puts events into the queues of their receivers at its end.
+const PORTION: Duration = Duration::from_micros(500);
+
+/// The clock is read each time so many receivers have got their events.
+const LOOK: usize = 64;
+
 /// The messages of a turn, by receiver.
 pub(crate) struct Lanes<'a> {
     links: &'a Links,
     events_dropped: &'a mut u64,
+    rests: &'a mut Rests,
     wakes: &'a mut Wakes,
     lanes: Vec<Lane<'a>>,
     /// The index of the lane that was used last.
@@ -45,6 +55,10 @@ pub(crate) struct Lanes<'a> {
     fan: Option<Fan>,
     fed: Fed,
     pushed: usize,
+    /// For this time, events are delivered at the end of the turn.
+    portion: Duration,
+    /// Whether that time is used up.
+    is_spent: bool,
 }
 
 /// The messages for one receiver.
@@ -73,8 +87,37 @@ struct Fan {
 }
 
 impl<'a> Lanes<'a> {
-    pub(crate) fn new(links: &'a Links, events_dropped: &'a mut u64, wakes: &'a mut Wakes, fed: Fed) -> Self {
-        Self { links, events_dropped, wakes, lanes: Vec::new(), last: 0, fan: None, fed, pushed: 0 }
+    pub(crate) fn new(
+        links: &'a Links,
+        events_dropped: &'a mut u64,
+        rests: &'a mut Rests,
+        wakes: &'a mut Wakes,
+        fed: Fed,
+    ) -> Self {
+        Self {
+            links,
+            events_dropped,
+            rests,
+            wakes,
+            lanes: Vec::new(),
+            last: 0,
+            fan: None,
+            fed,
+            pushed: 0,
+            portion: PORTION,
+            is_spent: false,
+        }
+    }
+
+    /// Continues to deliver the events that earlier turns of the sender have left. Returns whether some are left still.
+    pub(crate) fn go_on(&mut self) -> bool {
+        self.is_spent = !self.deliver_rests(Some(self.portion));
+        self.is_spent
+    }
+
+    /// Returns whether the events for several receivers should be delivered before further messages are handled.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.fan.as_ref().is_some_and(|fan| fan.batch.framed_len() >= FAN_LOAD)
     }
 
     /// Returns whether the sender has filled a link with events, so that this link will hold it.
@@ -178,7 +221,8 @@ impl<'a> Lanes<'a> {
             tracing::error!(message = message.name(), %error, "a message could not be written");
             debug_assert!(false, "the realm sends only messages that can be written");
         }
-        if fan.batch.framed_len() >= FAN_LOAD {
+        // With many receivers the turn is over, and its end delivers them in portions.
+        if fan.batch.framed_len() >= FAN_LOAD && fan.receivers.len() <= LOOK {
             self.flush_fan();
         }
     }
@@ -196,6 +240,16 @@ impl<'a> Lanes<'a> {
                     if self.lanes.len() == LANES {
                         self.flush_lanes();
                     }
+                    let Self { rests, events_dropped, wakes, fed, .. } = self;
+                    // In the order of a publication that was delivered at once.
+                    rests.take(to, |events| {
+                        // Another session has published them, and this one is not held for it.
+                        if append_events(link, events, wakes, events_dropped)
+                            == (Pushed::Full { newly: true })
+                        {
+                            fed.newly_full.push(to);
+                        }
+                    });
                     let (batch, events_below) = link.open();
                     let lane = Lane {
                         to,
@@ -217,8 +271,11 @@ impl<'a> Lanes<'a> {
 
     /// Puts everything into the queues. Returns the links that are full.
     pub(crate) fn finish(mut self) -> Fed {
-        self.flush_fan();
         self.flush_lanes();
+        self.flush_fan();
+        if !self.is_spent {
+            self.deliver_rests(Some(self.portion));
+        }
         // A link that several batches have filled is there for each.
         self.fed.events.sort_unstable();
         self.fed.events.dedup();
@@ -254,23 +311,68 @@ impl<'a> Lanes<'a> {
         }
     }
 
+    /// Delivers the events of the fan. If it has many receivers, they get them at the end of the turn, and later.
     fn flush_fan(&mut self) {
         let Some(Fan { receivers, batch, .. }) = self.fan.take() else { return };
         let Some(link) = receivers.iter().find_map(|to| self.links.get(*to)) else { return };
-        let events = link.share(batch);
         self.pushed += receivers.len();
-        for to in receivers {
-            let Some(link) = self.links.get(to) else { continue };
-            let pushed = link.append_events(&events);
-            if pushed == Pushed::Dropped {
-                *self.events_dropped += events.len() as u64;
-            } else {
-                link.wake_later(pushed, self.wakes);
+        let mut rest = Rest::new(receivers, link.share(batch));
+        let is_split = |sender: &SessionKey| rest.len() > LOOK || self.rests.has(*sender);
+        if let Some(sender) = self.fed.sender.filter(is_split) {
+            if self.rests.has_room() {
+                return self.rests.add(sender, rest);
             }
+            self.deliver_rests(None);
+        }
+        while let Some(to) = rest.next() {
+            self.deliver(to, rest.events());
+        }
+    }
+
+    /// Delivers events that the sender has left, for a time or all. Returns whether all are delivered.
+    fn deliver_rests(&mut self, time: Option<Duration>) -> bool {
+        let Some(sender) = self.fed.sender else { return true };
+        let mut since = None;
+        while let Some(rest) = self.rests.first(sender) {
+            let time = time.map(|time| (*since.get_or_insert_with(Instant::now), time));
+            let events = rest.events().clone();
+            let some: Vec<_> = std::iter::from_fn(|| rest.next()).take(LOOK).collect();
+            if rest.len() == 0 {
+                self.rests.forget(sender);
+            }
+            for to in some {
+                self.deliver(to, &events);
+            }
+            if time.is_some_and(|(since, time)| since.elapsed() >= time) {
+                return !self.rests.has(sender);
+            }
+        }
+        true
+    }
+
+    fn deliver(&mut self, to: SessionKey, events: &SharedBatch) {
+        if let Some(link) = self.links.get(to) {
+            let pushed = append_events(link, events, self.wakes, self.events_dropped);
             self.fed.note(to, pushed, None);
             self.fed.note_events(to, pushed);
         }
     }
+}
+
+/// Puts events into the queue of one of their receivers.
+fn append_events(
+    link: &Arc<Outbound>,
+    events: &SharedBatch,
+    wakes: &mut Wakes,
+    events_dropped: &mut u64,
+) -> Pushed {
+    let pushed = link.append_events(events);
+    if pushed == Pushed::Dropped {
+        *events_dropped += events.len() as u64;
+    } else {
+        link.wake_later(pushed, wakes);
+    }
+    pushed
 }
 
 /// Returns how a message feeds its receiver at the other end of a call. A message that only reports an end

@@ -46,6 +46,7 @@ mod receiving;
 mod refusals;
 mod relief;
 mod reload;
+mod rests;
 mod rewrites;
 mod router;
 mod serve;

@@ -25,7 +25,7 @@ use crate::inbound::{Handled, Inbound};
 use crate::keepalive::{Keepalive, Seen, Verdict};
 use crate::outbound::Outbound;
 use crate::pending::Pending;
-use crate::realm::Realm;
+use crate::realm::{Realm, Turned};
 use crate::router::RouterState;
 use crate::settings::Settings;
 use crate::turn::RealmTurn;
@@ -145,16 +145,18 @@ struct Link<R> {
 struct Turn {
     since: Instant,
     bytes: usize,
+    /// Whether the last turn at the realm was as long as one may be.
+    was_long: bool,
 }
 
 impl Turn {
     fn new() -> Self {
-        Self { since: Instant::now(), bytes: 0 }
+        Self { since: Instant::now(), bytes: 0, was_long: false }
     }
 
     /// Begins a turn, after others have had theirs.
     fn begin(&mut self, now: Instant) {
-        *self = Self { since: now, bytes: 0 };
+        *self = Self { since: now, bytes: 0, ..*self };
     }
 
     /// Yields to other links if this turn was long enough.
@@ -318,14 +320,17 @@ impl<R: ReadHalf> Link<R> {
         if inbound.has_long() {
             Box::pin(inbound.prepare(realm)).await;
         }
-        let (mut paused, mut wakes) = (false, Wakes::default());
+        let (mut paused, mut wakes, mut is_held) = (false, Wakes::default(), false);
         loop {
             let handle = |turn: &mut RealmTurn<'_>| inbound.handle(turn, &self.outbound);
-            let (handled, held) = realm.with_turn(session, &mut wakes, handle).await;
-            if held || handled == Handled::All || wakes.is_due() {
+            let turned = realm.with_turn(session, &mut wakes, self.turn.was_long, handle).await;
+            let Turned { result: handled, held, has_rest, was_long } = turned;
+            self.turn.was_long = was_long;
+            is_held |= held;
+            if wakes.is_due() || !has_rest && (is_held || handled == Handled::All) {
                 wakes.flush();
             }
-            if held {
+            if !has_rest && std::mem::take(&mut is_held) {
                 paused = true;
                 let (asks, unhandled) = (inbound.has_request(), inbound.unhandled());
                 let Self { outbound, read, serializer, pending, failed, .. } = self;
@@ -344,7 +349,7 @@ impl<R: ReadHalf> Link<R> {
                 };
                 Box::pin(held.released(asks)).await;
             }
-            if handled == Handled::All {
+            if handled == Handled::All && !has_rest {
                 break;
             }
             self.turn.check().await;

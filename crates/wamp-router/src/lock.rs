@@ -6,6 +6,9 @@
 //!
 //! That costs two passes through the scheduler, which is more than most turns last. So if no turn was used up
 //! recently, a task waits for the value itself, on its thread, which takes some microseconds.
+//!
+//! Links whose last turn was long wait in a queue of their own, from which one at a time asks for a turn. So beside any
+//! number of publishers to thousands of links, another link waits for one long turn or two, and not for one of each.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +25,8 @@ const LATELY: u32 = 256;
 #[derive(Debug)]
 pub(crate) struct FairLock<T> {
     turns: Semaphore,
+    /// Taken first by a link whose last turn was long.
+    long_turns: Semaphore,
     /// The number of further turns for which tasks wait in suspension. It affects speed only.
     long: AtomicU32,
     value: Mutex<T>,
@@ -37,6 +42,7 @@ impl<T> FairLock<T> {
     pub(crate) fn new(value: T) -> Self {
         Self {
             turns: Semaphore::new(1),
+            long_turns: Semaphore::new(1),
             long: AtomicU32::new(0),
             value: Mutex::new(value),
             #[cfg(feature = "lock-times")]
@@ -44,9 +50,15 @@ impl<T> FairLock<T> {
         }
     }
 
-    /// Waits for this task's turn, which lasts until the permit is dropped. Returns `None` if the task may
-    /// wait for the value itself.
-    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    /// Waits for this task's turn, which lasts until the result is dropped. A task whose last turn was long first
+    /// waits until no other of these waits or has its turn.
+    pub(crate) async fn turn(&self, was_long: bool) -> Turn<'_> {
+        let long = if was_long { Some(acquire(&self.long_turns).await) } else { None };
+        Turn { _next: self.next().await, _long: long }
+    }
+
+    /// Waits in the order of requests. Returns `None` if the task may wait for the value itself.
+    async fn next(&self) -> Option<SemaphorePermit<'_>> {
         match self.turns.try_acquire() {
             Ok(turn) => return Some(turn),
             Err(_) if self.long.load(Ordering::Relaxed) == 0 => return None,
@@ -54,8 +66,7 @@ impl<T> FairLock<T> {
         }
         #[cfg(feature = "lock-times")]
         let since = std::time::Instant::now();
-        // Boxed, since it is large and rare.
-        let turn = Box::pin(self.turns.acquire()).await.expect("the semaphore is never closed");
+        let turn = acquire(&self.turns).await;
         #[cfg(feature = "lock-times")]
         self.clocks.waited(since);
         Some(turn)
@@ -89,6 +100,21 @@ impl<T> FairLock<T> {
     }
 }
 
+/// A task's turn.
+pub(crate) struct Turn<'a> {
+    // Dropped first: the next long turn comes behind those that others wait for already.
+    _next: Option<SemaphorePermit<'a>>,
+    _long: Option<SemaphorePermit<'a>>,
+}
+
+async fn acquire(semaphore: &Semaphore) -> SemaphorePermit<'_> {
+    match semaphore.try_acquire() {
+        Ok(permit) => permit,
+        // Boxed, since it is large and rare.
+        Err(_) => Box::pin(semaphore.acquire()).await.expect("the semaphore is never closed"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -99,7 +125,7 @@ mod tests {
     async fn turns_are_in_the_order_of_asking() {
         let lock = Arc::new(FairLock::new(Vec::new()));
         lock.ends(true);
-        let first = lock.turn().await;
+        let first = lock.turn(false).await;
         let tasks: Vec<_> = (0..10)
             .map(|n| {
                 let lock = lock.clone();
@@ -107,7 +133,7 @@ mod tests {
                     // Each task asks again at once, and has its second turn after the first turn of all
                     // others.
                     for round in 0..2 {
-                        let turn = lock.turn().await;
+                        let turn = lock.turn(false).await;
                         lock.value().push((round, n));
                         drop(turn);
                     }
@@ -124,16 +150,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_link_waits_for_one_of_the_long_turns_that_others_wait_for() {
+        let lock = Arc::new(FairLock::new(Vec::new()));
+        lock.ends(true);
+        let first = lock.turn(true).await;
+        let ask = |name, was_long| {
+            let lock = lock.clone();
+            tokio::spawn(async move {
+                let _turn = lock.turn(was_long).await;
+                lock.value().push(name);
+                tokio::task::yield_now().await;
+            })
+        };
+        let mut tasks = Vec::new();
+        for (name, was_long) in [("long 1", true), ("long 2", true), ("short 1", false), ("long 3", true)] {
+            tasks.push(ask(name, was_long));
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        tokio::task::yield_now().await;
+        tasks.push(ask("short 2", false));
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let expected = ["short 1", "long 1", "short 2", "long 2", "long 3"];
+        assert_eq!(*lock.value(), expected);
+    }
+
+    #[tokio::test]
     async fn a_task_is_not_suspended_when_no_turn_was_long_lately() {
         let lock = FairLock::new(());
-        let first = lock.turn().await;
-        assert!(first.is_some() && lock.turn().await.is_none());
+        let first = lock.turn(false).await;
+        assert!(first._next.is_some() && lock.turn(false).await._next.is_none());
         lock.ends(true);
         for _ in 0..LATELY {
-            let waits = tokio::time::timeout(std::time::Duration::ZERO, lock.turn()).await.is_err();
+            let waits = tokio::time::timeout(std::time::Duration::ZERO, lock.turn(false)).await.is_err();
             assert!(waits);
             lock.ends(false);
         }
-        assert!(lock.turn().await.is_none());
+        assert!(lock.turn(false).await._next.is_none());
     }
 }

@@ -18,12 +18,24 @@ use crate::lock::FairLock;
 use crate::outbound::Outbound;
 use crate::own_calls::Unanswered;
 use crate::realm_config::RealmConfig;
+use crate::rests::Rests;
 use crate::turn::RealmTurn;
 use crate::wakes::Wakes;
 
 /// A publisher is held by this many of the subscribers that it has filled in one turn, which takes half a millisecond.
 /// The others usually have room when these do.
 const HOLDERS: usize = 1024;
+
+/// The outcome of a turn.
+pub(crate) struct Turned<T> {
+    pub(crate) result: T,
+    /// Whether the session is held from now on.
+    pub(crate) held: bool,
+    /// Whether some of its events are left for its next turn.
+    pub(crate) has_rest: bool,
+    /// Whether the turn was as long as a turn may be.
+    pub(crate) was_long: bool,
+}
 
 /// A realm that links share.
 #[derive(Debug)]
@@ -43,15 +55,16 @@ struct Inner {
     /// The deadline that the deadline task waits for.
     armed: Option<Time>,
     events_dropped: u64,
+    rests: Rests,
 }
 
 impl Inner {
     /// Runs after every call into the machine: transmits, dispatches events, holds the sender if it has filled a
     /// link, and re-arms the deadline. Returns whether the sender is held for that.
     fn settle(&mut self, now: Time, mut fed: Fed, wakes: &mut Wakes, deadline: &Notify) -> bool {
-        let Inner { machine, links, unanswered, armed, events_dropped } = self;
+        let Inner { machine, links, unanswered, armed, events_dropped, rests } = self;
         loop {
-            let mut lanes = Lanes::new(links, events_dropped, wakes, fed);
+            let mut lanes = Lanes::new(links, events_dropped, rests, wakes, fed);
             lanes.transmit(machine);
             fed = lanes.finish();
             let Some(event) = machine.poll_event() else { break };
@@ -136,6 +149,7 @@ impl Realm {
                 unanswered: Unanswered::new(),
                 armed: None,
                 events_dropped: 0,
+                rests: Rests::default(),
             }),
             deadline: Notify::new(),
         }
@@ -175,7 +189,7 @@ impl Realm {
     /// Runs `act` on the machine when it is this task's turn, and puts the resulting messages into the queues
     /// of their receivers. Returns the result of `act`.
     pub(crate) async fn with<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> T {
-        let _turn = self.inner.turn().await;
+        let _turn = self.inner.turn(false).await;
         self.with_at_once(act)
     }
 
@@ -190,7 +204,7 @@ impl Realm {
         link: &Arc<Outbound>,
         act: impl FnOnce(&mut Machine, Time) -> Result<SessionKey, (Uri, String)>,
     ) -> Result<SessionKey, (Uri, String)> {
-        let _turn = self.inner.turn().await;
+        let _turn = self.inner.turn(false).await;
         self.with_inner(|Inner { machine, links, .. }, now| {
             let key = act(machine, now)?;
             links.insert(key, link.clone());
@@ -207,7 +221,7 @@ impl Realm {
         call: &RouterCall,
         sender: oneshot::Sender<Result<Payload, Failure>>,
     ) -> Result<RouterCallId, Failure> {
-        let _turn = self.inner.turn().await;
+        let _turn = self.inner.turn(false).await;
         self.with_inner(|Inner { machine, unanswered, .. }, now| {
             let call = machine.call(now, call)?;
             unanswered.insert(call, sender);
@@ -233,33 +247,37 @@ impl Realm {
         result
     }
 
-    /// Like [`with`](Self::with), for the messages of a session: a turn of its link. If they have filled a link, the
-    /// session is held from now on; the second result says whether it is. Writers that have only events are woken up
-    /// by the caller.
+    /// Like [`with`](Self::with), for the messages of a session: a turn of its link. `was_long` tells that its last turn
+    /// was. If the messages have filled a link, the session is held from now on. Writers that have only events are
+    /// woken up by the caller.
     pub(crate) async fn with_turn<T>(
         &self,
         sender: SessionKey,
         wakes: &mut Wakes,
+        was_long: bool,
         act: impl FnOnce(&mut RealmTurn<'_>) -> T,
-    ) -> (T, bool) {
-        let permit = self.inner.turn().await;
+    ) -> Turned<T> {
+        let permit = self.inner.turn(was_long).await;
         let now = self.now();
         let mut inner = self.inner.value();
-        let Inner { machine, links, events_dropped, .. } = &mut *inner;
-        let mut turn = RealmTurn::new(machine, links, events_dropped, wakes, now, sender);
+        let Inner { machine, links, events_dropped, rests, .. } = &mut *inner;
+        let mut turn = RealmTurn::new(machine, links, (events_dropped, rests), wakes, now, sender);
         let result = act(&mut turn);
-        self.inner.ends(turn.is_used_up());
+        let is_used_up = turn.is_used_up();
         let fed = turn.finish();
         let held = inner.settle(now, fed, wakes, &self.deadline);
+        let has_rest = inner.rests.has(sender);
+        let was_long = is_used_up || has_rest;
+        self.inner.ends(was_long);
         drop(inner);
         drop(permit);
         wakes.wake_urgent();
-        (result, held)
+        Turned { result, held, has_rest, was_long }
     }
 
     /// Returns whether a session is held. When the hold ends, its link is woken.
     pub(crate) async fn is_held(&self, session: SessionKey) -> bool {
-        let _turn = self.inner.turn().await;
+        let _turn = self.inner.turn(false).await;
         self.inner.value().machine.is_held(session)
     }
 

@@ -9,6 +9,7 @@ use wamp_proto::{DecodeError, Message, Serializer};
 
 use crate::lanes::{Fed, Lanes};
 use crate::links::Links;
+use crate::rests::Rests;
 use crate::rewrites::{Plain, Rewrites};
 use crate::wakes::Wakes;
 
@@ -35,13 +36,15 @@ impl<'a> RealmTurn<'a> {
     pub(crate) fn new(
         machine: &'a mut Machine,
         links: &'a Links,
-        events_dropped: &'a mut u64,
+        (events_dropped, rests): (&'a mut u64, &'a mut Rests),
         wakes: &'a mut Wakes,
         now: Time,
         sender: SessionKey,
     ) -> Self {
-        let lanes = Lanes::new(links, events_dropped, wakes, Fed::by(sender));
-        Self { machine, now, sender, lanes, cost: 0 }
+        let mut lanes = Lanes::new(links, events_dropped, rests, wakes, Fed::by(sender));
+        // Until everything that was published before is delivered, nothing else is handled.
+        let cost = if lanes.go_on() { TURN } else { 0 };
+        Self { machine, now, sender, lanes, cost }
     }
 
     /// Returns whether the session of the sender is still open.
@@ -51,7 +54,7 @@ impl<'a> RealmTurn<'a> {
 
     /// Returns whether other links should have their turn first.
     pub(crate) fn is_used_up(&self) -> bool {
-        self.cost + PUSH * self.lanes.pushed() >= TURN
+        self.cost + PUSH * self.lanes.pushed() >= TURN || self.lanes.is_loaded()
     }
 
     /// Returns whether the session has filled the link of a subscriber, which will hold it.

@@ -10,6 +10,7 @@ use wamp_proto::relay::PlainYield;
 use super::*;
 use crate::Limits;
 use crate::budget::Budget;
+use crate::settings::Settings;
 
 const KIB: usize = 1024;
 
@@ -30,8 +31,11 @@ struct World {
     links: Links,
     wakes: Wakes,
     events_dropped: u64,
+    rests: Rests,
+    /// For how long events are delivered in a turn.
+    portion: Duration,
     budget: Arc<Budget>,
-    limits: Limits,
+    settings: Arc<Settings>,
 }
 
 impl World {
@@ -42,8 +46,10 @@ impl World {
             links: Links::default(),
             wakes: Wakes::default(),
             events_dropped: 0,
+            rests: Rests::default(),
+            portion: Duration::from_secs(60),
             budget: Arc::new(Budget::new(&limits)),
-            limits,
+            settings: Arc::new(Settings::from(limits)),
         }
     }
 
@@ -57,7 +63,7 @@ impl World {
             transport: Default::default(),
         };
         let key = self.machine.join(Time::ORIGIN, join).unwrap();
-        let link = Arc::new(Outbound::new(Serializer::Json, &self.limits, self.budget.clone()));
+        let link = Arc::new(Outbound::new(Serializer::Json, self.settings.clone(), self.budget.clone()));
         self.links.insert(key, link.clone());
         self.machine.transmit(|_| {});
         (key, link)
@@ -79,8 +85,9 @@ impl World {
 
     /// A turn of a sender: the links that it has filled, and how many messages it counts for.
     fn turn(&mut self, sender: SessionKey, act: impl FnOnce(&mut Lanes<'_>, &mut Machine)) -> (Fed, usize) {
-        let Self { machine, links, wakes, events_dropped, .. } = self;
-        let mut lanes = Lanes::new(links, events_dropped, wakes, Fed::by(sender));
+        let Self { machine, links, wakes, events_dropped, rests, .. } = self;
+        let mut lanes = Lanes::new(links, events_dropped, rests, wakes, Fed::by(sender));
+        lanes.portion = self.portion;
         act(&mut lanes, machine);
         let pushed = lanes.pushed();
         (lanes.finish(), pushed)
@@ -366,4 +373,102 @@ async fn other_messages_wake_the_writer_at_the_end_of_the_turn_and_events_later(
     assert!(!is_awake(events).await && !is_awake(&alone).await);
     world.wakes.flush();
     assert!(is_awake(events).await && is_awake(&alone).await);
+}
+
+/// How many of them have something to write.
+fn served(subscribers: &[(SessionKey, Arc<Outbound>)]) -> usize {
+    subscribers.iter().filter(|(_, link)| link.is_busy()).count()
+}
+
+#[tokio::test]
+async fn a_publication_to_many_is_delivered_in_portions_and_to_each_once() {
+    let mut world = World::new();
+    let (sender, _) = world.session();
+    let subscribers = world.subscribers("t", 4 * LOOK + 1);
+    world.portion = Duration::ZERO;
+    world.turn(sender, |lanes, machine| {
+        assert!(!lanes.go_on());
+        publish(lanes, machine, sender, "t", "one");
+        publish(lanes, machine, sender, "t", "two");
+    });
+    assert_eq!(served(&subscribers), LOOK);
+    // The receivers were chosen before.
+    world.handle(subscribers[0].0, r#"[32,2,{},"other"]"#);
+    let (late, late_link) = world.session();
+    world.handle(late, r#"[32,1,{},"t"]"#);
+    let gone = world.links.remove(subscribers[4 * LOOK - 1].0).unwrap();
+    for portion in 2..=5 {
+        let has_rest = portion < 5;
+        world.turn(sender, |lanes, _| assert_eq!(lanes.go_on(), has_rest));
+        assert_eq!(world.rests.has(sender), has_rest);
+        let expected = if has_rest { portion * LOOK } else { 4 * LOOK + 1 };
+        assert_eq!(served(&subscribers), expected - usize::from(portion >= 4));
+    }
+    for (_, link) in &subscribers {
+        let texts = batches(link).await.concat();
+        let is_gone = Arc::ptr_eq(link, &gone);
+        assert_eq!(texts, if is_gone { Vec::<&str>::new() } else { vec!["one", "two"] });
+    }
+    assert!(!late_link.is_busy());
+    assert_eq!(world.events_dropped, 0);
+}
+
+#[tokio::test]
+async fn a_session_gets_the_events_of_a_rest_before_any_other_message_and_not_again() {
+    let mut world = World::new();
+    let ((sender, _), (other, _)) = (world.session(), world.session());
+    let subscribers = world.subscribers("t", 2 * LOOK);
+    let [.., (result, result_link), (last, last_link)] = &subscribers[..] else { panic!("no subscribers") };
+    world.portion = Duration::ZERO;
+    world.turn(sender, |lanes, machine| publish(lanes, machine, sender, "t", "event"));
+    world.turn(other, |lanes, _| {
+        lanes.push(*last, &decode("[35,1]"));
+        push_result(lanes, *result, false, "result");
+        lanes.push(subscribers[0].0, &decode(r#"[68,1,1,{},["call"]]"#));
+    });
+    world.turn(sender, |lanes, _| assert!(!lanes.go_on()));
+    assert_eq!(batches(last_link).await.concat(), ["event", "35"]);
+    assert_eq!(batches(result_link).await.concat(), ["event", "result"]);
+    assert_eq!(batches(&subscribers[0].1).await.concat(), ["event", "call"]);
+}
+
+#[tokio::test]
+async fn a_session_is_not_held_for_the_events_of_another_that_it_passes_on() {
+    let mut world = World::new();
+    let ((sender, _), (other, _)) = (world.session(), world.session());
+    let subscribers = world.subscribers("t", LOOK + 1);
+    let last = subscribers[LOOK].0;
+    world.portion = Duration::ZERO;
+    let (fed, _) = world.turn(sender, |lanes, machine| {
+        publish(lanes, machine, sender, "t", &"x".repeat(HIGH_WATER));
+    });
+    assert_eq!(fed.events.len(), LOOK);
+    let (fed, _) = world.turn(other, |lanes, _| lanes.push(last, &decode("[35,1]")));
+    assert!(fed.full.is_empty() && fed.events.is_empty());
+    assert_eq!(fed.newly_full, [last], "but the realm learns of it");
+    world.turn(sender, |lanes, _| assert!(!lanes.go_on()));
+    assert_eq!(batches(&subscribers[LOOK].1).await.concat().len(), 2);
+}
+
+#[tokio::test]
+async fn so_many_publishers_have_rests_and_others_deliver_at_once() {
+    let mut world = World::new();
+    let subscribers = world.subscribers("t", 2 * LOOK);
+    world.portion = Duration::ZERO;
+    let mut senders = Vec::new();
+    while world.rests.has_room() {
+        let (sender, _) = world.session();
+        world.turn(sender, |lanes, machine| publish(lanes, machine, sender, "t", "portions"));
+        senders.push(sender);
+    }
+    let (sender, _) = world.session();
+    world.turn(sender, |lanes, machine| publish(lanes, machine, sender, "t", "at once"));
+    assert!(!world.rests.has(sender));
+    let last = &subscribers[2 * LOOK - 1].1;
+    assert_eq!(batches(last).await.concat(), ["at once"]);
+    for sender in &senders {
+        world.turn(*sender, |lanes, _| assert!(!lanes.go_on()));
+    }
+    assert_eq!(waiting(last).await, senders.len());
+    assert!(senders.len() >= 8);
 }

@@ -66,8 +66,7 @@ impl Dealer {
             WireMessage::Invocation { invocation, procedure, more, wants_progress, timeout: forwarded, tag },
         ));
         let (rule, wire) = (self.rules.credit, self.wire);
-        let results =
-            Flow::new(rule.filter(|_| wants_progress), its.callee_credit, features.caller_credit);
+        let results = Flow::new(rule.filter(|_| wants_progress), its.callee_credit, features.caller_credit);
         let mut chunked = Flow::new(rule.filter(|_| more), features.caller_credit, its.callee_credit);
         if let Some(flow) = &mut chunked {
             flow.pass(wire, cover);
