@@ -40,6 +40,8 @@ pub struct Flood {
     /// the number of the attacker.
     pub attack: fn(u16, Instant, usize) -> io::Result<()>,
     pub attackers: usize,
+    /// The number of innocent pairs.
+    pub pairs: usize,
     /// The duration of the attack.
     pub time: Duration,
 }
@@ -47,7 +49,7 @@ pub struct Flood {
 impl Flood {
     pub fn new(attack: fn(u16, Instant, usize) -> io::Result<()>) -> Self {
         let time = Duration::from_millis(if is_long() { 6000 } else { 700 });
-        Self { scene: |_| Ok(Box::new(())), attack, attackers: ATTACKERS, time }
+        Self { scene: |_| Ok(Box::new(())), attack, attackers: ATTACKERS, pairs: 1, time }
     }
 
     pub fn scene(mut self, scene: fn(u16) -> io::Result<Keep>) -> Self {
@@ -58,6 +60,12 @@ impl Flood {
     /// One attacker, and time enough for one attack.
     pub fn once(mut self) -> Self {
         self.attackers = 1;
+        self
+    }
+
+    /// Beside so many innocent pairs.
+    pub fn beside(mut self, pairs: usize) -> Self {
+        self.pairs = pairs;
         self
     }
 
@@ -84,7 +92,7 @@ impl Flood {
             Ok((attacked, other, keep))
         };
         let (attacked, other, keep) = attempt().map_err(|error| format!("no scene: {error}"))?;
-        let bystander = Bystander::start(other.as_ref().unwrap_or(&attacked).url());
+        let bystander = Bystander::start(other.as_ref().unwrap_or(&attacked).url(), self.pairs);
         let sent = SENT.load(Ordering::Relaxed);
         let until = Instant::now() + self.time;
         std::thread::scope(|scope| {

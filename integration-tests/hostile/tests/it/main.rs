@@ -29,8 +29,13 @@ use case::{Case, Outcome, When, is_long};
 /// `HOSTILE=long`, and then do not make the run fail. A line leaves this list with the change that makes its
 /// cases hold.
 const STILL_FAILING: &[&str] = &[
-    // The p99 of a bystander is 43 to 53 ms, where 20 to 40 are allowed.
+    // Beside other programs the p99 of a bystander is 19 to 21 ms, where 20 are allowed. Most of it is the time until the
+    // router reads the bystander's bytes, between the writers of 4,000 events (ARCHITECTURE.md, The lock of a realm).
     "floods/PUBLISH to 4,000",
+    // 26 to 84 ms.
+    "floods/PUBLISH to 1,000 subscribers that do not read",
+    // 24 to 29 ms.
+    "floods/PUBLISH to 1,000 subscribers, 10 bystanders",
 ];
 
 /// The same for a router without jemalloc. After long topics 65 MiB stay, after last results 21 to 38, where 32 are

@@ -66,6 +66,25 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Asks it to end, and returns how long that took.
+    pub fn terminate(&mut self, patience: Duration) -> io::Result<Option<Duration>> {
+        let start = Instant::now();
+        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id() as i32) {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        }
+        while start.elapsed() < patience {
+            if let Some(status) = self.child.try_wait()? {
+                return if status.success() {
+                    Ok(Some(start.elapsed()))
+                } else {
+                    Err(io::Error::other(status.to_string()))
+                };
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(None)
+    }
+
     /// Stops it, like a machine that hangs.
     pub fn freeze(&self) {
         if let Some(pid) = rustix::process::Pid::from_raw(self.child.id() as i32) {

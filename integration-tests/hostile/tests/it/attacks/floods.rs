@@ -38,6 +38,15 @@ pub const CASES: &[Case] = &[
     long("floods/PUBLISH to 4,000 subscribers", || {
         Flood::new(publishes).scene(|port| subscribers(port, 4000)).run()
     }),
+    flood("floods/PUBLISH to 1,000 subscribers that do not read", || {
+        Flood::new(large_publishes).scene(deaf_subscribers).run()
+    }),
+    long("floods/PUBLISH to 1,000 subscribers, 10 bystanders", || {
+        Flood::new(publishes).scene(|port| subscribers(port, 1000)).beside(10).run()
+    }),
+    long("floods/PUBLISH to 1,000 subscribers, 100 bystanders", || {
+        Flood::new(publishes).scene(|port| subscribers(port, 1000)).beside(100).run()
+    }),
     flood("floods/PUBLISH to nobody", || {
         Flood::new(|p, u, _| requests(p, u, |id| publish(id, NO_OPTIONS, "no.body", b"\x90"))).run()
     }),
@@ -48,6 +57,12 @@ pub const CASES: &[Case] = &[
     }),
     flood("floods/CALL of nothing", || {
         Flood::new(|p, u, _| requests(p, u, |id| call(id, NO_OPTIONS, "no.such"))).run()
+    }),
+    long("floods/CALL of nothing, 10 bystanders", || {
+        Flood::new(|p, u, _| requests(p, u, |id| call(id, NO_OPTIONS, "no.such"))).beside(10).run()
+    }),
+    flood("floods/CALL of nothing, 100 bystanders", || {
+        Flood::new(|p, u, _| requests(p, u, |id| call(id, NO_OPTIONS, "no.such"))).beside(100).run()
     }),
     flood("floods/CALL of nothing, answers not read", || Flood::new(calls_unread).run()),
     flood("floods/CALL and CANCEL", || Flood::new(call_and_cancel).scene(silent_callee).run()),
@@ -206,6 +221,29 @@ fn publishes(port: u16, until: Instant, _: usize) -> io::Result<()> {
             .collect()
     };
     pour(&peer.socket, until, true, burst)
+}
+
+/// Events of 1 KiB, whether they are read or not.
+fn large_publishes(port: u16, until: Instant, _: usize) -> io::Result<()> {
+    let arguments = Pack::default().raw(b"\x91").bin(&[b'x'; 1000]).0;
+    let peer = Peer::join(port)?;
+    let mut ids = 1..;
+    let burst = || {
+        ids.by_ref()
+            .take(10)
+            .flat_map(|id| message(publish(id, NO_OPTIONS, "deaf.topic", &arguments)))
+            .collect()
+    };
+    pour(&peer.socket, until, true, burst)
+}
+
+fn deaf_subscribers(port: u16) -> io::Result<crate::flood::Keep> {
+    let subscriber = |_| {
+        let mut peer = Peer::join_deaf(port)?;
+        peer.subscribe("deaf.topic")?;
+        Ok(peer)
+    };
+    Ok(Box::new((0..1000).map(subscriber).collect::<io::Result<Vec<_>>>()?))
 }
 
 fn subscribers(port: u16, count: usize) -> io::Result<crate::flood::Keep> {

@@ -1,6 +1,7 @@
 //! The attacks, one file for each kind.
 
 mod connections;
+mod ends;
 mod floods;
 mod guesses;
 mod holders;
@@ -24,6 +25,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         tables::CASES,
         wildcards::CASES,
         connections::CASES,
+        ends::CASES,
         floods::CASES,
         guesses::CASES,
     ];
