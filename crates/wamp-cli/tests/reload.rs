@@ -212,6 +212,42 @@ fn a_configuration_with_faults_changes_nothing_and_the_log_has_all_of_them() {
 }
 
 #[test]
+fn web_pages_and_proxies_are_those_of_the_configuration_and_change_with_it() {
+    let service = Service::start("origins", FIRST);
+    let address = service.address();
+    let status = |header: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: wamp.2.json\r\n{header}\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        String::from_utf8_lossy(&head[9..]).into_owned()
+    };
+    let app = "Origin: https://app.example\r\nX-Forwarded-For: 192.0.2.1\r\n";
+    assert_eq!(status(app), "403");
+    let refused = service.logged("https://app.example");
+    assert!(refused.contains("peer=127.0.0.1:") && refused.contains("`allowed_origins`"), "{refused}");
+    let more = "allowed_origins = [\"https://app.example\"]\nproxies = { addresses = [\"127.0.0.1\"] }\n";
+    service.reload(&format!("{more}{FIRST}"));
+    service.logged("reloaded the configuration");
+    assert_eq!(status(app), "101");
+    let faulty = "allowed_origins = [\"app.example\"]\n[proxies]\naddresses = [\"proxy.example\"]\nclient_address = \"x\"\n";
+    service.reload(faulty);
+    for fault in [
+        "1:20: \"app.example\" is not an origin",
+        "3:14: \"proxy.example\" is not an address",
+        "4:18: \"x\" is not one of",
+    ] {
+        assert!(service.logged("ERROR").contains(fault), "{fault}");
+    }
+    assert_eq!(status(app), "101");
+    service.end();
+}
+
+#[test]
 fn systemd_is_told_that_it_is_ready_and_alive_and_what_it_does() {
     let path = std::env::temp_dir().join(format!("wamp-router-{}-notify.sock", std::process::id()));
     let _ = std::fs::remove_file(&path);

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use wamp_core::router::{Credit, Disclosure, Limits as SessionLimits, Meta, Retention};
 use wamp_proto::Uri;
+use wamp_transport_ws::Origins;
 
 use crate::connections::by_file_descriptors;
+use crate::proxies::Proxies;
 use crate::realm_config::RealmConfig;
 #[cfg(feature = "tls")]
 use crate::tls::{Tls, TlsMode};
@@ -31,6 +33,8 @@ pub struct Builder {
     publisher_disclosure: Disclosure,
     pub(crate) anonymous_on_public: bool,
     pub(crate) shutdown: Shutdown,
+    pub(crate) origins: Origins,
+    pub(crate) proxies: Proxies,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Tls>,
 }
@@ -65,8 +69,8 @@ pub struct Limits {
     /// The longest message in either direction, in bytes; 16 MiB by default.
     pub message: usize,
     /// Failed proofs from one address, or one network of IPv6, at once; 10 by default. One is forgiven each 6 s. Beyond
-    /// that a client that would have to prove its identity is refused. Behind a proxy all clients have its address: take
-    /// `usize::MAX` there, and limit in the proxy.
+    /// that a client that would have to prove its identity is refused. Behind a proxy all clients have its address, unless
+    /// it is one of the [proxies](Builder::proxies).
     pub failed_proofs: usize,
     /// The longest message before WELCOME, in bytes; 64 KiB by default.
     pub message_before_welcome: usize,
@@ -223,6 +227,19 @@ impl Builder {
     /// join a realm without a proof.
     pub fn allow_anonymous_on_public(mut self, allow: bool) -> Self {
         self.anonymous_on_public = allow;
+        self
+    }
+
+    /// Sets the web pages from which browsers may connect; by default those of the same host. Others are refused with
+    /// HTTP status 403. Clients that are no browsers are not concerned.
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// Sets the proxies in front of the router, which tell the addresses of clients; by default there is none.
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
         self
     }
 

@@ -13,6 +13,7 @@ use wamp_transport_ws::{self as ws, WebSocket};
 
 use crate::Limits;
 use crate::connections::{Newcomer, Permit, TOO_MANY_NEWCOMERS};
+use crate::proxies;
 use crate::router::RouterState;
 use crate::settings::Settings;
 
@@ -45,7 +46,7 @@ pub(crate) enum Greeted<S> {
 }
 
 /// The result of a handshake.
-pub(crate) type Greeting<S> = Result<(Greeted<S>, Permit, Newcomer), NotGreeted>;
+pub(crate) type Greeting<S> = Result<(Greeted<S>, Peer, Permit, Newcomer), NotGreeted>;
 
 /// The reason why a handshake failed.
 #[derive(Debug)]
@@ -110,6 +111,30 @@ impl Handshake {
     /// Returns the settings of the connection.
     pub(crate) fn settings(&self) -> &Arc<Settings> {
         &self.settings
+    }
+
+    /// Takes the address that a proxy has told for that of the client.
+    fn set_peer(&mut self, peer: Peer) {
+        self.newcomer = self.state.connections.newcomer(peer.ip());
+        self.peer = peer;
+    }
+
+    /// Reads the header of the PROXY protocol, if the connection has to begin with one.
+    async fn proxied<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<BytesMut, NotGreeted> {
+        let mut first = BytesMut::with_capacity(FIRST_READ);
+        if self.settings.proxies.begins_with_header(&self.peer) {
+            let told = tokio::select! {
+                told = proxies::read_header(stream, &mut first) => told,
+                refusal = self.refusal() => return Err(NotGreeted::Silent(refusal.why())),
+            };
+            match told {
+                Ok(None) => {}
+                Ok(Some(peer)) => self.set_peer(peer),
+                Err(fault @ proxies::Fault::Wrong) => return Err(NotGreeted::Refused(fault.to_string())),
+                Err(fault) => return Err(NotGreeted::Gone(fault.to_string())),
+            }
+        }
+        Ok(first)
     }
 
     /// Waits until the client must stop.
@@ -198,14 +223,29 @@ pub(crate) struct Opened<S> {
     handshake: Handshake,
 }
 
+/// Where a stream begins.
+pub(crate) enum Begins {
+    /// At the beginning of its connection, where a proxy may have added a header.
+    Connection,
+    /// Within TLS.
+    #[cfg(feature = "tls")]
+    Tls,
+}
+
 /// Waits for the first bytes of a connection.
 pub(crate) async fn open<S: Socket>(
     mut socket: S,
     mut handshake: Handshake,
+    begins: Begins,
 ) -> Result<Opened<S>, NotGreeted> {
     let opened = async {
         socket.set_nodelay()?;
-        first(&mut socket, &handshake).await
+        let begun = match begins {
+            Begins::Connection => handshake.proxied(&mut socket).await?,
+            #[cfg(feature = "tls")]
+            Begins::Tls => BytesMut::with_capacity(FIRST_READ),
+        };
+        first(&mut socket, begun, &handshake).await
     };
     let opened = opened.await;
     let first = handshake.ended(opened, &mut socket).await?;
@@ -230,7 +270,7 @@ impl<S: Socket> Opened<S> {
             }
         };
         match accepted {
-            Ok(socket) => open(socket, handshake).await,
+            Ok(socket) => open(socket, handshake, Begins::Tls).await,
             // The client has been sent an alert.
             Err((error, mut socket)) => {
                 let why = match error.kind() {
@@ -277,14 +317,22 @@ pub(crate) async fn greet<S: Socket>(opened: Opened<S>) -> Greeting<S> {
     };
     let begun = begun.await;
     let greeted = match handshake.ended(begun, &mut socket).await? {
-        Begun::WebSocket(accepted) => Greeted::WebSocket(accepted.over(socket)),
+        Begun::WebSocket(accepted) => {
+            let proxies = &handshake.settings.proxies;
+            let client = accepted.forwarded_for(|address| proxies.has_ip(address));
+            if let Some(client) = client.filter(|_| proxies.has(&handshake.peer)) {
+                // Its port is not known.
+                handshake.set_peer(Peer::Tcp((client, 0).into()));
+            }
+            Greeted::WebSocket(accepted.over(socket))
+        }
         Begun::RawSocket(first) => {
             let config = rawsocket_config(&handshake.settings.limits);
             let accepted = rawsocket::accept(socket, &first, &config).await;
             Greeted::RawSocket(handshake.refused(accepted)?)
         }
     };
-    Ok((greeted, handshake.permit, handshake.newcomer))
+    Ok((greeted, handshake.peer, handshake.permit, handshake.newcomer))
 }
 
 /// Tells a client that there is no room for it. A client that begins with TLS gets no answer, since an answer
@@ -322,7 +370,7 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(
         return Ok(Begun::RawSocket(first));
     }
     let refusal = async { handshake.refusal().await.http() };
-    let config = ws_config(&handshake.settings.limits);
+    let config = ws_config(&handshake.settings);
     let accepted = ws::accept_unless(stream, &first, &config, refusal);
     // Later, for a client that does not even read its refusal.
     match timeout_at(handshake.until + REFUSAL, accepted).await {
@@ -341,9 +389,9 @@ async fn discard<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<()> {
 /// Reads the beginning: a whole request of RawSocket, or at least one byte of anything else.
 async fn first<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
+    mut first: BytesMut,
     handshake: &Handshake,
 ) -> Result<BytesMut, NotGreeted> {
-    let mut first = BytesMut::with_capacity(FIRST_READ);
     while first.is_empty() || (first[0] == RAWSOCKET && first.len() < REQUEST) {
         let refusal = tokio::select! {
             read = stream.read_buf(&mut first) => match read? {
@@ -372,8 +420,14 @@ fn rawsocket_config(limits: &Limits) -> rawsocket::Config {
     rawsocket::Config { max_receive: limits.message, ..rawsocket::Config::default() }
 }
 
-fn ws_config(limits: &Limits) -> ws::Config {
-    ws::Config { max_receive: limits.message, max_send: limits.websocket_message, ..ws::Config::default() }
+fn ws_config(settings: &Settings) -> ws::Config {
+    ws::Config {
+        max_receive: settings.limits.message,
+        max_send: settings.limits.websocket_message,
+        origins: settings.origins.clone(),
+        forwarded: settings.proxies.http_header(),
+        ..ws::Config::default()
+    }
 }
 
 #[cfg(test)]

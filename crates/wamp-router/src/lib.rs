@@ -39,6 +39,7 @@ mod lock_times;
 mod outbound;
 mod own_calls;
 mod pending;
+mod proxies;
 mod realm;
 mod realm_config;
 mod realms;
@@ -65,6 +66,7 @@ pub use listen::{Address, ListenError};
 #[cfg(feature = "lock-times")]
 pub use lock_times::{LockTimes, TimesTaken};
 pub use own_calls::Procedure;
+pub use proxies::{ClientAddress, NotAnAddress, Proxies};
 pub use realm_config::RealmConfig;
 pub use reload::Reloaded;
 pub use router::Router;
@@ -76,3 +78,4 @@ pub use wamp_core::router::{
     Actions, Credit, Disclosure, Limits as SessionLimits, Meta, Pattern, Retention, Role, Rule, Sizes, Stats,
     Testaments,
 };
+pub use wamp_transport_ws::{NotAnOrigin, Origins};

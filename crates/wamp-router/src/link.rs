@@ -58,8 +58,12 @@ pub(crate) fn serve<T: Transport>(
 ) -> impl Future<Output = ()> + Send {
     let (serializer, name, can_ping) = (transport.serializer(), transport.name(), transport.pings());
     let max_message = transport.max_send().min(settings.limits.message);
-    let security =
-        Some(transport.security()).filter(|security| *security != Security::default()).map(Box::new);
+    let security = Some(transport.security()).filter(|security| {
+        // A proxy on this machine has the connection of a client elsewhere.
+        let is_forwarded = *security == Security::local() && is_elsewhere(&peer);
+        *security != Security::default() && !is_forwarded
+    });
+    let security = security.map(Box::new);
     let outbound = Arc::new(Outbound::new(serializer, settings, router.budget.clone()));
     router.budget.holders.add(outbound.receiving().id(), &outbound);
     let (mut read, write) = transport.split();
@@ -102,6 +106,11 @@ pub(crate) fn serve<T: Transport>(
         // The writer ends by itself: its queue is closed, and it drops a peer that accepts nothing.
         let _ = writer.await;
     }
+}
+
+/// Returns whether a peer is on another machine.
+fn is_elsewhere(peer: &Peer) -> bool {
+    peer.ip().is_some_and(|ip| !ip.to_canonical().is_loopback())
 }
 
 /// Returns the kind of a transport, as the meta API names it.

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use wamp_transport::socket::{Listener, Peer, Socket};
 
 use crate::connections::{Admission, Permit};
-use crate::greet::{self, Greeted, Handshake, Opened, REFUSAL};
+use crate::greet::{self, Begins, Greeted, Handshake, Opened, REFUSAL};
 use crate::link;
 use crate::listen::Address;
 use crate::listeners::Listening;
@@ -111,12 +111,12 @@ async fn open<S: Socket>(
     since: Instant,
 ) -> Option<Link> {
     let settings = handshake.settings().clone();
-    let opened = greet::open(socket, handshake).await.ok()?;
+    let opened = greet::open(socket, handshake, Begins::Connection).await.ok()?;
     #[cfg(feature = "tls")]
     let opened = match &settings.tls {
         Some(tls) if opened.is_tls() => {
             let opened = Box::pin(opened.secure(&tls.server)).await.ok()?;
-            return Box::pin(link(state, settings, opened, peer, since)).await;
+            return Box::pin(link(state, settings, opened, since)).await;
         }
         Some(tls) if tls.is_required(&peer) => {
             Box::pin(opened.wants_tls()).await;
@@ -124,7 +124,7 @@ async fn open<S: Socket>(
         }
         _ => opened,
     };
-    Box::pin(link(state, settings, opened, peer, since)).await
+    Box::pin(link(state, settings, opened, since)).await
 }
 
 /// Does the handshake of the transport and returns its link.
@@ -132,10 +132,9 @@ async fn link<S: Socket>(
     state: Arc<RouterState>,
     settings: Arc<Settings>,
     opened: Opened<S>,
-    peer: Peer,
     since: Instant,
 ) -> Option<Link> {
-    let (transport, permit, newcomer) = greet::greet(opened).await.ok()?;
+    let (transport, peer, permit, newcomer) = greet::greet(opened).await.ok()?;
     let admission = Some((permit, newcomer));
     Some(match transport {
         Greeted::RawSocket(transport) => {

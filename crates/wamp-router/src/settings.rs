@@ -1,7 +1,10 @@
 //! The settings that connections are served by. [`Router::reload`](crate::Router::reload) replaces them; a connection
 //! keeps those with which it began.
 
+use wamp_transport_ws::Origins;
+
 use crate::config::{Builder, Limits, Shutdown};
+use crate::proxies::Proxies;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 
@@ -11,6 +14,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) anonymous_on_public: bool,
     pub(crate) shutdown: Shutdown,
+    pub(crate) origins: Origins,
+    pub(crate) proxies: Proxies,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Tls>,
 }
@@ -31,6 +36,8 @@ impl From<&Builder> for Settings {
             limits: builder.limits,
             anonymous_on_public: builder.anonymous_on_public,
             shutdown: builder.shutdown,
+            origins: builder.origins.clone(),
+            proxies: builder.proxies.clone(),
             #[cfg(feature = "tls")]
             tls: builder.tls.clone(),
         }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::future::{Future, pending, poll_fn};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
@@ -15,6 +16,7 @@ use wamp_proto::Serializer;
 use wamp_transport::Socket;
 
 use crate::error::HandshakeError;
+use crate::forwarded;
 use crate::{Config, Role, WebSocket, http_head};
 
 /// The most that is read from a refused client.
@@ -48,9 +50,24 @@ pub struct Accepted {
     serializer: Serializer,
     rest: BytesMut,
     config: Config,
+    forwarded: Vec<Option<IpAddr>>,
 }
 
 impl Accepted {
+    /// Returns the address of the client, if the request has passed through proxies that note it: the one that the last
+    /// proxy has noted, or, if that is itself a proxy that is trusted, the one before it. Call it only if the other end of
+    /// the connection is such a proxy. [`Config::forwarded`] says which header is read.
+    pub fn forwarded_for(&self, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+        let mut client = None;
+        for address in &self.forwarded {
+            client = Some((*address)?);
+            if !client.is_some_and(&is_trusted) {
+                break;
+            }
+        }
+        client
+    }
+
     /// Returns the connection, over the stream of the handshake.
     pub fn over<S: Socket>(self, socket: S) -> WebSocket<S> {
         WebSocket::new(socket, self.rest, Role::Server, self.serializer, &self.config)
@@ -75,14 +92,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let answer = match request(stream, first, refuse).await? {
-        Ok((head, rest)) => answer(&head, config).map(|(response, serializer)| (response, serializer, rest)),
+        Ok((head, rest)) => answer(&head, config).map(|answer| (answer, rest)),
         Err(refusal) => Err(refusal),
     };
     match answer {
-        Ok((response, serializer, rest)) => {
+        Ok((Answer { response, serializer, forwarded }, rest)) => {
             stream.write_all(&response).await?;
             stream.flush().await?;
-            Ok(Accepted { serializer, rest, config: config.clone() })
+            Ok(Accepted { serializer, rest, config: config.clone(), forwarded })
         }
         Err(refusal) => {
             decline(stream, &refusal).await?;
@@ -218,8 +235,16 @@ async fn discard<S: AsyncRead + Unpin>(stream: &mut S) {
     }
 }
 
-/// Returns the response to a request and the serializer, or the refusal.
-fn answer(head: &[u8], config: &Config) -> Result<(Vec<u8>, Serializer), Refusal> {
+/// The answer to a request that is accepted.
+struct Answer {
+    response: Vec<u8>,
+    serializer: Serializer,
+    /// The addresses that proxies have noted, the last proxy's first.
+    forwarded: Vec<Option<IpAddr>>,
+}
+
+/// Returns the answer to a request, or the refusal.
+fn answer(head: &[u8], config: &Config) -> Result<Answer, Refusal> {
     let refused = |error: Error| {
         let (status, why) = refusal(&error);
         match status {
@@ -233,6 +258,9 @@ fn answer(head: &[u8], config: &Config) -> Result<(Vec<u8>, Serializer), Refusal
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "the request is not complete"));
     };
     let mut response = create_response(&request).map_err(refused)?;
+    if let Err(foreign) = config.origins.check(request.headers()) {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, foreign.to_string()));
+    }
     let Some(serializer) = pick(request.headers(), &config.serializers) else {
         let why = format!(
             "none of the offered WebSocket subprotocols is supported, only {}",
@@ -242,7 +270,9 @@ fn answer(head: &[u8], config: &Config) -> Result<(Vec<u8>, Serializer), Refusal
     };
     let picked = HeaderValue::from_static(serializer.subprotocol());
     response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, picked);
-    Ok((switching(response.headers()), serializer))
+    let addresses = |header| forwarded::addresses(request.headers(), header);
+    let forwarded = config.forwarded.map(addresses).unwrap_or_default();
+    Ok(Answer { response: switching(response.headers()), serializer, forwarded })
 }
 
 /// A fault of a request: the status, and a text. For "upgrade required" the subprotocols follow.

@@ -46,8 +46,10 @@ mod assemble;
 mod close;
 mod connect;
 mod error;
+mod forwarded;
 mod frame;
 mod http_head;
+mod origin;
 mod read;
 mod write;
 mod write_buffer;
@@ -62,6 +64,8 @@ use wamp_transport::{Security, Socket, Transport};
 pub use accept::{Accepted, Refusal, accept, accept_unless, refuse, refuse_for};
 pub use connect::connect;
 pub use error::HandshakeError;
+pub use forwarded::ForwardedHeader;
+pub use origin::{NotAnOrigin, Origins};
 pub use read::Reader;
 pub use write::Writer;
 
@@ -78,11 +82,21 @@ pub struct Config {
     pub max_send: usize,
     /// The serializers that a server accepts. Default: all.
     pub serializers: Vec<Serializer>,
+    /// The web pages from which browsers may connect to a server. Default: those of the same host.
+    pub origins: Origins,
+    /// The header in which proxies note the addresses of clients, for [`Accepted::forwarded_for`]. Default: none is read.
+    pub forwarded: Option<ForwardedHeader>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_receive: 16 << 20, max_send: usize::MAX, serializers: Serializer::ALL.to_vec() }
+        Self {
+            max_receive: 16 << 20,
+            max_send: usize::MAX,
+            serializers: Serializer::ALL.to_vec(),
+            origins: Origins::same_host(),
+            forwarded: None,
+        }
     }
 }
 

@@ -22,7 +22,9 @@ fn builder(config: &Config) -> Builder {
     let mut builder = Router::builder()
         .limits(config.limits)
         .allow_anonymous_on_public(config.allow_anonymous_on_public)
-        .shutdown(config.shutdown.into());
+        .shutdown(config.shutdown.into())
+        .origins(config.origins.clone())
+        .proxies(config.proxies.clone());
     if let Some(files) = &config.tls {
         builder = builder.tls(files.server.clone(), config.tls_mode);
     }

@@ -9,6 +9,7 @@ mod fields;
 mod limits;
 mod overrides;
 mod principals;
+mod proxies;
 mod realms;
 mod roles;
 mod secrets;
@@ -18,7 +19,7 @@ mod written;
 use std::path::{Path, PathBuf};
 
 use tracing_subscriber::EnvFilter;
-use wamp_router::{Limits, RealmConfig, TlsMode};
+use wamp_router::{Limits, Origins, Proxies, RealmConfig, TlsMode};
 
 pub(crate) use self::faults::Faults;
 pub(crate) use self::principals::written as scram_table;
@@ -43,6 +44,9 @@ pub(crate) struct Config {
     pub(crate) listen: Vec<String>,
     pub(crate) allow_anonymous_on_public: bool,
     pub(crate) shutdown: Ending,
+    /// The web pages from which browsers may connect.
+    pub(crate) origins: Origins,
+    pub(crate) proxies: Proxies,
     /// The filter of the log, which has been checked.
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
@@ -60,6 +64,8 @@ impl Default for Config {
             listen: vec![DEFAULT_ADDRESS.to_owned()],
             allow_anonymous_on_public: false,
             shutdown: Ending::Restart,
+            origins: Origins::default(),
+            proxies: Proxies::default(),
             log: DEFAULT_LOG.to_owned(),
             log_format: LogFormat::Text,
             tls: None,
@@ -107,6 +113,14 @@ impl Config {
         }
         let Self { allow_anonymous_on_public, shutdown, .. } = &mut config;
         settings::read(&mut fields, limits::of_program(allow_anonymous_on_public, shutdown));
+        for At { value, place } in fields.read::<Vec<At<String>>>("allowed_origins").unwrap_or_default() {
+            if let Err(error) = config.origins.add(&value) {
+                fields.faults.error(&place, error.to_string());
+            }
+        }
+        if let Some(table) = fields.read_table("proxies") {
+            config.proxies = proxies::read(table, fields.faults);
+        }
         if let Some(table) = fields.read_table("log") {
             config.read_log(table, fields.faults);
         }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use wamp_router::TlsMode;
 
-use super::{Config, limits, realms, settings};
+use super::{Config, limits, proxies, realms, settings};
 
 impl Config {
     /// Returns the configuration as TOML. With `explained`, every setting is a comment below a line about it.
@@ -32,6 +32,14 @@ impl Config {
         let _ = writeln!(out, "listen = {:?}", self.listen);
         let (mut anonymous_on_public, mut shutdown) = (self.allow_anonymous_on_public, self.shutdown);
         settings::write(&mut out, limits::of_program(&mut anonymous_on_public, &mut shutdown), explained);
+        about(
+            &mut out,
+            "Web pages from which browsers may connect, beside those of the same host, as \"https://app.example\"; \"*\": all.",
+        );
+        let any = self.origins.are_any().then(|| "*".to_owned());
+        let origins: Vec<String> = any.into_iter().chain(self.origins.others().iter().cloned()).collect();
+        let _ = writeln!(out, "{mark}allowed_origins = {origins:?}");
+        self.write_proxies(&mut out, explained);
         let _ = writeln!(out, "\n{mark}[log]");
         about(&mut out, "Level: error, warn, info, debug, trace, or a filter such as wamp_router=debug.");
         let _ = writeln!(out, "{mark}filter = {:?}", self.log);
@@ -43,6 +51,23 @@ impl Config {
             realms::write(&mut out, realm, explained);
         }
         out
+    }
+
+    fn write_proxies(&self, out: &mut String, explained: bool) {
+        let addresses = self.proxies.addresses();
+        if addresses.is_empty() && !explained {
+            return;
+        }
+        let mark = if explained { "#" } else { "" };
+        let _ = writeln!(out, "\n{mark}[proxies]");
+        if explained {
+            out.push_str(
+                "# Proxies that are believed about the address of a client, as \"10.0.0.7\" or \"10.0.0.0/8\"; \"unix\": over Unix\n\
+                 # sockets.\n",
+            );
+        }
+        let _ = writeln!(out, "{mark}addresses = {addresses:?}");
+        settings::write(out, proxies::rows(&mut self.proxies.client()), explained);
     }
 
     fn write_tls(&self, out: &mut String, explained: bool) {
