@@ -77,6 +77,7 @@ async fn serve(
 
 /// `RELOAD_SESSIONS=1000` for a long run.
 // behaviour 267, behaviour 268
+#[allow(clippy::print_stderr, reason = "the figures of a long run")]
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_go_on_while_the_configuration_changes() {
     let sessions: usize = std::env::var("RELOAD_SESSIONS").map_or(50, |count| count.parse().unwrap());
@@ -86,9 +87,9 @@ async fn streams_go_on_while_the_configuration_changes() {
     let address = router.listen(listen).await.unwrap();
     let urls = [address.ws_url().unwrap(), address.rs_url()];
     let is_over = Arc::<AtomicBool>::default();
-    // About 40,000 results in a second, with any number of sessions.
-    let pause = Duration::from_millis(sessions as u64 / 5);
-    let (mut callees, mut streams) = (Vec::new(), Vec::new());
+    // About 8,000 results in a second, with any number of sessions.
+    let pause = Duration::from_millis(sessions as u64);
+    let (mut callees, mut callers) = (Vec::new(), Vec::new());
     for n in 0..sessions / 2 {
         let callee = join_as(&urls[n % 2], "joe", "secret").await;
         let procedure = format!("com.myapp.count{n}");
@@ -96,8 +97,11 @@ async fn streams_go_on_while_the_configuration_changes() {
         callee.register(&*procedure, move |call| serve(call, over.clone(), pause)).await.unwrap();
         callees.push(callee);
         let caller = join_as(&urls[(n + 1) % 2], "joe", "secret").await;
-        streams.push(tokio::spawn(stream(caller, procedure, is_over.clone())));
+        callers.push((caller, procedure));
     }
+    // A stream makes joining slow, so all join before.
+    let begin = |(caller, procedure)| tokio::spawn(stream(caller, procedure, is_over.clone()));
+    let streams: Vec<_> = callers.into_iter().map(begin).collect();
     let joined = router.stats().now.sessions;
     let mut changes = 0;
     for round in 0..40_usize {
