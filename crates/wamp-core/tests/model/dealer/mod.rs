@@ -257,8 +257,10 @@ impl Dealer {
         let counted = alive().filter(|call| crate::setup::concurrency(call.procedure).is_some());
         let loads: std::collections::BTreeSet<_> =
             counted.map(|call| (call.registration, call.callee)).collect();
-        let keeps =
-            |call: &Call| call.others && call.fresh && self.peers[call.callee].features.callee_reroute;
+        let keeps = |call: &Call| {
+            let is_open = call.phase == Phase::Running && call.fresh;
+            is_open && call.others && self.peers[call.callee].features.callee_reroute
+        };
         (loads.len(), alive().any(keeps))
     }
 
