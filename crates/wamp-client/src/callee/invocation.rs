@@ -79,6 +79,11 @@ impl Invocation {
         })
     }
 
+    /// The trust level that the router has assigned to the call, if it assigns any.
+    pub fn trustlevel(&self) -> Option<u64> {
+        self.caller.as_deref()?.trustlevel
+    }
+
     /// Whether the call is made in chunks, of which the arguments seen so far are the first.
     pub fn is_in_chunks(&self) -> bool {
         self.upload.is_some()

@@ -155,6 +155,31 @@ impl Register {
         self.with(|it| it.options.invoke = Some(policy))
     }
 
+    /// Limits how many calls the router sends at a time, at least one; further calls go to other callees of the
+    /// procedure, or fail with `wamp.error.unavailable`. Unlike [`concurrency`](Self::concurrency) this takes a router
+    /// that knows the option, as this project's and Crossbar.io do; others ignore it.
+    pub fn concurrency_at_router(self, calls: u32) -> Self {
+        self.with(|it| it.options.concurrency = Some(u64::from(calls.max(1))))
+    }
+
+    /// Takes the procedure over from the callees that have it, such as an earlier session of this program whose end the
+    /// router has not noticed: their registrations end with `wamp.error.unregistered`, and calls under way go on. This
+    /// takes a router that knows the option `force_reregister`, as this project's and Crossbar.io do. Without it, or if
+    /// the procedure belongs to another client, registering fails with `wamp.error.procedure_already_exists`.
+    ///
+    /// ```
+    /// # use wamp_client::{Failure, Invocation, RequestError, Session};
+    /// # async fn pay(_: Invocation) -> Result<(), Failure> { Ok(()) }
+    /// # async fn example(session: Session) -> Result<(), RequestError> {
+    /// let registration = session.register("com.shop.pay", pay).concurrency_at_router(8).replace().await?;
+    /// println!("over: {}", registration.closed().await);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn replace(self) -> Self {
+        self.with(|it| it.options.force_reregister = Some(true))
+    }
+
     /// Watches the timeouts of calls here instead of in the router: the call ends with `wamp.error.timeout`,
     /// and [`Invocation::canceled`] returns this reason.
     pub fn forward_timeout(self) -> Self {

@@ -128,6 +128,7 @@ fn invocation_policy(name: &str) -> Option<InvocationPolicy> {
         InvocationPolicy::Last,
         InvocationPolicy::RoundRobin,
         InvocationPolicy::Random,
+        InvocationPolicy::LeastLoaded,
     ];
     known.into_iter().find(|policy| policy.as_str() == name)
 }

@@ -112,6 +112,11 @@ pub(crate) fn of_sessions(limits: &mut SessionLimits) -> Vec<Row<'_>> {
             Count(&mut limits.invocations_from_one_caller),
             "Calls among these that may come from one caller.",
         ),
+        row(
+            "kept_bytes",
+            Bytes(&mut limits.kept_bytes),
+            "Bytes of the calls of a session that could still go to another callee.",
+        ),
         row("registrations", Count(&mut limits.registrations), "Registrations of a session."),
         row("subscriptions", Count(&mut limits.subscriptions), "Subscriptions of a session."),
         row(

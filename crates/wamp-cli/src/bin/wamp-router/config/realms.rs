@@ -35,6 +35,10 @@ const EXAMPLE: &str = r#"
 #meta = "read"
 # Whether its sessions are disclosed to callees and subscribers, instead of the setting of the realm.
 #disclose = "always"
+# Trust level of its calls and publications, for callees and subscribers.
+#trustlevel = 2
+# Whether it may take over the registrations of every client with `force_reregister`, not only its own.
+#force_reregister = true
 
 #[[realm.principal]]
 #authid = "alice"

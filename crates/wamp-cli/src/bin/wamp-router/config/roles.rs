@@ -53,20 +53,28 @@ fn read_one(table: Table, mut meta: Meta, faults: &mut Faults) -> Option<At<Role
             None => rules.push((pattern, Actions::NONE, place)),
         }
     }
-    let mut disclosure = Disclosure::default();
-    let rows =
-        vec![row("meta", Value::Choice(&mut meta), ""), row("disclose", Value::Choice(&mut disclosure), "")];
+    let (mut disclosure, mut trustlevel, mut force) = (Disclosure::default(), 0, false);
+    let rows = vec![
+        row("meta", Value::Choice(&mut meta), ""),
+        row("disclose", Value::Choice(&mut disclosure), ""),
+        row("trustlevel", Value::Count(&mut trustlevel), ""),
+        row("force_reregister", Value::Boolean(&mut force), ""),
+    ];
     let read = settings::read(&mut fields, rows);
+    let trustlevel = read.first(&["trustlevel"]).map(|_| trustlevel as u64);
     let disclosure = read.first(&["disclose"]).map(|_| disclosure);
     fields.finish();
     let At { value: name, place } = name?;
     let mut role = Role::new(name).meta(meta);
     for (pattern, actions, _) in rules {
-        let rule = Rule::new(actions, pattern);
-        role = role.rule(match disclosure {
-            Some(disclosure) => rule.disclosure(disclosure),
-            None => rule,
-        });
+        let mut rule = Rule::new(actions, pattern).force(force);
+        if let Some(disclosure) = disclosure {
+            rule = rule.disclosure(disclosure);
+        }
+        if let Some(level) = trustlevel {
+            rule = rule.trustlevel(level);
+        }
+        role = role.rule(rule);
     }
     Some(At { value: role, place })
 }
@@ -110,6 +118,12 @@ pub(crate) fn write(out: &mut String, role: &Role) {
     }
     if let Some(disclosure) = role.rules().iter().find_map(Rule::own_disclosure) {
         let _ = writeln!(out, "disclose = \"{}\"", disclosure.word());
+    }
+    if let Some(level) = role.rules().iter().find_map(Rule::own_trustlevel) {
+        let _ = writeln!(out, "trustlevel = {level}");
+    }
+    if role.rules().iter().any(Rule::forces) {
+        out.push_str("force_reregister = true\n");
     }
     let _ = writeln!(out, "meta = \"{}\"", role.meta_part().word());
 }
