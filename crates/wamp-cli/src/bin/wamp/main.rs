@@ -1,0 +1,62 @@
+//! The program `wamp`: a WAMP client for the command line.
+//!
+//! One file for each subcommand. Standard output has data only; notes and errors go to standard error. The exit codes
+//! are in [`fail`].
+
+mod arguments;
+mod call;
+mod completion;
+mod connect;
+mod context;
+mod credentials;
+mod document;
+mod fail;
+mod insecure;
+mod man;
+mod options;
+mod output;
+mod ping;
+mod publish;
+mod register;
+mod signals;
+mod subscribe;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::fail::{Code, Fail};
+use crate::options::{Command, Options};
+use crate::signals::Signals;
+
+fn main() -> ExitCode {
+    let Options { global, command } = Options::parse();
+    let run = async {
+        let signals = Signals::listen()?;
+        match command {
+            Command::Call(call) => call::run(call, &global, signals).await,
+            Command::Publish(publish) => publish::run(publish, &global, signals).await,
+            Command::Subscribe(subscribe) => subscribe::run(subscribe, &global, signals).await,
+            Command::Register(register) => register::run(register, &global, signals).await,
+            Command::Ping(ping) => ping::run(ping, &global, signals).await,
+            Command::Context(context) => context::run(context, &global, signals).await,
+            Command::Completion(completion) => completion::run(&completion),
+            Command::Man(man) => man::run(&man),
+        }
+    };
+    output::set_up(&global);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => {
+            let ended = runtime.block_on(run);
+            // A thread that waits for standard input does not hold the program.
+            runtime.shutdown_background();
+            ended
+        }
+        Err(error) => Err(Fail::new(Code::Usage, format!("cannot start: {error}"))),
+    };
+    match ended {
+        Ok(code) => code.into(),
+        Err(fail) => fail.report(),
+    }
+}

@@ -1,0 +1,154 @@
+//! `wamp subscribe`: prints the events of topics.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::SelectAll;
+use wamp_client::{Event, EventStream, Session};
+
+use crate::connect::{Lasting, connect, unless_ended};
+use crate::document::Arguments;
+use crate::fail::{Code, Fail};
+use crate::options::{Global, Match, time};
+use crate::output::{self, Form, Object, Output};
+use crate::signals::Signals;
+
+/// Subscribe to topics and print each event in a line.
+///
+/// With several topics, or a pattern, the topic of the event and a tab stand before its value. When the connection is
+/// lost it connects and subscribes again; events that are published meanwhile are missed.
+#[derive(clap::Args)]
+pub(crate) struct Subscribe {
+    /// Topics.
+    #[arg(value_name = "TOPIC", required = true)]
+    topics: Vec<String>,
+
+    /// How a topic matches those of events: exact, prefix, or wildcard, where an empty component matches any.
+    #[arg(long = "match", value_name = "POLICY", default_value = "exact")]
+    policy: Match,
+
+    /// Ask for the retained event of each topic as well.
+    #[arg(long)]
+    retained: bool,
+
+    /// End after N events.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// End when no event arrives for this time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    wait: Option<Duration>,
+
+    /// Print strings and binary as they are, without quotes and base64. Binary ends without a line feed.
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
+}
+
+pub(crate) async fn run(subscribe: Subscribe, global: &Global, mut signals: Signals) -> Result<Code, Fail> {
+    let session = connect(global, Lasting::Always, &mut signals).await?;
+    let output = Output::new(Form::new(global, subscribe.raw));
+    let ended = unless_ended(&mut signals, show_all(&subscribe, &session, output)).await;
+    session.leave().await;
+    ended??;
+    Ok(Code::Done)
+}
+
+async fn show_all(subscribe: &Subscribe, session: &Session, mut output: Output) -> Result<(), Fail> {
+    let mut events = SelectAll::new();
+    let mut shown = 0;
+    for topic in &subscribe.topics {
+        events.push(subscribed(subscribe, session, topic).await?);
+        output::note(&format!("subscribed to {topic}"));
+    }
+    let names_topics = subscribe.topics.len() > 1 || subscribe.policy != Match::Exact;
+    loop {
+        // Lines are written when there is no further event at the moment.
+        let next = tokio::select! {
+            biased;
+            next = events.next() => next,
+            () = std::future::ready(()) => {
+                output.flush()?;
+                match subscribe.wait {
+                    Some(wait) => match tokio::time::timeout(wait, events.next()).await {
+                        Ok(next) => next,
+                        Err(_) => return Ok(()),
+                    },
+                    None => events.next().await,
+                }
+            }
+        };
+        match next {
+            Some(Item::Event(event)) => show(&mut output, &event, names_topics)?,
+            Some(Item::Ended(fail)) => return Err(fail),
+            None => return Ok(()),
+        }
+        shown += 1;
+        if subscribe.count.is_some_and(|count| shown >= count) {
+            return output.flush();
+        }
+    }
+}
+
+/// An event, or the end of one of the subscriptions.
+enum Item {
+    Event(Event),
+    Ended(Fail),
+}
+
+async fn subscribed(
+    subscribe: &Subscribe,
+    session: &Session,
+    topic: &str,
+) -> Result<futures_util::stream::BoxStream<'static, Item>, Fail> {
+    let mut making = session.subscribe_stream(topic.to_owned());
+    making = match subscribe.policy {
+        Match::Exact => making,
+        Match::Prefix => making.prefix(),
+        Match::Wildcard => making.wildcard(),
+    };
+    if subscribe.retained {
+        making = making.retained();
+    }
+    let events = making.await.map_err(|error| Fail::request(topic, &error))?;
+    let state = Some((events, topic.to_owned()));
+    Ok(futures_util::stream::unfold(state, next_item).boxed())
+}
+
+type Subscribed = Option<(EventStream, String)>;
+
+async fn next_item(state: Subscribed) -> Option<(Item, Subscribed)> {
+    let (mut events, topic) = state?;
+    match events.next().await {
+        Some(event) => Some((Item::Event(event), Some((events, topic)))),
+        None => Some((Item::Ended(Fail::ended(&topic, &events.closed().await)), None)),
+    }
+}
+
+fn show(output: &mut Output, event: &Event, names_topics: bool) -> Result<(), Fail> {
+    let arguments = match Arguments::read(event.payload()) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            output::warning(&format!("{}: an event that cannot be shown: {error}", event.topic()));
+            return Ok(());
+        }
+    };
+    match (output.form(), names_topics) {
+        (Form::Objects, _) => {
+            let mut object = Object::new("event")
+                .text("topic", event.topic().as_str())
+                .number("publication", event.publication().get());
+            if let Some(publisher) = event.publisher() {
+                object = object.number("publisher", publisher.get());
+            }
+            if event.is_retained() {
+                object = object.with("retained", crate::document::Document::Bool(true));
+            }
+            output.object(object.arguments(arguments))
+        }
+        (_, true) => {
+            let value = arguments.into_value().map(|value| value.to_json()).unwrap_or_default();
+            output.line(&format!("{}\t{value}", event.topic()))
+        }
+        (_, false) => output.value(arguments),
+    }
+}

@@ -1,0 +1,182 @@
+//! `wamp context`, credentials, `wamp completion` and `wamp man`.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::{Ended, Program, Router, wamp};
+
+/// A directory for configuration, removed with its test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("wamp-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ended {
+        let mut command = wamp(arguments);
+        command.env("XDG_CONFIG_HOME", &self.0);
+        Program::spawn(command).end()
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn done(stdout: &str) -> Ended {
+    Ended { code: Some(0), stdout: stdout.to_owned(), stderr: String::new() }
+}
+
+/// A router with the principal joe, whose ticket is t1 and whose password is s1.
+fn router(directory: &Directory) -> Router {
+    let mut passwd = Command::new(env!("CARGO_BIN_EXE_wamp-router"));
+    passwd.arg("passwd");
+    let (passwd, mut stdin) = Program::spawn_with_input(passwd);
+    stdin.write_all(b"s1\n").unwrap();
+    drop(stdin);
+    let keys = passwd.end().stdout;
+    let ticket = directory.file("router-ticket", "t1\n");
+    let config = format!(
+        r#"
+[[realm]]
+name = "realm1"
+[[realm.role]]
+name = "user"
+call = ["**"]
+[[realm.principal]]
+authid = "joe"
+role = "user"
+ticket = {{ file = "{ticket}" }}
+{keys}"#
+    );
+    Router::with(&["--config", &directory.file("router.toml", &config)])
+}
+
+#[test]
+fn a_context_has_the_connection_and_can_be_selected() {
+    let directory = Directory::new("context");
+    let router = Router::start();
+    let _peer = router.peer();
+    let run = |arguments: &[&str]| directory.run(arguments);
+    assert_eq!(run(&["context", "add", "here", "--url", &router.url, "--realm", "realm1"]), done(""));
+    assert_eq!(run(&["context", "add", "gone", "--url", "ws://127.0.0.1:1/ws"]), done(""));
+    assert_eq!(run(&["context", "ls"]), done("  gone\n  here\n"));
+    assert_eq!(run(&["context", "select", "here"]), done(""));
+    assert_eq!(run(&["context", "ls"]), done("  gone\n* here\n"));
+    assert_eq!(run(&["context", "show"]), done(&format!("url = [\"{}\"]\nrealm = \"realm1\"\n", router.url)));
+    assert_eq!(run(&["call", "com.test.sum", "1", "2"]), done("3\n"));
+    assert_eq!(run(&["call", "com.test.sum", "1", "2", "--context", "gone"]).code, Some(3));
+    assert_eq!(run(&["call", "com.test.sum", "1", "2", "-c", "gone", "--url", &router.url]), done("3\n"));
+    let checked = run(&["context", "check", "here"]);
+    assert!(
+        checked.code == Some(0) && checked.stdout.starts_with("joined realm1 as session "),
+        "{checked:?}"
+    );
+    let again = run(&["context", "add", "here"]);
+    assert_eq!(
+        (again.code, &*again.stderr),
+        (Some(2), "Error: there is a context \"here\"\nhint: --replace writes it anew\n")
+    );
+    assert_eq!(run(&["context", "rm", "here"]), done(""));
+    assert_eq!(run(&["context", "ls"]), done("  gone\n"));
+    let unknown = run(&["ping", "--context", "here"]);
+    assert_eq!(
+        (unknown.code, unknown.stderr.starts_with("Error: there is no context \"here\"\n")),
+        (Some(2), true)
+    );
+}
+
+#[test]
+fn a_context_that_others_may_read_is_told_and_one_with_a_fault_is_refused() {
+    let directory = Directory::new("modes");
+    assert_eq!(directory.run(&["context", "add", "it", "--realm", "r"]), done(""));
+    let path = directory.0.join("wamp/contexts/it.toml");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let shown = directory.run(&["context", "show", "it"]);
+    assert!(shown.code == Some(0) && shown.stderr.contains("others may read it"), "{shown:?}");
+    std::fs::write(&path, "relam = \"x\"\n").unwrap();
+    let fault = directory.run(&["context", "show", "it"]);
+    assert!(fault.code == Some(2) && fault.stderr.contains("unknown field `relam`"), "{fault:?}");
+    for name in ["../x", "", ".x", "a/b"] {
+        assert_eq!(directory.run(&["context", "add", name]).code, Some(2), "{name}");
+    }
+}
+
+#[test]
+fn credentials_are_read_from_files_the_environment_and_commands() {
+    let directory = Directory::new("credentials");
+    let router = router(&directory);
+    let ticket = directory.file("ticket", "t1\n");
+    let secret = directory.file("secret", "s1\n");
+    let as_joe = |ended: &Ended| ended.code == Some(0) && ended.stdout.contains("authid joe, role user");
+    let run = |arguments: &[&str], env: &[(&str, &str)]| {
+        let mut command = router.command(&[&["ping", "--count", "1"], arguments].concat());
+        command.env("XDG_CONFIG_HOME", &directory.0).envs(env.iter().copied());
+        Program::spawn(command).end()
+    };
+    for (arguments, env) in [
+        (&["--authid", "joe", "--ticket-file", &*ticket][..], &[][..]),
+        (&["--authid", "joe", "--secret-file", &secret], &[]),
+        (&[], &[("WAMP_AUTHID", "joe"), ("WAMP_TICKET", "t1")]),
+        (&[], &[("WAMP_AUTHID", "joe"), ("WAMP_SECRET", "s1")]),
+    ] {
+        let joined = run(arguments, env);
+        assert!(as_joe(&joined), "{arguments:?} {env:?} {joined:?}");
+    }
+    let add =
+        ["context", "add", "joe", "--url", &router.url, "--authid", "joe", "--ticket", "command:echo t1"];
+    assert_eq!(directory.run(&add), done(""));
+    let joined = directory.run(&["context", "check", "joe"]);
+    assert!(as_joe(&joined), "{joined:?}");
+    let wrong = run(&["--authid", "joe"], &[("WAMP_TICKET", "t2")]);
+    assert!(wrong.code == Some(3) && wrong.stderr.starts_with("Error: denied: "), "{wrong:?}");
+    assert!(!wrong.stderr.contains("t2"), "{wrong:?}");
+    let nobody = run(&["--ticket-file", &ticket], &[]);
+    assert_eq!((nobody.code, &*nobody.stderr), (Some(2), "Error: ticket: --authid says whose it is\n"));
+    let missing = run(&["--authid", "joe", "--ticket-file", "/no/such/file"], &[]);
+    assert_eq!(missing.code, Some(2));
+    assert!(missing.stderr.starts_with("Error: /no/such/file: No such file"), "{missing:?}");
+}
+
+#[test]
+fn completion_scripts_are_good_for_their_shells() {
+    let directory = Directory::new("completion");
+    let run = |arguments: &[&str]| Program::spawn(wamp(arguments)).end();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completion", shell]);
+        assert_eq!((script.code, &*script.stderr), (Some(0), ""));
+        assert!(script.stdout.contains("subscribe"), "{shell}");
+    }
+    let script = directory.file("wamp.bash", &run(&["completion", "bash"]).stdout);
+    let complete = format!(
+        "source {script}; COMP_WORDS=(wamp sub); COMP_CWORD=1; _wamp wamp sub wamp; echo \"${{COMPREPLY[@]}}\""
+    );
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "-c", &complete]);
+    assert_eq!(Program::spawn(bash).end(), done("subscribe\n"));
+}
+
+#[test]
+fn there_is_a_manual_page_for_each_command() {
+    let directory = Directory::new("man");
+    let pages = directory.0.join("pages");
+    assert_eq!(directory.run(&["man", pages.to_str().unwrap()]), done(""));
+    for page in ["wamp.1", "wamp-call.1", "wamp-context-add.1"] {
+        let text = std::fs::read_to_string(pages.join(page)).unwrap();
+        assert!(text.contains(".TH wamp"), "{page}: {text}");
+    }
+}
