@@ -160,8 +160,8 @@ pub(crate) fn wamp(arguments: &[&str]) -> Command {
 
 /// A session in the test, with procedures.
 pub(crate) struct Peer {
-    pub(crate) runtime: Runtime,
-    pub(crate) session: Session,
+    _runtime: Runtime,
+    _session: Session,
     /// Why invocations of `com.test.slow` were canceled.
     canceled: Arc<Mutex<Vec<CancelReason>>>,
 }
@@ -173,7 +173,7 @@ impl Peer {
         let canceled = Arc::<Mutex<Vec<CancelReason>>>::default();
         let session = runtime.block_on(wamp_client::connect(url).no_reconnect().send()).unwrap();
         runtime.block_on(register(&session, canceled.clone()));
-        Self { runtime, session, canceled }
+        Self { _runtime: runtime, _session: session, canceled }
     }
 
     /// Waits until an invocation was canceled, and returns why.

@@ -20,6 +20,9 @@ const DELAY: Duration = Duration::from_millis(300);
 /// The time from one drawing to the next: 15 in a second.
 const TICK: Duration = Duration::from_millis(66);
 
+/// The drawings in a second that the library does not drop. It draws for each part that a tick changes.
+const LIBRARY_RATE: u8 = 60;
+
 /// The ticks of which the rate is the mean: one second.
 const TICKS: usize = 15;
 
@@ -57,7 +60,7 @@ impl Bars {
         if is_dumb || !std::io::stderr().is_terminal() {
             return None;
         }
-        Some(Self(MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(15))))
+        Some(Self(MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(LIBRARY_RATE))))
     }
 
     pub(super) fn drawn(&self) -> &MultiProgress {
@@ -67,7 +70,7 @@ impl Bars {
     /// Adds the bar of a call, which is drawn until it is dropped.
     pub(super) fn add(&self, procedure: &str, places: Places) -> Bar {
         let counts = Arc::<Mutex<Counts>>::default();
-        let drawn = Drawn::new(self.0.clone(), procedure, places, counts.clone());
+        let drawn = Drawn::new(&self.0, procedure, places, counts.clone());
         Bar { counts, bar: drawn.bar.clone(), ticks: tokio::spawn(drawn.run()) }
     }
 }
@@ -109,7 +112,6 @@ fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
 
 /// The drawing of a bar.
 struct Drawn {
-    bars: MultiProgress,
     bar: ProgressBar,
     places: Places,
     counts: Arc<Mutex<Counts>>,
@@ -120,18 +122,19 @@ struct Drawn {
 }
 
 impl Drawn {
-    fn new(bars: MultiProgress, procedure: &str, places: Places, counts: Arc<Mutex<Counts>>) -> Self {
+    fn new(bars: &MultiProgress, procedure: &str, places: Places, counts: Arc<Mutex<Counts>>) -> Self {
         let bar = ProgressBar::hidden();
         bar.set_length(FULL);
         bar.set_prefix(shown(procedure, PROCEDURE).to_string());
         bar.set_style(spinner());
+        // Its place is that of the call. It is not drawn before a tick.
+        let bar = bars.add(bar);
         let start = Instant::now();
-        Self { bars, bar, places, counts, start, before: VecDeque::new(), has_fraction: false }
+        Self { bar, places, counts, start, before: VecDeque::new(), has_fraction: false }
     }
 
     async fn run(mut self) {
         tokio::time::sleep(DELAY).await;
-        self.bars.add(self.bar.clone());
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -147,11 +150,8 @@ impl Drawn {
         let last = counts.last.filter(|payload| payload.len() <= LOOKED_INTO);
         let arguments = last.and_then(|payload| Arguments::read(&payload).ok());
         let (fraction, label) = arguments.clone().map(|last| self.places.look(last)).unwrap_or_default();
-        if let Some(fraction) = fraction {
-            if !std::mem::replace(&mut self.has_fraction, true) {
-                self.bar.set_style(fraction_style());
-            }
-            self.bar.set_position((fraction * FULL as f64) as u64);
+        if fraction.is_some() && !std::mem::replace(&mut self.has_fraction, true) {
+            self.bar.set_style(fraction_style());
         }
         let (results, bytes) = self.rates(now, counts.results, counts.bytes);
         let elapsed = self.start.elapsed().as_secs_f64();
@@ -171,6 +171,9 @@ impl Drawn {
         let before = self.bar.prefix().chars().count() + if self.has_fraction { FRACTION } else { SPINNER };
         let room = columns().saturating_sub(before + BEHIND).max(LEAST);
         self.bar.set_message(text.chars().take(room).collect::<String>());
+        if let Some(fraction) = fraction {
+            self.bar.set_position((fraction * FULL as f64) as u64);
+        }
         // Moves the spinner, and draws.
         self.bar.tick();
     }
