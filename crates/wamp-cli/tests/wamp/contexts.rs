@@ -153,6 +153,29 @@ fn credentials_are_read_from_files_the_environment_and_commands() {
 }
 
 #[test]
+fn a_certificate_is_accepted_if_its_authority_is_given_or_none_is_asked_for() {
+    let directory = Directory::new("tls");
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let certificate = directory.file("certificate.pem", &made.cert.pem());
+    let key = directory.file("key.pem", &made.signing_key.serialize_pem());
+    let router = Router::with(&["--tls-certificate", &certificate, "--tls-key", &key]);
+    let url = router.url.replace("ws://", "wss://");
+    let ping =
+        |arguments: &[&str]| directory.run(&[&["ping", "--count", "1", "--url", &url], arguments].concat());
+    let unknown = ping(&[]);
+    assert!(unknown.code == Some(3) && unknown.stderr.starts_with("Error: tls: "), "{unknown:?}");
+    assert_eq!(
+        (ping(&["--ca", &certificate]).code, ping(&["--ca", "/no/such/file"]).code),
+        (Some(0), Some(2))
+    );
+    let insecure = ping(&["--insecure", "--quiet"]);
+    assert!(
+        insecure.code == Some(0) && insecure.stderr.starts_with("warning: any certificate"),
+        "{insecure:?}"
+    );
+}
+
+#[test]
 fn completion_scripts_are_good_for_their_shells() {
     let directory = Directory::new("completion");
     let run = |arguments: &[&str]| Program::spawn(wamp(arguments)).end();
