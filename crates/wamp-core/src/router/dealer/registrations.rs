@@ -117,7 +117,7 @@ impl Dealer {
             other.is_some_and(|other| other.authid == own.authid && other.authrole == own.authrole)
         };
         let is_known = own.authmethod != Method::Anonymous.name();
-        if !session.forces(policy, procedure) && !(is_known && callees.iter().all(is_same)) {
+        if !(session.forces(policy, procedure) || is_known && callees.iter().all(is_same)) {
             let text = format!("{} is registered already by a session that is not yours", quoted(procedure));
             return Err((uri::PROCEDURE_ALREADY_EXISTS, text));
         }
