@@ -207,8 +207,8 @@ impl Router {
         self.state().realms.get(realm).map(|realm| realm.lock_times())
     }
 
-    /// Ends all sessions with GOODBYE `wamp.close.system_shutdown` (or as [`Shutdown`] says), closes all listeners, and waits until the
-    /// links have ended, at most as long as [`Limits::shutdown`].
+    /// Ends all sessions with GOODBYE `wamp.close.system_shutdown` (or as [`Shutdown`](crate::Shutdown) says), closes all listeners, and waits until the
+    /// links have ended, at most as long as [`Limits::shutdown`](crate::Limits::shutdown).
     pub async fn shut_down(&self) {
         let state = self.state();
         state.close();
