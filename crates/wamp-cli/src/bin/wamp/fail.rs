@@ -23,8 +23,12 @@ pub(crate) enum Code {
     Timeout = 5,
     /// Another party has canceled the call, or this program was too slow.
     Canceled = 6,
+    /// SIGHUP.
+    HungUp = 129,
     /// Ctrl-C (SIGINT).
     Interrupted = 130,
+    /// SIGQUIT.
+    Quit = 131,
     /// SIGTERM.
     Terminated = 143,
 }

@@ -11,6 +11,7 @@ mod context;
 mod credentials;
 mod document;
 mod fail;
+mod groups;
 mod insecure;
 mod man;
 mod options;

@@ -14,7 +14,8 @@ use crate::{call, completion, context, man, ping, publish, register, subscribe};
 /// Standard output has data only; notes and errors go to standard error.
 ///
 /// Exit codes: 0 done; 1 the peer answered with an error; 2 the command line or the input cannot be used; 3 no session;
-/// 4 the session was lost; 5 timeout; 6 canceled by another party; 130 Ctrl-C; 143 SIGTERM.
+/// 4 the session was lost; 5 timeout; 6 canceled by another party; 130 Ctrl-C; 143 SIGTERM;
+/// 129 SIGHUP; 131 SIGQUIT.
 #[derive(Parser)]
 #[command(name = "wamp", version, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Options {

@@ -1,13 +1,14 @@
-//! Ctrl-C and SIGTERM: the first one ends what runs, the second one leaves at once.
+//! Ctrl-C, SIGTERM, SIGHUP and SIGQUIT: the first one ends what runs, the second one leaves at once.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use wamp_client::Session;
 
 use crate::fail::{Code, Fail};
+use crate::groups;
 
 /// Time for GOODBYE after the second signal.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -25,6 +26,11 @@ impl Signals {
         let failed = |error| Fail::usage(format!("cannot install signal handlers: {error}"));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut quit = signal(SignalKind::quit()).map_err(failed)?;
+        let mut hang_up = match ignores_hang_up() {
+            true => None,
+            false => Some(signal(SignalKind::hangup()).map_err(failed)?),
+        };
         let (send, first) = watch::channel(None);
         let session = Arc::new(OnceLock::<Session>::new());
         let left = session.clone();
@@ -33,6 +39,8 @@ impl Signals {
                 let code = tokio::select! {
                     _ = interrupt.recv() => Code::Interrupted,
                     _ = terminate.recv() => Code::Terminated,
+                    _ = quit.recv() => Code::Quit,
+                    () = received(&mut hang_up) => Code::HungUp,
                 };
                 if send.borrow().is_none() {
                     send.send_replace(Some(code));
@@ -41,6 +49,7 @@ impl Signals {
                 if let Some(session) = left.get() {
                     let _ = tokio::time::timeout(GOODBYE, session.leave()).await;
                 }
+                groups::kill_all();
                 std::process::exit(code as i32);
             }
         });
@@ -60,4 +69,19 @@ impl Signals {
             Err(_) => std::future::pending().await,
         }
     }
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether this program was started with SIGHUP ignored, as by `nohup`. That is known on Linux only.
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & 1 != 0)
 }

@@ -12,6 +12,7 @@ use wamp_client::{Failure, Invocation, InvocationPolicy, Payload, Session, Value
 use crate::connect::{Lasting, connect, unless_ended};
 use crate::document::Document;
 use crate::fail::{Code, Fail};
+use crate::groups;
 use crate::options::{Global, Match};
 use crate::output;
 use crate::register::program::Program;
@@ -74,7 +75,7 @@ pub(crate) struct Register {
     disclose_caller: bool,
 }
 
-/// Who of several callees answers a call.
+/// The callee that answers a call, of several callees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Invoke {
     Single,
@@ -101,12 +102,16 @@ pub(crate) async fn run(register: Register, global: &Global, mut signals: Signal
     let (answer, concurrency) = answer(&register)?;
     let calls = Calls::new(register.count);
     let session = connect(global, Lasting::Always, &mut signals).await?;
-    let ended = unless_ended(&mut signals, serve(&register, &session, answer, concurrency, &calls)).await;
-    match &ended {
-        Ok(Ok(())) => drop(session.drain(Duration::MAX).await),
-        _ => drop(session.drain(DRAIN).await),
+    let mut ended = unless_ended(&mut signals, serve(&register, &session, answer, concurrency, &calls)).await;
+    if matches!(ended, Ok(Ok(()))) {
+        // The last calls may take their time, unless a signal arrives.
+        ended = unless_ended(&mut signals, session.drain(Duration::MAX)).await.map(|_| Ok(()));
+    }
+    if !matches!(ended, Ok(Ok(()))) {
+        session.drain(DRAIN).await;
     }
     let _ = tokio::time::timeout(PROGRAMS, calls.without_running()).await;
+    groups::kill_all();
     ended??;
     Ok(Code::Done)
 }

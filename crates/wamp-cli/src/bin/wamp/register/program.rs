@@ -5,14 +5,14 @@ use std::io::Write;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
 };
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use wamp_client::{ChunkError, Failure, Invocation, Payload, ProgressSender, Value, uri};
 
 use crate::document::{Arguments, Document};
+use crate::groups::Group;
 
 /// Time from SIGTERM to SIGKILL.
 const TERM: Duration = Duration::from_secs(5);
@@ -41,22 +41,30 @@ impl Program {
     /// Answers a call.
     pub(super) async fn run(&self, call: Invocation) -> Result<Payload, Failure> {
         let arguments = Arguments::read(call.payload())?;
-        let mut child = self.command(&call, &arguments).spawn()?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let (mut child, mut group) = Group::spawn(&mut self.command(&call, &arguments))?;
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(Failure::new(uri::RUNTIME_ERROR).arg("the command has no pipes"));
+        };
+        let mut pipes = Pipes { stdout: BufReader::new(stdout), stderr };
         let ended = tokio::select! {
-            ended = self.communicate(&mut child, &call, arguments) => ended,
+            ended = self.communicate(&mut child, &mut pipes, &call, arguments) => ended,
             reason = call.canceled() => Err(Failure::new(uri::CANCELED).arg(reason.to_string())),
         };
         // It has an id until its end is known.
         if ended.is_err() && child.id().is_some() {
-            end(&mut child, group).await;
+            // A program that writes while it ends gets no SIGPIPE and does not wait.
+            tokio::select! {
+                () = group.end(&mut child, TERM) => {}
+                () = pipes.drain() => {}
+            }
         }
+        group.is_over();
         ended
     }
 
     fn command(&self, call: &Invocation, arguments: &Arguments) -> Command {
         let mut command = Command::new("sh");
-        command.arg("-c").arg(&self.command).process_group(0);
+        command.arg("-c").arg(&self.command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("WAMP_PROCEDURE", call.procedure().as_str());
         let args = Document::List(arguments.args.clone()).to_json();
@@ -78,24 +86,24 @@ impl Program {
     async fn communicate(
         &self,
         child: &mut Child,
+        pipes: &mut Pipes,
         call: &Invocation,
         arguments: Arguments,
     ) -> Result<Payload, Failure> {
-        let (Some(stdin), Some(stdout), Some(stderr)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
+        let Some(stdin) = child.stdin.take() else {
             return Err(Failure::new(uri::RUNTIME_ERROR).arg("the command has no pipes"));
         };
         let input = write_input(stdin, call, arguments.args);
-        let mut stdout = BufReader::new(stdout);
+        let Pipes { stdout, stderr } = pipes;
         let output = async {
             match self.is_whole {
-                true => whole(&mut stdout).await,
-                false => lines(&mut stdout, call.progress()).await,
+                true => whole(stdout).await,
+                false => lines(stdout, call.progress()).await,
             }
         };
-        let errors = last_errors(stderr);
-        let read = async { tokio::join!(output, errors) };
+        let errors = async { Ok(last_errors(stderr).await) };
+        // Output that cannot be sent ends the call, also while the program goes on.
+        let read = async { tokio::try_join!(output, errors) };
         tokio::pin!(input, read);
         // A program that does not read all of its input may end all the same.
         let (output, errors) = tokio::select! {
@@ -105,13 +113,28 @@ impl Program {
                 written?;
                 read.await
             }
-        };
+        }?;
         let status = child.wait().await?;
-        match (status.success(), output?) {
+        match (status.success(), output) {
             (true, Some(value)) => Ok(Payload::new(call.session().serializer(), &Value(&value))?),
             (true, None) => Ok(Payload::empty()),
             (false, _) => Err(failure(status, &errors)),
         }
+    }
+}
+
+/// The pipes from a program.
+struct Pipes {
+    stdout: BufReader<ChildStdout>,
+    stderr: ChildStderr,
+}
+
+impl Pipes {
+    /// Reads until this is dropped. Standard error is passed on.
+    async fn drain(&mut self) {
+        let mut sink = tokio::io::sink();
+        let _ = tokio::join!(tokio::io::copy_buf(&mut self.stdout, &mut sink), last_errors(&mut self.stderr));
+        std::future::pending().await
     }
 }
 
@@ -191,7 +214,7 @@ fn too_long() -> Failure {
 }
 
 /// Passes standard error on, and returns the end of it.
-async fn last_errors(mut stderr: impl AsyncRead + Unpin) -> String {
+async fn last_errors(stderr: &mut (impl AsyncRead + Unpin)) -> String {
     let mut last = VecDeque::new();
     let mut buffer = [0; 4096];
     while let Ok(len @ 1..) = stderr.read(&mut buffer).await {
@@ -200,15 +223,4 @@ async fn last_errors(mut stderr: impl AsyncRead + Unpin) -> String {
         last.drain(..last.len().saturating_sub(ERRORS));
     }
     String::from_utf8_lossy(last.make_contiguous()).into_owned()
-}
-
-/// Ends a program and its children.
-async fn end(child: &mut Child, group: Option<Pid>) {
-    let Some(group) = group else { return };
-    // A group that has ended needs no signal.
-    let _ = kill_process_group(group, Signal::TERM);
-    let _ = tokio::time::timeout(TERM, child.wait()).await;
-    // Also for children that the shell has left.
-    let _ = kill_process_group(group, Signal::KILL);
-    let _ = child.wait().await;
 }
