@@ -146,7 +146,7 @@ fn credentials_are_read_from_files_the_environment_and_commands() {
     assert!(wrong.code == Some(3) && wrong.stderr.starts_with("Error: denied: "), "{wrong:?}");
     assert!(!wrong.stderr.contains("t2"), "{wrong:?}");
     let nobody = run(&["--ticket-file", &ticket], &[]);
-    assert_eq!((nobody.code, &*nobody.stderr), (Some(2), "Error: ticket: --authid says whose it is\n"));
+    assert_eq!((nobody.code, &*nobody.stderr), (Some(2), "Error: ticket: --authid is missing\n"));
     let missing = run(&["--authid", "joe", "--ticket-file", "/no/such/file"], &[]);
     assert_eq!(missing.code, Some(2));
     assert!(missing.stderr.starts_with("Error: /no/such/file: No such file"), "{missing:?}");

@@ -385,7 +385,8 @@ impl Engine {
             Some((_, at)) => Some(*at + GRACE),
             None => state.session.poll_timeout(),
         };
-        deadline.map(|time| self.start + time.since_origin())
+        // A time that the clock does not have is never.
+        deadline.and_then(|time| self.start.checked_add(time.since_origin()))
     }
 
     /// The next deadline.

@@ -17,7 +17,9 @@ impl Log {
     pub(crate) fn start(config: &Config) -> Self {
         let log = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new(&config.log))
-            .with_writer(std::io::stderr);
+            .with_writer(std::io::stderr)
+            // A closed pipe would be reported on the closed pipe, with a panic.
+            .log_internal_errors(false);
         match config.log_format {
             LogFormat::Text => {
                 let log = log.with_ansi(has_colors()).with_filter_reloading();

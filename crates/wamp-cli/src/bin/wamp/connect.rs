@@ -1,8 +1,10 @@
 //! Sessions for commands.
 
+use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use wamp_client::auth::Credential;
 use wamp_client::{Connect, ConnectionState, Session};
 
@@ -47,7 +49,7 @@ pub(crate) async fn connect_with(
     lasting: Lasting,
     signals: &mut Signals,
 ) -> Result<Session, Fail> {
-    let mut connect = settings.connect()?.connect_timeout(global.connect_timeout);
+    let mut connect = settings.read(signals).await?.connect_timeout(global.connect_timeout);
     let comes_back = !global.no_retry && (global.retry || lasting == Lasting::Always);
     if !comes_back {
         connect = connect.no_reconnect();
@@ -65,6 +67,7 @@ pub(crate) async fn connect_with(
 }
 
 /// The settings of a connection: those of the command line, the environment and the context.
+#[derive(Clone)]
 pub(crate) struct Settings {
     urls: Vec<String>,
     realm: Option<String>,
@@ -85,7 +88,7 @@ impl Settings {
         Ok(Self::given(global).or(Stored::chosen(global)?))
     }
 
-    /// What the command line and the environment say.
+    /// The settings of the command line and the environment.
     pub(crate) fn given(global: &Global) -> Self {
         let env = |name: &str| std::env::var_os(name).map(|_| Source::Env(name.to_owned()));
         let source = |file: &Option<String>, name| file.as_deref().map(Source::file).or_else(|| env(name));
@@ -132,6 +135,20 @@ impl Settings {
         self.realm.as_deref().unwrap_or(DEFAULT_REALM)
     }
 
+    /// Reads files and credentials. A signal ends a prompt and a command, too.
+    async fn read(&self, signals: &mut Signals) -> Result<Connect, Fail> {
+        let terminal = if self.credentials.asks() { Terminal::open() } else { None };
+        let settings = self.clone();
+        let reading = tokio::task::spawn_blocking(move || settings.connect());
+        match unless_ended(signals, reading).await {
+            Ok(read) => read.map_err(|error| Fail::usage(error.to_string()))?,
+            Err(fail) => {
+                terminal.iter().for_each(Terminal::restore);
+                Err(fail)
+            }
+        }
+    }
+
     fn connect(&self) -> Result<Connect, Fail> {
         let mut urls = self.urls.iter().cloned();
         let mut connect = wamp_client::connect(urls.next().unwrap_or_else(|| DEFAULT_URL.to_owned()))
@@ -160,6 +177,24 @@ impl Settings {
             None => connect,
         };
         self.credentials.clone().offer(connect)
+    }
+}
+
+/// The terminal of this program, as it was before a prompt that shows nothing.
+struct Terminal {
+    file: File,
+    modes: Termios,
+}
+
+impl Terminal {
+    fn open() -> Option<Self> {
+        let file = File::open("/dev/tty").ok()?;
+        let modes = tcgetattr(&file).ok()?;
+        Some(Self { file, modes })
+    }
+
+    fn restore(&self) {
+        let _ = tcsetattr(&self.file, OptionalActions::Now, &self.modes);
     }
 }
 

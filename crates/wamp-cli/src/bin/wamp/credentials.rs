@@ -1,5 +1,6 @@
 //! Credentials, from files, the environment, commands and the terminal. None is on a command line.
 
+use std::env::VarError;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use wamp_client::Connect;
 use wamp_client::auth::{Credential, PrivateKey, Secret};
 
-use crate::fail::Fail;
+use crate::fail::{Code, Fail};
 
 /// Where a secret is.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -32,27 +33,35 @@ impl Source {
         if path == "-" { Source::Terminal } else { Source::File(path.into()) }
     }
 
-    fn read(&self, what: &str) -> Result<Secret, String> {
+    fn read(&self, kind: Kind) -> Result<Secret, Fault> {
         let text = match self {
             Source::File(path) => {
                 std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
             }
-            Source::Env(name) => std::env::var(name).map_err(|error| format!("{name}: {error}"))?,
+            Source::Env(name) => std::env::var(name).map_err(|error| match error {
+                VarError::NotPresent => format!("{name}: is not set"),
+                // The error would show the secret.
+                VarError::NotUnicode(_) => format!("{name}: is not UTF-8"),
+            })?,
             Source::Command(command) => {
                 let output = Command::new("sh").arg("-c").arg(command).stderr(Stdio::inherit()).output();
                 let output = output.map_err(|error| format!("{command}: {error}"))?;
                 if !output.status.success() {
-                    return Err(format!("{command}: {}", output.status));
+                    return Err(format!("{command}: {}", output.status).into());
                 }
                 String::from_utf8(output.stdout).map_err(|_| format!("{command}: the output is not UTF-8"))?
             }
             Source::Terminal => {
-                rpassword::prompt_password(format!("{what}: ")).map_err(|error| error.to_string())?
+                let text = rpassword::prompt_password(format!("{}: ", kind.name()));
+                text.map_err(|error| match error.kind() {
+                    std::io::ErrorKind::Interrupted => Fault::Interrupted,
+                    _ => Fault::Text(format!("{} -: there is no terminal: {error}", kind.option())),
+                })?
             }
         };
         match text.lines().next() {
             Some(line) if !line.is_empty() => Ok(Secret::from(line)),
-            _ => Err(format!("{self}: is empty")),
+            _ => Err(format!("{self}: is empty").into()),
         }
     }
 }
@@ -85,9 +94,40 @@ impl Kind {
             Kind::Key => "Key",
         }
     }
+
+    /// The option that names its file.
+    fn option(self) -> &'static str {
+        match self {
+            Kind::Ticket => "--ticket-file",
+            Kind::Secret => "--secret-file",
+            Kind::Key => "--key-file",
+        }
+    }
 }
 
-/// What a client proves its identity with.
+/// The reason for which a credential cannot be read.
+enum Fault {
+    /// Ctrl-C at the prompt.
+    Interrupted,
+    Text(String),
+}
+
+impl From<String> for Fault {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Fault> for Fail {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Interrupted => Fail::silent(Code::Interrupted),
+            Fault::Text(text) => Fail::usage(text),
+        }
+    }
+}
+
+/// The credentials of a client, and where they are.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Credentials {
     pub(crate) authid: Option<String>,
@@ -97,6 +137,11 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
+    /// Whether one of them is asked for on the terminal.
+    pub(crate) fn asks(&self) -> bool {
+        [&self.key, &self.secret, &self.ticket].into_iter().any(|source| *source == Some(Source::Terminal))
+    }
+
     /// Offers all of them. They are read now, and again each time the session connects again.
     ///
     /// # Errors
@@ -107,7 +152,7 @@ impl Credentials {
         for (kind, source) in sources {
             let Some(source) = source else { continue };
             is_alone = false;
-            let first = read(kind, source, self.authid.as_deref()).map_err(Fail::usage)?;
+            let first = read(kind, source, self.authid.as_deref())?;
             for number in 0..first.len() {
                 let later = Later {
                     kind,
@@ -128,11 +173,11 @@ impl Credentials {
 }
 
 /// The credentials that a secret makes, best first.
-fn read(kind: Kind, source: &Source, authid: Option<&str>) -> Result<Vec<Credential>, String> {
-    let secret = source.read(kind.name())?;
+fn read(kind: Kind, source: &Source, authid: Option<&str>) -> Result<Vec<Credential>, Fault> {
+    let secret = source.read(kind)?;
     let needed = || {
         let authid = authid.map(str::to_owned);
-        authid.ok_or_else(|| format!("{}: --authid says whose it is", kind.name().to_lowercase()))
+        authid.ok_or_else(|| format!("{}: --authid is missing", kind.name().to_lowercase()))
     };
     Ok(match kind {
         Kind::Ticket => vec![Credential::ticket(needed()?, secret)],
@@ -181,7 +226,12 @@ impl Later {
         if self.source == Source::Terminal {
             return Err("the terminal is asked once only".to_owned());
         }
-        let credential = read(self.kind, &self.source, self.authid.as_deref())?.into_iter().nth(self.number);
+        let credentials =
+            read(self.kind, &self.source, self.authid.as_deref()).map_err(|fault| match fault {
+                Fault::Interrupted => "interrupted".to_owned(),
+                Fault::Text(text) => text,
+            })?;
+        let credential = credentials.into_iter().nth(self.number);
         credential.ok_or_else(|| format!("{}: is empty", self.source))
     }
 }

@@ -9,6 +9,9 @@ use wamp_client::{MatchPolicy, Serializer};
 
 use crate::{call, completion, context, man, ping, publish, register, subscribe};
 
+/// The longest time of an option: 100 years.
+const MAX_TIME: Duration = Duration::from_secs(100 * 31_557_600);
+
 /// A WAMP client: call, publish, subscribe and register from the command line.
 ///
 /// Standard output has data only; notes and errors go to standard error.
@@ -38,22 +41,39 @@ pub(crate) enum Command {
     Man(man::Man),
 }
 
-/// What each command takes.
+/// The options of all commands.
 #[derive(Args)]
 pub(crate) struct Global {
     /// URL of the router: ws, wss, rs, rss or rs+unix. May be given several times; each attempt to connect takes the next
     /// one. By default ws://127.0.0.1:8080/ws.
-    #[arg(short, long, env = "WAMP_URL", value_name = "URL", global = true, help_heading = "Connection")]
+    #[arg(
+        short,
+        long,
+        env = "WAMP_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        global = true,
+        help_heading = "Connection"
+    )]
     pub(crate) url: Vec<String>,
 
     /// Realm to join. By default realm1.
-    #[arg(short, long, env = "WAMP_REALM", value_name = "NAME", global = true, help_heading = "Connection")]
+    #[arg(
+        short,
+        long,
+        env = "WAMP_REALM",
+        hide_env_values = true,
+        value_name = "NAME",
+        global = true,
+        help_heading = "Connection"
+    )]
     pub(crate) realm: Option<String>,
 
     /// Only serializer to offer. By default all, and MessagePack over RawSocket.
     #[arg(
         long,
         env = "WAMP_SERIALIZER",
+        hide_env_values = true,
         value_name = "NAME",
         global = true,
         help_heading = "Connection",
@@ -67,6 +87,7 @@ pub(crate) struct Global {
         short,
         long,
         env = "WAMP_CONTEXT",
+        hide_env_values = true,
         value_name = "NAME",
         global = true,
         help_heading = "Connection"
@@ -74,7 +95,14 @@ pub(crate) struct Global {
     pub(crate) context: Option<String>,
 
     /// Authentication id.
-    #[arg(long, env = "WAMP_AUTHID", value_name = "NAME", global = true, help_heading = "Credentials")]
+    #[arg(
+        long,
+        env = "WAMP_AUTHID",
+        hide_env_values = true,
+        value_name = "NAME",
+        global = true,
+        help_heading = "Credentials"
+    )]
     pub(crate) authid: Option<String>,
 
     /// File with a ticket, - to ask for it on the terminal. Or the variable WAMP_TICKET has the ticket.
@@ -199,5 +227,7 @@ impl From<Match> for MatchPolicy {
 
 /// Reads a time such as `500ms`, `10s` or `2m`.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; a time is written as 500ms, 10s or 2m"))
+    let time = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; a time is written as 500ms, 10s or 2m"))?;
+    if time > MAX_TIME { Err("more than 100 years".to_owned()) } else { Ok(time) }
 }

@@ -43,8 +43,9 @@ pub(crate) fn set_up(global: &Global) {
         1 => "debug",
         _ => "trace",
     };
-    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter));
-    log.with_writer(std::io::stderr).with_ansi(has_colors).init();
+    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_ansi(has_colors);
+    // A closed pipe would be reported on the closed pipe, with a panic.
+    log.with_writer(std::io::stderr).log_internal_errors(false).init();
 }
 
 /// Whether standard error shows colors.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Read, StdinLock};
 use std::str::FromStr;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use bytesize::ByteSize;
 use serde_json::Deserializer;
@@ -14,6 +14,9 @@ use crate::fail::Fail;
 
 /// The most bytes of a binary chunk, by default.
 const CHUNK: usize = 64 << 10;
+
+/// The most bytes of a binary chunk.
+const MAX_CHUNK: u64 = 16 << 20;
 
 /// How standard input is cut into items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +37,9 @@ impl FromStr for Format {
             ("lines", _) => Ok(Self::Lines),
             ("json", _) => Ok(Self::Json),
             ("raw", _) => Ok(Self::Raw(CHUNK)),
-            (_, Some(size)) => match size.parse::<ByteSize>().map(|size| usize::try_from(size.as_u64())) {
-                Ok(Ok(size @ 1..)) => Ok(Self::Raw(size)),
+            (_, Some(size)) => match size.parse::<ByteSize>().map(|size| size.as_u64()) {
+                Ok(size @ 1..=MAX_CHUNK) => Ok(Self::Raw(size as usize)),
+                Ok(size) if size > MAX_CHUNK => Err(format!("{size} bytes are more than 16 MiB")),
                 _ => Err(format!("{size:?} is not a size such as 64KiB")),
             },
             _ => Err("one of lines, json, raw and raw=SIZE".to_owned()),
@@ -48,21 +52,39 @@ pub(super) struct Input {
     items: Receiver<Result<Document, String>>,
     /// An item that was read to know whether there is one.
     next: Option<Result<Document, String>>,
+    /// `None` after its end.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Input {
     pub(super) fn open(format: Format) -> Self {
+        Self::of(move |items| read(format, std::io::stdin().lock(), items))
+    }
+
+    /// The items of a function, which runs in a thread of its own.
+    fn of(read: impl FnOnce(&Sender<Result<Document, String>>) + Send + 'static) -> Self {
         let (sender, items) = channel(1);
         // It ends with the program: nothing can interrupt a read of a terminal.
-        thread::spawn(move || read(format, std::io::stdin().lock(), &sender));
-        Self { items, next: None }
+        let thread = thread::spawn(move || read(&sender));
+        Self { items, next: None, thread: Some(thread) }
+    }
+
+    async fn receive(&mut self) -> Option<Result<Document, String>> {
+        match self.items.recv().await {
+            Some(item) => Some(item),
+            // The thread has ended or is about to.
+            None => match self.thread.take()?.join() {
+                Ok(()) => None,
+                Err(_) => Some(Err("its reader has failed".to_owned())),
+            },
+        }
     }
 
     /// The next item; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<Result<Document, Fail>> {
         let item = match self.next.take() {
             Some(item) => Some(item),
-            None => self.items.recv().await,
+            None => self.receive().await,
         };
         item.map(|item| item.map_err(|error| Fail::usage(format!("standard input: {error}"))))
     }
@@ -70,7 +92,7 @@ impl Input {
     /// Whether there is a further item, or an error. Waits until that is known. May be dropped at any time.
     pub(super) async fn has_next(&mut self) -> bool {
         if self.next.is_none() {
-            self.next = self.items.recv().await;
+            self.next = self.receive().await;
         }
         self.next.is_some()
     }
@@ -120,4 +142,29 @@ fn read_json(stdin: StdinLock<'_>, items: &Sender<Result<Document, String>>) -> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_limited() {
+        assert_eq!("raw=16MiB".parse(), Ok(Format::Raw(16 << 20)));
+        for size in ["raw=17MiB", "raw=1EiB", "raw=10EiB"] {
+            assert!(size.parse::<Format>().unwrap_err().ends_with(" bytes are more than 16 MiB"), "{size}");
+        }
+        assert!("raw=0".parse::<Format>().unwrap_err().contains("is not a size"));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_fails_is_an_error_and_not_the_end() {
+        let mut input = Input::of(|items| {
+            assert!(!send(items, Document::Null), "the reader fails");
+        });
+        assert!(matches!(input.next().await, Some(Ok(Document::Null))));
+        assert!(input.has_next().await);
+        assert!(matches!(input.next().await, Some(Err(_))));
+        assert!(!input.has_next().await);
+    }
 }
