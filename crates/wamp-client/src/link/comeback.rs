@@ -64,7 +64,7 @@ impl Comeback {
     /// The machine's next deadline.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let timeout = self.lock().machine.poll_timeout();
-        timeout.map(|time| self.start + time.since_origin())
+        timeout.and_then(|time| self.start.checked_add(time.since_origin()))
     }
 }
 

@@ -1,8 +1,9 @@
 //! `wamp context`: connections with a name, in files.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{self, Write};
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -53,7 +54,7 @@ enum Action {
     },
     /// Print the names. A star is before the selected one.
     Ls,
-    /// Print a context, by default the selected one. It has no secrets, only where they are.
+    /// Print a context, by default that of --context or the selected one. It has no secrets, only where they are.
     Show {
         /// Name.
         name: Option<String>,
@@ -113,7 +114,7 @@ impl Stored {
         let name = checked_name(name).map_err(|error| Fail::usage(format!("context {name:?}: {error}")))?;
         let path = path(&name)?;
         let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Fail::usage(format!("there is no context {name:?}"))
+            io::ErrorKind::NotFound => Fail::usage(format!("there is no context {name:?}"))
                 .hint("`wamp context ls` prints the names"),
             _ => Fail::usage(format!("{}: {error}", path.display())),
         })?;
@@ -125,7 +126,7 @@ impl Stored {
             .map_err(|error| Fail::usage(format!("{}: {}", path.display(), one_line(&error))))
     }
 
-    /// What the options and the environment say of the connection. Secrets are not stored, only where they are.
+    /// The connection of the options and the environment. Secrets are not stored, only where they are.
     fn of(global: &Global) -> Self {
         let source = |file: &Option<String>| match Source::file(file.as_deref()?) {
             Source::File(path) => Some(Source::File(absolute(&path))),
@@ -147,6 +148,39 @@ impl Stored {
             key: source(&global.key_file),
         }
     }
+
+    /// # Errors
+    /// A URL has a password.
+    fn check(&self) -> Result<(), Fail> {
+        let fail = |option, hint| Fail::usage(format!("{option}: a context has no passwords")).hint(hint);
+        if self.url.iter().any(|url| password(url).is_some()) {
+            return Err(fail("--url", "--ticket, --secret and --key name sources of credentials"));
+        }
+        if self.proxy.as_deref().and_then(password).is_some() {
+            return Err(fail("--proxy", "the variable ALL_PROXY may have a password"));
+        }
+        Ok(())
+    }
+
+    /// Without the passwords that a file which was edited may have.
+    fn masked(self) -> Self {
+        let masked = |url: String| match password(&url) {
+            Some(place) => format!("{}***{}", &url[..place.start], &url[place.end..]),
+            None => url,
+        };
+        Self { url: self.url.into_iter().map(masked).collect(), proxy: self.proxy.map(masked), ..self }
+    }
+}
+
+/// The place of the password in a URL.
+fn password(url: &str) -> Option<Range<usize>> {
+    let is_slash = |c| matches!(c, '/' | '\\');
+    let begin = url.find("://").map_or(0, |scheme| scheme + 3);
+    let begin = begin + url[begin..].chars().take_while(|c| is_slash(*c)).count();
+    let authority = url[begin..].split(|c| is_slash(c) || matches!(c, '?' | '#')).next()?;
+    let user_info = &authority[..authority.rfind('@')?];
+    let colon = user_info.find(':')?;
+    Some(begin + colon + 1..begin + user_info.len())
 }
 
 pub(crate) async fn run(context: Context, global: &Global, mut signals: Signals) -> Result<Code, Fail> {
@@ -160,16 +194,17 @@ pub(crate) async fn run(context: Context, global: &Global, mut signals: Signals)
                 key: key.or(given.key),
                 ..given
             };
+            stored.check()?;
             add(&name, &stored, replace)?;
         }
         Action::Ls => list(&mut output)?,
         Action::Show { name } => {
-            let stored = Stored::read(&named(name)?)?;
+            let stored = Stored::read(&named(name.or_else(|| global.context.clone()))?)?.masked();
             output.line(text(&stored)?.trim_end())?;
         }
         Action::Select(Name { name }) => {
             Stored::read(&name)?;
-            write(&directory()?.join("current"), &format!("{name}\n"))?;
+            replace(&directory()?.join("current"), &format!("{name}\n"))?;
         }
         Action::Edit(Name { name }) => edit(&name)?,
         Action::Rm(Name { name }) => {
@@ -192,12 +227,17 @@ pub(crate) async fn run(context: Context, global: &Global, mut signals: Signals)
     Ok(Code::Done)
 }
 
-fn add(name: &str, stored: &Stored, replace: bool) -> Result<(), Fail> {
-    let path = path(name)?;
-    if path.exists() && !replace {
-        return Err(Fail::usage(format!("there is a context {name:?}")).hint("--replace writes it anew"));
+fn add(name: &str, stored: &Stored, is_replaced: bool) -> Result<(), Fail> {
+    let (path, text) = (path(name)?, text(stored)?);
+    if is_replaced {
+        return replace(&path, &text);
     }
-    write(&path, &text(stored)?)
+    create_directory(&path).and_then(|()| create(&path, &text)).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Fail::usage(format!("there is a context {name:?}")).hint("--replace writes it anew")
+        }
+        _ => Fail::usage(format!("{}: {error}", path.display())),
+    })
 }
 
 fn list(output: &mut Output) -> Result<(), Fail> {
@@ -260,15 +300,29 @@ fn directory() -> Result<PathBuf, Fail> {
     base.map(|base| base.join("wamp")).ok_or_else(|| Fail::usage("neither XDG_CONFIG_HOME nor HOME is set"))
 }
 
-/// Writes a file that only its owner may read.
-fn write(path: &Path, text: &str) -> Result<(), Fail> {
-    let failed = |error: std::io::Error| Fail::usage(format!("{}: {error}", path.display()));
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(failed)?;
-    }
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)
+/// Writes a file that only its owner may read, in place of an earlier one, which stays if this fails.
+fn replace(path: &Path, text: &str) -> Result<(), Fail> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let new = PathBuf::from(name);
+    let replaced =
+        create_directory(path).and_then(|()| create(&new, text)).and_then(|()| fs::rename(&new, path));
+    replaced.map_err(|error| {
+        let _ = fs::remove_file(&new);
+        Fail::usage(format!("{}: {error}", path.display()))
+    })
+}
+
+/// Writes a file that does not exist. Only its owner may read it.
+fn create(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes()).inspect_err(|_| drop(fs::remove_file(path)))
+}
+
+/// Creates the directory of a file. Only its owner may use it.
+fn create_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(path);
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
 fn text(stored: &Stored) -> Result<String, Fail> {

@@ -75,6 +75,10 @@ impl Fail {
         self.code
     }
 
+    pub(crate) fn text(&self) -> &str {
+        self.text.as_deref().unwrap_or_default()
+    }
+
     /// Prints the sentence and the hint on standard error.
     pub(crate) fn report(self) -> ExitCode {
         if let Some(text) = &self.text {

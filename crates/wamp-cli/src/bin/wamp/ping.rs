@@ -79,7 +79,7 @@ async fn measure(ping: &Ping, session: &Session, output: &mut Output) -> Result<
     Ok(times)
 }
 
-/// Shows who this session is.
+/// Shows the session and its identity.
 pub(crate) fn show_joined(
     output: &mut Output,
     session: &Session,

@@ -35,9 +35,9 @@ pub(crate) struct Publish {
     #[arg(long)]
     disclose_me: bool,
 
-    /// Publish it N times.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    repeat: u64,
+    /// Publish it N times. By default once, or without end with --every.
+    #[arg(long, value_name = "N")]
+    repeat: Option<u64>,
 
     /// Time from one publication to the next. Without --repeat it publishes until Ctrl-C.
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -61,11 +61,13 @@ async fn publish_all(
     arguments: &Arguments,
     output: &mut Output,
 ) -> Result<(), Fail> {
-    let is_endless = publish.every.is_some() && publish.repeat == 1;
+    let count = match (publish.repeat, publish.every) {
+        (Some(count), _) => count,
+        (None, Some(_)) => u64::MAX,
+        (None, None) => 1,
+    };
     let mut ticks = publish.every.map(|every| tokio::time::interval(every.max(Duration::from_millis(1))));
-    let mut number = 0;
-    while is_endless || number < publish.repeat {
-        number += 1;
+    for _ in 0..count {
         if let Some(ticks) = &mut ticks {
             ticks.tick().await;
         }

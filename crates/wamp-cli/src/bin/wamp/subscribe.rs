@@ -7,13 +7,13 @@ use futures_util::stream::SelectAll;
 use wamp_client::{Event, EventStream, Session};
 
 use crate::connect::{Lasting, connect, unless_ended};
-use crate::document::Arguments;
+use crate::document::{Arguments, Document};
 use crate::fail::{Code, Fail};
 use crate::options::{Global, Match, time};
 use crate::output::{self, Form, Object, Output};
 use crate::signals::Signals;
 
-/// Subscribe to topics and print each event in a line.
+/// Subscribe to topics and print each event in a line. An event without arguments is an empty list.
 ///
 /// With several topics, or a pattern, the topic of the event and a tab stand before its value. When the connection is
 /// lost it connects and subscribes again; events that are published meanwhile are missed.
@@ -44,7 +44,20 @@ pub(crate) struct Subscribe {
     raw: bool,
 }
 
+impl Subscribe {
+    /// Whether the topic stands before each value.
+    fn names_topics(&self) -> bool {
+        self.topics.len() > 1 || self.policy != Match::Exact
+    }
+}
+
+/// The value of an event without arguments.
+const NOTHING: Document = Document::List(Vec::new());
+
 pub(crate) async fn run(subscribe: Subscribe, global: &Global, mut signals: Signals) -> Result<Code, Fail> {
+    if subscribe.raw && subscribe.names_topics() {
+        return Err(Fail::usage("--raw: only with one topic, and without a pattern"));
+    }
     let session = connect(global, Lasting::Always, &mut signals).await?;
     let output = Output::new(Form::new(global, subscribe.raw));
     let ended = unless_ended(&mut signals, show_all(&subscribe, &session, output)).await;
@@ -60,7 +73,7 @@ async fn show_all(subscribe: &Subscribe, session: &Session, mut output: Output) 
         events.push(subscribed(subscribe, session, topic).await?);
         output::note(&format!("subscribed to {topic}"));
     }
-    let names_topics = subscribe.topics.len() > 1 || subscribe.policy != Match::Exact;
+    let names_topics = subscribe.names_topics();
     loop {
         // Lines are written when there is no further event at the moment.
         let next = tokio::select! {
@@ -141,14 +154,15 @@ fn show(output: &mut Output, event: &Event, names_topics: bool) -> Result<(), Fa
                 object = object.number("publisher", publisher.get());
             }
             if event.is_retained() {
-                object = object.with("retained", crate::document::Document::Bool(true));
+                object = object.with("retained", Document::Bool(true));
             }
             output.object(object.arguments(arguments))
         }
         (_, true) => {
-            let value = arguments.into_value().map(|value| value.to_json()).unwrap_or_default();
+            let value = arguments.into_value().unwrap_or(NOTHING).to_json();
             output.line(&format!("{}\t{value}", event.topic()))
         }
+        (_, false) if arguments == Arguments::default() => output.line(&NOTHING.to_json()),
         (_, false) => output.value(arguments),
     }
 }

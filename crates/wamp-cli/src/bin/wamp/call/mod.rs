@@ -53,7 +53,7 @@ pub(crate) struct Call {
     no_progress: bool,
 
     /// Print strings and binary as they are, without quotes and base64. Binary ends without a line feed.
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "each"])]
     raw: bool,
 
     /// End after N results: cancel the call and exit with 0.
@@ -123,16 +123,19 @@ pub(crate) async fn run(call: Call, global: &Global, mut signals: Signals) -> Re
     let mut arguments = call.arguments.read_for(call.each)?;
     let session = connect(global, Lasting::Once, &mut signals).await?;
     let input = match call.input {
-        Some(format) => match unless_ended(&mut signals, first_input(format, &mut arguments)).await {
-            Ok(input) => input?,
-            Err(fail) => {
-                session.leave().await;
-                return Err(fail);
+        Some(format) => {
+            let opened = unless_ended(&mut signals, first_input(format, &mut arguments)).await;
+            match opened.and_then(|opened| opened) {
+                Ok(input) => input,
+                Err(fail) => {
+                    session.leave().await;
+                    return Err(fail);
+                }
             }
-        },
+        }
         None => None,
     };
-    let bars = (call.bar == ShowBar::Auto).then(Bars::new).flatten();
+    let bars = (call.bar == ShowBar::Auto && !global.quiet).then(Bars::new).flatten();
     let output = Output::new(Form::new(global, call.raw));
     let context = Context {
         call: &call,
@@ -169,7 +172,7 @@ async fn first_input(format: Format, arguments: &mut Arguments) -> Result<Option
     Ok(if input.has_next().await { Some(input) } else { None })
 }
 
-/// What the calls of one command share.
+/// The state that the calls of one command share.
 struct Context<'a> {
     call: &'a Call,
     session: &'a Session,
@@ -182,13 +185,20 @@ impl Context<'_> {
     /// Makes a call and shows its results.
     async fn run(&self, uri: &str, input: Option<Input>, mut signals: Signals) -> Result<Code, Fail> {
         let upload_fault = UploadFault::default();
+        let mut running = Running {
+            context: self,
+            uri,
+            shown: 0,
+            start: Instant::now(),
+            upload_fault: upload_fault.clone(),
+            bar: None,
+        };
         let replies = match begin(self, uri, input, &upload_fault).await {
             Ok(replies) => replies,
-            Err(error) => return Err(Fail::call(uri, &error)),
+            Err(error) => return Err(running.failed(&error)),
         };
         let places = Places { done: self.call.done.clone(), total: self.call.total.clone() };
-        let bar = self.bars.as_ref().map(|bars| bars.add(uri, places));
-        let mut running = Running { context: self, uri, shown: 0, start: Instant::now(), upload_fault, bar };
+        running.bar = self.bars.as_ref().map(|bars| bars.add(uri, places));
         running.run(replies, &mut signals).await
     }
 }
@@ -308,7 +318,11 @@ impl Running<'_> {
             if call.count.is_some_and(|count| self.shown >= count) {
                 handle.cancel(call.cancel_mode.into());
                 self.end_bar();
-                self.context.output.borrow_mut().flush()?;
+                let mut output = self.context.output.borrow_mut();
+                if output.form() == Form::Objects {
+                    output.object(self.object("canceled"))?;
+                }
+                output.flush()?;
                 return Ok(Code::Done);
             }
         }
@@ -340,8 +354,10 @@ impl Running<'_> {
         })
         .await;
         self.end_bar();
-        if let Ok(ended) = ended {
-            ended?;
+        match ended {
+            Ok(ended) => ended?,
+            // This end waits no longer.
+            Err(_) => self.canceled()?,
         }
         self.context.output.borrow_mut().flush()?;
         Ok(code)
@@ -372,38 +388,18 @@ impl Running<'_> {
             Some(Ok(Reply::Result(payload))) => self.show("result", &payload).map(|()| Some(Code::Done)),
             Some(Err(error)) => {
                 self.end_bar();
-                if let Some(fault) = self.upload_fault.take() {
-                    return Err(fault);
-                }
-                self.show_error(&error)?;
-                self.context.output.borrow_mut().flush()?;
-                Err(Fail::call(self.uri, &error))
+                Err(match self.upload_fault.take() {
+                    Some(fault) => self.misfed(fault),
+                    None => self.failed(&error),
+                })
             }
             // Not reached: a last result or an error is before it.
             None => Ok(Some(Code::Done)),
         }
     }
 
-    fn show(&mut self, kind: &str, payload: &Payload) -> Result<(), Fail> {
-        self.shown += 1;
-        let arguments =
-            Arguments::read(payload).map_err(|error| Fail::call(self.uri, &CallError::Decode(error)))?;
-        let mut output = self.context.output.borrow_mut();
-        match (output.form(), self.context.call.each) {
-            (Form::Objects, _) => output.object(self.object(kind).arguments(arguments)),
-            (_, true) => {
-                let value = arguments.into_value().as_ref().map(Document::to_json).unwrap_or_default();
-                output.line(&format!("{}\t{value}", self.uri))
-            }
-            (_, false) => output.value(arguments),
-        }
-    }
-
-    fn show_error(&mut self, error: &CallError) -> Result<(), Fail> {
-        let mut output = self.context.output.borrow_mut();
-        if output.form() != Form::Objects {
-            return Ok(());
-        }
+    /// Shows an error as the end of the call.
+    fn failed(&self, error: &CallError) -> Fail {
         let kind = match error {
             CallError::Canceled { .. } => "canceled",
             _ => "error",
@@ -415,7 +411,36 @@ impl Running<'_> {
         if let Some(Ok(arguments)) = error.payload().map(Arguments::read) {
             object = object.arguments(arguments);
         }
-        output.object(object.text("message", &error.to_string()))
+        self.ended(object.text("message", &error.to_string()), Fail::call(self.uri, error))
+    }
+
+    /// Shows a fault of the input as the end of the call.
+    fn misfed(&self, fault: Fail) -> Fail {
+        self.ended(self.object("error").text("message", fault.text()), fault)
+    }
+
+    /// Writes the last object. Returns the failure, or that of the output.
+    fn ended(&self, object: Object, fail: Fail) -> Fail {
+        let mut output = self.context.output.borrow_mut();
+        let shown = match output.form() {
+            Form::Objects => output.object(object),
+            _ => Ok(()),
+        };
+        shown.and_then(|()| output.flush()).err().unwrap_or(fail)
+    }
+
+    fn show(&mut self, kind: &str, payload: &Payload) -> Result<(), Fail> {
+        self.shown += 1;
+        let arguments = Arguments::read(payload).map_err(|error| self.failed(&CallError::Decode(error)))?;
+        let mut output = self.context.output.borrow_mut();
+        match (output.form(), self.context.call.each) {
+            (Form::Objects, _) => output.object(self.object(kind).arguments(arguments)),
+            (_, true) => {
+                let value = arguments.into_value().as_ref().map(Document::to_json).unwrap_or_default();
+                output.line(&format!("{}\t{value}", self.uri))
+            }
+            (_, false) => output.value(arguments),
+        }
     }
 
     fn object(&self, kind: &str) -> Object {
