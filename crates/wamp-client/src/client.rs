@@ -326,7 +326,7 @@ async fn first_session(dialer: Dialer, mut config: reconnect::Config) -> Result<
             Some(Action::Ask(_)) => {}
             None => match (machine.poll_timeout(), last.take()) {
                 (Some(at), _) => {
-                    tokio::time::sleep_until(start + at.since_origin()).await;
+                    tokio::time::sleep(at.since_origin().saturating_sub(start.elapsed())).await;
                     machine.handle_timeout(now.max(at));
                 }
                 (None, Some(error)) => return Err(error),

@@ -1,7 +1,7 @@
 //! Bars, as a person sees them: standard error is a pseudo terminal, and its screen is read.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
@@ -18,10 +18,15 @@ use crate::support::{PATIENCE, Router};
 struct Terminal {
     child: Child,
     screen: Arc<Mutex<vt100::Parser>>,
+    keys: File,
 }
 
 impl Terminal {
-    fn spawn(mut command: Command, has_stdout: bool) -> Self {
+    fn spawn(command: Command, has_stdout: bool) -> Self {
+        Self::with(command, has_stdout, false)
+    }
+
+    fn with(mut command: Command, has_stdout: bool, has_stdin: bool) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -35,6 +40,9 @@ impl Terminal {
             true => command.stdout(slave()),
             false => command.stdout(Stdio::piped()),
         };
+        if has_stdin {
+            command.stdin(slave());
+        }
         let child = command.spawn().unwrap();
         // The terminal ends with the last program that has it.
         drop(command);
@@ -45,13 +53,14 @@ impl Terminal {
         )));
         let shown = screen.clone();
         let mut master = File::from(master);
+        let keys = master.try_clone().unwrap();
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(len @ 1..) = master.read(&mut buffer) {
                 shown.lock().unwrap().process(&buffer[..len]);
             }
         });
-        Self { child, screen }
+        Self { child, screen, keys }
     }
 
     fn text(&self) -> String {
@@ -165,4 +174,24 @@ fn a_fast_stream_shows_its_rate() {
         let rate = text.split("  ").find_map(|part| part.strip_suffix("/s")?.parse::<u64>().ok());
         rate.is_some_and(|rate| rate > 1000)
     });
+}
+
+#[test]
+fn a_quiet_call_has_no_bar() {
+    let router = Router::start();
+    let _peer = router.peer();
+    let terminal = Terminal::spawn(router.command(&["call", "com.test.steps", "-q"]), false);
+    // A bar is drawn after 300 ms.
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(terminal.text(), "");
+}
+
+#[test]
+fn ctrl_c_ends_a_prompt() {
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", env!("CARGO_BIN_EXE_wamp"), "ping", "--authid", "joe", "--ticket-file", "-"]);
+    let mut terminal = Terminal::with(command, true, true);
+    terminal.wait(|text| text.contains("Ticket: "));
+    terminal.keys.write_all(b"\x03").unwrap();
+    assert_eq!(terminal.end().0, Some(130));
 }

@@ -1,7 +1,7 @@
 //! `wamp call` and `wamp ping`.
 
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use wamp_client::CancelReason;
@@ -69,6 +69,52 @@ fn with_json_each_reply_is_an_object_and_the_last_one_is_the_end() {
     assert_eq!(lines(&["com.test.fail"]), (Some(1), vec![error]));
     let (code, canceled) = lines(&["com.test.fail", "wamp.error.canceled"]);
     assert_eq!((code, &canceled[0]["type"]), (Some(6), &"canceled".into()));
+}
+
+#[test]
+fn with_json_a_call_that_is_left_has_one_end() {
+    let router = Router::start();
+    let _peer = router.peer();
+    let types = |stdout: &str| -> Vec<String> {
+        let objects = stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        objects.map(|object| object["type"].as_str().unwrap().to_owned()).collect()
+    };
+    let counted = router.run(&["call", "com.test.endless", "--count", "2", "--json"]);
+    assert_eq!(types(&counted.stdout), ["progress", "progress", "canceled"]);
+    let stubborn = ["call", "com.test.stubborn", "--json", "--cancel-mode", "kill", "--cancel-wait", "100ms"];
+    let call = router.spawn(&stubborn);
+    assert_eq!(types(&call.line()), ["progress"]);
+    call.signal("INT");
+    let left = call.end();
+    assert_eq!((left.code, types(&left.stdout)), (Some(130), vec!["canceled".to_owned()]));
+    let input = router.run_with(&["call", "com.test.chunks", "--in", "lines", "--json"], "1\n2\n[3\n");
+    assert_eq!((input.code, types(&input.stdout).last()), (Some(2), Some(&"error".to_owned())));
+    let uri = router.run(&["call", "not a uri", "--json"]);
+    assert_eq!(types(&uri.stdout), ["error"], "{uri:?}");
+}
+
+#[test]
+fn options_out_of_range_are_refused() {
+    let run = |arguments: &[&str]| Program::spawn(wamp(arguments)).end();
+    let time = run(&["ping", "--connect-timeout", "500000000000years"]);
+    assert!(time.code == Some(2) && time.stderr.contains("more than 100 years"), "{time:?}");
+    for size in ["1EiB", "10EiB"] {
+        let format = format!("raw={size}");
+        let ended = run(&["call", "com.test.bytes", "--in", &format]);
+        assert!(ended.code == Some(2) && ended.stderr.contains("more than 16 MiB"), "{ended:?}");
+    }
+    assert_eq!(run(&["call", "com.test.a", "com.test.b", "--each", "--raw"]).code, Some(2));
+}
+
+#[test]
+fn a_log_that_nothing_reads_does_no_harm() {
+    let router = Router::start();
+    let _peer = router.peer();
+    let mut command = router.command(&["call", "com.test.sum", "1", "2", "-vv"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), &*ended.stdout), (Some(0), &b"3\n"[..]));
 }
 
 #[test]

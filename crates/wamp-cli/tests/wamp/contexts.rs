@@ -1,40 +1,13 @@
 //! `wamp context`, credentials, `wamp completion` and `wamp man`.
 
+use std::ffi::OsStr;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Ended, Program, Router, wamp};
-
-/// A directory for configuration, removed with its test.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("wamp-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ended {
-        let mut command = wamp(arguments);
-        command.env("XDG_CONFIG_HOME", &self.0);
-        Program::spawn(command).end()
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use crate::support::{Directory, Ended, Program, Router, wamp};
 
 fn done(stdout: &str) -> Ended {
     Ended { code: Some(0), stdout: stdout.to_owned(), stderr: String::new() }
@@ -77,6 +50,11 @@ fn a_context_has_the_connection_and_can_be_selected() {
     assert_eq!(run(&["context", "select", "here"]), done(""));
     assert_eq!(run(&["context", "ls"]), done("  gone\n* here\n"));
     assert_eq!(run(&["context", "show"]), done(&format!("url = [\"{}\"]\nrealm = \"realm1\"\n", router.url)));
+    let gone = done("url = [\"ws://127.0.0.1:1/ws\"]\n");
+    assert_eq!(
+        (run(&["context", "show", "gone"]), run(&["context", "show", "-c", "gone"])),
+        (gone.clone(), gone)
+    );
     assert_eq!(run(&["call", "com.test.sum", "1", "2"]), done("3\n"));
     assert_eq!(run(&["call", "com.test.sum", "1", "2", "--context", "gone"]).code, Some(3));
     assert_eq!(run(&["call", "com.test.sum", "1", "2", "-c", "gone", "--url", &router.url]), done("3\n"));
@@ -90,6 +68,9 @@ fn a_context_has_the_connection_and_can_be_selected() {
         (again.code, &*again.stderr),
         (Some(2), "Error: there is a context \"here\"\nhint: --replace writes it anew\n")
     );
+    assert_eq!(run(&["context", "add", "here", "--replace", "--url", "ws://127.0.0.1:2/ws"]), done(""));
+    assert_eq!(run(&["context", "show", "here"]), done("url = [\"ws://127.0.0.1:2/ws\"]\n"));
+    assert_eq!(std::fs::read_dir(directory.0.join("wamp/contexts")).unwrap().count(), 2);
     assert_eq!(run(&["context", "rm", "here"]), done(""));
     assert_eq!(run(&["context", "ls"]), done("  gone\n"));
     let unknown = run(&["ping", "--context", "here"]);
@@ -104,7 +85,13 @@ fn a_context_that_others_may_read_is_told_and_one_with_a_fault_is_refused() {
     let directory = Directory::new("modes");
     assert_eq!(directory.run(&["context", "add", "it", "--realm", "r"]), done(""));
     let path = directory.0.join("wamp/contexts/it.toml");
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(
+        (mode(&path), mode(path.parent().unwrap()), mode(&directory.0.join("wamp"))),
+        (0o600, 0o700, 0o700)
+    );
+    assert_eq!(directory.run(&["context", "add", "it", "--replace", "--realm", "r"]), done(""));
+    assert_eq!(mode(&path), 0o600);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let shown = directory.run(&["context", "show", "it"]);
     assert!(shown.code == Some(0) && shown.stderr.contains("others may read it"), "{shown:?}");
@@ -114,6 +101,48 @@ fn a_context_that_others_may_read_is_told_and_one_with_a_fault_is_refused() {
     for name in ["../x", "", ".x", "a/b"] {
         assert_eq!(directory.run(&["context", "add", name]).code, Some(2), "{name}");
     }
+}
+
+#[test]
+fn a_context_has_no_passwords() {
+    let directory = Directory::new("passwords");
+    for (option, url) in [
+        ("--url", "ws://joe:hunter2@127.0.0.1/ws"),
+        ("--url", "WSS:/\\joe:hun@ter2@127.0.0.1"),
+        ("--proxy", "http://joe:hunter2@127.0.0.1"),
+    ] {
+        let refused = directory.run(&["context", "add", "it", option, url]);
+        let text = format!("Error: {option}: a context has no passwords\nhint: ");
+        assert!(refused.code == Some(2) && refused.stderr.starts_with(&text), "{refused:?}");
+        assert!(!refused.stderr.contains("ter2"), "{refused:?}");
+    }
+    let plain = ["context", "add", "it", "--url", "ws://joe@127.0.0.1:1/a:b@c", "--proxy", "none"];
+    assert_eq!(directory.run(&plain), done(""));
+    let path = directory.0.join("wamp/contexts/it.toml");
+    std::fs::write(&path, "url = [\"ws://joe:hunter2@127.0.0.1/ws\"]\nproxy = \"http://a:b@c\"\n").unwrap();
+    let masked = "url = [\"ws://joe:***@127.0.0.1/ws\"]\nproxy = \"http://a:***@c\"\n";
+    assert_eq!(directory.run(&["context", "show", "it"]), done(masked));
+}
+
+#[test]
+fn secrets_in_the_environment_are_not_shown() {
+    let mut help = wamp(&["call", "--help"]);
+    help.env("WAMP_URL", "ws://joe:hunter2@127.0.0.1/ws");
+    let help = Program::spawn(help).end();
+    assert!(help.stdout.contains("WAMP_URL") && !help.stdout.contains("hunter2"), "{help:?}");
+    let mut ping = wamp(&["ping", "--authid", "joe"]);
+    ping.env("WAMP_TICKET", OsStr::from_bytes(b"hunter2\xff"));
+    let ping = Program::spawn(ping).end();
+    assert_eq!((ping.code, &*ping.stderr), (Some(2), "Error: WAMP_TICKET: is not UTF-8\n"));
+}
+
+#[test]
+fn without_a_terminal_the_option_is_named() {
+    let mut command = Command::new("setsid");
+    command.args([env!("CARGO_BIN_EXE_wamp"), "ping", "--authid", "joe", "--secret-file", "-"]);
+    let ended = Program::spawn(command).end();
+    let text = "Error: --secret-file -: there is no terminal: ";
+    assert!(ended.code == Some(2) && ended.stderr.starts_with(text), "{ended:?}");
 }
 
 #[test]

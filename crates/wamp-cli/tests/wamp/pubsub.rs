@@ -74,3 +74,32 @@ fn a_refused_topic_is_exit_code_1_and_a_signal_ends_a_subscription() {
     subscriber.signal("INT");
     assert_eq!(subscriber.end().code, Some(130));
 }
+
+#[test]
+fn a_number_of_publications_and_an_event_without_arguments() {
+    let router = Router::start();
+    let subscriber = router.spawn(&["subscribe", "com.test.topic", "--count", "2"]);
+    assert_eq!(subscriber.note(), "subscribed to com.test.topic");
+    for repeat in ["1", "1"] {
+        let publish = ["publish", "com.test.topic", "--repeat", repeat, "--every", "1ms"];
+        assert_eq!(router.run(&publish), done(""));
+    }
+    assert_eq!(subscriber.end(), done("[]\n[]\n"));
+    let several = router.spawn(&["subscribe", "com.test.a", "com.test.b", "--count", "1"]);
+    let _ = (several.note(), several.note());
+    assert_eq!(router.run(&["publish", "com.test.b"]), done(""));
+    assert_eq!(several.end(), done("com.test.b\t[]\n"));
+}
+
+#[test]
+fn raw_values_have_no_topic() {
+    let router = Router::start();
+    for pattern in [&["com.test.a", "com.test.b"][..], &["com.test.", "--match", "prefix"]] {
+        let refused = router.run(&[&["subscribe", "--raw"], pattern].concat());
+        assert_eq!(
+            (refused.code, refused.stderr.starts_with("Error: --raw: ")),
+            (Some(2), true),
+            "{refused:?}"
+        );
+    }
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Ended, PATIENCE, Program, Router};
+use crate::support::{Directory, Ended, PATIENCE, Program, Router};
 
 fn done(stdout: &str) -> Ended {
     Ended { code: Some(0), stdout: stdout.to_owned(), stderr: String::new() }
@@ -71,9 +71,8 @@ fn a_program_that_fails_is_a_runtime_error_with_its_code_and_its_errors() {
 #[test]
 fn a_canceled_call_ends_its_program() {
     let router = Router::start();
-    let directory = std::env::temp_dir().join(format!("wamp-test-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
-    let told = directory.join("terminated");
+    let directory = Directory::new("canceled");
+    let told = directory.0.join("terminated");
     let script = format!("trap 'echo > {}; exit 1' TERM; echo 1; echo 2; sleep 1000 & wait", told.display());
     let _callee = registered(&router, &["--command", &script]);
     for signal in ["INT", "KILL"] {
@@ -84,7 +83,6 @@ fn a_canceled_call_ends_its_program() {
         appears(&told);
         std::fs::remove_file(&told).unwrap();
     }
-    std::fs::remove_dir_all(directory).unwrap();
 }
 
 fn appears(path: &Path) {
@@ -117,4 +115,82 @@ fn a_procedure_that_exists_is_refused_and_can_be_shared() {
     let mut answers = [(); 2].map(|()| router.run(&["call", "com.test.it"]).stdout);
     answers.sort();
     assert_eq!(answers, ["1\n", "2\n"]);
+}
+
+#[test]
+fn output_that_is_too_long_ends_the_call_and_its_program() {
+    let router = Router::start();
+    let script = "echo $$; head -c 17000000 /dev/zero | tr '\\0' x; sleep 1000";
+    let _callee = registered(&router, &["--command", script]);
+    let call = router.spawn(&["call", "com.test.it", "--json"]);
+    let first: serde_json::Value = serde_json::from_str(&call.line()).unwrap();
+    let ended = call.end();
+    // The first line is a result once there is a second one.
+    assert_eq!((ended.code, &first["error"]), (Some(1), &"wamp.error.payload_size_exceeded".into()));
+}
+
+#[test]
+fn no_program_outlives_the_callee() {
+    let router = Router::start();
+    let polite = "sleep 1000 & echo $!; echo 2; wait";
+    let stubborn = format!("trap '' TERM; {polite}");
+    for (script, signals, code) in
+        [(polite, &["HUP"][..], 129), (polite, &["QUIT"], 131), (&stubborn, &["INT", "INT"], 130)]
+    {
+        let callee = registered(&router, &["--command", script]);
+        let call = router.spawn(&["call", "com.test.it"]);
+        let child = call.line();
+        for signal in signals {
+            callee.signal(signal);
+            thread::sleep(Duration::from_millis(200));
+        }
+        // The calls under way have their time.
+        drop(call);
+        assert_eq!(callee.end().code, Some(code), "{signals:?}");
+        let start = Instant::now();
+        while is_running(&child) {
+            assert!(start.elapsed() < PATIENCE, "{signals:?} leave a program behind");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn is_running(id: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
+}
+
+#[test]
+fn a_signal_ends_the_last_of_a_number_of_calls() {
+    let router = Router::start();
+    let callee = registered(&router, &["--command", "echo 1; echo 2; sleep 1000", "--count", "1"]);
+    let call = router.spawn(&["call", "com.test.it"]);
+    assert_eq!(call.line(), "1");
+    thread::sleep(Duration::from_millis(200));
+    callee.signal("INT");
+    assert_eq!(callee.end().code, Some(130));
+    assert_ne!(call.end().code, Some(0));
+}
+
+#[test]
+fn a_program_that_ends_may_write_and_its_children_have_their_time() {
+    let router = Router::start();
+    let directory = Directory::new("ending");
+    for (name, script) in [
+        (
+            "writes",
+            "trap 'echo ending; echo ending >&2; echo > PATH; exit 1' TERM; echo 1; echo 2; sleep 1000 & wait",
+        ),
+        ("child", "trap 'exit 1' TERM; (trap '' TERM; sleep 1; echo > PATH) & echo 1; echo 2; wait"),
+    ] {
+        let told = directory.0.join(name);
+        let callee = registered(&router, &["--command", &script.replace("PATH", told.to_str().unwrap())]);
+        let call = router.spawn(&["call", "com.test.it"]);
+        assert_eq!(call.line(), "1");
+        call.signal("INT");
+        assert_eq!(call.end().code, Some(130));
+        appears(&told);
+        callee.signal("INT");
+        assert_eq!(callee.end().code, Some(130));
+    }
 }

@@ -1,6 +1,7 @@
 //! Programs that do not outlive their test, and a peer with procedures.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -21,7 +22,7 @@ pub(crate) struct Program {
 }
 
 /// How a program has ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -156,6 +157,35 @@ pub(crate) fn wamp(arguments: &[&str]) -> Command {
         .env("XDG_CONFIG_HOME", "/nonexistent")
         .env_remove("NO_COLOR");
     command
+}
+
+/// A directory, also for configuration, removed with its test.
+pub(crate) struct Directory(pub(crate) PathBuf);
+
+impl Directory {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("wamp-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        let mut command = wamp(arguments);
+        command.env("XDG_CONFIG_HOME", &self.0);
+        Program::spawn(command).end()
+    }
+
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A session in the test, with procedures.

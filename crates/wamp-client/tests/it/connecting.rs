@@ -33,6 +33,20 @@ async fn a_router_that_does_not_answer_hello_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_timeout_beyond_the_range_of_the_clock_is_none() {
+    let (ours, theirs) = memory::pair(Serializer::Json);
+    let mut peer = Peer::new(theirs);
+    let router = async {
+        peer.next().await;
+        peer.send(json!([3, {}, "wamp.error.no_such_realm"])).await;
+        peer.expect(json!(null)).await;
+    };
+    let connecting = async { Client::over(ours).connect_timeout(Duration::MAX).await };
+    let (session, ()) = tokio::join!(connecting, router);
+    assert_eq!(session.unwrap_err().kind(), ConnectErrorKind::Refused);
+}
+
+#[tokio::test]
 async fn a_connection_that_is_lost_before_welcome() {
     let (ours, theirs) = memory::pair(Serializer::Json);
     drop(theirs);

@@ -175,7 +175,8 @@ impl Stored {
 /// The place of the password in a URL.
 fn password(url: &str) -> Option<Range<usize>> {
     let is_slash = |c| matches!(c, '/' | '\\');
-    let begin = url.find("://").map_or(0, |scheme| scheme + 3);
+    let scheme = url.find(':').filter(|colon| url[colon + 1..].starts_with(is_slash));
+    let begin = scheme.map_or(0, |colon| colon + 1);
     let begin = begin + url[begin..].chars().take_while(|c| is_slash(*c)).count();
     let authority = url[begin..].split(|c| is_slash(c) || matches!(c, '?' | '#')).next()?;
     let user_info = &authority[..authority.rfind('@')?];
