@@ -227,6 +227,7 @@ fn refusal(failure: Failure) -> NoPrincipal {
         uri::CANCELLED,
         uri::TIMEOUT,
         uri::UNAVAILABLE,
+        uri::NO_AVAILABLE_CALLEE,
         uri::RUNTIME_ERROR,
         uri::INVALID_ARGUMENT,
         uri::PAYLOAD_SIZE_EXCEEDED,
@@ -391,9 +392,15 @@ mod tests {
         for unknown in ["com.example.no_such_user", "wamp.error.not_authorized"] {
             assert_eq!(read(unknown), NoPrincipal::Unknown);
         }
-        for technical in
-            ["no_such_procedure", "canceled", "timeout", "unavailable", "runtime_error", "invalid_argument"]
-        {
+        for technical in [
+            "no_such_procedure",
+            "canceled",
+            "timeout",
+            "unavailable",
+            "no_available_callee",
+            "runtime_error",
+            "invalid_argument",
+        ] {
             let error: &'static str = format!("wamp.error.{technical}").leak();
             assert!(matches!(read(error), NoPrincipal::Failed(_)), "{error}");
         }

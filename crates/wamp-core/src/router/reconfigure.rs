@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use wamp_proto::{RegistrationId, SubscriptionId, uri};
 
-use super::config::Config;
+use super::config::{Config, Credit};
 use super::departure::Ending;
 use super::realm::Realm;
 use super::sessions::SessionKey;
@@ -51,7 +51,8 @@ impl Realm {
     /// and subscriptions without a right are revoked with `wamp.error.not_authorized`. Calls that have begun go on. Of
     /// many sessions the rest is judged in [`handle_timeout`](Self::handle_timeout).
     ///
-    /// `name`, `agent`, `epoch` and `history` stay, and so does whether there is [credit](Config::credit): clients have been told.
+    /// `name`, `agent`, `epoch` and `history` stay. So does whether there is [credit](Config::credit), and its window, since
+    /// WELCOME has told the clients. `max_window` and `patience` change.
     pub fn reconfigure(
         &mut self,
         now: Time,
@@ -61,7 +62,7 @@ impl Realm {
         self.cx.now = now;
         let old = &self.cx.config;
         (config.name, config.agent, config.epoch) = (old.name.clone(), old.agent.clone(), old.epoch);
-        config.credit = old.credit.map(|old| config.credit.unwrap_or(old));
+        config.credit = old.credit.map(|old| Credit { window: old.window, ..config.credit.unwrap_or(old) });
         config.history.clone_from(&old.history);
         self.cx.config = config;
         let sessions = self.cx.sessions.keys();

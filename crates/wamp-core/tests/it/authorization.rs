@@ -92,6 +92,7 @@ fn a_denied_session_learns_nothing_and_a_malformed_request_is_told() {
         (3, r#"[48,3,{},"com..x"]"#, "invalid_uri"),
         (4, r#"[64,4,{},"wamp.mine"]"#, "invalid_uri"),
         (5, r#"[32,5,{"match":"other"},"com.x"]"#, "invalid_argument"),
+        (6, r#"[64,6,{"concurrency":0},"com.x"]"#, "invalid_argument"),
     ] {
         net.say(nothing, said);
         let heard = net.heard(nothing).concat();

@@ -1,9 +1,10 @@
 //! A configuration that changes while sessions are open: which of them end, and what the others lose.
 
 use wamp_core::auth::Identity;
-use wamp_core::router::{self, Actions, Closing, Event, Meta, Pattern, Role};
+use wamp_core::router::{self, Actions, Closing, Credit, Event, Meta, Pattern, Role};
 use wamp_proto::{Feature, Features, Message, Role as WampRole, Roles, Serializer, uri};
 
+use crate::credit::{WINDOW, counting, small_windows};
 use crate::net::{Client, Net, all_roles, basic_roles};
 
 fn config(roles: impl IntoIterator<Item = Role>) -> router::Config {
@@ -233,6 +234,45 @@ fn limits_hold_for_the_next_request_and_clients_are_not_told_anything_else_than_
     assert_eq!((net.realm.sizes().registrations, net.realm.name().as_str()), (2, "realm1"));
     // Whether there is credit has been said in WELCOME.
     net.join_counting(Serializer::Json, 1000, 1000);
+}
+
+// behaviour 268
+#[test]
+fn the_window_of_credit_stays_as_welcome_has_said_it() {
+    let mut net = Net::with(small_windows());
+    let (callee, caller) =
+        (net.raw(Serializer::Json, counting(WINDOW)), net.raw(Serializer::Json, all_roles()));
+    net.say(callee, r#"[64,1,{},"com.myapp.longop"]"#);
+    let mut config = small_windows();
+    config.credit = Some(Credit { window: 100 * WINDOW, max_window: 100 * WINDOW, ..Credit::default() });
+    net.realm.reconfigure(net.now, config, |_| true);
+    net.run();
+    net.say(caller, r#"[48,1,{"receive_progress":true},"com.myapp.longop"]"#);
+    net.heard(callee);
+    // The callee has sent all that the window of WELCOME allows.
+    for _ in 0..10 {
+        net.say(callee, r#"[70,1,{"progress":true},["234567"]]"#);
+    }
+    let heard = net.heard(callee).concat();
+    assert!(heard.contains("[256,1,{},"), "it gets more credit: {heard}");
+}
+
+// behaviour 134, 268
+#[test]
+fn a_testament_of_a_session_whose_role_is_gone_is_not_published() {
+    for keeps in [true, false] {
+        let admin = || Role::everything("admin");
+        let mut net = Net::with(config([user(), admin()]));
+        let (watcher, joe) = (join(&mut net, "anna", "admin"), join(&mut net, "joe", "user"));
+        net.say(watcher, r#"[32,1,{},"com.shop.gone"]"#);
+        net.say(joe, r#"[48,1,{},"wamp.session.add_testament",["com.shop.gone",[]]]"#);
+        assert_eq!(net.heard(joe).len(), 1);
+        net.heard(watcher);
+        reconfigure(&mut net, [admin()].into_iter().chain(keeps.then(user)));
+        net.cut(joe);
+        assert_eq!(net.heard(watcher).len(), usize::from(keeps));
+        assert_eq!(net.realm.sizes().testament_bytes, 0);
+    }
 }
 
 // behaviour 267

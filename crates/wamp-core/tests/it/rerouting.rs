@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use wamp_core::router::Config;
-use wamp_proto::{Feature, Features, Role, Roles, Serializer};
+use wamp_core::router::{Config, Event, RouterCall};
+use wamp_proto::{Feature, Features, Payload, Role, Roles, Serializer, uri};
 
 use crate::net::{Client, Net, all_roles};
 
@@ -315,6 +315,26 @@ fn callees_that_have_left_or_cannot_take_the_call_are_passed_over() {
     scene.invoked();
     scene.net.cut(scene.callees[0]);
     assert!(scene.net.heard(scene.caller)[0].contains("wamp.error.canceled"));
+}
+
+// behaviour 144
+#[test]
+fn a_call_of_the_router_itself_ends_with_the_refusal_of_its_callee() {
+    let mut scene = Scene::new(r#""first""#);
+    let call = RouterCall {
+        procedure: "com.myapp.longop".into(),
+        payload: Payload::empty(),
+        timeout: Duration::from_secs(5),
+    };
+    scene.net.realm.call(scene.net.now, &call).unwrap();
+    scene.net.run();
+    scene.invoked().unwrap();
+    scene.refuse(0, 1);
+    assert_eq!(scene.invoked(), None);
+    let [Event::Answered { outcome: Err(failure), .. }] = &scene.net.closed[..] else {
+        panic!("{:?}", scene.net.closed)
+    };
+    assert_eq!(failure.error, uri::UNAVAILABLE);
 }
 
 // behaviour 142

@@ -150,6 +150,77 @@ fn a_rule_may_let_a_role_take_over_everything() {
     assert_eq!(net.heard(callee).len(), 2);
 }
 
+// behaviour 146
+#[test]
+fn a_session_that_takes_over_its_own_procedure_holds_it_once() {
+    let mut config = Config::new("realm1");
+    // Two entries of 272 bytes.
+    config.limits.table_bytes = 600;
+    let mut net = Net::with(config);
+    let callee = join(&mut net, "joe", "backend", "ticket");
+    for request in 1..=5 {
+        net.say(callee, &format!(r#"[64,{request},{{"force_reregister":true}},"com.myapp.longop"]"#));
+    }
+    let heard = net.heard(callee);
+    assert_eq!((heard.len(), heard.last().unwrap().as_str()), (9, "[65,5,5]"), "{heard:?}");
+    net.say(callee, r#"[64,6,{},"com.myapp.anothe"]"#);
+    net.say(callee, r#"[64,7,{},"com.myapp.toomuch"]"#);
+    let heard = net.heard(callee);
+    assert!(heard[0].starts_with("[65,6,") && heard[1].starts_with("[8,64,7,"), "{heard:?}");
+}
+
+// behaviour 146
+#[test]
+fn a_take_over_needs_no_room_for_a_pattern_that_is_there() {
+    let mut net = Net::new();
+    let identity = || Identity::new("joe", "backend", "ticket");
+    let stale = net.raw_as(Serializer::Json, all_roles(), identity());
+    for (request, pattern) in (1..).zip(["a..x", ".b.x"]) {
+        net.say(stale, &format!(r#"[64,{request},{{"match":"wildcard"}},"{pattern}"]"#));
+    }
+    assert_eq!(net.heard(stale).len(), 2);
+    let mut config = Config::new("realm1");
+    config.limits.wildcard_shapes = 1;
+    net.realm.reconfigure(net.now, config, |_| true);
+    net.run();
+    let newcomer = net.raw_as(Serializer::Json, all_roles(), identity());
+    net.say(newcomer, r#"[64,1,{"match":"wildcard","force_reregister":true},"a..x"]"#);
+    assert_eq!(net.heard(newcomer), ["[65,1,3]"]);
+    // A new pattern of another shape still finds no room.
+    net.say(newcomer, r#"[64,2,{"match":"wildcard"},"..x"]"#);
+    assert!(net.heard(newcomer)[0].starts_with(r#"[8,64,2,{},"wamp.error.unavailable""#));
+}
+
+// behaviour 146
+#[test]
+fn a_shared_registration_ends_with_the_last_callee_that_loses_it() {
+    let mut net = Net::new();
+    let watcher = net.raw(Serializer::Json, basic_roles());
+    let callees = [(); 3].map(|()| join(&mut net, "joe", "backend", "ticket"));
+    for callee in callees {
+        net.say(callee, r#"[64,1,{"invoke":"roundrobin"},"com.myapp.longop"]"#);
+        net.heard(callee);
+    }
+    net.say(watcher, r#"[32,1,{"match":"prefix"},"wamp.registration."]"#);
+    net.heard(watcher);
+    let newcomer = join(&mut net, "joe", "backend", "ticket");
+    net.say(newcomer, TAKES);
+    let heard = net.heard(watcher);
+    let mut expected = Vec::from(callees.map(|callee| ("on_unregister", net.key(callee).id().get())));
+    expected.push(("on_delete", net.key(callees[2]).id().get()));
+    for (event, (topic, session)) in heard.iter().zip(expected) {
+        assert!(event.contains(topic) && event.contains(&format!("[{session},1]")), "{topic}: {heard:?}");
+    }
+    assert_eq!(heard.len(), 6, "and the new one is created");
+    for callee in callees {
+        assert_eq!(net.heard(callee).len(), 1);
+        net.say(callee, "[66,2,1]");
+        assert!(net.heard(callee)[0].contains("wamp.error.no_such_registration"));
+        net.cut(callee);
+    }
+    assert_eq!(net.realm.sizes().registrations, 1);
+}
+
 // behaviour 140
 #[test]
 fn a_callee_that_did_not_announce_revocations_is_not_told() {

@@ -113,8 +113,14 @@ impl Running {
         }
         for realm in &new.realms {
             let same = old.realms.iter().find(|old| old.name == realm.name);
-            if same.is_some_and(|old| old.credit.is_some() != realm.credit.is_some()) {
-                fixed.push(format!("realm.credit of {}", realm.name));
+            match same.map(|old| (old.credit, realm.credit)) {
+                Some((Some(old), Some(new))) if old.window != new.window => {
+                    fixed.push(format!("realm.credit.window of {}", realm.name));
+                }
+                Some((old, new)) if old.is_some() != new.is_some() => {
+                    fixed.push(format!("realm.credit of {}", realm.name));
+                }
+                _ => {}
             }
         }
         fixed

@@ -40,7 +40,12 @@ impl Broker {
         publish: message::Publish,
     ) {
         let message::Publish { options, topic, payload, .. } = publish;
-        let role = cx.config.roles.get(&identity.authrole);
+        let roles = &cx.config.roles;
+        let role = roles.get(&identity.authrole);
+        // The role is gone since the configuration changed: nothing is allowed any more.
+        if role.is_none() && !roles.is_empty() {
+            return;
+        }
         let allowed = || {
             let Some(role) = role else { return Ok((None, None)) };
             let disclosure = role.check(Actions::PUBLISH, &topic)?;

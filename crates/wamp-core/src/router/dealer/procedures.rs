@@ -207,6 +207,18 @@ impl Procedures {
             let change = Change { registration: registration.id, is_only: false };
             return Ok((RegistrationKey(entry), change));
         }
+        Ok(self.insert(procedure, policy, invoke, callee, now))
+    }
+
+    /// Adds a registration that is not there yet. Limits are not checked.
+    pub(super) fn insert(
+        &mut self,
+        procedure: &Uri,
+        policy: MatchPolicy,
+        invoke: InvocationPolicy,
+        callee: Callee,
+        now: Time,
+    ) -> (RegistrationKey, Change) {
         let id =
             RegistrationId::new(self.next).expect("2^53 registrations take longer than any router lives");
         self.next += 1;
@@ -216,7 +228,7 @@ impl Procedures {
         let entry = self.registrations.insert(registration);
         self.patterns.insert(policy, procedure, entry);
         self.ids.insert(id, entry);
-        Ok((RegistrationKey(entry), Change { registration: id, is_only: true }))
+        (RegistrationKey(entry), Change { registration: id, is_only: true })
     }
 
     /// The registration that a call of this procedure goes to: exact before prefix before wildcard; the longest
@@ -283,10 +295,26 @@ impl Procedures {
             registration.turn -= u32::from(index < registration.turn as usize);
             return Some(Change { registration: id, is_only: false });
         }
-        let Registration { procedure, policy, .. } = self.registrations.remove(entry);
-        self.patterns.remove(policy, &procedure, entry);
-        map::remove(&mut self.ids, &id);
+        self.remove_entry(entry);
         Some(Change { registration: id, is_only: true })
+    }
+
+    /// Removes a registration with all its callees. Returns its id, and their sessions in the order of registration.
+    pub(super) fn remove_all(
+        &mut self,
+        procedure: &Uri,
+        policy: MatchPolicy,
+    ) -> Option<(RegistrationId, Vec<SessionKey>)> {
+        let entry = self.registered(procedure, policy)?;
+        let removed = self.remove_entry(entry);
+        Some((removed.id, removed.sessions().collect()))
+    }
+
+    fn remove_entry(&mut self, entry: usize) -> Registration {
+        let removed = self.registrations.remove(entry);
+        self.patterns.remove(removed.policy, &removed.procedure, entry);
+        map::remove(&mut self.ids, &removed.id);
+        removed
     }
 
     /// The registration with this id.

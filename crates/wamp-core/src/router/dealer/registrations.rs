@@ -9,7 +9,7 @@ use wamp_proto::{RegistrationId, Uri, quoted, uri};
 
 use super::Dealer;
 use super::inspect::note_unregistered;
-use super::procedures::{Callee, NotRegistered, RegistrationKey};
+use super::procedures::{Callee, Change, NotRegistered, RegistrationKey};
 use crate::auth::Method;
 use crate::map;
 use crate::router::context::{Context, Refused, Violation};
@@ -47,6 +47,7 @@ impl Dealer {
                 return Err((uri::INVALID_ARGUMENT, format!("unknown value for the option {key:?}")));
             }
         }
+        let concurrency = concurrency(options)?;
         let policy = options.policy.unwrap_or(MatchPolicy::Exact);
         let invoke = options.invoke.unwrap_or(InvocationPolicy::Single);
         cx.config.check_uri(procedure, policy.into())?;
@@ -61,10 +62,10 @@ impl Dealer {
         if session.dealer.registrations() >= limit {
             return Err((uri::UNAVAILABLE, format!("a session may have at most {limit} registrations")));
         }
-        let table_bytes = session.check_table(procedure, &cx.config.limits)?;
+        session.check_table(procedure, &cx.config.limits)?;
         let callee = Callee {
             session: from,
-            concurrency: concurrency(options)?,
+            concurrency,
             forward_timeout: options.forward_timeout == Some(true) && session.announced.callee_timeout,
             disclose_caller: options.disclose_caller == Some(true),
         };
@@ -79,7 +80,8 @@ impl Dealer {
         }
         if registered == Err(NotRegistered::Exists) && options.force_reregister == Some(true) {
             self.take_over(cx, from, policy, procedure)?;
-            registered = self.procedures.register(procedure, policy, invoke, callee, cx.now, shapes);
+            // The pattern had its room, whatever the limit is now.
+            registered = Ok(self.procedures.insert(procedure, policy, invoke, callee, cx.now));
         }
         let (key, change) = registered.map_err(|reason| match reason {
             NotRegistered::Exists => {
@@ -90,7 +92,7 @@ impl Dealer {
         let registration = change.registration;
         if let Some(session) = cx.sessions.get_mut(from) {
             session.dealer.registrations.insert(registration, key);
-            session.table_bytes = table_bytes;
+            session.table_bytes += table_bytes(procedure);
         }
         cx.out.send(from, message::Registered { request: register.request, registration });
         self.note_registered(cx, from, change);
@@ -110,19 +112,27 @@ impl Dealer {
         else {
             return Ok(());
         };
-        let (own, id) = (&session.identity, found.id);
-        let callees = Vec::from_iter(found.sessions());
-        let is_same = |callee: &SessionKey| {
-            let other = cx.sessions.get(*callee).map(|callee| &callee.identity);
+        let own = &session.identity;
+        let is_same = |callee: SessionKey| {
+            let other = cx.sessions.get(callee).map(|callee| &callee.identity);
             other.is_some_and(|other| other.authid == own.authid && other.authrole == own.authrole)
         };
         let is_known = own.authmethod != Method::Anonymous.name();
-        if !(session.forces(policy, procedure) || is_known && callees.iter().all(is_same)) {
+        if !(session.forces(policy, procedure) || is_known && found.sessions().all(is_same)) {
             let text = format!("{} is registered already by a session that is not yours", quoted(procedure));
             return Err((uri::PROCEDURE_ALREADY_EXISTS, text));
         }
-        for callee in callees {
-            self.revoke_of(cx, callee, id, Some(uri::UNREGISTERED), true);
+        let Some((registration, callees)) = self.procedures.remove_all(procedure, policy) else {
+            return Ok(());
+        };
+        let count = callees.len();
+        for (index, callee) in callees.into_iter().enumerate() {
+            if let Some(session) = cx.sessions.get_mut(callee) {
+                map::remove(&mut session.dealer.registrations, &registration);
+                session.table_bytes -= table_bytes(procedure);
+            }
+            say_unregistered(cx, callee, registration, Some(uri::UNREGISTERED));
+            note_unregistered(cx, callee, Change { registration, is_only: index + 1 == count });
         }
         Ok(())
     }
@@ -157,32 +167,14 @@ impl Dealer {
         registration: RegistrationId,
         reason: Option<Uri>,
     ) -> bool {
-        self.revoke_of(cx, from, registration, reason, false)
-    }
-
-    /// The same; `for_all` if the registration is revoked for all its callees.
-    fn revoke_of(
-        &mut self,
-        cx: &mut Context,
-        from: SessionKey,
-        registration: RegistrationId,
-        reason: Option<Uri>,
-        for_all: bool,
-    ) -> bool {
         let Some(session) = cx.sessions.get_mut(from) else { return false };
         let Some(key) = map::remove(&mut session.dealer.registrations, &registration) else { return false };
         session.table_bytes -= table_bytes(self.procedures.procedure(key));
-        let announced = session.announced;
+        let fails = session.announced.quirks.fails_on_revocation;
         let Some(change) = self.procedures.remove(key, from) else { return false };
         // Autobahn|Python keeps the registration, and fails when it gets the id of a shared one again (behaviour 141).
-        let is_safe = for_all || change.is_only || !announced.quirks.fails_on_revocation;
-        if announced.callee_revocation && is_safe {
-            let details = UnregisteredDetails {
-                registration: Some(registration),
-                reason,
-                ..UnregisteredDetails::default()
-            };
-            cx.out.send(from, message::Unregistered { request: None, details: Some(details) });
+        if change.is_only || !fails {
+            say_unregistered(cx, from, registration, reason);
         }
         note_unregistered(cx, from, change);
         true
@@ -209,6 +201,20 @@ impl Dealer {
         if let Some(change) = self.procedures.remove(key, session) {
             note_unregistered(cx, session, change);
         }
+    }
+}
+
+/// Tells a session that it has lost a registration, if it announced `registration_revocation`.
+fn say_unregistered(
+    cx: &mut Context,
+    session: SessionKey,
+    registration: RegistrationId,
+    reason: Option<Uri>,
+) {
+    if cx.sessions.get(session).is_some_and(|session| session.announced.callee_revocation) {
+        let registration = Some(registration);
+        let details = UnregisteredDetails { registration, reason, ..UnregisteredDetails::default() };
+        cx.out.send(session, message::Unregistered { request: None, details: Some(details) });
     }
 }
 

@@ -86,11 +86,13 @@ impl Kept {
 }
 
 impl Dealer {
-    /// Whether an ERROR `wamp.error.unavailable` of its callee means that a call is to go to another.
+    /// Whether an ERROR `wamp.error.unavailable` of its callee means that a call is to go to another. A call of the router
+    /// itself stays with its callee.
     pub(super) fn may_go_on(&self, cx: &Context, key: CallKey) -> bool {
         self.calls.get(key).is_some_and(|call| {
             let callee = cx.sessions.get(call.callee);
             call.is_fresh
+                && !call.caller.is_router()
                 && call.progress.phase() == Phase::Running
                 && callee.is_some_and(|callee| callee.announced.callee_reroute)
         })

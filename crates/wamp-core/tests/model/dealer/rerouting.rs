@@ -5,6 +5,7 @@ use std::time::Duration;
 use wamp_core::Time;
 
 use super::{Call, Dealer, Flow, Registration, Upload, end};
+use crate::asking::ROUTER;
 use crate::coverage::{Coverage, Phase, Seen};
 use crate::wire_message::{NO_CALLEE, Tag, UNAVAILABLE, WireMessage};
 
@@ -34,6 +35,9 @@ impl Dealer {
         let call = &self.calls[index.expect("every invocation has a call")];
         if call.phase != Phase::Running {
             cover.hit(Seen::RefusedAfterKill);
+            return Some(UNAVAILABLE);
+        }
+        if call.caller == ROUTER {
             return Some(UNAVAILABLE);
         }
         if !self.peers[from].features.callee_reroute {
