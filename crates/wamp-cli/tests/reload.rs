@@ -152,6 +152,8 @@ anonymous = "guest"
 [[realm.role]]
 name = "guest"
 call = ["com.example.**"]
+[realm.credit]
+window = 1000
 [[realm]]
 name = "new"
 credit = false
@@ -161,6 +163,7 @@ credit = false
     assert!(kept.hear().contains("wamp.error.authentication_failed"));
     assert!(old.hear().contains("wamp.close.close_realm"));
     assert!(service.logged("only when").contains("setting=\"log.format\""));
+    assert!(service.logged("only when").contains("setting=\"realm.credit.window of kept\""));
     let reloaded = service.logged("reloaded the configuration");
     for part in ["realms_added=\"new\"", "realms_removed=\"old\"", "closed=\"\""] {
         assert!(reloaded.contains(part), "{part}: {reloaded}");
