@@ -338,6 +338,57 @@ fn an_answer_has_at_most_1000_events_and_1_mib() {
     assert_eq!((events.len(), more), (3, true), "900,000 bytes");
 }
 
+// behaviour 127
+#[test]
+fn a_page_is_never_longer_than_its_asker_accepts() {
+    let mut net = net([orders()]);
+    let publisher = net.raw(Serializer::Cbor, basic_roles());
+    // A byte in CBOR, and six in JSON. The fourth one never fits.
+    for (number, len) in (1..).zip([300, 300, 300, 1000, 300, 10, 10]) {
+        let text = "\\u0001".repeat(len);
+        net.say(publisher, &format!(r#"[16,{number},{{}},"com.shop.order",[{number},"{text}"]]"#));
+    }
+    let client = net.raw_with(Serializer::Json, all_roles(), 4000);
+    let mut asker = Asker { client, request: 0 };
+    let (mut pages, mut last) = (Vec::new(), String::new());
+    loop {
+        let (events, more) = asker.events(&mut net, &last);
+        pages.push(Vec::from_iter(events.iter().map(|event| event["args"][0].as_u64().unwrap())));
+        if !more {
+            break;
+        }
+        last = format!(r#""after_publication":{}"#, events.last().unwrap()["publication"]);
+    }
+    assert_eq!(pages, [vec![1], vec![2], vec![3], vec![5, 6, 7]]);
+}
+
+// behaviour 127
+#[test]
+fn events_that_are_left_out_count_as_work() {
+    let mut net = net([History { events: 9000, ..orders() }]);
+    let publisher = net.raw(Serializer::Json, basic_roles());
+    for number in 1..=4001 {
+        // MessagePack has no such integers.
+        let value = if number % 4001 == 1 { "1" } else { "123456789012345678901234567890" };
+        net.say(publisher, &format!(r#"[16,{number},{{}},"com.shop.order",[{number},{value}]]"#));
+    }
+    let mut asker = Asker { client: net.raw(Serializer::MsgPack, all_roles()), request: 0 };
+    net.say(publisher, r#"[16,4002,{},"com.shop.order",[4002]]"#);
+    let (events, more) = asker.events(&mut net, "");
+    assert_eq!((events.len(), more), (1, true));
+    let (events, more) = asker.events(&mut net, r#""reverse":true"#);
+    assert_eq!((events.len(), more), (1, true));
+    // Many bytes are as much work as many events.
+    let long = "x".repeat(500_000);
+    for number in 4003..=4012 {
+        let said =
+            format!(r#"[16,{number},{{}},"com.shop.order",["{long}",123456789012345678901234567890]]"#);
+        net.say(publisher, &said);
+    }
+    let (events, more) = asker.events(&mut net, r#""reverse":true"#);
+    assert_eq!((events.len(), more), (0, true), "4 MiB are examined");
+}
+
 // behaviour 124
 #[test]
 fn patterns_that_cannot_be_subscribed_to_keep_nothing() {

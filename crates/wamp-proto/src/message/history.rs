@@ -67,13 +67,23 @@ impl PastEvents {
     /// # Errors
     /// [`EncodeError`] for a value that the serializer cannot express. Then nothing is added.
     pub fn push(&mut self, event: &PastEvent<'_>) -> Result<usize, EncodeError> {
+        self.push_within(event, usize::MAX)
+    }
+
+    /// Adds an event unless it takes more bytes than `limit`. Returns the number of bytes that it takes, added or not.
+    ///
+    /// # Errors
+    /// [`EncodeError`] for a value that the serializer cannot express. Then nothing is added.
+    pub fn push_within(&mut self, event: &PastEvent<'_>, limit: usize) -> Result<usize, EncodeError> {
         let mut one = Vec::new();
         let payload = event.payload.transcode(self.serializer)?;
         with_format!(self.serializer, F => {
             write::<F>(&mut one, event, &payload)?;
-            F::element(&mut self.bytes, &mut self.list);
+            if one.len() <= limit {
+                F::element(&mut self.bytes, &mut self.list);
+                self.bytes.extend_from_slice(&one);
+            }
         });
-        self.bytes.extend_from_slice(&one);
         Ok(one.len())
     }
 

@@ -22,6 +22,13 @@ pub(super) const PROCEDURES: &[Procedure] = &[lists("wamp.subscription.get_event
 const EVENTS: usize = 1_000;
 const BYTES: usize = 1 << 20;
 
+/// The most events, and bytes of their payloads, that one call examines, since some of them may be left out of its answer.
+const EXAMINED: usize = 4 * EVENTS;
+const EXAMINED_BYTES: usize = 4 * BYTES;
+
+/// An upper bound of the bytes of an answer besides its events: the ends of the list, and the keywords.
+const FRAME: usize = 64;
+
 /// The keywords: which events are wanted. All that are present must hold.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -125,14 +132,18 @@ fn get_events(realm: &Realm, request: &Request<'_>) -> Result<Answer, Refused> {
         Some(true) => Box::new(log.events().range(range).rev().filter(is_wanted)),
         _ => Box::new(log.events().range(range).filter(is_wanted)),
     };
-    let room = BYTES.min(session.max_message.saturating_sub(HEAD));
+    // The room for one event alone, and for all.
+    let alone = session.max_message.saturating_sub(HEAD + FRAME);
+    let room = BYTES.min(alone);
     let mut answer = PastEvents::new(request.serializer);
     let (mut count, mut bytes, mut more) = (0, 0, false);
+    let (mut examined, mut examined_bytes) = (0, 0);
     for event in events.by_ref() {
-        if count == limit || count > 0 && bytes + event.payload.len() > room {
+        if count == limit || examined == EXAMINED || examined_bytes >= EXAMINED_BYTES {
             more = true;
             break;
         }
+        (examined, examined_bytes) = (examined + 1, examined_bytes + event.payload.len());
         let timestamp = rfc_3339(event.time(cx.config.epoch));
         let past = PastEvent {
             timestamp: &timestamp,
@@ -141,9 +152,16 @@ fn get_events(realm: &Realm, request: &Request<'_>) -> Result<Answer, Refused> {
             details: &event.details,
             payload: &event.payload,
         };
-        // An event that cannot be written for the caller is left out.
-        if let Ok(len) = answer.push(&past) {
-            (count, bytes) = (count + 1, bytes + len);
+        let left = if count == 0 { alone } else { room.saturating_sub(bytes) };
+        match answer.push_within(&past, left) {
+            // One byte is for the comma of JSON.
+            Ok(len) if len <= left => (count, bytes) = (count + 1, bytes + len + 1),
+            Ok(len) if len <= alone => {
+                more = true;
+                break;
+            }
+            // An event that cannot be written for the caller, or never fits, is left out.
+            _ => {}
         }
     }
     let payload = answer.finish(count == limit || more, more);
