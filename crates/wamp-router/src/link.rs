@@ -194,7 +194,7 @@ impl<R: ReadHalf> Link<R> {
         while let Some((realm, session)) = Box::pin(self.join(first, since)).await {
             let span =
                 tracing::info_span!("session", id = %session.id(), realm = %realm.name(), peer = %self.peer);
-            let closing = self.session(&realm, session).instrument(span).await;
+            let closing = self.drive(&realm, session).instrument(span).await;
             if closing == Closing::Restart {
                 self.outbound.set_going_away();
             }
@@ -209,15 +209,10 @@ impl<R: ReadHalf> Link<R> {
         }
     }
 
-    /// Runs a session from WELCOME to its end.
-    async fn session(&mut self, realm: &Realm, session: SessionKey) -> Closing {
-        tracing::info!("joined");
-        let closing = self.drive(realm, session).await;
-        tracing::info!(?closing, "left");
-        closing
-    }
-
+    /// Runs a session from WELCOME to its end. One future and no second one around it, since it lasts as long as the
+    /// session.
     async fn drive(&mut self, realm: &Realm, session: SessionKey) -> Closing {
+        tracing::info!("joined");
         self.read.set_max_receive(self.settings().limits.message);
         let mut keepalive = Keepalive::new(&self.settings().limits, Instant::now(), self.read.received());
         keepalive.set_asks(self.pings);
@@ -225,6 +220,7 @@ impl<R: ReadHalf> Link<R> {
         tokio::pin!(silence);
         loop {
             if let Some(closing) = self.outbound.take_fate() {
+                tracing::info!(?closing, "left");
                 return closing;
             }
             if self.outbound.is_dead() {
