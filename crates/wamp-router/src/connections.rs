@@ -116,6 +116,15 @@ impl Newcomer {
     pub(crate) async fn gives_way(&self) {
         self.gives_way.notified().await;
     }
+
+    /// Changes its address to that of the client behind a proxy. It keeps its age, and nothing gives way for it.
+    pub(crate) fn move_to(&self, address: Option<IpAddr>) {
+        let mut newcomers = self.connections.newcomers();
+        // It may have to give way already.
+        if let Some(entry) = newcomers.remove(self.number) {
+            newcomers.insert(self.number, Entry { address, ..entry });
+        }
+    }
 }
 
 impl Drop for Newcomer {
@@ -127,6 +136,11 @@ impl Drop for Newcomer {
 }
 
 impl Newcomers {
+    fn insert(&mut self, number: u64, entry: Entry) {
+        self.by_address.entry(entry.address).or_default().insert(number);
+        self.all.insert(number, entry);
+    }
+
     fn remove(&mut self, number: u64) -> Option<Entry> {
         let entry = self.all.remove(&number)?;
         if let Some(same) = self.by_address.get_mut(&entry.address) {
@@ -224,8 +238,7 @@ impl Connections {
         let number = newcomers.next;
         newcomers.next += 1;
         let gives_way = Arc::<Notify>::default();
-        newcomers.all.insert(number, Entry { address, since: Instant::now(), gives_way: gives_way.clone() });
-        newcomers.by_address.entry(address).or_default().insert(number);
+        newcomers.insert(number, Entry { address, since: Instant::now(), gives_way: gives_way.clone() });
         drop(newcomers);
         Newcomer { connections: self.clone(), number, gives_way }
     }
@@ -328,6 +341,26 @@ mod tests {
         let _another = connections.newcomer(address(5));
         assert!(waits(&crowd[2]) && waits(&honest[1]) && waits(&honest[2]));
         drop((honest, crowd, _another));
+        let newcomers = connections.newcomers();
+        assert!(newcomers.all.is_empty() && newcomers.by_address.is_empty());
+    }
+
+    #[test]
+    fn a_newcomer_behind_a_proxy_keeps_its_place_and_displaces_none() {
+        let connections = Arc::new(Connections::new(Some(8)));
+        let address = |n| Some(IpAddr::from([10, 0, 0, n]));
+        let (first, second) = (connections.newcomer(address(1)), connections.newcomer(address(9)));
+        second.move_to(address(2));
+        assert!(waits(&first) && waits(&second));
+        assert_eq!(connections.newcomers().by_address.len(), 2);
+        assert!(!connections.newcomers().by_address.contains_key(&address(9)));
+        let third = connections.newcomer(address(3));
+        assert!(!waits(&first) && waits(&second));
+        // One that has to give way stays so.
+        first.move_to(address(4));
+        let fourth = connections.newcomer(address(5));
+        assert!(!waits(&second), "it is the oldest");
+        drop((first, second, third, fourth));
         let newcomers = connections.newcomers();
         assert!(newcomers.all.is_empty() && newcomers.by_address.is_empty());
     }

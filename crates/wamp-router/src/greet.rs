@@ -1,6 +1,7 @@
 //! The beginning of a connection: the detection of its transport, and the handshake.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,7 +116,7 @@ impl Handshake {
 
     /// Takes the address that a proxy has told for that of the client.
     fn set_peer(&mut self, peer: Peer) {
-        self.newcomer = self.state.connections.newcomer(peer.ip());
+        self.newcomer.move_to(peer.ip());
         self.peer = peer;
     }
 
@@ -318,9 +319,7 @@ pub(crate) async fn greet<S: Socket>(opened: Opened<S>) -> Greeting<S> {
     let begun = begun.await;
     let greeted = match handshake.ended(begun, &mut socket).await? {
         Begun::WebSocket(accepted) => {
-            let proxies = &handshake.settings.proxies;
-            let client = accepted.forwarded_for(|address| proxies.has_ip(address));
-            if let Some(client) = client.filter(|_| proxies.has(&handshake.peer)) {
+            if let Ok(Some(client)) = client_of(&accepted, &handshake) {
                 // Its port is not known.
                 handshake.set_peer(Peer::Tcp((client, 0).into()));
             }
@@ -333,6 +332,15 @@ pub(crate) async fn greet<S: Socket>(opened: Opened<S>) -> Greeting<S> {
         }
     };
     Ok((greeted, handshake.peer, handshake.permit, handshake.newcomer))
+}
+
+/// Returns the address of the client that a trusted proxy at the other end of the connection has noted.
+fn client_of(accepted: &ws::Accepted, handshake: &Handshake) -> Result<Option<IpAddr>, ws::NoAddress> {
+    let proxies = &handshake.settings.proxies;
+    match proxies.has(&handshake.peer) {
+        true => accepted.forwarded_for(|address| proxies.has_ip(address)),
+        false => Ok(None),
+    }
 }
 
 /// Tells a client that there is no room for it. A client that begins with TLS gets no answer, since an answer
@@ -371,7 +379,12 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(
     }
     let refusal = async { handshake.refusal().await.http() };
     let config = ws_config(&handshake.settings);
-    let accepted = ws::accept_unless(stream, &first, &config, refusal);
+    // The connection of the proxy would have no limits by address, so a client without an address is refused.
+    let check = |accepted: &ws::Accepted| match client_of(accepted, handshake) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ws::Refusal::bad_request(error.to_string())),
+    };
+    let accepted = ws::accept_if(stream, &first, &config, refusal, check);
     // Later, for a client that does not even read its refusal.
     match timeout_at(handshake.until + REFUSAL, accepted).await {
         Ok(accepted) => Ok(Begun::WebSocket(accepted?)),

@@ -16,7 +16,7 @@ use wamp_proto::Serializer;
 use wamp_transport::Socket;
 
 use crate::error::HandshakeError;
-use crate::forwarded;
+use crate::forwarded::{self, NoAddress};
 use crate::{Config, Role, WebSocket, http_head};
 
 /// The most that is read from a refused client.
@@ -55,17 +55,20 @@ pub struct Accepted {
 
 impl Accepted {
     /// Returns the address of the client, if the request has passed through proxies that note it: the one that the last
-    /// proxy has noted, or, if that is itself a proxy that is trusted, the one before it. Call it only if the other end of
-    /// the connection is such a proxy. [`Config::forwarded`] says which header is read.
-    pub fn forwarded_for(&self, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+    /// proxy has noted, or, if that is itself a proxy that is trusted, the one before it; `None` without the header. Call
+    /// it only if the other end of the connection is such a proxy. [`Config::forwarded`] says which header is read.
+    ///
+    /// # Errors
+    /// A trusted proxy has noted something else, as `unknown`: the client is not known.
+    pub fn forwarded_for(&self, is_trusted: impl Fn(IpAddr) -> bool) -> Result<Option<IpAddr>, NoAddress> {
         let mut client = None;
         for address in &self.forwarded {
-            client = Some((*address)?);
+            client = Some(address.ok_or(NoAddress)?);
             if !client.is_some_and(&is_trusted) {
                 break;
             }
         }
-        client
+        Ok(client)
     }
 
     /// Returns the connection, over the stream of the handshake.
@@ -91,15 +94,37 @@ pub async fn accept_unless<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    accept_if(stream, first, config, refuse, |_| Ok(())).await
+}
+
+/// Like [`accept_unless`], with a check of the request before it is answered.
+///
+/// # Errors
+/// The client was refused, does not speak WebSocket, or is gone.
+pub async fn accept_if<S>(
+    stream: &mut S,
+    first: &[u8],
+    config: &Config,
+    refuse: impl Future<Output = Refusal>,
+    check: impl FnOnce(&Accepted) -> Result<(), Refusal>,
+) -> Result<Accepted, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let answer = match request(stream, first, refuse).await? {
-        Ok((head, rest)) => answer(&head, config).map(|answer| (answer, rest)),
+        Ok((head, rest)) => answer(&head, config).and_then(|answer| {
+            let Answer { response, serializer, forwarded } = answer;
+            let accepted = Accepted { serializer, rest, config: config.clone(), forwarded };
+            check(&accepted)?;
+            Ok((response, accepted))
+        }),
         Err(refusal) => Err(refusal),
     };
     match answer {
-        Ok((Answer { response, serializer, forwarded }, rest)) => {
+        Ok((response, accepted)) => {
             stream.write_all(&response).await?;
             stream.flush().await?;
-            Ok(Accepted { serializer, rest, config: config.clone(), forwarded })
+            Ok(accepted)
         }
         Err(refusal) => {
             decline(stream, &refusal).await?;
@@ -184,6 +209,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// The request is wrong (HTTP 400).
+    pub fn bad_request(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, why)
+    }
+
     /// The request takes too long (HTTP 408).
     pub fn timeout(why: impl Into<String>) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, why)

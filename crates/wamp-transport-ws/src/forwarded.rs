@@ -14,7 +14,13 @@ pub enum ForwardedHeader {
     Forwarded,
 }
 
-/// The addresses in a header, the one of the last proxy first; `None` where there is no address.
+/// A proxy has noted no usable address of its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a proxy has noted no usable address of its client")]
+pub struct NoAddress;
+
+/// The addresses in a header, the one of the last proxy first; `None` where there is no address. Each element is read on
+/// its own: the first ones are from the client, which must not be able to hide those of the proxies.
 pub(crate) fn addresses(headers: &HeaderMap, header: ForwardedHeader) -> Vec<Option<IpAddr>> {
     let name = match header {
         ForwardedHeader::XForwardedFor => header::HeaderName::from_static("x-forwarded-for"),
@@ -22,20 +28,18 @@ pub(crate) fn addresses(headers: &HeaderMap, header: ForwardedHeader) -> Vec<Opt
     };
     let mut found = Vec::new();
     for value in headers.get_all(name) {
-        let Ok(text) = value.to_str() else {
-            found.push(None);
-            continue;
-        };
-        for element in text.split(',') {
+        let elements = value.as_bytes().split(|byte| *byte == b',');
+        found.extend(elements.map(|element| {
+            let element = std::str::from_utf8(element).ok()?;
             let node = match header {
-                ForwardedHeader::XForwardedFor => Some(element.trim()),
+                ForwardedHeader::XForwardedFor => element.trim(),
                 ForwardedHeader::Forwarded => element.split(';').find_map(|pair| {
                     let (key, value) = pair.split_once('=')?;
                     key.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"'))
-                }),
+                })?,
             };
-            found.push(node.and_then(address));
-        }
+            address(node)
+        }));
     }
     found.reverse();
     found
@@ -54,12 +58,14 @@ fn address(node: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use tungstenite::http::HeaderValue;
+
     use super::*;
 
-    fn read(header: ForwardedHeader, name: &'static str, values: &[&'static str]) -> Vec<String> {
+    fn read(header: ForwardedHeader, name: &'static str, values: &[&[u8]]) -> Vec<String> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(name, value.parse().unwrap());
+            headers.append(name, HeaderValue::from_bytes(value).unwrap());
         }
         let shown = |address: Option<IpAddr>| address.map_or("-".to_owned(), |address| address.to_string());
         addresses(&headers, header).into_iter().map(shown).collect()
@@ -67,7 +73,7 @@ mod tests {
 
     #[test]
     fn addresses_are_read_from_the_last_proxy_on() {
-        let table: [(ForwardedHeader, &str, &[&'static str], &[&str]); 6] = [
+        let table: [(ForwardedHeader, &str, &[&str], &[&str]); 6] = [
             (ForwardedHeader::XForwardedFor, "x-forwarded-for", &["192.0.2.1"], &["192.0.2.1"]),
             (
                 ForwardedHeader::XForwardedFor,
@@ -91,7 +97,20 @@ mod tests {
             (ForwardedHeader::Forwarded, "x-forwarded-for", &["192.0.2.1"], &[]),
         ];
         for (header, name, values, expected) in table {
-            assert_eq!(read(header, name, values), expected, "{values:?}");
+            let bytes: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
+            assert_eq!(read(header, name, &bytes), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_cannot_hide_the_address_that_a_proxy_has_noted() {
+        for hides in [&b"\xff"[..], b"", b"\"", b"\xc3", b"\t"] {
+            let value = [hides, b", 192.0.2.1"].concat();
+            let read_as = read(ForwardedHeader::XForwardedFor, "x-forwarded-for", &[&value]);
+            assert_eq!(read_as, ["192.0.2.1", "-"], "{hides:?}");
+            let value = [hides, b", for=192.0.2.1"].concat();
+            let read_as = read(ForwardedHeader::Forwarded, "forwarded", &[&value]);
+            assert_eq!(read_as, ["192.0.2.1", "-"], "{hides:?}");
         }
     }
 }

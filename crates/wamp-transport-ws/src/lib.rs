@@ -61,10 +61,10 @@ use bytes::BytesMut;
 use wamp_proto::Serializer;
 use wamp_transport::{Security, Socket, Transport};
 
-pub use accept::{Accepted, Refusal, accept, accept_unless, refuse, refuse_for};
+pub use accept::{Accepted, Refusal, accept, accept_if, accept_unless, refuse, refuse_for};
 pub use connect::connect;
 pub use error::HandshakeError;
-pub use forwarded::ForwardedHeader;
+pub use forwarded::{ForwardedHeader, NoAddress};
 pub use origin::{NotAnOrigin, Origins};
 pub use read::Reader;
 pub use write::Writer;

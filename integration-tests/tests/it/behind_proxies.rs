@@ -25,12 +25,11 @@ async fn send(stream: &mut TcpStream, message: &str) {
 }
 
 /// The head of the answer to a WebSocket request with these headers.
-async fn upgrade(stream: &mut TcpStream, headers: &str) -> String {
-    let request = format!(
-        "GET / HTTP/1.1\r\nHost: router.example:8080\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: wamp.2.json\r\n{headers}\r\n"
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
+async fn upgrade(stream: &mut TcpStream, headers: impl AsRef<[u8]>) -> String {
+    let request = "GET / HTTP/1.1\r\nHost: router.example:8080\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: wamp.2.json\r\n";
+    let request = [request.as_bytes(), headers.as_ref(), b"\r\n"].concat();
+    stream.write_all(&request).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         answer.push(within(stream.read_u8()).await.unwrap());
@@ -113,6 +112,28 @@ async fn a_trusted_proxy_tells_the_address_of_its_client_by_a_header() {
         let welcome = websocket(&mut stream, HELLO).await;
         let details = websocket(&mut stream, &get(&welcome)).await;
         assert!(details.contains(&format!("\"{expected}:")), "{header}: {details}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_cannot_hide_its_address_behind_a_trusted_proxy() {
+    let proxies = || proxies(ClientAddress::XForwardedFor, &["127.0.0.1", "10.0.0.0/8"]);
+    let (_router, address) = listen(Router::builder().realm_with(open()).proxies(proxies())).await;
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let head = upgrade(&mut stream, b"X-Forwarded-For: \xff, 192.0.2.1\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    let welcome = websocket(&mut stream, HELLO).await;
+    let details = websocket(&mut stream, &get(&welcome)).await;
+    assert!(details.contains("\"192.0.2.1:"), "{details}");
+    // A trusted proxy that notes no address of its client does not lend it its own.
+    for header in [&b"192.0.2.1, unknown"[..], b"\xff", b"", b"\xff, 10.0.0.1"] {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let header = [b"X-Forwarded-For: ", header, b"\r\n"].concat();
+        let head = upgrade(&mut stream, header).await;
+        assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+        let mut text = String::new();
+        within(stream.read_to_string(&mut text)).await.unwrap();
+        assert!(text.contains("no usable address"), "{text}");
     }
 }
 
