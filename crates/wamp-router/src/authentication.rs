@@ -40,6 +40,8 @@ pub(crate) struct Authentication {
     principals: Principals,
     methods: Vec<Method>,
     authenticator: Option<Arc<dyn Authenticator>>,
+    /// The methods of the authenticator, which is asked for them once.
+    of_authenticator: Vec<Method>,
     procedures: BTreeMap<Method, Procedure>,
     /// The methods of the authenticator and the procedures.
     dynamic: Vec<Method>,
@@ -97,7 +99,8 @@ impl Authentication {
     ) -> Self {
         let mut shadows = [0; 32];
         getrandom::fill(&mut shadows).expect("a system without random numbers is none to run a router on");
-        let mut dynamic = authenticator.as_ref().map(|it| it.methods()).unwrap_or_default();
+        let of_authenticator = authenticator.as_ref().map(|it| it.methods()).unwrap_or_default();
+        let mut dynamic = of_authenticator.clone();
         let further: Vec<Method> = procedures.keys().filter(|it| !dynamic.contains(it)).copied().collect();
         dynamic.extend(further);
         if authenticator.is_some() {
@@ -108,6 +111,7 @@ impl Authentication {
             principals,
             methods,
             authenticator,
+            of_authenticator,
             procedures,
             dynamic,
             shadows,
@@ -190,7 +194,7 @@ impl Authentication {
     }
 
     fn look_up(&self, method: Method, hello: &Hello, link: &LinkFacts<'_>, mut offer: Offer) -> Step {
-        let program = self.authenticator.as_ref().filter(|it| it.methods().contains(&method));
+        let program = self.authenticator.as_ref().filter(|_| self.of_authenticator.contains(&method));
         let source = match (program, self.procedures.get(&method)) {
             (Some(authenticator), _) => Source::Program(authenticator.clone()),
             (None, Some(procedure)) => {
