@@ -103,6 +103,15 @@ impl Drop for Permit {
     }
 }
 
+/// A connection that was accepted from a listener or the program.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) permit: Permit,
+    pub(crate) newcomer: Newcomer,
+    /// Whether other machines can reach its listener.
+    pub(crate) is_public: bool,
+}
+
 /// A connection that has not joined, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Newcomer {

@@ -13,7 +13,7 @@ use wamp_transport_rawsocket::{self as rawsocket, RawSocket};
 use wamp_transport_ws::{self as ws, WebSocket};
 
 use crate::Limits;
-use crate::connections::{Newcomer, Permit, TOO_MANY_NEWCOMERS};
+use crate::connections::{Admitted, Permit, TOO_MANY_NEWCOMERS};
 use crate::proxies;
 use crate::router::RouterState;
 use crate::settings::Settings;
@@ -47,7 +47,7 @@ pub(crate) enum Greeted<S> {
 }
 
 /// The result of a handshake.
-pub(crate) type Greeting<S> = Result<(Greeted<S>, Peer, Permit, Newcomer), NotGreeted>;
+pub(crate) type Greeting<S> = Result<(Greeted<S>, Peer, Admitted), NotGreeted>;
 
 /// The reason why a handshake failed.
 #[derive(Debug)]
@@ -93,8 +93,7 @@ impl From<rawsocket::HandshakeError> for NotGreeted {
 pub(crate) struct Handshake {
     state: Arc<RouterState>,
     peer: Peer,
-    permit: Permit,
-    newcomer: Newcomer,
+    admitted: Admitted,
     until: Instant,
     /// The settings of the connection.
     settings: Arc<Settings>,
@@ -102,11 +101,17 @@ pub(crate) struct Handshake {
 
 impl Handshake {
     /// Creates it for a connection established at `since`.
-    pub(crate) fn new(state: &Arc<RouterState>, peer: Peer, permit: Permit, since: Instant) -> Self {
+    pub(crate) fn new(
+        state: &Arc<RouterState>,
+        (peer, is_public): (Peer, bool),
+        permit: Permit,
+        since: Instant,
+    ) -> Self {
         let newcomer = state.connections.newcomer(peer.ip());
         let settings = state.settings();
         let until = since + settings.limits.join;
-        Self { state: state.clone(), peer, permit, newcomer, until, settings }
+        let admitted = Admitted { permit, newcomer, is_public };
+        Self { state: state.clone(), peer, admitted, until, settings }
     }
 
     /// Returns the settings of the connection.
@@ -116,7 +121,7 @@ impl Handshake {
 
     /// Takes the address that a proxy has told for that of the client.
     fn set_peer(&mut self, peer: Peer) {
-        self.newcomer.move_to(peer.ip());
+        self.admitted.newcomer.move_to(peer.ip());
         self.peer = peer;
     }
 
@@ -142,7 +147,7 @@ impl Handshake {
     async fn refusal(&self) -> Refusal {
         tokio::select! {
             () = sleep_until(self.until) => Refusal::TooSlow,
-            () = self.newcomer.gives_way() => Refusal::GivesWay,
+            () = self.admitted.newcomer.gives_way() => Refusal::GivesWay,
             () = self.state.closing.cancelled() => Refusal::Closing,
         }
     }
@@ -150,7 +155,7 @@ impl Handshake {
     /// Gives the client time to read the refusal: closing a socket with unread input may discard the last
     /// output.
     async fn linger<S: AsyncRead + Unpin>(&mut self, stream: &mut S) {
-        let time = if self.state.connections.refuse(&mut self.permit) && !self.state.is_closing() {
+        let time = if self.state.connections.refuse(&mut self.admitted.permit) && !self.state.is_closing() {
             REFUSAL
         } else {
             BRIEFLY
@@ -331,7 +336,7 @@ pub(crate) async fn greet<S: Socket>(opened: Opened<S>) -> Greeting<S> {
             Greeted::RawSocket(handshake.refused(accepted)?)
         }
     };
-    Ok((greeted, handshake.peer, handshake.permit, handshake.newcomer))
+    Ok((greeted, handshake.peer, handshake.admitted))
 }
 
 /// Returns the address of the client that a trusted proxy at the other end of the connection has noted.

@@ -19,7 +19,7 @@ use wamp_transport::socket::Peer;
 use wamp_transport::{Allowance, Incoming, ReadError, ReadHalf, Security, Transport};
 
 use crate::config::Shutdown;
-use crate::connections::{Newcomer, Permit};
+use crate::connections::{Admitted, Newcomer, Permit};
 use crate::held::Held;
 use crate::inbound::{Handled, Inbound};
 use crate::keepalive::{Keepalive, Seen, Verdict};
@@ -54,7 +54,7 @@ pub(crate) fn serve<T: Transport>(
     transport: T,
     peer: Peer,
     since: Instant,
-    permit: Option<(Permit, Newcomer)>,
+    admitted: Option<Admitted>,
 ) -> impl Future<Output = ()> + Send {
     let (serializer, name, can_ping) = (transport.serializer(), transport.name(), transport.pings());
     let max_message = transport.max_send().min(settings.limits.message);
@@ -71,7 +71,9 @@ pub(crate) fn serve<T: Transport>(
     let mut writer = Writer::new(write, outbound.clone());
     let writer = tokio::spawn(async move { writer.run().await });
     let (pings, pending, turn) = (can_ping && name != RAWSOCKET, Pending::default(), Turn::new());
-    let (permit, newcomer) = permit.map(|(permit, newcomer)| (permit, Box::new(newcomer))).unzip();
+    let is_public = admitted.as_ref().is_some_and(|admitted| admitted.is_public);
+    let admitted = admitted.map(|Admitted { permit, newcomer, .. }| (permit, Box::new(newcomer)));
+    let (permit, newcomer) = admitted.unzip();
     let mut link = Link {
         router,
         read,
@@ -88,6 +90,7 @@ pub(crate) fn serve<T: Transport>(
         turn,
         permit,
         newcomer,
+        is_public,
         lingers: true,
     };
     async move {
@@ -146,6 +149,8 @@ struct Link<R> {
     permit: Option<Permit>,
     /// Present until WELCOME.
     newcomer: Option<Box<Newcomer>>,
+    /// Whether other machines can reach its listener.
+    is_public: bool,
     /// Whether the peer gets time at the end to read the last messages.
     lingers: bool,
 }

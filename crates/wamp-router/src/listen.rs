@@ -111,6 +111,7 @@ impl Router {
     /// [`ListenError`] names the address and the cause.
     pub async fn listen(&self, address: &str) -> Result<Address, ListenError> {
         let state = self.state();
+        let _reloading = state.reloading.lock().await;
         let bound = Bound::new(address, state.settings().has_tls(), state.keeps_private()).await?;
         Ok(bound.serve(state))
     }
@@ -162,7 +163,7 @@ impl Router {
     /// ```
     pub async fn accept<S: Socket>(&self, socket: S) {
         let peer = socket.peer();
-        serve::admit(self.state(), socket, peer).await;
+        serve::admit(self.state(), socket, (peer, false)).await;
     }
 }
 
@@ -219,8 +220,17 @@ impl Bound {
     }
 }
 
-fn is_public(address: &SocketAddr) -> bool {
+/// Returns whether other machines can reach a listener at this address.
+pub(crate) fn is_public(address: &SocketAddr) -> bool {
     !address.ip().is_loopback()
+}
+
+/// Returns whether a router with TLS or without can listen on an address that is written so.
+pub(crate) fn is_address(address: &str, has_tls: bool) -> bool {
+    match address.strip_prefix("unix://") {
+        Some(path) => Path::new(path).is_absolute(),
+        None => host_and_port(address, has_tls).is_some(),
+    }
 }
 
 /// The `HOST:PORT` of an address that may be written as a URL for clients.

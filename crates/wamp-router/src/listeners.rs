@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::listen::Address;
+use crate::listen::{Address, is_public};
 
 /// The listeners of a router.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Listening {
     }
 
     /// Its clients begin with TLS, or may do so, or not any more.
-    pub(crate) fn rename(&mut self, has_tls: bool) {
+    fn rename(&mut self, has_tls: bool) {
         if let Some(tcp) = self.tcp.filter(|_| self.address.is_some()) {
             self.address = Some(if has_tls { Address::Tls(tcp) } else { Address::Tcp(tcp) });
         }
@@ -43,7 +43,7 @@ impl Listening {
 
     /// Whether other machines can reach it.
     pub(crate) fn is_public(&self) -> bool {
-        self.tcp.is_some_and(|address| !address.ip().is_loopback())
+        self.tcp.as_ref().is_some_and(is_public)
     }
 }
 
@@ -76,9 +76,15 @@ impl Listeners {
         Comparison { kept, gone, new }
     }
 
-    /// Keeps only these.
-    pub(crate) fn retain(&self, kept: Vec<Listening>) {
-        *self.lock() = kept;
+    /// Removes these. Others may have been added since the comparison.
+    pub(crate) fn remove(&self, gone: &[Listening]) {
+        let is_gone = |one: &Listening| gone.iter().any(|gone| TaskTracker::ptr_eq(&gone.task, &one.task));
+        self.lock().retain(|one| !is_gone(one));
+    }
+
+    /// The clients of all begin with TLS, or may do so, or not any more.
+    pub(crate) fn rename(&self, has_tls: bool) {
+        self.lock().iter_mut().for_each(|listening| listening.rename(has_tls));
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Listening>> {

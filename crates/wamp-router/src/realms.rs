@@ -16,15 +16,16 @@ pub(crate) struct Realms(RwLock<HashMap<Uri, Arc<Realm>>>);
 impl Realms {
     pub(crate) fn new(configs: Vec<RealmConfig>) -> Self {
         let realms = Self(RwLock::default());
-        configs.into_iter().for_each(|config| realms.add(config));
+        configs.into_iter().for_each(|config| drop(realms.add(config)));
         realms
     }
 
     /// Adds a realm.
-    pub(crate) fn add(&self, config: RealmConfig) {
+    pub(crate) fn add(&self, config: RealmConfig) -> Arc<Realm> {
         let realm = Arc::new(Realm::new(config, seeds()));
         tokio::spawn(realm.clone().watch_deadlines());
-        self.write_with(|realms| realms.insert(realm.name().clone(), realm));
+        self.write_with(|realms| realms.insert(realm.name().clone(), realm.clone()));
+        realm
     }
 
     /// Removes a realm. Its sessions stay.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use wamp_proto::Uri;
 
 use crate::config::Builder;
-use crate::listen::{Address, Bound, ListenError};
+use crate::listen::{Address, Bound, ListenError, is_address};
 use crate::listeners::Comparison;
 use crate::router::{Router, RouterState};
 use crate::settings::Settings;
@@ -36,6 +36,8 @@ impl Router {
     ///   connections that begin from then on.
     /// * Addresses are compared as they are written. Connections stay when their address is closed. Listeners of the
     ///   program itself ([`serve`](Self::serve)) stay.
+    /// * A connection over an address that other machines can reach does not join without a proof, unless that is allowed
+    ///   ([`Builder::allow_anonymous_on_public`]).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -52,7 +54,8 @@ impl Router {
     /// ```
     ///
     /// # Errors
-    /// A new address cannot be listened on, or other machines can reach an address and everybody may join.
+    /// An address cannot be read or needs TLS that is not configured, a new address cannot be listened on, or other
+    /// machines can reach an address and everybody may join.
     pub async fn reload(&self, builder: Builder, listen: &[String]) -> Result<Reloaded, ListenError> {
         let state = self.state();
         let _reloading = state.reloading.lock().await;
@@ -60,8 +63,12 @@ impl Router {
             return Ok(Reloaded::default());
         }
         let builder = builder.completed();
-        let Comparison { mut kept, gone, new } = state.listeners.compare(listen);
         let settings = Settings::from(&builder);
+        // An address that stays may be one that needs TLS.
+        if let Some(wrong) = listen.iter().find(|address| !is_address(address, settings.has_tls())) {
+            return Err(ListenError::Address(wrong.clone()));
+        }
+        let Comparison { kept, gone, new } = state.listeners.compare(listen);
         let is_open = builder.realms.iter().any(crate::RealmConfig::is_open);
         let keeps_private = is_open && !settings.anonymous_on_public;
         let public = kept.iter().find(|listening| keeps_private && listening.is_public());
@@ -75,17 +82,16 @@ impl Router {
 
         // Nothing fails from here on.
         let mut reloaded = Reloaded::default();
-        state.change_settings(settings);
-        state.change_realms(builder, &mut reloaded).await;
-        for listening in &mut kept {
-            listening.rename(state.settings().has_tls());
-        }
-        state.listeners.retain(kept);
-        reloaded.opened = bound.into_iter().map(|bound| bound.serve(state)).collect();
+        // First, since a realm may admit clients without a proof from now on.
+        state.listeners.remove(&gone);
         for listening in gone {
             reloaded.closed.extend(listening.address.clone());
             listening.close().await;
         }
+        state.change_settings(settings);
+        state.change_realms(builder, &mut reloaded).await;
+        state.listeners.rename(state.settings().has_tls());
+        reloaded.opened = bound.into_iter().map(|bound| bound.serve(state)).collect();
         Ok(reloaded)
     }
 }
@@ -113,9 +119,28 @@ impl RouterState {
                 Some(realm) => realm.reconfigure(config).await,
                 None => {
                     reloaded.added.push(config.name.clone());
-                    self.realms.add(config);
+                    let realm = self.realms.add(config);
+                    // A shutdown that has begun meanwhile does not know it.
+                    if self.is_closing() {
+                        realm.with(|machine, now| machine.shut_down(now)).await;
+                    }
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_realm_that_is_added_during_a_shutdown_ends() {
+        let router = Router::builder().build();
+        router.shut_down().await;
+        let builder = Router::builder().realm("late").completed();
+        router.state().change_realms(builder, &mut Reloaded::default()).await;
+        let realm = router.state().realms.get("late").unwrap();
+        assert!(realm.with(|machine, _| machine.has_ended()).await);
     }
 }

@@ -14,7 +14,7 @@ use wamp_transport::socket::{Listener, Peer, Socket};
 use crate::connections::{Admission, Permit};
 use crate::greet::{self, Begins, Greeted, Handshake, Opened, REFUSAL};
 use crate::link;
-use crate::listen::Address;
+use crate::listen::{Address, is_public};
 use crate::listeners::Listening;
 use crate::router::RouterState;
 use crate::settings::Settings;
@@ -35,20 +35,26 @@ pub(crate) fn spawn(
 ) {
     let (own, stop) = (state.clone(), state.closing.child_token());
     let tcp = listener.tcp_address().ok().flatten();
+    let is_public = tcp.as_ref().is_some_and(is_public);
     let task = TaskTracker::new();
     let listening = Listening { asked, address, tcp, stop: stop.clone(), task: task.clone() };
-    state.tasks.spawn(task.track_future(async move { accept_all(&own, listener, &stop).await }));
+    state.tasks.spawn(task.track_future(async move { accept_all(&own, listener, is_public, &stop).await }));
     state.listeners.add(listening);
 }
 
-async fn accept_all(state: &Arc<RouterState>, mut listener: impl Listener, stop: &CancellationToken) {
+async fn accept_all(
+    state: &Arc<RouterState>,
+    mut listener: impl Listener,
+    is_public: bool,
+    stop: &CancellationToken,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((socket, peer)) => admit(state, socket, peer).await,
+            Ok((socket, peer)) => admit(state, socket, (peer, is_public)).await,
             Err(error) => not_accepted(state, &error).await,
         }
     }
@@ -59,11 +65,12 @@ async fn not_accepted(state: &RouterState, error: &io::Error) {
     tokio::time::sleep(OUT_OF_FILES).await;
 }
 
-/// Waits until there is a place for a newcomer from this peer; then serves the connection, refuses or closes it.
-pub(crate) async fn admit<S: Socket>(state: &Arc<RouterState>, socket: S, peer: Peer) {
+/// Waits until there is a place for a newcomer from this peer; then serves the connection, refuses or closes it. Other
+/// machines may reach its listener.
+pub(crate) async fn admit<S: Socket>(state: &Arc<RouterState>, socket: S, (peer, is_public): (Peer, bool)) {
     state.connections.place_for(peer.ip()).await;
     match state.connections.admit() {
-        Admission::Serve(permit) => serve(state, socket, peer, permit),
+        Admission::Serve(permit) => serve(state, socket, (peer, is_public), permit),
         Admission::Refuse(permit) => {
             state.refusals.handshake(&peer, TOO_MANY);
             refuse(state, socket, permit);
@@ -87,9 +94,9 @@ fn refuse<S: Socket>(state: &Arc<RouterState>, socket: S, permit: Permit) {
 type Link = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Serves a connection in a separate task, beginning with the transport's handshake.
-fn serve<S: Socket>(state: &Arc<RouterState>, socket: S, peer: Peer, permit: Permit) {
+fn serve<S: Socket>(state: &Arc<RouterState>, socket: S, (peer, is_public): (Peer, bool), permit: Permit) {
     let since = Instant::now();
-    let handshake = Handshake::new(state, peer.clone(), permit, since);
+    let handshake = Handshake::new(state, (peer.clone(), is_public), permit, since);
     // Boxed, so that the task is as small as its link.
     let opening = Box::pin(open(state.clone(), socket, handshake, peer, since));
     state.tasks.spawn(run(opening));
@@ -134,8 +141,8 @@ async fn link<S: Socket>(
     opened: Opened<S>,
     since: Instant,
 ) -> Option<Link> {
-    let (transport, peer, permit, newcomer) = greet::greet(opened).await.ok()?;
-    let admission = Some((permit, newcomer));
+    let (transport, peer, admitted) = greet::greet(opened).await.ok()?;
+    let admission = Some(admitted);
     Some(match transport {
         Greeted::RawSocket(transport) => {
             Box::pin(link::serve(state, settings, transport, peer, since, admission))

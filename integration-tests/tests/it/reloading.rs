@@ -14,7 +14,7 @@ use wamp_router::auth::Principal;
 use wamp_router::auth::scram::Kdf;
 use wamp_router::{Actions, Builder, Limits, ListenError, Pattern, RealmConfig, Role, Router};
 
-use crate::support::{House, Way, attach, attach_joined, unix_path, within};
+use crate::support::{HELLO, House, Way, attach, attach_joined, unix_path, within};
 
 /// Long enough for thousands of streams on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -131,6 +131,40 @@ async fn streams_go_on_while_the_configuration_changes() {
     }
     assert!(results > sessions, "{results} results");
     eprintln!("{sessions} sessions, 40 reloads, {results} results in order");
+}
+
+// behaviour 210
+#[tokio::test]
+async fn a_connection_over_a_public_address_does_not_join_a_realm_that_is_opened() {
+    let closed = || {
+        let realm = RealmConfig::new("realm1").role(Role::everything("user"));
+        realm.principal(Principal::new("joe", "user").ticket("secret"))
+    };
+    let router = builder(closed()).build();
+    let public = router.listen("0.0.0.0:0").await.unwrap();
+    let private = router.listen("127.0.0.1:0").await.unwrap();
+    let at = |address: &wamp_router::Address| House {
+        router: router.clone(),
+        tcp: format!("127.0.0.1:{}", address.tcp().unwrap().port()),
+        unix: unix_path(),
+    };
+    let mut outside = at(&public).connect(Way::RawSocket, Serializer::Json).await;
+    let mut inside = at(&private).connect(Way::RawSocket, Serializer::Json).await;
+    let reloaded = reload(&router, builder(closed().anonymous("user")), &["127.0.0.1:0"]).await.unwrap();
+    assert_eq!((reloaded.opened, reloaded.closed), (vec![], vec![public]));
+    inside.join().await;
+    outside.say(HELLO).await;
+    let (reason, text) = outside.aborted().await;
+    assert_eq!(reason, "wamp.error.no_matching_auth_method", "{text}");
+    // If that is allowed, it joins.
+    let router = builder(closed()).allow_anonymous_on_public(true).build();
+    let public = router.listen("0.0.0.0:0").await.unwrap();
+    let tcp = format!("127.0.0.1:{}", public.tcp().unwrap().port());
+    let house = House { router, tcp, unix: unix_path() };
+    let mut outside = house.connect(Way::RawSocket, Serializer::Json).await;
+    let opened = builder(closed().anonymous("user")).allow_anonymous_on_public(true);
+    reload(&house.router, opened, &["127.0.0.1:0"]).await.unwrap();
+    outside.join().await;
 }
 
 // behaviour 267

@@ -65,6 +65,20 @@ async fn wss_and_rss_are_served_on_one_port() {
 }
 
 #[tokio::test]
+async fn an_address_with_tls_does_not_stay_without_it() {
+    let authority = Authority::new("ours");
+    let server = Server::new(&identity(&authority.sign("localhost", 2100))).unwrap();
+    let router = Router::builder().tls(server.clone(), TlsMode::Required).build();
+    let listen = ["wss://127.0.0.1:0".to_owned()];
+    router.listen(&listen[0]).await.unwrap();
+    let error = router.reload(Router::builder(), &listen).await.unwrap_err();
+    assert!(matches!(error, wamp_router::ListenError::Address(_)), "{error}");
+    assert!(router.has_tls(), "nothing has changed");
+    let builder = Router::builder().tls(server, TlsMode::Optional);
+    assert_eq!(router.reload(builder, &listen).await.unwrap(), wamp_router::Reloaded::default());
+}
+
+#[tokio::test]
 async fn a_client_without_tls_is_told_unless_it_is_optional() {
     let authority = Authority::new("ours");
     let server = Server::new(&identity(&authority.sign("localhost", 2100))).unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 use wamp_core::Time;
-use wamp_core::auth::{Admission, Denied};
+use wamp_core::auth::{Admission, Denied, Method};
 use wamp_core::router::{self, Accept, AcceptEvent, Join, Quirks, Realm as Machine, SessionKey};
 use wamp_proto::message::{Authenticate, Hello, HelloDetails};
 use wamp_proto::{Message, Uri, quoted, uri};
@@ -237,7 +237,13 @@ impl<R: ReadHalf> Link<R> {
         let transport = router::Transport { protocol: self.protocol, peer };
         let (serializer, max_message) = (self.serializer, self.max_message);
         let join = Join { details, serializer, max_message, transport };
+        let is_anonymous = Method::from_name(&admission.identity.authmethod) == Some(Method::Anonymous);
         let join = |machine: &mut Machine, now| {
+            // The realm may have been opened after the connection began.
+            if self.is_public && is_anonymous && !self.router.settings().anonymous_on_public {
+                let text = "clients of an address that other machines can reach have to prove their identity";
+                return Err((uri::NO_MATCHING_AUTH_METHOD, text.to_owned()));
+            }
             // Its sessions are judged by the new configuration under the same lock.
             realm.authentication().check(began, &admission.identity).map_err(refused)?;
             let session = machine.join_as(now, join, admission)?;
