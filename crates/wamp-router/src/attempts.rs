@@ -5,10 +5,12 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::router::RouterState;
 
 /// The time after which one more failure is forgiven.
 const EACH: Duration = Duration::from_secs(6);
@@ -69,6 +71,33 @@ impl Attempts {
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
         // Nothing panics while holding it.
         self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A client that an authenticator is asked about. If the client leaves before it has joined or is refused, that counts
+/// as a failed proof: the question was for nothing. It is not counted in advance, since many clients that are admitted
+/// may join at the same time.
+pub(crate) struct Asking {
+    router: Option<Arc<RouterState>>,
+    address: Option<IpAddr>,
+}
+
+impl Asking {
+    pub(crate) fn new(router: &Arc<RouterState>, address: Option<IpAddr>) -> Self {
+        Self { router: Some(router.clone()), address }
+    }
+
+    /// The client has joined or was refused.
+    pub(crate) fn settle(mut self) {
+        self.router = None;
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if let Some(router) = &self.router {
+            router.attempts.count(self.address, Instant::now());
+        }
     }
 }
 

@@ -17,11 +17,14 @@ const METHODS: [Method; 4] = [Method::Ticket, Method::WampCra, Method::Cryptosig
 
 /// A router whose realm `realm1` asks a procedure in the realm `auth`.
 async fn house() -> House {
+    house_with(Limits { failed_proofs: 1000, join: Duration::from_secs(9), ..Limits::default() }).await
+}
+
+async fn house_with(limits: Limits) -> House {
     let check = Procedure::new("com.auth.check").realm("auth");
     let realm = RealmConfig::new("realm1")
         .principal(Principal::new("static", "user").password("s3cret"))
         .authenticator_procedure(METHODS, check);
-    let limits = Limits { failed_proofs: 1000, join: Duration::from_secs(9), ..Limits::default() };
     let router = Router::builder().realm_with(realm).realm("auth").limits(limits).build();
     House::with(router).await
 }
@@ -186,4 +189,36 @@ async fn a_client_that_hangs_up_ends_the_call_about_it() {
         }
     })
     .await;
+}
+
+// behaviour 209, behaviour 266
+#[tokio::test]
+async fn a_client_that_hangs_up_during_a_question_about_it_counts_as_a_failure() {
+    let house = house_with(Limits { failed_proofs: 2, ..Limits::default() }).await;
+    let (session, _registration, asked) = authenticator(&house).await;
+    let url = format!("ws://{}/", house.tcp);
+    let calls = || house.router.realm_stats("auth").unwrap().1.calls;
+    // Those that join count for nothing.
+    for _ in 0..5 {
+        joined(connect(url.as_str()).auth(Credential::wampcra("jim", "s3cret"))).await.leave().await;
+    }
+    for _ in 0..2 {
+        let connecting = connect(url.as_str()).auth(Credential::wampcra("slow", "s3cret"));
+        let connecting = tokio::spawn(std::future::IntoFuture::into_future(connecting));
+        within(async {
+            while calls() == 0 {
+                tokio::task::yield_now().await;
+            }
+            connecting.abort();
+            while calls() > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+    let before = asked.load(Ordering::Relaxed);
+    let error = refused(connect(url.as_str()).auth(Credential::wampcra("jim", "s3cret"))).await;
+    assert!(error.uri().is_some_and(|uri| uri == "wamp.error.authentication_failed"), "{error}");
+    assert_eq!(asked.load(Ordering::Relaxed), before, "nothing is asked any more");
+    session.leave().await;
 }

@@ -14,6 +14,7 @@ use wamp_transport::socket::Peer;
 use wamp_transport::{Incoming, ReadError, ReadHalf};
 
 use super::{Link, garbage};
+use crate::attempts::Asking;
 use crate::authentication::{Authentication, Later, LinkFacts, Pending, Step};
 use crate::connections::{Newcomer, TOO_MANY_NEWCOMERS};
 use crate::realm::Realm;
@@ -32,6 +33,8 @@ struct Joining {
     pending: Option<Pending>,
     /// Its proof counts as a failure until it is verified.
     is_counted: bool,
+    /// Present from the first question about it to its end.
+    asking: Option<Asking>,
 }
 
 /// Waits for the decision of an authenticator, if there is one to wait for.
@@ -134,7 +137,14 @@ impl<R: ReadHalf> Link<R> {
                     let began = realm.authentication();
                     step = Some(self.greet(&began, &hello));
                     let details = hello.details;
-                    joining = Some(Joining { realm, began, details, pending: None, is_counted: false });
+                    joining = Some(Joining {
+                        realm,
+                        began,
+                        details,
+                        pending: None,
+                        is_counted: false,
+                        asking: None,
+                    });
                 }
                 Some(AcceptEvent::Authenticate(said)) => {
                     // The machine passes it on only after CHALLENGE.
@@ -151,6 +161,9 @@ impl<R: ReadHalf> Link<R> {
             let refused = match step {
                 None => continue,
                 Some(Ok(Step::Later(decision))) => {
+                    if let Some(Joining { asking, is_counted: false, .. }) = &mut joining {
+                        asking.get_or_insert_with(|| Asking::new(&self.router, self.peer.ip()));
+                    }
                     later = Some(decision);
                     continue;
                 }
@@ -161,13 +174,18 @@ impl<R: ReadHalf> Link<R> {
                     continue;
                 }
                 Some(Ok(Step::Admit(admission))) => {
-                    let Joining { realm, began, details, .. } = joining.take()?;
+                    let Joining { realm, began, details, asking, .. } = joining.take()?;
+                    asking.into_iter().for_each(Asking::settle);
                     match self.welcome(&realm, &began, details, admission).await {
                         Ok(session) => return Some((realm, session)),
                         Err(refused) => refused,
                     }
                 }
-                Some(Err(denied)) => refused(denied),
+                Some(Err(denied)) => {
+                    // If its proof was wrong, that is counted already.
+                    joining.and_then(|joining| joining.asking).into_iter().for_each(Asking::settle);
+                    refused(denied)
+                }
             };
             self.refuse(&mut accept, refused.0, &refused.1);
             return None;
