@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use wamp_core::router::{Config, Event, RouterCall};
+use wamp_core::auth::Identity;
+use wamp_core::router::{Config, Event, Role as WampRole, RouterCall};
 use wamp_proto::{Feature, Features, Payload, Role, Roles, Serializer, uri};
 
-use crate::net::{Client, Net, all_roles};
+use crate::net::{Client, Net, all_roles, basic_roles};
 
 /// All roles, with calls that another callee may get.
 fn rerouting() -> Roles {
@@ -278,13 +279,13 @@ fn a_callee_that_did_not_announce_it_ends_the_call_with_its_refusal() {
 #[test]
 fn a_session_keeps_few_calls_for_other_callees() {
     let mut config = Config::new("realm1");
-    config.limits.kept_bytes = 600;
+    config.limits.kept_bytes = 640;
     let mut scene = Scene::with(Net::with(config), r#""first""#, rerouting);
     for request in 1..=3 {
         scene.call(request, "");
     }
     let kept = scene.net.realm.sizes().kept_bytes;
-    assert!((512..=600).contains(&kept), "two of them: {kept}");
+    assert!((512..=608).contains(&kept), "two of them: {kept}");
     scene.net.heard(scene.callees[0]);
     for invocation in 1..=3 {
         scene.refuse(0, invocation);
@@ -292,14 +293,40 @@ fn a_session_keeps_few_calls_for_other_callees() {
     assert_eq!(scene.net.heard(scene.callees[1]).len(), 2);
     let heard = scene.net.heard(scene.caller);
     let end = r#"[8,48,3,{},"wamp.error.no_available_callee",["callee 0"]]"#;
-    assert_eq!((heard, scene.net.realm.sizes().kept_bytes), (vec![end.to_owned()], kept));
+    assert_eq!(heard, [end]);
+    assert_eq!(scene.net.realm.sizes().kept_bytes, kept + 32, "two refusals");
+    // The last callee has no other after it.
+    scene.net.heard(scene.callees[1]);
+    scene.refuse(1, 1);
+    scene.refuse(1, 2);
+    assert_eq!((scene.net.heard(scene.callees[2]).len(), scene.net.realm.sizes().kept_bytes), (2, 0));
+}
+
+// behaviour 143
+#[test]
+fn a_call_with_many_refusals_counts_them_and_has_a_limit() {
+    let mut config = Config::new("realm1");
+    config.limits.kept_bytes = 290;
+    let mut scene = Scene::with(Net::with(config), r#""first""#, rerouting);
+    scene.call(1, "");
+    let kept = scene.net.realm.sizes().kept_bytes;
+    assert!((275..=290).contains(&kept), "no room for a refusal: {kept}");
+    scene.invoked();
+    scene.refuse(0, 1);
+    assert_eq!((scene.invoked().unwrap().0, scene.net.realm.sizes().kept_bytes), (1, 0));
+    scene.refuse(1, 1);
+    assert_eq!(scene.invoked(), None);
+    assert!(scene.net.heard(scene.caller)[0].contains("wamp.error.no_available_callee"));
+
+    let mut scene = Scene::new(r#""first""#);
+    scene.call(1, "");
     scene.net.cut(scene.caller);
     assert_eq!(scene.net.realm.sizes().kept_bytes, 0);
 }
 
 // behaviour 142
 #[test]
-fn callees_that_have_left_or_cannot_take_the_call_are_passed_over() {
+fn callees_that_have_left_are_passed_over() {
     let mut scene = Scene::new(r#""first""#);
     scene.call(1, "");
     scene.invoked();
@@ -335,6 +362,98 @@ fn a_call_of_the_router_itself_ends_with_the_refusal_of_its_callee() {
         panic!("{:?}", scene.net.closed)
     };
     assert_eq!(failure.error, uri::UNAVAILABLE);
+}
+
+// behaviour 142
+#[test]
+fn callees_that_cannot_take_the_call_are_passed_over() {
+    let bare = || {
+        let callee = Features::none().with(Feature::CallReroute).with(Feature::CallCanceling);
+        all_roles().with(Role::Callee, callee)
+    };
+    for (options, text, max_message) in
+        [(r#""progress":true"#, 1, usize::MAX), (r#""ppt_scheme":"x_my""#, 1, usize::MAX), ("", 2000, 1000)]
+    {
+        let mut net = Net::new();
+        let caller = net.raw(Serializer::Json, rerouting());
+        let mut unfit = Vec::new();
+        let join = |net: &mut Net, roles, max_message| {
+            let callee = net.raw_with(Serializer::Json, roles, max_message);
+            net.say(callee, r#"[64,1,{"invoke":"first"},"com.myapp.longop"]"#);
+            net.heard(callee);
+            callee
+        };
+        let first = join(&mut net, rerouting(), usize::MAX);
+        for _ in 0..2 {
+            let roles = if max_message == usize::MAX { bare() } else { rerouting() };
+            unfit.push(join(&mut net, roles, max_message));
+        }
+        let last = join(&mut net, rerouting(), usize::MAX);
+        let text = "x".repeat(text);
+        net.say(caller, &format!(r#"[48,1,{{{options}}},"com.myapp.longop",["{text}"]]"#));
+        net.say(first, &format!(r#"[8,68,1,{{}},{UNAVAILABLE},["first"]]"#));
+        assert!(unfit.iter().all(|callee| net.heard(*callee).is_empty()), "{options}");
+        assert!(net.heard(last)[0].starts_with("[68,1,1,"), "{options}");
+        net.say(last, &format!(r#"[8,68,1,{{}},{UNAVAILABLE},["last"]]"#));
+        let heard = net.heard(caller);
+        assert!(
+            heard.len() == 1 && heard[0].contains(r#""wamp.error.no_available_callee",["last"]"#),
+            "{options}: {heard:?}"
+        );
+        assert_eq!((net.realm.sizes().calls, net.realm.sizes().kept_bytes), (0, 0), "{options}");
+    }
+}
+
+// behaviour 142
+#[test]
+fn few_callees_are_passed_over_after_one_refusal() {
+    for (count, found) in [(16, true), (17, false)] {
+        let mut net = Net::new();
+        let caller = net.raw(Serializer::Json, rerouting());
+        let mut join = |roles| {
+            let callee = net.raw(Serializer::Json, roles);
+            net.say(callee, r#"[64,1,{"invoke":"first"},"com.myapp.longop"]"#);
+            net.heard(callee);
+            callee
+        };
+        let first = join(rerouting());
+        for _ in 0..count {
+            join(basic_roles());
+        }
+        let last = join(rerouting());
+        net.say(caller, r#"[48,1,{"progress":true},"com.myapp.longop"]"#);
+        net.say(first, &format!(r#"[8,68,1,{{}},{UNAVAILABLE}]"#));
+        assert_eq!((net.heard(last).len(), net.heard(caller).len()), if found { (1, 0) } else { (0, 1) });
+    }
+}
+
+// behaviour 143
+#[test]
+fn rights_are_not_asked_for_again() {
+    let role = |name: &'static str| WampRole::everything(name);
+    let mut config = Config::new("realm1");
+    config.roles.insert(role("backend"));
+    config.roles.insert(role("user"));
+    let mut net = Net::with(config);
+    let mut join = |name: &'static str| {
+        let client = net.raw_as(Serializer::Json, rerouting(), Identity::new("joe", name, "ticket"));
+        if name == "backend" {
+            net.say(client, r#"[64,1,{"invoke":"first"},"com.myapp.longop"]"#);
+            net.heard(client);
+        }
+        client
+    };
+    let (one, other, caller) = (join("backend"), join("backend"), join("user"));
+    net.say(caller, r#"[48,1,{},"com.myapp.longop"]"#);
+    let mut config = Config::new("realm1");
+    config.roles.insert(role("backend"));
+    config.roles.insert(WampRole::new("user"));
+    net.realm.reconfigure(net.now, config, |_| true);
+    net.run();
+    net.say(caller, r#"[48,2,{},"com.myapp.longop"]"#);
+    assert!(net.heard(caller)[0].contains("wamp.error.not_authorized"));
+    net.say(one, &format!(r#"[8,68,1,{{}},{UNAVAILABLE}]"#));
+    assert_eq!((net.heard(other).len(), net.heard(caller).len()), (1, 0));
 }
 
 // behaviour 142

@@ -26,7 +26,7 @@ impl Dealer {
         let (error, text) = loop {
             match self.plan_of_router(cx, call, draw) {
                 Ok(plan) => return Ok(self.commit(cx, plan).0),
-                Err(NoPlan::Refused(refused)) => break refused,
+                Err(NoPlan::Refused(refused) | NoPlan::Unfit(_, refused)) => break refused,
                 Err(NoPlan::Unavailable(text)) => {
                     cx.stats.unavailable += 1;
                     break (uri::UNAVAILABLE, text.to_owned());

@@ -53,6 +53,8 @@ pub(super) enum NoPlan {
     Unavailable(&'static str),
     /// The callee has left, and its registrations are still being removed.
     Gone(RegistrationKey, SessionKey),
+    /// The callee that was chosen cannot take this call.
+    Unfit(SessionKey, Refused),
 }
 
 impl From<Refused> for NoPlan {
@@ -78,7 +80,7 @@ impl Dealer {
                     let (key, goes) = self.commit(cx, plan);
                     return self.pass(cx, key, Stream::Chunks, len, goes);
                 }
-                Err(NoPlan::Refused(refused)) => break refused,
+                Err(NoPlan::Refused(refused) | NoPlan::Unfit(_, refused)) => break refused,
                 Err(NoPlan::Unavailable(text)) => {
                     cx.stats.unavailable += 1;
                     break (uri::UNAVAILABLE, text.to_owned());
@@ -103,7 +105,6 @@ impl Dealer {
     ) -> Result<Plan, NoPlan> {
         let message::Call { request, options, procedure, payload } = call;
         let unavailable = |text: String| NoPlan::Refused((uri::UNAVAILABLE, text));
-        let unsupported = |text: &str| NoPlan::Refused((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
         let gone = || NoPlan::Refused((uri::CANCELED, "the caller has left".to_owned()));
         let caller = cx.sessions.get(from).ok_or_else(gone)?;
         cx.config.check_uri(procedure, UriKind::Exact)?;
@@ -133,6 +134,8 @@ impl Dealer {
         let Found { registration: found, callee: chosen, session: callee, turn } =
             self.find_callee(cx, from, procedure, draw, again)?;
         let Callee { session: key, forward_timeout, disclose_caller, .. } = chosen;
+        let unsupported = |text: &str| NoPlan::Unfit(key, (uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
+        let unfit = |refusal| NoPlan::Unfit(key, refused(refusal));
         if in_chunks && !(callee.announced.callee_chunks && callee.announced.callee_canceling) {
             return Err(unsupported(
                 "the callee did not announce calls in chunks (progressive_call_invocations)",
@@ -157,7 +160,7 @@ impl Dealer {
             ppt: options.ppt.clone(),
             ..InvocationDetails::default()
         };
-        let payload = info.payload(payload, callee).map_err(refused)?;
+        let payload = info.payload(payload, callee).map_err(unfit)?;
         let invocation = callee.dealer.invocation_ids.peek();
         let window = cx.config.credit.map(|credit| credit.window);
         let (sends, takes) = (&caller.announced, &callee.announced);
@@ -172,9 +175,11 @@ impl Dealer {
         };
         let invoked = message::Invocation { request: invocation, registration: found.id, details, payload };
         let message = Message::from(invoked);
-        check(&message, callee).map_err(refused)?;
+        check(&message, callee).map_err(unfit)?;
         let goes = measure(&message, callee, upload.as_deref().and_then(|upload| upload.flow.as_deref()));
-        let keeps = callee.announced.callee_reroute && found.has_others();
+        let keeps = callee.announced.callee_reroute
+            && found
+                .has_others(|callee| callee == key || again.is_some_and(|kept| kept.is_refused_by(callee)));
         let kept = match keeps && is_new {
             true => Kept::new(cx, call, caller, found.id, disclosure, timeout),
             false => None,
@@ -204,7 +209,6 @@ impl Dealer {
         again: Option<&Kept>,
     ) -> Result<Found<'a>, NoPlan> {
         let limits = &cx.config.limits;
-        let unavailable = |text: String| NoPlan::Refused((uri::UNAVAILABLE, text));
         let found = match again {
             Some(kept) => self.procedures.get(kept.registration),
             None => self.procedures.find(procedure),
@@ -214,20 +218,20 @@ impl Dealer {
             return Err((uri::NO_SUCH_PROCEDURE, text).into());
         };
         let chosen = registration.choose(Some(draw), &self.loads, |callee| {
-            cx.sessions.is_full(callee) || again.is_some_and(|kept| kept.is_refused_by(callee))
+            cx.sessions.is_full(callee) || again.is_some_and(|kept| kept.excludes(callee))
         });
         let Some((place, callee)) = chosen else {
             return Err(NoPlan::Unavailable("no callee can take another call now"));
         };
         let session = cx.sessions.get(callee.session).ok_or(NoPlan::Gone(key, callee.session))?;
         if session.dealer.invocations.len() >= limits.invocations {
-            return Err(unavailable("the callee has too many running calls".to_owned()));
+            let text = "the callee has too many running calls".to_owned();
+            return Err(NoPlan::Unfit(callee.session, (uri::UNAVAILABLE, text)));
         }
         if session.dealer.calls_from(from) >= limits.invocations_from_one_caller {
             let limit = limits.invocations_from_one_caller;
-            return Err(unavailable(format!(
-                "a caller may have at most {limit} running calls to one callee"
-            )));
+            let text = format!("a caller may have at most {limit} running calls to one callee");
+            return Err(NoPlan::Unfit(callee.session, (uri::UNAVAILABLE, text)));
         }
         Ok(Found { registration, callee, session, turn: (key, place) })
     }

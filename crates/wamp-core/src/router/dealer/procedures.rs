@@ -108,9 +108,9 @@ impl Registration {
         }
     }
 
-    /// Whether a call that one callee refuses could go to another.
-    pub(super) fn has_others(&self) -> bool {
-        self.callees.as_slice().len() > 1
+    /// Whether there are callees besides these.
+    pub(super) fn has_others(&self, is_one: impl Fn(SessionKey) -> bool) -> bool {
+        self.sessions().any(|callee| !is_one(callee))
     }
 
     /// Whether the running calls of a callee are counted.

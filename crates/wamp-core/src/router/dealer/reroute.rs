@@ -31,6 +31,8 @@ pub(super) struct Kept {
     pub(super) disclosure: Disclosure,
     /// The callees that have refused it, in the order of their keys.
     refused: Vec<SessionKey>,
+    /// Those that cannot take it now, while another one is looked for.
+    unfit: Vec<SessionKey>,
     /// How long its result may take from `since` on.
     pub(super) timeout: Option<Duration>,
     since: Time,
@@ -39,6 +41,12 @@ pub(super) struct Kept {
 
 /// The bytes that a kept call counts in addition to its contents.
 const OVERHEAD: usize = 256;
+
+/// The bytes that each refusal counts.
+const REFUSAL: usize = 16;
+
+/// The most callees that are passed over after one refusal since they cannot take the call.
+const PASSED_OVER: usize = 16;
 
 impl Kept {
     /// Keeps a call that goes to a callee for the first time, in memory of its own. `None` if its
@@ -68,6 +76,7 @@ impl Kept {
             registration,
             disclosure,
             refused: Vec::new(),
+            unfit: Vec::new(),
             timeout,
             since: cx.now,
             bytes,
@@ -77,6 +86,19 @@ impl Kept {
     /// Whether a callee has refused it.
     pub(super) fn is_refused_by(&self, callee: SessionKey) -> bool {
         self.refused.binary_search(&callee).is_ok()
+    }
+
+    /// Whether it is not to go to a callee now.
+    pub(super) fn excludes(&self, callee: SessionKey) -> bool {
+        self.is_refused_by(callee) || self.unfit.contains(&callee)
+    }
+
+    /// Adds the refusal of a callee.
+    fn refuse(&mut self, callee: SessionKey) {
+        if let Err(place) = self.refused.binary_search(&callee) {
+            self.refused.insert(place, callee);
+            self.bytes += REFUSAL;
+        }
     }
 
     /// The bytes that it counts.
@@ -98,13 +120,15 @@ impl Dealer {
         })
     }
 
-    /// A callee refuses a call: another one gets it. Returns `false`, and changes nothing, if there is none.
+    /// A callee refuses a call: another one gets it. Returns `false` if there is none; then the refusal is the answer, and the
+    /// CALL is not kept any more.
     pub(super) fn reroute(&mut self, cx: &mut Context, key: CallKey) -> bool {
+        let Some(call) = self.calls.get_mut(key) else { return false };
+        let Some(mut kept) = call.kept.take() else { return false };
+        let (caller, callee) = (call.caller, call.callee);
+        self.uncount_kept(cx, &kept, caller);
+        kept.refuse(callee);
         let Some(call) = self.calls.get(key) else { return false };
-        let Some(mut kept) = call.kept.clone() else { return false };
-        if let Err(place) = kept.refused.binary_search(&call.callee) {
-            kept.refused.insert(place, call.callee);
-        }
         // The rest of the time that the callees have.
         let left = match (call.deadline, kept.timeout) {
             (Some(deadline), _) => {
@@ -114,13 +138,13 @@ impl Dealer {
             (None, timeout) => timeout.map(|timeout| timeout.saturating_sub(cx.now.since(kept.since))),
         };
         (kept.timeout, kept.since) = (left.map(|left| left.max(Duration::from_millis(1))), cx.now);
-        let caller = call.caller;
         let draw = cx.chance.draw();
         let mut plan = loop {
             match self.plan(cx, caller, &kept.call, &FrameInfo::none(), draw, Some(&kept)) {
                 Ok(plan) => break plan,
                 Err(NoPlan::Gone(registration, callee)) => self.remove_callee(cx, registration, callee),
-                Err(NoPlan::Refused(_) | NoPlan::Unavailable(_)) => return false,
+                Err(NoPlan::Unfit(callee, _)) if kept.unfit.len() < PASSED_OVER => kept.unfit.push(callee),
+                Err(NoPlan::Unfit(..) | NoPlan::Refused(_) | NoPlan::Unavailable(_)) => return false,
             }
         };
         let Some(before) = self.end(cx, key) else { return false };
@@ -136,7 +160,10 @@ impl Dealer {
             }
             _ => false,
         };
-        plan.call.kept = Some(kept).filter(|_| plan.keeps);
+        kept.unfit = Vec::new();
+        let counted = cx.sessions.get(caller).map_or(0, |caller| caller.dealer.kept_bytes);
+        let has_room = counted + kept.bytes <= cx.config.limits.kept_bytes;
+        plan.call.kept = Some(kept).filter(|_| plan.keeps && has_room);
         let (key, goes) = self.commit(cx, plan);
         cx.stats.rerouted += 1;
         if goes_on {
@@ -155,7 +182,13 @@ impl Dealer {
 
     /// Forgets the CALL of a call of this caller.
     pub(super) fn forget_kept(&mut self, cx: &mut Context, kept: Option<Box<Kept>>, caller: SessionKey) {
-        let Some(kept) = kept else { return };
+        if let Some(kept) = kept {
+            self.uncount_kept(cx, &kept, caller);
+        }
+    }
+
+    /// A CALL of this caller is not kept any more, or counts anew.
+    fn uncount_kept(&mut self, cx: &mut Context, kept: &Kept, caller: SessionKey) {
         self.kept_bytes -= kept.bytes;
         if let Some(caller) = cx.sessions.get_mut(caller) {
             caller.dealer.kept_bytes -= kept.bytes;

@@ -50,24 +50,17 @@ impl Dealer {
         }
         let registration = self.registrations.iter().find(|of| of.id == call.registration);
         let Some(registration) = registration.filter(|_| call.others) else { return Some(NO_CALLEE) };
-        let asked = |callee: &usize| *callee == from || call.refused.contains(callee);
-        let mut callees = self.free(registration);
-        callees.retain(|(callee, _)| !asked(callee));
+        let asked = |callee: usize| callee == from || call.refused.contains(&callee);
         let takes_chunks = |callee: usize| {
             let its = self.peers[callee].features;
             its.callee_chunks && its.callee_canceling
         };
         let uploads = call.upload == Upload::Open;
-        let found = match chosen(call.tag) {
-            Some(chosen) => callees.iter().find(|(callee, _)| *callee == chosen).or(callees.first()),
-            None => callees.iter().find(|(callee, _)| !uploads || takes_chunks(*callee)),
-        };
-        // Without an INVOCATION the chosen callee accepts no chunks.
-        if chosen(call.tag).is_none() && callees.iter().any(|(callee, _)| uploads && !takes_chunks(*callee)) {
-            return Some(NO_CALLEE);
-        }
-        let Some((callee, _)) = found.copied() else { return Some(NO_CALLEE) };
-        let others = registration.callees.len() > 1;
+        let mut callees = self.free(registration);
+        callees.retain(|(callee, _)| !asked(*callee) && (!uploads || takes_chunks(*callee)));
+        let found = callees.iter().find(|(callee, _)| Some(*callee) == chosen(call.tag));
+        let Some((callee, _)) = found.or(callees.first()).copied() else { return Some(NO_CALLEE) };
+        let others = registration.callees.iter().any(|(other, _)| *other != callee && !asked(*other));
         let index = index.expect("it was found");
         self.again(now, index, callee, others, cover);
         None
