@@ -84,6 +84,8 @@ struct Fan {
     receivers: Vec<SessionKey>,
     serializer: Serializer,
     batch: Batch,
+    /// Whether there are meta events.
+    has_meta: bool,
 }
 
 impl<'a> Lanes<'a> {
@@ -109,6 +111,13 @@ impl<'a> Lanes<'a> {
         }
     }
 
+    /// Leaves the rests of the sender to its turns.
+    #[must_use]
+    pub(crate) fn without_rests(mut self) -> Self {
+        self.is_spent = true;
+        self
+    }
+
     /// Continues to deliver the events that earlier turns of the sender have left. Returns whether some are left still.
     pub(crate) fn go_on(&mut self) -> bool {
         self.is_spent = !self.deliver_rests(Some(self.portion));
@@ -132,6 +141,10 @@ impl<'a> Lanes<'a> {
 
     /// Takes the messages that the machine sends.
     pub(crate) fn transmit(&mut self, machine: &mut Machine) {
+        if !self.rests.is_empty() {
+            // Their testaments may be among the messages.
+            self.complete(|publisher, _| !machine.has(publisher));
+        }
         machine.transmit(|transmission| {
             if transmission.len() > 1 {
                 self.push_to_all(transmission);
@@ -203,6 +216,9 @@ impl<'a> Lanes<'a> {
 
     /// Appends an event for several receivers.
     fn push_to_all(&mut self, transmission: &Transmission) {
+        if transmission.is_meta() && !self.rests.is_empty() {
+            self.complete(|_, rest| rest.has_meta());
+        }
         let message = transmission.message();
         let is_same = |fan: &Fan| fan.receivers.iter().copied().eq(transmission.receivers());
         if !self.fan.as_ref().is_some_and(is_same) {
@@ -213,9 +229,11 @@ impl<'a> Lanes<'a> {
             if self.lanes.iter().any(|lane| receivers.binary_search(&lane.to).is_ok()) {
                 self.flush_lanes();
             }
-            self.fan = Some(Fan { receivers, serializer: link.serializer(), batch: Batch::new() });
+            let serializer = link.serializer();
+            self.fan = Some(Fan { receivers, serializer, batch: Batch::new(), has_meta: false });
         }
         let Some(fan) = &mut self.fan else { return };
+        fan.has_meta |= transmission.is_meta();
         self.pushed += fan.receivers.len() / JOINED;
         if let Err(error) = fan.batch.push(message, fan.serializer) {
             tracing::error!(message = message.name(), %error, "a message could not be written");
@@ -313,10 +331,10 @@ impl<'a> Lanes<'a> {
 
     /// Delivers the events of the fan. If it has many receivers, they get them at the end of the turn, and later.
     fn flush_fan(&mut self) {
-        let Some(Fan { receivers, batch, .. }) = self.fan.take() else { return };
+        let Some(Fan { receivers, batch, has_meta, .. }) = self.fan.take() else { return };
         let Some(link) = receivers.iter().find_map(|to| self.links.get(*to)) else { return };
         self.pushed += receivers.len();
-        let mut rest = Rest::new(receivers, link.share(batch));
+        let mut rest = Rest::new(receivers, link.share(batch), has_meta);
         let is_split = |sender: &SessionKey| rest.len() > LOOK || self.rests.has(*sender);
         if let Some(sender) = self.fed.sender.filter(is_split) {
             if self.rests.has_room() {
@@ -350,6 +368,27 @@ impl<'a> Lanes<'a> {
         true
     }
 
+    /// Delivers all rests of other publishers of which one rest is such.
+    fn complete(&mut self, mut is_such: impl FnMut(SessionKey, &Rest) -> bool) {
+        // Those of the sender itself are in order with what it sends.
+        let sender = self.fed.sender;
+        while let Some(publisher) =
+            self.rests.find(|publisher, rest| Some(publisher) != sender && is_such(publisher, rest))
+        {
+            while let Some(mut rest) = self.rests.pop(publisher) {
+                while let Some(to) = rest.next() {
+                    let Some(link) = self.links.get(to) else { continue };
+                    // The sender is not held for events that it has not published.
+                    if append_events(link, rest.events(), self.wakes, self.events_dropped)
+                        == (Pushed::Full { newly: true })
+                    {
+                        self.fed.newly_full.push(to);
+                    }
+                }
+            }
+        }
+    }
+
     fn deliver(&mut self, to: SessionKey, events: &SharedBatch) {
         if let Some(link) = self.links.get(to) {
             let pushed = append_events(link, events, self.wakes, self.events_dropped);
@@ -360,7 +399,7 @@ impl<'a> Lanes<'a> {
 }
 
 /// Puts events into the queue of one of their receivers.
-fn append_events(
+pub(crate) fn append_events(
     link: &Arc<Outbound>,
     events: &SharedBatch,
     wakes: &mut Wakes,

@@ -12,7 +12,7 @@ use wamp_core::{Failure, Time};
 use wamp_proto::{Payload, Uri};
 
 use crate::authentication::Authentication;
-use crate::lanes::{Fed, Lanes};
+use crate::lanes::{Fed, Lanes, append_events};
 use crate::links::Links;
 use crate::lock::FairLock;
 use crate::outbound::Outbound;
@@ -64,12 +64,19 @@ impl Inner {
     fn settle(&mut self, now: Time, mut fed: Fed, wakes: &mut Wakes, deadline: &Notify) -> bool {
         let Inner { machine, links, unanswered, armed, events_dropped, rests } = self;
         loop {
-            let mut lanes = Lanes::new(links, events_dropped, rests, wakes, fed);
+            // The turn of the sender has delivered a portion already.
+            let mut lanes = Lanes::new(links, events_dropped, rests, wakes, fed).without_rests();
             lanes.transmit(machine);
             fed = lanes.finish();
             let Some(event) = machine.poll_event() else { break };
             match event {
                 Event::Closed { session, closing } => {
+                    if let Some(link) = links.get(session) {
+                        // It may still read the events that were published before.
+                        rests.take(session, |events| {
+                            append_events(link, events, wakes, events_dropped);
+                        });
+                    }
                     if let Some(link) = links.remove(session) {
                         link.untie();
                         link.set_fate(closing);
@@ -323,5 +330,56 @@ impl Realm {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::time::timeout;
+    use wamp_core::router::Join;
+    use wamp_proto::{Limits as MessageLimits, Message, Serializer};
+    use wamp_transport::Batch;
+
+    use super::*;
+    use crate::Limits;
+    use crate::budget::Budget;
+    use crate::rests::Rest;
+    use crate::settings::Settings;
+
+    #[tokio::test]
+    async fn a_session_that_ends_without_goodbye_gets_the_events_from_before() {
+        let realm = Arc::new(Realm::new(RealmConfig::new("realm1"), Seeds::new([0; 48])));
+        let (settings, budget) =
+            (Arc::new(Settings::from(Limits::default())), Budget::new(&Limits::default()));
+        let budget = Arc::new(budget);
+        let mut sessions = Vec::new();
+        for _ in 0..2 {
+            let link = Arc::new(Outbound::new(Serializer::Json, settings.clone(), budget.clone()));
+            let hello = Bytes::from_static(br#"[1,"realm1",{"roles":{"subscriber":{}}}]"#);
+            let hello = Message::decode(Serializer::Json, &hello, &MessageLimits::default()).unwrap();
+            let Message::Hello(hello) = hello else { panic!("no HELLO") };
+            let (details, serializer, transport) = (hello.details, Serializer::Json, Default::default());
+            let join = Join { details, serializer, max_message: 1 << 24, transport };
+            let key = realm.join(&link, |machine, now| machine.join(now, join)).await.unwrap();
+            sessions.push((key, link));
+        }
+        let [(publisher, _), (subscriber, link)] = &sessions[..] else { panic!("two sessions") };
+        let mut events = Batch::new();
+        events.push_bytes(b"[36,1,2,{}]");
+        let rest = Rest::new(vec![*subscriber], link.share(events), false);
+        realm.inner.value().rests.add(*publisher, rest);
+        realm.with(|machine, now| machine.handle_closed(now, *subscriber)).await;
+        let mut messages = Vec::new();
+        while let Ok(Some(mut batch)) = timeout(Duration::ZERO, link.next()).await {
+            while let Some(front) = batch.front() {
+                let mut message = Vec::new();
+                front.copy_to(&mut message);
+                messages.push(String::from_utf8(message).unwrap());
+                batch.pop_front();
+            }
+            link.written(batch);
+        }
+        assert_eq!(messages.last().map(String::as_str), Some("[36,1,2,{}]"), "{messages:?}");
     }
 }

@@ -6,6 +6,9 @@
 //! publication was handled. Before a message goes to one of them alone, it gets the events of the rest: so no session
 //! can tell that the publication was not delivered at once, and none gets an event after UNSUBSCRIBED or GOODBYE. Only
 //! the events of other publishers, which have no order, may overtake.
+//!
+//! The rests of a publisher that is gone are delivered before anything else is sent: its testament may be next. Meta
+//! events have an order, whichever session has caused them: those in a rest are delivered before another one is sent.
 
 use wamp_core::router::SessionKey;
 use wamp_transport::SharedBatch;
@@ -21,11 +24,17 @@ pub(crate) struct Rest {
     /// The index of the next one.
     next: usize,
     events: SharedBatch,
+    /// Whether meta events are among them.
+    has_meta: bool,
 }
 
 impl Rest {
-    pub(crate) fn new(receivers: Vec<SessionKey>, events: SharedBatch) -> Self {
-        Self { receivers, next: 0, events }
+    pub(crate) fn new(receivers: Vec<SessionKey>, events: SharedBatch, has_meta: bool) -> Self {
+        Self { receivers, next: 0, events, has_meta }
+    }
+
+    pub(crate) fn has_meta(&self) -> bool {
+        self.has_meta
     }
 
     /// Returns the number of receivers that have not got the events.
@@ -56,6 +65,22 @@ impl Rest {
 pub(crate) struct Rests(Vec<(SessionKey, Rest)>);
 
 impl Rests {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the publisher of the first rest for which this holds.
+    pub(crate) fn find(&self, mut is_it: impl FnMut(SessionKey, &Rest) -> bool) -> Option<SessionKey> {
+        self.0.iter().find(|(of, rest)| is_it(*of, rest)).map(|(of, _)| *of)
+    }
+
+    /// Removes and returns the first rest of a publisher.
+    pub(crate) fn pop(&mut self, publisher: SessionKey) -> Option<Rest> {
+        let place = self.0.iter().position(|(of, _)| *of == publisher)?;
+        Some(self.0.remove(place).1)
+    }
+
     /// Returns whether there may be one more.
     pub(crate) fn has_room(&self) -> bool {
         self.0.len() < MOST
@@ -77,9 +102,7 @@ impl Rests {
 
     /// Removes the first rest of a publisher.
     pub(crate) fn forget(&mut self, publisher: SessionKey) {
-        if let Some(place) = self.0.iter().position(|(of, _)| *of == publisher) {
-            self.0.remove(place);
-        }
+        self.pop(publisher);
     }
 
     /// Passes the events that this receiver has not got to the closure, and removes it from all rests.

@@ -21,6 +21,7 @@ pub struct Transmission {
     first: SessionKey,
     others: Vec<SessionKey>,
     message: Message,
+    is_meta: bool,
 }
 
 impl Transmission {
@@ -33,6 +34,12 @@ impl Transmission {
     #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {
         1 + self.others.len()
+    }
+
+    /// Returns whether this is a meta event for several sessions. Such events of the router have an order, as those of a
+    /// publisher have.
+    pub fn is_meta(&self) -> bool {
+        self.is_meta
     }
 
     /// The message.
@@ -51,16 +58,21 @@ impl Outbox {
 
     pub(super) fn send(&mut self, to: SessionKey, message: impl Into<Message>) {
         let message = message.into();
-        self.queue.push_back(Transmission { first: to, others: Vec::new(), message });
+        self.queue.push_back(Transmission { first: to, others: Vec::new(), message, is_meta: false });
     }
 
     /// Sends one message to several sessions with the same serializer.
-    pub(super) fn send_to_all(&mut self, mut to: Vec<SessionKey>, message: impl Into<Message>) {
+    pub(super) fn send_to_all(
+        &mut self,
+        mut to: Vec<SessionKey>,
+        message: impl Into<Message>,
+        is_meta: bool,
+    ) {
         if to.is_empty() {
             return;
         }
         let first = to.remove(0);
-        self.queue.push_back(Transmission { first, others: to, message: message.into() });
+        self.queue.push_back(Transmission { first, others: to, message: message.into(), is_meta });
     }
 
     pub(super) fn pop(&mut self) -> Option<(SessionKey, Message)> {

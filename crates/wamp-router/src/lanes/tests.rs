@@ -472,3 +472,74 @@ async fn so_many_publishers_have_rests_and_others_deliver_at_once() {
     assert_eq!(waiting(last).await, senders.len());
     assert!(senders.len() >= 8);
 }
+
+#[tokio::test]
+async fn the_testament_of_a_publisher_comes_after_its_publications() {
+    let mut world = World::new();
+    let ((sender, _), (other, _)) = (world.session(), world.session());
+    let subscribers = world.subscribers("t", 4 * LOOK);
+    let testament = r#"[48,1,{},"wamp.session.add_testament",["t",["testament"],{}]]"#;
+    world.handle(sender, testament);
+    world.machine.transmit(|_| {});
+    world.portion = Duration::ZERO;
+    world.turn(sender, |lanes, machine| publish(lanes, machine, sender, "t", "event"));
+    assert!(world.rests.has(sender));
+    // The sender is gone.
+    world.turn(other, |lanes, machine| {
+        machine.handle_closed(Time::ORIGIN, sender);
+        lanes.transmit(machine);
+    });
+    assert!(!world.rests.has(sender));
+    while world.rests.has(other) {
+        world.turn(other, |lanes, _| assert!(lanes.go_on() || lanes.rests.is_empty()));
+    }
+    for (_, link) in &subscribers {
+        assert_eq!(batches(link).await.concat(), ["event", "testament"]);
+    }
+}
+
+#[tokio::test]
+async fn a_meta_event_does_not_overtake_another_that_is_delivered_in_portions() {
+    let mut world = World::new();
+    let ((sender, _), (other, _)) = (world.session(), world.session());
+    let subscribers = world.subscribers("wamp.subscription.on_create", 4 * LOOK);
+    world.portion = Duration::ZERO;
+    let subscribe = |lanes: &mut Lanes<'_>, machine: &mut Machine, from, topic: &str| {
+        let subscribe = format!(r#"[32,1,{{}},"{topic}"]"#);
+        machine.handle_message(Time::ORIGIN, from, decode(&subscribe));
+        lanes.transmit(machine);
+    };
+    world.turn(sender, |lanes, machine| subscribe(lanes, machine, sender, "first"));
+    assert!(world.rests.has(sender));
+    world.turn(other, |lanes, machine| subscribe(lanes, machine, other, "second"));
+    assert!(!world.rests.has(sender), "it is delivered before");
+    while world.rests.has(other) {
+        world.turn(other, |lanes, _| assert!(lanes.go_on() || lanes.rests.is_empty()));
+    }
+    for (_, link) in &subscribers {
+        let Ok(Some(mut batch)) = timeout(Duration::ZERO, link.next()).await else { panic!("no events") };
+        let mut seen = Vec::new();
+        while let Some(front) = batch.front() {
+            let mut message = Vec::new();
+            front.copy_to(&mut message);
+            let message = String::from_utf8(message).unwrap();
+            seen.extend(["first", "second"].into_iter().filter(|uri| message.contains(*uri)));
+            batch.pop_front();
+        }
+        link.written(batch);
+        assert_eq!(seen, ["first", "second"]);
+    }
+}
+
+#[tokio::test]
+async fn what_follows_a_turn_delivers_no_further_portion() {
+    let mut world = World::new();
+    let (sender, _) = world.session();
+    let subscribers = world.subscribers("t", 2 * LOOK);
+    world.portion = Duration::ZERO;
+    world.turn(sender, |lanes, machine| publish(lanes, machine, sender, "t", "event"));
+    let World { links, wakes, events_dropped, rests, .. } = &mut world;
+    Lanes::new(links, events_dropped, rests, wakes, Fed::by(sender)).without_rests().finish();
+    assert_eq!(served(&subscribers), LOOK);
+    assert!(world.rests.has(sender));
+}

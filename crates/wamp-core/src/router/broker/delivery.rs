@@ -120,19 +120,28 @@ fn deliver(cx: &mut Context, topic: &Topic, publication: &Publication<'_>, paylo
     match &publication.lists {
         None => {
             let receivers = topic.subscribers.iter().copied();
-            send(cx, receivers.filter(|to| Some(*to) != except), build);
+            send(cx, Source::Session, receivers.filter(|to| Some(*to) != except), build);
         }
         Some(lists) => {
             let mut receivers = lists.candidates(&cx.sessions, &topic.subscribers);
             receivers.retain(|to| Some(*to) != except && publication.is_for(&cx.sessions, lists, *to));
-            send(cx, receivers.into_iter(), build);
+            send(cx, Source::Session, receivers.into_iter(), build);
         }
     }
+}
+
+/// The source of an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Session,
+    /// The event is a meta event.
+    Router,
 }
 
 /// Sends an event to these sessions. `build` makes it for a session, and for all others with the same serializer.
 pub(super) fn send(
     cx: &mut Context,
+    source: Source,
     mut receivers: impl Iterator<Item = SessionKey>,
     mut build: impl FnMut(&Session) -> Option<Message>,
 ) {
@@ -175,7 +184,7 @@ pub(super) fn send(
     for Group { event, receivers, .. } in groups {
         cx.stats.events += receivers.len() as u64;
         if let Some(Built { event, .. }) = event {
-            cx.out.send_to_all(receivers, event);
+            cx.out.send_to_all(receivers, event, source == Source::Router);
         }
     }
 }

@@ -8,7 +8,7 @@ use wamp_proto::message::{EventDetails, MatchPolicy};
 use wamp_proto::{PublicationId, SubscriptionId, Uri};
 
 use super::Broker;
-use super::delivery::send;
+use super::delivery::{Source, send};
 use super::topics::{Change, Topic};
 use crate::router::context::Context;
 use crate::router::meta_event::{Created, MetaEvent, Subject};
@@ -54,7 +54,7 @@ impl Broker {
             let all = receivers.len();
             receivers.retain(|to| !cx.sessions.is_full(*to));
             cx.stats.events_dropped += (all - receivers.len()) as u64;
-            send(cx, receivers.into_iter(), |session| {
+            send(cx, Source::Router, receivers.into_iter(), |session| {
                 let payload = event.payload(session.serializer)?;
                 Some(topic.event(publication, &event.topic, EventDetails::default(), payload))
             });
