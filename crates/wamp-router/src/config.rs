@@ -231,7 +231,9 @@ impl Builder {
     }
 
     /// Sets the web pages from which browsers may connect; by default those of the same host. Others are refused with
-    /// HTTP status 403. Clients that are no browsers are not concerned.
+    /// HTTP status 403. Clients that are no browsers are not concerned. Over a loopback address a page of the same host has to
+    /// name it by an IP address or as `localhost`, unless the connection comes from one of the
+    /// [`proxies`](Self::proxies): any name can be made to lead there.
     pub fn origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
         self

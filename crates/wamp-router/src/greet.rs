@@ -383,7 +383,7 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(
         return Ok(Begun::RawSocket(first));
     }
     let refusal = async { handshake.refusal().await.http() };
-    let config = ws_config(&handshake.settings);
+    let config = ws_config(handshake);
     // The connection of the proxy would have no limits by address, so a client without an address is refused.
     let check = |accepted: &ws::Accepted| match client_of(accepted, handshake) {
         Ok(_) => Ok(()),
@@ -438,11 +438,17 @@ fn rawsocket_config(limits: &Limits) -> rawsocket::Config {
     rawsocket::Config { max_receive: limits.message, ..rawsocket::Config::default() }
 }
 
-fn ws_config(settings: &Settings) -> ws::Config {
+fn ws_config(handshake: &Handshake) -> ws::Config {
+    let Handshake { settings, peer, .. } = handshake;
+    let mut origins = settings.origins.clone();
+    // The name of the host is for the proxy.
+    if peer.ip().is_some_and(|ip| ip.to_canonical().is_loopback()) && !settings.proxies.has(peer) {
+        origins = origins.over_loopback();
+    }
     ws::Config {
         max_receive: settings.limits.message,
         max_send: settings.limits.websocket_message,
-        origins: settings.origins.clone(),
+        origins,
         forwarded: settings.proxies.http_header(),
         ..ws::Config::default()
     }

@@ -33,7 +33,11 @@ pub async fn accept<S: Socket>(
     config: &Config,
 ) -> Result<WebSocket<S>, HandshakeError> {
     socket.set_nodelay()?;
-    match accept_unless(&mut socket, first, config, pending()).await {
+    let mut config = config.clone();
+    if socket.peer().ip().is_some_and(|ip| ip.to_canonical().is_loopback()) {
+        config.origins = config.origins.over_loopback();
+    }
+    match accept_unless(&mut socket, first, &config, pending()).await {
         Ok(accepted) => Ok(accepted.over(socket)),
         Err(error) => {
             if matches!(error, HandshakeError::Declined(_)) {

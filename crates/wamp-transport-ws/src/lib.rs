@@ -82,7 +82,8 @@ pub struct Config {
     pub max_send: usize,
     /// The serializers that a server accepts. Default: all.
     pub serializers: Vec<Serializer>,
-    /// The web pages from which browsers may connect to a server. Default: those of the same host.
+    /// The web pages from which browsers may connect to a server. Default: those of the same host, with the exception of
+    /// names that lead to a loopback address.
     pub origins: Origins,
     /// The header in which proxies note the addresses of clients, for [`Accepted::forwarded_for`]. Default: none is read.
     pub forwarded: Option<ForwardedHeader>,

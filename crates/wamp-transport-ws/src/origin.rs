@@ -2,13 +2,21 @@
 //!
 //! A browser lets every page connect to every server, and sends the origin of the page. A server that a browser reaches
 //! and others do not, such as one on the same machine or in the same network, has to refuse pages of strangers.
+//!
+//! A stranger can also let the name of its own host lead to 127.0.0.1 once its page is loaded (*DNS rebinding*); the page is
+//! then one of the same host. So over a loopback address the host has to be named by an IP address or as `localhost`.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use tungstenite::http::uri::Authority;
 use tungstenite::http::{HeaderMap, Uri, header};
 
 /// The origins of web pages that may connect. By default those of the same host, on any port.
+///
+/// If the connection comes from a loopback address, the page has to name that host by an IP address or as `localhost`, since
+/// any name can be made to lead there. A proxy on the same machine that passes on the name of a public host needs the
+/// origin of its pages [here](Self::with).
 ///
 /// A client that sends no `Origin` is not a browser, and may connect.
 ///
@@ -21,6 +29,8 @@ use tungstenite::http::{HeaderMap, Uri, header};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
     any: bool,
+    /// Whether the host must be named by an IP address or as `localhost`.
+    over_loopback: bool,
     others: Vec<String>,
 }
 
@@ -39,7 +49,15 @@ impl Origins {
 
     /// Pages of everybody.
     pub fn any() -> Self {
-        Self { any: true, others: Vec::new() }
+        Self { any: true, ..Self::default() }
+    }
+
+    /// Accepts pages of the same host only if the request names it by an IP address or as `localhost`: for a connection from
+    /// a loopback address. [`accept`](crate::accept) does so by itself.
+    #[must_use]
+    pub fn over_loopback(mut self) -> Self {
+        self.over_loopback = true;
+        self
     }
 
     /// Adds an origin, as a browser writes it: scheme, host, and the port unless it is the usual one; `null` for pages
@@ -91,7 +109,10 @@ impl Origins {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
         let page = text.parse::<Uri>().ok();
         let is_same = match (&host, page.as_ref().and_then(Uri::host)) {
-            (Some(host), Some(page)) => host.host().eq_ignore_ascii_case(page),
+            (Some(host), Some(page)) => {
+                let host = host.host();
+                host.eq_ignore_ascii_case(page) && (!self.over_loopback || is_fixed(host))
+            }
             _ => false,
         };
         match origins.next().is_none() && (is_same || self.others.contains(&text)) {
@@ -99,6 +120,12 @@ impl Origins {
             false => Err(Foreign(text)),
         }
     }
+}
+
+/// Returns whether a host is named so that it cannot lead to another address later.
+fn is_fixed(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    address.parse::<IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost")
 }
 
 /// A page that may not connect.
@@ -147,6 +174,32 @@ mod tests {
             assert_eq!(check(&Origins::default(), host, sent), by_default, "{host} {sent:?}");
             assert_eq!(check(&named, host, sent), if_named, "{host} {sent:?}, named");
             assert!(check(&Origins::any(), host, sent), "{host} {sent:?}, any");
+        }
+    }
+
+    #[test]
+    fn over_loopback_a_name_that_can_lead_anywhere_is_not_enough() {
+        let (rebound, named) = (Origins::default(), Origins::same_host().with("http://router.example"));
+        let table: [(&str, &str, bool, bool); 8] = [
+            ("evil.example:8080", "http://evil.example:8080", false, false),
+            ("localhost.evil.example", "http://localhost.evil.example", false, false),
+            ("127.0.0.1.evil.example", "http://127.0.0.1.evil.example", false, false),
+            ("router.example", "http://router.example", false, true),
+            ("LocalHost:8080", "http://localhost:3000", true, true),
+            ("127.0.0.1:8080", "http://127.0.0.1:3000", true, true),
+            ("[::1]:8080", "http://[::1]:3000", true, true),
+            ("127.0.0.1:8080", "http://evil.example", false, false),
+        ];
+        for (host, origin, by_default, if_named) in table {
+            let check = |origins: &Origins| {
+                let mut headers = HeaderMap::new();
+                headers.insert(header::HOST, host.parse().unwrap());
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+                origins.check(&headers).is_ok()
+            };
+            assert_eq!(check(&rebound.clone().over_loopback()), by_default, "{host} {origin}");
+            assert_eq!(check(&named.clone().over_loopback()), if_named, "{host} {origin}, named");
+            assert!(check(&Origins::any().over_loopback()), "{host} {origin}, any");
         }
     }
 

@@ -26,9 +26,15 @@ async fn send(stream: &mut TcpStream, message: &str) {
 
 /// The head of the answer to a WebSocket request with these headers.
 async fn upgrade(stream: &mut TcpStream, headers: impl AsRef<[u8]>) -> String {
-    let request = "GET / HTTP/1.1\r\nHost: router.example:8080\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    upgrade_at("router.example:8080", stream, headers).await
+}
+
+/// The same for a request that names another host.
+async fn upgrade_at(host: &str, stream: &mut TcpStream, headers: impl AsRef<[u8]>) -> String {
+    let request = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: wamp.2.json\r\n";
-    let request = [request.as_bytes(), headers.as_ref(), b"\r\n"].concat();
+    let host = format!("GET / HTTP/1.1\r\nHost: {host}\r\n");
+    let request = [host.as_bytes(), request.as_bytes(), headers.as_ref(), b"\r\n"].concat();
     stream.write_all(&request).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
@@ -184,15 +190,18 @@ async fn failed_proofs_count_for_the_client_and_not_for_its_proxy() {
 
 #[tokio::test]
 async fn web_pages_of_strangers_are_refused_and_told_how_that_is_changed() {
-    let status = async |origins: Origins, header: &str| {
-        let (_router, address) = listen(Router::builder().origins(origins)).await;
+    let status_of = async |builder: Builder, host: &str, header: &str| {
+        let (_router, address) = listen(builder).await;
         let mut stream = TcpStream::connect(&address).await.unwrap();
-        let head = upgrade(&mut stream, header).await;
+        let head = upgrade_at(host, &mut stream, header).await;
         let mut text = String::new();
         if !head.starts_with("HTTP/1.1 101 ") {
             within(stream.read_to_string(&mut text)).await.unwrap();
         }
         (head[9..12].to_owned(), text)
+    };
+    let status = async |origins: Origins, header: &str| {
+        status_of(Router::builder().origins(origins), "localhost:8080", header).await
     };
     let evil = "Origin: https://evil.example\r\n";
     let (refused, text) = status(Origins::default(), evil).await;
@@ -200,10 +209,15 @@ async fn web_pages_of_strangers_are_refused_and_told_how_that_is_changed() {
     assert!(text.contains("https://evil.example") && text.contains("`allowed_origins`"), "{text}");
     for (origins, header) in [
         (Origins::default(), ""),
-        (Origins::default(), "Origin: https://router.example\r\n"),
+        (Origins::default(), "Origin: https://localhost\r\n"),
         (Origins::same_host().with("https://evil.example"), evil),
         (Origins::any(), evil),
     ] {
         assert_eq!(status(origins, header).await.0, "101", "{header}");
     }
+    // Any name can be made to lead to this machine. Only a proxy is believed that it is the right one.
+    let (host, own) = ("router.example", "Origin: https://router.example\r\n");
+    assert_eq!(status_of(Router::builder(), host, own).await.0, "403");
+    let behind = Router::builder().proxies(proxies(ClientAddress::XForwardedFor, &["127.0.0.1"]));
+    assert_eq!(status_of(behind, host, &format!("{own}X-Forwarded-For: 192.0.2.1\r\n")).await.0, "101");
 }
