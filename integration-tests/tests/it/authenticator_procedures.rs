@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use wamp_client::auth::{Credential, PrivateKey};
@@ -12,6 +12,9 @@ use wamp_router::{Limits, Procedure, RealmConfig, Router};
 
 use crate::authentication::{is_denied, joined, refused};
 use crate::support::{House, within};
+
+/// Clearly less than the 5 s after which the router gives up a call by itself.
+const SOON: Duration = Duration::from_secs(4);
 
 const METHODS: [Method; 4] = [Method::Ticket, Method::WampCra, Method::Cryptosign, Method::Scram];
 
@@ -156,6 +159,7 @@ async fn a_procedure_that_fails_is_slow_or_absent_denies_nothing_for_ever() {
         fails(authid).await;
     }
     // It does not answer, and then it leaves.
+    let since = Instant::now();
     let slow = tokio::spawn(refused(connect(url.as_str()).auth(Credential::wampcra("slow", "s3cret"))));
     let realm = || house.router.realm_stats("auth").unwrap().1;
     within(async {
@@ -169,6 +173,7 @@ async fn a_procedure_that_fails_is_slow_or_absent_denies_nothing_for_ever() {
     let error = within(slow).await.unwrap();
     assert!(error.uri().is_some_and(|uri| uri == "wamp.error.authentication_failed"), "{error}");
     assert_eq!(realm().calls, 0);
+    assert!(since.elapsed() < SOON, "the router has waited for its own timeout");
 }
 
 // behaviour 266
@@ -177,6 +182,7 @@ async fn a_client_that_hangs_up_ends_the_call_about_it() {
     let house = house().await;
     let (_session, _registration, _calls) = authenticator(&house).await;
     let connecting = connect(format!("ws://{}/", house.tcp)).auth(Credential::wampcra("slow", "s3cret"));
+    let since = Instant::now();
     let connecting = tokio::spawn(std::future::IntoFuture::into_future(connecting));
     let calls = || house.router.realm_stats("auth").unwrap().1.calls;
     within(async {
@@ -189,6 +195,7 @@ async fn a_client_that_hangs_up_ends_the_call_about_it() {
         }
     })
     .await;
+    assert!(since.elapsed() < SOON, "the router has waited for its own timeout");
 }
 
 // behaviour 209, behaviour 266
