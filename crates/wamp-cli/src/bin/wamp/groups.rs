@@ -63,8 +63,8 @@ impl Group {
         Ok((child, Self { id, is_over: false }))
     }
 
-    /// The program has ended. Programs that it has left in its group go on.
-    pub(crate) fn is_over(&mut self) {
+    /// Leaves the group alone: its program has ended. Programs that this one has left in the group go on.
+    pub(crate) fn release(mut self) {
         self.is_over = true;
     }
 

@@ -389,7 +389,7 @@ impl Running<'_> {
             Some(Err(error)) => {
                 self.end_bar();
                 Err(match self.upload_fault.take() {
-                    Some(fault) => self.misfed(fault),
+                    Some(fault) => self.input_failed(fault),
                     None => self.failed(&error),
                 })
             }
@@ -415,7 +415,7 @@ impl Running<'_> {
     }
 
     /// Shows a fault of the input as the end of the call.
-    fn misfed(&self, fault: Fail) -> Fail {
+    fn input_failed(&self, fault: Fail) -> Fail {
         self.ended(self.object("error").text("message", fault.text()), fault)
     }
 

@@ -58,7 +58,7 @@ impl Program {
                 () = pipes.drain() => {}
             }
         }
-        group.is_over();
+        group.release();
         ended
     }
 
