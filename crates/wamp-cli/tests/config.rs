@@ -194,6 +194,14 @@ fn each_fault_has_its_line_its_column_and_advice() {
             "there is no role \"x\" in this realm",
         ),
         (&principal("role = []"), 7, 8, "a principal has at least one role"),
+        (&role("authorizer = \"com.x\""), 5, 14, "`authorizer` is a table, not a string: write [authorizer]"),
+        (&role("authorizer = {}"), 5, 14, "`procedure` is missing in the table of `authorizer`"),
+        (
+            &role("authorizer = { procedure = \"com.x\", realm = \"b\" }"),
+            5,
+            45,
+            "there is no realm \"b\": add a [[realm]]",
+        ),
         (&authenticator("methods = \"ticket\""), 5, 1, "`procedure` is missing in [[realm.authenticator]]"),
         (&authenticator("procedure = \"com.x\""), 5, 1, "`methods` is missing in [[realm.authenticator]]"),
         (

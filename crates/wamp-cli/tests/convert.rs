@@ -48,7 +48,6 @@ const EXPECTED: &str = r#"#
 # * workers[0].realms[0].roles[1].permissions[1].disclose: disclosure for calls or for events alone
 # * workers[0].realms[0].roles[1].permissions: in Crossbar.io a wildcard decides before each prefix, here the pattern with more components does; check it
 # * workers[0].realms[0].roles[1].permissions: in Crossbar.io a denied URI also denies those that begin with it; check `deny`
-# * workers[0].realms[0].roles[2].authorizer: a dynamic authorizer; this role may do nothing
 # * workers[0].realms[0].store: a part of the realm
 # * workers[0].transports[0].paths./: a web service of type "static"
 # * workers[1]: a worker of type "container"
@@ -78,6 +77,7 @@ register = ["com.shop.**"]
 [[realm.role]]
 name = "dynamic"
 meta = "own"
+authorizer = { procedure = "com.auth.check" }
 
 [[realm.principal]]
 authid = "joe"

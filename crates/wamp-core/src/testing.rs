@@ -200,7 +200,8 @@ impl Net {
                 // All that have not been lost are alive.
                 router::Event::Released { .. }
                 | router::Event::Probe { .. }
-                | router::Event::Answered { .. } => {}
+                | router::Event::Answered { .. }
+                | router::Event::Authorize { .. } => {}
             }
         }
         any

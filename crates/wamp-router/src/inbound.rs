@@ -182,7 +182,10 @@ impl Inbound {
     pub(crate) fn handle(&mut self, turn: &mut RealmTurn<'_>, own: &Outbound) -> Handled {
         let Some(mut rewrites) = self.rewrites.take() else { return Handled::All };
         while self.next < self.entries.len() && turn.is_open() {
-            if turn.is_used_up() || turn.has_filled_a_subscriber() && own.may_keep(self.unhandled()) {
+            if turn.is_used_up()
+                || turn.must_wait()
+                || turn.has_filled_a_subscriber() && own.may_keep(self.unhandled())
+            {
                 self.rewrites = Some(rewrites);
                 return Handled::Part;
             }

@@ -21,6 +21,7 @@ mod attempts;
 mod authentication;
 mod authenticator;
 mod authenticator_procedure;
+mod authorizer;
 mod budget;
 mod config;
 mod connections;
@@ -61,6 +62,7 @@ mod writer;
 
 pub use async_trait::async_trait;
 pub use authenticator::{Applicant, Authenticator, Rejection};
+pub use authorizer::Authorizer;
 pub use config::{Builder, Limits, Shutdown};
 pub use listen::{Address, ListenError};
 #[cfg(feature = "lock-times")]
@@ -75,7 +77,7 @@ pub use stats::{Memory, RouterStats};
 pub use tls::TlsMode;
 pub use wamp_core::auth;
 pub use wamp_core::router::{
-    Actions, Credit, Disclosure, Limits as SessionLimits, Meta, Pattern, Retention, Role, Rule, Sizes, Stats,
-    Testaments,
+    Actions, Credit, Disclosure, Limits as SessionLimits, Meta, Pattern, Question, Retention, Role, Rule,
+    Sizes, Stats, Testaments, Verdict,
 };
 pub use wamp_transport_ws::{NotAnOrigin, Origins};

@@ -1,24 +1,27 @@
 //! A realm with its links: the machine of `wamp-core` behind a lock, and a task for its deadlines.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use wamp_core::router::{
-    Event, Feed, Realm as Machine, RouterCall, RouterCallId, Seeds, SessionKey, Sizes, Stats,
+    Event, Feed, Question, Realm as Machine, RouterCall, RouterCallId, Seeds, SessionKey, Sizes, Stats,
+    Ticket,
 };
 use wamp_core::{Failure, Time};
 use wamp_proto::{Payload, Uri};
 
 use crate::authentication::Authentication;
+use crate::authorizer::Deciders;
 use crate::lanes::{Fed, Lanes, append_events};
 use crate::links::Links;
-use crate::lock::FairLock;
+use crate::lock::{FairLock, Turn};
 use crate::outbound::Outbound;
 use crate::own_calls::Unanswered;
 use crate::realm_config::RealmConfig;
 use crate::rests::Rests;
+use crate::router::RouterState;
 use crate::turn::RealmTurn;
 use crate::wakes::Wakes;
 
@@ -42,6 +45,11 @@ pub(crate) struct Turned<T> {
 pub(crate) struct Realm {
     name: Uri,
     authentication: RwLock<Arc<Authentication>>,
+    /// The authorizers of roles.
+    authorizers: RwLock<Arc<Deciders>>,
+    this: Weak<Self>,
+    /// The router that it belongs to.
+    router: Weak<RouterState>,
     start: Instant,
     inner: FairLock<Inner>,
     /// Notified when the earliest deadline may have changed.
@@ -52,6 +60,8 @@ struct Inner {
     machine: Machine,
     links: Links,
     unanswered: Unanswered,
+    /// Questions for authorizers.
+    questions: Vec<(Ticket, Question)>,
     /// The deadline that the deadline task waits for.
     armed: Option<Time>,
     events_dropped: u64,
@@ -62,7 +72,7 @@ impl Inner {
     /// Runs after every call into the machine: transmits, dispatches events, holds the sender if it has filled a
     /// link, and re-arms the deadline. Returns whether the sender is held for that.
     fn settle(&mut self, now: Time, mut fed: Fed, wakes: &mut Wakes, deadline: &Notify) -> bool {
-        let Inner { machine, links, unanswered, armed, events_dropped, rests } = self;
+        let Inner { machine, links, unanswered, questions, armed, events_dropped, rests } = self;
         loop {
             // The turn of the sender has delivered a portion already.
             let mut lanes = Lanes::new(links, events_dropped, rests, wakes, fed).without_rests();
@@ -98,6 +108,7 @@ impl Inner {
                         let _ = sender.send(outcome);
                     }
                 }
+                Event::Authorize { ticket, question } => questions.push((ticket, *question)),
                 // It is already written.
                 Event::Watch { session, watch }
                     if links.get(session).is_some_and(|link| !link.watch(watch)) =>
@@ -143,17 +154,28 @@ impl std::fmt::Debug for Inner {
 }
 
 impl Realm {
-    pub(crate) fn new(config: RealmConfig, seeds: Seeds) -> Self {
-        let RealmConfig { machine: mut config, principals, authenticator, procedures } = config;
+    /// Creates a realm. `this` and `router` point to it and to its router.
+    pub(crate) fn new(
+        mut config: RealmConfig,
+        seeds: Seeds,
+        this: Weak<Self>,
+        router: Weak<RouterState>,
+    ) -> Self {
+        let authorizers = config.take_authorizers();
+        let RealmConfig { machine: mut config, principals, authenticator, procedures, .. } = config;
         config.epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             name: config.name.clone(),
             authentication: RwLock::new(Arc::new(Authentication::new(principals, authenticator, procedures))),
+            authorizers: RwLock::new(Arc::new(authorizers)),
+            this,
+            router,
             start: Instant::now(),
             inner: FairLock::new(Inner {
                 machine: Machine::new(config, seeds),
                 links: Links::default(),
                 unanswered: Unanswered::new(),
+                questions: Vec::new(),
                 armed: None,
                 events_dropped: 0,
                 rests: Rests::default(),
@@ -172,13 +194,25 @@ impl Realm {
         self.authentication.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Returns the current authorizers of roles.
+    pub(crate) fn authorizers(&self) -> Arc<Deciders> {
+        self.authorizers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns this realm and its router, as long as they are there.
+    pub(crate) fn with_router(&self) -> Option<(Arc<Self>, Arc<RouterState>)> {
+        self.this.upgrade().zip(self.router.upgrade())
+    }
+
     /// Changes the configuration, and ends the sessions that it does not admit.
-    pub(crate) async fn reconfigure(&self, config: RealmConfig) {
-        let RealmConfig { machine: config, principals, authenticator, procedures } = config;
+    pub(crate) async fn reconfigure(&self, mut config: RealmConfig) {
+        let authorizers = Arc::new(config.take_authorizers());
+        let RealmConfig { machine: config, principals, authenticator, procedures, .. } = config;
         let before = self.authentication();
         let new = Arc::new(before.replaced(principals, authenticator, procedures));
         self.with(|machine, now| {
             *self.authentication.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
+            *self.authorizers.write().unwrap_or_else(PoisonError::into_inner) = authorizers;
             machine.reconfigure(now, config, move |identity| new.still_admits(&before, identity));
         })
         .await;
@@ -196,13 +230,13 @@ impl Realm {
     /// Runs `act` on the machine when it is this task's turn, and puts the resulting messages into the queues
     /// of their receivers. Returns the result of `act`.
     pub(crate) async fn with<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> T {
-        let _turn = self.inner.turn(false).await;
-        self.with_at_once(act)
+        let turn = self.inner.turn(false).await;
+        self.with_inner(Some(turn), |inner, now| act(&mut inner.machine, now))
     }
 
     /// Like [`with`](Self::with), without waiting for a turn: for code outside of tasks.
     pub(crate) fn with_at_once<T>(&self, act: impl FnOnce(&mut Machine, Time) -> T) -> T {
-        self.with_inner(|inner, now| act(&mut inner.machine, now))
+        self.with_inner(None, |inner, now| act(&mut inner.machine, now))
     }
 
     /// Opens a session and ties it to its link.
@@ -211,8 +245,8 @@ impl Realm {
         link: &Arc<Outbound>,
         act: impl FnOnce(&mut Machine, Time) -> Result<SessionKey, (Uri, String)>,
     ) -> Result<SessionKey, (Uri, String)> {
-        let _turn = self.inner.turn(false).await;
-        self.with_inner(|Inner { machine, links, .. }, now| {
+        let turn = self.inner.turn(false).await;
+        self.with_inner(Some(turn), |Inner { machine, links, .. }, now| {
             let key = act(machine, now)?;
             links.insert(key, link.clone());
             if link.tie(Arc::downgrade(self), key) {
@@ -228,8 +262,8 @@ impl Realm {
         call: &RouterCall,
         sender: oneshot::Sender<Result<Payload, Failure>>,
     ) -> Result<RouterCallId, Failure> {
-        let _turn = self.inner.turn(false).await;
-        self.with_inner(|Inner { machine, unanswered, .. }, now| {
+        let turn = self.inner.turn(false).await;
+        self.with_inner(Some(turn), |Inner { machine, unanswered, .. }, now| {
             let call = machine.call(now, call)?;
             unanswered.insert(call, sender);
             Ok(call)
@@ -238,19 +272,24 @@ impl Realm {
 
     /// Ends a call of the router that nothing waits for any more.
     pub(crate) fn abandon(&self, call: RouterCallId) {
-        self.with_inner(|Inner { machine, unanswered, .. }, now| {
+        self.with_inner(None, |Inner { machine, unanswered, .. }, now| {
             unanswered.remove(&call);
             machine.abandon(now, call);
         });
     }
 
-    fn with_inner<T>(&self, act: impl FnOnce(&mut Inner, Time) -> T) -> T {
+    fn with_inner<T>(&self, turn: Option<Turn<'_>>, act: impl FnOnce(&mut Inner, Time) -> T) -> T {
         // Dropped after the lock; then it wakes the writers.
         let mut wakes = Wakes::default();
         let now = self.now();
         let mut inner = self.inner.value();
         let result = act(&mut inner, now);
         inner.settle(now, Fed::by_none(), &mut wakes, &self.deadline);
+        let questions = std::mem::take(&mut inner.questions);
+        drop(inner);
+        drop(turn);
+        drop(wakes);
+        self.ask(questions);
         result
     }
 
@@ -271,14 +310,17 @@ impl Realm {
         let mut turn = RealmTurn::new(machine, links, (events_dropped, rests), wakes, now, sender);
         let result = act(&mut turn);
         let is_used_up = turn.is_used_up();
+        let waits = turn.must_wait();
         let fed = turn.finish();
-        let held = inner.settle(now, fed, wakes, &self.deadline);
+        let held = inner.settle(now, fed, wakes, &self.deadline) || waits;
         let has_rest = inner.rests.has(sender);
         let was_long = is_used_up || has_rest;
+        let questions = std::mem::take(&mut inner.questions);
         self.inner.ends(was_long);
         drop(inner);
         drop(permit);
         wakes.wake_urgent();
+        self.ask(questions);
         Turned { result, held, has_rest, was_long }
     }
 
@@ -349,7 +391,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_that_ends_without_goodbye_gets_the_events_from_before() {
-        let realm = Arc::new(Realm::new(RealmConfig::new("realm1"), Seeds::new([0; 48])));
+        let realm =
+            Arc::new(Realm::new(RealmConfig::new("realm1"), Seeds::new([0; 48]), Weak::new(), Weak::new()));
         let (settings, budget) =
             (Arc::new(Settings::from(Limits::default())), Budget::new(&Limits::default()));
         let budget = Arc::new(budget);

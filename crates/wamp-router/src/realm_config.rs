@@ -9,6 +9,7 @@ use wamp_core::router::{Config, Role};
 use wamp_proto::{ByteString, Uri};
 
 use crate::authenticator::Authenticator;
+use crate::authorizer::{Authorizer, Decider, Deciders};
 use crate::own_calls::Procedure;
 
 /// The configuration of a realm.
@@ -39,6 +40,8 @@ pub struct RealmConfig {
     pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
     /// The procedures that know principals, by method.
     pub(crate) procedures: BTreeMap<Method, Procedure>,
+    /// The authorizers, by role.
+    pub(crate) authorizers: Deciders,
 }
 
 impl RealmConfig {
@@ -111,6 +114,42 @@ impl RealmConfig {
         self
     }
 
+    /// Sets an authorizer, which decides about requests of a role to which no rule of the role applies. The role need not
+    /// be [added](Self::role) if it has no rules.
+    #[must_use]
+    pub fn authorizer(mut self, role: impl Into<ByteString>, authorizer: impl Authorizer) -> Self {
+        self.authorizers.insert(role.into(), Decider::Program(Arc::new(authorizer)));
+        self
+    }
+
+    /// The same with a WAMP procedure, which is called as a dynamic authorizer of Crossbar.io: with details of the session,
+    /// a URI, `call`, `register`, `publish` or `subscribe`, and the options of the request. It returns a boolean, or a dict
+    /// with the booleans `allow` and, optionally, `disclose`.
+    #[must_use]
+    pub fn authorizer_procedure(mut self, role: impl Into<ByteString>, procedure: Procedure) -> Self {
+        self.authorizers.insert(role.into(), Decider::Procedure(procedure));
+        self
+    }
+
+    /// Returns the procedures that decide about requests, by role.
+    pub fn authorizer_procedures(&self) -> impl Iterator<Item = (&ByteString, &Procedure)> {
+        self.authorizers.iter().filter_map(|(role, decider)| match decider {
+            Decider::Procedure(procedure) => Some((role, procedure)),
+            Decider::Program(_) => None,
+        })
+    }
+
+    /// Tells the machine which roles have an authorizer. Returns the authorizers.
+    pub(crate) fn take_authorizers(&mut self) -> Deciders {
+        let authorizers = std::mem::take(&mut self.authorizers);
+        for role in authorizers.keys() {
+            let known = self.machine.roles.get(role).map(|role| Role::clone(role));
+            let role = known.unwrap_or_else(|| Role::new(role.clone()));
+            self.machine.roles.insert(role.with_authorizer());
+        }
+        authorizers
+    }
+
     /// Returns whether clients without a proof may join.
     pub(crate) fn is_open(&self) -> bool {
         match self.principals.are_open() {
@@ -134,7 +173,13 @@ impl RealmConfig {
 
 impl From<Config> for RealmConfig {
     fn from(machine: Config) -> Self {
-        Self { machine, principals: Principals::new(), authenticator: None, procedures: BTreeMap::new() }
+        Self {
+            machine,
+            principals: Principals::new(),
+            authenticator: None,
+            procedures: BTreeMap::new(),
+            authorizers: Deciders::new(),
+        }
     }
 }
 

@@ -1,28 +1,33 @@
 //! The realms of a router, by their names.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use wamp_core::router::Seeds;
 use wamp_proto::Uri;
 
 use crate::realm::Realm;
 use crate::realm_config::RealmConfig;
+use crate::router::RouterState;
 
 /// The realms. Each has a task for its deadlines, until it has ended.
 #[derive(Debug)]
-pub(crate) struct Realms(RwLock<HashMap<Uri, Arc<Realm>>>);
+pub(crate) struct Realms {
+    realms: RwLock<HashMap<Uri, Arc<Realm>>>,
+    router: Weak<RouterState>,
+}
 
 impl Realms {
-    pub(crate) fn new(configs: Vec<RealmConfig>) -> Self {
-        let realms = Self(RwLock::default());
+    /// Creates the realms of a router.
+    pub(crate) fn new(configs: Vec<RealmConfig>, router: Weak<RouterState>) -> Self {
+        let realms = Self { realms: RwLock::default(), router };
         configs.into_iter().for_each(|config| drop(realms.add(config)));
         realms
     }
 
     /// Adds a realm.
     pub(crate) fn add(&self, config: RealmConfig) -> Arc<Realm> {
-        let realm = Arc::new(Realm::new(config, seeds()));
+        let realm = Arc::new_cyclic(|this| Realm::new(config, seeds(), this.clone(), self.router.clone()));
         tokio::spawn(realm.clone().watch_deadlines());
         self.write_with(|realms| realms.insert(realm.name().clone(), realm.clone()));
         realm
@@ -45,11 +50,11 @@ impl Realms {
     // Nothing panics while holding the lock.
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<Uri, Arc<Realm>>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.realms.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write_with<T>(&self, act: impl FnOnce(&mut HashMap<Uri, Arc<Realm>>) -> T) -> T {
-        act(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.realms.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

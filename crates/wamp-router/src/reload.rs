@@ -30,7 +30,7 @@ impl Router {
     /// * Realms that are new are added. The sessions of realms that are gone end with GOODBYE `wamp.close.close_realm`. In
     ///   those that stay, roles, principals and limits change, as the rules [267](wamp_core::behaviour#rule-267) and
     ///   [268](wamp_core::behaviour#rule-268) say: other sessions go on. An [authenticator](crate::RealmConfig::authenticator)
-    ///   has to be in the new configuration, too.
+    ///   and [authorizers](crate::RealmConfig::authorizer) have to be in the new configuration, too.
     /// * [`Limits::memory`](crate::Limits::memory), `connections`, `failed_proofs`, `high_water`, `low_water`, `stall` for
     ///   the memory, and `shutdown` change at once. The other limits of links, TLS, and the kind of shutdown hold for
     ///   connections that begin from then on.

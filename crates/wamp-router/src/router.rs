@@ -111,8 +111,8 @@ impl Router {
         let settings = Settings::from(&config);
         let budget = Arc::new(Budget::new(&config.limits));
         let relief = tokio::spawn(relief::watch(budget.clone())).abort_handle();
-        let state = Arc::new(RouterState {
-            realms: Realms::new(config.realms),
+        let state = Arc::new_cyclic(|router| RouterState {
+            realms: Realms::new(config.realms, router.clone()),
             settings: RwLock::new(Arc::new(settings)),
             listeners: Listeners::default(),
             reloading: Mutex::default(),

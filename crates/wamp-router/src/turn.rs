@@ -28,6 +28,8 @@ pub(crate) struct RealmTurn<'a> {
     now: Time,
     sender: SessionKey,
     lanes: Lanes<'a>,
+    /// Its requests may have to wait for an authorizer.
+    has_authorizer: bool,
     /// The cost so far, without that of the messages sent.
     cost: usize,
 }
@@ -44,7 +46,8 @@ impl<'a> RealmTurn<'a> {
         let mut lanes = Lanes::new(links, events_dropped, rests, wakes, Fed::by(sender));
         // Until everything that was published before is delivered, nothing else is handled.
         let cost = if lanes.go_on() { TURN } else { 0 };
-        Self { machine, now, sender, lanes, cost }
+        let has_authorizer = machine.has_authorizer(sender);
+        Self { machine, now, sender, lanes, has_authorizer, cost }
     }
 
     /// Returns whether the session of the sender is still open.
@@ -55,6 +58,11 @@ impl<'a> RealmTurn<'a> {
     /// Returns whether other links should have their turn first.
     pub(crate) fn is_used_up(&self) -> bool {
         self.cost + PUSH * self.lanes.pushed() >= TURN || self.lanes.is_loaded()
+    }
+
+    /// Returns whether too many requests of the session wait for an authorizer, so that its link is held.
+    pub(crate) fn must_wait(&self) -> bool {
+        self.has_authorizer && self.machine.is_held(self.sender)
     }
 
     /// Returns whether the session has filled the link of a subscriber, which will hold it.

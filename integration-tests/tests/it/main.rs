@@ -5,6 +5,7 @@
 mod authentication;
 mod authenticator_procedures;
 mod authenticators;
+mod authorizers;
 mod bad_input;
 mod behind_proxies;
 mod dead_holders;

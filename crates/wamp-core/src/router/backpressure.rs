@@ -57,11 +57,16 @@ impl Realm {
     /// Whether a session is held.
     pub fn is_held(&self, session: SessionKey) -> bool {
         self.cx.sessions.is_held(session)
+            || self
+                .cx
+                .sessions
+                .get(session)
+                .is_some_and(|session| session.waiting.as_ref().is_some_and(|waiting| waiting.holds))
     }
 
-    /// Whether a session has a call under way that it made by this request.
+    /// Whether a session has a call under way, or waiting for authorization, that it made by this request.
     pub fn is_calling(&self, session: SessionKey, request: RequestId) -> bool {
-        self.cx.sessions.get(session).is_some_and(|session| session.dealer.is_calling(request))
+        self.cx.sessions.get(session).is_some_and(|session| session.is_calling(request))
     }
 
     /// Returns the time for which sessions have been held, summed over the sessions.

@@ -16,6 +16,7 @@ use super::pace::Side;
 pub(super) use super::refused::{Refused, Violation};
 use super::sessions::{SessionKey, Sessions};
 use super::stats::Stats;
+use super::waiting::Ticket;
 use crate::Time;
 use crate::deadlines::{Deadline, Deadlines};
 use crate::request_ids::Sequence;
@@ -35,6 +36,8 @@ pub(super) struct Context {
     pub(super) stats: Stats,
     /// The reason why the realm takes no new sessions and no new calls; `None` if it does.
     pub(super) ending: Option<Ending>,
+    /// Whether a session has had a role with an authorizer.
+    pub(super) asks: bool,
     /// The subscriptions of meta topics, counted for each session.
     pub(super) watchers: usize,
     /// Meta events that are to be published.
@@ -54,6 +57,14 @@ pub(super) enum Due {
     Goodbye(SessionKey),
     /// The receiver of a stream has granted no credit.
     Starved(CallKey, Stream),
+    /// The end of the time for the decision about a request.
+    Decision(Ticket),
+    /// The timeout of a call that waits for a decision.
+    Waiting(Ticket),
+    /// The end of the time for which GOODBYE waits for decisions.
+    Leaves(SessionKey),
+    /// Further requests of a session can be handled.
+    Advance(SessionKey),
     /// A session has paused others, or was paused, for longer than its share.
     Share(SessionKey, Side),
     /// A session may be asked for a sign of life again.
@@ -113,6 +124,9 @@ impl Context {
             Some(requests) => requests.check(request),
             // All other requests are answered at once.
             None if session.dealer.is_calling(request) => Sequence::Seen,
+            None if session.waiting.as_ref().is_some_and(|waiting| waiting.is_calling(request)) => {
+                Sequence::Seen
+            }
             None => Sequence::Next,
         }
     }

@@ -115,6 +115,12 @@ impl Realm {
         if let Some(deadline) = self.cx.probed.remove(&key) {
             self.cx.deadlines.clear(deadline);
         }
+        if let Some(waiting) = &session.waiting {
+            self.cx.stats.requests_dropped += waiting.queue.len() as u64;
+            for deadline in waiting.deadlines() {
+                self.cx.deadlines.clear(deadline);
+            }
+        }
         self.backlog.tasks.push_back(Task::Remove(Box::new(Remains {
             session: key,
             identity: Some(session.identity),

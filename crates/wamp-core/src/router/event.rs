@@ -7,10 +7,11 @@ use wamp_proto::Payload;
 use super::dealer::Watch;
 use super::router_call::RouterCallId;
 use super::session_key::SessionKey;
+use super::waiting::{Question, Ticket};
 use crate::Failure;
 
 /// An event of a realm for its driver.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
     /// Removes a session that is over. Messages that were polled for it before must still be sent.
@@ -34,6 +35,14 @@ pub enum Event {
         call: RouterCallId,
         /// The arguments of its result, or its error.
         outcome: Result<Payload, Failure>,
+    },
+    /// Asks the authorizer of a session's role about a request, which waits for
+    /// [`Realm::decide`](super::Realm::decide).
+    Authorize {
+        /// The key of the question.
+        ticket: Ticket,
+        /// The question.
+        question: Box<Question>,
     },
     /// A held session is released: the driver may read from it again. See [`Realm::hold`](super::Realm::hold).
     Released {

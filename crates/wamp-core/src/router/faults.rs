@@ -40,6 +40,9 @@ impl Realm {
     }
 
     fn handle_head(&mut self, from: SessionKey, error: &DecodeError) -> Result<(), Violation> {
+        if self.has_authorizer(from) && self.ends_waiting(from, error) {
+            return Ok(());
+        }
         let Self { cx, dealer, .. } = self;
         match error.head() {
             Some(Head::Call { request }) => dealer.handle_faulty_call(cx, from, *request, error)?,
@@ -78,6 +81,20 @@ impl Realm {
             _ => return Err(Violation(error.to_string())),
         }
         Ok(())
+    }
+}
+
+impl Realm {
+    /// Ends a call that waits for authorization, if a faulty chunk or a faulty CANCEL of it has come.
+    fn ends_waiting(&mut self, from: SessionKey, error: &DecodeError) -> bool {
+        let in_chunks = self.cx.sessions.get(from).is_some_and(|session| session.announced.caller_chunks);
+        match error.head() {
+            Some(Head::Call { request }) if in_chunks => {
+                self.end_waiting(from, *request, error.reason(), &error.to_string())
+            }
+            Some(Head::Cancel { request }) => self.cancel_waiting(from, *request),
+            _ => false,
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! session, and are sent with one.
 
 mod accept;
+mod authorizer_procedure;
+mod authorizing;
 mod backpressure;
 mod broker;
 mod chance;
@@ -31,6 +33,7 @@ mod router_call;
 mod session_key;
 mod sessions;
 mod stats;
+mod waiting;
 mod welcome;
 
 pub use accept::{Accept, AcceptEvent};
@@ -49,3 +52,4 @@ pub use roles::{Actions, Pattern, Role, Roles, Rule};
 pub use router_call::{RouterCall, RouterCallId};
 pub use session_key::SessionKey;
 pub use stats::{Sizes, Stats};
+pub use waiting::{Question, Ticket, Verdict};

@@ -7,6 +7,7 @@ use wamp_proto::message::{self, CloseDetails, WelcomeDetails};
 use wamp_proto::{ByteString, Message, RegistrationId, RequestId, Serializer, SubscriptionId, Uri, uri};
 
 use super::accept::abort;
+use super::authorizing::{AT_ONCE, Admitted};
 use super::broker::Broker;
 use super::chance::Seeds;
 use super::config::{Config, Meta};
@@ -61,6 +62,7 @@ impl Realm {
             events: VecDeque::new(),
             stats: Stats::default(),
             ending: None,
+            asks: false,
             watchers: 0,
             noted: Vec::new(),
             silenced: BTreeSet::new(),
@@ -148,6 +150,8 @@ impl Realm {
             let text = format!("WELCOME does not fit into the {max_message} bytes that the client accepts");
             (uri::PAYLOAD_SIZE_EXCEEDED, text)
         })?;
+        let asks = role.as_ref().is_some_and(|role| role.has_authorizer());
+        self.cx.asks |= asks;
         let session = Session {
             identity: Arc::new(identity),
             role,
@@ -162,6 +166,7 @@ impl Realm {
             broker: broker::SessionPart::new(self.seed),
             pace: None,
             meta: None,
+            waiting: asks.then(Box::default),
         };
         let inserted = self.cx.sessions.insert(&mut self.cx.chance, id, session);
         let key = inserted.ok_or_else(|| {
@@ -214,8 +219,17 @@ impl Realm {
         };
         let bytes = match info.len() {
             Some(bytes) => bytes,
-            None if session.announced.knows_credit() => message.encoded_len(session.serializer).unwrap_or(0),
+            None if session.announced.knows_credit() || session.waiting.is_some() => {
+                message.encoded_len(session.serializer).unwrap_or(0)
+            }
             None => 0,
+        };
+        let message = match session.waiting.is_some() {
+            false => message,
+            true => match self.admit(from, message, bytes) {
+                Admitted::Now(message) => message,
+                Admitted::Done(handled) => return self.conclude(from, handled),
+            },
         };
         let Self { cx, dealer, broker, .. } = self;
         let handled = match message {
@@ -236,9 +250,7 @@ impl Realm {
             Message::Subscribe(subscribe) => broker.handle_subscribe(cx, from, subscribe),
             Message::Unsubscribe(unsubscribe) => broker.handle_unsubscribe(cx, from, unsubscribe),
             Message::Goodbye(_) => {
-                let details = CloseDetails::default();
-                cx.out.send(from, message::Goodbye { details, reason: uri::GOODBYE_AND_OUT });
-                self.finish(from, Closing::Goodbye);
+                self.answer_goodbye(from);
                 Ok(())
             }
             Message::Abort(_) => {
@@ -285,6 +297,13 @@ impl Realm {
                 Due::Call(call) => self.dealer.handle_call_deadline(&mut self.cx, call),
                 Due::Goodbye(session) => self.finish(session, Closing::Goodbye),
                 Due::Starved(call, stream) => self.dealer.handle_starved(&mut self.cx, call, stream),
+                Due::Decision(ticket) => self.handle_no_decision(ticket),
+                Due::Waiting(ticket) => self.handle_waited(ticket),
+                Due::Leaves(session) => self.handle_leaves(session),
+                Due::Advance(session) => {
+                    self.handle_advance(session);
+                    left = left.saturating_sub(AT_ONCE);
+                }
                 Due::Share(session, side) => self.handle_share(session, side),
                 Due::Probe(session) => drop(self.cx.probed.remove(&session)),
             }
@@ -394,6 +413,7 @@ impl Realm {
             deadlines: self.cx.deadlines.len(),
             starved: self.dealer.starved(),
             held: self.holds.len(),
+            waiting: self.waiting_requests(),
         }
     }
 
@@ -430,13 +450,31 @@ impl Realm {
 
     /// Says GOODBYE to a session, which takes part in nothing from now on.
     pub(super) fn say_goodbye(&mut self, now: Time, key: SessionKey, reason: Uri, text: Option<&str>) {
+        // Its own GOODBYE may be waiting.
+        let has_said = self
+            .cx
+            .sessions
+            .get(key)
+            .and_then(|session| session.waiting.as_ref())
+            .is_some_and(|waiting| waiting.is_leaving());
         if self.depart(key) {
-            let deadline = self.cx.deadlines.set(now + self.cx.config.goodbye_timeout, Due::Goodbye(key));
-            self.closing.insert(key, deadline);
             let message = text.map(|text| ByteString::from(sentence(text)));
             let details = CloseDetails { message, ..CloseDetails::default() };
             self.cx.out.send(key, message::Goodbye { details, reason });
+            if has_said {
+                self.cx.events.push_back(Event::Closed { session: key, closing: Closing::Goodbye });
+                return;
+            }
+            let deadline = self.cx.deadlines.set(now + self.cx.config.goodbye_timeout, Due::Goodbye(key));
+            self.closing.insert(key, deadline);
         }
+    }
+
+    /// Answers GOODBYE of a client.
+    pub(super) fn answer_goodbye(&mut self, key: SessionKey) {
+        let details = CloseDetails::default();
+        self.cx.out.send(key, message::Goodbye { details, reason: uri::GOODBYE_AND_OUT });
+        self.finish(key, Closing::Goodbye);
     }
 
     /// A session is over.

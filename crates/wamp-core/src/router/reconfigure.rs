@@ -14,6 +14,7 @@ use wamp_proto::{RegistrationId, SubscriptionId, uri};
 use super::config::{Config, Credit};
 use super::departure::Ending;
 use super::realm::Realm;
+use super::roles::Role;
 use super::sessions::SessionKey;
 use crate::Time;
 use crate::auth::Identity;
@@ -37,6 +38,8 @@ pub(super) struct Judgement {
 struct Entries {
     registrations: Vec<RegistrationId>,
     subscriptions: Vec<SubscriptionId>,
+    /// The role of the session when it declared them.
+    before: Option<Arc<Role>>,
 }
 
 impl fmt::Debug for Judgement {
@@ -81,11 +84,11 @@ impl Realm {
         let Judgement { admits, sessions, current } = judgement;
         if let Some((session, entries)) = current {
             if let Some(registration) = entries.registrations.pop() {
-                self.dealer.judge(&mut self.cx, *session, registration);
+                self.dealer.judge(&mut self.cx, *session, registration, entries.before.as_deref());
                 return Some(1);
             }
             if let Some(subscription) = entries.subscriptions.pop() {
-                self.broker.judge(&mut self.cx, *session, subscription);
+                self.broker.judge(&mut self.cx, *session, subscription, entries.before.as_deref());
                 return Some(1);
             }
             *current = None;
@@ -102,12 +105,14 @@ impl Realm {
             self.say_goodbye(self.cx.now, key, uri::NO_SUCH_ROLE, Some(NO_ROLE));
             return Some(1);
         }
-        session.role = role;
+        let before = std::mem::replace(&mut session.role, role);
         let entries = Entries {
             registrations: session.dealer.registration_ids(),
             subscriptions: session.broker.subscription_ids(),
+            before,
         };
+        let waiting = self.update_waiting(key);
         *current = Some((key, entries));
-        Some(1)
+        Some(1 + waiting)
     }
 }

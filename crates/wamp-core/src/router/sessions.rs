@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wamp_proto::message::MatchPolicy;
-use wamp_proto::{Serializer, SessionId, Uri, uri};
+use wamp_proto::{RequestId, Serializer, SessionId, Uri, uri};
 
 use super::chance::Chance;
 use super::config::{Disclosure, Limits};
@@ -13,6 +13,7 @@ use super::join::Transport;
 use super::refused::Refused;
 use super::roles::{Actions, Role};
 pub(super) use super::session_key::SessionKey;
+use super::waiting::{Verdict, Waiting};
 use super::{broker, dealer, meta, pace};
 use crate::Time;
 use crate::auth::Identity;
@@ -44,6 +45,8 @@ pub(super) struct Session {
     pub(super) pace: Option<Box<pace::SessionPart>>,
     /// `None` as long as it has not asked the meta API for a list and has no testament.
     pub(super) meta: Option<Box<meta::SessionPart>>,
+    /// `None` if its role has no authorizer.
+    pub(super) waiting: Option<Box<Waiting>>,
 }
 
 impl Session {
@@ -52,7 +55,9 @@ impl Session {
     pub(super) fn authorize(&self, action: Actions, uri: &Uri) -> Result<Option<Disclosure>, Refused> {
         match &self.role {
             None => Ok(None),
-            Some(role) => role.check(action, uri),
+            Some(role) => role
+                .check(action, uri)
+                .or_else(|refused| self.decided(role.asks(action, MatchPolicy::Exact, uri), refused)),
         }
     }
 
@@ -77,8 +82,56 @@ impl Session {
     ) -> Result<(), Refused> {
         match &self.role {
             None => Ok(()),
-            Some(role) => role.check_pattern(action, policy, uri),
+            Some(role) => role
+                .check_pattern(action, policy, uri)
+                .or_else(|refused| self.decided(role.asks(action, policy, uri), refused).map(|_| ())),
         }
+    }
+
+    /// Whether it may keep what it has declared for this URI or pattern, after a change of its role, which was `before`
+    /// (behaviour [267](crate::behaviour#rule-267)). Its authorizer is not asked again: what it decided about stays.
+    pub(super) fn may_keep(
+        &self,
+        action: Actions,
+        policy: MatchPolicy,
+        uri: &Uri,
+        before: Option<&Role>,
+    ) -> Result<(), Refused> {
+        let asks = |role: &Role| role.asks(action, policy, uri);
+        match (before, &self.role) {
+            (Some(before), Some(now)) if asks(before) && asks(now) => Ok(()),
+            _ => self.authorize_pattern(action, policy, uri),
+        }
+    }
+
+    /// What is left of the timeout of a call, which may have waited for a decision.
+    #[inline]
+    pub(super) fn time_left(&self, timeout: Option<Duration>) -> Option<Duration> {
+        match &self.waiting {
+            None => timeout,
+            Some(waiting) => waiting.left.or(timeout),
+        }
+    }
+
+    /// The decision of its authorizer, if that `decides`, about the request that is being handled.
+    #[cold]
+    fn decided(&self, decides: bool, refused: Refused) -> Result<Option<Disclosure>, Refused> {
+        let waiting = self.waiting.as_ref().filter(|_| decides);
+        match waiting.and_then(|waiting| waiting.verdict) {
+            Some(Verdict::Allowed { disclosure }) => Ok(disclosure),
+            Some(Verdict::Undecided) => {
+                let text = "it could not be decided whether this session is authorized to do this";
+                Err((uri::AUTHORIZATION_FAILED, text.to_owned()))
+            }
+            Some(Verdict::Denied) | None => Err(refused),
+        }
+    }
+
+    /// Whether it has a call under way, or waiting for authorization, that it made by this request.
+    #[inline]
+    pub(super) fn is_calling(&self, request: RequestId) -> bool {
+        self.dealer.is_calling(request)
+            || self.waiting.as_ref().is_some_and(|waiting| waiting.is_calling(request))
     }
 
     /// The bytes of its tables with one more registration or subscription for this URI.

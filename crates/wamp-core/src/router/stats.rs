@@ -35,6 +35,8 @@ pub struct Stats {
     pub unsolicited: u64,
     /// Calls that exceeded their timeout.
     pub timeouts: u64,
+    /// Requests that waited for an authorizer when their session ended.
+    pub requests_dropped: u64,
     /// Events sent to subscribers.
     pub events: u64,
     /// Events that could not be written for a subscriber, or were too long for it.
@@ -91,7 +93,9 @@ pub struct Sizes {
     pub deadlines: usize,
     /// Streams whose senders wait for credit that their receivers have not granted.
     pub starved: usize,
-    /// Sessions that are held.
+    /// Sessions that are held because of other links.
     pub held: usize,
+    /// Requests that wait for an authorizer.
+    pub waiting: usize,
 }
 }

@@ -4,6 +4,7 @@
 
 mod authentication;
 mod authorization;
+mod authorizers;
 mod broker;
 mod calls;
 mod concurrency;
@@ -45,3 +46,4 @@ mod trust_levels;
 mod unknown_authids;
 mod uris;
 mod violations;
+mod waiting_calls;

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use serde::de::Error as _;
+use serde::de::{DeserializeOwned, Error as _};
 
 use super::wire::{Wire as _, write_key};
 use super::{Limits, Message, Publish, PublishOptions};
@@ -11,9 +11,23 @@ use crate::error::{EncodeError, Fault, PayloadError};
 use crate::parts::{Parts, READ_DEPTH};
 use crate::payload::Payload;
 use crate::serializer::{Format, Reader, Serializer, Token, with_format};
+use crate::value::De;
 
 /// The keyword with the options of the publication.
 const OPTIONS: &str = "publish_options";
+
+impl Message {
+    /// Returns the options of a request as a value of this type; `None` if they cannot be read as one.
+    pub fn options<T: DeserializeOwned>(&self) -> Option<T> {
+        let serializer = self.payload().serializer().or_else(|| Serializer::ALL.first().copied())?;
+        let frame = self.encode(serializer).ok()?;
+        with_format!(serializer, F => {
+            let [_, _, options] = positions::<F, 3>(&frame).ok()?;
+            let mut reader = F::reader(&frame[options?], READ_DEPTH).ok()?;
+            T::deserialize(De(&mut reader)).ok()
+        })
+    }
+}
 
 impl Publish {
     /// Reads the publication that the arguments of `wamp.session.add_testament` describe: `topic`, `args` and

@@ -71,6 +71,8 @@ struct Role {
     lists: BTreeMap<&'static str, Vec<String>>,
     /// Whether each permission discloses the session, to callees and to subscribers.
     disclose: Vec<bool>,
+    /// The procedure that decides.
+    authorizer: Option<String>,
     has_wildcards: bool,
     has_prefixes: bool,
     has_denials: bool,
@@ -119,9 +121,7 @@ impl Converted {
     fn role(&mut self, role: &Value, path: &str) -> Option<Role> {
         let name = text_of(role, "name")?;
         let mut converted = Role { name: name.to_owned(), ..Role::default() };
-        if role.get("authorizer").is_some() {
-            self.skip(&format!("{path}.authorizer"), "a dynamic authorizer; this role may do nothing");
-        }
+        converted.authorizer = text_of(role, "authorizer").map(str::to_owned);
         for (index, permission) in list(role, "permissions") {
             let path = format!("{path}.permissions[{index}]");
             let Some(uri) = text_of(permission, "uri") else {
@@ -393,6 +393,9 @@ impl Converted {
             let has_meta = |pattern: &String| pattern == "**" || pattern.starts_with("wamp.");
             if !role.lists.get("call").is_some_and(|patterns| patterns.iter().any(has_meta)) {
                 out.push_str("meta = \"own\"\n");
+            }
+            if let Some(procedure) = &role.authorizer {
+                let _ = writeln!(out, "authorizer = {{ procedure = {procedure:?} }}");
             }
             for (key, patterns) in role.lists.iter().filter(|(_, patterns)| !patterns.is_empty()) {
                 let _ = writeln!(out, "{key} = {patterns:?}");

@@ -21,8 +21,20 @@ impl Broker {
         publish: message::Publish,
         prepared: &FrameInfo,
     ) -> Result<(), Violation> {
+        cx.check_request(from, "PUBLISH", publish.request)?;
+        self.publish(cx, from, publish, prepared)
+    }
+
+    /// Handles a PUBLISH whose id has been checked.
+    #[inline]
+    pub(in crate::router) fn publish(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        publish: message::Publish,
+        prepared: &FrameInfo,
+    ) -> Result<(), Violation> {
         let message::Publish { request, options, topic, payload } = publish;
-        cx.check_request(from, "PUBLISH", request)?;
         let Some(session) = cx.sessions.get(from) else { return Ok(()) };
         if options.ppt.is_some() && !session.announced.publisher_ppt {
             let text = "PUBLISH with ppt_scheme by a publisher that did not announce payload_passthru_mode";

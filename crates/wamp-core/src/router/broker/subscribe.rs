@@ -9,8 +9,8 @@ use crate::map;
 use crate::router::config::Meta;
 use crate::router::context::{Context, Refused, Violation};
 use crate::router::refused::meta_denied;
-use crate::router::roles::Actions;
-use crate::router::sessions::{SessionKey, table_bytes};
+use crate::router::roles::{Actions, Role};
+use crate::router::sessions::{Session, SessionKey, table_bytes};
 
 impl Broker {
     pub(in crate::router) fn handle_subscribe(
@@ -19,12 +19,21 @@ impl Broker {
         from: SessionKey,
         subscribe: message::Subscribe,
     ) -> Result<(), Violation> {
-        let request = subscribe.request;
-        cx.check_request(from, "SUBSCRIBE", request)?;
-        if let Err((error, text)) = self.subscribe(cx, from, &subscribe) {
-            cx.refuse(from, RequestKind::Subscribe, request, error, &text);
-        }
+        cx.check_request(from, "SUBSCRIBE", subscribe.request)?;
+        self.subscribe_or_refuse(cx, from, &subscribe);
         Ok(())
+    }
+
+    /// Handles a SUBSCRIBE whose id has been checked.
+    pub(in crate::router) fn subscribe_or_refuse(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        subscribe: &message::Subscribe,
+    ) {
+        if let Err((error, text)) = self.subscribe(cx, from, subscribe) {
+            cx.refuse(from, RequestKind::Subscribe, subscribe.request, error, &text);
+        }
     }
 
     fn subscribe(
@@ -39,7 +48,8 @@ impl Broker {
         }
         let policy = options.policy.unwrap_or(MatchPolicy::Exact);
         cx.config.check_uri(topic, policy.into())?;
-        authorize(cx, from, policy, topic)?;
+        let may = |session: &Session| session.authorize_pattern(Actions::SUBSCRIBE, policy, topic);
+        authorize(cx, from, policy, topic, may)?;
         let Some(session) = cx.sessions.get_mut(from) else { return Ok(()) };
         let limit = cx.config.limits.subscriptions;
         if session.broker.subscriptions.len() >= limit {
@@ -70,8 +80,19 @@ impl Broker {
         from: SessionKey,
         unsubscribe: message::Unsubscribe,
     ) -> Result<(), Violation> {
-        let message::Unsubscribe { request, subscription } = unsubscribe;
-        cx.check_request(from, "UNSUBSCRIBE", request)?;
+        cx.check_request(from, "UNSUBSCRIBE", unsubscribe.request)?;
+        self.unsubscribe_or_refuse(cx, from, &unsubscribe);
+        Ok(())
+    }
+
+    /// Handles an UNSUBSCRIBE whose id has been checked.
+    pub(in crate::router) fn unsubscribe_or_refuse(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        unsubscribe: &message::Unsubscribe,
+    ) {
+        let message::Unsubscribe { request, subscription } = *unsubscribe;
         if self.forget(cx, from, subscription) {
             cx.out.send(from, message::Unsubscribed { request: Some(request), details: None });
             self.unsubscribe(cx, from, subscription);
@@ -79,7 +100,6 @@ impl Broker {
             let text = format!("this session has no subscription {subscription}");
             cx.refuse(from, RequestKind::Unsubscribe, request, uri::NO_SUCH_SUBSCRIPTION, &text);
         }
-        Ok(())
     }
 
     /// Revokes a subscription of a session, which gets UNSUBSCRIBED if it announced `subscription_revocation`
@@ -106,16 +126,19 @@ impl Broker {
         true
     }
 
-    /// Revokes a subscription of a session if its role does not allow it any more (behaviour
+    /// Revokes a subscription of a session if its role, which was `before`, does not allow it any more (behaviour
     /// [267](crate::behaviour#rule-267)).
     pub(in crate::router) fn judge(
         &mut self,
         cx: &mut Context,
         session: SessionKey,
         subscription: SubscriptionId,
+        before: Option<&Role>,
     ) {
         let Some(topic) = self.topics.get(subscription) else { return };
-        if authorize(cx, session, topic.policy(), topic.full_uri()).is_err() {
+        let (policy, uri) = (topic.policy(), topic.full_uri());
+        let may_keep = |session: &Session| session.may_keep(Actions::SUBSCRIBE, policy, uri, before);
+        if authorize(cx, session, policy, uri, may_keep).is_err() {
             self.revoke(cx, session, subscription, Some(uri::NOT_AUTHORIZED));
         }
     }
@@ -143,15 +166,21 @@ impl Broker {
     }
 }
 
-/// Checks whether a session may subscribe to a topic or pattern.
-fn authorize(cx: &Context, from: SessionKey, policy: MatchPolicy, topic: &Uri) -> Result<(), Refused> {
+/// Checks whether a session may subscribe to a topic or pattern; `may` checks that by its role.
+fn authorize(
+    cx: &Context,
+    from: SessionKey,
+    policy: MatchPolicy,
+    topic: &Uri,
+    may: impl FnOnce(&Session) -> Result<(), Refused>,
+) -> Result<(), Refused> {
     if topic.is_reserved() && !cx.allows_meta(from, Meta::Read) {
         return Err(meta_denied());
     }
     let Some(session) = cx.sessions.get(from) else { return Ok(()) };
     // The prefix "wamp" also matches topics that are not reserved, such as "wampum.x".
     if !topic.is_reserved() || (policy == MatchPolicy::Prefix && topic.as_str() == "wamp") {
-        session.authorize_pattern(Actions::SUBSCRIBE, policy, topic)?;
+        may(session)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Testaments: publications that are made when their session is over (behaviour [134](crate::behaviour#rule-134),
 //! [135](crate::behaviour#rule-135)).
 
-use wamp_proto::message;
+use wamp_proto::message::{self, MatchPolicy};
 use wamp_proto::{PublicationId, uri};
 
 use super::Broker;
@@ -46,10 +46,13 @@ impl Broker {
         if role.is_none() && !roles.is_empty() {
             return;
         }
-        let allowed = || {
-            let Some(role) = role else { return Ok((None, None)) };
-            let disclosure = role.check(Actions::PUBLISH, &topic)?;
-            Ok((disclosure, role.trust(Actions::PUBLISH, &topic)))
+        let allowed = || match role {
+            // Its authorizer was asked when the testament was made.
+            Some(role) if !role.asks(Actions::PUBLISH, MatchPolicy::Exact, &topic) => {
+                let disclosure = role.check(Actions::PUBLISH, &topic)?;
+                Ok((disclosure, role.trust(Actions::PUBLISH, &topic)))
+            }
+            _ => Ok((None, None)),
         };
         // They were checked when the testament was made.
         let Ok(checked) = check(&cx.config, from, identity, &options, allowed) else { return };

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use wamp_proto::message::{self, CancelMode, InterruptOptions, RequestKind};
-use wamp_proto::{Uri, uri};
+use wamp_proto::{RequestId, Uri, uri};
 
 use super::call::{Call, CallKey};
 use super::{Dealer, Remains, own};
@@ -165,6 +165,22 @@ impl Dealer {
     pub(super) fn restart_timeout(&mut self, cx: &mut Context, key: CallKey) {
         if let Some(timeout) = self.calls.get(key).and_then(|call| call.timeout) {
             self.set_deadline(cx, key, Some(timeout));
+        }
+    }
+
+    /// Ends a call in chunks one of whose chunks is lost.
+    pub(in crate::router) fn end_chunked(
+        &mut self,
+        cx: &mut Context,
+        caller: SessionKey,
+        request: RequestId,
+        error: Uri,
+        text: &str,
+    ) {
+        let session = cx.sessions.get(caller);
+        if let Some(key) = session.and_then(|session| session.dealer.calls.get(&request)).copied() {
+            self.interrupt(cx, key, CancelMode::KillNoWait, error.clone());
+            self.fail(cx, key, error, text);
         }
     }
 

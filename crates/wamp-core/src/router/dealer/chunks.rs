@@ -37,7 +37,7 @@ impl Dealer {
     }
 
     /// A further chunk of a call (Advanced Profile, *Progressive Call Invocations*).
-    fn handle_chunk(
+    pub(in crate::router) fn handle_chunk(
         &mut self,
         cx: &mut Context,
         from: SessionKey,

@@ -35,6 +35,7 @@ use self::flow::Flow;
 pub(in crate::router) use self::flow::Stream;
 pub use self::flow::Watch;
 use self::loads::Loads;
+pub(in crate::router) use self::plan::timeout;
 use self::procedures::Procedures;
 pub(in crate::router) use self::session::{Remains, SessionPart};
 use self::ties::Tie;

@@ -65,7 +65,7 @@ impl From<Refused> for NoPlan {
 
 impl Dealer {
     /// Places a call, or refuses it.
-    pub(super) fn call(
+    pub(in crate::router) fn call(
         &mut self,
         cx: &mut Context,
         from: SessionKey,
@@ -149,8 +149,8 @@ impl Dealer {
                 || callee.announced.callee_progress && callee.announced.callee_canceling);
         let asks = options.disclose_me == Some(true);
         let trustlevel = caller.trust(Actions::CALL, procedure);
-        // The time that is left, if other callees have refused the call.
-        let wait = again.map_or(timeout, |kept| kept.timeout);
+        // The time that is left, if the call has waited for an authorizer or other callees have refused it.
+        let wait = again.map_or_else(|| caller.time_left(timeout), |kept| kept.timeout);
         let details = InvocationDetails {
             progress: in_chunks.then_some(true),
             receive_progress: wants_progress.then_some(true),
@@ -181,7 +181,7 @@ impl Dealer {
             && found
                 .has_others(|callee| callee == key || again.is_some_and(|kept| kept.is_refused_by(callee)));
         let kept = match keeps && is_new {
-            true => Kept::new(cx, call, caller, found.id, disclosure, timeout),
+            true => Kept::new(cx, call, caller, found.id, disclosure, wait),
             false => None,
         };
         let call = Call {
@@ -267,7 +267,7 @@ impl Dealer {
 }
 
 /// The timeout of a call, or the error in it.
-fn timeout(options: &CallOptions) -> Result<Option<Duration>, Refused> {
+pub(in crate::router) fn timeout(options: &CallOptions) -> Result<Option<Duration>, Refused> {
     if options.extra.contains("timeout") {
         let text = "the option \"timeout\" must be a whole number of milliseconds between 0 and 2^53";
         return Err((uri::INVALID_ARGUMENT, text.to_owned()));

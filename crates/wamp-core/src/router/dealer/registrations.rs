@@ -13,7 +13,7 @@ use super::procedures::{Callee, Change, NotRegistered, RegistrationKey};
 use crate::auth::Method;
 use crate::map;
 use crate::router::context::{Context, Refused, Violation};
-use crate::router::roles::Actions;
+use crate::router::roles::{Actions, Role};
 use crate::router::sessions::{SessionKey, table_bytes};
 
 impl Dealer {
@@ -23,15 +23,24 @@ impl Dealer {
         from: SessionKey,
         register: message::Register,
     ) -> Result<(), Violation> {
-        let request = register.request;
-        cx.check_request(from, "REGISTER", request)?;
-        if let Err((error, text)) = self.register(cx, from, &register) {
-            if error == uri::PROCEDURE_ALREADY_EXISTS {
-                self.probe_holder(cx, from, &register);
-            }
-            cx.refuse(from, RequestKind::Register, request, error, &text);
-        }
+        cx.check_request(from, "REGISTER", register.request)?;
+        self.register_or_refuse(cx, from, &register);
         Ok(())
+    }
+
+    /// Handles a REGISTER whose id has been checked.
+    pub(in crate::router) fn register_or_refuse(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        register: &message::Register,
+    ) {
+        if let Err((error, text)) = self.register(cx, from, register) {
+            if error == uri::PROCEDURE_ALREADY_EXISTS {
+                self.probe_holder(cx, from, register);
+            }
+            cx.refuse(from, RequestKind::Register, register.request, error, &text);
+        }
     }
 
     fn register(
@@ -143,18 +152,28 @@ impl Dealer {
         from: SessionKey,
         unregister: message::Unregister,
     ) -> Result<(), Violation> {
-        let message::Unregister { request, registration } = unregister;
-        cx.check_request(from, "UNREGISTER", request)?;
-        let Some(session) = cx.sessions.get_mut(from) else { return Ok(()) };
+        cx.check_request(from, "UNREGISTER", unregister.request)?;
+        self.unregister(cx, from, &unregister);
+        Ok(())
+    }
+
+    /// Handles an UNREGISTER whose id has been checked.
+    pub(in crate::router) fn unregister(
+        &mut self,
+        cx: &mut Context,
+        from: SessionKey,
+        unregister: &message::Unregister,
+    ) {
+        let message::Unregister { request, registration } = *unregister;
+        let Some(session) = cx.sessions.get_mut(from) else { return };
         let Some(key) = map::remove(&mut session.dealer.registrations, &registration) else {
             let text = format!("this session has no registration {registration}");
             cx.refuse(from, RequestKind::Unregister, request, uri::NO_SUCH_REGISTRATION, &text);
-            return Ok(());
+            return;
         };
         session.table_bytes -= table_bytes(self.procedures.procedure(key));
         cx.out.send(from, message::Unregistered { request: Some(request), details: None });
         self.remove_callee(cx, key, from);
-        Ok(())
     }
 
     /// Revokes a registration of a session, which gets UNREGISTERED if it announced `registration_revocation`
@@ -180,18 +199,19 @@ impl Dealer {
         true
     }
 
-    /// Revokes a registration of a session if its role does not allow it any more (behaviour
+    /// Revokes a registration of a session if its role, which was `before`, does not allow it any more (behaviour
     /// [267](crate::behaviour#rule-267)).
     pub(in crate::router) fn judge(
         &mut self,
         cx: &mut Context,
         from: SessionKey,
         registration: RegistrationId,
+        before: Option<&Role>,
     ) {
         let Some(session) = cx.sessions.get(from) else { return };
         let Some((key, found)) = self.procedures.get(registration) else { return };
         let procedure = Uri::from(self.procedures.procedure(key));
-        if session.authorize_pattern(Actions::REGISTER, found.policy, &procedure).is_err() {
+        if session.may_keep(Actions::REGISTER, found.policy, &procedure, before).is_err() {
             self.revoke(cx, from, registration, Some(uri::NOT_AUTHORIZED));
         }
     }

@@ -48,6 +48,11 @@ impl SessionPart {
         }
     }
 
+    /// Whether it has a call of this caller to answer.
+    pub(in crate::router) fn is_called_by(&self, caller: SessionKey) -> bool {
+        self.callers.contains_key(&caller)
+    }
+
     /// Whether it has a call under way that it made by this request.
     pub(in crate::router) fn is_calling(&self, request: RequestId) -> bool {
         self.calls.contains_key(&request)

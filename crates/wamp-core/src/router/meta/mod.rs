@@ -155,7 +155,13 @@ impl Realm {
             wrong => return Err(self.cx.wrong_id(from, "CALL", call.request, wrong)),
         }
         announced.check_call(&call)?;
-        match self.answer(from, &call) {
+        self.call_meta(from, &call);
+        Ok(())
+    }
+
+    /// Handles a CALL of a reserved URI that has been checked.
+    pub(super) fn call_meta(&mut self, from: SessionKey, call: &message::Call) {
+        match self.answer(from, call) {
             Ok((message, effect)) => {
                 self.cx.out.send(from, message);
                 if let Some(effect) = effect {
@@ -164,7 +170,6 @@ impl Realm {
             }
             Err((error, text)) => self.cx.refuse(from, RequestKind::Call, call.request, error, &text),
         }
-        Ok(())
     }
 
     /// The RESULT of a call, and its consequence.

@@ -26,6 +26,11 @@ impl Actions {
         NAMES.into_iter().find(|(_, known)| *known == name).map(|(action, _)| action)
     }
 
+    /// Returns the name of a set of one kind.
+    pub(in crate::router) fn name(self) -> &'static str {
+        NAMES.into_iter().find(|(action, _)| *action == self).map_or("", |(_, name)| name)
+    }
+
     /// Returns whether all of these are in the set.
     pub const fn has(self, others: Self) -> bool {
         self.0 & others.0 == others.0

@@ -42,6 +42,7 @@ pub struct Role {
     meta: Meta,
     /// A rule has a trust level.
     trusts: bool,
+    has_authorizer: bool,
 }
 
 /// The actions that a role may take with the URIs of a pattern.
@@ -114,7 +115,7 @@ impl Rule {
 impl Role {
     /// Creates a role that may only read with the meta API.
     pub fn new(name: impl Into<ByteString>) -> Self {
-        Self { name: name.into(), rules: Vec::new(), meta: Meta::Read, trusts: false }
+        Self { name: name.into(), rules: Vec::new(), meta: Meta::Read, trusts: false, has_authorizer: false }
     }
 
     /// Creates a role that may do everything except control others with the meta API.
@@ -150,6 +151,33 @@ impl Role {
     pub fn meta(mut self, meta: Meta) -> Self {
         self.meta = meta;
         self
+    }
+
+    /// Has an authorizer decide about requests to which no rule applies (behaviour
+    /// [262](crate::behaviour#rule-262)). The driver asks it: [`Event::Authorize`](super::Event::Authorize).
+    #[must_use]
+    pub fn with_authorizer(mut self) -> Self {
+        self.has_authorizer = true;
+        self
+    }
+
+    /// Returns whether an authorizer decides about requests to which no rule applies.
+    pub fn has_authorizer(&self) -> bool {
+        self.has_authorizer
+    }
+
+    /// Whether its authorizer decides about a request, since no rule does. About a pattern a rule decides if it allows all
+    /// URIs of the pattern, or denies one.
+    pub(super) fn asks(&self, action: Actions, policy: MatchPolicy, uri: &Uri) -> bool {
+        if !self.has_authorizer {
+            return false;
+        }
+        let pattern = Pattern::new(policy, uri.as_str());
+        if let Pattern::Exact(uri) = &pattern {
+            return !self.rules.iter().any(|rule| rule.pattern.matches(uri));
+        }
+        let mut denying = self.rules.iter().filter(|rule| !rule.actions.has(action));
+        !self.allows_pattern(action, &pattern) && !denying.any(|rule| rule.pattern.meets(&pattern))
     }
 
     /// Returns the name.

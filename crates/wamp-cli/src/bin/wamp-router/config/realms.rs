@@ -33,6 +33,8 @@ const EXAMPLE: &str = r#"
 #deny = ["com.example.private.**"]
 # Part of the meta API: "own", "read" or "control".
 #meta = "read"
+# A procedure that decides where no pattern applies, as a dynamic authorizer of Crossbar.io does; it may be in another realm.
+#authorizer = { procedure = "com.auth.may", realm = "auth" }
 # Whether its sessions are disclosed to callees and subscribers, instead of the setting of the realm.
 #disclose = "always"
 # Trust level of its calls and publications, for callees and subscribers.
@@ -116,12 +118,12 @@ fn read_authentication(
 ) -> RealmConfig {
     let anonymous = fields.read_at::<Anonymous>("anonymous");
     let roles = fields.read_tables("role", "[[realm.role]]");
-    let roles = roles::read(roles, &realm, fields.faults);
+    let roles = roles::read(roles, &realm, named, fields.faults);
     let principals = fields.read_tables("principal", "[[realm.principal]]");
     let principals = principals::read(principals, fields.faults);
     let tables = fields.read_tables("authenticator", "[[realm.authenticator]]");
     realm = authenticators::read(tables, realm, named, fields.faults);
-    let known: Vec<String> = roles.iter().map(|role| role.value.name().to_string()).collect();
+    let known: Vec<String> = roles.iter().map(|read| read.value.role.name().to_string()).collect();
     let mut check = |name: &str, place: &Place| {
         if !known.iter().any(|role| role == name) {
             fields
@@ -142,7 +144,13 @@ fn read_authentication(
         roles.iter().for_each(|role| check(&role.value, &role.place));
         realm = realm.principal(principal);
     }
-    roles.into_iter().fold(realm, |realm, role| realm.role(role.value))
+    for At { value: roles::Read { role, authorizer }, .. } in roles {
+        if let Some(procedure) = authorizer {
+            realm = realm.authorizer_procedure(role.name().clone(), procedure);
+        }
+        realm = realm.role(role);
+    }
+    realm
 }
 
 /// The role of anonymous sessions, or `false`.
@@ -210,7 +218,11 @@ pub(crate) fn write(out: &mut String, realm: &RealmConfig, explained: bool) {
         let _ = writeln!(out, "\n{mark}[realm.credit]");
         settings::write(out, limits::of_credit(credit), explained);
     }
-    realm.roles.iter().for_each(|role| roles::write(out, role));
+    for role in realm.roles.iter() {
+        let mut procedures = realm.authorizer_procedures();
+        let authorizer = procedures.find(|(name, _)| *name == role.name()).map(|(_, procedure)| procedure);
+        roles::write(out, role, authorizer);
+    }
     realm.principals().iter().for_each(|principal| principals::write(out, principal));
     authenticators::write(out, &realm);
     if explained {

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use wamp_proto::Uri;
 use wamp_proto::uri::{UriKind, UriRules};
-use wamp_router::{Actions, Disclosure, Meta, Pattern, RealmConfig, Role, Rule};
+use wamp_router::{Actions, Disclosure, Meta, Pattern, Procedure, RealmConfig, Role, Rule};
 
+use super::authenticators;
 use super::document::Table;
 use super::faults::{Faults, Place};
 use super::fields::{At, Fields, unique};
@@ -19,14 +20,31 @@ const ACTIONS: [(&str, Actions); 4] = [
     ("subscribe", Actions::SUBSCRIBE),
 ];
 
-/// Reads the roles of a realm. The settings of the realm itself have been read.
-pub(crate) fn read(tables: Vec<Table>, realm: &RealmConfig, faults: &mut Faults) -> Vec<At<Role>> {
-    let read = tables.into_iter().filter_map(|table| read_one(table, realm.meta, faults)).collect();
-    unique(read, "role", |role: &Role| role.name(), faults)
+/// A role, and the procedure that decides where no rule applies.
+pub(crate) struct Read {
+    pub(crate) role: Role,
+    pub(crate) authorizer: Option<Procedure>,
+}
+
+/// Reads the roles of a realm. The settings of the realm itself have been read. The realms of procedures are added to
+/// `realms`.
+pub(crate) fn read(
+    tables: Vec<Table>,
+    realm: &RealmConfig,
+    realms: &mut Vec<At<String>>,
+    faults: &mut Faults,
+) -> Vec<At<Read>> {
+    let read = tables.into_iter().filter_map(|table| read_one(table, realm.meta, realms, faults)).collect();
+    unique(read, "role", |read: &Read| read.role.name(), faults)
 }
 
 /// Reads a role; `meta` is its part of the meta API unless it sets another.
-fn read_one(table: Table, mut meta: Meta, faults: &mut Faults) -> Option<At<Role>> {
+fn read_one(
+    table: Table,
+    mut meta: Meta,
+    realms: &mut Vec<At<String>>,
+    faults: &mut Faults,
+) -> Option<At<Read>> {
     let mut fields = Fields::new(table, "[[realm.role]]", faults);
     let name = fields.require::<String>("name");
     let mut rules: Vec<(Pattern, Actions, Place)> = Vec::new();
@@ -53,6 +71,12 @@ fn read_one(table: Table, mut meta: Meta, faults: &mut Faults) -> Option<At<Role
             None => rules.push((pattern, Actions::NONE, place)),
         }
     }
+    let authorizer = fields.read_table("authorizer").and_then(|table| {
+        let mut fields = Fields::new(table, "the table of `authorizer`", fields.faults);
+        let procedure = authenticators::read_procedure(&mut fields, realms);
+        fields.finish();
+        procedure
+    });
     let (mut disclosure, mut trustlevel, mut force) = (Disclosure::default(), 0, false);
     let rows = vec![
         row("meta", Value::Choice(&mut meta), ""),
@@ -76,7 +100,7 @@ fn read_one(table: Table, mut meta: Meta, faults: &mut Faults) -> Option<At<Role
         }
         role = role.rule(rule);
     }
-    Some(At { value: role, place })
+    Some(At { value: Read { role, authorizer }, place })
 }
 
 /// Reads a pattern: `com.example.**` is a prefix, `com..get` a wildcard, anything else one URI.
@@ -101,7 +125,7 @@ fn pattern(text: &str, place: &Place, faults: &mut Faults) -> Option<Pattern> {
 }
 
 /// Writes a role as TOML.
-pub(crate) fn write(out: &mut String, role: &Role) {
+pub(crate) fn write(out: &mut String, role: &Role, authorizer: Option<&Procedure>) {
     let _ = writeln!(out, "\n[[realm.role]]\nname = {:?}", role.name().as_ref() as &str);
     let listed = |wanted: &dyn Fn(&Rule) -> bool| -> Vec<String> {
         role.rules().iter().filter(|rule| wanted(rule)).map(|rule| written(rule.pattern())).collect()
@@ -126,6 +150,11 @@ pub(crate) fn write(out: &mut String, role: &Role) {
         out.push_str("force_reregister = true\n");
     }
     let _ = writeln!(out, "meta = \"{}\"", role.meta_part().word());
+    if let Some(procedure) = authorizer {
+        let realm = procedure.own_realm().map(|realm| format!(", realm = {:?}", realm.as_str()));
+        let (uri, realm) = (procedure.uri().as_str(), realm.unwrap_or_default());
+        let _ = writeln!(out, "authorizer = {{ procedure = {uri:?}{realm} }}");
+    }
 }
 
 fn written(pattern: &Pattern) -> String {

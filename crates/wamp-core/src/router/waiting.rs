@@ -1,0 +1,271 @@
+//! Requests that wait for the decision of an authorizer (behaviour [262](crate::behaviour#rule-262) to
+//! [265](crate::behaviour#rule-265)).
+//!
+//! Only a session whose role has an authorizer has a [`Waiting`]. CALL, PUBLISH, REGISTER, SUBSCRIBE, UNREGISTER,
+//! UNSUBSCRIBE and GOODBYE wait in one queue behind the first request that is not decided, and leave it at its head, in
+//! order. Their ids are checked when they arrive, everything else when they leave. Every other message is handled at once.
+//!
+//! ```text
+//!   request ──▶ │ decided │ asked │ decided │ asked │ not asked │ …
+//!               ▲ leaves                     at most 64 are asked at a time
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wamp_proto::message::{self, MatchPolicy, Publish};
+use wamp_proto::{Limits, Message, Payload, RequestId, Serializer, Uri};
+
+use super::config::Disclosure;
+use super::join::Transport;
+use super::roles::Actions;
+use super::session_key::SessionKey;
+use crate::auth::Identity;
+use crate::deadlines::Deadline;
+
+/// The questions of a session at a time.
+pub(super) const QUESTIONS: usize = 64;
+
+/// The requests of a session that wait, beyond which its link is held.
+pub(super) const REQUESTS: usize = 1024;
+
+/// The same in bytes.
+pub(super) const BYTES: usize = 1 << 20;
+
+/// The time for a decision.
+pub(super) const PATIENCE: Duration = Duration::from_secs(4);
+
+/// The decision of an authorizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The request is allowed.
+    Allowed {
+        /// Whether the session is disclosed to the callee or the subscribers, instead of the setting of the realm.
+        disclosure: Option<Disclosure>,
+    },
+    /// It is not allowed.
+    Denied,
+    /// The authorizer could not decide.
+    Undecided,
+}
+
+impl Verdict {
+    /// The request is allowed, and the realm says whether the session is disclosed.
+    pub const ALLOWED: Self = Self::Allowed { disclosure: None };
+}
+
+/// The key of a question. No other question of the realm ever has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    pub(super) session: SessionKey,
+    pub(super) number: u64,
+}
+
+/// A question to the authorizer of a role.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// The session that asks.
+    pub session: SessionKey,
+    /// Its identity.
+    pub identity: Arc<Identity>,
+    /// Its link.
+    pub transport: Transport,
+    /// One of CALL, REGISTER, PUBLISH and SUBSCRIBE.
+    pub action: Actions,
+    /// The URI or pattern.
+    pub uri: Uri,
+    /// What kind of pattern it is.
+    pub policy: MatchPolicy,
+    /// The request with its options, without its arguments.
+    pub request: Message,
+}
+
+/// The requests of a session that wait.
+#[derive(Clone, Default)]
+pub(super) struct Waiting {
+    pub(super) queue: VecDeque<Entry>,
+    bytes: usize,
+    /// The entries that were ever added, which number them.
+    count: u64,
+    /// The questions that are not answered.
+    asked: usize,
+    /// The verdict on the request that is being handled.
+    pub(super) verdict: Option<Verdict>,
+    /// What is left of the timeout of the call that is being handled.
+    pub(super) left: Option<Duration>,
+    /// The link is held.
+    pub(super) holds: bool,
+    /// The time at which GOODBYE waits no longer.
+    pub(super) leaves: Option<Deadline>,
+    /// The rest of the entries that can leave is handled then.
+    pub(super) advance: Option<Deadline>,
+}
+
+/// A request that waits.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) number: u64,
+    pub(super) message: Message,
+    /// Its length on the wire.
+    pub(super) len: usize,
+    /// It is a further chunk of a call.
+    pub(super) is_chunk: bool,
+    pub(super) state: State,
+    /// The time at which a call ends.
+    pub(super) timeout: Option<Deadline>,
+    /// The credit that the caller has granted to the results.
+    pub(super) credit: Option<u64>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum State {
+    /// It may leave, with this verdict, if one was needed.
+    Ready(Option<Verdict>),
+    /// It is still to be asked about.
+    Unasked,
+    /// The authorizer has until then.
+    Asked(Deadline),
+}
+
+impl Waiting {
+    /// Adds a request. Returns its number.
+    pub(super) fn push(&mut self, message: Message, len: usize, is_chunk: bool, state: State) -> u64 {
+        self.count += 1;
+        self.bytes += len;
+        let number = self.count;
+        self.queue.push_back(Entry { number, message, len, is_chunk, state, timeout: None, credit: None });
+        number
+    }
+
+    /// Removes the first request, if it may leave.
+    pub(super) fn pop(&mut self) -> Option<Entry> {
+        let State::Ready(_) = self.queue.front()?.state else { return None };
+        let entry = self.queue.pop_front()?;
+        self.bytes -= entry.len;
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+        Some(entry)
+    }
+
+    /// Whether the first request may leave.
+    pub(super) fn has_ready(&self) -> bool {
+        self.queue.front().is_some_and(|entry| matches!(entry.state, State::Ready(_)))
+    }
+
+    /// Removes a request.
+    pub(super) fn remove(&mut self, index: usize) -> Option<Entry> {
+        let entry = self.queue.remove(index)?;
+        self.bytes -= entry.len;
+        self.asked -= usize::from(matches!(entry.state, State::Asked(_)));
+        Some(entry)
+    }
+
+    /// The index of a request by its number.
+    pub(super) fn index(&self, number: u64) -> Option<usize> {
+        self.queue.binary_search_by_key(&number, |entry| entry.number).ok()
+    }
+
+    /// The index of a call that waits.
+    pub(super) fn call(&self, request: RequestId) -> Option<usize> {
+        let is_it = |entry: &Entry| {
+            matches!(&entry.message, Message::Call(call) if call.request == request) && !entry.is_chunk
+        };
+        self.queue.iter().position(is_it)
+    }
+
+    /// Whether a call waits that was made by this request.
+    pub(super) fn is_calling(&self, request: RequestId) -> bool {
+        !self.queue.is_empty() && self.call(request).is_some()
+    }
+
+    /// Whether GOODBYE waits.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaves.is_some()
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && !self.holds && self.leaves.is_none() && self.advance.is_none()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.queue.len() >= REQUESTS || self.bytes >= BYTES
+    }
+
+    /// Whether so little waits that the link need not be held any more.
+    pub(super) fn has_room(&self) -> bool {
+        self.queue.len() <= REQUESTS / 2 && self.bytes <= BYTES / 2 && !self.is_leaving()
+    }
+
+    /// The index of the next request to ask about, if there may be another question.
+    pub(super) fn next_question(&self) -> Option<usize> {
+        if self.asked >= QUESTIONS {
+            return None;
+        }
+        self.queue.iter().position(|entry| matches!(entry.state, State::Unasked))
+    }
+
+    /// Records a question about a request.
+    pub(super) fn set_asked(&mut self, index: usize, deadline: Deadline) {
+        if let Some(entry) = self.queue.get_mut(index) {
+            entry.state = State::Asked(deadline);
+            self.asked += 1;
+        }
+    }
+
+    /// Records whether a verdict is needed about a request that was not asked about.
+    pub(super) fn set_needs_verdict(&mut self, index: usize, needs_verdict: bool) {
+        if let Some(entry) = self.queue.get_mut(index) {
+            entry.state = if needs_verdict { State::Unasked } else { State::Ready(None) };
+        }
+    }
+
+    /// Records a verdict. Returns the deadline of the question.
+    pub(super) fn set_decided(&mut self, index: usize, verdict: Verdict) -> Option<Deadline> {
+        let entry = self.queue.get_mut(index)?;
+        match std::mem::replace(&mut entry.state, State::Ready(Some(verdict))) {
+            State::Asked(deadline) => {
+                self.asked -= 1;
+                Some(deadline)
+            }
+            State::Ready(before) => {
+                entry.state = State::Ready(before);
+                None
+            }
+            State::Unasked => None,
+        }
+    }
+
+    /// All deadlines, of requests that are dropped.
+    pub(super) fn deadlines(&self) -> impl Iterator<Item = Deadline> + '_ {
+        let of_entries = self.queue.iter().flat_map(|entry| {
+            let asked = match entry.state {
+                State::Asked(deadline) => Some(deadline),
+                _ => None,
+            };
+            [entry.timeout, asked]
+        });
+        of_entries.chain([self.leaves, self.advance]).flatten()
+    }
+}
+
+/// The same message in memory of its own, since the frame that it is a part of may be large.
+pub(super) fn detached(message: Message, serializer: Serializer) -> Message {
+    let Ok(bytes) = message.encode(serializer) else { return message };
+    let mut limits = Limits::default();
+    (limits.message, limits.depth) = (usize::MAX, usize::MAX);
+    Message::decode(serializer, &bytes, &limits).unwrap_or(message)
+}
+
+/// A request without its arguments.
+pub(super) fn without_arguments(message: &Message) -> Message {
+    let payload = Payload::empty();
+    match message {
+        Message::Call(call) => message::Call { payload, ..call.clone() }.into(),
+        Message::Publish(publish) => Publish { payload, ..publish.clone() }.into(),
+        other => other.clone(),
+    }
+}

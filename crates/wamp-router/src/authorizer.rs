@@ -1,0 +1,139 @@
+//! Authorizers of the program: decisions about requests to which no rule of a role applies.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::timeout;
+use wamp_core::router::{Question, Ticket, Verdict};
+use wamp_proto::{ByteString, Serializer, quoted};
+
+use crate::own_calls::Procedure;
+use crate::realm::Realm;
+use crate::router::RouterState;
+
+/// The time for a decision.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// A source of decisions about requests, beside the rules of a role: a database, a directory, or any other service.
+///
+/// It is asked about CALL, REGISTER, PUBLISH and SUBSCRIBE to which no rule applies, outside of all locks, and has 4 s to
+/// answer. Meanwhile the later requests of the session wait, so that their order stays. Up to 64 questions of a session are
+/// under way at a time.
+///
+/// ```
+/// use wamp_router::{Authorizer, Question, RealmConfig, Role, Router, Verdict, async_trait};
+///
+/// /// Each device may use what is below its own name.
+/// struct OwnUris;
+///
+/// #[async_trait]
+/// impl Authorizer for OwnUris {
+///     async fn decide(&self, question: &Question) -> Verdict {
+///         let own = format!("com.device.{}.", question.identity.authid);
+///         if question.uri.starts_with(&own) { Verdict::ALLOWED } else { Verdict::Denied }
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let realm = RealmConfig::new("shop").anonymous("device").role(Role::new("device")).authorizer("device", OwnUris);
+/// let router = Router::builder().realm_with(realm).build();
+/// # }
+/// ```
+#[async_trait]
+pub trait Authorizer: Send + Sync + 'static {
+    /// Decides about a request, if that takes no time. It is asked first, and [`decide`](Self::decide) only if it returns
+    /// `None`.
+    fn at_once(&self, _question: &Question) -> Option<Verdict> {
+        None
+    }
+
+    /// Decides about a request.
+    async fn decide(&self, question: &Question) -> Verdict;
+}
+
+/// The authorizer of a role.
+#[derive(Clone)]
+pub(crate) enum Decider {
+    Program(Arc<dyn Authorizer>),
+    Procedure(Procedure),
+}
+
+/// The authorizers of a realm, by role.
+pub(crate) type Deciders = BTreeMap<ByteString, Decider>;
+
+impl fmt::Debug for Decider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program(_) => f.write_str("Authorizer"),
+            Self::Procedure(procedure) => fmt::Debug::fmt(procedure, f),
+        }
+    }
+}
+
+impl Decider {
+    async fn decide(&self, realm: &Realm, router: &RouterState, question: &Question) -> Verdict {
+        match self {
+            Self::Program(authorizer) => authorizer.decide(question).await,
+            Self::Procedure(procedure) => match ask(procedure, realm, router, question).await {
+                Ok(verdict) => verdict,
+                Err(why) => {
+                    let (realm, procedure) = (realm.name(), quoted(procedure.uri()));
+                    tracing::warn!(%realm, %procedure, why, "the authorizer has not decided");
+                    Verdict::Undecided
+                }
+            },
+        }
+    }
+}
+
+async fn ask(
+    procedure: &Procedure,
+    realm: &Realm,
+    router: &RouterState,
+    question: &Question,
+) -> Result<Verdict, String> {
+    let name = procedure.own_realm().unwrap_or(realm.name());
+    let of = router.realms.get(name).ok_or_else(|| format!("there is no realm {}", quoted(name)))?;
+    let serializer = *Serializer::ALL.first().expect("a router has a serializer (a Cargo feature)");
+    let payload = question.arguments(realm.name(), serializer).map_err(|error| error.to_string())?;
+    Verdict::read(of.call(procedure.uri().clone(), payload, PATIENCE).await)
+}
+
+impl Realm {
+    /// Asks the authorizers. Those that answer at once are heard before this returns.
+    pub(crate) fn ask(&self, questions: Vec<(Ticket, Question)>) {
+        if questions.is_empty() {
+            return;
+        }
+        let Some((realm, router)) = self.with_router() else { return };
+        let (authorizers, mut verdicts) = (self.authorizers(), Vec::new());
+        for (ticket, question) in questions {
+            let Some(decider) = authorizers.get(&question.identity.authrole) else {
+                // The configuration has changed.
+                verdicts.push((ticket, Verdict::Undecided));
+                continue;
+            };
+            if let Decider::Program(authorizer) = decider
+                && let Some(verdict) = authorizer.at_once(&question)
+            {
+                verdicts.push((ticket, verdict));
+                continue;
+            }
+            let (realm, router, decider) = (realm.clone(), router.clone(), decider.clone());
+            tokio::spawn(async move {
+                let deciding = timeout(PATIENCE, decider.decide(&realm, &router, &question));
+                let verdict = deciding.await.unwrap_or(Verdict::Undecided);
+                realm.with(|machine, now| machine.decide(now, ticket, verdict)).await;
+            });
+        }
+        if !verdicts.is_empty() {
+            self.with_at_once(|machine, now| {
+                verdicts.into_iter().for_each(|(ticket, verdict)| machine.decide(now, ticket, verdict));
+            });
+        }
+    }
+}
