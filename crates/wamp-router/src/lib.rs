@@ -77,7 +77,7 @@ pub use stats::{Memory, RouterStats};
 pub use tls::TlsMode;
 pub use wamp_core::auth;
 pub use wamp_core::router::{
-    Actions, Credit, Disclosure, Limits as SessionLimits, Meta, Pattern, Question, Retention, Role, Rule,
-    Sizes, Stats, Testaments, Verdict,
+    Actions, Credit, Disclosure, History, Limits as SessionLimits, Meta, Pattern, Question, Retention, Role,
+    Rule, Sizes, Stats, Testaments, Verdict,
 };
 pub use wamp_transport_ws::{NotAnOrigin, Origins};

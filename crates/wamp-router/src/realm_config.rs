@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use wamp_core::auth::{Method, Principal, Principals};
-use wamp_core::router::{Config, Role};
+use wamp_core::router::{Config, History, Role};
 use wamp_proto::{ByteString, Uri};
 
 use crate::authenticator::Authenticator;
@@ -111,6 +111,20 @@ impl RealmConfig {
     #[must_use]
     pub fn role(mut self, role: Role) -> Self {
         self.machine.roles.insert(role);
+        self
+    }
+
+    /// Keeps a history of the events of a pattern, which `wamp.subscription.get_events` returns (behaviour
+    /// [124](wamp_core::behaviour#rule-124)).
+    ///
+    /// ```
+    /// use wamp_router::{History, Pattern, RealmConfig};
+    ///
+    /// let realm = RealmConfig::new("shop").history(History::new(Pattern::prefix("com.shop.order.")));
+    /// ```
+    #[must_use]
+    pub fn history(mut self, history: History) -> Self {
+        self.machine.history.push(history);
         self
     }
 

@@ -13,6 +13,7 @@ mod dialing;
 mod documents;
 mod ends;
 mod held;
+mod history;
 mod hostile;
 mod joining;
 mod limits;
