@@ -96,7 +96,7 @@ async fn ask(
     router: &RouterState,
     question: &Question,
 ) -> Result<Verdict, String> {
-    let name = procedure.own_realm().unwrap_or(realm.name());
+    let name = procedure.own_realm().unwrap_or_else(|| realm.name());
     let of = router.realms.get(name).ok_or_else(|| format!("there is no realm {}", quoted(name)))?;
     let serializer = *Serializer::ALL.first().expect("a router has a serializer (a Cargo feature)");
     let payload = question.arguments(realm.name(), serializer).map_err(|error| error.to_string())?;

@@ -114,6 +114,7 @@ async fn open<S: Socket>(
     state: Arc<RouterState>,
     socket: S,
     handshake: Handshake,
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "TLS may be required of some peers"))]
     peer: Peer,
     since: Instant,
 ) -> Option<Link> {

@@ -53,7 +53,7 @@ impl Origins {
     }
 
     /// Accepts pages of the same host only if the request names it by an IP address or as `localhost`: for a connection from
-    /// a loopback address. [`accept`](crate::accept) does so by itself.
+    /// a loopback address. [`accept`](crate::accept()) does so by itself.
     #[must_use]
     pub fn over_loopback(mut self) -> Self {
         self.over_loopback = true;

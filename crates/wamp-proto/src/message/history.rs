@@ -75,7 +75,7 @@ impl PastEvents {
     /// # Errors
     /// [`EncodeError`] for a value that the serializer cannot express. Then nothing is added.
     pub fn push_within(&mut self, event: &PastEvent<'_>, limit: usize) -> Result<usize, EncodeError> {
-        let mut one = Vec::new();
+        let mut one = Vec::<u8>::new();
         let payload = event.payload.transcode(self.serializer)?;
         with_format!(self.serializer, F => {
             write::<F>(&mut one, event, &payload)?;

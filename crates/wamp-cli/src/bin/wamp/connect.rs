@@ -124,7 +124,7 @@ impl Settings {
             serializer: self.serializer.or(stored.serializer),
             credentials,
             ca: self.ca.or(stored.ca),
-            cert: self.cert.or(stored.cert.zip(stored.cert_key)),
+            cert: self.cert.or_else(|| stored.cert.zip(stored.cert_key)),
             proxy: self.proxy.or(stored.proxy),
             ..self
         }
