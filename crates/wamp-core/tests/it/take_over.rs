@@ -163,7 +163,7 @@ fn a_session_that_takes_over_its_own_procedure_holds_it_once() {
     }
     let heard = net.heard(callee);
     assert_eq!((heard.len(), heard.last().unwrap().as_str()), (9, "[65,5,5]"), "{heard:?}");
-    net.say(callee, r#"[64,6,{},"com.myapp.anothe"]"#);
+    net.say(callee, r#"[64,6,{},"com.myapp.second"]"#);
     net.say(callee, r#"[64,7,{},"com.myapp.toomuch"]"#);
     let heard = net.heard(callee);
     assert!(heard[0].starts_with("[65,6,") && heard[1].starts_with("[8,64,7,"), "{heard:?}");
