@@ -9,6 +9,7 @@ use wamp_transport_ws::Origins;
 use crate::connections::by_file_descriptors;
 use crate::proxies::Proxies;
 use crate::realm_config::RealmConfig;
+use crate::settings::Settings;
 #[cfg(feature = "tls")]
 use crate::tls::{Tls, TlsMode};
 
@@ -22,7 +23,7 @@ pub struct Builder {
     pub(crate) realms: Vec<RealmConfig>,
     /// The realms that use the common limits of sessions.
     plain: Vec<Uri>,
-    pub(crate) limits: Limits,
+    pub(crate) settings: Settings,
     pub(crate) session_limits: SessionLimits,
     /// The credit setting, if it was set.
     credit: Option<Option<Credit>>,
@@ -31,12 +32,6 @@ pub struct Builder {
     retention: Retention,
     disclosure: Disclosure,
     publisher_disclosure: Disclosure,
-    pub(crate) anonymous_on_public: bool,
-    pub(crate) shutdown: Shutdown,
-    pub(crate) origins: Origins,
-    pub(crate) proxies: Proxies,
-    #[cfg(feature = "tls")]
-    pub(crate) tls: Option<Tls>,
 }
 
 /// The message to clients when the router shuts down.
@@ -164,7 +159,7 @@ impl Builder {
 
     /// Sets the limits of links.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.settings.limits = limits;
         self
     }
 
@@ -226,7 +221,7 @@ impl Builder {
     /// Lets [`Router::listen`](crate::Router::listen) accept addresses that other machines can reach, although anyone there may
     /// join a realm without a proof.
     pub fn allow_anonymous_on_public(mut self, allow: bool) -> Self {
-        self.anonymous_on_public = allow;
+        self.settings.anonymous_on_public = allow;
         self
     }
 
@@ -235,19 +230,19 @@ impl Builder {
     /// name it by an IP address or as `localhost`, unless the connection comes from one of the
     /// [`proxies`](Self::proxies): any name can be made to lead there.
     pub fn origins(mut self, origins: Origins) -> Self {
-        self.origins = origins;
+        self.settings.origins = origins;
         self
     }
 
     /// Sets the proxies in front of the router, which tell the addresses of clients; by default there is none.
     pub fn proxies(mut self, proxies: Proxies) -> Self {
-        self.proxies = proxies;
+        self.settings.proxies = proxies;
         self
     }
 
     /// Sets the message to clients when the router shuts down.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
-        self.shutdown = shutdown;
+        self.settings.shutdown = shutdown;
         self
     }
 
@@ -266,7 +261,7 @@ impl Builder {
     /// ```
     #[cfg(feature = "tls")]
     pub fn tls(mut self, server: wamp_tls::Server, mode: TlsMode) -> Self {
-        self.tls = Some(Tls { server, mode });
+        self.settings.tls = Some(Tls { server, mode });
         self
     }
 

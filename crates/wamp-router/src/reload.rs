@@ -7,6 +7,7 @@ use wamp_proto::Uri;
 use crate::config::Builder;
 use crate::listen::{Address, Bound, ListenError, is_address};
 use crate::listeners::Comparison;
+use crate::realm_config::RealmConfig;
 use crate::router::{Router, RouterState};
 use crate::settings::Settings;
 
@@ -62,14 +63,13 @@ impl Router {
         if state.is_closing() {
             return Ok(Reloaded::default());
         }
-        let builder = builder.completed();
-        let settings = Settings::from(&builder);
+        let Builder { realms, settings, .. } = builder.completed();
         // An address that stays may be one that needs TLS.
         if let Some(wrong) = listen.iter().find(|address| !is_address(address, settings.has_tls())) {
             return Err(ListenError::Address(wrong.clone()));
         }
         let Comparison { kept, gone, new } = state.listeners.compare(listen);
-        let is_open = builder.realms.iter().any(crate::RealmConfig::is_open);
+        let is_open = realms.iter().any(RealmConfig::is_open);
         let keeps_private = is_open && !settings.anonymous_on_public;
         let public = kept.iter().find(|listening| keeps_private && listening.is_public());
         if let Some(address) = public.and_then(|listening| listening.tcp) {
@@ -89,7 +89,7 @@ impl Router {
             listening.close().await;
         }
         state.change_settings(settings);
-        state.change_realms(builder, &mut reloaded).await;
+        state.change_realms(realms, &mut reloaded).await;
         state.listeners.rename(state.settings().has_tls());
         reloaded.opened = bound.into_iter().map(|bound| bound.serve(state)).collect();
         Ok(reloaded)
@@ -105,8 +105,8 @@ impl RouterState {
         self.attempts.set_limit(limits.failed_proofs);
     }
 
-    async fn change_realms(&self, builder: Builder, reloaded: &mut Reloaded) {
-        let is_configured = |name: &Uri| builder.realms.iter().any(|realm| realm.name == *name);
+    async fn change_realms(&self, configs: Vec<RealmConfig>, reloaded: &mut Reloaded) {
+        let is_configured = |name: &Uri| configs.iter().any(|config| config.name == *name);
         for realm in self.realms.all() {
             if !is_configured(realm.name()) {
                 self.realms.remove(realm.name());
@@ -114,7 +114,7 @@ impl RouterState {
                 reloaded.removed.push(realm.name().clone());
             }
         }
-        for config in builder.realms {
+        for config in configs {
             match self.realms.get(&config.name) {
                 Some(realm) => realm.reconfigure(config).await,
                 None => {
@@ -139,7 +139,7 @@ mod tests {
         let router = Router::builder().build();
         router.shut_down().await;
         let builder = Router::builder().realm("late").completed();
-        router.state().change_realms(builder, &mut Reloaded::default()).await;
+        router.state().change_realms(builder.realms, &mut Reloaded::default()).await;
         let realm = router.state().realms.get("late").unwrap();
         assert!(realm.with(|machine, _| machine.has_ended()).await);
     }

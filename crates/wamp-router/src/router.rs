@@ -108,18 +108,19 @@ impl Router {
     }
 
     fn new(config: Builder) -> Self {
-        let settings = Settings::from(&config);
-        let budget = Arc::new(Budget::new(&config.limits));
+        let Builder { realms, settings, .. } = config;
+        let limits = settings.limits;
+        let budget = Arc::new(Budget::new(&limits));
         let relief = tokio::spawn(relief::watch(budget.clone())).abort_handle();
         let state = Arc::new_cyclic(|router| RouterState {
-            realms: Realms::new(config.realms, router.clone()),
+            realms: Realms::new(realms, router.clone()),
             settings: RwLock::new(Arc::new(settings)),
             listeners: Listeners::default(),
             reloading: Mutex::default(),
             budget,
-            connections: Arc::new(Connections::new(config.limits.connections)),
+            connections: Arc::new(Connections::new(limits.connections)),
             refusals: Arc::default(),
-            attempts: Attempts::new(config.limits.failed_proofs),
+            attempts: Attempts::new(limits.failed_proofs),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });

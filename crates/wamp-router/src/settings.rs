@@ -3,13 +3,13 @@
 
 use wamp_transport_ws::Origins;
 
-use crate::config::{Builder, Limits, Shutdown};
+use crate::config::{Limits, Shutdown};
 use crate::proxies::Proxies;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 
 /// The settings of connections.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) anonymous_on_public: bool,
@@ -30,23 +30,9 @@ impl Settings {
     }
 }
 
-impl From<&Builder> for Settings {
-    fn from(builder: &Builder) -> Self {
-        Self {
-            limits: builder.limits,
-            anonymous_on_public: builder.anonymous_on_public,
-            shutdown: builder.shutdown,
-            origins: builder.origins.clone(),
-            proxies: builder.proxies.clone(),
-            #[cfg(feature = "tls")]
-            tls: builder.tls.clone(),
-        }
-    }
-}
-
 #[cfg(test)]
 impl From<Limits> for Settings {
     fn from(limits: Limits) -> Self {
-        Self::from(&Builder::default().limits(limits))
+        Self { limits, ..Self::default() }
     }
 }
