@@ -1,5 +1,7 @@
 //! The program `wamp-router` in a process of its own: its output, its exit, and its service.
 
+mod rawsocket;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -8,8 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A test that waits longer than this hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+use rawsocket::{Client, PATIENCE, tcp};
 
 const HELLO: &str = r#"[1,"realm1",{"roles":{"caller":{}}}]"#;
 
@@ -92,37 +93,7 @@ fn refused(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_wamp-router")).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
-/// A client over RawSocket, in JSON.
-struct Client<S>(S);
-
-fn tcp(address: &str) -> Client<TcpStream> {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    Client(stream).greeted()
-}
-
 impl<S: Read + Write> Client<S> {
-    fn greeted(mut self) -> Self {
-        self.0.write_all(&[0x7f, 0xf1, 0, 0]).unwrap();
-        let mut answer = [0; 4];
-        self.0.read_exact(&mut answer).unwrap();
-        assert_eq!(answer, [0x7f, 0xf1, 0, 0]);
-        self
-    }
-
-    fn say(&mut self, message: &str) {
-        let frame = [&(message.len() as u32).to_be_bytes(), message.as_bytes()].concat();
-        self.0.write_all(&frame).unwrap();
-    }
-
-    fn hear(&mut self) -> String {
-        let mut prefix = [0; 4];
-        self.0.read_exact(&mut prefix).unwrap();
-        let mut message = vec![0; u32::from_be_bytes(prefix) as usize];
-        self.0.read_exact(&mut message).unwrap();
-        String::from_utf8(message).unwrap()
-    }
-
     fn join(mut self, hello: &str) -> Self {
         self.say(hello);
         let heard = self.hear();

@@ -1,5 +1,7 @@
 //! The program `wamp-router` whose configuration is read again, and that systemd has started.
 
+mod rawsocket;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
@@ -9,7 +11,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+use rawsocket::{Client, PATIENCE, tcp};
 
 /// A folder with a configuration and a program that uses it; both are gone after the test.
 struct Service {
@@ -91,31 +93,11 @@ impl Drop for Service {
     }
 }
 
-/// A client over RawSocket, in JSON.
-struct Client(TcpStream);
-
-impl Client {
-    fn join(address: &str, realm: &str) -> Self {
-        let mut client = Self(TcpStream::connect(address).unwrap());
-        client.0.set_read_timeout(Some(PATIENCE)).unwrap();
-        client.0.write_all(&[0x7f, 0xf1, 0, 0]).unwrap();
-        client.0.read_exact(&mut [0; 4]).unwrap();
-        client.say(&format!(r#"[1,"{realm}",{{"roles":{{"caller":{{}},"subscriber":{{}}}}}}]"#));
-        client
-    }
-
-    fn say(&mut self, message: &str) {
-        let frame = [&(message.len() as u32).to_be_bytes(), message.as_bytes()].concat();
-        self.0.write_all(&frame).unwrap();
-    }
-
-    fn hear(&mut self) -> String {
-        let mut prefix = [0; 4];
-        self.0.read_exact(&mut prefix).unwrap();
-        let mut message = vec![0; u32::from_be_bytes(prefix) as usize];
-        self.0.read_exact(&mut message).unwrap();
-        String::from_utf8(message).unwrap()
-    }
+/// A client that has said HELLO.
+fn joining(address: &str, realm: &str) -> Client<TcpStream> {
+    let mut client = tcp(address);
+    client.say(&format!(r#"[1,"{realm}",{{"roles":{{"caller":{{}},"subscriber":{{}}}}}}]"#));
+    client
 }
 
 const FIRST: &str = r#"
@@ -136,7 +118,7 @@ fn a_configuration_is_read_again_and_sessions_that_it_does_not_concern_stay() {
     for part in ["version=", "kept, old", &*address, "connections_from=\"file descriptors\""] {
         assert!(started.contains(part), "{part}: {started}");
     }
-    let (mut kept, mut old) = (Client::join(&address, "kept"), Client::join(&address, "old"));
+    let (mut kept, mut old) = (joining(&address, "kept"), joining(&address, "old"));
     assert!(kept.hear().starts_with("[2,") && old.hear().starts_with("[2,"));
     service.reload(
         r#"
@@ -170,7 +152,7 @@ credit = false
     }
     let another = service.address();
     assert_ne!(another, address);
-    let (mut kept, mut new) = (Client::join(&address, "kept"), Client::join(&another, "new"));
+    let (mut kept, mut new) = (joining(&address, "kept"), joining(&another, "new"));
     assert!(kept.hear().contains(r#""authrole":"guest""#) && new.hear().starts_with("[2,"));
     kept.say(r#"[32,1,{},"com.example.topic"]"#);
     assert!(kept.hear().contains("wamp.error.not_authorized"));
@@ -189,7 +171,7 @@ credit = false
 fn a_configuration_with_faults_changes_nothing_and_the_log_has_all_of_them() {
     let service = Service::start("faulty", FIRST);
     let address = service.address();
-    let mut old = Client::join(&address, "old");
+    let mut old = joining(&address, "old");
     assert!(old.hear().starts_with("[2,"));
     service.reload(
         "listen = [\"127.0.0.1:0\"]\n[limits]\nstall = \"2x\"\nmassage = 1\n[[realm]]\nname = \"new\"\n",
@@ -209,8 +191,8 @@ fn a_configuration_with_faults_changes_nothing_and_the_log_has_all_of_them() {
     assert!(service.logged("ERROR").contains("will not listen on 0.0.0.0:0"));
     old.say(r#"[48,1,{},"com.example.nothing"]"#);
     assert!(old.hear().contains("wamp.error.no_such_procedure"));
-    assert!(Client::join(&address, "new").hear().contains("wamp.error.no_such_realm"));
-    assert!(Client::join(&address, "old").hear().starts_with("[2,"));
+    assert!(joining(&address, "new").hear().contains("wamp.error.no_such_realm"));
+    assert!(joining(&address, "old").hear().starts_with("[2,"));
     service.end();
 }
 
@@ -271,7 +253,7 @@ fn systemd_is_told_that_it_is_ready_and_alive_and_what_it_does() {
     };
     assert!(told("READY=1").contains("STATUS=0 sessions, 0 connections"));
     let address = service.address();
-    let mut client = Client::join(&address, "kept");
+    let mut client = joining(&address, "kept");
     assert!(client.hear().starts_with("[2,"));
     told("STATUS=1 sessions, 1 connections");
     told("WATCHDOG=1");
@@ -308,7 +290,7 @@ fn it_serves_the_sockets_that_systemd_has_opened() {
         assert!(start.elapsed() < PATIENCE);
         thread::sleep(Duration::from_millis(20));
     }
-    assert!(Client::join(&address, "kept").hear().starts_with("[2,"));
+    assert!(joining(&address, "kept").hear().starts_with("[2,"));
     let mut said = [(); 2].map(|()| output.recv_timeout(PATIENCE).unwrap());
     said.sort_unstable();
     let expected = [

@@ -1,6 +1,7 @@
 //! Clients that prove their identity, over sockets: right and wrong proofs, bad input, sessions that come back.
 
 use std::future::IntoFuture;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use wamp_router::{Actions, Address, Limits, ListenError, Pattern, RealmConfig, R
 use wamp_tls::{Identity, Server};
 
 use crate::support::{House, Way, attach, within};
-use crate::tls::Authority;
+use crate::tls::{Authority, Signed};
 
 fn key() -> PrivateKey {
     PrivateKey::from_bytes(&[9; 32])
@@ -358,18 +359,28 @@ async fn a_session_has_exactly_the_rights_of_its_role() {
     assert!(error.uri().is_some_and(|uri| uri == "wamp.error.no_such_role"), "{error}");
 }
 
+/// A router that asks for client certificates of this authority.
+pub async fn with_certificates(realm: RealmConfig, authority: &Authority) -> (Router, SocketAddr) {
+    let signed = authority.sign("localhost", 2100);
+    let identity = Identity::new(signed.chain.as_bytes(), signed.key.as_bytes());
+    let server = Server::new(&identity.client_authorities(authority.pem.as_bytes(), false)).unwrap();
+    let router = Router::builder().realm_with(realm).tls(server, TlsMode::Required).build();
+    let Address::Tls(address) = router.listen("127.0.0.1:0").await.unwrap() else { panic!("not TLS") };
+    (router, address)
+}
+
+/// The fingerprint of a certificate.
+pub fn of_certificate(signed: &Signed) -> [u8; 32] {
+    fingerprint(&CertificateDer::from_pem_slice(signed.chain.as_bytes()).unwrap())
+}
+
 // behaviour 226
 #[tokio::test]
 async fn a_client_joins_with_its_certificate() {
     let authority = Authority::new("ours");
-    let signed = authority.sign("localhost", 2100);
-    let identity = Identity::new(signed.chain.as_bytes(), signed.key.as_bytes());
-    let server = Server::new(&identity.client_authorities(authority.pem.as_bytes(), false)).unwrap();
     let (alice, bob) = (authority.sign("alice", 2100), authority.sign("bob", 2100));
-    let der = CertificateDer::from_pem_slice(alice.chain.as_bytes()).unwrap();
-    let realm = realm().principal(Principal::new("alice", "user").certificate(fingerprint(&der)));
-    let router = Router::builder().realm_with(realm).tls(server, TlsMode::Required).build();
-    let Address::Tls(address) = router.listen("127.0.0.1:0").await.unwrap() else { panic!("not TLS") };
+    let realm = realm().principal(Principal::new("alice", "user").certificate(of_certificate(&alice)));
+    let (_router, address) = with_certificates(realm, &authority).await;
     for scheme in ["wss", "rss"] {
         let url = format!("{scheme}://localhost:{}/", address.port());
         let connecting =

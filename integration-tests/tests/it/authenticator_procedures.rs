@@ -1,12 +1,13 @@
 //! WAMP procedures that know principals, as dynamic authenticators of Crossbar.io do.
 
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use wamp_client::auth::{Credential, PrivateKey};
-use wamp_client::{Failure, Invocation, Registration, Session, connect};
+use wamp_client::{Connect, Failure, Invocation, Registration, Session, connect};
 use wamp_router::auth::{Method, Principal, scram};
 use wamp_router::{Limits, Procedure, RealmConfig, Router};
 
@@ -176,14 +177,9 @@ async fn a_procedure_that_fails_is_slow_or_absent_denies_nothing_for_ever() {
     assert!(since.elapsed() < SOON, "the router has waited for its own timeout");
 }
 
-// behaviour 266
-#[tokio::test]
-async fn a_client_that_hangs_up_ends_the_call_about_it() {
-    let house = house().await;
-    let (_session, _registration, _calls) = authenticator(&house).await;
-    let connecting = connect(format!("ws://{}/", house.tcp)).auth(Credential::wampcra("slow", "s3cret"));
-    let since = Instant::now();
-    let connecting = tokio::spawn(std::future::IntoFuture::into_future(connecting));
+/// Hangs up while the router asks about the client, and waits until the call about it has ended.
+async fn hang_up(house: &House, connecting: Connect) {
+    let connecting = tokio::spawn(connecting.into_future());
     let calls = || house.router.realm_stats("auth").unwrap().1.calls;
     within(async {
         while calls() == 0 {
@@ -195,6 +191,16 @@ async fn a_client_that_hangs_up_ends_the_call_about_it() {
         }
     })
     .await;
+}
+
+// behaviour 266
+#[tokio::test]
+async fn a_client_that_hangs_up_ends_the_call_about_it() {
+    let house = house().await;
+    let (_session, _registration, _calls) = authenticator(&house).await;
+    let connecting = connect(format!("ws://{}/", house.tcp)).auth(Credential::wampcra("slow", "s3cret"));
+    let since = Instant::now();
+    hang_up(&house, connecting).await;
     assert!(since.elapsed() < SOON, "the router has waited for its own timeout");
 }
 
@@ -204,24 +210,13 @@ async fn a_client_that_hangs_up_during_a_question_about_it_counts_as_a_failure()
     let house = house_with(Limits { failed_proofs: 2, ..Limits::default() }).await;
     let (session, _registration, asked) = authenticator(&house).await;
     let url = format!("ws://{}/", house.tcp);
-    let calls = || house.router.realm_stats("auth").unwrap().1.calls;
     // Those that join count for nothing.
     for _ in 0..5 {
         joined(connect(url.as_str()).auth(Credential::wampcra("jim", "s3cret"))).await.leave().await;
     }
     for _ in 0..2 {
         let connecting = connect(url.as_str()).auth(Credential::wampcra("slow", "s3cret"));
-        let connecting = tokio::spawn(std::future::IntoFuture::into_future(connecting));
-        within(async {
-            while calls() == 0 {
-                tokio::task::yield_now().await;
-            }
-            connecting.abort();
-            while calls() > 0 {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        hang_up(&house, connecting).await;
     }
     let before = asked.load(Ordering::Relaxed);
     let error = refused(connect(url.as_str()).auth(Credential::wampcra("jim", "s3cret"))).await;

@@ -2,19 +2,14 @@
 
 use std::time::Duration;
 
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 use wamp_client::auth::{Credential, PrivateKey, Secret};
 use wamp_client::connect;
 use wamp_proto::Serializer;
 use wamp_router::auth::wampcra::Key;
-use wamp_router::auth::{Method, Principal, fingerprint};
-use wamp_router::{
-    Address, Applicant, Authenticator, Limits, RealmConfig, Rejection, Router, TlsMode, async_trait,
-};
-use wamp_tls::{Identity, Server};
+use wamp_router::auth::{Method, Principal};
+use wamp_router::{Applicant, Authenticator, Limits, RealmConfig, Rejection, Router, async_trait};
 
-use crate::authentication::{is_denied, joined, realm, refused, works};
+use crate::authentication::{is_denied, joined, of_certificate, realm, refused, with_certificates, works};
 use crate::peer::Peer;
 use crate::support::{House, Way, within};
 use crate::tls::{Authority, Signed};
@@ -123,14 +118,9 @@ impl Authenticator for Certified {
 #[tokio::test]
 async fn a_principal_of_an_authenticator_joins_with_its_own_certificate_only() {
     let authority = Authority::new("ours");
-    let signed = authority.sign("localhost", 2100);
-    let identity = Identity::new(signed.chain.as_bytes(), signed.key.as_bytes());
-    let server = Server::new(&identity.client_authorities(authority.pem.as_bytes(), false)).unwrap();
     let (alice, bob) = (authority.sign("alice", 2100), authority.sign("bob", 2100));
-    let der = CertificateDer::from_pem_slice(alice.chain.as_bytes()).unwrap();
-    let realm = RealmConfig::new("realm1").authenticator(Certified { fingerprint: fingerprint(&der) });
-    let router = Router::builder().realm_with(realm).tls(server, TlsMode::Required).build();
-    let Address::Tls(address) = router.listen("127.0.0.1:0").await.unwrap() else { panic!("not TLS") };
+    let realm = RealmConfig::new("realm1").authenticator(Certified { fingerprint: of_certificate(&alice) });
+    let (_router, address) = with_certificates(realm, &authority).await;
     let url = format!("wss://localhost:{}/", address.port());
     let connecting = |of: &Signed| {
         let connecting = connect(url.as_str()).ca(authority.pem.as_bytes()).auth(Credential::certificate());

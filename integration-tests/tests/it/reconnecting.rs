@@ -188,6 +188,15 @@ async fn a_callee_serves_again_after_each_of_many_restarts_under_load() {
     caller.leave().await;
 }
 
+/// Takes a connection away without closing it, until the client has noticed and is up again.
+async fn through_a_black_hole(proxy: &Proxy, states: &mut ConnectionStates) {
+    proxy.mode.send_replace(Mode::BlackHole);
+    let down = timeout(PATIENCE, states.next()).await.unwrap();
+    assert!(matches!(down, Some(ConnectionState::Down { closed: Closed::Silent(_) })), "{down:?}");
+    proxy.mode.send_replace(Mode::Forward);
+    until_up(states).await;
+}
+
 #[tokio::test]
 async fn a_router_that_is_not_heard_of_is_given_up_and_its_shadow_is_waited_for() {
     let mut limits = Limits::default();
@@ -198,11 +207,7 @@ async fn a_router_that_is_not_heard_of_is_given_up_and_its_shadow_is_waited_for(
     let callee = quickly(proxy.url()).keepalive(keepalive).await.unwrap();
     let registration = twice(&callee).await;
     let mut states = callee.states();
-    proxy.mode.send_replace(Mode::BlackHole);
-    let down = timeout(PATIENCE, states.next()).await.unwrap();
-    assert!(matches!(down, Some(ConnectionState::Down { closed: Closed::Silent(_) })), "{down:?}");
-    proxy.mode.send_replace(Mode::Forward);
-    until_up(&mut states).await;
+    through_a_black_hole(&proxy, &mut states).await;
     // The router still keeps the earlier session, whose connection was not closed.
     assert_eq!(registration.state(), Some(Standing::Waiting));
     let restored = timeout(PATIENCE, states.next()).await.unwrap();
@@ -234,11 +239,7 @@ async fn a_callee_in_a_black_hole_serves_again_within_3_s() {
         tasks.spawn(load(caller.clone(), served.clone(), failed.clone()));
     }
     let mut states = callee.states();
-    proxy.mode.send_replace(Mode::BlackHole);
-    let down = timeout(PATIENCE, states.next()).await.unwrap();
-    assert!(matches!(down, Some(ConnectionState::Down { closed: Closed::Silent(_) })), "{down:?}");
-    proxy.mode.send_replace(Mode::Forward);
-    until_up(&mut states).await;
+    through_a_black_hole(&proxy, &mut states).await;
     let begin = Instant::now();
     assert_eq!(registration.state(), Some(Standing::Waiting));
     let restored = timeout(PATIENCE, states.next()).await.unwrap();

@@ -72,31 +72,19 @@ impl Dealer {
             flow.pass(wire, cover);
         }
         let timeout = (timeout > 0 && !forward).then(|| Duration::from_millis(timeout));
+        let since = (now, self.peers[callee].held(now));
+        let begun = Call::new((from, request), (callee, invocation), (call.procedure, id), tag, since);
         self.calls.push(Call {
-            caller: from,
-            request,
-            callee,
-            invocation,
-            procedure: call.procedure,
             wants_progress,
             upload: if more { Upload::Open } else { Upload::None },
             timeout,
             forwarded,
             deadline: timeout.map(|timeout| now + timeout),
-            since: (now, self.peers[callee].held(now)),
-            held: self.peers[callee].held(now),
-            phase: Phase::Running,
-            ended_by: None,
-            restarted: false,
-            chunks: 0,
-            tag,
-            registration: id,
-            fresh: true,
             asks,
             others,
-            refused: Vec::new(),
             results,
             chunked,
+            ..begun
         });
     }
 

@@ -142,6 +142,45 @@ struct Call {
     chunked: Option<Flow>,
 }
 
+impl Call {
+    /// A call without progress, chunks and timeout that has just begun: its caller and callee, each with its id for the
+    /// call, its procedure and registration, and the time with that for which its callee has been held.
+    fn new(
+        (caller, request): (usize, u64),
+        (callee, invocation): (usize, u64),
+        (procedure, registration): (Procedure, u64),
+        tag: Tag,
+        since: (Time, Duration),
+    ) -> Self {
+        Self {
+            caller,
+            request,
+            callee,
+            invocation,
+            procedure,
+            wants_progress: false,
+            upload: Upload::None,
+            timeout: None,
+            forwarded: 0,
+            deadline: None,
+            since,
+            held: since.1,
+            phase: Phase::Running,
+            ended_by: None,
+            restarted: false,
+            chunks: 0,
+            tag,
+            registration,
+            fresh: true,
+            asks: false,
+            others: false,
+            refused: Vec::new(),
+            results: None,
+            chunked: None,
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Registration {
     id: u64,

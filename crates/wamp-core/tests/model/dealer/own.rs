@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wamp_core::Time;
 
-use super::{CANCELED, Call, Dealer, Upload, end};
+use super::{CANCELED, Call, Dealer, end};
 use crate::asking::ROUTER;
 use crate::coverage::{Coverage, Phase, Seen};
 use crate::wire_message::{Mode, Procedure, Tag, UNAVAILABLE, WireMessage};
@@ -38,32 +38,8 @@ impl Dealer {
         ));
         let held = self.peers[callee].held(now);
         let timeout = Duration::from_millis(timeout);
-        self.calls.push(Call {
-            caller: ROUTER,
-            request,
-            callee,
-            invocation,
-            procedure,
-            wants_progress,
-            upload: Upload::None,
-            timeout: Some(timeout),
-            forwarded: 0,
-            deadline: Some(now + timeout),
-            since: (now, held),
-            held,
-            phase: Phase::Running,
-            ended_by: None,
-            restarted: false,
-            chunks: 0,
-            tag,
-            registration: id,
-            fresh: true,
-            asks: false,
-            others: false,
-            refused: Vec::new(),
-            results: None,
-            chunked: None,
-        });
+        let call = Call::new((ROUTER, request), (callee, invocation), (procedure, id), tag, (now, held));
+        self.calls.push(Call { timeout: Some(timeout), deadline: Some(now + timeout), ..call });
     }
 
     pub fn abandon(&mut self, request: u64, cover: &mut Coverage) {
