@@ -22,7 +22,7 @@ parser.add_argument("--url", required=True)
 parser.add_argument("--realm", required=True)
 parser.add_argument("--serializer", required=True)
 parser.add_argument("--results", type=int, default=0)
-parser.add_argument("--octets", type=int, default=1024)
+parser.add_argument("--bytes", type=int, default=1024)
 parser.add_argument("--pause", type=float, default=0)
 args = parser.parse_args()
 
@@ -31,9 +31,9 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-async def flood(octets: int, results: int, _millis: None, details: CallDetails) -> int:
+async def flood(size: int, results: int, _millis: None, details: CallDetails) -> int:
     """As an application would: it sends without a thought, but lets others run in between."""
-    filling = "0" * (octets - DIGITS)
+    filling = "0" * (size - DIGITS)
     try:
         for number in range(results):
             details.progress(f"{number:0{DIGITS}x}{filling}")
@@ -74,7 +74,7 @@ async def caller(session: ApplicationSession) -> None:
             say("resumed")
 
     options = CallOptions(on_progress=on_progress)
-    call = session.call("bench.flood", args.octets, args.results, None, options=options)
+    call = session.call("bench.flood", args.bytes, args.results, None, options=options)
     sent = highest + 1
     try:
         sent = await call

@@ -11,7 +11,7 @@ use wamp_client::Serializer;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "wamp-bench", version)]
 pub(crate) struct Options {
-    /// What to measure; all fast scenarios by default. `slow` is all that are listed after it.
+    /// The scenarios to measure; all fast ones by default. `slow` stands for all scenarios that are listed after it.
     pub(crate) scenarios: Vec<Scenario>,
 
     /// Another router: rs://HOST:PORT, ws://HOST:PORT/PATH or unix:///PATH.

@@ -15,7 +15,7 @@ const HELLO: &str = r#"[1,"realm1",{"roles":{
     "caller":{"features":{"progressive_call_results":true}},
     "callee":{"features":{"progressive_call_results":true,"call_canceling":true}}}}]"#;
 
-/// This many results make a batch of the greatest size.
+/// The number of results in a batch of the greatest size.
 const RESULTS: usize = 1000;
 
 fn message(json: &str, serializer: Serializer) -> Message {

@@ -17,7 +17,7 @@ const SHOWN: usize = 512;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Ended {
-    /// This program has unregistered or unsubscribed.
+    /// The program has unregistered or unsubscribed.
     Withdrawn,
     /// The router revoked it.
     Revoked {

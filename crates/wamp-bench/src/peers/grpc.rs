@@ -36,7 +36,7 @@ const LOOK: u64 = 16;
 #[derive(Clone, PartialEq, prost::Message)]
 struct Wanted {
     #[prost(uint64, tag = "1")]
-    octets: u64,
+    size: u64,
     #[prost(uint64, tag = "2")]
     millis: u64,
 }
@@ -132,7 +132,7 @@ impl ServerStreamingService<Wanted> for Results {
 
 /// Results for the requested time, and the last one.
 fn items(wanted: &Wanted) -> impl Iterator<Item = Item> + Send + use<> {
-    let payload = Bytes::from(vec![b'0'; wanted.octets as usize]);
+    let payload = Bytes::from(vec![b'0'; wanted.size as usize]);
     let end = Instant::now() + Duration::from_millis(wanted.millis);
     let (mut number, mut is_over) = (0, false);
     std::iter::from_fn(move || {
@@ -216,7 +216,7 @@ impl Setting {
 /// `None` for a scenario without a counterpart in gRPC.
 pub(super) async fn measure(scenario: Scenario, options: &Options) -> Result<Option<Measured>, Failed> {
     let measured = match scenario {
-        Scenario::Stream(Transport::Rs, octets) => stream_of(options, octets).await?,
+        Scenario::Stream(Transport::Rs, size) => stream_of(options, size).await?,
         Scenario::Fan => fan(options).await?,
         Scenario::Calls(many) => calls(options, many).await?,
         Scenario::Stream(Transport::Ws, _) | Scenario::Events(..) => return Ok(None),
@@ -224,25 +224,25 @@ pub(super) async fn measure(scenario: Scenario, options: &Options) -> Result<Opt
     Ok(Some(measured))
 }
 
-async fn stream_of(options: &Options, octets: usize) -> Result<Measured, Failed> {
+async fn stream_of(options: &Options, size: usize) -> Result<Measured, Failed> {
     let setting = Setting::start().await?;
     let client = setting.connect().await?;
-    take_all(client.clone(), octets, warm_up(options)).await?;
+    take_all(client.clone(), size, warm_up(options)).await?;
     let meter = Meter::start(setting.relay.pid());
-    let (results, wrong) = take_all(client, octets, options.secs).await?;
+    let (results, wrong) = take_all(client, size, options.secs).await?;
     Ok(meter.end(results, wrong))
 }
 
 /// All results of a stream of this many milliseconds.
-async fn take_all(mut client: Client, octets: usize, time: Duration) -> Result<(u64, Wrong), Failed> {
-    let wanted = Wanted { octets: octets as u64, millis: time.as_millis() as u64 };
+async fn take_all(mut client: Client, size: usize, time: Duration) -> Result<(u64, Wrong), Failed> {
+    let wanted = Wanted { size: size as u64, millis: time.as_millis() as u64 };
     let (mut items, mut order) = (client.results(wanted).await?, Order::default());
     while let Some(item) = items.next().await {
         let item = item?;
         if item.is_last {
             return Ok((order.seen(), order.wrong_of(item.number)));
         }
-        check(item.number, octets, (item.number, item.payload.len()))?;
+        check(item.number, size, (item.number, item.payload.len()))?;
         order.see(item.number);
     }
     Err("a stream without a last result".into())

@@ -72,12 +72,12 @@ impl Scenario {
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stream(Transport::Rs, octets) => write!(f, "stream, {octets} B"),
-            Self::Stream(Transport::Ws, octets) => write!(f, "stream, {octets} B, ours over WebSocket"),
+            Self::Stream(Transport::Rs, size) => write!(f, "stream, {size} B"),
+            Self::Stream(Transport::Ws, size) => write!(f, "stream, {size} B, ours over WebSocket"),
             Self::Fan => write!(f, "{} streams over {CONNECTIONS} connections, 16 B", CONNECTIONS * STREAMS),
             Self::Calls(1) => write!(f, "calls one at a time, 16 B"),
             Self::Calls(many) => write!(f, "calls, {many} outstanding, 16 B"),
-            Self::Events(octets, subscribers) => write!(f, "events to {subscribers}, {octets} B"),
+            Self::Events(size, subscribers) => write!(f, "events to {subscribers}, {size} B"),
         }
     }
 }
@@ -236,10 +236,10 @@ where
 }
 
 /// The error for a wrong answer.
-fn check(number: u64, octets: usize, answer: (u64, usize)) -> Result<(), Failed> {
-    if answer == (number, octets) {
+fn check(number: u64, size: usize, answer: (u64, usize)) -> Result<(), Failed> {
+    if answer == (number, size) {
         Ok(())
     } else {
-        Err(format!("expected number {number} with {octets} bytes, got {answer:?}").into())
+        Err(format!("expected number {number} with {size} bytes, got {answer:?}").into())
     }
 }

@@ -69,7 +69,7 @@ async fn subscribe(client: &Client, subject: &'static str) -> Result<Messages, F
 pub(super) async fn measure(scenario: Scenario, options: &Options) -> Result<Option<Measured>, Failed> {
     let measured = match scenario {
         Scenario::Calls(many) => calls(options, many).await?,
-        Scenario::Events(octets, subscribers) => publish(options, octets, subscribers).await?,
+        Scenario::Events(size, subscribers) => publish(options, size, subscribers).await?,
         Scenario::Stream(..) | Scenario::Fan => return Ok(None),
     };
     Ok(Some(measured))
@@ -98,15 +98,15 @@ async fn calls(options: &Options, many: usize) -> Result<Measured, Failed> {
     measured
 }
 
-async fn publish(options: &Options, octets: usize, subscribers: usize) -> Result<Measured, Failed> {
+async fn publish(options: &Options, size: usize, subscribers: usize) -> Result<Measured, Failed> {
     let server = Server::start(options).await?;
     let mut subscriptions = Vec::new();
     for _ in 0..subscribers {
         let client = server.connect().await?;
         let messages = subscribe(&client, TOPIC).await?;
-        subscriptions.push(Subscription { messages, octets, _client: client });
+        subscriptions.push(Subscription { messages, size, _client: client });
     }
-    let publisher = Nats { client: server.connect().await?, template: Template::new(octets) };
+    let publisher = Nats { client: server.connect().await?, template: Template::new(size) };
     events::measure(options, server.child.id(), publisher, subscriptions).await
 }
 
@@ -127,15 +127,15 @@ impl Publisher for Nats {
 
 struct Subscription {
     messages: Messages,
-    octets: usize,
+    size: usize,
     _client: Client,
 }
 
 impl Subscriber for Subscription {
     async fn next(&mut self) -> Result<u64, Failed> {
         let message = self.messages.next().await.ok_or("the connection of a subscriber has ended")?;
-        let (number, octets) = read(&message.payload)?;
-        check(number, self.octets, (number, octets))?;
+        let (number, size) = read(&message.payload)?;
+        check(number, self.size, (number, size))?;
         Ok(number)
     }
 }

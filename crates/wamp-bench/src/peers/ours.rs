@@ -16,10 +16,10 @@ const TOPIC: &str = "bench.event";
 pub(super) async fn measure(scenario: Scenario, options: &Options) -> Result<Measured, Failed> {
     let target = Target::start(options).await?;
     match scenario {
-        Scenario::Stream(transport, octets) => stream(&target, options, transport, octets).await,
+        Scenario::Stream(transport, size) => stream(&target, options, transport, size).await,
         Scenario::Fan => fan(&target, options).await,
         Scenario::Calls(many) => calls(&target, options, many).await,
-        Scenario::Events(octets, subscribers) => publish(&target, options, octets, subscribers).await,
+        Scenario::Events(size, subscribers) => publish(&target, options, size, subscribers).await,
     }
 }
 
@@ -37,12 +37,12 @@ async fn stream(
     target: &Target,
     options: &Options,
     transport: Transport,
-    octets: usize,
+    size: usize,
 ) -> Result<Measured, Failed> {
     let (_callee, caller) = (callee(target, transport).await?, join(target, transport).await?);
-    take_all(&caller, FLOOD, octets, warm_up(options)).await?;
+    take_all(&caller, FLOOD, size, warm_up(options)).await?;
     let meter = Meter::start(target.pid());
-    let streamed = take_all(&caller, FLOOD, octets, options.secs).await?;
+    let streamed = take_all(&caller, FLOOD, size, options.secs).await?;
     Ok(meter.end(streamed.results, streamed.wrong))
 }
 
@@ -77,16 +77,16 @@ async fn calls(target: &Target, options: &Options, many: usize) -> Result<Measur
 async fn publish(
     target: &Target,
     options: &Options,
-    octets: usize,
+    size: usize,
     subscribers: usize,
 ) -> Result<Measured, Failed> {
     let mut subscriptions = Vec::new();
     for _ in 0..subscribers {
         let session = join(target, Transport::Rs).await?;
         let events = session.subscribe_stream(TOPIC).await?;
-        subscriptions.push(Subscription { events, octets, _session: session });
+        subscriptions.push(Subscription { events, size, _session: session });
     }
-    let publisher = Ours { session: join(target, Transport::Rs).await?, template: Template::new(octets) };
+    let publisher = Ours { session: join(target, Transport::Rs).await?, template: Template::new(size) };
     events::measure(options, target.pid(), publisher, subscriptions).await
 }
 
@@ -108,7 +108,7 @@ impl Publisher for Ours {
 
 struct Subscription {
     events: EventStream,
-    octets: usize,
+    size: usize,
     _session: Session,
 }
 
@@ -116,7 +116,7 @@ impl Subscriber for Subscription {
     async fn next(&mut self) -> Result<u64, Failed> {
         let event = self.events.next().await.ok_or("the session of a subscriber has ended")?;
         let Numbered { number, bytes } = event.payload().decode()?;
-        check(number, self.octets, (number, bytes))?;
+        check(number, self.size, (number, bytes))?;
         Ok(number)
     }
 }

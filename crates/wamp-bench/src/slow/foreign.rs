@@ -32,7 +32,7 @@ impl Foreign {
             .args(["--url", target.url(options.transport.unwrap_or(Transport::Ws))])
             .args(["--realm", target.realm()])
             .args(["--serializer", options.serializer.map_or("msgpack", |serializer| serializer.name())])
-            .args(["--results", &options.results.to_string(), "--octets", &bytes.to_string()])
+            .args(["--results", &options.results.to_string(), "--bytes", &bytes.to_string()])
             .args(["--pause", &options.pause.as_secs_f64().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

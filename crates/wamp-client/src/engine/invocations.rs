@@ -153,7 +153,7 @@ impl State {
 
     /// Handles the end of a handler, or a handler that will not begin.
     pub(crate) fn end(&mut self, id: RequestId, procedure: &Arc<Procedure>) {
-        // This is not the last handle of the procedure: the handler holds another.
+        // The handler holds another handle of the procedure, so the last one is not dropped here.
         drop(self.forget_invocation(id));
         if let Some(job) = procedure.next() {
             self.begin(procedure.clone(), job);

@@ -24,7 +24,7 @@ use crate::error::{CallError, RequestError, SubmitError};
 /// A queue with this many bytes takes no more calls, publications and progressive results.
 const HIGH_WATER: usize = 1 << 20;
 
-/// The reader stops when this many more bytes were added to a full queue. This bounds a router that makes a
+/// The bytes that may be added to a full queue before the reader stops. They bound a router that makes a
 /// callee refuse one call after another and does not read the refusals.
 const MAX_SURPLUS: usize = 4 << 20;
 
@@ -118,7 +118,7 @@ pub(crate) struct After {
     pub(crate) closed: bool,
     /// Nothing waits for room in the queue any more.
     pub(crate) freed: bool,
-    /// This thread writes the queue, if nothing else is under way.
+    /// Writes the queue on the current thread, if no other write is under way.
     pub(super) writes_at_once: bool,
 }
 

@@ -65,7 +65,7 @@ pub enum ConnectionState {
         /// The reason.
         error: RequestError,
     },
-    /// The session is over for good. This is the last state.
+    /// The session is over for good. No state follows.
     Closed {
         /// The end of the last session.
         closed: Closed,

@@ -12,7 +12,7 @@ pub struct SessionKey {
 
 impl SessionKey {
     /// The caller of calls that the router makes itself. No session has this key.
-    pub(super) const ROUTER: Self = Self { index: usize::MAX, id: SessionId::new(1).unwrap() };
+    pub(super) const ROUTER: Self = Self { index: usize::MAX, id: SessionId::new(1).expect("1 is an id") };
 
     /// Whether it stands for the router.
     pub(super) fn is_router(self) -> bool {

@@ -356,7 +356,7 @@ impl Running<'_> {
         self.end_bar();
         match ended {
             Ok(ended) => ended?,
-            // This end waits no longer.
+            // The time for the answer to CANCEL is over.
             Err(_) => self.canceled()?,
         }
         self.context.output.borrow_mut().flush()?;
