@@ -1,7 +1,7 @@
 //! The delivery of events: each is built once for a subscription and a serializer.
 
-use wamp_proto::message::{Discloser, EventDetails, PublishOptions};
-use wamp_proto::{Message, Payload, PublicationId, Serializer, Uri};
+use wamp_proto::message::{Discloser, EventDetails, Ppt, PublishOptions};
+use wamp_proto::{ByteString, Message, Payload, PublicationId, Serializer, Uri};
 
 use super::Broker;
 use super::receivers::Lists;
@@ -9,6 +9,9 @@ use super::topics::Topic;
 use crate::router::context::Context;
 use crate::router::outbox::{FrameInfo, HEAD, is_plain};
 use crate::router::sessions::{Session, SessionKey, Sessions};
+
+/// The bytes that a kept event counts in addition to its contents.
+const OVERHEAD: usize = 256;
 
 /// A publication.
 pub(super) struct Publication<'a> {
@@ -84,6 +87,15 @@ impl<'a> Publication<'a> {
         let extra = options.extra.forwarded(&[PublishOptions::RETAIN_TTL]);
         let details = EventDetails { ppt: options.ppt, peer, extra, ..EventDetails::default() };
         Self { id, topic, payload, details, lists: Lists::new(options.receivers), except }
+    }
+
+    /// Returns the bytes that its event counts where it is kept: its contents and 256.
+    pub(super) fn kept_bytes(&self) -> usize {
+        OVERHEAD
+            + self.topic.len()
+            + self.payload.len()
+            + self.lists.as_ref().map_or(0, Lists::bytes)
+            + details_len(&self.details)
     }
 
     /// Returns whether a session gets it according to the publisher.
@@ -187,4 +199,13 @@ pub(super) fn send(
             cx.out.send_to_all(receivers, event, source == Source::Router);
         }
     }
+}
+
+/// Returns the length of the texts and of the publisher's own keys in the details, in bytes.
+fn details_len(details: &EventDetails) -> usize {
+    let len =
+        |texts: &[&Option<ByteString>]| texts.iter().copied().flatten().map(|text| text.len()).sum::<usize>();
+    details.ppt.as_deref().map_or(0, Ppt::len)
+        + details.peer.as_deref().map_or(0, |peer| len(&[&peer.publisher_authid, &peer.publisher_authrole]))
+        + details.extra.encoded_len()
 }

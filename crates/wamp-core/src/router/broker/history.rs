@@ -10,15 +10,12 @@ use wamp_proto::{Payload, PublicationId, SubscriptionId, Uri};
 
 use super::delivery::Publication;
 use super::receivers::Lists;
-use super::retention::{detached, details_len};
+use super::retention::detached;
 use super::topics::Topics;
 use crate::Time;
 use crate::router::config::History;
 use crate::router::roles::Pattern;
 use crate::router::sessions::{Session, SessionKey};
-
-/// The bytes that an event counts in addition to its contents.
-const OVERHEAD: usize = 256;
 
 /// The histories of a realm.
 #[derive(Clone)]
@@ -71,11 +68,7 @@ impl Log {
 
     fn keep(&mut self, now: Time, publication: &Publication<'_>) {
         let Publication { id, topic, payload, details, lists, .. } = publication;
-        let bytes = OVERHEAD
-            + topic.len()
-            + payload.len()
-            + lists.as_ref().map_or(0, Lists::bytes)
-            + details_len(details);
+        let bytes = publication.kept_bytes();
         if bytes > self.config.bytes || self.config.events == 0 {
             return;
         }

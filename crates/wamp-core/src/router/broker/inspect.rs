@@ -108,7 +108,7 @@ impl Broker {
 
     /// The match policy and the URI of a subscription.
     pub(in crate::router) fn pattern(&self, cx: &Context, id: SubscriptionId) -> Option<(MatchPolicy, Uri)> {
-        self.shown(cx, id).map(|topic| (topic.policy(), Uri::from(topic.uri())))
+        self.shown(cx, id).map(|topic| (topic.policy(), topic.uri().clone()))
     }
 
     /// A subscription that the meta API shows.
@@ -129,7 +129,7 @@ impl Topic {
         Created {
             id: self.id.get(),
             created: self.created.text(epoch),
-            uri: self.uri().to_owned(),
+            uri: self.uri().to_string(),
             r#match: self.policy().as_str(),
             invoke: None,
         }

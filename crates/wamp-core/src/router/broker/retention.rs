@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use wamp_proto::message::{EventDetails, MatchPolicy, Millis, Ppt};
-use wamp_proto::{ByteString, Message, Payload, PublicationId, Uri};
+use wamp_proto::message::{EventDetails, MatchPolicy, Millis};
+use wamp_proto::{Message, Payload, PublicationId, Uri};
 
 use super::Broker;
 use super::delivery::Publication;
@@ -48,9 +48,6 @@ pub(super) struct Retained {
     count: u64,
 }
 
-/// The bytes that a retained event counts in addition to its contents.
-const OVERHEAD: usize = 256;
-
 impl Retained {
     /// Returns the number of topics.
     pub(super) fn len(&self) -> usize {
@@ -75,11 +72,7 @@ impl Retained {
             return true;
         }
         let Publication { id, topic, payload, details, lists, except } = publication;
-        let bytes = OVERHEAD
-            + topic.len()
-            + payload.len()
-            + lists.as_ref().map_or(0, Lists::bytes)
-            + details_len(details);
+        let bytes = publication.kept_bytes();
         let of_topic = self.topics.get(*topic).map_or(&[][..], Vec::as_slice);
         let is_replaced = |kept: &&Kept| lists.is_none() || kept.lists == *lists;
         let mut gone: Vec<u64> = of_topic.iter().filter(is_replaced).map(|kept| kept.number).collect();
@@ -164,7 +157,7 @@ impl Retained {
         let topics = self.topics.range(Uri::from(begin)..).take_while(|(topic, _)| topic.starts_with(begin));
         let newest = |kept: &'_ [Kept]| kept.iter().rposition(|kept| kept.is_for(to, session));
         let mut found: Vec<_> = topics
-            .take_while(|(topic, _)| of.policy() != MatchPolicy::Exact || topic.as_str() == of.uri())
+            .take_while(|(topic, _)| of.policy() != MatchPolicy::Exact || *topic == of.uri())
             .filter(|(topic, _)| of.policy() != MatchPolicy::Wildcard || matches(of.uri(), topic))
             .filter_map(|(topic, kept)| newest(kept).map(|at| (topic, &kept[at])))
             .collect();
@@ -195,15 +188,6 @@ fn matches(pattern: &str, uri: &str) -> bool {
             _ => return false,
         }
     }
-}
-
-/// Returns the length of the texts and of the publisher's own keys in the details, in bytes.
-pub(super) fn details_len(details: &EventDetails) -> usize {
-    let len =
-        |texts: &[&Option<ByteString>]| texts.iter().copied().flatten().map(|text| text.len()).sum::<usize>();
-    details.ppt.as_deref().map_or(0, Ppt::len)
-        + details.peer.as_deref().map_or(0, |peer| len(&[&peer.publisher_authid, &peer.publisher_authrole]))
-        + details.extra.encoded_len()
 }
 
 /// Returns the details in memory of their own, which does not keep a frame alive.

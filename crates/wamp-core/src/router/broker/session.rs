@@ -24,8 +24,6 @@ impl SessionPart {
 
     /// The remaining subscriptions of a session that is over; they are removed from the end of the list.
     pub(in crate::router) fn into_remains(self) -> Vec<SubscriptionId> {
-        let mut subscriptions = Vec::from_iter(self.subscriptions.into_keys());
-        subscriptions.sort_unstable_by(|one, other| other.cmp(one));
-        subscriptions
+        self.subscription_ids()
     }
 }

@@ -4,7 +4,6 @@ use wamp_proto::message::{self, MatchPolicy, RequestKind, UnsubscribedDetails};
 use wamp_proto::{SubscriptionId, Uri, uri};
 
 use super::Broker;
-use super::topics::Topic;
 use crate::map;
 use crate::router::config::Meta;
 use crate::router::context::{Context, Refused, Violation};
@@ -136,7 +135,7 @@ impl Broker {
         before: Option<&Role>,
     ) {
         let Some(topic) = self.topics.get(subscription) else { return };
-        let (policy, uri) = (topic.policy(), topic.full_uri());
+        let (policy, uri) = (topic.policy(), topic.uri());
         let may_keep = |session: &Session| session.may_keep(Actions::SUBSCRIBE, policy, uri, before);
         if authorize(cx, session, policy, uri, may_keep).is_err() {
             self.revoke(cx, session, subscription, Some(uri::NOT_AUTHORIZED));
@@ -149,7 +148,7 @@ impl Broker {
         if map::remove(&mut state.broker.subscriptions, &subscription).is_none() {
             return false;
         }
-        state.table_bytes -= table_bytes(self.topics.get(subscription).map_or("", Topic::uri));
+        state.table_bytes -= table_bytes(self.topics.get(subscription).map_or("", |topic| topic.uri()));
         true
     }
 

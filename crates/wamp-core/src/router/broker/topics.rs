@@ -34,11 +34,7 @@ pub(super) struct Topic {
 }
 
 impl Topic {
-    pub(super) fn uri(&self) -> &str {
-        &self.uri
-    }
-
-    pub(super) fn full_uri(&self) -> &Uri {
+    pub(super) fn uri(&self) -> &Uri {
         &self.uri
     }
 
@@ -102,22 +98,8 @@ impl Topics {
             return Ok((Change { subscription: topic.id, session: subscriber, is_only: false }, is_new));
         }
         self.patterns.check_room(policy, uri, shapes)?;
-        let id =
-            SubscriptionId::new(self.next).expect("2^53 subscriptions take longer than any router lives");
-        self.next += 1;
-        let uri = uri.detached();
-        let topic = Topic {
-            uri: uri.clone(),
-            policy,
-            id,
-            created: Moment::new(now),
-            subscribers: BTreeSet::from([subscriber]),
-            is_kept: false,
-        };
-        let entry = self.topics.insert(topic);
-        self.patterns.insert(policy, &uri, entry);
-        self.ids.insert(id, entry);
-        Ok((Change { subscription: id, session: subscriber, is_only: true }, true))
+        let subscription = self.insert(policy, uri.detached(), now, BTreeSet::from([subscriber]), false);
+        Ok((Change { subscription, session: subscriber, is_only: true }, true))
     }
 
     /// Creates a subscription that stays, or returns the existing one.
@@ -125,13 +107,24 @@ impl Topics {
         if let Some(topic) = self.lookup(policy, uri) {
             return topic.id;
         }
+        self.insert(policy, uri.clone(), Time::ORIGIN, BTreeSet::new(), true)
+    }
+
+    /// Adds a subscription that is not there yet. Limits are not checked.
+    fn insert(
+        &mut self,
+        policy: MatchPolicy,
+        uri: Uri,
+        now: Time,
+        subscribers: BTreeSet<SessionKey>,
+        is_kept: bool,
+    ) -> SubscriptionId {
         let id =
             SubscriptionId::new(self.next).expect("2^53 subscriptions take longer than any router lives");
         self.next += 1;
-        let (created, subscribers) = (Moment::new(Time::ORIGIN), BTreeSet::new());
-        let topic = Topic { uri: uri.clone(), policy, id, created, subscribers, is_kept: true };
-        let entry = self.topics.insert(topic);
-        self.patterns.insert(policy, uri, entry);
+        let created = Moment::new(now);
+        let entry = self.topics.insert(Topic { uri: uri.clone(), policy, id, created, subscribers, is_kept });
+        self.patterns.insert(policy, &uri, entry);
         self.ids.insert(id, entry);
         id
     }
