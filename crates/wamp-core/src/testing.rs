@@ -201,7 +201,8 @@ impl Net {
                 router::Event::Released { .. }
                 | router::Event::Probe { .. }
                 | router::Event::Answered { .. }
-                | router::Event::Authorize { .. } => {}
+                | router::Event::Authorize { .. }
+                | router::Event::Void { .. } => {}
             }
         }
         any

@@ -93,7 +93,7 @@ pub(crate) struct Lookup {
 
 impl Authentication {
     pub(crate) fn new(
-        mut principals: Principals,
+        principals: Principals,
         authenticator: Option<Arc<dyn Authenticator>>,
         procedures: BTreeMap<Method, Procedure>,
     ) -> Self {
@@ -103,9 +103,6 @@ impl Authentication {
         let mut dynamic = of_authenticator.clone();
         let further: Vec<Method> = procedures.keys().filter(|it| !dynamic.contains(it)).copied().collect();
         dynamic.extend(further);
-        if authenticator.is_some() {
-            principals.close();
-        }
         let (methods, shadows) = (principals.methods(), Secret::from(&shadows[..]));
         Self {
             principals,
@@ -267,13 +264,8 @@ impl Pending {
             Self::Exchange(exchange) if exchange.is_slow() => {
                 let places = places.clone();
                 Ok(Step::Later(Box::pin(async move {
-                    let place = places.acquire_owned().await.map_err(|_| failed())?;
-                    let verifying = spawn_blocking(move || {
-                        // It continues, and keeps its place, even if the client disconnects.
-                        let _place = place;
-                        exchange.verify(&said).map(Step::Admit)
-                    });
-                    verifying.await.unwrap_or_else(|_| Err(failed()))
+                    let verifying = at_a_place(places, move || exchange.verify(&said).map(Step::Admit));
+                    verifying.await.unwrap_or_else(|| Err(failed()))
                 })))
             }
             Self::Exchange(exchange) => exchange.verify(&said).map(Step::Admit),
@@ -283,6 +275,20 @@ impl Pending {
             }
         }
     }
+}
+
+/// Does slow work when there is a place for it. The work continues, and keeps its place, even if the client disconnects.
+/// Returns `None` if the runtime shuts down.
+pub(crate) async fn at_a_place<T: Send + 'static>(
+    places: Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let place = places.acquire_owned().await.ok()?;
+    let working = spawn_blocking(move || {
+        let _place = place;
+        work()
+    });
+    working.await.ok()
 }
 
 impl Lookup {

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 use wamp_core::auth::Principal;
 use wamp_core::auth::procedure::{NoPrincipal, Question};
-use wamp_proto::{Serializer, quoted};
+use wamp_proto::quoted;
 
-use crate::authentication::PATIENCE;
+use crate::authentication::{PATIENCE, at_a_place};
 use crate::authenticator::{Applicant, Rejection};
 use crate::own_calls::Procedure;
 use crate::router::RouterState;
@@ -26,10 +25,6 @@ impl ProcedureOf {
     pub(crate) async fn principal(&self, applicant: &Applicant) -> Result<Principal, Rejection> {
         let uri = self.procedure.uri();
         let failed = |why: String| Rejection::Failed(format!("the procedure {}: {why}", quoted(uri)));
-        let name = self.procedure.own_realm().unwrap_or(&applicant.realm);
-        let Some(realm) = self.router.realms.get(name) else {
-            return Err(failed(format!("there is no realm {}", quoted(name))));
-        };
         let question = Question {
             realm: &applicant.realm,
             authid: applicant.authid.as_deref(),
@@ -42,9 +37,9 @@ impl ProcedureOf {
             peer: applicant.peer.as_deref(),
             is_confidential: applicant.is_confidential,
         };
-        let serializer = *Serializer::ALL.first().expect("a router has a serializer (a Cargo feature)");
-        let payload = question.arguments(serializer).map_err(|error| failed(error.to_string()))?;
-        let answer = realm.call(uri.clone(), payload, PATIENCE).await;
+        let arguments = |serializer| question.arguments(serializer);
+        let answer = self.procedure.call(&self.router, &applicant.realm, arguments, PATIENCE).await;
+        let answer = answer.map_err(failed)?;
         let found = question.read(answer).map_err(|none| match none {
             NoPrincipal::Unknown => Rejection::Unknown,
             NoPrincipal::Failed(why) => failed(why),
@@ -53,12 +48,6 @@ impl ProcedureOf {
             return Ok(found.principal());
         }
         let stopped = || failed("the router shuts down".to_owned());
-        let place = self.places.clone().acquire_owned().await.map_err(|_| stopped())?;
-        let deriving = spawn_blocking(move || {
-            // It goes on when the client hangs up, and keeps its place.
-            let _place = place;
-            found.principal()
-        });
-        deriving.await.map_err(|_| stopped())
+        at_a_place(self.places.clone(), move || found.principal()).await.ok_or_else(stopped)
     }
 }

@@ -1,21 +1,56 @@
 //! Authorizers of the program: decisions about requests to which no rule of a role applies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::timeout;
+use tokio::sync::oneshot;
 use wamp_core::router::{Question, Ticket, Verdict};
-use wamp_proto::{ByteString, Serializer, quoted};
+use wamp_proto::{ByteString, quoted};
 
 use crate::own_calls::Procedure;
 use crate::realm::Realm;
 use crate::router::RouterState;
 
-/// The time for a decision.
+/// The time for an answer of a procedure, which is that for a decision.
 const PATIENCE: Duration = Duration::from_secs(4);
+
+/// The questions to the authorizers of a realm.
+#[derive(Debug, Default)]
+pub(crate) struct Questions {
+    new: Vec<New>,
+    /// The questions without a verdict. Without its entry a question is void.
+    open: HashMap<Ticket, oneshot::Sender<()>>,
+}
+
+/// A question that nothing has been asked yet.
+#[derive(Debug)]
+pub(crate) struct New {
+    ticket: Ticket,
+    question: Question,
+    /// It resolves when the question is void.
+    void: oneshot::Receiver<()>,
+}
+
+impl Questions {
+    pub(crate) fn add(&mut self, ticket: Ticket, question: Question) {
+        let (open, void) = oneshot::channel();
+        self.open.insert(ticket, open);
+        self.new.push(New { ticket, question, void });
+    }
+
+    /// Records that a question has a verdict, or is void.
+    pub(crate) fn end(&mut self, ticket: Ticket) {
+        self.open.remove(&ticket);
+    }
+
+    /// Returns the new questions.
+    pub(crate) fn take(&mut self) -> Vec<New> {
+        std::mem::take(&mut self.new)
+    }
+}
 
 /// A source of decisions about requests, beside the rules of a role: a database, a directory, or any other service.
 ///
@@ -96,22 +131,19 @@ async fn ask(
     router: &RouterState,
     question: &Question,
 ) -> Result<Verdict, String> {
-    let name = procedure.own_realm().unwrap_or_else(|| realm.name());
-    let of = router.realms.get(name).ok_or_else(|| format!("there is no realm {}", quoted(name)))?;
-    let serializer = *Serializer::ALL.first().expect("a router has a serializer (a Cargo feature)");
-    let payload = question.arguments(realm.name(), serializer).map_err(|error| error.to_string())?;
-    Verdict::read(of.call(procedure.uri().clone(), payload, PATIENCE).await)
+    let arguments = |serializer| question.arguments(realm.name(), serializer);
+    Verdict::read(procedure.call(router, realm.name(), arguments, PATIENCE).await?)
 }
 
 impl Realm {
     /// Asks the authorizers. Those that answer at once are heard before this returns.
-    pub(crate) fn ask(&self, questions: Vec<(Ticket, Question)>) {
+    pub(crate) fn ask(&self, questions: Vec<New>) {
         if questions.is_empty() {
             return;
         }
         let Some((realm, router)) = self.with_router() else { return };
         let (authorizers, mut verdicts) = (self.authorizers(), Vec::new());
-        for (ticket, question) in questions {
+        for New { ticket, question, void } in questions {
             let Some(decider) = authorizers.get(&question.identity.authrole) else {
                 // The configuration has changed.
                 verdicts.push((ticket, Verdict::Undecided));
@@ -125,15 +157,18 @@ impl Realm {
             }
             let (realm, router, decider) = (realm.clone(), router.clone(), decider.clone());
             tokio::spawn(async move {
-                let deciding = timeout(PATIENCE, decider.decide(&realm, &router, &question));
-                let verdict = deciding.await.unwrap_or(Verdict::Undecided);
-                realm.with(|machine, now| machine.decide(now, ticket, verdict)).await;
+                tokio::select! {
+                    biased;
+                    // Its time is over, or its request has ended.
+                    _ = void => {}
+                    verdict = decider.decide(&realm, &router, &question) => {
+                        realm.decide([(ticket, verdict)]).await;
+                    }
+                }
             });
         }
         if !verdicts.is_empty() {
-            self.with_at_once(|machine, now| {
-                verdicts.into_iter().for_each(|(ticket, verdict)| machine.decide(now, ticket, verdict));
-            });
+            self.decide_at_once(verdicts);
         }
     }
 }

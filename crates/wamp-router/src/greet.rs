@@ -341,11 +341,7 @@ pub(crate) async fn greet<S: Socket>(opened: Opened<S>) -> Greeting<S> {
 
 /// Returns the address of the client that a trusted proxy at the other end of the connection has noted.
 fn client_of(accepted: &ws::Accepted, handshake: &Handshake) -> Result<Option<IpAddr>, ws::NoAddress> {
-    let proxies = &handshake.settings.proxies;
-    match proxies.has(&handshake.peer) {
-        true => accepted.forwarded_for(|address| proxies.has_ip(address)),
-        false => Ok(None),
-    }
+    accepted.forwarded_for(|address| handshake.settings.proxies.has_ip(address))
 }
 
 /// Tells a client that there is no room for it. A client that begins with TLS gets no answer, since an answer
@@ -440,16 +436,18 @@ fn rawsocket_config(limits: &Limits) -> rawsocket::Config {
 
 fn ws_config(handshake: &Handshake) -> ws::Config {
     let Handshake { settings, peer, .. } = handshake;
+    let is_proxy = settings.proxies.has(peer);
     let mut origins = settings.origins.clone();
     // The name of the host is for the proxy.
-    if peer.ip().is_some_and(|ip| ip.to_canonical().is_loopback()) && !settings.proxies.has(peer) {
+    if peer.is_loopback() && !is_proxy {
         origins = origins.over_loopback();
     }
     ws::Config {
         max_receive: settings.limits.message,
         max_send: settings.limits.websocket_message,
         origins,
-        forwarded: settings.proxies.http_header(),
+        // Others may write anything into it.
+        forwarded: settings.proxies.http_header().filter(|_| is_proxy),
         ..ws::Config::default()
     }
 }

@@ -262,11 +262,7 @@ impl<'a> Lanes<'a> {
                     // In the order of a publication that was delivered at once.
                     rests.take(to, |events| {
                         // Another session has published them, and this one is not held for it.
-                        if append_events(link, events, wakes, events_dropped)
-                            == (Pushed::Full { newly: true })
-                        {
-                            fed.newly_full.push(to);
-                        }
+                        fed.note_newly(to, append_events(link, events, wakes, events_dropped));
                     });
                     let (batch, events_below) = link.open();
                     let lane = Lane {
@@ -356,7 +352,7 @@ impl<'a> Lanes<'a> {
             let events = rest.events().clone();
             let some: Vec<_> = std::iter::from_fn(|| rest.next()).take(LOOK).collect();
             if rest.len() == 0 {
-                self.rests.forget(sender);
+                self.rests.pop(sender);
             }
             for to in some {
                 self.deliver(to, &events);
@@ -379,11 +375,8 @@ impl<'a> Lanes<'a> {
                 while let Some(to) = rest.next() {
                     let Some(link) = self.links.get(to) else { continue };
                     // The sender is not held for events that it has not published.
-                    if append_events(link, rest.events(), self.wakes, self.events_dropped)
-                        == (Pushed::Full { newly: true })
-                    {
-                        self.fed.newly_full.push(to);
-                    }
+                    let pushed = append_events(link, rest.events(), self.wakes, self.events_dropped);
+                    self.fed.note_newly(to, pushed);
                 }
             }
         }
@@ -470,12 +463,17 @@ impl Fed {
         }
     }
 
-    /// Records the state of a link after a message was appended.
-    fn note(&mut self, to: SessionKey, pushed: Pushed, feed: Option<Feed>) {
-        let Pushed::Full { newly } = pushed else { return };
-        if newly {
+    /// Records a link that has become full.
+    fn note_newly(&mut self, to: SessionKey, pushed: Pushed) {
+        if pushed == (Pushed::Full { newly: true }) {
             self.newly_full.push(to);
         }
+    }
+
+    /// Records the state of a link after a message was appended.
+    fn note(&mut self, to: SessionKey, pushed: Pushed, feed: Option<Feed>) {
+        self.note_newly(to, pushed);
+        let Pushed::Full { .. } = pushed else { return };
         let feed = feed.or_else(|| (self.sender == Some(to)).then_some(Feed::Stream));
         let Some(feed) = feed.filter(|_| self.sender.is_some()) else { return };
         match self.full.iter_mut().find(|(full, _)| *full == to) {

@@ -113,7 +113,7 @@ pub(crate) fn serve<T: Transport>(
 
 /// Returns whether a peer is on another machine.
 fn is_elsewhere(peer: &Peer) -> bool {
-    peer.ip().is_some_and(|ip| !ip.to_canonical().is_loopback())
+    peer.ip().is_some() && !peer.is_loopback()
 }
 
 /// Returns the kind of a transport, as the meta API names it.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wamp_core::Failure;
 use wamp_core::router::{RouterCall, RouterCallId};
-use wamp_proto::{Payload, Uri, uri};
+use wamp_proto::{EncodeError, Payload, Serializer, Uri, quoted, uri};
 
 use crate::realm::Realm;
+use crate::router::RouterState;
 
 /// The calls of the router that have not ended.
 pub(crate) type Unanswered = HashMap<RouterCallId, oneshot::Sender<Result<Payload, Failure>>>;
@@ -46,6 +47,30 @@ impl Procedure {
     pub fn own_realm(&self) -> Option<&Uri> {
         self.realm.as_ref()
     }
+}
+
+impl Procedure {
+    /// Calls the procedure with these arguments, in its realm or else in `realm`.
+    ///
+    /// # Errors
+    /// The reason why it could not be called.
+    pub(crate) async fn call(
+        &self,
+        router: &RouterState,
+        realm: &Uri,
+        arguments: impl FnOnce(Serializer) -> Result<Payload, EncodeError>,
+        timeout: Duration,
+    ) -> Result<Result<Payload, Failure>, String> {
+        let name = self.realm.as_ref().unwrap_or(realm);
+        let realm = router.realms.get(name).ok_or_else(|| format!("there is no realm {}", quoted(name)))?;
+        let payload = arguments(any_serializer()).map_err(|error| error.to_string())?;
+        Ok(realm.call(self.uri.clone(), payload, timeout).await)
+    }
+}
+
+/// Returns one of the serializers.
+pub(crate) fn any_serializer() -> Serializer {
+    *Serializer::ALL.first().expect("a router has a serializer (a Cargo feature)")
 }
 
 /// A call that is abandoned when this is dropped, unless it has ended.

@@ -6,14 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use wamp_core::router::{
-    Event, Feed, Question, Realm as Machine, RouterCall, RouterCallId, Seeds, SessionKey, Sizes, Stats,
-    Ticket,
+    Event, Feed, Realm as Machine, RouterCall, RouterCallId, Seeds, SessionKey, Sizes, Stats, Ticket, Verdict,
 };
 use wamp_core::{Failure, Time};
 use wamp_proto::{Payload, Uri};
 
 use crate::authentication::Authentication;
-use crate::authorizer::Deciders;
+use crate::authorizer::{Deciders, Questions};
 use crate::lanes::{Fed, Lanes, append_events};
 use crate::links::Links;
 use crate::lock::{FairLock, Turn};
@@ -61,7 +60,7 @@ struct Inner {
     links: Links,
     unanswered: Unanswered,
     /// Questions for authorizers.
-    questions: Vec<(Ticket, Question)>,
+    questions: Questions,
     /// The deadline that the deadline task waits for.
     armed: Option<Time>,
     events_dropped: u64,
@@ -108,7 +107,8 @@ impl Inner {
                         let _ = sender.send(outcome);
                     }
                 }
-                Event::Authorize { ticket, question } => questions.push((ticket, *question)),
+                Event::Authorize { ticket, question } => questions.add(ticket, *question),
+                Event::Void { ticket } => questions.end(ticket),
                 // It is already written.
                 Event::Watch { session, watch }
                     if links.get(session).is_some_and(|link| !link.watch(watch)) =>
@@ -147,6 +147,15 @@ impl Inner {
     }
 }
 
+impl Inner {
+    fn decide(&mut self, now: Time, verdicts: impl IntoIterator<Item = (Ticket, Verdict)>) {
+        for (ticket, verdict) in verdicts {
+            self.questions.end(ticket);
+            self.machine.decide(now, ticket, verdict);
+        }
+    }
+}
+
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inner").field("links", &self.links.len()).finish_non_exhaustive()
@@ -175,7 +184,7 @@ impl Realm {
                 machine: Machine::new(config, seeds),
                 links: Links::default(),
                 unanswered: Unanswered::new(),
-                questions: Vec::new(),
+                questions: Questions::default(),
                 armed: None,
                 events_dropped: 0,
                 rests: Rests::default(),
@@ -270,6 +279,17 @@ impl Realm {
         })
     }
 
+    /// Delivers verdicts of authorizers.
+    pub(crate) async fn decide(&self, verdicts: impl IntoIterator<Item = (Ticket, Verdict)>) {
+        let turn = self.inner.turn(false).await;
+        self.with_inner(Some(turn), |inner, now| inner.decide(now, verdicts));
+    }
+
+    /// Like [`decide`](Self::decide), without waiting for a turn.
+    pub(crate) fn decide_at_once(&self, verdicts: impl IntoIterator<Item = (Ticket, Verdict)>) {
+        self.with_inner(None, |inner, now| inner.decide(now, verdicts));
+    }
+
     /// Ends a call of the router that nothing waits for any more.
     pub(crate) fn abandon(&self, call: RouterCallId) {
         self.with_inner(None, |Inner { machine, unanswered, .. }, now| {
@@ -285,7 +305,7 @@ impl Realm {
         let mut inner = self.inner.value();
         let result = act(&mut inner, now);
         inner.settle(now, Fed::by_none(), &mut wakes, &self.deadline);
-        let questions = std::mem::take(&mut inner.questions);
+        let questions = inner.questions.take();
         drop(inner);
         drop(turn);
         drop(wakes);
@@ -315,7 +335,7 @@ impl Realm {
         let held = inner.settle(now, fed, wakes, &self.deadline) || waits;
         let has_rest = inner.rests.has(sender);
         let was_long = is_used_up || has_rest;
-        let questions = std::mem::take(&mut inner.questions);
+        let questions = inner.questions.take();
         self.inner.ends(was_long);
         drop(inner);
         drop(permit);

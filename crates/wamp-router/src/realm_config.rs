@@ -60,6 +60,7 @@ impl RealmConfig {
     /// Looks up principals that are not configured, and closes the realm for others.
     #[must_use]
     pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.principals.close();
         self.authenticator = Some(Arc::new(authenticator));
         self
     }
@@ -166,10 +167,7 @@ impl RealmConfig {
 
     /// Returns whether clients without a proof may join.
     pub(crate) fn is_open(&self) -> bool {
-        match self.principals.are_open() {
-            true => self.authenticator.is_none(),
-            false => self.principals.anonymous().is_some(),
-        }
+        self.principals.anonymous().is_some()
     }
 
     /// Returns the principals.

@@ -100,11 +100,6 @@ impl Rests {
         self.0.iter_mut().find(|(of, _)| *of == publisher).map(|(_, rest)| rest)
     }
 
-    /// Removes the first rest of a publisher.
-    pub(crate) fn forget(&mut self, publisher: SessionKey) {
-        self.pop(publisher);
-    }
-
     /// Passes the events that this receiver has not got to the closure, and removes it from all rests.
     #[inline]
     pub(crate) fn take(&mut self, receiver: SessionKey, mut deliver: impl FnMut(&SharedBatch)) {

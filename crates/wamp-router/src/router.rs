@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wamp_core::router::{Sizes, Stats};
-use wamp_proto::Serializer;
 use wamp_transport::socket::Peer;
 use wamp_transport::{Transport, memory};
 
@@ -18,6 +17,7 @@ use crate::config::Builder;
 use crate::connections::Connections;
 use crate::link;
 use crate::listeners::Listeners;
+use crate::own_calls::any_serializer;
 use crate::realms::Realms;
 use crate::refusals::Refusals;
 use crate::relief;
@@ -160,8 +160,7 @@ impl Router {
     /// # Panics
     /// If no serializer is built in.
     pub fn local(&self) -> memory::Memory {
-        let serializer = *Serializer::ALL.first().expect("a router has a serializer (a Cargo feature)");
-        let (ours, theirs) = memory::pair(serializer);
+        let (ours, theirs) = memory::pair(any_serializer());
         self.attach(theirs);
         ours
     }

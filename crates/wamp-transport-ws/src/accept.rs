@@ -34,7 +34,7 @@ pub async fn accept<S: Socket>(
 ) -> Result<WebSocket<S>, HandshakeError> {
     socket.set_nodelay()?;
     let mut config = config.clone();
-    if socket.peer().ip().is_some_and(|ip| ip.to_canonical().is_loopback()) {
+    if socket.peer().is_loopback() {
         config.origins = config.origins.over_loopback();
     }
     match accept_unless(&mut socket, first, &config, pending()).await {

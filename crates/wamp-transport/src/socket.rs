@@ -109,9 +109,9 @@ pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
 
     /// Returns how the stream is protected against others.
     fn security(&self) -> Security {
-        match self.peer().ip() {
-            Some(ip) if ip.to_canonical().is_loopback() => Security::local(),
-            _ => Security::default(),
+        match self.peer().is_loopback() {
+            true => Security::local(),
+            false => Security::default(),
         }
     }
 }
@@ -175,6 +175,11 @@ impl Peer {
             Peer::Tcp(address) => Some(address.ip()),
             _ => None,
         }
+    }
+
+    /// Returns whether the peer has a loopback address, also one in IPv6 that stands for IPv4.
+    pub fn is_loopback(&self) -> bool {
+        self.ip().is_some_and(|ip| ip.to_canonical().is_loopback())
     }
 }
 

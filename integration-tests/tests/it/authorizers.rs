@@ -1,7 +1,7 @@
 //! Authorizers of the program, and WAMP procedures as authorizers.
 
 use std::future::IntoFuture;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use wamp_client::{Failure, Invocation, Session, connect};
@@ -145,6 +145,32 @@ async fn a_procedure_in_another_realm_decides_about_requests() {
     let (called, ()) = within(async { tokio::join!(asking.into_future(), leaving) }).await;
     assert_eq!(called.unwrap_err().uri().unwrap().as_str(), "wamp.error.authorization_failed");
     assert_eq!(house.router.stats().now.waiting, 0);
+}
+
+// behaviour 266
+#[tokio::test]
+async fn a_call_that_is_canceled_ends_the_question_about_it() {
+    let procedure = Procedure::new("com.auth.may").realm("auth");
+    let realm = RealmConfig::new("realm1").anonymous("device").authorizer_procedure("device", procedure);
+    let house = house(realm).await;
+    let (session, authorizer) = (join(&house, "realm1").await, join(&house, "auth").await);
+    let handler = |_: Invocation| std::future::pending::<Result<bool, Failure>>();
+    let _registration = authorizer.register("com.auth.may", handler).await.unwrap();
+    let calls = || house.router.realm_stats("auth").unwrap().1.calls;
+    let since = Instant::now();
+    let calling = tokio::spawn(session.call("com.slow").into_future());
+    within(async {
+        while calls() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // The client cancels a call that nothing waits for.
+        calling.abort();
+        while calls() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(since.elapsed() < Duration::from_secs(3), "the router has waited for its own timeout");
 }
 
 // behaviour 263, behaviour 267

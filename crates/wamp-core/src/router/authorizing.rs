@@ -16,7 +16,7 @@ use super::realm::Realm;
 use super::roles::Actions;
 use super::sessions::{Session, SessionKey};
 use super::waiting::{
-    Entry, PATIENCE, Question, REQUESTS, State, Ticket, Verdict, detached, without_arguments,
+    Entry, PATIENCE, Question, REQUESTS, State, Ticket, Verdict, Waiting, detached, without_arguments,
 };
 use crate::Time;
 use crate::request_ids::Sequence;
@@ -145,7 +145,9 @@ impl Realm {
             Message::Call(call) if !is_chunk => timeout(&call.options).ok().flatten(),
             _ => None,
         };
-        let number = waiting.push(detached(message, serializer), len, is_chunk, state);
+        cx.waited += 1;
+        let number = cx.waited;
+        waiting.push(number, detached(message, serializer), len, is_chunk, state);
         if is_goodbye {
             waiting.holds = true;
             waiting.leaves = Some(cx.deadlines.set(cx.now + PATIENCE, Due::Leaves(from)));
@@ -232,6 +234,7 @@ impl Realm {
 
     /// No decision has come in time.
     pub(super) fn handle_no_decision(&mut self, ticket: Ticket) {
+        self.cx.events.push_back(Event::Void { ticket });
         self.decide(self.cx.now, ticket, Verdict::Undecided);
     }
 
@@ -249,6 +252,7 @@ impl Realm {
     pub(super) fn handle_leaves(&mut self, session: SessionKey) {
         let Some(waiting) = self.waiting_mut(session) else { return };
         waiting.leaves = None;
+        let asked = Vec::from_iter(waiting.asked());
         let mut passed = Vec::new();
         for index in 0..waiting.queue.len() {
             passed.extend(waiting.set_decided(index, Verdict::Undecided));
@@ -256,6 +260,8 @@ impl Realm {
         for deadline in passed {
             self.cx.deadlines.clear(deadline);
         }
+        let void = |number| Event::Void { ticket: Ticket { session, number } };
+        self.cx.events.extend(asked.into_iter().map(void));
         self.advance(session);
     }
 
@@ -375,21 +381,17 @@ impl Realm {
     ) -> bool {
         let Some(waiting) = self.waiting_mut(from) else { return false };
         let Some(entry) = waiting.call(request).and_then(|index| waiting.remove(index)) else { return false };
-        self.clear(&entry);
+        if entry.asked().is_some() {
+            let ticket = Ticket { session: from, number: entry.number };
+            self.cx.events.push_back(Event::Void { ticket });
+        }
+        for deadline in entry.deadlines() {
+            self.cx.deadlines.clear(deadline);
+        }
         self.cx.refuse(from, RequestKind::Call, request, error, text);
         self.ask_next(from);
         self.advance(from);
         true
-    }
-
-    fn clear(&mut self, entry: &Entry) {
-        let asked = match entry.state {
-            State::Asked(deadline) => Some(deadline),
-            _ => None,
-        };
-        for deadline in [entry.timeout, asked].into_iter().flatten() {
-            self.cx.deadlines.clear(deadline);
-        }
     }
 
     /// Refuses a request for which there is no room.
@@ -414,11 +416,11 @@ impl Realm {
         }
     }
 
-    fn waiting(&self, session: SessionKey) -> Option<&super::waiting::Waiting> {
+    pub(super) fn waiting(&self, session: SessionKey) -> Option<&Waiting> {
         self.cx.sessions.get(session)?.waiting.as_deref()
     }
 
-    fn waiting_mut(&mut self, session: SessionKey) -> Option<&mut super::waiting::Waiting> {
+    fn waiting_mut(&mut self, session: SessionKey) -> Option<&mut Waiting> {
         self.cx.sessions.get_mut(session)?.waiting.as_deref_mut()
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Context {
     pub(super) ending: Option<Ending>,
     /// Whether a session has had a role with an authorizer.
     pub(super) asks: bool,
+    /// The number of requests that ever waited for an authorizer or behind one that did.
+    pub(super) waited: u64,
     /// The subscriptions of meta topics, counted for each session.
     pub(super) watchers: usize,
     /// Meta events that are to be published.
@@ -123,11 +125,10 @@ impl Context {
         match &mut session.requests {
             Some(requests) => requests.check(request),
             // All other requests are answered at once.
-            None if session.dealer.is_calling(request) => Sequence::Seen,
-            None if session.waiting.as_ref().is_some_and(|waiting| waiting.is_calling(request)) => {
-                Sequence::Seen
-            }
-            None => Sequence::Next,
+            None => match session.is_calling(request) {
+                true => Sequence::Seen,
+                false => Sequence::Next,
+            },
         }
     }
 

@@ -25,6 +25,7 @@ use super::meta::Testaments;
 use super::realm::Realm;
 use super::reconfigure::Judgement;
 use super::sessions::{Session, SessionKey};
+use super::waiting::Ticket;
 use crate::auth::Identity;
 
 /// The largest number of table entries that one input of the realm handles: about half a millisecond.
@@ -120,6 +121,8 @@ impl Realm {
             for deadline in waiting.deadlines() {
                 self.cx.deadlines.clear(deadline);
             }
+            let void = |number| Event::Void { ticket: Ticket { session: key, number } };
+            self.cx.events.extend(waiting.asked().map(void));
         }
         self.backlog.tasks.push_back(Task::Remove(Box::new(Remains {
             session: key,

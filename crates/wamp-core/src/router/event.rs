@@ -44,6 +44,11 @@ pub enum Event {
         /// The question.
         question: Box<Question>,
     },
+    /// A question is void: its request has ended, or the time for the decision is over. No verdict has an effect any more.
+    Void {
+        /// The key of the question.
+        ticket: Ticket,
+    },
     /// A held session is released: the driver may read from it again. See [`Realm::hold`](super::Realm::hold).
     Released {
         /// The session.

@@ -21,6 +21,7 @@ use super::outbox::{FrameInfo, Outbox, Transmission, sentence};
 use super::pace::Holds;
 use super::sessions::{Session, SessionKey, Sessions};
 use super::stats::{Sizes, Stats};
+use super::waiting::Waiting;
 use super::welcome::fitting;
 use super::{broker, dealer};
 use crate::Time;
@@ -63,6 +64,7 @@ impl Realm {
             stats: Stats::default(),
             ending: None,
             asks: false,
+            waited: 0,
             watchers: 0,
             noted: Vec::new(),
             silenced: BTreeSet::new(),
@@ -451,12 +453,7 @@ impl Realm {
     /// Says GOODBYE to a session, which takes part in nothing from now on.
     pub(super) fn say_goodbye(&mut self, now: Time, key: SessionKey, reason: Uri, text: Option<&str>) {
         // Its own GOODBYE may be waiting.
-        let has_said = self
-            .cx
-            .sessions
-            .get(key)
-            .and_then(|session| session.waiting.as_ref())
-            .is_some_and(|waiting| waiting.is_leaving());
+        let has_said = self.waiting(key).is_some_and(Waiting::is_leaving);
         if self.depart(key) {
             let message = text.map(|text| ByteString::from(sentence(text)));
             let details = CloseDetails { message, ..CloseDetails::default() };

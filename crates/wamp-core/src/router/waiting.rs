@@ -87,8 +87,6 @@ pub struct Question {
 pub(super) struct Waiting {
     pub(super) queue: VecDeque<Entry>,
     bytes: usize,
-    /// The entries that were ever added, which number them.
-    count: u64,
     /// The questions that are not answered.
     asked: usize,
     /// The verdict on the request that is being handled.
@@ -130,13 +128,10 @@ pub(super) enum State {
 }
 
 impl Waiting {
-    /// Adds a request. Returns its number.
-    pub(super) fn push(&mut self, message: Message, len: usize, is_chunk: bool, state: State) -> u64 {
-        self.count += 1;
+    /// Adds a request, whose number is greater than those before.
+    pub(super) fn push(&mut self, number: u64, message: Message, len: usize, is_chunk: bool, state: State) {
         self.bytes += len;
-        let number = self.count;
         self.queue.push_back(Entry { number, message, len, is_chunk, state, timeout: None, credit: None });
-        number
     }
 
     /// Removes the first request, if it may leave.
@@ -241,14 +236,27 @@ impl Waiting {
 
     /// All deadlines, of requests that are dropped.
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Deadline> + '_ {
-        let of_entries = self.queue.iter().flat_map(|entry| {
-            let asked = match entry.state {
-                State::Asked(deadline) => Some(deadline),
-                _ => None,
-            };
-            [entry.timeout, asked]
-        });
-        of_entries.chain([self.leaves, self.advance]).flatten()
+        self.queue.iter().flat_map(Entry::deadlines).chain([self.leaves, self.advance].into_iter().flatten())
+    }
+
+    /// The numbers of the requests that are asked about.
+    pub(super) fn asked(&self) -> impl Iterator<Item = u64> + '_ {
+        self.queue.iter().filter(|entry| entry.asked().is_some()).map(|entry| entry.number)
+    }
+}
+
+impl Entry {
+    /// The deadline of the question about it, if there is one.
+    pub(super) fn asked(&self) -> Option<Deadline> {
+        match self.state {
+            State::Asked(deadline) => Some(deadline),
+            _ => None,
+        }
+    }
+
+    /// Its deadlines.
+    pub(super) fn deadlines(&self) -> impl Iterator<Item = Deadline> + use<> {
+        [self.timeout, self.asked()].into_iter().flatten()
     }
 }
 

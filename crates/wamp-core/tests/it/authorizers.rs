@@ -299,6 +299,71 @@ fn a_role_gets_an_authorizer_or_loses_it() {
     assert_eq!((net.realm.sizes().deadlines, net.realm.sizes().waiting), (0, 0));
 }
 
+/// Takes the keys of the questions that have become void.
+fn void(net: &mut Net) -> Vec<Ticket> {
+    let void = |event: &Event| match event {
+        Event::Void { ticket } => Some(*ticket),
+        _ => None,
+    };
+    let found = net.closed.iter().filter_map(void).collect();
+    net.closed.retain(|event| void(event).is_none());
+    found
+}
+
+// behaviour 266
+#[test]
+fn a_question_is_void_when_its_request_ends() {
+    let ends: [fn(&mut Net, Client); 5] = [
+        |net, device| net.say(device, r#"[49,1,{}]"#),
+        |net, _| net.sleep(Duration::from_millis(100)),
+        |net, _| net.sleep(Duration::from_secs(4)),
+        |net, device| net.cut(device),
+        |net, device| {
+            net.say(device, r#"[6,{},"wamp.close.close_realm"]"#);
+            net.sleep(Duration::from_secs(4));
+        },
+    ];
+    for (index, end) in ends.into_iter().enumerate() {
+        let (mut net, device, _) = net();
+        let options = if index == 1 { r#""timeout":100"# } else { "" };
+        net.say(device, &format!(r#"[48,1,{{{options}}},"com.x"]"#));
+        let asked = asked(&mut net);
+        assert_eq!(void(&mut net), []);
+        end(&mut net, device);
+        assert_eq!(void(&mut net), [asked[0].0], "{index}");
+        decide(&mut net, asked[0].0, ALLOWED);
+        assert_eq!((net.realm.sizes().deadlines, net.realm.sizes().waiting), (0, 0), "{index}");
+    }
+    // A verdict makes nothing void.
+    let (mut net, device, _) = net();
+    net.say(device, r#"[48,1,{},"com.x"]"#);
+    let asked = asked(&mut net);
+    decide(&mut net, asked[0].0, ALLOWED);
+    assert_eq!(void(&mut net), []);
+}
+
+// behaviour 264
+#[test]
+fn no_verdict_decides_about_a_later_request() {
+    let device = || Role::new("device").allow(Actions::CALL, Pattern::exact("com.open"));
+    let (mut net, one, user) = net();
+    net.say(user, r#"[64,1,{},"com.forbidden"]"#);
+    net.heard(user);
+    net.say(one, r#"[48,1,{},"com.allowed"]"#);
+    let before = asked(&mut net);
+    net.say(one, r#"[49,1,{}]"#);
+    net.heard(one);
+    // The queue of the session is another one then.
+    reconfigure(&mut net, device());
+    reconfigure(&mut net, device().with_authorizer());
+    net.say(one, r#"[48,2,{},"com.forbidden"]"#);
+    let after = asked(&mut net);
+    decide(&mut net, before[0].0, ALLOWED);
+    assert_eq!((net.heard(user), net.heard(one)), (vec![], vec![]));
+    decide(&mut net, after[0].0, Verdict::Denied);
+    assert_eq!((net.heard(user).len(), error(&net.heard(one))), (0, "not_authorized".to_owned()));
+}
+
 // behaviour 267: the authorizer is not asked again.
 #[test]
 fn what_an_authorizer_has_allowed_stays_until_a_rule_or_its_end() {
