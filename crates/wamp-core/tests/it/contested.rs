@@ -13,6 +13,8 @@ const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const SHARE: u32 = 2_000;
 const WINDOW: u32 = 10_000;
+/// The length of a history, in milliseconds.
+const STEPS: u32 = 25_000;
 
 fn peer(net: &mut Net) -> Client {
     net.raw(Serializer::Json, all_roles())
@@ -53,18 +55,6 @@ fn waits(net: &mut Net, session: Client) {
     net.realm.set_waiting(net.now, key);
 }
 
-/// The longest time that a session was held in any window, measured in milliseconds.
-fn most(held: &[bool]) -> usize {
-    let window = WINDOW as usize;
-    let mut sum = held.iter().take(window).filter(|held| **held).count();
-    let mut most = sum;
-    for at in window..held.len() {
-        sum = sum + usize::from(held[at]) - usize::from(held[at - window]);
-        most = most.max(sum);
-    }
-    most
-}
-
 #[test]
 fn however_many_take_turns_a_callee_is_held_for_its_share() {
     for attackers in [1, 8, 64] {
@@ -74,7 +64,7 @@ fn however_many_take_turns_a_callee_is_held_for_its_share() {
         let (mut rng, mut held) = (fastrand::Rng::with_seed(attackers), Vec::new());
         // Attackers that hold it now, and attackers that have called but do not hold it yet.
         let mut calls: BTreeMap<Client, bool> = BTreeMap::new();
-        for _ in 0..60_000 {
+        for _ in 0..STEPS {
             if (calls.len() as u64) < attackers && rng.u8(..) < 20 {
                 let attacker = peer(&mut net);
                 call(&mut net, attacker, 1);
@@ -97,7 +87,7 @@ fn however_many_take_turns_a_callee_is_held_for_its_share() {
             held.push(is_held(&net, victim));
             net.sleep(MS);
         }
-        let most = most(&held);
+        let most = crate::most_within(WINDOW as usize, &held);
         assert!(most <= SHARE as usize + 50, "{attackers} attackers hold it {most} ms in 10 s");
         assert!(most >= SHARE as usize / 2, "{attackers} attackers: {most} ms");
         assert!(net.heard(innocent).is_empty());

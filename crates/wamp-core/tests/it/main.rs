@@ -47,3 +47,15 @@ mod unknown_authids;
 mod uris;
 mod violations;
 mod waiting_calls;
+
+/// Returns the largest number of milliseconds, of a history with one entry each, for which something was held in any
+/// window of this length.
+fn most_within(window: usize, held: &[bool]) -> usize {
+    let mut sum = held.iter().take(window).filter(|held| **held).count();
+    let mut most = sum;
+    for at in window..held.len() {
+        sum = sum + usize::from(held[at]) - usize::from(held[at - window]);
+        most = most.max(sum);
+    }
+    most
+}

@@ -26,7 +26,7 @@ use crate::setup::pubsub_join;
 
 /// The number of runs, and without `MODEL=full`.
 const RUNS: u64 = 4_000;
-const SHORT: u64 = 200;
+const SHORT: u64 = 40;
 
 const TICK: Duration = Duration::from_millis(10);
 const TICKS: usize = 2_500;

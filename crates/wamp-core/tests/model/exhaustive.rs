@@ -49,7 +49,7 @@ struct Node {
 }
 
 /// The number of states of each world that are explored without `MODEL=full`.
-const SHORT: usize = 2_000;
+const SHORT: usize = 800;
 
 /// The largest number of clients.
 const CLIENTS: usize = 4;

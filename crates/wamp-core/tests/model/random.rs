@@ -16,7 +16,7 @@ use crate::{is_full, report};
 
 /// The number of runs, and without `MODEL=full`.
 const RUNS: u64 = 100_000;
-const SHORT: u64 = 2_000;
+const SHORT: u64 = 800;
 /// The least number of times that everything occurs in a full run.
 const LEAST: u64 = 50;
 

@@ -360,9 +360,12 @@ fn a_callee_unregisters() {
 
 #[test]
 fn the_orders_left_out_lead_to_no_other_ends() {
+    compare_reduced(&calls(Kind::ours(), &[], Some(Step::Leave { client: B }), [0, 0]));
+    if !crate::is_full() {
+        return;
+    }
     compare_reduced(&calls(Kind::ours(), &[Mode::Kill], None, [0, 0]));
     compare_reduced(&calls(Kind::ours(), &[Mode::Skip], None, [0, 100]));
-    compare_reduced(&calls(Kind::ours(), &[], Some(Step::Leave { client: B }), [0, 0]));
     compare_reduced(&calls(Kind::ours(), &[], Some(Step::Cut { client: C }), [0, 0]));
     compare_reduced(&calls(Kind::ours(), &[], Some(Step::Shutdown), [0, 0]));
 }

@@ -6,7 +6,9 @@ use wamp_core::reconnect::Config;
 use crate::step::Step;
 use crate::world::World;
 
+/// The number of runs, and without `MODEL=full`.
 const RUNS: u64 = 3_000;
+const SHORT: u64 = 600;
 const STEPS: usize = 200;
 
 fn number(name: &str) -> Option<u64> {
@@ -44,7 +46,7 @@ fn draw(rng: &mut Rng, steps: &[Step]) -> Step {
 
 #[test]
 fn declarations_and_calls_survive_any_losses() {
-    let runs = number("MODEL_RUNS").unwrap_or(RUNS);
+    let runs = number("MODEL_RUNS").unwrap_or(if crate::is_full() { RUNS } else { SHORT });
     let first = number("MODEL_SEED").unwrap_or(1);
     let (mut sessions, mut repeated, mut declared_again, mut probed) = (0, 0, 0, 0);
     for seed in first..first + runs {
@@ -73,7 +75,7 @@ fn declarations_and_calls_survive_any_losses() {
         declared_again += world.ledger.declared_again;
         probed += world.ledger.probed;
     }
-    if runs >= 1000 {
+    if runs >= 500 {
         assert!(sessions as u64 > 2 * runs, "{sessions} sessions");
         assert!(repeated as u64 > runs / 10, "{repeated} calls were repeated");
         assert!(probed as u64 > runs / 50, "{probed} probes");
