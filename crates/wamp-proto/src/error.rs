@@ -136,18 +136,9 @@ impl DecodeError {
         self.head.as_deref()
     }
 
-    /// The error URI for the request of [`head`](Self::head): `wamp.error.feature_not_supported` for binary in
-    /// the place of arguments, which older clients send for encrypted payloads, and otherwise
-    /// `wamp.error.invalid_argument`.
+    /// The error URI for the request of [`head`](Self::head): `wamp.error.invalid_argument`.
     pub fn reason(&self) -> Uri {
-        match &self.fault {
-            Fault::Expected { expected, found }
-                if self.concerns_request && expected == "list" && found == "binary" =>
-            {
-                uri::FEATURE_NOT_SUPPORTED
-            }
-            _ => uri::INVALID_ARGUMENT,
-        }
+        uri::INVALID_ARGUMENT
     }
 
     /// The name of the message, such as `CALL`; `None` if its code could not be read.
@@ -170,11 +161,7 @@ impl fmt::Display for DecodeError {
             }
             f.write_str(": ")?;
         }
-        write!(f, "{}", self.fault)?;
-        if self.reason() == uri::FEATURE_NOT_SUPPORTED {
-            f.write_str("; payload transparency (enc_algo) is not supported")?;
-        }
-        Ok(())
+        write!(f, "{}", self.fault)
     }
 }
 

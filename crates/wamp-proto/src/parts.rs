@@ -54,13 +54,23 @@ impl<B: AsRef<[u8]>> Parts<B> {
         self.borrowed().split().1
     }
 
-    /// Whether bytes of unknown origin are a list, a separator and a dict.
+    /// Whether it is one binary, in the place of arguments.
+    pub(crate) fn is_binary(&self) -> bool {
+        let first = self.bytes.as_ref().first();
+        self.elements == 1
+            && first.is_some_and(|first| self.serializer.is_some_and(|of| of.is_binary(*first)))
+    }
+
+    /// Whether bytes of unknown origin are a list, a separator and a dict, or one binary.
     pub(crate) fn is_well_formed(&self) -> bool {
         let Some(serializer) = self.serializer else { return true };
         let (args, kwargs) = (self.args(), self.kwargs());
         let bytes = self.bytes.as_ref();
         let between = &bytes[args.len()..bytes.len() - kwargs.len()];
         let separated = between == if self.elements == 2 { serializer.separator() } else { b"" };
+        if self.is_binary() {
+            return with_format!(serializer, F => is_exactly::<F>(args, |token| matches!(token, Token::Binary(_))));
+        }
         with_format!(serializer, F => {
             separated
                 && is_exactly::<F>(args, |token| matches!(token, Token::List(_)))

@@ -1,5 +1,6 @@
 //! The arguments of a message, as the bytes they arrived in.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ use serde::ser::{self, Serialize};
 
 use crate::error::{EncodeError, Fault, PayloadError};
 use crate::parts::{Parts, READ_DEPTH};
-use crate::serializer::{Format, Serializer, with_format};
+use crate::serializer::{Format, Reader as _, Serializer, Token, with_format};
 use crate::value::args::ArgsDe;
 use crate::value::is_tuple;
 use crate::value::kwargs::KwargsDe;
@@ -108,6 +109,44 @@ impl Payload {
         self.0.kwargs()
     }
 
+    /// The payload of payload transparency: one binary in the place of the arguments
+    /// ([`Ppt`](crate::message::Ppt)).
+    ///
+    /// ```
+    /// # use wamp_proto::{Payload, Serializer};
+    /// # #[cfg(all(feature = "json", feature = "msgpack"))] {
+    /// let payload = Payload::from_binary(Serializer::Json, &[1, 2, 3]);
+    /// assert_eq!(payload.args_bytes(), br#""\u0000AQID""#);
+    /// let packed = payload.transcode(Serializer::MsgPack)?;
+    /// assert_eq!(packed.args_bytes(), [0xc4, 3, 1, 2, 3]);
+    /// assert_eq!(packed.as_binary().as_deref(), Some([1, 2, 3].as_slice()));
+    /// assert!(packed.decode::<wamp_proto::Payload>().is_ok() && packed.decode::<Vec<u8>>().is_err());
+    /// # }
+    /// # Ok::<(), wamp_proto::EncodeError>(())
+    /// ```
+    pub fn from_binary(serializer: Serializer, binary: &[u8]) -> Self {
+        let mut parts = Parts::begin(serializer, Vec::with_capacity(binary.len() + 8));
+        parts.elements = 1;
+        with_format!(serializer, F => F::binary(&mut parts.bytes, binary));
+        Self::from_written(parts)
+    }
+
+    /// Whether it is one binary in the place of the arguments.
+    pub fn is_binary(&self) -> bool {
+        self.0.is_binary()
+    }
+
+    /// The binary in the place of the arguments; `None` for arguments. Copies it only from JSON, and from CBOR in
+    /// several pieces.
+    pub fn as_binary(&self) -> Option<Bytes> {
+        let serializer = self.0.serializer.filter(|_| self.is_binary())?;
+        with_format!(serializer, F => match F::reader(&self.0.bytes, READ_DEPTH).ok()?.value().ok()? {
+            Token::Binary(Cow::Borrowed(binary)) => Some(self.0.bytes.slice_ref(binary)),
+            Token::Binary(Cow::Owned(binary)) => Some(binary.into()),
+            _ => None,
+        })
+    }
+
     /// The serializer of the bytes; `None` for an empty payload.
     pub fn serializer(&self) -> Option<Serializer> {
         self.0.serializer
@@ -142,7 +181,7 @@ impl Payload {
     /// The same arguments with an empty list and an empty dict where they are missing, for a peer that needs
     /// them.
     pub fn explicit(self, serializer: Serializer) -> Self {
-        if self.0.elements == 2 {
+        if self.0.elements == 2 || self.is_binary() {
             return self;
         }
         let serializer = self.0.serializer.unwrap_or(serializer);

@@ -67,6 +67,8 @@ pub enum Feature {
     CallReroute,
     /// `ppt_*`.
     PayloadPassthruMode,
+    /// `enc_*`, the older form of it.
+    PayloadTransparency,
     /// `disclose_me` of a publication.
     PublisherIdentification,
     /// `exclude_me`.
@@ -97,7 +99,7 @@ pub enum Feature {
 }
 
 impl Feature {
-    const ALL: [(Feature, &'static str); 24] = [
+    const ALL: [(Feature, &'static str); 25] = [
         (Feature::ProgressiveCallResults, "progressive_call_results"),
         (Feature::ProgressiveCallInvocations, "progressive_call_invocations"),
         (Feature::CallCanceling, "call_canceling"),
@@ -109,6 +111,7 @@ impl Feature {
         (Feature::RegistrationRevocation, "registration_revocation"),
         (Feature::CallReroute, "call_reroute"),
         (Feature::PayloadPassthruMode, "payload_passthru_mode"),
+        (Feature::PayloadTransparency, "payload_transparency"),
         (Feature::PublisherIdentification, "publisher_identification"),
         (Feature::PublisherExclusion, "publisher_exclusion"),
         (Feature::SubscriberBlackwhiteListing, "subscriber_blackwhite_listing"),

@@ -257,18 +257,49 @@ fn a_list_of_receivers_is_absent_only_if_it_is_null_or_undefined() {
     }
 }
 
-/// Autobahn sends encrypted payloads in this way, by the older "payload transparency".
+// behaviour 150
 #[test]
-fn binary_in_the_place_of_arguments_is_refused_as_a_feature() {
-    let frame = b"\x95\x30\x01\x81\xa8enc_algo\xa9cryptobox\xa1a\xc4\x03\x01\x02\x03";
-    let error = decode(Serializer::MsgPack, frame).unwrap_err();
-    assert_eq!(error.head(), Some(&Head::Call { request: id(1) }));
-    assert_eq!(error.reason(), uri::FEATURE_NOT_SUPPORTED);
-    assert!(error.to_string().contains("expected list, found binary; payload transparency"), "{error}");
-    let frame = br#"[70,1,{"enc_algo":"cryptobox"},"\u0000AQID"]"#;
-    assert_eq!(decode(Serializer::Json, frame).unwrap_err().reason(), uri::FEATURE_NOT_SUPPORTED);
+fn binary_in_the_place_of_arguments_needs_the_name_of_its_algorithm() {
+    for options in ["{}", r#"{"enc_algo":null}"#, r#"{"enc_key":"k"}"#, r#"{"x":{"enc_algo":"cryptobox"}}"#] {
+        let frame = format!(r#"[70,1,{options},"\u0000AQID"]"#);
+        let error = decode(Serializer::Json, frame.as_bytes()).unwrap_err();
+        assert_eq!(error.head(), Some(&Head::Yield { request: id(1), progress: Some(false) }), "{options}");
+        assert_eq!(error.reason(), uri::INVALID_ARGUMENT);
+        assert!(error.to_string().contains("\"enc_algo\", found binary"), "{error}");
+    }
+    // The last of equal keys counts, as for the value.
+    for (options, fits) in [
+        (r#"{"enc_algo":"cryptobox","enc_algo":null}"#, false),
+        (r#"{"enc_algo":null,"enc_algo":"cryptobox"}"#, true),
+        (r#"{"x":{},"enc_\u0061lgo":"cryptobox"}"#, true),
+    ] {
+        let frame = format!(r#"[48,1,{options},"a","\u0000AQID"]"#);
+        assert_eq!(decode(Serializer::Json, frame.as_bytes()).is_ok(), fits, "{options}");
+    }
     let whole = decode(Serializer::MsgPack, b"\xc4\x03\x01\x02\x03").unwrap_err();
     assert_eq!((whole.head(), whole.reason()), (None, uri::INVALID_ARGUMENT));
+}
+
+// behaviour 150
+#[test]
+fn nothing_follows_a_binary_and_it_is_a_plain_one() {
+    let binary = |rest: &str| format!(r#"[16,1,{{"enc_algo":"cryptobox"}},"a","\u0000AQID"{rest}]"#);
+    assert!(decode(Serializer::Json, binary("").as_bytes()).is_ok());
+    for rest in [r#",{"a":1}"#, ",{}", ",[]"] {
+        let error = decode(Serializer::Json, binary(rest).as_bytes()).unwrap_err();
+        assert_eq!(error.head(), Some(&Head::Publish { request: id(1), acknowledge: false }), "{rest}");
+    }
+    // Neither as keywords, nor broken base64.
+    for payload in [r#"[],"\u0000AQID""#, r#""\u0000AQI""#, r#""AQID""#] {
+        let frame = format!(r#"[16,1,{{"enc_algo":"cryptobox"}},"a",{payload}]"#);
+        let error = decode(Serializer::Json, frame.as_bytes()).unwrap_err();
+        assert_eq!(error.head(), Some(&Head::Publish { request: id(1), acknowledge: false }), "{payload}");
+    }
+    // CBOR: tagged, it is an array of numbers.
+    let head = b"\x85\x10\x01\xa1\x68enc_algo\x69cryptobox\x61a";
+    for (payload, fits) in [(&b"\x43\x01\x02\x03"[..], true), (b"\xd8\x40\x43\x01\x02\x03", false)] {
+        assert_eq!(decode(Serializer::Cbor, &[head, payload].concat()).is_ok(), fits, "{payload:02x?}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use wamp_proto::message::{self, HelloDetails};
 use wamp_proto::{Feature, Features, Role, Roles};
 
 use super::config::Config;
+use super::opaque::Forms;
 use super::quirks::Quirks;
 use super::refused::Violation;
 use super::roles::Actions;
@@ -21,6 +22,7 @@ const ANNOUNCED: &[(Role, Feature)] = &[
     (Role::Dealer, Feature::RegistrationRevocation),
     (Role::Dealer, Feature::CallReroute),
     (Role::Dealer, Feature::PayloadPassthruMode),
+    (Role::Dealer, Feature::PayloadTransparency),
     (Role::Dealer, Feature::SessionMetaApi),
     (Role::Dealer, Feature::RegistrationMetaApi),
     (Role::Dealer, Feature::TestamentMetaApi),
@@ -31,6 +33,7 @@ const ANNOUNCED: &[(Role, Feature)] = &[
     (Role::Broker, Feature::EventRetention),
     (Role::Broker, Feature::SubscriptionRevocation),
     (Role::Broker, Feature::PayloadPassthruMode),
+    (Role::Broker, Feature::PayloadTransparency),
     (Role::Broker, Feature::SessionMetaApi),
     (Role::Broker, Feature::SubscriptionMetaApi),
 ];
@@ -85,10 +88,11 @@ pub(super) struct Announced {
     pub(super) caller_credit: Option<u64>,
     /// The bytes that the callee grants to each stream of chunks, if it announced credit.
     pub(super) callee_credit: Option<u64>,
-    /// Payload passthru mode, as a caller, a callee and a publisher.
-    pub(super) caller_ppt: bool,
-    pub(super) callee_ppt: bool,
-    pub(super) publisher_ppt: bool,
+    /// Opaque payloads, by role.
+    pub(super) caller_ppt: Forms,
+    pub(super) callee_ppt: Forms,
+    pub(super) publisher_ppt: Forms,
+    pub(super) subscriber_ppt: Forms,
     /// The subscriber takes UNSUBSCRIBED for a subscription that was revoked.
     pub(super) subscription_revocation: bool,
     /// The needs of the client beyond its announcement.
@@ -107,7 +111,9 @@ impl Announced {
             let text = "CALL with progress by a caller that did not announce progressive_call_invocations";
             return Err(text.into());
         }
-        if call.options.ppt.is_some() && !self.caller_ppt {
+        if let Some(ppt) = &call.options.ppt
+            && self.caller_ppt.forbid(ppt)
+        {
             let text = "CALL with ppt_scheme by a caller that did not announce payload_passthru_mode";
             return Err(text.into());
         }
@@ -128,9 +134,10 @@ impl Announced {
             callee_reroute: roles.has(Role::Callee, Feature::CallReroute),
             caller_credit: roles.get(Role::Caller).and_then(|features| features.credit),
             callee_credit: roles.get(Role::Callee).and_then(|features| features.credit),
-            caller_ppt: roles.has(Role::Caller, Feature::PayloadPassthruMode),
-            callee_ppt: roles.has(Role::Callee, Feature::PayloadPassthruMode),
-            publisher_ppt: roles.has(Role::Publisher, Feature::PayloadPassthruMode),
+            caller_ppt: Forms::of(roles, Role::Caller),
+            callee_ppt: Forms::of(roles, Role::Callee),
+            publisher_ppt: Forms::of(roles, Role::Publisher),
+            subscriber_ppt: Forms::of(roles, Role::Subscriber),
             subscription_revocation: roles.has(Role::Subscriber, Feature::SubscriptionRevocation)
                 && !quirks.fails_on_revocation,
             quirks,

@@ -20,6 +20,7 @@ mod features;
 mod join;
 mod meta;
 mod meta_event;
+mod opaque;
 mod outbox;
 mod pace;
 mod patterns;

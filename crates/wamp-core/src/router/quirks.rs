@@ -6,7 +6,7 @@
 //! is treated in a way that is safe for all of them.
 
 use wamp_proto::message::HelloDetails;
-use wamp_proto::{Feature, Features, Role};
+use wamp_proto::{Feature, Role};
 
 /// The needs of a client beyond its announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,21 +43,20 @@ fn is_wampy(hello: &HelloDetails) -> bool {
     hello.agent.as_deref().is_some_and(|agent| agent.starts_with("Wampy.js "))
 }
 
-/// Autobahn|Python sends no agent. As a caller it announces payload transparency, which no other client does.
+/// Autobahn|Python sends no agent. As a caller it announces payload transparency, which no other client without an agent
+/// does.
 fn is_autobahn_python(hello: &HelloDetails) -> bool {
-    let transparent = |features: &Features| features.extra.contains("payload_transparency");
-    hello.roles.get(Role::Caller).is_some_and(transparent)
+    hello.agent.is_none() && hello.roles.has(Role::Caller, Feature::PayloadTransparency)
 }
 
 /// Autobahn|JS sends no agent. It announces the features of Autobahn|Python except canceling of the callee and
 /// payload transparency.
 fn is_autobahn_js(hello: &HelloDetails) -> bool {
     let roles = &hello.roles;
-    let has = |role, name| roles.get(role).is_some_and(|features| features.extra.contains(name));
     hello.agent.is_none()
         && roles.has(Role::Caller, Feature::ProgressiveCallResults)
         && roles.has(Role::Callee, Feature::RegistrationRevocation)
         && !roles.has(Role::Callee, Feature::CallCanceling)
         && roles.has(Role::Subscriber, Feature::SubscriptionRevocation)
-        && !has(Role::Caller, "payload_transparency")
+        && !roles.has(Role::Caller, Feature::PayloadTransparency)
 }

@@ -183,22 +183,6 @@ fn a_cancel_with_faulty_options_is_one_without() {
     assert_eq!(net.heard(caller).len(), 1);
 }
 
-/// Autobahn's older way to send encrypted payloads.
-#[test]
-fn binary_in_the_place_of_arguments_costs_its_sender_that_request_only() {
-    let (mut net, callee, caller) = pair();
-    net.say(caller, r#"[48,1,{"enc_algo":"cryptobox"},"com.myapp.longop","\u0000AQID"]"#);
-    net.say(caller, r#"[16,2,{"enc_algo":"cryptobox","acknowledge":true},"com.myapp.topic","\u0000AQID"]"#);
-    let heard = net.heard(caller);
-    assert!(heard[0].starts_with(r#"[8,48,1,{},"wamp.error.feature_not_supported""#), "{heard:?}");
-    assert!(heard[1].starts_with(r#"[8,16,2,{},"wamp.error.feature_not_supported""#), "{heard:?}");
-    net.say(caller, r#"[48,3,{},"com.myapp.longop"]"#);
-    net.heard(callee);
-    net.say(callee, r#"[70,1,{"enc_algo":"cryptobox"},"\u0000AQID"]"#);
-    assert!(net.heard(caller)[0].starts_with(r#"[8,48,3,{},"wamp.error.feature_not_supported""#));
-    assert_eq!(net.realm.stats().violations, 0);
-}
-
 #[test]
 fn messages_of_a_router_are_violations_faulty_or_not() {
     for said in ["[50,1,{},[NaN]]", "[36,1,1,{},[NaN]]", "[68,1,1,{},[NaN]]", r#"[69,1,{"reason":7}]"#] {

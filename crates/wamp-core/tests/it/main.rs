@@ -42,6 +42,7 @@ mod slow;
 mod tables;
 mod take_over;
 mod testaments;
+mod transparency;
 mod trust_levels;
 mod unknown_authids;
 mod uris;

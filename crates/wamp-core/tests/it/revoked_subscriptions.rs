@@ -9,8 +9,7 @@ use crate::net::{Net, all_roles};
 fn a_revoked_subscription_is_announced_to_a_client_that_understands() {
     let mut net = Net::new();
     let knows = Features::none().with(Feature::SubscriptionRevocation);
-    let mut python = Features::none();
-    python.extra.insert("payload_transparency", &true).unwrap();
+    let python = Features::none().with(Feature::PayloadTransparency);
     let autobahn = all_roles().with(Role::Subscriber, knows.clone()).with(Role::Caller, python);
     let clients = [
         net.raw(Serializer::Json, all_roles().with(Role::Subscriber, knows)),

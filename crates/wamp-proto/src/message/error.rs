@@ -1,7 +1,7 @@
 //! ERROR: a request was refused or a call failed.
 
 use super::macros::{message, options};
-use super::options::Ppt;
+use super::ppt::Ppt;
 use super::wire::{Source, Wire, read_integer};
 use super::{pubsub, rpc};
 use crate::error::{EncodeError, Fault};
@@ -74,7 +74,7 @@ options! {
     /// `ERROR.Details`.
     pub struct ErrorDetails {
         @
-        /// Payload passthru mode.
+        /// A payload that is opaque to the router.
         ppt: Ppt,
     }
 }

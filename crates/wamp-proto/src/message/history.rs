@@ -19,7 +19,7 @@ pub struct PastEvent<'a> {
     pub publication: PublicationId,
     /// The details of the event, with its topic.
     pub details: &'a EventDetails,
-    /// The arguments of the event.
+    /// The arguments of the event, which become `args` and `kwargs`, or its binary, which becomes `payload`.
     pub payload: &'a Payload,
 }
 
@@ -111,7 +111,8 @@ impl PastEvents {
 
 fn write<F: Format>(out: &mut Vec<u8>, event: &PastEvent<'_>, payload: &Payload) -> Result<(), EncodeError> {
     let (args, kwargs) = (payload.args_bytes(), payload.kwargs_bytes());
-    let parts = [("args", args), ("kwargs", kwargs)].into_iter().filter(|(_, bytes)| !bytes.is_empty());
+    let first = if payload.is_binary() { "payload" } else { "args" };
+    let parts = [(first, args), ("kwargs", kwargs)].into_iter().filter(|(_, bytes)| !bytes.is_empty());
     let mut dict = F::begin_dict(out, Some(4 + parts.clone().count()));
     write_key::<F>(out, &mut dict, "timestamp")?;
     F::text(out, event.timestamp)?;

@@ -167,7 +167,7 @@ macro_rules! message {
             $($(#[$edoc])* pub $field: $type,)*
             $($(#[$odoc])* pub $optional: Option<$otype>,)?
             $(
-                /// The arguments.
+                /// The arguments, or the binary in their place.
                 pub $payload: $crate::Payload,
             )?
         }

@@ -13,6 +13,7 @@ mod head;
 mod history;
 mod macros;
 mod options;
+mod ppt;
 mod pubsub;
 mod rpc;
 mod testament;
@@ -29,7 +30,8 @@ pub use handshake::{
 };
 pub use head::Head;
 pub use history::{PastEvent, PastEvents};
-pub use options::{CancelMode, Discloser, InvocationPolicy, MatchPolicy, Millis, Ppt, Receivers};
+pub use options::{CancelMode, Discloser, InvocationPolicy, MatchPolicy, Millis, Receivers};
+pub use ppt::{Ppt, PptForm};
 pub use pubsub::{
     Event, EventDetails, EventReceived, Publish, PublishOptions, Published, Subscribe, SubscribeOptions,
     Subscribed, Unsubscribe, Unsubscribed, UnsubscribedDetails,
@@ -229,7 +231,7 @@ impl Message {
         with_format!(serializer, F => {
             let (reader, cut) = F::reader_of_prefix(frame, limits.depth).map_err(nameless)?;
             let begin = reader.clone();
-            Self::read(&mut Source { frame, serializer, reader, begin, cut, hello: limits.hello })
+            Self::read(&mut Source { frame, serializer, reader, begin, cut, hello: limits.hello, binary: false })
         })
     }
 

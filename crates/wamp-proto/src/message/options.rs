@@ -11,36 +11,6 @@ use crate::id::SessionId;
 use crate::serializer::{Format, Reader};
 
 group! {
-    /// Payload passthru mode: how to read a payload that is opaque to the router.
-    pub struct Ppt {
-        /// The schema of the payload.
-        scheme: Option<ByteString> = "ppt_scheme",
-        /// The serializer used inside the payload.
-        serializer: Option<ByteString> = "ppt_serializer",
-        /// The cipher that encrypts the payload.
-        cipher: Option<ByteString> = "ppt_cipher",
-        /// The id of the key.
-        keyid: Option<ByteString> = "ppt_keyid",
-    }
-}
-
-impl Ppt {
-    /// Returns the same in memory of its own, which does not keep a frame alive.
-    pub fn detached(&self) -> Self {
-        let text = |text: &Option<ByteString>| text.as_ref().map(|text| ByteString::from(&**text));
-        let Self { scheme, serializer, cipher, keyid } = self;
-        Self { scheme: text(scheme), serializer: text(serializer), cipher: text(cipher), keyid: text(keyid) }
-    }
-
-    /// Returns the length of its texts, in bytes.
-    #[expect(clippy::len_without_is_empty, reason = "it is the sum of several lengths")]
-    pub fn len(&self) -> usize {
-        let Self { scheme, serializer, cipher, keyid } = self;
-        [scheme, serializer, cipher, keyid].into_iter().flatten().map(|text| text.len()).sum()
-    }
-}
-
-group! {
     /// The receivers of a publication, if the publisher restricts them (Advanced Profile, *Subscriber Black-
     /// and Whitelisting*).
     pub struct Receivers {

@@ -2,7 +2,8 @@
 //! EVENT_RECEIVED.
 
 use super::macros::{message, options};
-use super::options::{Discloser, MatchPolicy, Millis, Ppt, Receivers};
+use super::options::{Discloser, MatchPolicy, Millis, Receivers};
+use super::ppt::Ppt;
 use crate::id::{PublicationId, RequestId, SubscriptionId};
 use crate::uri::Uri;
 
@@ -20,7 +21,7 @@ options! {
         @
         /// The sessions that may receive the event.
         receivers: Receivers,
-        /// Payload passthru mode.
+        /// A payload that is opaque to the router.
         ppt: Ppt,
     }
 }
@@ -144,7 +145,7 @@ options! {
         /// Whether this is an event that the broker had retained.
         retained: Option<bool> = "retained",
         @
-        /// Payload passthru mode.
+        /// A payload that is opaque to the router.
         ppt: Ppt,
         /// The publisher, if it is disclosed.
         peer: Discloser,

@@ -2,7 +2,8 @@
 //! INTERRUPT, YIELD.
 
 use super::macros::{message, options};
-use super::options::{CancelMode, Discloser, InvocationPolicy, MatchPolicy, Millis, Ppt};
+use super::options::{CancelMode, Discloser, InvocationPolicy, MatchPolicy, Millis};
+use super::ppt::Ppt;
 use crate::id::{RegistrationId, RequestId};
 use crate::uri::Uri;
 
@@ -18,7 +19,7 @@ options! {
         /// Whether the caller wants its identity disclosed to the callee.
         disclose_me: Option<bool> = "disclose_me",
         @
-        /// Payload passthru mode.
+        /// A payload that is opaque to the router.
         ppt: Ppt,
     }
 }
@@ -59,7 +60,7 @@ options! {
         /// Whether more results of this call follow.
         progress: Option<bool> = "progress",
         @
-        /// Payload passthru mode.
+        /// A payload that is opaque to the router.
         ppt: Ppt,
         /// The callee, if it is disclosed.
         peer: Discloser,
@@ -166,7 +167,7 @@ options! {
         /// The procedure that was called, if the registration is a pattern.
         procedure: Option<Uri> = "procedure",
         @
-        /// Payload passthru mode.
+        /// A payload that is opaque to the router.
         ppt: Ppt,
         /// The caller, if it is disclosed.
         peer: Discloser,
@@ -212,7 +213,7 @@ options! {
         /// Whether more results of this invocation follow.
         progress: Option<bool> = "progress",
         @
-        /// Payload passthru mode.
+        /// A payload that is opaque to the router.
         ppt: Ppt,
     }
 }

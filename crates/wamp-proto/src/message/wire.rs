@@ -22,6 +22,8 @@ pub(crate) struct Source<'de, R> {
     pub(crate) cut: Option<usize>,
     /// Whether a HELLO is accepted.
     pub(crate) hello: bool,
+    /// Whether a binary was found in the place of the arguments.
+    pub(crate) binary: bool,
 }
 
 /// A fault in the payload, or in the list around it.
@@ -183,7 +185,7 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
         Ok(more)
     }
 
-    /// Reads the rest of a message: Arguments and ArgumentsKw.
+    /// Reads the rest of a message: Arguments and ArgumentsKw, or the one binary of payload transparency.
     pub(crate) fn payload(&mut self, list: &mut Open) -> Result<Payload, PayloadFault> {
         let args = self.part(list, 0, "list", |t| matches!(t, Token::List(_)))?;
         let kwargs = self.part(list, 1, "dict", |t| matches!(t, Token::Dict(_)))?;
@@ -211,11 +213,31 @@ impl<'de, R: Reader<'de>> Source<'de, R> {
             return Ok(None);
         }
         let part = self.peek().and_then(|token| match token {
-            token if fits(&token) => self.bytes().map(Some),
+            token if fits(&token) && !self.binary => self.bytes().map(Some),
             Token::Null => self.reader.skip().map(|()| None),
+            Token::Binary(_) if index == 0 => self.binary(),
+            _ if self.binary => {
+                Err(Fault::expected("the end of the message after a binary", "another element"))
+            }
             other => Err(Fault::expected(expected, other.kind())),
         });
         part.map_err(|fault| PayloadFault { index, fault, of_list: false })
+    }
+}
+
+impl<'de, R: Reader<'de>> Source<'de, R> {
+    /// Reads the binary of payload transparency, if the options allow it.
+    #[cold]
+    fn binary(&mut self) -> Result<Option<std::ops::Range<usize>>, Fault> {
+        // A tagged binary of CBOR is an array of numbers.
+        let begins = self.frame.get(self.reader.position()).copied();
+        let is_plain =
+            self.serializer.has_spaces() || begins.is_some_and(|byte| self.serializer.is_binary(byte));
+        if !is_plain || !self.is_transparent() {
+            return Err(Fault::expected("list, or the option \"enc_algo\"", "binary"));
+        }
+        self.binary = true;
+        self.bytes().map(Some)
     }
 }
 

@@ -55,6 +55,10 @@ impl Format for Cbor {
 
     type Reader<'de> = CborReader<'de>;
 
+    fn is_binary(first: u8) -> bool {
+        first >> 5 == 2
+    }
+
     fn reader(bytes: &[u8], depth: usize) -> Result<CborReader<'_>, Fault> {
         Ok(CborReader { bytes, at: 0, depth: depth.min(MAX_DEPTH) })
     }

@@ -38,6 +38,10 @@ impl Format for Json {
 
     type Reader<'de> = JsonReader<'de>;
 
+    fn is_binary(first: u8) -> bool {
+        first == b'"'
+    }
+
     fn reader(bytes: &[u8], depth: usize) -> Result<JsonReader<'_>, Fault> {
         match Self::reader_of_prefix(bytes, depth)? {
             (reader, None) => Ok(reader),

@@ -165,6 +165,11 @@ impl Serializer {
         with_format!(self, F => F::HAS_SPACES)
     }
 
+    /// Returns whether a value that begins with this byte is a binary, if it is a binary or a list.
+    pub(crate) fn is_binary(self, first: u8) -> bool {
+        with_format!(self, F => F::is_binary(first))
+    }
+
     /// Returns the code of a message in this serializer, such as 70 for YIELD, or `None` if the frame does
     /// not begin like a message. The rest of the frame is not checked.
     ///
@@ -340,6 +345,9 @@ pub(crate) trait Format {
 
     /// Whether white space may precede a value, at the position of a reader.
     const HAS_SPACES: bool = false;
+
+    /// Returns whether a value that begins with this byte is a binary, if it is a binary or a list.
+    fn is_binary(first: u8) -> bool;
 
     /// Returns a reader of `bytes` that enters at most `depth` nested lists and dicts.
     fn reader(bytes: &[u8], depth: usize) -> Result<Self::Reader<'_>, Fault>;

@@ -33,6 +33,10 @@ impl Format for MsgPack {
 
     type Reader<'de> = MsgPackReader<'de>;
 
+    fn is_binary(first: u8) -> bool {
+        matches!(first, 0xc4..=0xc6)
+    }
+
     fn reader(bytes: &[u8], depth: usize) -> Result<MsgPackReader<'_>, Fault> {
         Ok(MsgPackReader { bytes, at: 0, depth: depth.min(MAX_DEPTH) })
     }

@@ -7,6 +7,7 @@ use super::Broker;
 use super::receivers::Lists;
 use super::topics::Topic;
 use crate::router::context::Context;
+use crate::router::opaque;
 use crate::router::outbox::{FrameInfo, HEAD, is_plain};
 use crate::router::sessions::{Session, SessionKey, Sessions};
 
@@ -23,6 +24,8 @@ pub(super) struct Publication<'a> {
     pub(super) lists: Option<Lists>,
     /// A session that gets no event.
     pub(super) except: Option<SessionKey>,
+    /// Only subscribers that announced payload transparency take its events.
+    is_transparent: bool,
 }
 
 /// The payload of a publication in the serializers of its subscribers, made on demand.
@@ -85,8 +88,9 @@ impl<'a> Publication<'a> {
         except: Option<SessionKey>,
     ) -> Self {
         let extra = options.extra.forwarded(&[PublishOptions::RETAIN_TTL]);
+        let is_transparent = opaque::is_transparent(options.ppt.as_deref());
         let details = EventDetails { ppt: options.ppt, peer, extra, ..EventDetails::default() };
-        Self { id, topic, payload, details, lists: Lists::new(options.receivers), except }
+        Self { id, topic, payload, details, lists: Lists::new(options.receivers), except, is_transparent }
     }
 
     /// Returns the bytes that its event counts where it is kept: its contents and 256.
@@ -130,6 +134,11 @@ fn deliver(cx: &mut Context, topic: &Topic, publication: &Publication<'_>, paylo
         Some(topic.event(publication.id, publication.topic, publication.details.clone(), payload))
     };
     match &publication.lists {
+        None if publication.is_transparent => {
+            let receivers = topic.subscribers.iter().copied().filter(|to| Some(*to) != except).collect();
+            let receivers = transparent(cx, receivers);
+            send(cx, Source::Session, receivers.into_iter(), build);
+        }
         None => {
             let receivers = topic.subscribers.iter().copied();
             send(cx, Source::Session, receivers.filter(|to| Some(*to) != except), build);
@@ -137,9 +146,22 @@ fn deliver(cx: &mut Context, topic: &Topic, publication: &Publication<'_>, paylo
         Some(lists) => {
             let mut receivers = lists.candidates(&cx.sessions, &topic.subscribers);
             receivers.retain(|to| Some(*to) != except && publication.is_for(&cx.sessions, lists, *to));
+            if publication.is_transparent {
+                receivers = transparent(cx, receivers);
+            }
             send(cx, Source::Session, receivers.into_iter(), build);
         }
     }
+}
+
+/// Returns the receivers that take a payload by payload transparency; the events of the others are counted as dropped.
+#[cold]
+fn transparent(cx: &mut Context, mut receivers: Vec<SessionKey>) -> Vec<SessionKey> {
+    let all = receivers.len();
+    let sessions = &cx.sessions;
+    receivers.retain(|to| sessions.get(*to).is_some_and(|to| to.announced.subscriber_ppt.is_transparent()));
+    cx.stats.events_dropped += (all - receivers.len()) as u64;
+    receivers
 }
 
 /// The source of an event.

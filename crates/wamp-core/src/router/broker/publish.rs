@@ -9,6 +9,7 @@ use super::delivery::Publication;
 use crate::auth::Identity;
 use crate::router::config::{Config, Disclosure};
 use crate::router::context::{Context, Refused, Violation};
+use crate::router::opaque;
 use crate::router::outbox::FrameInfo;
 use crate::router::roles::Actions;
 use crate::router::sessions::SessionKey;
@@ -36,7 +37,9 @@ impl Broker {
     ) -> Result<(), Violation> {
         let message::Publish { request, options, topic, payload } = publish;
         let Some(session) = cx.sessions.get(from) else { return Ok(()) };
-        if options.ppt.is_some() && !session.announced.publisher_ppt {
+        if let Some(ppt) = &options.ppt
+            && session.announced.publisher_ppt.forbid(ppt)
+        {
             let text = "PUBLISH with ppt_scheme by a publisher that did not announce payload_passthru_mode";
             return Err(text.into());
         }
@@ -47,6 +50,7 @@ impl Broker {
             Ok((disclosure, session.trust(Actions::PUBLISH, &topic)))
         };
         let checked = check_topic(&cx.config, &topic, exact.is_some())
+            .and_then(|()| options.ppt.as_ref().map_or(Ok(()), |ppt| opaque::check(ppt, &payload)))
             .and_then(|()| check(&cx.config, from, &session.identity, &options, allowed));
         let Checked { retains, peer } = match checked {
             Ok(checked) => checked,

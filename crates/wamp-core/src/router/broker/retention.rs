@@ -13,6 +13,7 @@ use super::topics::Topic;
 use crate::Time;
 use crate::router::config::Retention;
 use crate::router::context::Context;
+use crate::router::opaque;
 use crate::router::outbox::{FrameInfo, check};
 use crate::router::sessions::{Session, SessionKey};
 
@@ -33,7 +34,10 @@ struct Kept {
 
 impl Kept {
     fn is_for(&self, to: SessionKey, session: &Session) -> bool {
-        self.except != Some(to) && self.lists.as_ref().is_none_or(|lists| lists.admit(to, &session.identity))
+        let is_transparent = opaque::is_transparent(self.details.ppt.as_deref());
+        (!is_transparent || session.announced.subscriber_ppt.is_transparent())
+            && self.except != Some(to)
+            && self.lists.as_ref().is_none_or(|lists| lists.admit(to, &session.identity))
     }
 }
 
@@ -71,7 +75,7 @@ impl Retained {
             self.forget(publication.topic);
             return true;
         }
-        let Publication { id, topic, payload, details, lists, except } = publication;
+        let Publication { id, topic, payload, details, lists, except, .. } = publication;
         let bytes = publication.kept_bytes();
         let of_topic = self.topics.get(*topic).map_or(&[][..], Vec::as_slice);
         let is_replaced = |kept: &&Kept| lists.is_none() || kept.lists == *lists;

@@ -9,6 +9,7 @@ use super::delivery::Publication;
 use super::publish::{check, check_topic};
 use crate::auth::Identity;
 use crate::router::context::{Context, Refused};
+use crate::router::opaque;
 use crate::router::outbox::FrameInfo;
 use crate::router::roles::Actions;
 use crate::router::sessions::SessionKey;
@@ -22,9 +23,12 @@ impl Broker {
         publish: &message::Publish,
     ) -> Result<(), Refused> {
         let Some(session) = cx.sessions.get(from) else { return Ok(()) };
-        if publish.options.ppt.is_some() && !session.announced.publisher_ppt {
-            let text = "this session did not announce payload_passthru_mode as a publisher";
-            return Err((uri::INVALID_ARGUMENT, text.to_owned()));
+        if let Some(ppt) = &publish.options.ppt {
+            if session.announced.publisher_ppt.forbid(ppt) {
+                let text = "this session did not announce payload_passthru_mode as a publisher";
+                return Err((uri::INVALID_ARGUMENT, text.to_owned()));
+            }
+            opaque::check(ppt, &publish.payload)?;
         }
         check_topic(&cx.config, &publish.topic, false)?;
         let allowed = || Ok((session.authorize(Actions::PUBLISH, &publish.topic)?, None));

@@ -2,15 +2,16 @@
 //! [2](crate::behaviour#rule-2) to [4](crate::behaviour#rule-4), [14](crate::behaviour#rule-14),
 //! [18](crate::behaviour#rule-18)).
 
-use wamp_proto::Message;
-use wamp_proto::message::{self, CancelMode};
+use wamp_proto::message::{self, CancelMode, Ppt};
+use wamp_proto::{Message, Payload};
 
 use super::flow::Stream;
 use super::{Dealer, measure};
 use crate::request_ids::Sequence;
 use crate::router::context::{Context, Violation};
-use crate::router::outbox::{FrameInfo, check};
-use crate::router::sessions::SessionKey;
+use crate::router::opaque;
+use crate::router::outbox::{FrameInfo, Refusal, check};
+use crate::router::sessions::{Session, SessionKey};
 
 impl Dealer {
     pub(in crate::router) fn handle_call(
@@ -78,6 +79,9 @@ impl Dealer {
         let invocation = info.payload(&payload, callee).and_then(|payload| {
             let mut details = upload.details.clone();
             details.progress = more.then_some(true);
+            if options.ppt.is_some() || details.ppt.is_some() {
+                opaque_chunk(options.ppt, &mut details.ppt, &payload, callee)?;
+            }
             let registration = upload.registration;
             let message = message::Invocation { request: call.invocation, registration, details, payload };
             let message = Message::from(message);
@@ -105,4 +109,23 @@ impl Dealer {
         }
         Ok(())
     }
+}
+
+/// Checks an opaque payload of a chunk, and sets its details. By payload transparency each chunk has options of its own;
+/// those of payload passthru mode are the options of the first one.
+#[cold]
+fn opaque_chunk(
+    own: Option<Box<Ppt>>,
+    details: &mut Option<Box<Ppt>>,
+    payload: &Payload,
+    callee: &Session,
+) -> Result<(), Refusal> {
+    if let Some(ppt) = &own {
+        let checked = callee.announced.callee_ppt.check(ppt, payload, "callee");
+        checked.map_err(|(error, text)| Refusal { error, text })?;
+    }
+    if opaque::is_transparent(own.as_deref()) || opaque::is_transparent(details.as_deref()) {
+        *details = own;
+    }
+    Ok(())
 }

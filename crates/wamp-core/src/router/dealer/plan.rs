@@ -141,8 +141,9 @@ impl Dealer {
                 "the callee did not announce calls in chunks (progressive_call_invocations)",
             ));
         }
-        if options.ppt.is_some() && !callee.announced.callee_ppt {
-            return Err(unsupported("the callee did not announce payload_passthru_mode"));
+        if let Some(ppt) = &options.ppt {
+            let checked = callee.announced.callee_ppt.check(ppt, payload, "callee");
+            checked.map_err(|refused| NoPlan::Unfit(key, refused))?;
         }
         let wants_progress = wants_progress
             && (!cx.config.strict_features

@@ -24,7 +24,9 @@ impl Dealer {
         len: usize,
         info: &FrameInfo,
     ) -> Result<(), Violation> {
-        if result.options.ppt.is_some() && !cx.sessions.get(from).is_some_and(|s| s.announced.callee_ppt) {
+        if let Some(ppt) = &result.options.ppt
+            && cx.sessions.get(from).is_none_or(|session| session.announced.callee_ppt.forbid(ppt))
+        {
             let text = "YIELD with ppt_scheme by a callee that did not announce payload_passthru_mode";
             return Err(text.into());
         }
@@ -177,9 +179,8 @@ impl Dealer {
         let gone = || (uri::CANCELED, "the caller has left".to_owned());
         let caller = cx.sessions.get(call.caller).ok_or_else(gone)?;
         let request = call.request;
-        if details.ppt.is_some() && !caller.announced.caller_ppt {
-            let text = "the caller did not announce payload_passthru_mode";
-            return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
+        if let Some(ppt) = &details.ppt {
+            caller.announced.caller_ppt.check(ppt, reply.payload(), "caller")?;
         }
         let message = match reply {
             Reply::Progress(payload) => {

@@ -184,8 +184,8 @@ impl Realm {
             let text = format!("no procedure {} is registered", quoted(procedure));
             return Err((uri::NO_SUCH_PROCEDURE, text));
         };
-        if options.progress == Some(true) || options.ppt.is_some() {
-            let text = "the meta API takes no calls in chunks and no payloads in passthru mode";
+        if options.progress == Some(true) || options.ppt.as_deref().is_some_and(|ppt| ppt.form().is_some()) {
+            let text = "the meta API takes no calls in chunks and no opaque payloads";
             return Err((uri::FEATURE_NOT_SUPPORTED, text.to_owned()));
         }
         if !self.cx.allows_meta(from, found.part) {

@@ -1,0 +1,70 @@
+//! Payloads that are opaque to the router, and the peers that take them (behaviour [64](crate::behaviour#rule-64),
+//! [150](crate::behaviour#rule-150)).
+
+use wamp_proto::message::{Ppt, PptForm};
+use wamp_proto::{Feature, Payload, Role, Roles, uri};
+
+use super::context::Refused;
+
+/// The forms of opaque payloads that a client announced for a role.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forms {
+    passthru: bool,
+    transparency: bool,
+}
+
+impl Forms {
+    pub(super) fn of(roles: &Roles, role: Role) -> Self {
+        Self {
+            passthru: roles.has(role, Feature::PayloadPassthruMode),
+            transparency: roles.has(role, Feature::PayloadTransparency),
+        }
+    }
+
+    /// Returns whether it breaks the protocol to send these options. Payload transparency needs no announcement of its
+    /// sender, which is in no specification.
+    #[cold]
+    pub(super) fn forbid(self, ppt: &Ppt) -> bool {
+        ppt.form() == Some(PptForm::Passthru) && !self.passthru
+    }
+
+    /// Returns whether the client announced payload transparency.
+    pub(super) fn is_transparent(self) -> bool {
+        self.transparency
+    }
+
+    /// Returns whether a payload with these options can be sent to the client.
+    #[cold]
+    pub(super) fn take(self, ppt: &Ppt) -> bool {
+        match ppt.form() {
+            None => true,
+            Some(PptForm::Passthru) => self.passthru,
+            Some(_) => self.transparency,
+        }
+    }
+
+    /// Checks these options with their payload, for a receiver with this name.
+    #[cold]
+    pub(super) fn check(self, ppt: &Ppt, payload: &Payload, receiver: &str) -> Result<(), Refused> {
+        check(ppt, payload)?;
+        if self.take(ppt) {
+            return Ok(());
+        }
+        let feature = match ppt.form() {
+            Some(PptForm::Transparency) => Feature::PayloadTransparency,
+            _ => Feature::PayloadPassthruMode,
+        };
+        Err((uri::FEATURE_NOT_SUPPORTED, format!("the {receiver} did not announce {}", feature.name())))
+    }
+}
+
+/// Checks the options of payload transparency with their payload.
+#[cold]
+pub(super) fn check(ppt: &Ppt, payload: &Payload) -> Result<(), Refused> {
+    ppt.check(payload).map_err(|text| (uri::INVALID_ARGUMENT, text))
+}
+
+/// Returns whether these options are those of payload transparency.
+pub(super) fn is_transparent(ppt: Option<&Ppt>) -> bool {
+    ppt.is_some_and(|ppt| ppt.form() == Some(PptForm::Transparency))
+}
