@@ -1,7 +1,10 @@
 //! A builder of the arguments of a message.
 
 use serde::Serialize;
+use wamp_proto::message::Ppt;
 use wamp_proto::{Args, Arguments, EncodeError, Payload, Serializer};
+
+use crate::opaque;
 
 /// Arguments added one by one, or all at once. Errors are returned at the end.
 pub(crate) struct Body {
@@ -14,6 +17,7 @@ enum Input {
     OneByOne(Arguments),
     Whole(Payload),
     Both,
+    Unwritable(EncodeError),
 }
 
 impl Body {
@@ -41,8 +45,17 @@ impl Body {
     pub(crate) fn payload(&mut self, payload: Payload) {
         self.input = match self.input {
             Input::Nothing | Input::Whole(_) => Input::Whole(payload),
-            Input::OneByOne(_) | Input::Both => Input::Both,
+            Input::OneByOne(_) | Input::Both | Input::Unwritable(_) => Input::Both,
         };
+    }
+
+    /// Sets bytes that are opaque to the router, with these options.
+    pub(crate) fn opaque(&mut self, ppt: &Ppt, bytes: &[u8]) {
+        let Some(serializer) = self.serializer else { return };
+        match opaque::write(serializer, ppt, bytes) {
+            Ok(payload) => self.payload(payload),
+            Err(error) => self.input = Input::Unwritable(error),
+        }
     }
 
     fn add(&mut self, step: impl FnOnce(Arguments) -> Arguments) {
@@ -50,7 +63,7 @@ impl Body {
         self.input = match std::mem::replace(&mut self.input, Input::Both) {
             Input::Nothing => Input::OneByOne(step(Arguments::new(serializer))),
             Input::OneByOne(arguments) => Input::OneByOne(step(arguments)),
-            Input::Whole(_) | Input::Both => Input::Both,
+            Input::Whole(_) | Input::Both | Input::Unwritable(_) => Input::Both,
         };
     }
 
@@ -60,6 +73,7 @@ impl Body {
             Input::Nothing => return Ok(Payload::empty()),
             Input::OneByOne(arguments) => arguments.finish()?,
             Input::Whole(payload) => payload,
+            Input::Unwritable(error) => return Err(error),
             Input::Both => {
                 let text = "set either a ready payload or single arguments, not both";
                 return Err(EncodeError::Custom(text.to_owned()));

@@ -121,12 +121,13 @@ mod engine;
 mod error;
 mod link;
 mod meta;
+mod opaque;
 mod reply;
 
 pub use bytes::Bytes;
 pub use wamp_core::reconnect::{Retry, Standing};
 pub use wamp_core::session::{Closed, Joined};
-pub use wamp_proto::message::{CancelMode, InvocationPolicy, MatchPolicy};
+pub use wamp_proto::message::{CancelMode, InvocationPolicy, MatchPolicy, Ppt, PptForm};
 pub use wamp_proto::{
     Args, ArgsKwargs, EncodeError, Kwargs, Payload, PayloadError, Serializer, Uri, Value, uri,
 };

@@ -58,6 +58,11 @@ impl PayloadBuffer {
         &self.0.bytes
     }
 
+    /// Whether it is one binary in the place of the arguments.
+    pub fn is_binary(&self) -> bool {
+        self.0.is_binary()
+    }
+
     /// The serializer of the arguments: another than the one asked for if the value was a [`Payload`] in it;
     /// `None` for no arguments.
     pub fn serializer(&self) -> Option<Serializer> {

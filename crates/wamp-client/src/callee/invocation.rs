@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use wamp_proto::message::Discloser;
-use wamp_proto::{Payload, PayloadError, RequestId, Serializer, SessionId, Uri};
+use wamp_proto::message::{Discloser, Ppt};
+use wamp_proto::{EncodeError, Payload, PayloadError, RequestId, Serializer, SessionId, Uri};
 
 use crate::callee::chunks::Chunks;
 use crate::callee::progress::ProgressSender;
@@ -14,6 +15,7 @@ use crate::engine::cancel::CancelState;
 use crate::engine::procedure::{Job, Procedure, Upload};
 use crate::engine::shared::Engine;
 use crate::error::CancelReason;
+use crate::opaque;
 use crate::session::Session;
 
 /// A call to be answered.
@@ -23,6 +25,7 @@ pub struct Invocation {
     uri: Uri,
     wants_progress: bool,
     caller: Option<Box<Discloser>>,
+    ppt: Option<Box<Ppt>>,
     payload: Payload,
     upload: Option<Arc<Upload>>,
     pub(super) cancel_state: Arc<CancelState>,
@@ -30,9 +33,9 @@ pub struct Invocation {
 
 impl Invocation {
     pub(crate) fn new(engine: Arc<Engine>, procedure: &Procedure, job: Job) -> Self {
-        let Job { id, uri, wants_progress, caller, payload, upload, cancel_state, .. } = job;
+        let Job { id, uri, wants_progress, caller, ppt, payload, upload, cancel_state, .. } = job;
         let uri = uri.unwrap_or_else(|| procedure.uri().clone());
-        Self { engine, id, uri, wants_progress, caller, payload, upload, cancel_state }
+        Self { engine, id, uri, wants_progress, caller, ppt, payload, upload, cancel_state }
     }
 
     /// The list of positional arguments, as a tuple, an array or a `Vec`.
@@ -62,6 +65,39 @@ impl Invocation {
     /// All arguments, as they arrived.
     pub fn payload(&self) -> &Payload {
         &self.payload
+    }
+
+    /// How to read a payload that is opaque to routers, if the caller said it.
+    pub fn ppt(&self) -> Option<&Ppt> {
+        self.ppt.as_deref()
+    }
+
+    /// The bytes that are opaque to routers, and how to read them; `None` if the caller sent arguments.
+    pub fn opaque(&self) -> Option<(&Ppt, Bytes)> {
+        opaque::read(self.ppt(), &self.payload)
+    }
+
+    /// Makes the payload of a result of bytes that are opaque to routers: the value to return, or to send as progress. All
+    /// results of this call are then sent with these options, and must be made in this way. By payload transparency
+    /// (`enc_…`) the bytes are in the place of the arguments, otherwise they are the only argument.
+    ///
+    /// ```
+    /// use wamp_client::{Failure, Invocation, Payload};
+    ///
+    /// async fn secret(call: Invocation) -> Result<Payload, Failure> {
+    ///     let (ppt, bytes) = call.opaque().ok_or_else(|| Failure::new("com.example.not_sealed"))?;
+    ///     let answer: Vec<u8> = bytes.iter().rev().copied().collect();
+    ///     Ok(call.opaque_result(ppt.clone(), answer)?)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The bytes cannot be written.
+    pub fn opaque_result(&self, ppt: Ppt, bytes: impl AsRef<[u8]>) -> Result<Payload, EncodeError> {
+        let payload = opaque::write(self.serializer(), &ppt, bytes.as_ref())?;
+        // `Over`: no result is sent any more.
+        let _ = self.engine.with(|state, _| state.session.reply_opaquely(self.id, ppt));
+        Ok(payload)
     }
 
     /// The procedure that was called; of interest where a pattern is registered.

@@ -53,7 +53,7 @@ impl ProgressSender {
             let serializer = self.engine.serializer();
             buffer.write(serializer, value)?;
             let is_foreign = buffer.serializer().is_some_and(|written| written != serializer);
-            if is_foreign || buffer.as_bytes().len() >= COPIED_BELOW {
+            if is_foreign || buffer.is_binary() || buffer.as_bytes().len() >= COPIED_BELOW {
                 return Ok(Tried::MustWait(buffer.take()));
             }
             self.check()?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wamp_core::reconnect::Retry;
-use wamp_proto::message::CallOptions;
+use wamp_proto::message::{CallOptions, Ppt};
 use wamp_proto::{Args, Payload, Uri};
 
 use crate::arguments::Body;
@@ -133,6 +133,34 @@ impl<'a> Call<'a> {
     /// Sets all arguments to a ready payload. It excludes the other ways to set them.
     pub fn payload(self, payload: Payload) -> Self {
         self.with(|request| request.body.payload(payload))
+    }
+
+    /// Sets bytes that are opaque to the router, as all arguments, and the options that say how to read them. It excludes
+    /// the other ways to set arguments.
+    ///
+    /// With `ppt_…` this is payload passthru mode (Advanced Profile, *Payload Passthru Mode*), and the bytes are the only
+    /// argument. With `enc_…` it is the older payload transparency, which Autobahn has, and the bytes are in the place of the
+    /// arguments. Encrypting them is left to the application. [`NotSupported`](CallError::NotSupported) if the router did
+    /// not announce the form.
+    ///
+    /// ```
+    /// # use wamp_client::{CallError, Session};
+    /// use wamp_client::Ppt;
+    ///
+    /// # async fn example(session: Session) -> Result<(), CallError> {
+    /// let ppt = Ppt { enc_algo: Some("x_seal".into()), ..Ppt::default() };
+    /// let result = session.call("com.example.secret").opaque(ppt, b"sealed").await?;
+    /// if let Some((ppt, bytes)) = result.opaque() {
+    ///     println!("{} bytes by {:?}", bytes.len(), ppt.enc_algo);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn opaque(self, ppt: Ppt, bytes: impl AsRef<[u8]>) -> Self {
+        self.with(|request| {
+            request.body.opaque(&ppt, bytes.as_ref());
+            request.options.ppt = Some(Box::new(ppt));
+        })
     }
 
     /// Sets how long the callee may take for each result (`CALL.Options.timeout`). The router watches it, if it

@@ -6,13 +6,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use serde::Deserialize;
+use wamp_proto::message::Ppt;
 use wamp_proto::{Payload, PayloadError};
 
 use crate::caller::handle::{CallHandle, Later};
 use crate::caller::running::{CallRequest, RunningCall, Starting, Submitted};
 use crate::engine::inbox::Next;
 use crate::error::CallError;
+use crate::opaque;
 
 /// A function that sees each progressive result.
 pub(super) type Observer<'a> = Box<dyn FnMut(&Payload) -> Result<(), PayloadError> + Send + 'a>;
@@ -101,7 +104,10 @@ impl Future for CallFuture<'_> {
                         }
                         this.stage = Stage::Running(pending);
                     }
-                    Poll::Ready(Next::End(end)) => break end.map(|payload| CallResult { payload }),
+                    Poll::Ready(Next::End(end)) => {
+                        let ppt = pending.replies().take_ppt();
+                        break end.map(|payload| CallResult { payload, ppt });
+                    }
                     Poll::Pending => {
                         this.stage = Stage::Running(pending);
                         return Poll::Pending;
@@ -117,9 +123,10 @@ impl Future for CallFuture<'_> {
 }
 
 /// The last result of a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CallResult {
     payload: Payload,
+    ppt: Option<Box<Ppt>>,
 }
 
 impl CallResult {
@@ -150,6 +157,16 @@ impl CallResult {
     /// All arguments, as they arrived.
     pub fn payload(&self) -> &Payload {
         &self.payload
+    }
+
+    /// How to read a payload that is opaque to routers, if the callee said it.
+    pub fn ppt(&self) -> Option<&Ppt> {
+        self.ppt.as_deref()
+    }
+
+    /// The bytes that are opaque to routers, and how to read them; `None` if the callee sent arguments.
+    pub fn opaque(&self) -> Option<(&Ppt, Bytes)> {
+        opaque::read(self.ppt(), &self.payload)
     }
 
     /// All arguments, as they arrived.

@@ -58,6 +58,11 @@ impl State {
     pub(crate) fn handle_event(&mut self, now: Time, event: session::Event) {
         use session::Event::*;
         match event {
+            OpaqueReply { call, ppt } => {
+                if let Some(waiting) = self.calls.get(&call) {
+                    waiting.replies.set_ppt(Box::new(ppt.detached()));
+                }
+            }
             Replied { call, reply, cost } => self.handle_reply(now, call, reply, cost),
             Credit { stream } => self.handle_credit(stream),
             Invoked(invocation) => self.handle_invoked(now, invocation),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use wamp_proto::message::EventDetails;
+use wamp_proto::message::{EventDetails, Ppt};
 use wamp_proto::{ByteString, Payload, PublicationId, SessionId, Uri};
 
 use crate::ended::{End, Ended};
@@ -28,18 +28,20 @@ pub(crate) struct About {
     pub(crate) authid: Option<ByteString>,
     pub(crate) authrole: Option<ByteString>,
     pub(crate) trustlevel: Option<u64>,
+    pub(crate) ppt: Option<Ppt>,
 }
 
 impl About {
     /// `None` if the details have none of them.
     pub(crate) fn new(details: &EventDetails) -> Option<Arc<Self>> {
         let retained = details.retained == Some(true);
-        if !retained && details.peer.is_none() {
+        if !retained && details.peer.is_none() && details.ppt.is_none() {
             return None;
         }
-        let mut about = Self { retained, ..Self::default() };
+        // Copied, since a slice would keep the frame in memory.
+        let ppt = details.ppt.as_deref().map(Ppt::detached);
+        let mut about = Self { retained, ppt, ..Self::default() };
         if let Some(peer) = &details.peer {
-            // Copied, since a slice would keep the frame in memory.
             let text = |text: &Option<ByteString>| text.as_ref().map(|text| ByteString::from(&**text));
             about.publisher = peer.publisher;
             about.authid = text(&peer.publisher_authid);
@@ -52,7 +54,8 @@ impl About {
     /// Returns the memory of the details, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let len = |text: &Option<ByteString>| text.as_ref().map_or(0, |text| text.len());
-        size_of::<Self>() + len(&self.authid) + len(&self.authrole)
+        let ppt = self.ppt.as_ref().map_or(0, Ppt::len);
+        size_of::<Self>() + len(&self.authid) + len(&self.authrole) + ppt
     }
 }
 

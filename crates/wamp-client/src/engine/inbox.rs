@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::coop::{RestoreOnPending, poll_proceed};
 use tokio::time::Instant;
 use wamp_proto::Payload;
+use wamp_proto::message::Ppt;
 use wamp_transport::COPIED_BELOW;
 
 use crate::engine::budget::{Budget, LIMIT_OF_CALLS};
@@ -73,6 +74,10 @@ pub(crate) struct Inbox<T, E> {
     lends: AtomicBool,
     /// The sum over all inboxes and other users of the budget.
     budget: Option<Arc<Budget>>,
+    /// How to read the latest reply that is opaque to routers.
+    ppt: Mutex<Option<Box<Ppt>>>,
+    /// Whether there is one.
+    has_ppt: AtomicBool,
 }
 
 /// While it lives, credit is given back for items that have not been taken.
@@ -150,7 +155,27 @@ impl<T, E> Inbox<T, E> {
             consumer: None,
         };
         let lends = AtomicBool::new(false);
-        Self { state: Mutex::new(state), other_way: Notify::new(), lends, budget: None }
+        let ppt = Mutex::default();
+        Self {
+            state: Mutex::new(state),
+            other_way: Notify::new(),
+            lends,
+            budget: None,
+            ppt,
+            has_ppt: AtomicBool::new(false),
+        }
+    }
+
+    /// Keeps how to read the next reply, which is opaque to routers.
+    pub(crate) fn set_ppt(&self, ppt: Box<Ppt>) {
+        *self.ppt.lock().unwrap_or_else(PoisonError::into_inner) = Some(ppt);
+        self.has_ppt.store(true, Ordering::Release);
+    }
+
+    /// Takes how to read the latest reply that is opaque to routers.
+    pub(crate) fn take_ppt(&self) -> Option<Box<Ppt>> {
+        let has_ppt = self.has_ppt.load(Ordering::Acquire);
+        if has_ppt { self.ppt.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None }
     }
 
     /// Creates an inbox that is also bounded by the budget of its session.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wamp_proto::message::{self, Discloser};
+use wamp_proto::message::{self, Discloser, Ppt};
 use wamp_proto::{Payload, RequestId, Uri};
 
 use crate::ended::End;
@@ -39,6 +39,7 @@ pub(crate) struct Job {
     pub(crate) uri: Option<Uri>,
     pub(crate) wants_progress: bool,
     pub(crate) caller: Option<Box<Discloser>>,
+    pub(crate) ppt: Option<Box<Ppt>>,
     pub(crate) payload: Payload,
     pub(crate) upload: Option<Arc<Upload>>,
     pub(crate) cancel_state: Arc<CancelState>,
@@ -58,6 +59,7 @@ impl Job {
             uri: details.procedure.as_ref().map(Uri::detached),
             wants_progress: details.receive_progress == Some(true),
             caller: details.peer,
+            ppt: details.ppt.map(|ppt| Box::new(ppt.detached())),
             payload: detach_small(payload),
             upload,
             cancel_state,

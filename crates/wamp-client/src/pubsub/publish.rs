@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use wamp_core::Time;
-use wamp_proto::message::{Millis, PublishOptions, Receivers};
+use wamp_proto::message::{Millis, Ppt, PublishOptions, Receivers};
 use wamp_proto::{Args, ByteString, Payload, PublicationId, SessionId, Uri};
 
 use crate::arguments::Body;
@@ -113,6 +113,20 @@ impl Publish {
     /// Sets all arguments to a ready payload. It excludes the other ways to set them.
     pub fn payload(self, payload: Payload) -> Self {
         self.with(|inner| inner.body.payload(payload))
+    }
+
+    /// Sets bytes that are opaque to the router, as all arguments, and the options that say how to read them. It excludes
+    /// the other ways to set arguments.
+    ///
+    /// With `ppt_…` this is payload passthru mode (Advanced Profile, *Payload Passthru Mode*), and the bytes are the only
+    /// argument. With `enc_…` it is the older payload transparency, which Autobahn has, and the bytes are in the place of the
+    /// arguments. Encrypting them is left to the application. [`NotSupported`](RequestError::NotSupported) if the router did
+    /// not announce the form.
+    pub fn opaque(self, ppt: Ppt, bytes: impl AsRef<[u8]>) -> Self {
+        self.with(|inner| {
+            inner.body.opaque(&ppt, bytes.as_ref());
+            inner.options.ppt = Some(Box::new(ppt));
+        })
     }
 
     /// Waits for the router's answer: the publication id, or the error.

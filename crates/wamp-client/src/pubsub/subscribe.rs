@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_core::Stream;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use wamp_core::reconnect::{Declaration, DeclarationId, Standing};
-use wamp_proto::message::{MatchPolicy, SubscribeOptions};
+use wamp_proto::message::{MatchPolicy, Ppt, SubscribeOptions};
 use wamp_proto::{Payload, PayloadError, PublicationId, SessionId, SubscriptionId, Uri};
 
 use crate::deferred::Deferred;
@@ -24,6 +25,7 @@ use crate::error::{RequestError, SubmitError};
 use crate::link::Link;
 use crate::link::declared::Withdrawn;
 use crate::link::kept::{Current, Kept};
+use crate::opaque;
 use crate::session::Session;
 
 /// The default limit of the waiting events of one subscriber, in bytes.
@@ -74,6 +76,16 @@ impl Event {
     /// All arguments, as they arrived.
     pub fn payload(&self) -> &Payload {
         &self.payload
+    }
+
+    /// How to read a payload that is opaque to routers, if the publisher said it.
+    pub fn ppt(&self) -> Option<&Ppt> {
+        self.about.as_ref()?.ppt.as_ref()
+    }
+
+    /// The bytes that are opaque to routers, and how to read them; `None` if the publisher sent arguments.
+    pub fn opaque(&self) -> Option<(&Ppt, Bytes)> {
+        opaque::read(self.ppt(), &self.payload)
     }
 
     /// The topic of the publication.

@@ -98,11 +98,11 @@ async fn leave(settings: Settings) -> Result<(), CallError> {
     if let Some(limit) = when_up {
         session.link().when_up(limit).await;
     }
-    session
-        .engine()
-        .with(|state, _| state.session.check_publish(&options).map_err(|misuse| state.refused(misuse)))?;
     let serializer = session.serializer();
     let payload = body.finish(serializer)?;
+    session.engine().with(|state, _| {
+        state.session.check_publish(&options, &payload).map_err(|misuse| state.refused(misuse))
+    })?;
     let publish = message::Publish { request: RequestId::FIRST, options, topic, payload };
     let arguments = publish.to_testament(serializer, Some(scope.as_str()))?;
     let add = Uri::from_static("wamp.session.add_testament");

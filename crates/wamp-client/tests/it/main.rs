@@ -17,6 +17,7 @@ mod futures;
 mod gathering;
 mod lone_calls;
 mod meta;
+mod opaque;
 mod options;
 mod peer;
 mod procedures;

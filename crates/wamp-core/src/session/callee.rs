@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use wamp_proto::message::{self, CancelMode, RegisterOptions, RequestKind, YieldOptions};
+use wamp_proto::message::{self, CancelMode, Ppt, RegisterOptions, RequestKind, YieldOptions};
 use wamp_proto::relay::PlainProgress;
-use wamp_proto::{Message, RegistrationId, RequestId, Uri};
+use wamp_proto::{EncodeError, Message, RegistrationId, RequestId, Role, Uri};
 
 use super::streams::Incoming;
 use super::{Due, Event, Request, Session, Stream};
@@ -20,6 +20,8 @@ use crate::{Failure, Misuse, Reply, ReplyError, Time};
 pub(super) struct Callee {
     registrations: Map<RegistrationId, Uri>,
     invocations: Map<RequestId, Invocation>,
+    /// The options of the replies to invocations whose payloads are opaque to the router.
+    opaque: Map<RequestId, Box<Ppt>>,
     /// The dealer's ids. An INTERRUPT with an id up to the latest one is late; one with a greater id is a
     /// violation.
     seen: Watermark,
@@ -58,7 +60,7 @@ impl Invocation {
 
 impl Callee {
     pub(super) fn new(seed: u64) -> Self {
-        Self { registrations: map(seed), invocations: map(seed), seen: Watermark::new() }
+        Self { registrations: map(seed), invocations: map(seed), opaque: map(seed), seen: Watermark::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -68,6 +70,12 @@ impl Callee {
     pub(super) fn clear(&mut self) {
         self.registrations.clear();
         self.invocations.clear();
+        self.opaque.clear();
+    }
+
+    /// The options of the replies to an invocation. Few sessions have any.
+    fn ppt(&self, invocation: RequestId) -> Option<&Box<Ppt>> {
+        if self.opaque.is_empty() { None } else { self.opaque.get(&invocation) }
     }
 
     pub(super) fn results(&mut self, invocation: RequestId) -> Option<&mut Sending> {
@@ -117,6 +125,7 @@ impl Session {
     /// [`ReplyError::Encode`]. Then nothing was sent, and the invocation is unchanged.
     pub fn reply(&mut self, now: Time, invocation: RequestId, reply: Reply) -> Result<(), ReplyError> {
         let (request, kind) = (invocation, reply.kind());
+        let ppt = self.callee.ppt(invocation).cloned();
         let mut options = YieldOptions::default();
         let message = match reply {
             Reply::Progress(payload) => {
@@ -126,12 +135,49 @@ impl Session {
             Reply::Result(payload) => message::Yield { request, options, payload }.into(),
             Reply::Error(failure) => failure.answer(RequestKind::Invocation, request).into(),
         };
+        let message = self.with_ppt(message, ppt)?;
         self.check_size(&message)?;
         self.admit_reply(now, invocation, kind)?;
         if kind == ReplyKind::Progress {
             self.charge_result(invocation, |session| session.price(&message));
         }
         self.send(message);
+        Ok(())
+    }
+
+    /// Adds the options of an opaque payload to a reply. An error has them if its payload is a binary.
+    fn with_ppt(&self, mut message: Message, ppt: Option<Box<Ppt>>) -> Result<Message, ReplyError> {
+        let ppt = match &message {
+            Message::Error(error) if !error.payload.is_binary() => None,
+            _ => ppt,
+        };
+        match self.check_opaque(Role::Dealer, ppt.as_deref(), message.payload()) {
+            Ok(()) => {}
+            Err(Misuse::Encode(error)) => return Err(ReplyError::Encode(error)),
+            Err(_) => {
+                let text = "the router did not announce the form of this payload";
+                return Err(ReplyError::Encode(EncodeError::Custom(text.to_owned())));
+            }
+        }
+        match &mut message {
+            Message::Yield(result) => result.options.ppt = ppt,
+            Message::Error(error) => error.details.ppt = ppt,
+            _ => {}
+        }
+        Ok(message)
+    }
+
+    /// Sends the replies to an invocation with these options, which say how to read their payloads. By payload
+    /// transparency all results must be a binary in the place of the arguments. An error has the options only if its
+    /// payload is such a binary.
+    ///
+    /// # Errors
+    /// [`ReplyError::Over`] if the call has ended meanwhile.
+    pub fn reply_opaquely(&mut self, invocation: RequestId, ppt: Ppt) -> Result<(), ReplyError> {
+        if !self.callee.invocations.contains_key(&invocation) {
+            return Err(ReplyError::Over);
+        }
+        self.callee.opaque.insert(invocation, Box::new(ppt));
         Ok(())
     }
 
@@ -150,6 +196,10 @@ impl Session {
         self.check_len(|serializer| progress.encoded_len(serializer))?;
         if !self.is_open() {
             return Err(ReplyError::Over);
+        }
+        if self.callee.ppt(invocation).is_some() {
+            // It has options, so the driver has to send it by `reply`.
+            return Err(ReplyError::NoCredit);
         }
         let entry = self.callee.invocations.get_mut(&invocation).ok_or(ReplyError::Over)?;
         entry.admit(ReplyKind::Progress)?;
@@ -335,6 +385,9 @@ impl Session {
 
     pub(super) fn end_invocation(&mut self, invocation: RequestId) {
         let Some(entry) = self.callee.invocations.remove(&invocation) else { return };
+        if !self.callee.opaque.is_empty() {
+            self.callee.opaque.remove(&invocation);
+        }
         if let Some(deadline) = entry.deadline {
             self.deadlines.clear(deadline);
         }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use wamp_proto::message::{self, CallOptions, CancelMode, CancelOptions};
+use wamp_proto::message::{self, CallOptions, CancelMode, CancelOptions, Ppt};
 use wamp_proto::relay::PlainReply;
 use wamp_proto::{Feature, Message, Payload, RequestId, Role, Uri};
 
 use super::streams::Incoming;
-use super::{Due, Event, PlainVerdict, Session, State, Stream};
+use super::{Due, Event, PlainVerdict, Session, State, Stream, opaque};
 use crate::credit::Sending;
 use crate::deadlines::Deadline;
 use crate::map::{Map, map};
@@ -22,8 +22,8 @@ pub(super) struct Caller {
 #[derive(Clone)]
 struct Call {
     progress: Progress,
-    /// The procedure of a call in chunks, until its last chunk.
-    upload: Option<Uri>,
+    /// The procedure of a call in chunks and the options of its opaque payloads, until its last chunk.
+    upload: Option<(Uri, Option<Box<Ppt>>)>,
     /// The timeout of each result, if the router does not watch it.
     timeout: Option<Duration>,
     deadline: Option<Deadline>,
@@ -63,7 +63,7 @@ impl Session {
     /// `options.timeout` itself, and cancels.
     ///
     /// # Errors
-    /// [`Misuse::NotOpen`]; [`Misuse::NotSupported`] for chunks if the router did not announce them;
+    /// [`Misuse::NotOpen`]; [`Misuse::NotSupported`] for chunks and opaque payloads if the router did not announce them;
     /// [`Misuse::TooLarge`], [`Misuse::Encode`].
     pub fn call(
         &mut self,
@@ -77,12 +77,13 @@ impl Session {
         if in_chunks && !self.router_has(Role::Dealer, Feature::ProgressiveCallInvocations) {
             return Err(Misuse::NotSupported);
         }
+        self.check_opaque(Role::Dealer, options.ppt.as_deref(), &payload)?;
         let wants_progress = options.receive_progress == Some(true);
         let timeout = options
             .timeout
             .map(|millis| Duration::from_millis(millis.0))
             .filter(|timeout| !timeout.is_zero() && !self.router_has(Role::Dealer, Feature::CallTimeout));
-        let upload = in_chunks.then(|| procedure.clone());
+        let upload = in_chunks.then(|| (procedure.clone(), options.ppt.clone()));
         let request = self.ids.peek();
         let message = Message::from(message::Call { request, options, procedure, payload });
         self.check_size(&message)?;
@@ -118,11 +119,13 @@ impl Session {
         last: bool,
     ) -> Result<(), Misuse> {
         let entry = self.caller.calls.get(&call).ok_or(Misuse::Unknown)?;
-        let procedure = entry.upload.clone().ok_or(Misuse::Unknown)?;
+        let (procedure, ppt) = entry.upload.clone().ok_or(Misuse::Unknown)?;
         if !last && entry.chunks.is_some_and(|chunks| !chunks.has_credit()) {
             return Err(Misuse::NoCredit);
         }
-        let options = CallOptions { progress: (!last).then_some(true), ..CallOptions::default() };
+        let ppt = ppt.filter(|_| !payload.is_empty());
+        opaque::check(ppt.as_deref(), &payload).map_err(Misuse::Encode)?;
+        let options = CallOptions { progress: (!last).then_some(true), ppt, ..CallOptions::default() };
         let message = Message::from(message::Call { request: call, options, procedure, payload });
         self.check_size(&message)?;
         let entry = self.caller.calls.get_mut(&call).ok_or(Misuse::Unknown)?;
@@ -188,7 +191,7 @@ impl Session {
             true => Reply::Progress(result.payload),
             false => Reply::Result(result.payload),
         };
-        self.handle_reply(now, result.request, reply, len);
+        self.handle_reply(now, result.request, reply, result.details.ppt, len);
     }
 
     /// Handles a result that cannot be read: its call fails.
@@ -214,7 +217,8 @@ impl Session {
     }
 
     pub(super) fn handle_call_error(&mut self, now: Time, error: message::Error) {
-        self.handle_reply(now, error.request, Reply::Error(error.into()), 0);
+        let (request, ppt) = (error.request, error.details.ppt.clone());
+        self.handle_reply(now, request, Reply::Error(error.into()), ppt, 0);
     }
 
     /// Handles a plain RESULT whose payload the driver keeps, like [`handle_frame`](Self::handle_frame), but
@@ -248,8 +252,18 @@ impl Session {
         Some(call.results.as_mut().map_or(0, |results| results.receive_run(lens)))
     }
 
-    fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply, len: usize) {
+    fn handle_reply(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        reply: Reply,
+        ppt: Option<Box<Ppt>>,
+        len: usize,
+    ) {
         if let Some(cost) = self.judge_reply(now, request, reply.kind(), len) {
+            if let Some(ppt) = ppt {
+                self.events.push_back(Event::OpaqueReply { call: request, ppt });
+            }
             self.events.push_back(Event::Replied { call: request, reply, cost });
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use wamp_proto::message::{self, CancelMode, EventDetails};
+use wamp_proto::message::{self, CancelMode, EventDetails, Ppt};
 use wamp_proto::{
     ByteString, Extra, Payload, PublicationId, RegistrationId, RequestId, Roles, SessionId, SubscriptionId,
     Uri, shown,
@@ -22,6 +22,13 @@ pub enum Event {
     Joined(Box<Joined>),
     /// The session is over, and so are all its calls, invocations and requests. The last event.
     Closed(Closed),
+    /// The next reply to a call is opaque to the router, and these are its details. [`Event::Replied`] follows at once.
+    OpaqueReply {
+        /// The call.
+        call: RequestId,
+        /// The details.
+        ppt: Box<Ppt>,
+    },
     /// A reply to a call. After a result or an error there is no other.
     Replied {
         /// The call, as [`call`](super::Session::call) returned it.

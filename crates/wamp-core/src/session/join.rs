@@ -49,7 +49,9 @@ impl Config {
             .with(Feature::ProgressiveCallInvocations)
             .with(Feature::CallCanceling)
             .with(Feature::CallTimeout)
-            .with(Feature::CallerIdentification);
+            .with(Feature::CallerIdentification)
+            .with(Feature::PayloadPassthruMode)
+            .with(Feature::PayloadTransparency);
         let callee = caller
             .clone()
             .with(Feature::PatternBasedRegistration)
@@ -60,12 +62,16 @@ impl Config {
         let publisher = Features::none()
             .with(Feature::PublisherExclusion)
             .with(Feature::PublisherIdentification)
-            .with(Feature::SubscriberBlackwhiteListing);
+            .with(Feature::SubscriberBlackwhiteListing)
+            .with(Feature::PayloadPassthruMode)
+            .with(Feature::PayloadTransparency);
         let subscriber = Features::none()
             .with(Feature::PatternBasedSubscription)
             .with(Feature::PublisherIdentification)
             .with(Feature::PublicationTrustlevels)
-            .with(Feature::SubscriptionRevocation);
+            .with(Feature::SubscriptionRevocation)
+            .with(Feature::PayloadPassthruMode)
+            .with(Feature::PayloadTransparency);
         Self {
             realm: realm.into(),
             agent: ByteString::from_static(concat!("wamp-rs/", env!("CARGO_PKG_VERSION"))),

@@ -13,6 +13,7 @@ mod caller;
 mod event;
 mod faults;
 mod join;
+mod opaque;
 mod publisher;
 mod size;
 mod streams;

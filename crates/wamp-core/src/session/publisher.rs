@@ -10,8 +10,8 @@ impl Session {
     /// Publishes to a topic. With `options.acknowledge`, [`Event::Published`] or [`Event::Refused`] follows.
     ///
     /// # Errors
-    /// [`Misuse::NotOpen`], [`Misuse::TooLarge`], [`Misuse::Encode`]; [`Misuse::NotSupported`] for lists of receivers and
-    /// for `retain` if the router did not announce them: it would send the event to others, or forget it (behaviour
+    /// [`Misuse::NotOpen`], [`Misuse::TooLarge`], [`Misuse::Encode`]; [`Misuse::NotSupported`] for lists of receivers,
+    /// for `retain` and for opaque payloads if the router did not announce them: it would send the event to others, or forget it (behaviour
     /// [292](crate::behaviour#rule-292)).
     pub fn publish(
         &mut self,
@@ -20,17 +20,19 @@ impl Session {
         topic: Uri,
         payload: Payload,
     ) -> Result<RequestId, Misuse> {
-        self.check_publish(&options)?;
+        self.check_publish(&options, &payload)?;
         let about = (options.acknowledge == Some(true)).then_some(Request::Publish);
         self.request(about, |request| message::Publish { request, options, topic, payload }.into())
     }
 
-    /// Checks the options of a publication, which need not be made now.
+    /// Checks the options and the payload of a publication, which need not be made now.
     ///
     /// # Errors
-    /// [`Misuse::NotOpen`], and [`Misuse::NotSupported`] as [`publish`](Self::publish) says.
-    pub fn check_publish(&self, options: &PublishOptions) -> Result<(), Misuse> {
+    /// [`Misuse::NotOpen`], [`Misuse::Encode`] for options of an opaque payload, and [`Misuse::NotSupported`] as
+    /// [`publish`](Self::publish) says.
+    pub fn check_publish(&self, options: &PublishOptions, payload: &Payload) -> Result<(), Misuse> {
         self.check_open()?;
+        self.check_opaque(Role::Broker, options.ppt.as_deref(), payload)?;
         let restricts = options.receivers.as_deref().is_some_and(|of| *of != Receivers::default());
         if restricts && !self.router.has(Role::Broker, Feature::SubscriberBlackwhiteListing)
             || options.retain == Some(true) && !self.router.has(Role::Broker, Feature::EventRetention)
