@@ -37,6 +37,11 @@ pub struct Config {
     pub disclosure: Disclosure,
     /// Whether publishers are disclosed to subscribers.
     pub publisher_disclosure: Disclosure,
+    /// The calls of each registration that may wait until a callee can take another one, if a callee has limited them by
+    /// `concurrency`; 0 by default: a call that no callee can take is refused (behaviour
+    /// [148](crate::behaviour#rule-148)). Waiting calls count for the limits of their caller, among them
+    /// [`kept_bytes`](Limits::kept_bytes).
+    pub call_queue: usize,
     /// The time in which a callee must answer a `kill`; 30 s by default.
     pub kill_timeout: Duration,
     /// How long the holder of a procedure may take to give a sign of life when another session of its authid asks for the
@@ -90,6 +95,7 @@ impl Config {
             strict_request_ids: false,
             disclosure: Disclosure::default(),
             publisher_disclosure: Disclosure::default(),
+            call_queue: 0,
             kill_timeout: Duration::from_secs(30),
             takeover_after: Duration::from_secs(2),
             credit: Some(Credit::default()),

@@ -95,6 +95,8 @@ enum Task {
     Close { sessions: Vec<SessionKey>, ending: Ending },
     /// Judges sessions by a configuration that has changed.
     Judge(Box<Judgement>),
+    /// Gives waiting calls to callees that have room.
+    ServeQueued,
 }
 
 /// The entries of a session in the tables of the realm.
@@ -165,10 +167,23 @@ impl Realm {
         self.cx.ending = Some(ending);
         let mut sessions = self.cx.sessions.keys();
         sessions.reverse();
-        let calls = Vec::new();
+        let calls = self.dealer.queued_calls();
         self.backlog.tasks.push_back(Task::FailInvocations { sessions: sessions.clone(), calls, ending });
         self.backlog.tasks.push_back(Task::Close { sessions, ending });
         self.work_off(&mut { PORTION });
+    }
+
+    /// Gives waiting calls to callees that have room; of many, the others follow in portions.
+    #[cold]
+    pub(super) fn serve_queued(&mut self) {
+        let mut left = PORTION;
+        while left > 0 && self.dealer.serve_queued(&mut self.cx) {
+            left -= 1;
+        }
+        let serves = |task: &Task| matches!(task, Task::ServeQueued);
+        if self.dealer.has_room_for_queued() && !self.backlog.tasks.iter().any(serves) {
+            self.backlog.tasks.push_back(Task::ServeQueued);
+        }
     }
 
     /// Judges sessions; of many, the others follow in portions.
@@ -209,6 +224,7 @@ impl Realm {
         let is_done = match task {
             Task::Remove(remains) => return self.remove_one(remains),
             Task::Judge(judgement) => return self.judge_one(judgement),
+            Task::ServeQueued => self.dealer.serve_queued(&mut self.cx),
             Task::EndSlow(calls) => {
                 calls.pop().map(|call| self.dealer.end_slow(&mut self.cx, call)).is_some()
             }

@@ -347,7 +347,7 @@ impl Realm {
     ) -> bool {
         self.cx.now = now;
         let is_removed = self.dealer.revoke(&mut self.cx, session, registration, reason);
-        self.publish_noted();
+        self.pass_on();
         is_removed
     }
 
@@ -405,6 +405,7 @@ impl Realm {
             calls: self.dealer.calls(),
             loads: self.dealer.loads(),
             kept_bytes: self.dealer.kept_bytes(),
+            queued: self.dealer.queued(),
             registrations: self.dealer.registrations(),
             topics: self.broker.topics(),
             retained: self.broker.retained().0,
@@ -438,6 +439,9 @@ impl Realm {
     pub(super) fn pass_on(&mut self) {
         for tie in self.dealer.take_ties() {
             self.holds.handle_tie(&mut self.cx, tie.caller, tie.callee);
+        }
+        if self.dealer.has_room_for_queued() {
+            self.serve_queued();
         }
         self.publish_noted();
     }

@@ -37,6 +37,8 @@ pub struct Stats {
     pub timeouts: u64,
     /// Requests that waited for an authorizer when their session ended.
     pub requests_dropped: u64,
+    /// Calls that had to wait until a callee had room.
+    pub calls_queued: u64,
     /// Events sent to subscribers.
     pub events: u64,
     /// Events that could not be written for a subscriber, or were too long for it.
@@ -75,6 +77,8 @@ pub struct Sizes {
     pub loads: usize,
     /// The bytes of calls that could still go to another callee.
     pub kept_bytes: usize,
+    /// Calls among these that wait until a callee has room.
+    pub queued: usize,
     /// Registrations.
     pub registrations: usize,
     /// Topics and patterns with subscribers or a history.

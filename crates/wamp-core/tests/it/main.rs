@@ -6,6 +6,7 @@ mod authentication;
 mod authorization;
 mod authorizers;
 mod broker;
+mod call_queue;
 mod calls;
 mod concurrency;
 mod contested;

@@ -137,7 +137,10 @@ impl Dealer {
     /// Removes the record of a call.
     pub(super) fn end(&mut self, cx: &mut Context, key: CallKey) -> Option<Call> {
         let mut call = self.calls.remove(key)?;
-        if call.kept.is_some() {
+        if let Some(kept) = &call.kept {
+            if let Some(place) = kept.place {
+                self.queues.remove(kept.registration, place);
+            }
             self.forget_kept(cx, call.kept.take(), call.caller);
         }
         if let Some(caller) = cx.sessions.get_mut(call.caller) {
@@ -151,6 +154,7 @@ impl Dealer {
         self.untie(cx, call.caller, call.callee);
         if let Some(registration) = call.counted {
             self.loads.subtract(registration, call.callee);
+            self.queues.note(registration);
         }
         if let Some(deadline) = call.deadline {
             cx.deadlines.clear(deadline);

@@ -21,6 +21,7 @@ mod loads;
 mod own;
 mod plan;
 mod procedures;
+mod queue;
 mod registrations;
 mod reply;
 mod reroute;
@@ -37,6 +38,7 @@ pub use self::flow::Watch;
 use self::loads::Loads;
 pub(in crate::router) use self::plan::timeout;
 use self::procedures::Procedures;
+use self::queue::Queues;
 pub(in crate::router) use self::session::{Remains, SessionPart};
 use self::ties::Tie;
 use crate::map::HashSeed;
@@ -50,6 +52,7 @@ pub(in crate::router) struct Dealer {
     procedures: Procedures,
     calls: Calls,
     loads: Loads,
+    queues: Queues,
     /// The bytes of calls that could still go to another callee.
     kept_bytes: usize,
     /// The call of the last result that was relayed; many results in a row are of one call.
@@ -66,6 +69,7 @@ impl Dealer {
             procedures: Procedures::new(seed),
             calls: Calls::new(),
             loads: Loads::new(seed),
+            queues: Queues::new(seed),
             kept_bytes: 0,
             last_relayed: None,
             starved: 0,

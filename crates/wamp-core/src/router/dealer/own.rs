@@ -6,7 +6,7 @@ use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, Payload, RequestId, Serializer, Uri, uri};
 
 use super::call::{Call, CallKey};
-use super::plan::{NoPlan, Plan};
+use super::plan::{BUSY, NoPlan, Plan};
 use super::{Dealer, refused};
 use crate::progress::{Progress, ReplyKind};
 use crate::router::context::Context;
@@ -27,6 +27,10 @@ impl Dealer {
             match self.plan_of_router(cx, call, draw) {
                 Ok(plan) => return Ok(self.commit(cx, plan).0),
                 Err(NoPlan::Refused(refused) | NoPlan::Unfit(_, refused)) => break refused,
+                Err(NoPlan::Busy) => {
+                    cx.stats.unavailable += 1;
+                    break (uri::UNAVAILABLE, BUSY.to_owned());
+                }
                 Err(NoPlan::Unavailable(text)) => {
                     cx.stats.unavailable += 1;
                     break (uri::UNAVAILABLE, text.to_owned());

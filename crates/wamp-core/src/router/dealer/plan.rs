@@ -46,11 +46,16 @@ pub(super) struct Found<'a> {
     pub(super) turn: (RegistrationKey, usize),
 }
 
+/// The error text of a call whose callees have no room.
+pub(super) const BUSY: &str = "no callee can take another call now";
+
 /// Why there is no plan.
 pub(super) enum NoPlan {
     Refused(Refused),
-    /// No callee has room, or the caller is stalled, which is counted.
+    /// The caller is stalled, which is counted.
     Unavailable(&'static str),
+    /// No callee has room.
+    Busy,
     /// The callee has left, and its registrations are still being removed.
     Gone(RegistrationKey, SessionKey),
     /// The callee that was chosen cannot take this call.
@@ -81,6 +86,14 @@ impl Dealer {
                     return self.pass(cx, key, Stream::Chunks, len, goes);
                 }
                 Err(NoPlan::Refused(refused) | NoPlan::Unfit(_, refused)) => break refused,
+                Err(NoPlan::Busy) => match self.enqueue(cx, from, call) {
+                    Ok(true) => return,
+                    Ok(false) => {
+                        cx.stats.unavailable += 1;
+                        break (uri::UNAVAILABLE, BUSY.to_owned());
+                    }
+                    Err(refused) => break refused,
+                },
                 Err(NoPlan::Unavailable(text)) => {
                     cx.stats.unavailable += 1;
                     break (uri::UNAVAILABLE, text.to_owned());
@@ -212,6 +225,7 @@ impl Dealer {
         let limits = &cx.config.limits;
         let found = match again {
             Some(kept) => self.procedures.get(kept.registration),
+            None if !from.is_router() && self.is_queue_before(procedure) => return Err(NoPlan::Busy),
             None => self.procedures.find(procedure),
         };
         let Some((key, registration)) = found else {
@@ -222,7 +236,7 @@ impl Dealer {
             cx.sessions.is_full(callee) || again.is_some_and(|kept| kept.excludes(callee))
         });
         let Some((place, callee)) = chosen else {
-            return Err(NoPlan::Unavailable("no callee can take another call now"));
+            return Err(NoPlan::Busy);
         };
         let session = cx.sessions.get(callee.session).ok_or(NoPlan::Gone(key, callee.session))?;
         if session.dealer.invocations.len() >= limits.invocations {

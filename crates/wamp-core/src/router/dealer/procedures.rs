@@ -113,6 +113,13 @@ impl Registration {
         self.sessions().any(|callee| !is_one(callee))
     }
 
+    /// Whether a callee has as many calls as it takes.
+    pub(super) fn is_at_limit(&self, loads: &Loads) -> bool {
+        self.callees.as_slice().iter().any(|callee| {
+            callee.concurrency.is_some_and(|limit| loads.get(self.id, callee.session) >= limit.get())
+        })
+    }
+
     /// Whether the running calls of a callee are counted.
     pub(super) fn counts(&self, callee: &Callee) -> bool {
         callee.concurrency.is_some() || self.invoke == InvocationPolicy::LeastLoaded

@@ -105,6 +105,7 @@ impl Dealer {
         }
         cx.out.send(from, message::Registered { request: register.request, registration });
         self.note_registered(cx, from, change);
+        self.queues.note(registration);
         Ok(())
     }
 
@@ -134,6 +135,7 @@ impl Dealer {
         let Some((registration, callees)) = self.procedures.remove_all(procedure, policy) else {
             return Ok(());
         };
+        self.queues.note(registration);
         let count = callees.len();
         for (index, callee) in callees.into_iter().enumerate() {
             if let Some(session) = cx.sessions.get_mut(callee) {
@@ -196,6 +198,7 @@ impl Dealer {
             say_unregistered(cx, from, registration, reason);
         }
         note_unregistered(cx, from, change);
+        self.queues.note(change.registration);
         true
     }
 
@@ -220,6 +223,7 @@ impl Dealer {
     pub(super) fn remove_callee(&mut self, cx: &mut Context, key: RegistrationKey, session: SessionKey) {
         if let Some(change) = self.procedures.remove(key, session) {
             note_unregistered(cx, session, change);
+            self.queues.note(change.registration);
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::router::sessions::{Session, SessionKey};
 /// A CALL that can still go to another callee.
 #[derive(Clone)]
 pub(super) struct Kept {
-    call: message::Call,
+    pub(super) call: message::Call,
     pub(super) registration: RegistrationId,
     /// The disclosure that its rights have decided.
     pub(super) disclosure: Disclosure,
@@ -37,6 +37,10 @@ pub(super) struct Kept {
     pub(super) timeout: Option<Duration>,
     since: Time,
     bytes: usize,
+    /// The place of a call that waits for a callee with room.
+    pub(super) place: Option<u64>,
+    /// The credit that its caller has granted to the results while it waits.
+    pub(super) credit: Option<u64>,
 }
 
 /// The bytes that a kept call counts in addition to its contents.
@@ -80,6 +84,8 @@ impl Kept {
             timeout,
             since: cx.now,
             bytes,
+            place: None,
+            credit: None,
         }))
     }
 
@@ -91,6 +97,11 @@ impl Kept {
     /// Whether it is not to go to a callee now.
     pub(super) fn excludes(&self, callee: SessionKey) -> bool {
         self.is_refused_by(callee) || self.unfit.contains(&callee)
+    }
+
+    /// Sets how long its result may take from now on.
+    pub(super) fn set_time(&mut self, left: Option<Duration>, now: Time) {
+        (self.timeout, self.since) = (left.map(|left| left.max(Duration::from_millis(1))), now);
     }
 
     /// Adds the refusal of a callee.
@@ -137,14 +148,16 @@ impl Dealer {
             }
             (None, timeout) => timeout.map(|timeout| timeout.saturating_sub(cx.now.since(kept.since))),
         };
-        (kept.timeout, kept.since) = (left.map(|left| left.max(Duration::from_millis(1))), cx.now);
+        kept.set_time(left, cx.now);
         let draw = cx.chance.draw();
         let mut plan = loop {
             match self.plan(cx, caller, &kept.call, &FrameInfo::none(), draw, Some(&kept)) {
                 Ok(plan) => break plan,
                 Err(NoPlan::Gone(registration, callee)) => self.remove_callee(cx, registration, callee),
                 Err(NoPlan::Unfit(callee, _)) if kept.unfit.len() < PASSED_OVER => kept.unfit.push(callee),
-                Err(NoPlan::Unfit(..) | NoPlan::Refused(_) | NoPlan::Unavailable(_)) => return false,
+                Err(NoPlan::Unfit(..) | NoPlan::Refused(_) | NoPlan::Unavailable(_) | NoPlan::Busy) => {
+                    return false;
+                }
             }
         };
         let Some(before) = self.end(cx, key) else { return false };
@@ -188,7 +201,7 @@ impl Dealer {
     }
 
     /// A CALL of this caller is not kept any more, or counts anew.
-    fn uncount_kept(&mut self, cx: &mut Context, kept: &Kept, caller: SessionKey) {
+    pub(super) fn uncount_kept(&mut self, cx: &mut Context, kept: &Kept, caller: SessionKey) {
         self.kept_bytes -= kept.bytes;
         if let Some(caller) = cx.sessions.get_mut(caller) {
             caller.dealer.kept_bytes -= kept.bytes;
