@@ -54,6 +54,11 @@ fn faults(file: &str) -> Vec<(u64, u64, String)> {
     faults
 }
 
+/// A realm with a history, and its lines, from line 4.
+fn history(lines: &str) -> String {
+    format!("[[realm]]\nname = \"a\"\n[[realm.history]]\n{lines}")
+}
+
 /// A realm with the role `r`, and the lines that follow it, from line 5.
 fn role(lines: &str) -> String {
     format!("[[realm]]\nname = \"a\"\n[[realm.role]]\nname = \"r\"\n{lines}")
@@ -73,6 +78,29 @@ fn principal(lines: &str) -> String {
 fn each_fault_has_its_line_its_column_and_advice() {
     let table: &[(&str, u64, u64, &str)] = &[
         ("[limits\n", 1, 8, "unclosed table, expected `]`"),
+        (
+            &history("topic = \"a**b\""),
+            4,
+            9,
+            "\"a**b\" is not a pattern: write \"com.example.**\" for a prefix",
+        ),
+        (
+            &history("topic = \"wamp.session.**\""),
+            4,
+            9,
+            "events of the router itself, whose topics begin with wamp",
+        ),
+        (&history("topic = \"wamp\""), 4, 9, "events of the router itself"),
+        (&history("events = 3"), 3, 1, "`topic` is missing in [[realm.history]]"),
+        (&history("topic = \"a\"\nevents = -1"), 5, 10, ""),
+        (&history("topic = \"a\"\nlimit = 1"), 5, 1, "unknown key `limit` in [[realm.history]]"),
+        (
+            &history("topic = \"a.**\"\n[[realm.history]]\ntopic = \"a.**\""),
+            6,
+            9,
+            "the history of \"a.**\" is there twice",
+        ),
+        ("[[realm]]\nname = \"a\"\nhistory = \"a\"", 3, 11, "`history`"),
         ("listen = []", 1, 10, "there is no address: write [\"127.0.0.1:8080\"]"),
         ("listen = 8080", 1, 10, "a list of strings is expected here, not an integer"),
         ("listen = [\"a:1\", 2]", 1, 18, "a string is expected here, not an integer"),
@@ -347,7 +375,8 @@ fn the_printed_configuration_says_the_same_as_its_file() {
     let folder = Folder::new("printed");
     let file = "listen = [\"127.0.0.1:0\", \"unix:///run/a.sock\"]\nshutdown = \"goodbye\"\n[limits]\nmemory = 100000000\n\
                 connections = \"unlimited\"\n[[realm]]\nname = \"a\"\ncredit = false\nmeta = \"control\"\n[[realm]]\n\
-                name = \"b\"\n[realm.credit]\nwindow = 1000\n[realm.retention]\ntopics = 0\n";
+                name = \"b\"\ncall_queue = 7\n[realm.credit]\nwindow = 1000\n[realm.retention]\ntopics = 0\n\
+                [[realm.history]]\ntopic = \"com.shop.**\"\nevents = 20\n[[realm.history]]\ntopic = \"com..sold\"\n";
     let printed = text(&router(&["check", "--print", &folder.write("first.toml", file)]).stdout);
     for line in [
         "memory = 100000000",
@@ -356,6 +385,11 @@ fn the_printed_configuration_says_the_same_as_its_file() {
         "meta = \"control\"",
         "window = 1000",
         "topics = 0",
+        "call_queue = 7",
+        "topic = \"com.shop.**\"",
+        "events = 20",
+        "topic = \"com..sold\"",
+        "bytes = \"16 MiB\"",
         "shutdown = \"goodbye\"",
         "message = \"16 MiB\"",
     ] {
@@ -378,7 +412,7 @@ fn init_writes_a_file_with_every_setting_and_never_overwrites() {
     let written = std::fs::read_to_string(&path).unwrap();
     let of_tls = ["#[tls]", "#certificate", "#key", "#client_ca", "#optional"];
     let is_setting = |line: &&str| !of_tls.iter().any(|key| line.starts_with(key));
-    let (written, _examples) = written.split_once("# Without these settings the realm is open").unwrap();
+    let (written, _examples) = written.split_once("# A topic or a pattern whose events are kept").unwrap();
     let settings: Vec<&str> = written
         .lines()
         .filter(is_setting)

@@ -213,6 +213,11 @@ pub(crate) fn of_realm(realm: &mut RealmConfig) -> Vec<Row<'_>> {
             "Part of the meta API for sessions whose role does not set it: \"own\", \"read\" or \"control\".",
         ),
         row(
+            "call_queue",
+            Count(&mut realm.call_queue),
+            "Calls of each registration that wait while its callees have as many as they take (`concurrency`).",
+        ),
+        row(
             "kill_timeout",
             Duration(&mut realm.kill_timeout),
             "Time in which a callee has to answer the cancel of a call in mode \"kill\".",

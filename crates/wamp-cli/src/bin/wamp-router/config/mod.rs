@@ -6,6 +6,7 @@ mod authenticators;
 mod document;
 mod faults;
 mod fields;
+mod histories;
 mod limits;
 mod overrides;
 mod principals;

@@ -10,10 +10,16 @@ use super::document::{Item, Table, Value};
 use super::faults::{Faults, Place};
 use super::fields::{At, Fields, Setting, unique};
 use super::principals::{self, Named};
-use super::{authenticators, limits, roles, settings};
+use super::{authenticators, histories, limits, roles, settings};
 
 /// Roles and principals in the file of `init`.
 const EXAMPLE: &str = r#"
+# A topic or a pattern whose events are kept, for `wamp.subscription.get_events`.
+#[[realm.history]]
+#topic = "com.example.order.**"
+#events = 1000
+#bytes = "16 MiB"
+
 # Without these settings the realm is open to every client, and every session may do everything.
 # Role of anonymous sessions; false: there are none.
 #anonymous = "guest"
@@ -100,6 +106,8 @@ fn read_one(table: Table, named: &mut Vec<At<String>>, faults: &mut Faults) -> O
         let rows = limits::of_testaments(&mut realm.testaments);
         settings::read_table(table, "[realm.testaments]", rows, fields.faults);
     }
+    let tables = fields.read_tables("history", "[[realm.history]]");
+    realm = histories::read(tables, realm, fields.faults);
     realm = read_authentication(realm, named, &mut fields);
     match fields.read_table_or_false("credit") {
         Some(Some(table)) => realm.credit = Some(read_credit(table, fields.faults)),
@@ -218,6 +226,7 @@ pub(crate) fn write(out: &mut String, realm: &RealmConfig, explained: bool) {
         let _ = writeln!(out, "\n{mark}[realm.credit]");
         settings::write(out, limits::of_credit(credit), explained);
     }
+    histories::write(out, &realm);
     for role in realm.roles.iter() {
         let mut procedures = realm.authorizer_procedures();
         let authorizer = procedures.find(|(name, _)| *name == role.name()).map(|(_, procedure)| procedure);

@@ -104,7 +104,7 @@ fn read_one(
 }
 
 /// Reads a pattern: `com.example.**` is a prefix, `com..get` a wildcard, anything else one URI.
-fn pattern(text: &str, place: &Place, faults: &mut Faults) -> Option<Pattern> {
+pub(crate) fn pattern(text: &str, place: &Place, faults: &mut Faults) -> Option<Pattern> {
     if let Some(prefix) = text.strip_suffix("**").filter(|prefix| !prefix.contains('*')) {
         return Some(Pattern::prefix(prefix));
     }
@@ -157,7 +157,7 @@ pub(crate) fn write(out: &mut String, role: &Role, authorizer: Option<&Procedure
     }
 }
 
-fn written(pattern: &Pattern) -> String {
+pub(crate) fn written(pattern: &Pattern) -> String {
     match pattern {
         Pattern::Prefix(text) => format!("{text}**"),
         Pattern::Exact(text) | Pattern::Wildcard(text) => text.clone(),
