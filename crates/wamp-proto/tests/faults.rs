@@ -280,6 +280,53 @@ fn binary_in_the_place_of_arguments_needs_the_name_of_its_algorithm() {
     assert_eq!((whole.head(), whole.reason()), (None, uri::INVALID_ARGUMENT));
 }
 
+/// The facts of the specification's test vectors about options (`tests/vectors.rs` reads the vectors themselves).
+#[test]
+fn an_option_of_the_wrong_type_is_named() {
+    let publish = |options: &str| {
+        (format!(r#"[16,7,{options},"a"]"#), Head::Publish { request: id(7), acknowledge: false })
+    };
+    let event = |details: &str| {
+        let subscription = wamp_proto::SubscriptionId::new(1).unwrap();
+        (format!("[36,1,2,{details},[3]]"), Head::Event { subscription })
+    };
+    let subscribe = |options: &str| (format!(r#"[32,7,{options},"a"]"#), Head::Subscribe { request: id(7) });
+    for (key, (frame, head)) in [
+        (
+            "acknowledge",
+            (r#"[16,7,{"acknowledge":"x"},"a"]"#.into(), Head::Publish { request: id(7), acknowledge: true }),
+        ),
+        (
+            "acknowledge",
+            (r#"[16,7,{"acknowledge":1},"a"]"#.into(), Head::Publish { request: id(7), acknowledge: true }),
+        ),
+        ("exclude_me", publish(r#"{"exclude_me":"x"}"#)),
+        ("exclude", publish(r#"{"exclude":"x"}"#)),
+        ("exclude", publish(r#"{"exclude":["x"]}"#)),
+        ("exclude_authid", publish(r#"{"exclude_authid":"x"}"#)),
+        ("exclude_authid", publish(r#"{"exclude_authid":[1]}"#)),
+        ("exclude_authrole", publish(r#"{"exclude_authrole":"x"}"#)),
+        ("eligible", publish(r#"{"eligible":"x"}"#)),
+        ("eligible_authid", publish(r#"{"eligible_authid":1}"#)),
+        ("eligible_authrole", publish(r#"{"eligible_authrole":[1]}"#)),
+        ("retain", publish(r#"{"retain":"x"}"#)),
+        ("get_retained", subscribe(r#"{"get_retained":"x"}"#)),
+        ("publisher", event(r#"{"publisher":"x"}"#)),
+        ("publisher_authid", event(r#"{"publisher_authid":1}"#)),
+        ("publisher_authrole", event(r#"{"publisher_authrole":1}"#)),
+        ("topic", event(r#"{"topic":1}"#)),
+        ("retained", event(r#"{"retained":"x"}"#)),
+    ] {
+        let error = decode(Serializer::Json, frame.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains(&format!("key \"{key}\"")), "{frame}: {error}");
+        assert_eq!(error.head(), Some(&head), "{frame}");
+    }
+    // Options of links between routers are not built, and are kept like others that are not known.
+    let frame = br#"[16,7,{"forward_for":[{"session":1,"authid":"a","authrole":"router"}]},"a"]"#;
+    let Message::Publish(publish) = decode(Serializer::Json, frame).unwrap() else { panic!() };
+    assert!(publish.options.extra.contains("forward_for"));
+}
+
 // behaviour 150
 #[test]
 fn nothing_follows_a_binary_and_it_is_a_plain_one() {

@@ -15,6 +15,7 @@ use crate::engine::shared::Engine;
 use crate::engine::stats::Stats;
 use crate::link::kept::Kept;
 use crate::link::states::{ConnectionState, StateInbox};
+use crate::link::testaments::Testament;
 
 /// The state that outlives the connections of a session.
 pub(crate) struct Comeback {
@@ -32,6 +33,8 @@ pub(super) struct Core {
     /// The engine of the present connection, from WELCOME to its end.
     pub(super) engine: Option<Arc<Engine>>,
     pub(super) kept: BTreeMap<DeclarationId, Kept>,
+    /// The testaments, in their order.
+    pub(super) testaments: Vec<Testament>,
     pub(super) watchers: Vec<Weak<StateInbox>>,
     /// The counters of earlier connections.
     pub(super) before: Stats,
@@ -48,6 +51,7 @@ impl Comeback {
             machine,
             engine: Some(engine),
             kept: BTreeMap::new(),
+            testaments: Vec::new(),
             watchers: Vec::new(),
             before: Stats::default(),
             error: None,

@@ -7,6 +7,7 @@ pub(crate) mod events;
 pub(crate) mod kept;
 pub(crate) mod states;
 pub(crate) mod supervisor;
+pub(crate) mod testaments;
 
 use std::any::Any;
 use std::sync::{Arc, Weak};

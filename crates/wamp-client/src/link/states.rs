@@ -58,7 +58,7 @@ pub enum ConnectionState {
         /// The procedure.
         uri: Uri,
     },
-    /// The router has refused a registration or subscription of the session before; it is dropped.
+    /// The router has refused a registration, a subscription or a testament of the session before; it is dropped.
     Lost {
         /// The procedure or topic.
         uri: Uri,

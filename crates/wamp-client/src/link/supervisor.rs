@@ -106,6 +106,7 @@ async fn dial(link: &Arc<Link>, comeback: &Comeback, url: usize) -> Option<Arc<E
     };
     match dialed.map(Joining::joined) {
         Ok(engine) => {
+            link.leave_testaments(comeback, &engine);
             link.tell(comeback, |core, now| {
                 core.engine = Some(engine.clone());
                 core.machine.handle_joined(now);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use wamp_proto::{EncodeError, RequestId, Uri};
 use crate::arguments::Body;
 use crate::deferred::Deferred;
 use crate::error::CallError;
+use crate::link;
 use crate::pubsub::publish::Publish;
 use crate::session::Session;
 
@@ -28,7 +30,7 @@ pub enum TestamentScope {
 }
 
 impl TestamentScope {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Destroyed => "destroyed",
             Self::Detached => "detached",
@@ -52,8 +54,9 @@ impl Publish {
     /// [`leave`](Session::leave), unless the testaments are [flushed](Session::flush_testaments) before.
     /// Routers do not publish testaments when they shut down.
     ///
-    /// A session that comes back after a lost connection has no testaments: they were published. Leave them
-    /// again on [`ConnectionState::Up`](crate::ConnectionState::Up).
+    /// When a connection is lost, the router publishes them. A session that comes back leaves them with the router again, in
+    /// their order and before anything else. One that the router then refuses is dropped, which
+    /// [`ConnectionState::Lost`](crate::ConnectionState::Lost) tells with its topic.
     ///
     /// ```
     /// # async fn example(session: wamp_client::Session) -> Result<(), wamp_client::CallError> {
@@ -103,10 +106,19 @@ async fn leave(settings: Settings) -> Result<(), CallError> {
     session.engine().with(|state, _| {
         state.session.check_publish(&options, &payload).map_err(|misuse| state.refused(misuse))
     })?;
-    let publish = message::Publish { request: RequestId::FIRST, options, topic, payload };
-    let arguments = publish.to_testament(serializer, Some(scope.as_str()))?;
-    let add = Uri::from_static("wamp.session.add_testament");
-    session.call(add).payload(arguments).await.map(drop)
+    // Its memory is its own, since it may be kept for long.
+    let (topic, payload) = (topic.detached(), payload.detached());
+    let publish = Arc::new(message::Publish { request: RequestId::FIRST, options, topic, payload });
+    let testament = link::testaments::Testament { scope, publish };
+    loop {
+        let engine = session.engine();
+        let arguments = testament.arguments(engine.serializer())?;
+        session.call(Uri::from_static("wamp.session.add_testament")).payload(arguments).await?;
+        // Otherwise the connection was lost meanwhile, and a newer one does not have the testament.
+        if session.link().keep_testament(&engine, &testament) {
+            return Ok(());
+        }
+    }
 }
 
 impl Session {
@@ -116,6 +128,8 @@ impl Session {
     /// Those of a call; `wamp.error.no_such_procedure` if the router has no testaments.
     pub async fn flush_testaments(&self, scope: TestamentScope) -> Result<(), CallError> {
         let flush = Uri::from_static("wamp.session.flush_testaments");
-        self.call(flush).kwarg("scope", scope.as_str()).await.map(drop)
+        self.call(flush).kwarg("scope", scope.as_str()).await?;
+        self.link().forget_testaments(scope);
+        Ok(())
     }
 }

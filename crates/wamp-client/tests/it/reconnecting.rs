@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use wamp_client::auth::Credential;
 use wamp_client::{
     CallError, Client, Closed, Connect, ConnectErrorKind, ConnectionState, Event, Invocation,
-    InvocationPolicy, MatchPolicy, RequestError, Retry, Serializer, Session, Standing,
+    InvocationPolicy, MatchPolicy, RequestError, Retry, Serializer, Session, Standing, TestamentScope,
 };
 use wamp_transport::memory;
 
@@ -515,4 +515,74 @@ async fn a_source_of_credentials_that_fails_or_hangs_is_a_failed_attempt() {
     }
     let _peer = router.welcome(2).await;
     assert!(matches!(states.next().await, Some(ConnectionState::Up { .. })));
+}
+
+/// Leaves a testament, and returns its message.
+async fn testament(peer: &mut Peer, testament: wamp_client::Testament) -> Value {
+    let answer = async {
+        let message = peer.next().await;
+        assert_eq!(
+            (&message[0], &message[3]),
+            (&json!(48), &json!("wamp.session.add_testament")),
+            "{message}"
+        );
+        peer.send(json!([50, message[1], {}])).await;
+        message
+    };
+    let (left, message) = tokio::join!(testament, answer);
+    left.unwrap();
+    message
+}
+
+// behaviour 294
+#[tokio::test(start_paused = true)]
+async fn testaments_are_left_again_before_anything_else() {
+    let (session, mut router, mut peer) = joined().await;
+    let (_registration, register) =
+        register(&mut peer, 11, session.register("com.a", |_| async { Ok(()) })).await;
+    let first = testament(&mut peer, session.publish("com.gone").args((1, "x")).testament()).await;
+    let scope = TestamentScope::Detached;
+    let flushed = testament(&mut peer, session.publish("com.flushed").testament().scope(scope)).await;
+    let second = testament(&mut peer, session.publish("com.gone").kwarg("k", 2).testament()).await;
+    let (done, ()) = tokio::join!(session.flush_testaments(scope), async {
+        let message = peer.next().await;
+        peer.send(json!([50, message[1], {}])).await;
+    });
+    done.unwrap();
+    assert_eq!(flushed[5]["scope"], "detached");
+    for session_id in 2..=3 {
+        let mut states = session.states();
+        drop(peer);
+        peer = router.welcome(session_id).await;
+        for (request, before) in [(1, &first), (2, &second)] {
+            peer.expect(json!([48, request, {}, before[3], before[4], before[5]])).await;
+        }
+        let again = peer.next().await;
+        assert_eq!((&again[0], &again[1], &again[3]), (&json!(64), &json!(3), &register[3]));
+        peer.send_all(&[json!([50, 1, {}]), json!([50, 2, {}]), json!([65, 3, 20 + session_id])]).await;
+        while !matches!(states.next().await.unwrap(), ConnectionState::Up { .. }) {}
+    }
+    // A testament that is refused is dropped, and the program is told.
+    let mut states = session.states();
+    drop(peer);
+    let mut peer = router.welcome(4).await;
+    for _ in 0..3 {
+        peer.next().await;
+    }
+    peer.send_all(&[
+        json!([8, 48, 1, {}, "wamp.error.not_authorized"]),
+        json!([50, 2, {}]),
+        json!([65, 3, 31]),
+    ])
+    .await;
+    let lost = loop {
+        if let ConnectionState::Lost { uri, error } = states.next().await.unwrap() {
+            break (uri, error);
+        }
+    };
+    assert_eq!((lost.0.as_str(), lost.1.uri().unwrap().as_str()), ("com.gone", "wamp.error.not_authorized"));
+    drop(peer);
+    let mut peer = router.welcome(5).await;
+    peer.expect(json!([48, 1, {}, second[3], second[4], second[5]])).await;
+    assert_eq!(peer.next().await[0], 64);
 }
