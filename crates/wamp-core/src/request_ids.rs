@@ -61,6 +61,11 @@ impl Watermark {
         Self { next: RequestId::FIRST }
     }
 
+    /// Whether an id was used before.
+    pub(crate) fn has_seen(&self, id: RequestId) -> bool {
+        id < self.next
+    }
+
     /// Compares an id with the mark, and moves the mark if it is the next one.
     pub(crate) fn check(&mut self, id: RequestId) -> Sequence {
         if id == self.next {

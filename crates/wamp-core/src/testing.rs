@@ -197,6 +197,7 @@ impl Net {
             match event {
                 router::Event::Watch { watch, .. } => self.realm.handle_left(now, watch),
                 router::Event::Closed { session, closing } => self.unlink(session, closing),
+                router::Event::Decided { session } => while self.realm.advance(now, session) {},
                 // All that have not been lost are alive.
                 router::Event::Released { .. }
                 | router::Event::Probe { .. }

@@ -46,6 +46,12 @@ impl Questions {
         self.open.remove(&ticket);
     }
 
+    /// Returns the key of an open question.
+    #[cfg(test)]
+    pub(crate) fn first(&self) -> Option<Ticket> {
+        self.open.keys().next().copied()
+    }
+
     /// Returns the new questions.
     pub(crate) fn take(&mut self) -> Vec<New> {
         std::mem::take(&mut self.new)
@@ -55,7 +61,7 @@ impl Questions {
 /// A source of decisions about requests, beside the rules of a role: a database, a directory, or any other service.
 ///
 /// It is asked about CALL, REGISTER, PUBLISH and SUBSCRIBE to which no rule applies, outside of all locks, and has 4 s to
-/// answer. Meanwhile the later requests of the session wait, so that their order stays. Up to 64 questions of a session are
+/// answer. A verdict decides about one request, unless it is [valid for](Verdict::valid_for) some time. Meanwhile the later requests of the session wait, so that their order stays. Up to 64 questions of a session are
 /// under way at a time.
 ///
 /// ```
@@ -68,7 +74,7 @@ impl Questions {
 /// impl Authorizer for OwnUris {
 ///     async fn decide(&self, question: &Question) -> Verdict {
 ///         let own = format!("com.device.{}.", question.identity.authid);
-///         if question.uri.starts_with(&own) { Verdict::ALLOWED } else { Verdict::Denied }
+///         if question.uri.starts_with(&own) { Verdict::ALLOWED } else { Verdict::DENIED }
 ///     }
 /// }
 ///
@@ -118,7 +124,7 @@ impl Decider {
                 Err(why) => {
                     let (realm, procedure) = (realm.name(), quoted(procedure.uri()));
                     tracing::warn!(%realm, %procedure, why, "the authorizer has not decided");
-                    Verdict::Undecided
+                    Verdict::UNDECIDED
                 }
             },
         }
@@ -137,16 +143,24 @@ async fn ask(
 
 impl Realm {
     /// Asks the authorizers. Those that answer at once are heard before this returns.
-    pub(crate) fn ask(&self, questions: Vec<New>) {
-        if questions.is_empty() {
-            return;
+    pub(crate) fn ask(&self, mut questions: Vec<New>) {
+        while !questions.is_empty() {
+            let verdicts = self.ask_once(questions);
+            if verdicts.is_empty() {
+                return;
+            }
+            questions = self.decide_at_once(verdicts);
         }
-        let Some((realm, router)) = self.with_router() else { return };
+    }
+
+    /// Asks the authorizers. Returns the verdicts of those that answer at once.
+    fn ask_once(&self, questions: Vec<New>) -> Vec<(Ticket, Verdict)> {
+        let Some((realm, router)) = self.with_router() else { return Vec::new() };
         let (authorizers, mut verdicts) = (self.authorizers(), Vec::new());
         for New { ticket, question, void } in questions {
             let Some(decider) = authorizers.get(&question.identity.authrole) else {
                 // The configuration has changed.
-                verdicts.push((ticket, Verdict::Undecided));
+                verdicts.push((ticket, Verdict::UNDECIDED));
                 continue;
             };
             if let Decider::Program(authorizer) = decider
@@ -167,8 +181,6 @@ impl Realm {
                 }
             });
         }
-        if !verdicts.is_empty() {
-            self.decide_at_once(verdicts);
-        }
+        verdicts
     }
 }

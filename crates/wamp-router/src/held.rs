@@ -3,8 +3,8 @@
 //! A held session is not read from, since its messages would feed the full link of another session. It may
 //! also send messages for others: a SUBSCRIBE, a call of its own, a PING. Only reading can show that, so
 //! after a moment a little is read ahead and kept. PINGs are answered at once; a request is [reported to the
-//! realm](Machine::set_waiting), which ends the hold when its share is used up. The order of all other
-//! messages is kept.
+//! realm](Machine::set_waiting), which ends the hold when its share is used up. So is one that has waited for
+//! an authorizer and is decided. The order of all other messages is kept.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::budget::Budget;
 use crate::inbound::messages;
 use crate::outbound::Outbound;
 use crate::pending::Pending;
-use crate::realm::Realm;
+use crate::realm::{Hold, Realm};
 
 /// The time after which most holds are over.
 const MOMENT: Duration = Duration::from_millis(200);
@@ -61,11 +61,14 @@ impl<R: ReadHalf> Held<'_, R> {
     pub(crate) async fn released(mut self, asks: bool) {
         let (mut looks, mut told, mut seen) = (false, false, 0);
         let mut counted = Counted(self.budget, 0);
-        counted.set(self.unhandled);
+        // An earlier hold may have read ahead.
+        counted.set(self.unhandled + self.ahead());
         let moment = tokio::time::sleep(MOMENT);
         tokio::pin!(moment);
-        while self.realm.is_held(self.session).await && !self.outbound.is_over() {
-            if looks && asks && !told {
+        while let Hold::Waits { asks: has_decided } = self.realm.hold(self.session).await
+            && !self.outbound.is_over()
+        {
+            if looks && (asks || has_decided) && !told {
                 told = true;
                 self.tell().await;
                 continue;
@@ -84,8 +87,7 @@ impl<R: ReadHalf> Held<'_, R> {
                         continue;
                     }
                     let asks = self.look(&mut seen).await;
-                    let ahead: usize = self.pending.items().iter().map(bytes).sum();
-                    counted.set(self.unhandled + ahead);
+                    counted.set(self.unhandled + self.ahead());
                     if asks {
                         told = true;
                         self.tell().await;
@@ -93,6 +95,11 @@ impl<R: ReadHalf> Held<'_, R> {
                 }
             }
         }
+    }
+
+    /// Returns the number of bytes that were read ahead.
+    fn ahead(&self) -> usize {
+        self.pending.items().iter().map(bytes).sum()
     }
 
     async fn tell(&mut self) {

@@ -233,7 +233,8 @@ impl<R: ReadHalf> Link<R> {
                 Box::pin(realm.with(|machine, now| machine.handle_closed(now, session))).await;
                 continue;
             }
-            if self.pending.is_empty() {
+            // Requests that an authorizer has decided about are handled as if they arrived now.
+            if self.pending.is_empty() && !self.outbound.take_verdicts() {
                 if let Some(error) = self.failed.take() {
                     Box::pin(self.handle_failure(realm, session, &error)).await;
                     continue;
@@ -332,9 +333,12 @@ impl<R: ReadHalf> Link<R> {
         }
         let (mut paused, mut wakes, mut is_held) = (false, Wakes::default(), false);
         loop {
-            let handle = |turn: &mut RealmTurn<'_>| inbound.handle(turn, &self.outbound);
+            let handle = |turn: &mut RealmTurn<'_>| {
+                turn.advance();
+                inbound.handle(turn, &self.outbound)
+            };
             let turned = realm.with_turn(session, &mut wakes, self.turn.was_long, handle).await;
-            let Turned { result: handled, held, has_rest, was_long } = turned;
+            let Turned { result: handled, held, has_rest, can_advance, was_long } = turned;
             self.turn.was_long = was_long;
             is_held |= held;
             if wakes.is_due() || !has_rest && (is_held || handled == Handled::All) {
@@ -359,7 +363,7 @@ impl<R: ReadHalf> Link<R> {
                 };
                 Box::pin(held.released(asks)).await;
             }
-            if handled == Handled::All && !has_rest {
+            if handled == Handled::All && !has_rest && !can_advance {
                 break;
             }
             self.turn.check().await;

@@ -58,6 +58,8 @@ pub(crate) struct Outbound {
     stands_still: AtomicBool,
     /// Whether its writer has a turn to write events.
     has_turn: AtomicBool,
+    /// Whether an authorizer has decided about requests of the session.
+    has_verdicts: AtomicBool,
     /// The time, in milliseconds, within which the peer has to give a sign of life; 0 if it is not probed.
     probe: AtomicU32,
     /// Whether its writer takes no turns, since it waits for the connection or has ended.
@@ -138,6 +140,7 @@ impl Outbound {
             wakes_later: AtomicBool::new(false),
             stands_still: AtomicBool::new(false),
             has_turn: AtomicBool::new(false),
+            has_verdicts: AtomicBool::new(false),
             probe: AtomicU32::new(0),
             takes_no_turn: AtomicBool::new(false),
             serializer,
@@ -166,6 +169,7 @@ impl Outbound {
     pub(crate) fn tie(&self, realm: Weak<Realm>, session: SessionKey) -> bool {
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some((realm, session));
         self.take_probe();
+        self.take_verdicts();
         self.take_room();
         self.waiting().full
     }
@@ -387,6 +391,17 @@ impl Outbound {
 
     pub(crate) fn take_fate(&self) -> Option<Closing> {
         self.fate.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Has the reader handle requests that an authorizer has decided about.
+    pub(crate) fn set_verdicts(&self) {
+        self.has_verdicts.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// Returns whether an authorizer has decided about requests, once.
+    pub(crate) fn take_verdicts(&self) -> bool {
+        self.has_verdicts.load(Ordering::Acquire) && self.has_verdicts.swap(false, Ordering::AcqRel)
     }
 
     /// Has the reader ask the peer for a sign of life within this time.

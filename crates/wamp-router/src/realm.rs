@@ -12,7 +12,7 @@ use wamp_core::{Failure, Time};
 use wamp_proto::{Payload, Uri};
 
 use crate::authentication::Authentication;
-use crate::authorizer::{Deciders, Questions};
+use crate::authorizer::{Deciders, New, Questions};
 use crate::lanes::{Fed, Lanes, append_events};
 use crate::links::Links;
 use crate::lock::{FairLock, Turn};
@@ -35,8 +35,22 @@ pub(crate) struct Turned<T> {
     pub(crate) held: bool,
     /// Whether some of its events are left for its next turn.
     pub(crate) has_rest: bool,
+    /// Whether requests that an authorizer has decided about are left for its next turn.
+    pub(crate) can_advance: bool,
     /// Whether the turn was as long as a turn may be.
     pub(crate) was_long: bool,
+}
+
+/// The state of a session that may be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// There is nothing to do for its link.
+    Waits {
+        /// Whether a request that its authorizer has decided about waits for the end of the hold.
+        asks: bool,
+    },
+    /// It is not held, or requests can leave its queue.
+    Over,
 }
 
 /// A realm that links share.
@@ -109,6 +123,11 @@ impl Inner {
                 }
                 Event::Authorize { ticket, question } => questions.add(ticket, *question),
                 Event::Void { ticket } => questions.end(ticket),
+                Event::Decided { session } => {
+                    if let Some(link) = links.get(session) {
+                        link.set_verdicts();
+                    }
+                }
                 // It is already written.
                 Event::Watch { session, watch }
                     if links.get(session).is_some_and(|link| !link.watch(watch)) =>
@@ -285,9 +304,9 @@ impl Realm {
         self.with_inner(Some(turn), |inner, now| inner.decide(now, verdicts));
     }
 
-    /// Like [`decide`](Self::decide), without waiting for a turn.
-    pub(crate) fn decide_at_once(&self, verdicts: impl IntoIterator<Item = (Ticket, Verdict)>) {
-        self.with_inner(None, |inner, now| inner.decide(now, verdicts));
+    /// Delivers verdicts of authorizers without waiting for a turn. Returns the questions that follow.
+    pub(crate) fn decide_at_once(&self, verdicts: Vec<(Ticket, Verdict)>) -> Vec<New> {
+        self.with_questions(None, |inner, now| inner.decide(now, verdicts)).1
     }
 
     /// Ends a call of the router that nothing waits for any more.
@@ -299,6 +318,16 @@ impl Realm {
     }
 
     fn with_inner<T>(&self, turn: Option<Turn<'_>>, act: impl FnOnce(&mut Inner, Time) -> T) -> T {
+        let (result, questions) = self.with_questions(turn, act);
+        self.ask(questions);
+        result
+    }
+
+    fn with_questions<T>(
+        &self,
+        turn: Option<Turn<'_>>,
+        act: impl FnOnce(&mut Inner, Time) -> T,
+    ) -> (T, Vec<New>) {
         // Dropped after the lock; then it wakes the writers.
         let mut wakes = Wakes::default();
         let now = self.now();
@@ -309,8 +338,7 @@ impl Realm {
         drop(inner);
         drop(turn);
         drop(wakes);
-        self.ask(questions);
-        result
+        (result, questions)
     }
 
     /// Like [`with`](Self::with), for the messages of a session: a turn of its link. `was_long` tells that its last turn
@@ -329,11 +357,12 @@ impl Realm {
         let Inner { machine, links, events_dropped, rests, .. } = &mut *inner;
         let mut turn = RealmTurn::new(machine, links, (events_dropped, rests), wakes, now, sender);
         let result = act(&mut turn);
-        let is_used_up = turn.is_used_up();
+        let (is_used_up, has_authorizer) = (turn.is_used_up(), turn.has_authorizer());
         let waits = turn.must_wait();
         let fed = turn.finish();
         let held = inner.settle(now, fed, wakes, &self.deadline) || waits;
         let has_rest = inner.rests.has(sender);
+        let can_advance = has_authorizer && inner.machine.can_advance(sender);
         let was_long = is_used_up || has_rest;
         let questions = inner.questions.take();
         self.inner.ends(was_long);
@@ -341,13 +370,18 @@ impl Realm {
         drop(permit);
         wakes.wake_urgent();
         self.ask(questions);
-        Turned { result, held, has_rest, was_long }
+        Turned { result, held, has_rest, can_advance, was_long }
     }
 
-    /// Returns whether a session is held. When the hold ends, its link is woken.
-    pub(crate) async fn is_held(&self, session: SessionKey) -> bool {
+    /// Returns the state of a session that may be held. When the hold ends, and when requests can leave the queue, its
+    /// link is woken.
+    pub(crate) async fn hold(&self, session: SessionKey) -> Hold {
         let _turn = self.inner.turn(false).await;
-        self.inner.value().machine.is_held(session)
+        let machine = &self.inner.value().machine;
+        match machine.is_held(session) && !machine.can_advance(session) {
+            true => Hold::Waits { asks: machine.has_decided_request(session) },
+            false => Hold::Over,
+        }
     }
 
     pub(crate) fn stats(&self) -> (Stats, Sizes) {
@@ -394,6 +428,9 @@ impl Realm {
         }
     }
 }
+
+#[cfg(test)]
+mod decisions;
 
 #[cfg(test)]
 mod tests {

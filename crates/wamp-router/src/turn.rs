@@ -55,6 +55,11 @@ impl<'a> RealmTurn<'a> {
         self.machine.has(self.sender)
     }
 
+    /// Returns whether requests of the session may have to wait for an authorizer.
+    pub(crate) fn has_authorizer(&self) -> bool {
+        self.has_authorizer
+    }
+
     /// Returns whether other links should have their turn first.
     pub(crate) fn is_used_up(&self) -> bool {
         self.cost + PUSH * self.lanes.pushed() >= TURN || self.lanes.is_loaded()
@@ -63,6 +68,19 @@ impl<'a> RealmTurn<'a> {
     /// Returns whether too many requests of the session wait for an authorizer, so that its link is held.
     pub(crate) fn must_wait(&self) -> bool {
         self.has_authorizer && self.machine.is_held(self.sender)
+    }
+
+    /// Handles requests that have waited for an authorizer and can leave now, until the turn is used up, or until the session
+    /// has filled a link that will hold it.
+    pub(crate) fn advance(&mut self) {
+        while self.has_authorizer
+            && !self.is_used_up()
+            && !self.has_filled_a_subscriber()
+            && self.machine.advance(self.now, self.sender)
+        {
+            self.cost += MESSAGE;
+            self.lanes.transmit(self.machine);
+        }
     }
 
     /// Returns whether the session has filled the link of a subscriber, which will hold it.

@@ -19,7 +19,7 @@ impl Authorizer for ByUri {
         let uri = question.uri.as_str();
         match uri {
             "com.now.yes" => Some(Verdict::ALLOWED),
-            "com.now.no" => Some(Verdict::Denied),
+            "com.now.no" => Some(Verdict::DENIED),
             _ => None,
         }
     }
@@ -32,7 +32,7 @@ impl Authorizer for ByUri {
         if let Some(millis) = question.uri.rsplit(".after").next().and_then(|millis| millis.parse().ok()) {
             tokio::time::sleep(Duration::from_millis(millis)).await;
         }
-        if question.uri.ends_with(".no") { Verdict::Denied } else { Verdict::ALLOWED }
+        if question.uri.ends_with(".no") { Verdict::DENIED } else { Verdict::ALLOWED }
     }
 }
 
@@ -145,6 +145,66 @@ async fn a_procedure_in_another_realm_decides_about_requests() {
     let (called, ()) = within(async { tokio::join!(asking.into_future(), leaving) }).await;
     assert_eq!(called.unwrap_err().uri().unwrap().as_str(), "wamp.error.authorization_failed");
     assert_eq!(house.router.stats().now.waiting, 0);
+}
+
+// behaviour 265: Crossbar.io keeps it for the role.
+#[tokio::test]
+async fn two_users_of_a_role_do_not_share_a_verdict() {
+    let procedure = Procedure::new("com.auth.may").realm("auth");
+    let realm = RealmConfig::new("realm1").anonymous("device").authorizer_procedure("device", procedure);
+    let house = house(realm).await;
+    let authorizer = join(&house, "auth").await;
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = asked.clone();
+    let handler = move |call: Invocation| {
+        let log = log.clone();
+        async move {
+            let (details, uri, _, _): (Json, String, String, Json) = call.args()?;
+            let mut log = log.lock().unwrap();
+            log.push(details["session"].as_u64().unwrap());
+            // Only the first user may.
+            Ok::<_, Failure>(json!({"allow": log[0] == log[log.len() - 1], "cache": uri != "com.once"}))
+        }
+    };
+    let _registration = authorizer.register("com.auth.may", handler).await.unwrap();
+    let (one, two) = (join(&house, "realm1").await, join(&house, "realm1").await);
+    for _ in 0..3 {
+        assert_eq!(uri_of(&one, "com.yes").await, "wamp.error.no_such_procedure");
+        assert_eq!(uri_of(&two, "com.yes").await, "wamp.error.not_authorized");
+    }
+    assert_eq!(asked.lock().unwrap().len(), 2);
+    for _ in 0..3 {
+        assert_eq!(uri_of(&one, "com.once").await, "wamp.error.no_such_procedure");
+    }
+    assert_eq!(asked.lock().unwrap().len(), 5);
+}
+
+// behaviour 109, behaviour 263: a slow subscriber holds the publisher, and misses nothing as long as it reads.
+#[tokio::test]
+async fn decided_publications_are_held_back_for_a_slow_subscriber() {
+    let (house, count) = (house(of_program()).await, 3_000_u32);
+    let (session, other) = (join(&house, "realm1").await, join(&house, "realm1").await);
+    let mut events = other.subscribe_stream("com.").prefix().await.unwrap();
+    let long = "x".repeat(4_000);
+    let publishing = async {
+        for index in 0..count {
+            let topic = if index % 3 == 0 { "com.now.yes" } else { "com.later.yes" };
+            session.publish(topic).args((index, &long)).await.unwrap();
+        }
+    };
+    let reading = async {
+        for index in 0..count {
+            if index % 300 == 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let event = within(events.next()).await.unwrap();
+            assert_eq!(event.decode::<(u32, String)>().unwrap().0, index);
+        }
+    };
+    tokio::join!(publishing, reading);
+    let stats = house.router.stats();
+    assert_eq!((stats.total.events_dropped, stats.now.waiting), (0, 0));
+    assert!(stats.total.holds > 0, "the publisher was held");
 }
 
 // behaviour 266

@@ -1,12 +1,15 @@
 //! Decisions of a WAMP procedure: the arguments of its call and the verdict in its answer, in the shapes of Crossbar.io's
 //! dynamic authorizers (behaviour [266](crate::behaviour#rule-266)).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wamp_proto::{EncodeError, Payload, Serializer, Uri};
 
 use super::config::Disclosure;
-use super::waiting::{Question, Verdict};
+use super::verdicts::Verdict;
+use super::waiting::Question;
 use crate::Failure;
 
 #[derive(Serialize)]
@@ -38,6 +41,26 @@ struct Fields {
     allow: bool,
     #[serde(default)]
     disclose: Option<bool>,
+    #[serde(default)]
+    cache: Option<Cache>,
+}
+
+/// For how long the answer holds: as long as possible, or some seconds.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Cache {
+    Longest(bool),
+    Seconds(f64),
+}
+
+impl Cache {
+    fn lifetime(self) -> Duration {
+        match self {
+            Self::Longest(false) => Duration::ZERO,
+            Self::Longest(true) => Duration::MAX,
+            Self::Seconds(seconds) => Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX),
+        }
+    }
 }
 
 impl Question {
@@ -63,7 +86,8 @@ impl Question {
 }
 
 impl Verdict {
-    /// Reads the answer of a procedure: a boolean, or a dict with the boolean `allow`, and perhaps `disclose`.
+    /// Reads the answer of a procedure: a boolean, or a dict with the boolean `allow`, and perhaps `disclose` and `cache`.
+    /// `cache` is a boolean, or a number of seconds: how long the answer [holds](Self::valid_for).
     ///
     /// # Errors
     /// It does not decide, for this reason.
@@ -74,12 +98,15 @@ impl Verdict {
         let answer: Answer = serde_json::from_value(answer).map_err(|_| {
             "its result is neither a boolean nor a dict with the boolean \"allow\"".to_owned()
         })?;
-        let (allow, disclose) = match answer {
-            Answer::Allow(allow) => (allow, None),
-            Answer::Dict(Fields { allow, disclose }) => (allow, disclose),
+        let Fields { allow, disclose, cache } = match answer {
+            Answer::Allow(allow) => Fields { allow, disclose: None, cache: None },
+            Answer::Dict(fields) => fields,
         };
-        let disclosure =
-            disclose.map(|disclose| if disclose { Disclosure::Always } else { Disclosure::Never });
-        Ok(if allow { Self::Allowed { disclosure } } else { Self::Denied })
+        let mut verdict = if allow { Self::ALLOWED } else { Self::DENIED };
+        if let Some(disclose) = disclose {
+            let disclosure = if disclose { Disclosure::Always } else { Disclosure::Never };
+            verdict = verdict.with_disclosure(disclosure);
+        }
+        Ok(verdict.valid_for(cache.map_or(Duration::ZERO, Cache::lifetime)))
     }
 }

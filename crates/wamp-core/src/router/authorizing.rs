@@ -15,14 +15,11 @@ use super::outbox::FrameInfo;
 use super::realm::Realm;
 use super::roles::Actions;
 use super::sessions::{Session, SessionKey};
+use super::verdicts::Verdict;
 use super::waiting::{
-    Entry, PATIENCE, Question, REQUESTS, State, Ticket, Verdict, Waiting, detached, without_arguments,
+    Entry, PATIENCE, Question, REQUESTS, State, Ticket, Waiting, detached, without_arguments,
 };
 use crate::Time;
-use crate::request_ids::Sequence;
-
-/// The requests of a session that leave its queue at a time.
-pub(super) const AT_ONCE: usize = 64;
 
 /// What to do with a message of a session whose role has an authorizer.
 pub(super) enum Admitted {
@@ -39,7 +36,65 @@ impl Realm {
         self.cx.now = now;
         if self.set_decided(ticket, verdict) {
             self.ask_next(ticket.session);
-            self.advance(ticket.session);
+            self.tell_decided(ticket.session);
+        }
+    }
+
+    /// Handles the next request of a session that has waited, if it can leave now. Returns `false` if there is none, or if
+    /// the session is held for a full link: then the driver tries again when it is [released](Event::Released).
+    pub fn advance(&mut self, now: Time, session: SessionKey) -> bool {
+        self.cx.now = now;
+        if self.cx.sessions.is_held(session) {
+            return false;
+        }
+        let Some(waiting) = self.waiting_mut(session) else { return false };
+        let Some(entry) = waiting.pop() else {
+            waiting.told = false;
+            return false;
+        };
+        if let State::Ready(verdict) = entry.state {
+            waiting.verdict = verdict;
+        }
+        if let Some(deadline) = entry.timeout {
+            let left = deadline.at().since(self.cx.now).max(Duration::from_millis(1));
+            self.cx.deadlines.clear(deadline);
+            if let Some(waiting) = self.waiting_mut(session) {
+                waiting.left = Some(left);
+            }
+        }
+        let handled = self.dispatch(session, entry);
+        self.end_request(session);
+        self.conclude(session, handled);
+        if let Some(waiting) = self.waiting_mut(session)
+            && waiting.holds
+            && waiting.has_room()
+        {
+            waiting.holds = false;
+            self.release_requests(session);
+        }
+        true
+    }
+
+    /// Returns whether [`advance`](Self::advance) has something to do.
+    pub fn can_advance(&self, session: SessionKey) -> bool {
+        !self.cx.sessions.is_held(session) && self.waiting(session).is_some_and(Waiting::has_ready)
+    }
+
+    /// Returns whether a request of a session has waited for its authorizer and now waits only for the end of a hold. Chunks of
+    /// running calls do not count. See [`set_waiting`](Self::set_waiting).
+    pub fn has_decided_request(&self, session: SessionKey) -> bool {
+        self.waiting(session).is_some_and(Waiting::has_ready_request)
+    }
+
+    /// Forgets all verdicts that hold for further requests, of all sessions: authorizers are asked anew.
+    pub fn forget_verdicts(&mut self) {
+        if !self.cx.asks {
+            return;
+        }
+        for key in self.cx.sessions.keys() {
+            if let Some(waiting) = self.waiting_mut(key) {
+                waiting.known.clear();
+            }
         }
     }
 
@@ -90,15 +145,43 @@ impl Realm {
             | Message::Goodbye(_) => {}
             _ => return Admitted::Now(message),
         }
-        if waiting.is_leaving() {
+        if waiting.leaves {
             // Nothing follows GOODBYE.
             return Admitted::Done(Ok(()));
         }
-        let needs_verdict = self.question(from, &message).is_some();
-        if waiting.queue.is_empty() && !needs_verdict {
-            return Admitted::Now(message);
+        // A further chunk needs no decision.
+        let state = match &message {
+            Message::Call(call) if self.cx.is_seen(from, call.request) => State::Ready(None),
+            _ => self.state(from, &message).0,
+        };
+        match state {
+            State::Ready(verdict) if waiting.queue.is_empty() => {
+                if verdict.is_some()
+                    && let Some(waiting) = self.waiting_mut(from)
+                {
+                    waiting.verdict = verdict;
+                }
+                Admitted::Now(message)
+            }
+            state => Admitted::Done(self.enqueue(from, message, len, state)),
         }
-        Admitted::Done(self.enqueue(from, message, len, needs_verdict))
+    }
+
+    /// Forgets the verdict on the request that was being handled, and what was left of its timeout.
+    pub(super) fn end_request(&mut self, session: SessionKey) {
+        if let Some(waiting) = self.waiting_mut(session) {
+            (waiting.verdict, waiting.left) = (None, None);
+        }
+    }
+
+    /// The state of a request that was not asked about, and the question about it if it needs a decision.
+    fn state(&self, from: SessionKey, message: &Message) -> (State, Option<Question>) {
+        let Some(question) = self.question(from, message) else { return (State::Ready(None), None) };
+        let known = self.waiting(from).filter(|waiting| !waiting.known.is_empty());
+        match known.and_then(|waiting| waiting.known.get(self.cx.now, &question.subject())) {
+            Some(verdict) => (State::Ready(Some(verdict)), None),
+            None => (State::Unasked, Some(question)),
+        }
     }
 
     fn enqueue(
@@ -106,20 +189,12 @@ impl Realm {
         from: SessionKey,
         message: Message,
         len: usize,
-        needs_verdict: bool,
+        state: State,
     ) -> Result<(), Violation> {
         let cx = &mut self.cx;
         let mut is_chunk = false;
         match &message {
-            Message::Call(call) => {
-                let Some(session) = cx.sessions.get(from) else { return Ok(()) };
-                let announced = session.announced;
-                match cx.sequence(from, call.request) {
-                    Sequence::Next => announced.check_call(call)?,
-                    Sequence::Seen if announced.caller_chunks => is_chunk = true,
-                    wrong => return Err(cx.wrong_id(from, "CALL", call.request, wrong)),
-                }
-            }
+            Message::Call(call) => is_chunk = cx.check_call(from, call)?,
             Message::Goodbye(_) => {}
             other => {
                 if let Some((_, request)) = kind(other) {
@@ -129,8 +204,7 @@ impl Realm {
         }
         let is_goodbye = matches!(message, Message::Goodbye(_));
         let Some(session) = cx.sessions.get_mut(from) else { return Ok(()) };
-        let (serializer, is_asked_itself) =
-            (session.serializer, session.dealer.is_called_by(SessionKey::ROUTER));
+        let is_asked_itself = session.dealer.is_called_by(SessionKey::ROUTER);
         let Some(waiting) = session.waiting.as_deref_mut() else { return Ok(()) };
         if waiting.is_full() && !is_goodbye {
             // A session that the router has asked must be read from.
@@ -140,17 +214,16 @@ impl Realm {
             }
             waiting.holds = true;
         }
-        let state = if needs_verdict && !is_chunk { State::Unasked } else { State::Ready(None) };
         let call_timeout = match &message {
             Message::Call(call) if !is_chunk => timeout(&call.options).ok().flatten(),
             _ => None,
         };
         cx.waited += 1;
         let number = cx.waited;
-        waiting.push(number, detached(message, serializer), len, is_chunk, state);
+        waiting.push(number, detached(message), len, is_chunk, state);
         if is_goodbye {
-            waiting.holds = true;
-            waiting.leaves = Some(cx.deadlines.set(cx.now + PATIENCE, Due::Leaves(from)));
+            waiting.leaves = true;
+            waiting.patience = Some(cx.deadlines.set(cx.now + PATIENCE, Due::Leaves(from)));
         }
         if let Some(timeout) = call_timeout {
             let deadline = cx.deadlines.set(cx.now + timeout, Due::Waiting(Ticket { session: from, number }));
@@ -159,8 +232,7 @@ impl Realm {
             }
         }
         self.ask_next(from);
-        // A chunk needs no decision.
-        self.advance(from);
+        self.tell_decided(from);
         Ok(())
     }
 
@@ -171,11 +243,16 @@ impl Realm {
             let Some((number, message)) = entry.map(|entry| (entry.number, entry.message.clone())) else {
                 return;
             };
-            let Some(question) = self.question(from, &message) else {
-                // The rules have changed.
-                if let Some(waiting) = self.waiting_mut(from) {
-                    waiting.set_needs_verdict(index, false);
+            let Some(question) = (match self.state(from, &message) {
+                (_, Some(question)) => Some(question),
+                (state, None) => {
+                    // The rules have changed, or there is a verdict by now.
+                    if let Some(waiting) = self.waiting_mut(from) {
+                        waiting.set_state(index, state);
+                    }
+                    None
                 }
+            }) else {
                 continue;
             };
             let Self { cx, .. } = self;
@@ -207,27 +284,38 @@ impl Realm {
             }
             Some(_) => {}
         }
+        if let Some(waiting) = self.waiting_mut(key) {
+            waiting.known.clear();
+        }
         let count = self.waiting(key).map_or(0, |waiting| waiting.queue.len());
         for index in 0..count {
             let Some(entry) = self.waiting(key).and_then(|waiting| waiting.queue.get(index)) else { break };
             if entry.is_chunk || !matches!(entry.state, State::Ready(None) | State::Unasked) {
                 continue;
             }
-            let needs_verdict = self.question(key, &entry.message).is_some();
+            let state = self.state(key, &entry.message).0;
             if let Some(waiting) = self.waiting_mut(key) {
-                waiting.set_needs_verdict(index, needs_verdict);
+                waiting.set_state(index, state);
             }
         }
         self.ask_next(key);
-        self.advance_later(key);
+        self.tell_decided(key);
         count
     }
 
     /// Records a verdict. Returns `false` if nothing waits for it.
     fn set_decided(&mut self, ticket: Ticket, verdict: Verdict) -> bool {
-        let Some(waiting) = self.waiting_mut(ticket.session) else { return false };
+        let Some(waiting) = self.waiting(ticket.session) else { return false };
         let Some(index) = waiting.index(ticket.number) else { return false };
+        let keeps = !verdict.lifetime().is_zero() || !waiting.known.is_empty();
+        let subject = waiting.queue.get(index).filter(|entry| keeps && entry.asked().is_some());
+        let subject = subject.and_then(|entry| self.question(ticket.session, &entry.message));
+        let now = self.cx.now;
+        let Some(waiting) = self.waiting_mut(ticket.session) else { return false };
         let Some(deadline) = waiting.set_decided(index, verdict) else { return false };
+        if let Some(question) = subject {
+            waiting.known.keep(now, &question.subject(), verdict);
+        }
         self.cx.deadlines.clear(deadline);
         true
     }
@@ -235,7 +323,7 @@ impl Realm {
     /// No decision has come in time.
     pub(super) fn handle_no_decision(&mut self, ticket: Ticket) {
         self.cx.events.push_back(Event::Void { ticket });
-        self.decide(self.cx.now, ticket, Verdict::Undecided);
+        self.decide(self.cx.now, ticket, Verdict::UNDECIDED);
     }
 
     /// The timeout of a call that waits has passed.
@@ -251,67 +339,49 @@ impl Realm {
     /// GOODBYE has waited for long enough.
     pub(super) fn handle_leaves(&mut self, session: SessionKey) {
         let Some(waiting) = self.waiting_mut(session) else { return };
-        waiting.leaves = None;
+        waiting.patience = None;
         let asked = Vec::from_iter(waiting.asked());
         let mut passed = Vec::new();
         for index in 0..waiting.queue.len() {
-            passed.extend(waiting.set_decided(index, Verdict::Undecided));
+            passed.extend(waiting.set_decided(index, Verdict::UNDECIDED));
         }
         for deadline in passed {
             self.cx.deadlines.clear(deadline);
         }
         let void = |number| Event::Void { ticket: Ticket { session, number } };
         self.cx.events.extend(asked.into_iter().map(void));
-        self.advance(session);
+        self.tell_decided(session);
     }
 
-    pub(super) fn handle_advance(&mut self, session: SessionKey) {
-        if let Some(waiting) = self.waiting_mut(session) {
-            waiting.advance = None;
-        }
-        self.advance(session);
-    }
-
-    /// Handles the requests at the head of a queue that are decided, in order.
-    fn advance(&mut self, from: SessionKey) {
-        for _ in 0..AT_ONCE {
-            let Some(waiting) = self.waiting_mut(from) else { return };
-            let Some(entry) = waiting.pop() else { break };
-            let State::Ready(verdict) = entry.state else { break };
-            waiting.verdict = verdict;
-            if let Some(deadline) = entry.timeout {
-                let left = deadline.at().since(self.cx.now).max(Duration::from_millis(1));
-                self.cx.deadlines.clear(deadline);
-                if let Some(waiting) = self.waiting_mut(from) {
-                    waiting.left = Some(left);
-                }
-            }
-            let handled = self.dispatch(from, entry);
-            if let Some(waiting) = self.waiting_mut(from) {
-                (waiting.verdict, waiting.left) = (None, None);
-            }
-            self.conclude(from, handled);
-        }
-        self.advance_later(from);
-        let Self { cx, .. } = self;
-        let is_paused = cx.sessions.is_held(from);
-        let Some(session) = cx.sessions.get_mut(from) else { return };
-        let Some(waiting) = session.waiting.as_deref_mut() else { return };
-        if waiting.holds && waiting.has_room() {
-            waiting.holds = false;
-            if !is_paused {
-                cx.events.push_back(Event::Released { session: from });
-            }
+    /// Tells the driver, once, that requests of a session can be handled.
+    fn tell_decided(&mut self, session: SessionKey) {
+        if let Some(waiting) = self.waiting_mut(session)
+            && waiting.has_ready()
+            && !std::mem::replace(&mut waiting.told, true)
+        {
+            self.cx.events.push_back(Event::Decided { session });
         }
     }
 
-    /// Has the rest of the requests that can leave a queue handled in [`handle_timeout`](Self::handle_timeout).
-    fn advance_later(&mut self, from: SessionKey) {
-        let Self { cx, .. } = self;
-        let Some(session) = cx.sessions.get_mut(from) else { return };
-        let Some(waiting) = session.waiting.as_deref_mut() else { return };
-        if waiting.has_ready() && waiting.advance.is_none() {
-            waiting.advance = Some(cx.deadlines.set(cx.now, Due::Advance(from)));
+    /// Whether a session is held because of its own requests that wait: GOODBYE, or too many. One that the router has asked
+    /// is read from, since others may wait for its answer.
+    pub(super) fn is_held_by_requests(&self, session: SessionKey) -> bool {
+        let Some(session) = self.cx.sessions.get(session) else { return false };
+        let is_asked = || session.dealer.is_called_by(SessionKey::ROUTER);
+        session.waiting.as_ref().is_some_and(|waiting| waiting.leaves || waiting.holds && !is_asked())
+    }
+
+    /// Has a session that too many requests hold read from, since the router has asked it.
+    pub(super) fn release_asked(&mut self, session: SessionKey) {
+        if self.waiting(session).is_some_and(|waiting| waiting.holds) {
+            self.release_requests(session);
+        }
+    }
+
+    /// Tells the driver that a session is not held any more because of its own requests.
+    fn release_requests(&mut self, session: SessionKey) {
+        if !self.is_held(session) {
+            self.cx.events.push_back(Event::Released { session });
         }
     }
 
@@ -390,7 +460,7 @@ impl Realm {
         }
         self.cx.refuse(from, RequestKind::Call, request, error, text);
         self.ask_next(from);
-        self.advance(from);
+        self.tell_decided(from);
         true
     }
 

@@ -56,7 +56,7 @@ impl Realm {
 
     /// Whether a session is held.
     pub fn is_held(&self, session: SessionKey) -> bool {
-        self.cx.sessions.is_held(session) || self.waiting(session).is_some_and(|waiting| waiting.holds)
+        self.cx.sessions.is_held(session) || self.is_held_by_requests(session)
     }
 
     /// Whether a session has a call under way, or waiting for authorization, that it made by this request.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use wamp_proto::message::RequestKind;
+use wamp_proto::message::{Call, RequestKind};
 use wamp_proto::{RequestId, Uri};
 
 use super::chance::Chance;
@@ -65,8 +65,6 @@ pub(super) enum Due {
     Waiting(Ticket),
     /// The end of the time for which GOODBYE waits for decisions.
     Leaves(SessionKey),
-    /// Further requests of a session can be handled.
-    Advance(SessionKey),
     /// A session has paused others, or was paused, for longer than its share.
     Share(SessionKey, Side),
     /// A session may be asked for a sign of life again.
@@ -129,6 +127,27 @@ impl Context {
                 true => Sequence::Seen,
                 false => Sequence::Next,
             },
+        }
+    }
+
+    /// Returns whether a request can only be a further chunk of a call, or has a wrong id.
+    pub(super) fn is_seen(&self, from: SessionKey, request: RequestId) -> bool {
+        self.sessions.get(from).is_some_and(|session| match &session.requests {
+            Some(requests) => requests.has_seen(request),
+            None => session.is_calling(request),
+        })
+    }
+
+    /// Checks the id of a CALL and, of a new call, its options. The next id counts as used from now on. Returns whether it
+    /// is a further chunk.
+    #[inline]
+    pub(super) fn check_call(&mut self, from: SessionKey, call: &Call) -> Result<bool, Violation> {
+        let Some(session) = self.sessions.get(from) else { return Ok(false) };
+        let announced = session.announced;
+        match self.sequence(from, call.request) {
+            Sequence::Next => announced.check_call(call).map(|()| false),
+            Sequence::Seen if announced.caller_chunks => Ok(true),
+            wrong => Err(self.wrong_id(from, "CALL", call.request, wrong)),
         }
     }
 

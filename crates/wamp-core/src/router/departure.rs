@@ -268,13 +268,13 @@ impl Realm {
         }
         // With all others, no session is left to read it.
         let publishes = self.cx.ending.is_none() && !self.cx.silenced.contains(session);
-        if let Some((publish, bytes)) = testaments.pop() {
-            self.testament_bytes -= bytes;
+        if let Some(testament) = testaments.pop() {
+            self.testament_bytes -= testament.bytes;
             if let Some(identity) = identity
                 && publishes
             {
                 self.publish_noted();
-                self.broker.publish_testament(&mut self.cx, *session, identity, publish);
+                self.broker.publish_testament(&mut self.cx, *session, identity, testament);
                 return Some(TESTAMENT);
             }
             return Some(1);

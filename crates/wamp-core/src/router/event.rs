@@ -44,6 +44,12 @@ pub enum Event {
         /// The question.
         question: Box<Question>,
     },
+    /// Requests of a session whose authorizer has decided about them can be handled: the driver calls
+    /// [`Realm::advance`](super::Realm::advance) when it is the turn of the session, until that returns `false`.
+    Decided {
+        /// The session.
+        session: SessionKey,
+    },
     /// A question is void: its request has ended, or the time for the decision is over. No verdict has an effect any more.
     Void {
         /// The key of the question.

@@ -34,6 +34,7 @@ mod router_call;
 mod session_key;
 mod sessions;
 mod stats;
+mod verdicts;
 mod waiting;
 mod welcome;
 
@@ -53,4 +54,5 @@ pub use roles::{Actions, Pattern, Role, Roles, Rule};
 pub use router_call::{RouterCall, RouterCallId};
 pub use session_key::SessionKey;
 pub use stats::{Sizes, Stats};
-pub use waiting::{Question, Ticket, Verdict};
+pub use verdicts::Verdict;
+pub use waiting::{Question, Ticket};

@@ -7,7 +7,7 @@ use wamp_proto::message::{self, CloseDetails, WelcomeDetails};
 use wamp_proto::{ByteString, Message, RegistrationId, RequestId, Serializer, SubscriptionId, Uri, uri};
 
 use super::accept::abort;
-use super::authorizing::{AT_ONCE, Admitted};
+use super::authorizing::Admitted;
 use super::broker::Broker;
 use super::chance::Seeds;
 use super::config::{Config, Meta};
@@ -21,7 +21,6 @@ use super::outbox::{FrameInfo, Outbox, Transmission, sentence};
 use super::pace::Holds;
 use super::sessions::{Session, SessionKey, Sessions};
 use super::stats::{Sizes, Stats};
-use super::waiting::Waiting;
 use super::welcome::fitting;
 use super::{broker, dealer};
 use crate::Time;
@@ -226,7 +225,8 @@ impl Realm {
             }
             None => 0,
         };
-        let message = match session.waiting.is_some() {
+        let has_authorizer = session.waiting.is_some();
+        let message = match has_authorizer {
             false => message,
             true => match self.admit(from, message, bytes) {
                 Admitted::Now(message) => message,
@@ -264,6 +264,9 @@ impl Realm {
             Message::Hello(_) => Err("HELLO after the session was established".into()),
             other => Err(Violation(format!("{}, which a client must not send now", other.name()))),
         };
+        if has_authorizer {
+            self.end_request(from);
+        }
         self.conclude(from, handled);
     }
 
@@ -302,10 +305,6 @@ impl Realm {
                 Due::Decision(ticket) => self.handle_no_decision(ticket),
                 Due::Waiting(ticket) => self.handle_waited(ticket),
                 Due::Leaves(session) => self.handle_leaves(session),
-                Due::Advance(session) => {
-                    self.handle_advance(session);
-                    left = left.saturating_sub(AT_ONCE);
-                }
                 Due::Share(session, side) => self.handle_share(session, side),
                 Due::Probe(session) => drop(self.cx.probed.remove(&session)),
             }
@@ -457,7 +456,7 @@ impl Realm {
     /// Says GOODBYE to a session, which takes part in nothing from now on.
     pub(super) fn say_goodbye(&mut self, now: Time, key: SessionKey, reason: Uri, text: Option<&str>) {
         // Its own GOODBYE may be waiting.
-        let has_said = self.waiting(key).is_some_and(Waiting::is_leaving);
+        let has_said = self.waiting(key).is_some_and(|waiting| waiting.leaves);
         if self.depart(key) {
             let message = text.map(|text| ByteString::from(sentence(text)));
             let details = CloseDetails { message, ..CloseDetails::default() };

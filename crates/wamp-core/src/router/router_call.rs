@@ -33,6 +33,11 @@ impl Realm {
     pub fn call(&mut self, now: Time, call: &RouterCall) -> Result<RouterCallId, Failure> {
         self.cx.now = now;
         let made = self.dealer.call_of_router(&mut self.cx, call);
+        if let Ok(key) = &made
+            && let Some(callee) = self.dealer.callee(*key)
+        {
+            self.release_asked(callee);
+        }
         self.pass_on();
         made.map(RouterCallId)
     }

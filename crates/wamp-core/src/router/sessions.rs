@@ -13,7 +13,8 @@ use super::join::Transport;
 use super::refused::Refused;
 use super::roles::{Actions, Role};
 pub(super) use super::session_key::SessionKey;
-use super::waiting::{Verdict, Waiting};
+use super::verdicts::Verdict;
+use super::waiting::Waiting;
 use super::{broker, dealer, meta, pace};
 use crate::Time;
 use crate::auth::Identity;
@@ -59,6 +60,12 @@ impl Session {
                 .check(action, uri)
                 .or_else(|refused| self.decided(role.asks(action, MatchPolicy::Exact, uri), refused)),
         }
+    }
+
+    /// The verdict that allows a publication to this topic, if its authorizer decides about that.
+    pub(super) fn verdict_on(&self, topic: &Uri) -> Option<Verdict> {
+        let asks = self.role.as_ref()?.asks(Actions::PUBLISH, MatchPolicy::Exact, topic);
+        self.waiting.as_ref().filter(|_| asks)?.verdict
     }
 
     /// The trust level of a request that it may make, if the rule has one (behaviour
@@ -118,12 +125,12 @@ impl Session {
     fn decided(&self, decides: bool, refused: Refused) -> Result<Option<Disclosure>, Refused> {
         let waiting = self.waiting.as_ref().filter(|_| decides);
         match waiting.and_then(|waiting| waiting.verdict) {
-            Some(Verdict::Allowed { disclosure }) => Ok(disclosure),
-            Some(Verdict::Undecided) => {
+            Some(verdict) if verdict.is_allowed() => Ok(verdict.disclosure()),
+            Some(verdict) if verdict.is_undecided() => {
                 let text = "it could not be decided whether this session is authorized to do this";
                 Err((uri::AUTHORIZATION_FAILED, text.to_owned()))
             }
-            Some(Verdict::Denied) | None => Err(refused),
+            _ => Err(refused),
         }
     }
 

@@ -9,18 +9,24 @@
 //!   request ──▶ │ decided │ asked │ decided │ asked │ not asked │ …
 //!               ▲ leaves                     at most 64 are asked at a time
 //! ```
+//!
+//! A verdict is only recorded when it arrives. The driver is told once that a request can leave, and lets requests leave
+//! in the turns of the session ([`Realm::advance`](super::Realm::advance)): so they have the back-pressure, the portions
+//! and the order of all other messages of the session.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wamp_proto::message::{self, MatchPolicy, Publish};
-use wamp_proto::{Limits, Message, Payload, RequestId, Serializer, Uri};
+use wamp_proto::message::{
+    self, CallOptions, CloseDetails, MatchPolicy, Publish, PublishOptions, RegisterOptions, SubscribeOptions,
+};
+use wamp_proto::{Message, Payload, RequestId, Uri};
 
-use super::config::Disclosure;
 use super::join::Transport;
 use super::roles::Actions;
 use super::session_key::SessionKey;
+use super::verdicts::{Known, Subject, Verdict};
 use crate::auth::Identity;
 use crate::deadlines::Deadline;
 
@@ -35,26 +41,6 @@ pub(super) const BYTES: usize = 1 << 20;
 
 /// The time for a decision.
 pub(super) const PATIENCE: Duration = Duration::from_secs(4);
-
-/// The decision of an authorizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Verdict {
-    /// The request is allowed.
-    Allowed {
-        /// Whether the session is disclosed to the callee or the subscribers, instead of the setting of the realm.
-        disclosure: Option<Disclosure>,
-    },
-    /// It is not allowed.
-    Denied,
-    /// The authorizer could not decide.
-    Undecided,
-}
-
-impl Verdict {
-    /// The request is allowed, and the realm says whether the session is disclosed.
-    pub const ALLOWED: Self = Self::Allowed { disclosure: None };
-}
 
 /// The key of a question. No other question of the realm ever has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,6 +68,13 @@ pub struct Question {
     pub request: Message,
 }
 
+impl Question {
+    /// Returns what a verdict on it holds for.
+    pub(super) fn subject(&self) -> Subject {
+        (self.action, self.policy, self.uri.clone())
+    }
+}
+
 /// The requests of a session that wait.
 #[derive(Clone, Default)]
 pub(super) struct Waiting {
@@ -93,12 +86,16 @@ pub(super) struct Waiting {
     pub(super) verdict: Option<Verdict>,
     /// What is left of the timeout of the call that is being handled.
     pub(super) left: Option<Duration>,
-    /// The link is held.
+    /// So much waits that the link is held.
     pub(super) holds: bool,
+    /// GOODBYE waits: no request follows it.
+    pub(super) leaves: bool,
     /// The time at which GOODBYE waits no longer.
-    pub(super) leaves: Option<Deadline>,
-    /// The rest of the entries that can leave is handled then.
-    pub(super) advance: Option<Deadline>,
+    pub(super) patience: Option<Deadline>,
+    /// The driver knows that a request can leave.
+    pub(super) told: bool,
+    /// Verdicts that hold for further requests.
+    pub(super) known: Known,
 }
 
 /// A request that waits.
@@ -176,14 +173,14 @@ impl Waiting {
         !self.queue.is_empty() && self.call(request).is_some()
     }
 
-    /// Whether GOODBYE waits.
-    pub(super) fn is_leaving(&self) -> bool {
-        self.leaves.is_some()
+    /// Whether the first request may leave, and is not a chunk.
+    pub(super) fn has_ready_request(&self) -> bool {
+        self.has_ready() && self.queue.front().is_some_and(|entry| !entry.is_chunk)
     }
 
     /// Whether nothing waits.
     pub(super) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && !self.holds && self.leaves.is_none() && self.advance.is_none()
+        self.queue.is_empty() && !self.holds && !self.leaves
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -192,7 +189,7 @@ impl Waiting {
 
     /// Whether so little waits that the link need not be held any more.
     pub(super) fn has_room(&self) -> bool {
-        self.queue.len() <= REQUESTS / 2 && self.bytes <= BYTES / 2 && !self.is_leaving()
+        self.queue.len() <= REQUESTS / 2 && self.bytes <= BYTES / 2
     }
 
     /// The index of the next request to ask about, if there may be another question.
@@ -211,10 +208,10 @@ impl Waiting {
         }
     }
 
-    /// Records whether a verdict is needed about a request that was not asked about.
-    pub(super) fn set_needs_verdict(&mut self, index: usize, needs_verdict: bool) {
+    /// Changes the state of a request that was not asked about.
+    pub(super) fn set_state(&mut self, index: usize, state: State) {
         if let Some(entry) = self.queue.get_mut(index) {
-            entry.state = if needs_verdict { State::Unasked } else { State::Ready(None) };
+            entry.state = state;
         }
     }
 
@@ -236,7 +233,7 @@ impl Waiting {
 
     /// All deadlines, of requests that are dropped.
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Deadline> + '_ {
-        self.queue.iter().flat_map(Entry::deadlines).chain([self.leaves, self.advance].into_iter().flatten())
+        self.queue.iter().flat_map(Entry::deadlines).chain(self.patience)
     }
 
     /// The numbers of the requests that are asked about.
@@ -261,11 +258,35 @@ impl Entry {
 }
 
 /// The same message in memory of its own, since the frame that it is a part of may be large.
-pub(super) fn detached(message: Message, serializer: Serializer) -> Message {
-    let Ok(bytes) = message.encode(serializer) else { return message };
-    let mut limits = Limits::default();
-    (limits.message, limits.depth) = (usize::MAX, usize::MAX);
-    Message::decode(serializer, &bytes, &limits).unwrap_or(message)
+pub(super) fn detached(message: Message) -> Message {
+    match message {
+        Message::Call(message::Call { request, options, procedure, payload }) => {
+            let ppt = options.ppt.as_ref().map(|ppt| Box::new(ppt.detached()));
+            let options = CallOptions { ppt, extra: options.extra.detached(), ..options };
+            let (procedure, payload) = (procedure.detached(), payload.detached());
+            message::Call { request, options, procedure, payload }.into()
+        }
+        Message::Publish(Publish { request, options, topic, payload }) => {
+            let ppt = options.ppt.as_ref().map(|ppt| Box::new(ppt.detached()));
+            let receivers = options.receivers.as_ref().map(|lists| Box::new(lists.detached()));
+            let options = PublishOptions { ppt, receivers, extra: options.extra.detached(), ..options };
+            Publish { request, options, topic: topic.detached(), payload: payload.detached() }.into()
+        }
+        Message::Register(message::Register { request, options, procedure }) => {
+            let options = RegisterOptions { extra: options.extra.detached(), ..options };
+            message::Register { request, options, procedure: procedure.detached() }.into()
+        }
+        Message::Subscribe(message::Subscribe { request, options, topic }) => {
+            let options = SubscribeOptions { extra: options.extra.detached(), ..options };
+            message::Subscribe { request, options, topic: topic.detached() }.into()
+        }
+        Message::Goodbye(message::Goodbye { reason, .. }) => {
+            // Its details are not used.
+            message::Goodbye { details: CloseDetails::default(), reason: reason.detached() }.into()
+        }
+        // Numbers.
+        other => other,
+    }
 }
 
 /// A request without its arguments.

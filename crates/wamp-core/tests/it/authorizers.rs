@@ -75,13 +75,13 @@ fn a_rule_decides_first_and_the_authorizer_where_none_applies() {
     assert_eq!((question.action, question.uri.as_str()), (Actions::CALL, "com.other"));
     assert_eq!(question.identity.authrole.to_string(), "device");
     assert_eq!(net.heard(user), [""; 0]);
-    decide(&mut net, *ticket, Verdict::Allowed { disclosure: Some(Disclosure::Always) });
+    decide(&mut net, *ticket, Verdict::ALLOWED.with_disclosure(Disclosure::Always));
     assert!(net.heard(user).concat().contains("\"caller\""));
     // A second decision has no effect.
-    decide(&mut net, *ticket, Verdict::Denied);
+    decide(&mut net, *ticket, Verdict::DENIED);
     assert_eq!(net.heard(device), [""; 0]);
 
-    for (verdict, uri) in [(Verdict::Denied, "not_authorized"), (Verdict::Undecided, "authorization_failed")]
+    for (verdict, uri) in [(Verdict::DENIED, "not_authorized"), (Verdict::UNDECIDED, "authorization_failed")]
     {
         let (mut net, device, _) = self::net();
         let requests = [
@@ -285,14 +285,14 @@ fn a_role_gets_an_authorizer_or_loses_it() {
     reconfigure(&mut net, Role::new("device").with_authorizer());
     let more = asked(&mut net);
     assert_eq!((more.len(), more[0].1.uri.as_str()), (1, "com.open"));
-    decide(&mut net, more[0].0, Verdict::Denied);
+    decide(&mut net, more[0].0, Verdict::DENIED);
     decide(&mut net, questions[0].0, ALLOWED);
     assert_eq!((net.heard(user).len(), error(&net.heard(one))), (1, "not_authorized".to_owned()));
     // With a rule again, the verdict does not count.
     net.say(one, r#"[48,70,{},"com.open"]"#);
     let questions = asked(&mut net);
     reconfigure(&mut net, device().with_authorizer());
-    decide(&mut net, questions[0].0, Verdict::Denied);
+    decide(&mut net, questions[0].0, Verdict::DENIED);
     assert_eq!(net.heard(user).len(), 1);
     net.cut(user);
     net.cut(one);
@@ -360,7 +360,7 @@ fn no_verdict_decides_about_a_later_request() {
     let after = asked(&mut net);
     decide(&mut net, before[0].0, ALLOWED);
     assert_eq!((net.heard(user), net.heard(one)), (vec![], vec![]));
-    decide(&mut net, after[0].0, Verdict::Denied);
+    decide(&mut net, after[0].0, Verdict::DENIED);
     assert_eq!((net.heard(user).len(), error(&net.heard(one))), (0, "not_authorized".to_owned()));
 }
 
@@ -422,7 +422,7 @@ fn an_authorizer_decides_about_past_events() {
     config.roles.insert(Role::new("device").with_authorizer());
     let mut net = Net::with(config);
     let device = net.raw_as(Serializer::Json, all_roles(), Identity::new("joe", "device", "ticket"));
-    for (request, verdict) in [(1, ALLOWED), (2, Verdict::Denied), (3, Verdict::Undecided)] {
+    for (request, verdict) in [(1, ALLOWED), (2, Verdict::DENIED), (3, Verdict::UNDECIDED)] {
         net.say(device, &format!(r#"[48,{request},{{}},"wamp.subscription.get_events",[1]]"#));
         let questions = asked(&mut net);
         let [(ticket, question)] = &questions[..] else { panic!("{questions:?}") };
@@ -447,7 +447,7 @@ fn a_session_with_too_much_waiting_is_held_until_there_is_room() {
     let mut heard = 0;
     while net.realm.is_held(key) {
         for (ticket, _) in asked(&mut net) {
-            decide(&mut net, ticket, Verdict::Denied);
+            decide(&mut net, ticket, Verdict::DENIED);
         }
         heard += net.heard(device).len();
     }
@@ -547,7 +547,7 @@ fn calls_and_events_keep_their_order_and_their_one_end_whatever_is_decided_when(
                         .collect();
                     if let Some(id) = rng.choice(open) {
                         let verdict =
-                            rng.choice([ALLOWED, ALLOWED, Verdict::Denied, Verdict::Undecided]).unwrap();
+                            rng.choice([ALLOWED, ALLOWED, Verdict::DENIED, Verdict::UNDECIDED]).unwrap();
                         let (fate, _, ticket) = model.get_mut(&id).unwrap();
                         *fate = Fate::Decided(verdict);
                         decide(&mut net, ticket.unwrap(), verdict);
@@ -580,7 +580,7 @@ fn calls_and_events_keep_their_order_and_their_one_end_whatever_is_decided_when(
             while let Some((&id, &(fate, is_call, _))) = model.first_key_value() {
                 match fate {
                     Fate::Undecided => break,
-                    Fate::Decided(Verdict::Allowed { .. }) => expected.push((id, is_call)),
+                    Fate::Decided(verdict) if verdict.is_allowed() => expected.push((id, is_call)),
                     Fate::Decided(_) | Fate::Ended => {}
                 }
                 model.remove(&id);

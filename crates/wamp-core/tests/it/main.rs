@@ -12,6 +12,7 @@ mod concurrency;
 mod contested;
 mod credit;
 mod dead_holders;
+mod decisions;
 mod error_uris;
 mod faults;
 mod held_publishers;

@@ -32,6 +32,10 @@ pub(crate) struct Net {
     pub(crate) leaves: bool,
     /// Whether postponed work of the realm is done at once.
     pub(crate) drains: bool,
+    /// Whether requests are handled as soon as their authorizer has decided.
+    pub(crate) advances: bool,
+    /// The sessions with decided requests, otherwise.
+    pub(crate) undone: Vec<SessionKey>,
     pub(crate) watched: Vec<(SessionKey, Watch)>,
     /// The number of messages that would have taken the short way.
     pub(crate) plain: usize,
@@ -60,6 +64,8 @@ impl Net {
             closed: Vec::new(),
             leaves: true,
             drains: true,
+            advances: true,
+            undone: Vec::new(),
             watched: Vec::new(),
             plain: 0,
             plain_sent: 0,
@@ -337,7 +343,23 @@ impl Net {
                         self.realm.handle_left(self.now, watch);
                     }
                     router::Event::Watch { session, watch } => self.watched.push((session, watch)),
-                    event => self.closed.push(event),
+                    router::Event::Decided { session } => {
+                        quiet = false;
+                        if self.advances {
+                            self.advance(session);
+                        } else {
+                            self.undone.push(session);
+                        }
+                    }
+                    event => {
+                        if let router::Event::Released { session } = event
+                            && self.advances
+                        {
+                            quiet = false;
+                            self.advance(session);
+                        }
+                        self.closed.push(event);
+                    }
                 }
             }
             let has_more = self.realm.poll_timeout().is_some_and(|at| at <= self.now);
@@ -347,6 +369,10 @@ impl Net {
                 return;
             }
         }
+    }
+
+    fn advance(&mut self, session: SessionKey) {
+        while self.realm.advance(self.now, session) {}
     }
 
     /// Makes the realm do one portion of postponed work. Returns `false` if there was none.

@@ -68,7 +68,7 @@ fn chunks_wait_behind_their_call_and_are_late_after_its_end() {
     net.say(device, r#"[48,2,{"progress":true},"com.p",[1]]"#);
     net.say(device, r#"[48,2,{},"com.p",[2]]"#);
     let (questions, late) = (asked(&mut net), net.realm.stats().late);
-    decide(&mut net, questions[0].0, Verdict::Denied);
+    decide(&mut net, questions[0].0, Verdict::DENIED);
     assert_eq!(error(&net.heard(device)), "not_authorized");
     assert_eq!((net.heard(user).len(), net.realm.stats().late), (0, late + 1));
 }

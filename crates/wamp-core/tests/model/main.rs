@@ -16,6 +16,7 @@ mod broker;
 mod client;
 mod coverage;
 mod dealer;
+mod deciding;
 mod defects;
 mod endpoint;
 mod events;

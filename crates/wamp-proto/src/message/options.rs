@@ -29,6 +29,24 @@ group! {
     }
 }
 
+impl Receivers {
+    /// Returns the same in memory of its own, which does not keep a frame alive.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let names = |names: &Option<Vec<ByteString>>| {
+            names.as_ref().map(|names| names.iter().map(|name| ByteString::from(&**name)).collect())
+        };
+        Self {
+            exclude: self.exclude.clone(),
+            exclude_authid: names(&self.exclude_authid),
+            exclude_authrole: names(&self.exclude_authrole),
+            eligible: self.eligible.clone(),
+            eligible_authid: names(&self.eligible_authid),
+            eligible_authrole: names(&self.eligible_authrole),
+        }
+    }
+}
+
 group! {
     /// The identity of the peer, if it is disclosed.
     pub struct Discloser {

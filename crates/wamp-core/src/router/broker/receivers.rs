@@ -81,18 +81,7 @@ impl Lists {
 
     /// Returns the same lists in memory of their own, which does not keep a frame alive.
     pub(super) fn detached(&self) -> Self {
-        let names = |names: &Option<Vec<ByteString>>| {
-            names.as_ref().map(|names| names.iter().map(|name| ByteString::from(&**name)).collect())
-        };
-        let of = &*self.0;
-        Self(Box::new(Receivers {
-            eligible: of.eligible.clone(),
-            exclude: of.exclude.clone(),
-            eligible_authid: names(&of.eligible_authid),
-            eligible_authrole: names(&of.eligible_authrole),
-            exclude_authid: names(&of.exclude_authid),
-            exclude_authrole: names(&of.exclude_authrole),
-        }))
+        Self(Box::new(self.0.detached()))
     }
 }
 

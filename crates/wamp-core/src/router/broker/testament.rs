@@ -9,6 +9,7 @@ use super::delivery::Publication;
 use super::publish::{check, check_topic};
 use crate::auth::Identity;
 use crate::router::context::{Context, Refused};
+use crate::router::meta::Testament;
 use crate::router::opaque;
 use crate::router::outbox::FrameInfo;
 use crate::router::roles::Actions;
@@ -41,8 +42,9 @@ impl Broker {
         cx: &mut Context,
         from: SessionKey,
         identity: &Identity,
-        publish: message::Publish,
+        testament: Testament,
     ) {
+        let Testament { publish, verdict, .. } = testament;
         let message::Publish { options, topic, payload, .. } = publish;
         let roles = &cx.config.roles;
         let role = roles.get(&identity.authrole);
@@ -51,12 +53,17 @@ impl Broker {
             return;
         }
         let allowed = || match role {
-            // Its authorizer was asked when the testament was made.
-            Some(role) if !role.asks(Actions::PUBLISH, MatchPolicy::Exact, &topic) => {
-                let disclosure = role.check(Actions::PUBLISH, &topic)?;
-                Ok((disclosure, role.trust(Actions::PUBLISH, &topic)))
-            }
-            _ => Ok((None, None)),
+            None => Ok((None, None)),
+            // Its authorizer was asked when the testament was made. What a rule has allowed needs a rule.
+            Some(role) => match verdict {
+                Some(verdict) if role.asks(Actions::PUBLISH, MatchPolicy::Exact, &topic) => {
+                    Ok((verdict.disclosure(), None))
+                }
+                _ => {
+                    let disclosure = role.check(Actions::PUBLISH, &topic)?;
+                    Ok((disclosure, role.trust(Actions::PUBLISH, &topic)))
+                }
+            },
         };
         // They were checked when the testament was made.
         let Ok(checked) = check(&cx.config, from, identity, &options, allowed) else { return };

@@ -7,7 +7,6 @@ use wamp_proto::{Message, Payload};
 
 use super::flow::Stream;
 use super::{Dealer, measure};
-use crate::request_ids::Sequence;
 use crate::router::context::{Context, Violation};
 use crate::router::opaque;
 use crate::router::outbox::{FrameInfo, Refusal, check};
@@ -22,17 +21,9 @@ impl Dealer {
         len: usize,
         info: &FrameInfo,
     ) -> Result<(), Violation> {
-        let request = call.request;
-        let Some(session) = cx.sessions.get(from) else { return Ok(()) };
-        let announced = session.announced;
-        match cx.sequence(from, request) {
-            Sequence::Next => {}
-            Sequence::Seen if announced.caller_chunks => {
-                return self.handle_chunk(cx, from, call, len, info);
-            }
-            wrong => return Err(cx.wrong_id(from, "CALL", request, wrong)),
+        if cx.check_call(from, &call)? {
+            return self.handle_chunk(cx, from, call, len, info);
         }
-        announced.check_call(&call)?;
         self.call(cx, from, &call, len, info);
         Ok(())
     }

@@ -89,6 +89,11 @@ impl Dealer {
         self.delivered(cx, key, ReplyKind::Last, progress, (len, 0));
     }
 
+    /// Returns the callee of a call.
+    pub(in crate::router) fn callee(&self, key: CallKey) -> Option<SessionKey> {
+        self.calls.get(key).map(|call| call.callee)
+    }
+
     /// Ends a call of the router without an event.
     pub(in crate::router) fn abandon(&mut self, cx: &mut Context, key: CallKey) {
         if self.calls.get(key).is_some() {

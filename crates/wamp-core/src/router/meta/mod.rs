@@ -19,14 +19,13 @@ use wamp_proto::message::{self, MatchPolicy, RequestKind, ResultDetails};
 use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, Payload, Serializer, quoted, uri};
 
-pub(super) use self::part::{SessionPart, Testaments};
+pub(super) use self::part::{SessionPart, Testament, Testaments};
 use super::config::Meta;
 use super::context::{Refused, Violation};
 use super::outbox::{FrameInfo, check};
 use super::realm::Realm;
 use super::refused::meta_denied;
 use super::sessions::SessionKey;
-use crate::request_ids::Sequence;
 
 /// A built-in procedure.
 struct Procedure {
@@ -144,17 +143,10 @@ impl Realm {
         bytes: usize,
         info: &FrameInfo,
     ) -> Result<(), Violation> {
-        let Some(session) = self.cx.sessions.get(from) else { return Ok(()) };
-        let announced = session.announced;
-        match self.cx.sequence(from, call.request) {
-            Sequence::Next => {}
-            // This is a further chunk of a call that has ended: it is late.
-            Sequence::Seen if announced.caller_chunks => {
-                return self.dealer.handle_call(&mut self.cx, from, call, bytes, info);
-            }
-            wrong => return Err(self.cx.wrong_id(from, "CALL", call.request, wrong)),
+        if self.cx.check_call(from, &call)? {
+            // The call has ended: the chunk is late.
+            return self.dealer.handle_chunk(&mut self.cx, from, call, bytes, info);
         }
-        announced.check_call(&call)?;
         self.call_meta(from, &call);
         Ok(())
     }

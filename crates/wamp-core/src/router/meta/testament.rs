@@ -5,7 +5,7 @@ use serde::Deserialize;
 use wamp_proto::message::Publish;
 use wamp_proto::uri;
 
-use super::part::Scope;
+use super::part::{Scope, Testament};
 use super::{Answer, Procedure, Request, own};
 use crate::router::broker::receivers;
 use crate::router::config;
@@ -59,9 +59,11 @@ fn add(realm: &Realm, request: &Request<'_>) -> Result<Answer, Refused> {
     }
     realm.broker.check_testament(&realm.cx, request.from, &publish)?;
     let from = request.from;
+    let verdict = realm.cx.sessions.get(from).and_then(|session| session.verdict_on(&publish.topic));
+    let testament = Testament { publish, bytes, verdict };
     Ok(Answer::then(move |realm| {
         if let Some(session) = realm.cx.sessions.get_mut(from) {
-            session.meta.get_or_insert_default().testaments.of(scope).push_back((publish, bytes));
+            session.meta.get_or_insert_default().testaments.of(scope).push_back(testament);
             realm.testament_bytes += bytes;
         }
     }))
@@ -75,7 +77,7 @@ fn flush(_realm: &Realm, request: &Request<'_>) -> Result<Answer, Refused> {
     Ok(Answer::then(move |realm| {
         if let Some(part) = realm.cx.sessions.get_mut(from).and_then(|session| session.meta.as_mut()) {
             let gone = std::mem::take(part.testaments.of(scope));
-            realm.testament_bytes -= gone.iter().map(|(_, bytes)| bytes).sum::<usize>();
+            realm.testament_bytes -= gone.iter().map(|testament| testament.bytes).sum::<usize>();
         }
     }))
 }

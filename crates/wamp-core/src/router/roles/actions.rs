@@ -31,6 +31,11 @@ impl Actions {
         NAMES.into_iter().find(|(action, _)| *action == self).map_or("", |(_, name)| name)
     }
 
+    /// Returns the set as a number.
+    pub(in crate::router) const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// Returns whether all of these are in the set.
     pub const fn has(self, others: Self) -> bool {
         self.0 & others.0 == others.0
