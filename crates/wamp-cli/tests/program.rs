@@ -305,6 +305,69 @@ fn has_tls(address: &str, trusted: &str) -> bool {
     })
 }
 
+#[cfg(feature = "tls-dev")]
+#[test]
+fn it_makes_a_certificate_for_the_development_of_clients() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let state = std::env::temp_dir().join(format!("wamp-router-{}-tls-dev", std::process::id()));
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wamp-router"));
+        command.env("XDG_STATE_HOME", &state).arg("--tls-dev").args(arguments);
+        command
+    };
+    let start = || {
+        let program = Program::spawn(command(&["--listen", "127.0.0.1:0"]));
+        let line = program.line();
+        let (address, _) = line.strip_prefix("Listening on wss://").unwrap().split_once(" rss://").unwrap();
+        let trusts = program.line();
+        let path =
+            trusts.strip_prefix("Clients trust its certificate with --ca ").expect("a path").to_owned();
+        (program, address.to_owned(), path)
+    };
+    let (program, address, path) = start();
+    let trusted = std::fs::read_to_string(&path).unwrap();
+    assert!(has_tls(&address, &trusted) && !trusted.contains("PRIVATE"));
+    // Our client, under each name of the certificate.
+    let port = address.rsplit(':').next().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for host in ["localhost", "127.0.0.1"] {
+        let connect =
+            wamp_client::connect(format!("wss://{host}:{port}/")).realm("realm1").ca(trusted.clone());
+        let session = runtime.block_on(connect.into_future()).unwrap();
+        runtime.block_on(session.leave());
+        let connect = wamp_client::connect(format!("wss://{host}:{port}/")).realm("realm1");
+        assert!(runtime.block_on(connect.into_future()).is_err(), "without trust in it");
+    }
+    for file in std::fs::read_dir(state.join("wamp").join("tls-dev")).unwrap() {
+        assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    // A reload and another start keep it.
+    program.signal("HUP");
+    let (other, address, _) = start();
+    assert!(has_tls(&address, &trusted));
+    for program in [program, other] {
+        program.signal("TERM");
+        assert_eq!(program.end().code(), Some(0));
+    }
+    // One that is too old is replaced.
+    let server = state.join("wamp").join("tls-dev").join("server.pem");
+    let old = std::time::SystemTime::now() - Duration::from_secs(24 * 24 * 60 * 60);
+    std::fs::File::options().append(true).open(server).unwrap().set_modified(old).unwrap();
+    let (_program, address, path) = start();
+    assert!(!has_tls(&address, &trusted) && has_tls(&address, &std::fs::read_to_string(path).unwrap()));
+    // Others could not check it.
+    for address in ["0.0.0.0:0", "192.0.2.1:0", "systemd"] {
+        let output = command(&["--listen", address]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.code() == Some(2) && said.contains("its certificate is for this machine only"),
+            "{said}"
+        );
+    }
+    let _ = std::fs::remove_dir_all(&state);
+}
+
 #[test]
 fn it_serves_tls_and_reads_the_certificate_again_on_sighup() {
     let certificate = Certificate::new("reload");

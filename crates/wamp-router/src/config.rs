@@ -113,6 +113,9 @@ pub struct Limits {
     pub websocket_message: usize,
     /// The time for which a shutdown waits for the links; 5 s by default.
     pub shutdown: Duration,
+    /// The time over which a shutdown spreads the ends of the sessions, so that the clients do not all come back at once; 0 by
+    /// default. Until its own end each session goes on, and no session joins.
+    pub shutdown_spread: Duration,
 }
 
 impl Default for Limits {
@@ -135,6 +138,7 @@ impl Default for Limits {
             connections: by_file_descriptors(),
             websocket_message: 16 << 20,
             shutdown: Duration::from_secs(5),
+            shutdown_spread: Duration::ZERO,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The router: its realms, and the links that it serves.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
@@ -41,7 +42,7 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.state.close();
+        self.state.close(Duration::ZERO);
         self.relief.abort();
     }
 }
@@ -76,14 +77,12 @@ impl RouterState {
         self.closing.is_cancelled()
     }
 
-    /// Sends GOODBYE to all sessions and accepts no more.
-    fn close(&self) {
-        // Only the first call closes it.
-        if self.tasks.close() {
-            self.closing.cancel();
-            for realm in self.realms.all() {
-                realm.with_at_once(|machine, now| machine.shut_down(now));
-            }
+    /// Accepts no more sessions, and sends GOODBYE to all of them within this time.
+    fn close(&self, spread: Duration) {
+        self.tasks.close();
+        self.closing.cancel();
+        for realm in self.realms.all() {
+            realm.with_at_once(|machine, now| machine.shut_down_over(now, spread));
         }
     }
 }
@@ -208,11 +207,14 @@ impl Router {
     }
 
     /// Ends all sessions with GOODBYE `wamp.close.system_shutdown` (or as [`Shutdown`](crate::Shutdown) says), closes all listeners, and waits until the
-    /// links have ended, at most as long as [`Limits::shutdown`](crate::Limits::shutdown).
+    /// links have ended, at most as long as [`Limits::shutdown`](crate::Limits::shutdown) beyond
+    /// [`Limits::shutdown_spread`](crate::Limits::shutdown_spread).
     pub async fn shut_down(&self) {
         let state = self.state();
-        state.close();
-        if tokio::time::timeout(state.settings().limits.shutdown, state.tasks.wait()).await.is_err() {
+        let limits = state.settings().limits;
+        state.close(limits.shutdown_spread);
+        let time = limits.shutdown.saturating_add(limits.shutdown_spread);
+        if tokio::time::timeout(time, state.tasks.wait()).await.is_err() {
             tracing::warn!(links = state.tasks.len(), "shut down with links still open");
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use wamp_client::{Failure, Invocation, Session, connect};
-use wamp_router::{Authorizer, Procedure, Question, RealmConfig, Role, Router, Verdict, async_trait};
+use wamp_router::{Authorizer, Limits, Procedure, Question, RealmConfig, Role, Router, Verdict, async_trait};
 
 use crate::authentication::joined;
 use crate::support::{House, within};
@@ -182,10 +182,12 @@ async fn two_users_of_a_role_do_not_share_a_verdict() {
 // behaviour 109, behaviour 263: a slow subscriber holds the publisher, and misses nothing as long as it reads.
 #[tokio::test]
 async fn decided_publications_are_held_back_for_a_slow_subscriber() {
-    let (house, count) = (house(of_program()).await, 3_000_u32);
+    let limits = Limits { high_water: 64 << 10, low_water: 32 << 10, ..Limits::default() };
+    let (house, count) =
+        (House::with(Router::builder().limits(limits).realm_with(of_program()).build()).await, 1_500);
     let (session, other) = (join(&house, "realm1").await, join(&house, "realm1").await);
     let mut events = other.subscribe_stream("com.").prefix().await.unwrap();
-    let long = "x".repeat(4_000);
+    let long = "x".repeat(16_000);
     let publishing = async {
         for index in 0..count {
             let topic = if index % 3 == 0 { "com.now.yes" } else { "com.later.yes" };
@@ -194,7 +196,7 @@ async fn decided_publications_are_held_back_for_a_slow_subscriber() {
     };
     let reading = async {
         for index in 0..count {
-            if index % 300 == 0 {
+            if index % 100 == 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             let event = within(events.next()).await.unwrap();

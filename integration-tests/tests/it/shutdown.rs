@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 use wamp_proto::Serializer;
-use wamp_router::{Address, ListenError, Router};
+use wamp_router::{Address, Limits, ListenError, Router};
 
 use crate::support::{House, Peer, SERIALIZERS, WAYS, Way, attach_joined, piped, unix_path, within};
 
@@ -47,6 +47,36 @@ async fn every_session_gets_goodbye_and_then_the_links_are_closed() {
     assert!(!house.unix.exists());
     // A second shutdown is allowed.
     within(house.router.shut_down()).await;
+}
+
+#[tokio::test]
+async fn sessions_end_one_after_another_when_a_shutdown_is_spread() {
+    let limits = Limits { shutdown_spread: Duration::from_secs(1), ..Limits::default() };
+    let house = House::with(Router::builder().limits(limits).build()).await;
+    let mut peers = Vec::new();
+    for index in 0..20 {
+        peers.push(house.join(WAYS[index % WAYS.len()], Serializer::Json).await);
+    }
+    let start = Instant::now();
+    let ends = peers.into_iter().map(|mut peer| async move {
+        peer.expect(GOODBYE).await;
+        let after = start.elapsed();
+        peer.say(r#"[6,{},"wamp.close.goodbye_and_out"]"#).await;
+        // No session joins on this link any more.
+        peer.closed().await;
+        after
+    });
+    let arriving = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(TcpStream::connect(&house.tcp).await.is_err(), "it stops listening at once");
+        house.router.stats().now.sessions
+    };
+    let all =
+        async { tokio::join!(house.router.shut_down(), futures_util::future::join_all(ends), arriving) };
+    let ((), mut ends, left) = within(all).await;
+    assert!((5..=19).contains(&left), "{left} sessions after 300 ms");
+    ends.sort_unstable();
+    assert!(ends[9] > Duration::from_millis(300) && ends[19] > Duration::from_millis(800), "{ends:?}");
 }
 
 #[tokio::test]

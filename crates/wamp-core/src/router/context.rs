@@ -67,6 +67,8 @@ pub(super) enum Due {
     Leaves(SessionKey),
     /// A session has paused others, or was paused, for longer than its share.
     Share(SessionKey, Side),
+    /// Further sessions end in a shutdown.
+    Drain,
     /// A session may be asked for a sign of life again.
     Probe(SessionKey),
 }

@@ -186,6 +186,13 @@ impl Realm {
         }
     }
 
+    /// Sends GOODBYE to sessions that take it, and ends the others, the last of the list first; of many, the others
+    /// follow in portions.
+    pub(super) fn close_all(&mut self, sessions: Vec<SessionKey>, ending: Ending) {
+        self.backlog.tasks.push_back(Task::Close { sessions, ending });
+        self.work_off(&mut { PORTION });
+    }
+
     /// Judges sessions; of many, the others follow in portions.
     pub(super) fn judge_all(&mut self, judgement: Judgement) {
         self.backlog.tasks.push_back(Task::Judge(Box::new(judgement)));

@@ -14,6 +14,7 @@ mod config;
 mod context;
 mod dealer;
 mod departure;
+mod drain;
 mod event;
 mod faults;
 mod features;

@@ -14,6 +14,7 @@ use super::config::{Config, Meta};
 use super::context::{Context, Due, Violation};
 use super::dealer::{Dealer, Watch};
 use super::departure::{Backlog, Ending, PORTION};
+use super::drain::Drain;
 use super::event::{Closing, Event};
 use super::features::{self, Announced};
 use super::join::Join;
@@ -40,6 +41,8 @@ pub struct Realm {
     pub(super) dealer: Dealer,
     pub(super) broker: Broker,
     pub(super) holds: Holds,
+    /// The shutdown that has begun and ends the sessions one after another.
+    pub(super) drain: Option<Drain>,
     /// The bytes of the testaments of all sessions.
     pub(super) testament_bytes: usize,
     seed: HashSeed,
@@ -76,6 +79,7 @@ impl Realm {
             dealer: Dealer::new(seed),
             broker,
             holds: Holds::default(),
+            drain: None,
             testament_bytes: 0,
             seed,
         }
@@ -112,7 +116,8 @@ impl Realm {
         join: Join,
         admission: Admission,
     ) -> Result<SessionKey, (Uri, String)> {
-        if let Some(ending) = self.cx.ending {
+        let drains = self.drain.is_some().then_some(Ending::Shutdown);
+        if let Some(ending) = self.cx.ending.or(drains) {
             return Err(ending.refusal());
         }
         let Join { details, serializer, max_message, transport } = join;
@@ -304,6 +309,7 @@ impl Realm {
                 Due::Starved(call, stream) => self.dealer.handle_starved(&mut self.cx, call, stream),
                 Due::Decision(ticket) => self.handle_no_decision(ticket),
                 Due::Waiting(ticket) => self.handle_waited(ticket),
+                Due::Drain => self.handle_drain(),
                 Due::Leaves(session) => self.handle_leaves(session),
                 Due::Share(session, side) => self.handle_share(session, side),
                 Due::Probe(session) => drop(self.cx.probed.remove(&session)),

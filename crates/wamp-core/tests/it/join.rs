@@ -275,6 +275,61 @@ fn a_shutdown_says_goodbye_to_all_after_it_has_ended_their_calls() {
     assert_eq!(net.realm.join(net.now, join).unwrap_err().0, uri::SYSTEM_SHUTDOWN);
 }
 
+// behaviour 68
+#[test]
+fn a_shutdown_may_be_spread_over_some_time() {
+    let mut net = Net::new();
+    let clients: Vec<_> = (0..10).map(|_| net.raw(Serializer::Json, all_roles())).collect();
+    let (first, last) = (clients[0], clients[9]);
+    for callee in [first, last] {
+        net.say(callee, r#"[64,1,{"invoke":"first"},"com.myapp.longop"]"#);
+        net.heard(callee);
+    }
+    let second = Duration::from_secs(1);
+    net.realm.shut_down_over(net.now, 10 * second);
+    net.realm.shut_down_over(net.now, 20 * second);
+    net.run();
+    let over = |net: &mut Net| {
+        let heard: Vec<_> = clients.iter().map(|client| net.heard(*client).concat()).collect();
+        heard.iter().filter(|heard| heard.contains("system_shutdown")).count()
+    };
+    let details = HelloDetails { roles: all_roles(), ..HelloDetails::default() };
+    let (serializer, max_message, transport) = (Serializer::Json, 1 << 20, Default::default());
+    let join = Join { details, serializer, max_message, transport };
+    assert_eq!(net.realm.join(net.now, join).unwrap_err().0, uri::SYSTEM_SHUTDOWN);
+    for second in 1..10 {
+        net.sleep(Duration::from_millis(990));
+        assert_eq!(over(&mut net), 0, "{second}");
+        net.sleep(Duration::from_millis(10));
+        assert_eq!(over(&mut net), 1, "{second}");
+    }
+    // The others have gone on: one of them is left, and it is not the one whose turn was first.
+    let left: Vec<_> = clients.iter().copied().filter(|client| net.realm.has(net.key(*client))).collect();
+    let open = left.iter().filter(|client| {
+        net.say(**client, r#"[48,2,{},"com.myapp.longop"]"#);
+        !net.heard(**client).is_empty()
+    });
+    assert_eq!(open.count(), 1);
+    net.sleep(second);
+    assert_eq!(over(&mut net), 1);
+    assert!(!net.realm.has_ended(), "as long as answers may come");
+    net.sleep(10 * second);
+    assert_eq!((net.realm.has_ended(), net.realm.sizes().deadlines), (true, 0));
+
+    // Many sessions at once, and an end before its time.
+    let mut net = Net::new();
+    let clients: Vec<_> = (0..1_000).map(|_| net.raw(Serializer::Json, all_roles())).collect();
+    net.realm.shut_down_over(net.now, second);
+    let over = |net: &mut Net| clients.iter().filter(|client| !net.heard(**client).is_empty()).count();
+    for _ in 0..50 {
+        net.sleep(Duration::from_millis(10));
+        assert!((9..=11).contains(&over(&mut net)));
+    }
+    net.realm.shut_down_over(net.now, Duration::ZERO);
+    net.run();
+    assert!((490..=510).contains(&over(&mut net)));
+}
+
 #[test]
 fn our_session_answers_the_routers_goodbye() {
     let mut net = Net::new();

@@ -11,6 +11,8 @@ mod serve;
 mod systemd;
 mod terminal;
 mod tls;
+#[cfg(feature = "tls-dev")]
+mod tls_dev;
 
 use std::process::ExitCode;
 

@@ -127,6 +127,13 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "FILE", env = "WAMP_ROUTER_TLS_CLIENT_CA")]
     pub(crate) tls_client_ca: Option<PathBuf>,
 
+    /// Serve wss:// and rss:// with a certificate for localhost, 127.0.0.1 and ::1, for the development of clients. It is made
+    /// when it is needed, kept below $XDG_STATE_HOME/wamp/tls-dev, and replaced after 23 days. The certificate of the authority,
+    /// which clients have to trust, is printed. Only for addresses of this machine.
+    #[cfg(feature = "tls-dev")]
+    #[arg(long, conflicts_with_all = ["tls_certificate", "tls_key"])]
+    pub(crate) tls_dev: bool,
+
     /// Serve ws:// and rs:// on the same port too. By default clients without TLS are refused, except over Unix sockets.
     #[arg(long)]
     pub(crate) tls_optional: bool,

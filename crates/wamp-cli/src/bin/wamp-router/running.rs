@@ -9,6 +9,8 @@ use crate::log::Log;
 use crate::options::{LogFormat, Settings};
 use crate::systemd;
 use crate::terminal::say;
+#[cfg(feature = "tls-dev")]
+use crate::tls_dev::DevCertificate;
 
 /// A router and the configuration that it runs with.
 pub(crate) struct Running {
@@ -49,6 +51,12 @@ impl Running {
         }
         // None is announced before all are there.
         announce(&opened);
+        #[cfg(feature = "tls-dev")]
+        if config.is_dev
+            && let Ok(files) = DevCertificate::get()
+        {
+            say(&format!("Clients trust its certificate with --ca {}", files.authority.display()));
+        }
         let realms: Vec<_> = config.realms.iter().map(|realm| realm.name.as_str()).collect();
         let limit =
             config.limits.connections.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());

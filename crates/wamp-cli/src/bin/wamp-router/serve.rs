@@ -56,7 +56,12 @@ async fn serve(settings: &Settings, config: Config) -> Result<(), Box<dyn Error>
         }
     }
     systemd::stopping();
-    running.router.shut_down().await;
+    tokio::select! {
+        () = running.router.shut_down() => {}
+        // A second signal ends it at once.
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
     watchdog.abort();
     Ok(())
 }

@@ -94,6 +94,11 @@ pub(crate) fn of_links(limits: &mut Limits) -> Vec<Row<'_>> {
             "Longest message to a WebSocket client, which does not announce a limit.",
         ),
         row("shutdown", Duration(&mut limits.shutdown), "Time for which a shutdown waits for the clients."),
+        row(
+            "shutdown_spread",
+            Duration(&mut limits.shutdown_spread),
+            "Time over which a shutdown spreads the ends of sessions, so that clients do not all come back at once.",
+        ),
     ]
 }
 

@@ -31,6 +31,8 @@ use self::faults::Place;
 use self::fields::{At, Fields, unique};
 use crate::options::{Ending, LogFormat, Settings};
 use crate::tls::TlsFiles;
+#[cfg(feature = "tls-dev")]
+use crate::tls_dev;
 
 /// The address without any configuration.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
@@ -53,6 +55,9 @@ pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) tls_mode: TlsMode,
+    /// The certificate is one for the development of clients.
+    #[cfg(feature = "tls-dev")]
+    pub(crate) is_dev: bool,
     pub(crate) limits: Limits,
     /// The limit of connections is configured, and not that of file descriptors.
     pub(crate) has_connections: bool,
@@ -71,6 +76,8 @@ impl Default for Config {
             log_format: LogFormat::Text,
             tls: None,
             tls_mode: TlsMode::Required,
+            #[cfg(feature = "tls-dev")]
+            is_dev: false,
             limits: Limits::default(),
             has_connections: false,
             realms: vec![RealmConfig::new(DEFAULT_REALM)],
@@ -98,6 +105,17 @@ impl Config {
         }
         let realms = overrides::apply(settings, &mut table, faults);
         let mut config = Self::of(table, realms, faults);
+        #[cfg(feature = "tls-dev")]
+        if settings.tls_dev {
+            for address in config.listen.iter().filter(|address| !tls_dev::is_local(address)) {
+                let place = Place::new(faults.add_option("--tls-dev", ""), 0..0);
+                faults.error(
+                    &place,
+                    format!("its certificate is for this machine only, and not for {address}"),
+                );
+            }
+            config.is_dev = true;
+        }
         if settings.strict_request_ids {
             config.realms.iter_mut().for_each(|realm| realm.strict_request_ids = true);
         }

@@ -8,6 +8,8 @@ use super::document::{Item, Table, Value, loose_value};
 use super::faults::{Faults, Place};
 use super::settings::Words;
 use crate::options::Settings;
+#[cfg(feature = "tls-dev")]
+use crate::tls_dev::DevCertificate;
 
 /// Puts the options of the command line over the document. Returns the realms that they name.
 pub(super) fn apply(settings: &Settings, table: &mut Table, faults: &mut Faults) -> Vec<RealmConfig> {
@@ -25,6 +27,8 @@ pub(super) fn apply(settings: &Settings, table: &mut Table, faults: &mut Faults)
             }
         }
     }
+    #[cfg(feature = "tls-dev")]
+    let dev = settings.tls_dev.then(|| certificate(faults)).flatten();
     let mut text = |option: &str, path: &[&str], value: Option<String>| {
         if let Some(value) = value {
             let item = text_of(faults, option, value);
@@ -35,6 +39,12 @@ pub(super) fn apply(settings: &Settings, table: &mut Table, faults: &mut Faults)
     text("--log", &["log", "filter"], settings.log.clone());
     text("--tls-certificate", &["tls", "certificate"], path(&settings.tls_certificate));
     text("--tls-key", &["tls", "key"], path(&settings.tls_key));
+    #[cfg(feature = "tls-dev")]
+    if let Some(files) = dev {
+        let path = files.server.display().to_string();
+        text("--tls-dev", &["tls", "certificate"], Some(path.clone()));
+        text("--tls-dev", &["tls", "key"], Some(path));
+    }
     text("--tls-client-ca", &["tls", "client_ca"], path(&settings.tls_client_ca));
     let word = |words: &dyn Words| words.word().to_owned();
     text("--log-format", &["log", "format"], settings.log_format.as_ref().map(|format| word(format)));
@@ -58,6 +68,19 @@ pub(super) fn apply(settings: &Settings, table: &mut Table, faults: &mut Faults)
         table.set(&["listen"], Item { place, value: Value::List(items) }, faults);
     }
     settings.realm.iter().map(|name| RealmConfig::new(name.clone())).collect()
+}
+
+/// Returns the certificate for the development of clients.
+#[cfg(feature = "tls-dev")]
+fn certificate(faults: &mut Faults) -> Option<DevCertificate> {
+    match DevCertificate::get() {
+        Ok(files) => Some(files),
+        Err(error) => {
+            let place = Place::new(faults.add_option("--tls-dev", ""), 0..0);
+            faults.error(&place, error.to_string());
+            None
+        }
+    }
 }
 
 /// The value of an option.
