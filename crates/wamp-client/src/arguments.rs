@@ -17,7 +17,7 @@ enum Input {
     OneByOne(Arguments),
     Whole(Payload),
     Both,
-    Unwritable(EncodeError),
+    Failed(EncodeError),
 }
 
 impl Body {
@@ -45,7 +45,8 @@ impl Body {
     pub(crate) fn payload(&mut self, payload: Payload) {
         self.input = match self.input {
             Input::Nothing | Input::Whole(_) => Input::Whole(payload),
-            Input::OneByOne(_) | Input::Both | Input::Unwritable(_) => Input::Both,
+            Input::OneByOne(_) | Input::Both => Input::Both,
+            Input::Failed(_) => return,
         };
     }
 
@@ -54,8 +55,13 @@ impl Body {
         let Some(serializer) = self.serializer else { return };
         match opaque::write(serializer, ppt, bytes) {
             Ok(payload) => self.payload(payload),
-            Err(error) => self.input = Input::Unwritable(error),
+            Err(error) => self.fail(error),
         }
+    }
+
+    /// Notes an error of the message beside its arguments.
+    pub(crate) fn fail(&mut self, error: EncodeError) {
+        self.input = Input::Failed(error);
     }
 
     fn add(&mut self, step: impl FnOnce(Arguments) -> Arguments) {
@@ -63,7 +69,8 @@ impl Body {
         self.input = match std::mem::replace(&mut self.input, Input::Both) {
             Input::Nothing => Input::OneByOne(step(Arguments::new(serializer))),
             Input::OneByOne(arguments) => Input::OneByOne(step(arguments)),
-            Input::Whole(_) | Input::Both | Input::Unwritable(_) => Input::Both,
+            Input::Whole(_) | Input::Both => Input::Both,
+            Input::Failed(error) => Input::Failed(error),
         };
     }
 
@@ -73,7 +80,7 @@ impl Body {
             Input::Nothing => return Ok(Payload::empty()),
             Input::OneByOne(arguments) => arguments.finish()?,
             Input::Whole(payload) => payload,
-            Input::Unwritable(error) => return Err(error),
+            Input::Failed(error) => return Err(error),
             Input::Both => {
                 let text = "set either a ready payload or single arguments, not both";
                 return Err(EncodeError::Custom(text.to_owned()));

@@ -101,6 +101,12 @@
 //!
 //! `json`, `msgpack`, `cbor`: serializers; `ws`, `rawsocket`: transports; `tls`: `wss://` and `rss://`, with rustls,
 //! which takes a C compiler. All are enabled by default and can be enabled individually.
+//!
+//! `otel`, off by default: each call and each invocation is a span of OpenTelemetry, recorded by the global tracer
+//! provider. Both ends have the same trace, since the options `_traceparent` and `_tracestate` go through a router of
+//! this project; other routers drop them. A span has the number of its progressive results and the bytes of all results
+//! as attributes, and the first 32 progressive results as events. The handler of an invocation runs in the context of its
+//! span, and a publication takes the current context along.
 
 // The methods of `Session` are documented in this order.
 mod caller;
@@ -123,6 +129,7 @@ mod link;
 mod meta;
 mod opaque;
 mod reply;
+mod trace;
 
 pub use bytes::Bytes;
 pub use wamp_core::reconnect::{Retry, Standing};

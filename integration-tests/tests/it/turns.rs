@@ -77,5 +77,6 @@ async fn a_link_that_always_has_something_to_read_lets_others_have_their_turn() 
         yield_now().await;
         turns += 1;
     }
-    assert!((50..500).contains(&turns), "{turns} turns beside {MESSAGES} messages of {RESULT_BYTES} bytes");
+    // A turn is limited by time; on the slowest machine it handles one message.
+    assert!((50..MESSAGES + 10).contains(&turns), "{turns} turns beside {MESSAGES} messages of {RESULT_BYTES} bytes");
 }

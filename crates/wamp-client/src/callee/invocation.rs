@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use wamp_proto::message::{Discloser, Ppt};
+use wamp_proto::message::{Discloser, Extra, Ppt};
 use wamp_proto::{EncodeError, Payload, PayloadError, RequestId, Serializer, SessionId, Uri};
 
 use crate::callee::chunks::Chunks;
@@ -17,6 +17,7 @@ use crate::engine::shared::Engine;
 use crate::error::CancelReason;
 use crate::opaque;
 use crate::session::Session;
+use crate::trace::InvocationSpan;
 
 /// A call to be answered.
 pub struct Invocation {
@@ -26,16 +27,18 @@ pub struct Invocation {
     wants_progress: bool,
     caller: Option<Box<Discloser>>,
     ppt: Option<Box<Ppt>>,
+    extra: Extra,
     payload: Payload,
     upload: Option<Arc<Upload>>,
     pub(super) cancel_state: Arc<CancelState>,
+    span: InvocationSpan,
 }
 
 impl Invocation {
-    pub(crate) fn new(engine: Arc<Engine>, procedure: &Procedure, job: Job) -> Self {
-        let Job { id, uri, wants_progress, caller, ppt, payload, upload, cancel_state, .. } = job;
+    pub(crate) fn new(engine: Arc<Engine>, procedure: &Procedure, job: Job, span: InvocationSpan) -> Self {
+        let Job { id, uri, wants_progress, caller, ppt, extra, payload, upload, cancel_state, .. } = job;
         let uri = uri.unwrap_or_else(|| procedure.uri().clone());
-        Self { engine, id, uri, wants_progress, caller, ppt, payload, upload, cancel_state }
+        Self { engine, id, uri, wants_progress, caller, ppt, extra, payload, upload, cancel_state, span }
     }
 
     /// The list of positional arguments, as a tuple, an array or a `Vec`.
@@ -120,6 +123,19 @@ impl Invocation {
         self.caller.as_deref()?.trustlevel
     }
 
+    /// A key of `INVOCATION.Details` that has no method of its own, such as `_traceparent`. `None` if it is missing or not
+    /// of this type.
+    ///
+    /// ```
+    /// # use wamp_client::{Failure, Invocation};
+    /// async fn traced(call: Invocation) -> Result<Option<String>, Failure> {
+    ///     Ok(call.detail("_traceparent"))
+    /// }
+    /// ```
+    pub fn detail<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        self.extra.get(key)?.ok()
+    }
+
     /// Whether the call is made in chunks, of which the arguments seen so far are the first.
     pub fn is_in_chunks(&self) -> bool {
         self.upload.is_some()
@@ -162,8 +178,9 @@ impl Invocation {
 
     /// The sender of progressive results; `None` unless the caller asked for them.
     pub fn progress(&self) -> Option<ProgressSender> {
-        self.wants_progress
-            .then(|| ProgressSender::new(self.engine.clone(), self.id, self.cancel_state.clone()))
+        self.wants_progress.then(|| {
+            ProgressSender::new(self.engine.clone(), self.id, self.cancel_state.clone(), self.span.clone())
+        })
     }
 
     /// Waits until the call is canceled, and returns why. From then on no answer is awaited, unless the handler

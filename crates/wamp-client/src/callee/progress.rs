@@ -17,6 +17,7 @@ use crate::engine::invocations::memory;
 use crate::engine::shared::Engine;
 use crate::engine::state::{State, WaitingResult};
 use crate::error::SendError;
+use crate::trace::InvocationSpan;
 
 /// Sends progressive results of one call.
 #[derive(Clone)]
@@ -24,11 +25,17 @@ pub struct ProgressSender {
     engine: Arc<Engine>,
     id: RequestId,
     cancel_state: Arc<CancelState>,
+    span: InvocationSpan,
 }
 
 impl ProgressSender {
-    pub(super) fn new(engine: Arc<Engine>, id: RequestId, cancel_state: Arc<CancelState>) -> Self {
-        Self { engine, id, cancel_state }
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        id: RequestId,
+        cancel_state: Arc<CancelState>,
+        span: InvocationSpan,
+    ) -> Self {
+        Self { engine, id, cancel_state, span }
     }
 
     /// Sends a progressive result. Waits while the caller or the router is behind. May be dropped at any
@@ -62,7 +69,11 @@ impl ProgressSender {
                 .engine
                 .push_written(|state| state.progress_written(|| self.engine.now(), &head, buffer))
             {
-                Some(sent) => Ok(sent.map(|()| Tried::Sent)?),
+                Some(sent) => {
+                    sent?;
+                    self.span.progress(buffer.as_bytes().len());
+                    Ok(Tried::Sent)
+                }
                 // A waiting result holds no more memory than it needs.
                 None => Ok(Tried::MustWait(buffer.take().detached())),
             }
@@ -94,6 +105,7 @@ impl ProgressSender {
     async fn send_now(&self, payload: Payload) -> Result<(), SendError> {
         let payload = payload.transcode(self.engine.serializer())?;
         self.check()?;
+        let len = payload.len();
         let mut waiting = Some(payload);
         // The usual case, without any wait, creates no futures.
         let mut waits = Waits::new(&self.engine);
@@ -107,7 +119,9 @@ impl ProgressSender {
                 sent = self.send_as_soon_as_possible(waiting, &mut waits.place) => sent,
             },
         };
-        Ok(sent?)
+        sent?;
+        self.span.progress(len);
+        Ok(())
     }
 
     /// Sends as soon as there is room in the queue and credit. If it is dropped before, nothing is sent.

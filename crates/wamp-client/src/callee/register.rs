@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use wamp_core::reconnect::{Declaration, DeclarationId, Standing};
 use wamp_proto::message::{InvocationPolicy, MatchPolicy, RegisterOptions};
-use wamp_proto::{Payload, RegistrationId, Uri};
+use wamp_proto::{EncodeError, Payload, RegistrationId, Uri};
 
 use crate::callee::failure::Failure;
 use crate::callee::invocation::Invocation;
@@ -29,6 +29,7 @@ use crate::link::Link;
 use crate::link::declared::Withdrawn;
 use crate::link::kept::{Current, Kept};
 use crate::session::Session;
+use crate::trace::InvocationSpan;
 
 impl Session {
     /// Registers a procedure. Its handler runs on a task of its own for each call, concurrently with other
@@ -92,10 +93,13 @@ where
 {
     Arc::new(move |engine: Arc<Engine>, procedure: Arc<Procedure>, job: Job| {
         let running = Running::new(engine.clone(), procedure.clone(), &job);
-        let outcome = answer(Invocation::new(engine.clone(), &procedure, job));
+        let span = InvocationSpan::begin(job.uri.as_ref().unwrap_or(procedure.uri()), &job.extra);
+        let outcome = span.within(answer(Invocation::new(engine.clone(), &procedure, job, span.clone())));
         engine.runtime().spawn(async move {
             if let Some(running) = running.begin().await {
-                running.answer(outcome.await).await;
+                let outcome = outcome.await;
+                span.end(&outcome);
+                running.answer(outcome).await;
             }
         });
     })
@@ -111,13 +115,16 @@ struct Settings {
     options: RegisterOptions,
     concurrency: Option<usize>,
     when_up: Option<Duration>,
+    /// An option that cannot be written.
+    fault: Option<EncodeError>,
     start: Start,
 }
 
 impl Register {
     fn new(session: Session, procedure: Uri, start: Start) -> Self {
         let options = RegisterOptions::default();
-        Self(Deferred::new(Settings { session, procedure, options, concurrency: None, when_up: None, start }))
+        let (concurrency, when_up, fault) = (None, None, None);
+        Self(Deferred::new(Settings { session, procedure, options, concurrency, when_up, fault, start }))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -186,6 +193,16 @@ impl Register {
         self.with(|it| it.options.forward_timeout = Some(true))
     }
 
+    /// Sets an option of the REGISTER by its name (`REGISTER.Options`), for extensions of routers. An option that cannot
+    /// be written is [`RequestError::Encode`].
+    pub fn option(self, key: &str, value: impl Serialize) -> Self {
+        self.with(|it| {
+            if let Err(error) = it.options.set(key, &value) {
+                it.fault = Some(error);
+            }
+        })
+    }
+
     /// Asks for the identity of callers; see [`Invocation::caller`].
     pub fn disclose_caller(self) -> Self {
         self.with(|it| it.options.disclose_caller = Some(true))
@@ -207,7 +224,10 @@ impl fmt::Debug for Register {
 }
 
 async fn register(settings: Settings) -> Result<Registration, RequestError> {
-    let Settings { session, procedure, options, concurrency, when_up, start } = settings;
+    let Settings { session, procedure, options, concurrency, when_up, fault, start } = settings;
+    if let Some(fault) = fault {
+        return Err(fault.into());
+    }
     if let Some(limit) = when_up {
         session.link().when_up(limit).await;
     }

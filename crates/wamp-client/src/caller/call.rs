@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wamp_core::reconnect::Retry;
 use wamp_proto::message::{CallOptions, Ppt};
-use wamp_proto::{Args, Payload, Uri};
+use wamp_proto::{Args, EncodeError, Payload, Uri};
 
 use crate::arguments::Body;
 use crate::caller::duplex::DuplexCall;
@@ -181,6 +181,34 @@ impl<'a> Call<'a> {
     /// Discloses the caller to the callee, if the router allows it.
     pub fn disclose_me(self) -> Self {
         self.with(|request| request.options.disclose_me = Some(true))
+    }
+
+    /// Sets an option of the CALL by its name (`CALL.Options`), for extensions of routers. A router of this project passes
+    /// keys such as `_traceparent` on to the callee, which reads them with
+    /// [`Invocation::detail`](crate::Invocation::detail): an underscore, then at least three of `a-z`, `0-9`, `_`; the first
+    /// 8, up to 512 bytes in all.
+    ///
+    /// An option that cannot be written ends the call with [`CallError::Encode`]; so does `progress`, for which there is
+    /// [`duplex`](Self::duplex).
+    ///
+    /// ```
+    /// # use wamp_client::{CallError, Session};
+    /// # async fn example(session: Session) -> Result<(), CallError> {
+    /// let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    /// session.call("com.example.sum").args((1, 2)).option("_traceparent", trace).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn option(self, key: &str, value: impl Serialize) -> Self {
+        self.with(|request| {
+            let set = match key {
+                "progress" => Err(EncodeError::Custom("a call in chunks is made by `duplex`".to_owned())),
+                key => request.options.set(key, &value),
+            };
+            if let Err(error) = set {
+                request.body.fail(error);
+            }
+        })
     }
 
     /// Sets how many bytes of progressive results may wait to be taken; 64 MiB by default. Past it the call is

@@ -23,6 +23,7 @@ use crate::engine::shared::Engine;
 use crate::engine::state::{CallItem, PendingCall, Replies, State};
 use crate::error::{CallError, SubmitError};
 use crate::session::Session;
+use crate::trace::CallSpan;
 
 /// The parts of a call before it is made.
 pub(crate) struct CallRequest {
@@ -163,11 +164,12 @@ impl CallRequest {
 
     /// Writes the arguments.
     fn prepare(self) -> Result<(Kept, ReadyCall), SubmitError> {
-        let CallRequest { session, engine, procedure, options, body, buffer, limits } = self;
+        let CallRequest { session, engine, procedure, mut options, body, buffer, limits } = self;
         let engine = if engine.is_over() { session.engine() } else { engine };
         let payload = body.finish(engine.serializer())?;
         let replies = Arc::new(Inbox::new(buffer));
-        let kept = Kept { session, engine, replies: replies.clone(), limits };
+        let span = CallSpan::begin(&procedure, &mut options);
+        let kept = Kept { session, engine, replies: replies.clone(), limits, span };
         Ok((kept, ReadyCall { procedure, options, payload, replies, limit: buffer }))
     }
 }
@@ -178,19 +180,20 @@ struct Kept {
     engine: Arc<Engine>,
     replies: Arc<Replies>,
     limits: Limits,
+    span: CallSpan,
 }
 
 impl Kept {
     /// Records that the call was sent with this id.
     fn running(self, id: RequestId) -> RunningCall {
-        let Kept { session, engine, replies, limits } = self;
+        let Kept { session, engine, replies, limits, span } = self;
         if let Some(later) = &limits.later {
             later.handle_sent(&engine, id);
         }
         let alarm = limits.deadline.and_then(|deadline| {
             deadline.until.map(|until| Box::new(Alarm { deadline, sleep: Box::pin(sleep_until(until)) }))
         });
-        RunningCall { session, engine, id, replies, hand: Hand::new(), several: None, alarm }
+        RunningCall { session, engine, id, replies, hand: Hand::new(), several: None, alarm, span }
     }
 }
 
@@ -227,6 +230,7 @@ pub(crate) struct RunningCall {
     hand: Hand<CallItem>,
     several: Option<Several>,
     alarm: Option<Box<Alarm>>,
+    span: CallSpan,
 }
 
 /// A result for the consumer.
@@ -286,6 +290,7 @@ impl RunningCall {
             if let Some(several) = &mut self.several {
                 several.taken += 1;
                 if let Some(packed) = several.results.next_packed() {
+                    self.span.progress(packed.encoded_len());
                     return Poll::Ready(Next::Item(read(ResultItem::Packed(packed)), 0));
                 }
             }
@@ -298,12 +303,16 @@ impl RunningCall {
             }
             match ready!(taken) {
                 Next::Item(CallItem::Result(payload), _) => {
+                    self.span.progress(payload.len());
                     return Poll::Ready(Next::Item(read(ResultItem::Alone(payload)), 0));
                 }
                 Next::Item(CallItem::Several(results), _) => {
                     self.several = Some(Several { results, taken: 0 })
                 }
-                Next::End(end) => return Poll::Ready(Next::End(end)),
+                Next::End(end) => {
+                    self.span.end(&end);
+                    return Poll::Ready(Next::End(end));
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use wamp_proto::message::{EventDetails, Ppt};
+use wamp_proto::message::{EventDetails, Extra, Ppt};
 use wamp_proto::{ByteString, Payload, PublicationId, SessionId, Uri};
 
 use crate::ended::{End, Ended};
@@ -29,18 +29,19 @@ pub(crate) struct About {
     pub(crate) authrole: Option<ByteString>,
     pub(crate) trustlevel: Option<u64>,
     pub(crate) ppt: Option<Ppt>,
+    pub(crate) extra: Extra,
 }
 
 impl About {
     /// `None` if the details have none of them.
     pub(crate) fn new(details: &EventDetails) -> Option<Arc<Self>> {
         let retained = details.retained == Some(true);
-        if !retained && details.peer.is_none() && details.ppt.is_none() {
+        if !retained && details.peer.is_none() && details.ppt.is_none() && details.extra.is_empty() {
             return None;
         }
         // Copied, since a slice would keep the frame in memory.
         let ppt = details.ppt.as_deref().map(Ppt::detached);
-        let mut about = Self { retained, ppt, ..Self::default() };
+        let mut about = Self { retained, ppt, extra: details.extra.detached(), ..Self::default() };
         if let Some(peer) = &details.peer {
             let text = |text: &Option<ByteString>| text.as_ref().map(|text| ByteString::from(&**text));
             about.publisher = peer.publisher;
@@ -55,7 +56,7 @@ impl About {
     pub(crate) fn bytes(&self) -> usize {
         let len = |text: &Option<ByteString>| text.as_ref().map_or(0, |text| text.len());
         let ppt = self.ppt.as_ref().map_or(0, Ppt::len);
-        size_of::<Self>() + len(&self.authid) + len(&self.authrole) + ppt
+        size_of::<Self>() + len(&self.authid) + len(&self.authrole) + ppt + self.extra.encoded_len()
     }
 }
 

@@ -351,7 +351,7 @@ fn cost(invocation: &message::Invocation) -> usize {
         let len = |text: &Option<wamp_proto::ByteString>| text.as_ref().map_or(0, |text| text.len());
         len(&peer.caller_authid) + len(&peer.caller_authrole)
     });
-    held(invocation.payload.len()) + uri + peer + INVOCATION
+    held(invocation.payload.len()) + uri + peer + details.extra.encoded_len() + INVOCATION
 }
 
 fn is_unsendable(why: &ReplyError) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wamp_proto::message::{self, Discloser, Ppt};
+use wamp_proto::message::{self, Discloser, Extra, Ppt};
 use wamp_proto::{Payload, RequestId, Uri};
 
 use crate::ended::End;
@@ -40,6 +40,8 @@ pub(crate) struct Job {
     pub(crate) wants_progress: bool,
     pub(crate) caller: Option<Box<Discloser>>,
     pub(crate) ppt: Option<Box<Ppt>>,
+    /// Details without a field.
+    pub(crate) extra: Extra,
     pub(crate) payload: Payload,
     pub(crate) upload: Option<Arc<Upload>>,
     pub(crate) cancel_state: Arc<CancelState>,
@@ -60,6 +62,7 @@ impl Job {
             wants_progress: details.receive_progress == Some(true),
             caller: details.peer,
             ppt: details.ppt.map(|ppt| Box::new(ppt.detached())),
+            extra: details.extra.detached(),
             payload: detach_small(payload),
             upload,
             cancel_state,

@@ -19,6 +19,7 @@ use crate::engine::shared::Engine;
 use crate::engine::state::{PendingRequest, State};
 use crate::error::{RequestError, SubmitError};
 use crate::session::Session;
+use crate::trace;
 
 impl Session {
     /// Publishes to a topic.
@@ -199,6 +200,17 @@ impl Publish {
         })
     }
 
+    /// Sets an option of the PUBLISH by its name (`PUBLISH.Options`), for extensions of routers. A router of this project
+    /// passes keys such as `_traceparent` on to the subscribers; see [`Call::option`](crate::Call::option) and
+    /// [`Event::detail`](crate::Event::detail). An option that cannot be written is [`RequestError::Encode`].
+    pub fn option(self, key: &str, value: impl Serialize) -> Self {
+        self.with(|inner| {
+            if let Err(error) = inner.options.set(key, &value) {
+                inner.body.fail(error);
+            }
+        })
+    }
+
     /// Discloses this session to the subscribers: its id, authid and role.
     pub fn disclose_me(self) -> Self {
         self.with(|inner| inner.options.disclose_me = Some(true))
@@ -243,7 +255,8 @@ impl Inner {
     /// Publishes, or begins to wait for room in the queue. Returns `None` if it is queued and no answer
     /// follows.
     fn start(self) -> Result<Option<Stage>, SubmitError> {
-        let Inner { session, engine, topic, options, body, .. } = self;
+        let Inner { session, engine, topic, mut options, body, .. } = self;
+        trace::send_current(&mut options.extra);
         let engine = if engine.is_over() { session.engine() } else { engine };
         let payload = body.finish(engine.serializer())?;
         let (waiter, answer) = match options.acknowledge {

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use wamp_core::reconnect::{Declaration, DeclarationId, Standing};
 use wamp_proto::message::{MatchPolicy, Ppt, SubscribeOptions};
-use wamp_proto::{Payload, PayloadError, PublicationId, SessionId, SubscriptionId, Uri};
+use wamp_proto::{EncodeError, Payload, PayloadError, PublicationId, SessionId, SubscriptionId, Uri};
 
 use crate::deferred::Deferred;
 use crate::ended::Ended;
@@ -118,6 +119,21 @@ impl Event {
         self.about.as_ref()?.trustlevel
     }
 
+    /// A key of `EVENT.Details` that has no method of its own, such as `_traceparent`. `None` if it is missing or not of
+    /// this type.
+    pub fn detail<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        self.about.as_ref()?.extra.get(key)?.ok()
+    }
+
+    /// The context of the trace that the publisher has sent along; the current one if it has sent none.
+    #[cfg(feature = "otel")]
+    pub fn trace_context(&self) -> opentelemetry::Context {
+        match &self.about {
+            Some(about) => crate::trace::received(&about.extra),
+            None => opentelemetry::Context::current(),
+        }
+    }
+
     /// The publication's id.
     pub fn publication(&self) -> PublicationId {
         self.id
@@ -187,6 +203,8 @@ struct Settings<T> {
     options: SubscribeOptions,
     buffer: usize,
     when_up: Option<Duration>,
+    /// An option that cannot be written.
+    fault: Option<EncodeError>,
     /// Creates the handle for the program.
     made: Box<dyn FnOnce(Session, Uri, Subscription) -> T + Send>,
 }
@@ -204,6 +222,7 @@ impl<T> Subscribe<T> {
             options: SubscribeOptions::default(),
             buffer: BUFFER,
             when_up: None,
+            fault: None,
             made,
         }))
     }
@@ -243,6 +262,16 @@ impl<T> Subscribe<T> {
         self.with(|it| it.options.get_retained = Some(true))
     }
 
+    /// Sets an option of the SUBSCRIBE by its name (`SUBSCRIBE.Options`), for extensions of routers. An option that
+    /// cannot be written is [`RequestError::Encode`].
+    pub fn option(self, key: &str, value: impl Serialize) -> Self {
+        self.with(|it| {
+            if let Err(error) = it.options.set(key, &value) {
+                it.fault = Some(error);
+            }
+        })
+    }
+
     /// Sets how many bytes of events may wait to be taken; 16 MiB by default.
     pub fn buffer(self, bytes: usize) -> Self {
         self.with(|it| it.buffer = bytes)
@@ -267,8 +296,11 @@ impl<T: 'static> Future for Subscribe<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.get_mut().0.poll(cx, |settings| {
-            let Settings { session, topic, options, buffer, when_up, made } = settings;
+            let Settings { session, topic, options, buffer, when_up, fault, made } = settings;
             Box::pin(async move {
+                if let Some(fault) = fault {
+                    return Err(fault.into());
+                }
                 if let Some(limit) = when_up {
                     session.link().when_up(limit).await;
                 }

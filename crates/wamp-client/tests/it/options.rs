@@ -129,3 +129,52 @@ async fn a_handler_learns_the_reason_of_its_cancel() {
     router.shut_down().await;
     assert_eq!(told.recv().await, Some(CancelReason::Disconnected));
 }
+
+#[tokio::test]
+async fn options_and_details_without_a_method_have_their_names() {
+    let router = Router::default();
+    let (callee, caller) = (join(&router).await, join(&router).await);
+    let details = |call: Invocation| async move {
+        let state: Option<Vec<u8>> = call.detail("_tracestate");
+        Ok((
+            call.detail::<String>("_traceparent"),
+            state,
+            call.detail::<u8>("_traceparent"),
+            call.caller().is_some(),
+        ))
+    };
+    callee.register("com.example.details", details).option("invoke", "roundrobin").await.unwrap();
+    let call = caller.call("com.example.details");
+    let call = call.option("_traceparent", "00-ab").option("_tracestate", [1, 2]).option("disclose_me", true);
+    let told: (Option<String>, Option<Vec<u8>>, Option<u8>, bool) = call.await.unwrap().args().unwrap();
+    assert_eq!(told, (Some("00-ab".to_owned()), Some(vec![1, 2]), None, true));
+    // The policy of the registration was set by its name.
+    let other = join(&router).await;
+    other.register("com.example.details", details).invoke(InvocationPolicy::RoundRobin).await.unwrap();
+
+    let mut events = callee.subscribe_stream("com.example.").option("match", "prefix").await.unwrap();
+    let publish = caller.publish("com.example.a").option("_traceparent", "00-cd").option("acknowledge", true);
+    assert!(publish.await.unwrap().is_some());
+    let event = events.next().await.unwrap();
+    assert_eq!(
+        (event.topic().as_str(), event.detail("_traceparent")),
+        ("com.example.a", Some("00-cd".to_owned()))
+    );
+    assert_eq!(event.detail::<String>("_tracestate"), None);
+}
+
+#[tokio::test]
+async fn options_that_cannot_be_sent_are_errors() {
+    let router = Router::default();
+    let session = join(&router).await;
+    let chunks = session.call("com.example.a").option("progress", true).await.unwrap_err();
+    assert!(matches!(chunks, CallError::Encode(_)), "{chunks}");
+    let wrong = session.call("com.example.a").option("disclose_me", 5).arg(1).await.unwrap_err();
+    assert_eq!(
+        wrong.to_string(),
+        "the arguments cannot be sent: key \"disclose_me\": expected boolean, found integer"
+    );
+    assert!(session.publish("com.example.a").option("acknowledge", "x").await.is_err());
+    assert!(session.register("com.example.a", what).option("disclose_caller", "x").await.is_err());
+    assert!(session.subscribe_stream("com.example.a").option("get_retained", "x").await.is_err());
+}

@@ -1,7 +1,7 @@
 //! Registering and calling, and refusals.
 
 use wamp_core::router::Config;
-use wamp_proto::Serializer;
+use wamp_proto::{Message, Serializer};
 
 use crate::net::{Client, Net, all_roles};
 
@@ -133,4 +133,37 @@ fn each_limit_is_reached_and_answered() {
     net.heard(a);
     net.say(a, r#"[48,6,{"receive_progress":true},"com.myapp.longop"]"#);
     assert!(net.heard(a).is_empty());
+}
+
+// behaviour 151
+#[test]
+fn keys_for_the_callee_come_with_its_invocation() {
+    let mut net = Net::new();
+    let caller = net.raw(Serializer::Cbor, all_roles());
+    for (id, serializer) in (1..).zip(Serializer::ALL) {
+        let callee = net.raw(*serializer, all_roles());
+        net.say(callee, &format!(r#"[64,1,{{}},"com.p{id}"]"#));
+        net.heard(callee);
+        let options = r#"{"_traceparent":"00-ab","x":1,"_tracestate":["a",1],"_no":2}"#;
+        net.say(caller, &format!(r#"[48,{id},{options},"com.p{id}",[1]]"#));
+        let received = net.received(callee);
+        let [Message::Invocation(invocation)] = received.as_slice() else { panic!("{received:?}") };
+        let extra = &invocation.details.extra;
+        assert_eq!(extra.keys(), ["_traceparent", "_tracestate"]);
+        assert_eq!(extra.get::<String>("_traceparent").unwrap().unwrap(), "00-ab");
+        assert_eq!(extra.get::<(String, u8)>("_tracestate").unwrap().unwrap(), ("a".to_owned(), 1));
+    }
+}
+
+// behaviour 151
+#[test]
+fn of_a_call_in_chunks_only_the_first_invocation_has_keys_for_the_callee() {
+    let mut net = Net::new();
+    let callee = net.raw(Serializer::Json, all_roles());
+    let caller = net.raw(Serializer::Json, all_roles());
+    net.say(callee, r#"[64,1,{},"com.myapp.upload"]"#);
+    net.say(caller, r#"[48,1,{"progress":true,"_traceparent":"a"},"com.myapp.upload",[1]]"#);
+    net.say(caller, r#"[48,1,{"_traceparent":"b"},"com.myapp.upload",[2]]"#);
+    let first = r#"[68,1,1,{"progress":true,"_traceparent":"a"},[1]]"#;
+    assert_eq!(net.heard(callee)[1..], [first, "[68,1,1,{},[2]]"]);
 }

@@ -468,3 +468,15 @@ fn a_call_of_a_caller_that_has_left_goes_nowhere() {
     assert_eq!(scene.invoked(), None);
     assert_eq!((scene.net.realm.sizes().calls, scene.net.realm.sizes().kept_bytes), (0, 0));
 }
+
+// behaviour 151
+#[test]
+fn keys_for_the_callee_go_to_the_next_callee_too() {
+    let mut scene = Scene::new("\"first\"");
+    scene.call(1, r#""_traceparent":"00-ab""#);
+    for callee in 0..2 {
+        let (index, said) = scene.invoked().unwrap();
+        assert!(index == callee && said.contains(r#"{"_traceparent":"00-ab"}"#), "{said}");
+        scene.refuse(callee, 1);
+    }
+}

@@ -197,6 +197,36 @@ impl Extra {
     }
 }
 
+/// Returns options with one more key, or with another value of a key.
+pub(crate) fn with_key<O: Wire, T: Serialize + ?Sized>(
+    options: &O,
+    key: &str,
+    value: &T,
+) -> Result<O, EncodeError> {
+    let Some(serializer) = Serializer::ALL.first().copied() else {
+        return Err(EncodeError::Custom("there is no serializer".to_owned()));
+    };
+    with_format!(serializer, F => {
+        let mut dict: Extra = read_dict::<F, _>(serializer, write_dict::<F, _>(options)?)?;
+        dict.insert(key, value)?;
+        read_dict::<F, _>(serializer, write_dict::<F, _>(&dict)?)
+    })
+}
+
+fn write_dict<F: Format, O: Wire>(options: &O) -> Result<Bytes, EncodeError> {
+    let mut out = Vec::new();
+    options.write::<F>(&mut out)?;
+    Ok(out.into())
+}
+
+fn read_dict<F: Format, O: Wire>(serializer: Serializer, dict: Bytes) -> Result<O, EncodeError> {
+    let read = F::reader(&dict, READ_DEPTH).and_then(|reader| {
+        let begin = reader.clone();
+        O::read(&mut Source { frame: &dict, serializer, reader, begin, cut: None, hello: false, binary: false })
+    });
+    read.map_err(|fault| EncodeError::Custom(fault.to_string()))
+}
+
 impl Kept {
     fn counts(&self, index: usize) -> bool {
         let word = match index / 64 {

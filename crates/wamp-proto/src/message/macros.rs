@@ -54,6 +54,22 @@ macro_rules! options {
             pub extra: $crate::message::Extra,
         }
 
+        impl $name {
+            /// Sets a key by its name, as if it were read from a message: a key that has a field sets the field, any
+            /// other key is added to `extra`.
+            ///
+            /// # Errors
+            /// The value cannot be written, or is not of the type of the field.
+            pub fn set<T: serde::Serialize + ?Sized>(
+                &mut self,
+                key: &str,
+                value: &T,
+            ) -> std::result::Result<(), $crate::error::EncodeError> {
+                *self = $crate::message::extra::with_key(self, key, value)?;
+                Ok(())
+            }
+        }
+
         impl $crate::message::wire::Wire for $name {
             fn read<'de, R: $crate::serializer::Reader<'de>>(
                 source: &mut $crate::message::wire::Source<'de, R>,

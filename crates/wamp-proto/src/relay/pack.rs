@@ -132,6 +132,11 @@ impl Packed<'_> {
         self.parts.decode()
     }
 
+    /// Returns the length of the payload, in bytes.
+    pub fn encoded_len(&self) -> usize {
+        self.parts.bytes.len()
+    }
+
     /// Returns the payload as a slice of the buffer.
     pub fn payload(self) -> Payload {
         let Parts { serializer, elements, bytes, kwargs_at } = self.parts;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use wamp_proto::message::{self, CallOptions, InvocationDetails, MatchPolicy, Millis, RequestKind};
+use wamp_proto::message::{self, CallOptions, Extra, InvocationDetails, MatchPolicy, Millis, RequestKind};
 use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, Uri, quoted, uri};
 
@@ -172,6 +172,7 @@ impl Dealer {
             peer: disclose(disclosure, asks, disclose_caller, trustlevel, from, caller)?,
             timeout: wait.filter(|_| forward_timeout).map(Millis::from),
             ppt: options.ppt.clone(),
+            extra: options.extra.forwarded(&[]),
             ..InvocationDetails::default()
         };
         let payload = info.payload(payload, callee).map_err(unfit)?;
@@ -179,7 +180,9 @@ impl Dealer {
         let window = cx.config.credit.map(|credit| credit.window);
         let (sends, takes) = (&caller.announced, &callee.announced);
         let upload = in_chunks.then(|| {
-            let (procedure, details) = (procedure.detached(), details.clone());
+            // Keys for the callee go with the first chunk only.
+            let details = InvocationDetails { extra: Extra::default(), ..details.clone() };
+            let procedure = procedure.detached();
             let flow = Flow::new(window, sends.caller_credit, takes.callee_credit);
             Box::new(Upload { procedure, registration: found.id, details, finished: false, flow })
         });
