@@ -2,10 +2,11 @@
 
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::{ServerName, UnixTime};
 use tokio_rustls::rustls::{self, AlertDescription, CertificateError, ClientConfig};
 use wamp_transport::socket::Socket;
 
@@ -154,11 +155,22 @@ impl ConnectError {
     }
 }
 
+/// Returns a day as 2026-10-01.
+fn date(time: UnixTime) -> String {
+    // The last second that can be written.
+    const LAST: u64 = 253_402_300_799;
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs().min(LAST));
+    humantime::format_rfc3339_seconds(time).to_string().chars().take("2026-10-01".len()).collect()
+}
+
 /// Returns a sentence about the fault of a host's certificate.
 fn certificate(host: &str, fault: &CertificateError) -> String {
     use CertificateError as E;
     match fault {
-        E::Expired | E::ExpiredContext { .. } => format!("the certificate of {host} has expired"),
+        E::Expired => format!("the certificate of {host} has expired"),
+        E::ExpiredContext { not_after, .. } => {
+            format!("the certificate of {host} has expired on {}", date(*not_after))
+        }
         E::NotValidYet | E::NotValidYetContext { .. } => {
             format!("the certificate of {host} is not valid yet; is the clock right?")
         }

@@ -148,7 +148,7 @@ async fn the_fault_of_a_certificate_is_one_sentence() {
     let other_name = serve(&authority.sign("example.org", 2100), None, false).await;
     let unknown = serve(&Authority::new("another").sign(host, 2100), None, false).await;
     let table = [
-        (expired, "the certificate of localhost has expired"),
+        (expired, "the certificate of localhost has expired on 2021-01-01"),
         (other_name, "the certificate is not for localhost, but for example.org"),
         (unknown, "the certificate of localhost is signed by an authority that is not trusted here"),
     ];

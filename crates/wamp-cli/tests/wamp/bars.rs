@@ -35,7 +35,10 @@ impl Terminal {
         let name = ptsname(&master, Vec::new()).unwrap();
         let path = std::ffi::OsStr::from_bytes(name.as_bytes());
         let slave = || OpenOptions::new().read(true).write(true).open(path).unwrap();
-        command.stderr(slave()).env("TERM", "xterm-256color");
+        if !command.get_envs().any(|(name, _)| name == "TERM") {
+            command.env("TERM", "xterm-256color");
+        }
+        command.stderr(slave());
         match has_stdout {
             true => command.stdout(slave()),
             false => command.stdout(Stdio::piped()),
@@ -124,6 +127,20 @@ fn a_fraction_is_a_bar_with_a_label_and_standard_output_has_data_only() {
 }
 
 #[test]
+fn the_command_line_says_where_the_fraction_is() {
+    let router = Router::start();
+    let _peer = router.peer();
+    for (arguments, percent) in [
+        (&["com.test.steps", "--total", "6"][..], "50%"),
+        (&["com.test.steps", "--done", "/total", "--total", "/total"], "100%"),
+        (&["com.test.slow", "--total", "4"], "25%"),
+    ] {
+        let terminal = Terminal::spawn(router.command(&[&["call"], arguments].concat()), false);
+        terminal.wait(|text| text.contains(percent));
+    }
+}
+
+#[test]
 fn without_a_fraction_there_is_a_spinner_with_the_number_of_results_and_the_last_one() {
     let router = Router::start();
     let _peer = router.peer();
@@ -184,6 +201,35 @@ fn a_quiet_call_has_no_bar() {
     // A bar is drawn after 300 ms.
     thread::sleep(Duration::from_secs(1));
     assert_eq!(terminal.text(), "");
+}
+
+#[test]
+fn no_bar_is_drawn_if_none_is_wanted_or_the_terminal_cannot() {
+    let router = Router::start();
+    let _peer = router.peer();
+    let mut dumb = router.command(&["call", "com.test.steps"]);
+    dumb.env("TERM", "dumb");
+    let terminals = [dumb, router.command(&["call", "com.test.steps", "--bar", "never"])]
+        .map(|it| Terminal::spawn(it, false));
+    // A bar is drawn after 300 ms.
+    thread::sleep(Duration::from_secs(1));
+    assert!(terminals.iter().all(|terminal| terminal.text().is_empty()));
+}
+
+#[test]
+fn an_error_has_colors_on_a_terminal_unless_the_environment_forbids_it() {
+    for (name, value, has_colors) in
+        [("COLUMNS", "80", true), ("NO_COLOR", "1", false), ("TERM", "dumb", false)]
+    {
+        let mut command = crate::support::wamp(&["call", "a.b", "--url", "ws://127.0.0.1:1/ws"]);
+        command.env(name, value);
+        let terminal = Terminal::spawn(command, false);
+        let screen = terminal.wait(|text| text.contains("hint: "));
+        assert!(screen.starts_with("Error: connect: ws://127.0.0.1:1/ws: connection refused"), "{screen}");
+        let screen = terminal.screen.lock().unwrap();
+        let color = screen.screen().cell(0, 0).unwrap().fgcolor();
+        assert_eq!(color != vt100::Color::Default, has_colors, "{name}");
+    }
 }
 
 #[test]

@@ -104,6 +104,28 @@ fn a_context_that_others_may_read_is_told_and_one_with_a_fault_is_refused() {
 }
 
 #[test]
+fn a_context_is_changed_with_an_editor() {
+    let directory = Directory::new("editor");
+    assert_eq!(directory.run(&["context", "add", "it", "--realm", "before"]), done(""));
+    let edit = |editor: &str| {
+        let mut command = wamp(&["context", "edit", "it"]);
+        command.env("XDG_CONFIG_HOME", &directory.0).env_remove("VISUAL").env("EDITOR", editor);
+        Program::spawn(command).end()
+    };
+    assert_eq!(edit("sed -i s/before/after/"), done(""));
+    assert_eq!(directory.run(&["context", "show", "it"]), done("realm = \"after\"\n"));
+    let fault = edit("sed -i s/realm/relam/");
+    assert!(fault.code == Some(2) && fault.stderr.contains("unknown field `relam`"), "{fault:?}");
+    let failed = edit("false");
+    assert_eq!((failed.code, &*failed.stderr), (Some(2), "Error: false: exit status: 1\n"));
+    let none = edit("");
+    assert!(
+        none.code == Some(2) && none.stderr.starts_with("Error: there is no editor\nhint: set EDITOR"),
+        "{none:?}"
+    );
+}
+
+#[test]
 fn a_context_has_no_passwords() {
     let directory = Directory::new("passwords");
     for (option, url) in [

@@ -23,6 +23,8 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Serve, as without a subcommand.
+    Run(Settings),
     /// Check a configuration file and show all its faults. The exit code is 0 if there is none, otherwise 2.
     Check(Check),
     /// Write a configuration file with every setting, its default and a line about it.

@@ -1,10 +1,9 @@
 //! `wamp completion`: scripts for shells.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::fail::{Code, Fail};
-use crate::options::Options;
+use crate::options;
 use crate::output::{Form, Output};
 
 /// Print the completion script of a shell.
@@ -18,7 +17,7 @@ pub(crate) struct Completion {
 
 pub(crate) fn run(completion: &Completion) -> Result<Code, Fail> {
     let mut script = Vec::new();
-    clap_complete::generate(completion.shell, &mut Options::command(), "wamp", &mut script);
+    clap_complete::generate(completion.shell, &mut options::command(), "wamp", &mut script);
     let mut output = Output::new(Form::Values);
     output.line(String::from_utf8_lossy(&script).trim_end())?;
     output.flush()?;

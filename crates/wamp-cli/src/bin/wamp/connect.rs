@@ -49,21 +49,36 @@ pub(crate) async fn connect_with(
     lasting: Lasting,
     signals: &mut Signals,
 ) -> Result<Session, Fail> {
+    let connect = prepare(settings, global, lasting, signals).await?;
+    let session = unless_ended(signals, connect.send()).await?;
+    let session = session.map_err(|error| Fail::connect(&error, settings.realm()))?;
+    signals.set_session(&session);
+    if comes_back(global, lasting) {
+        tokio::spawn(tell(session.states()));
+    }
+    Ok(session)
+}
+
+/// Reads files and credentials, and does not connect yet.
+pub(crate) async fn prepare(
+    settings: &Settings,
+    global: &Global,
+    lasting: Lasting,
+    signals: &mut Signals,
+) -> Result<Connect, Fail> {
     let mut connect = settings.read(signals).await?.connect_timeout(global.connect_timeout);
-    let comes_back = !global.no_retry && (global.retry || lasting == Lasting::Always);
-    if !comes_back {
+    if !comes_back(global, lasting) {
         connect = connect.no_reconnect();
     }
     if global.retry {
         connect = connect.retry_initial();
     }
-    let session = unless_ended(signals, connect.send()).await?;
-    let session = session.map_err(|error| Fail::connect(&error, settings.realm()))?;
-    signals.set_session(&session);
-    if comes_back {
-        tokio::spawn(tell(session.states()));
-    }
-    Ok(session)
+    Ok(connect)
+}
+
+/// Whether a lost connection is not the end.
+fn comes_back(global: &Global, lasting: Lasting) -> bool {
+    !global.no_retry && (global.retry || lasting == Lasting::Always)
 }
 
 /// The settings of a connection: those of the command line, the environment and the context.
@@ -166,6 +181,10 @@ impl Settings {
         if let Some((chain, key)) = &self.cert {
             connect = connect.client_cert(read(chain)?, read(key)?);
             connect = connect.auth(Credential::certificate());
+            // A realm may be open to all that have a certificate for the connection.
+            if self.credentials.are_none() {
+                connect = connect.auth(Credential::Anonymous);
+            }
         }
         if self.is_insecure {
             output::warning("any certificate is accepted (--insecure); others may read the connection");

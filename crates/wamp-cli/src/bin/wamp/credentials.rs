@@ -142,6 +142,11 @@ impl Credentials {
         [&self.key, &self.secret, &self.ticket].into_iter().any(|source| *source == Some(Source::Terminal))
     }
 
+    /// Whether there is no secret.
+    pub(crate) fn are_none(&self) -> bool {
+        self.key.is_none() && self.secret.is_none() && self.ticket.is_none()
+    }
+
     /// Offers all of them. They are read now, and again each time the session connects again.
     ///
     /// # Errors

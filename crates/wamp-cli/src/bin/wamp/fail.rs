@@ -1,5 +1,7 @@
 //! The ways in which a command ends, with their exit codes.
 
+use std::error::Error;
+use std::io;
 use std::process::ExitCode;
 
 use wamp_client::{CallError, ConnectError, ConnectErrorKind, Ended, RequestError, Uri};
@@ -93,7 +95,12 @@ impl Fail {
             ConnectErrorKind::Url => Code::Usage,
             _ => Code::NoSession,
         };
-        Self::new(code, format!("{}: {error}", error.kind())).maybe_hint(connect_hint(error, realm))
+        // The kind says already that the router refused the session.
+        let plain = |error: &ConnectError| {
+            error.to_string().replacen(": the router aborted the session with ", ": ", 1)
+        };
+        let sentence = unreachable(error).unwrap_or_else(|| plain(error));
+        Self::new(code, format!("{}: {sentence}", error.kind())).maybe_hint(connect_hint(error, realm))
     }
 
     /// A call has failed.
@@ -129,11 +136,44 @@ impl Fail {
     }
 }
 
+/// A short sentence where no router answers: the URL, and the system's reason.
+fn unreachable(error: &ConnectError) -> Option<String> {
+    const USUAL: [io::ErrorKind; 4] = [
+        io::ErrorKind::ConnectionRefused,
+        io::ErrorKind::HostUnreachable,
+        io::ErrorKind::NetworkUnreachable,
+        io::ErrorKind::NotFound,
+    ];
+    let kind = system_error(error).filter(|kind| USUAL.contains(kind))?;
+    // Of a proxy the whole sentence is needed.
+    let is_direct = error.kind() == ConnectErrorKind::Connect && !error.to_string().contains("proxy");
+    Some(format!("{}: {kind}", error.url()?)).filter(|_| is_direct)
+}
+
+/// The kind of the deepest error of the system.
+fn system_error(error: &ConnectError) -> Option<io::ErrorKind> {
+    let sources = std::iter::successors(error.source(), |error| (*error).source());
+    sources.filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind).last()
+}
+
+/// Whether this machine has no router at the address.
+fn is_refused_here(error: &ConnectError) -> bool {
+    let host = error.url().and_then(|url| url.split_once("://")).map(|(_, rest)| rest);
+    let is_here =
+        |rest: &str| ["127.0.0.1", "localhost", "[::1]", "/"].iter().any(|here| rest.starts_with(here));
+    unreachable(error).is_some() && host.is_some_and(is_here)
+}
+
 fn connect_hint(error: &ConnectError, realm: &str) -> Option<String> {
     let is = |name: &str| error.uri().is_some_and(|uri| uri.as_str() == name);
     Some(match error.kind() {
         ConnectErrorKind::Url => "a URL begins with ws://, wss://, rs://, rss:// or rs+unix://".to_owned(),
-        ConnectErrorKind::Connect => "start a router with: wamp-router".to_owned(),
+        ConnectErrorKind::Connect if is_refused_here(error) => "start a router with: wamp router".to_owned(),
+        ConnectErrorKind::Lost | ConnectErrorKind::Tls
+            if error.to_string().contains("ertificateRequired") =>
+        {
+            "--cert and --cert-key show a certificate to the router".to_owned()
+        }
         ConnectErrorKind::Refused if is("wamp.error.no_such_realm") => {
             format!("the realm {realm:?} is from --realm, WAMP_REALM, the context or the default")
         }

@@ -4,6 +4,7 @@
 //! are in [`fail`].
 
 mod arguments;
+mod bench;
 mod call;
 mod completion;
 mod connect;
@@ -11,27 +12,35 @@ mod context;
 mod credentials;
 mod document;
 mod fail;
+mod given_options;
 mod groups;
+mod input;
 mod insecure;
+mod kill;
 mod man;
 mod options;
 mod output;
 mod ping;
+mod ps;
 mod publish;
 mod register;
+mod shell;
 mod signals;
 mod subscribe;
 
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use crate::fail::{Code, Fail};
 use crate::options::{Command, Options};
 use crate::signals::Signals;
 
 fn main() -> ExitCode {
-    let Options { global, command } = Options::parse();
+    // The router has options of its own, some with the names of options here.
+    let mut line = std::env::args_os().skip(1);
+    if line.next().is_some_and(|word| word == options::ROUTER) {
+        return wamp_cli::router("wamp router", line);
+    }
+    let Options { global, command } = options::parse();
     let run = async {
         let signals = Signals::listen()?;
         match command {
@@ -43,6 +52,9 @@ fn main() -> ExitCode {
             Command::Context(context) => context::run(context, &global, signals).await,
             Command::Completion(completion) => completion::run(&completion),
             Command::Man(man) => man::run(&man),
+            Command::Bench(bench) => bench::run(bench, &global, signals).await,
+            Command::Ps(ps) => ps::run(ps, &global, signals).await,
+            Command::Kill(kill) => kill::run(kill, &global, signals).await,
         }
     };
     output::set_up(&global);

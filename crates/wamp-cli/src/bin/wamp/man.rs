@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::CommandFactory;
-
 use crate::fail::{Code, Fail};
-use crate::options::Options;
+use crate::options;
 
 /// Write a manual page for each command into a directory.
 ///
@@ -21,7 +19,10 @@ pub(crate) fn run(man: &Man) -> Result<Code, Fail> {
     let failed = |error| Fail::usage(format!("{}: {error}", man.directory.display()));
     std::fs::create_dir_all(&man.directory).map_err(failed)?;
     // The subcommand `help` has no use as a page.
-    let command = Options::command().disable_help_subcommand(true);
+    let command = options::command().disable_help_subcommand(true);
     clap_mangen::generate_to(command, &man.directory).map_err(failed)?;
+    // Again, without the options of all other commands: wamp-router.1 is the page of both programs.
+    let router = wamp_cli::router_command().disable_help_subcommand(true);
+    clap_mangen::generate_to(router, &man.directory).map_err(failed)?;
     Ok(Code::Done)
 }

@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use wamp_client::{MatchPolicy, Serializer};
 
-use crate::{call, completion, context, man, ping, publish, register, subscribe};
+use crate::{bench, call, completion, context, kill, man, ping, ps, publish, register, subscribe};
+
+/// The subcommand that is the router. It stands before all options, since it has its own.
+pub(crate) const ROUTER: &str = "router";
 
 /// The longest time of an option: 100 years.
 const MAX_TIME: Duration = Duration::from_secs(100 * 31_557_600);
@@ -36,9 +40,32 @@ pub(crate) enum Command {
     Subscribe(subscribe::Subscribe),
     Register(register::Register),
     Ping(ping::Ping),
+    Bench(bench::Bench),
+    Ps(ps::Ps),
+    Kill(kill::Kill),
     Context(context::Context),
     Completion(completion::Completion),
     Man(man::Man),
+}
+
+/// Returns the command line, with that of the router.
+pub(crate) fn command() -> clap::Command {
+    let router = wamp_cli::router_command()
+        .name(ROUTER)
+        .about("Run a router, or check its configuration; as `wamp-router`");
+    Options::command().subcommand(router)
+}
+
+/// Reads the command line. It does not return for a wrong one, nor for `--help`.
+pub(crate) fn parse() -> Options {
+    let mut command = command();
+    let matches = command.get_matches_mut();
+    if matches.subcommand_name() == Some(ROUTER) {
+        command
+            .error(ErrorKind::ArgumentConflict, "options of `wamp router` stand after the word router")
+            .exit();
+    }
+    Options::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
 }
 
 /// The options of all commands.

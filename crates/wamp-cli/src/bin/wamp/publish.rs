@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use tokio::time::Interval;
 use wamp_client::Session;
 
 use crate::arguments::GivenArguments;
 use crate::connect::{Lasting, connect, unless_ended};
-use crate::document::Arguments;
+use crate::document::{Arguments, Document};
 use crate::fail::{Code, Fail};
+use crate::given_options::GivenOptions;
+use crate::input::{Format, Input};
 use crate::options::{Global, time};
 use crate::output::{Form, Object, Output};
 use crate::signals::Signals;
@@ -22,6 +25,14 @@ pub(crate) struct Publish {
 
     #[command(flatten)]
     arguments: GivenArguments,
+
+    /// Publish an event for each item of standard input, which is its last argument: lines (each an argument), json (documents
+    /// one after another) or raw[=SIZE] (binary, 64 KiB at a time by default).
+    #[arg(long = "in", value_name = "FORMAT", conflicts_with = "repeat")]
+    input: Option<Format>,
+
+    #[command(flatten)]
+    options: GivenOptions,
 
     /// Do not ask the router to confirm. An event that it refuses is lost without an error.
     #[arg(long)]
@@ -39,54 +50,74 @@ pub(crate) struct Publish {
     #[arg(long, value_name = "N")]
     repeat: Option<u64>,
 
-    /// Time from one publication to the next. Without --repeat it publishes until Ctrl-C.
+    /// Time from one publication to the next. Without --repeat and --in it publishes until Ctrl-C.
     #[arg(long, value_name = "TIME", value_parser = time)]
     every: Option<Duration>,
 }
 
 pub(crate) async fn run(publish: Publish, global: &Global, mut signals: Signals) -> Result<Code, Fail> {
-    let arguments = publish.arguments.read()?;
+    let message = Message { arguments: publish.arguments.read()?, options: publish.options.read()? };
     let session = connect(global, Lasting::Once, &mut signals).await?;
     let mut output = Output::new(Form::new(global, false));
-    let ended = unless_ended(&mut signals, publish_all(&publish, &session, &arguments, &mut output)).await;
+    let ended = unless_ended(&mut signals, publish_all(&publish, &session, &message, &mut output)).await;
     // GOODBYE goes after the events, so that they are all written.
     session.leave().await;
     ended??;
     Ok(Code::Done)
 }
 
+/// What each publication has.
+struct Message {
+    arguments: Arguments,
+    options: Vec<(String, Document)>,
+}
+
 async fn publish_all(
     publish: &Publish,
     session: &Session,
-    arguments: &Arguments,
+    message: &Message,
     output: &mut Output,
 ) -> Result<(), Fail> {
+    let mut ticks = publish.every.map(|every| tokio::time::interval(every.max(Duration::from_millis(1))));
+    if let Some(format) = publish.input {
+        let mut input = Input::open(format);
+        while let Some(item) = input.next().await.transpose()? {
+            tick(&mut ticks).await;
+            publish_one(publish, session, message, Some(item), output).await?;
+        }
+        return Ok(());
+    }
     let count = match (publish.repeat, publish.every) {
         (Some(count), _) => count,
         (None, Some(_)) => u64::MAX,
         (None, None) => 1,
     };
-    let mut ticks = publish.every.map(|every| tokio::time::interval(every.max(Duration::from_millis(1))));
     for _ in 0..count {
-        if let Some(ticks) = &mut ticks {
-            ticks.tick().await;
-        }
-        publish_one(publish, session, arguments, output).await?;
+        tick(&mut ticks).await;
+        publish_one(publish, session, message, None, output).await?;
     }
     Ok(())
+}
+
+/// Waits until the next publication is due.
+async fn tick(ticks: &mut Option<Interval>) {
+    if let Some(ticks) = ticks {
+        ticks.tick().await;
+    }
 }
 
 async fn publish_one(
     publish: &Publish,
     session: &Session,
-    arguments: &Arguments,
+    message: &Message,
+    item: Option<Document>,
     output: &mut Output,
 ) -> Result<(), Fail> {
     let mut making = session.publish(publish.topic.clone());
-    for value in &arguments.args {
+    for value in message.arguments.args.iter().chain(&item) {
         making = making.arg(value);
     }
-    for (key, value) in &arguments.kwargs {
+    for (key, value) in &message.arguments.kwargs {
         making = making.kwarg(key, value);
     }
     if !publish.no_ack {
@@ -97,6 +128,9 @@ async fn publish_one(
     }
     if publish.disclose_me {
         making = making.disclose_me();
+    }
+    for (key, value) in &message.options {
+        making = making.option(key, value);
     }
     let published = making.await.map_err(|error| Fail::request(&publish.topic, &error))?;
     if let (Form::Objects, Some(id)) = (output.form(), published) {

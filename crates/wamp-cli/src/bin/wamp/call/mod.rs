@@ -2,7 +2,6 @@
 
 mod bar;
 mod fraction;
-mod input;
 mod replies;
 
 use std::cell::RefCell;
@@ -17,11 +16,12 @@ use wamp_client::{
 use crate::arguments::GivenArguments;
 use crate::call::bar::{Bar, Bars};
 use crate::call::fraction::{Place, Places};
-use crate::call::input::{Format, Input};
 use crate::call::replies::Replies;
 use crate::connect::{Lasting, connect, unless_ended};
 use crate::document::{Arguments, Document};
 use crate::fail::{Code, Fail};
+use crate::given_options::GivenOptions;
+use crate::input::{Format, Input};
 use crate::options::{Global, time};
 use crate::output::{Form, Object, Output};
 use crate::signals::Signals;
@@ -37,6 +37,9 @@ pub(crate) struct Call {
 
     #[command(flatten)]
     arguments: GivenArguments,
+
+    #[command(flatten)]
+    options: GivenOptions,
 
     /// Take each ARG as a further procedure, and call all of them at the same time, with the arguments of --args and -k. The
     /// procedure and a tab stand before each value. The exit code is that of the first one that fails.
@@ -121,6 +124,7 @@ impl From<Mode> for CancelMode {
 
 pub(crate) async fn run(call: Call, global: &Global, mut signals: Signals) -> Result<Code, Fail> {
     let mut arguments = call.arguments.read_for(call.each)?;
+    let options = call.options.read()?;
     let session = connect(global, Lasting::Once, &mut signals).await?;
     let input = match call.input {
         Some(format) => {
@@ -141,6 +145,7 @@ pub(crate) async fn run(call: Call, global: &Global, mut signals: Signals) -> Re
         call: &call,
         session: &session,
         arguments,
+        options,
         output: RefCell::new(output.above(bars.as_ref().map(Bars::drawn))),
         bars,
     };
@@ -177,6 +182,7 @@ struct Context<'a> {
     call: &'a Call,
     session: &'a Session,
     arguments: Arguments,
+    options: Vec<(String, Document)>,
     output: RefCell<Output>,
     bars: Option<Bars>,
 }
@@ -210,7 +216,7 @@ async fn begin(
     input: Option<Input>,
     upload_fault: &UploadFault,
 ) -> Result<Replies, CallError> {
-    let Context { call, session, arguments, .. } = context;
+    let Context { call, session, arguments, options, .. } = context;
     let mut making = session.call(uri.to_owned());
     for value in &arguments.args {
         making = making.arg(value);
@@ -226,6 +232,9 @@ async fn begin(
     }
     if call.disclose_me {
         making = making.disclose_me();
+    }
+    for (key, value) in options {
+        making = making.option(key, value);
     }
     if call.no_progress {
         return Ok(Replies::single(making));

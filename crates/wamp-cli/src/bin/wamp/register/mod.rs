@@ -12,6 +12,7 @@ use wamp_client::{Failure, Invocation, InvocationPolicy, Payload, Session, Value
 use crate::connect::{Lasting, connect, unless_ended};
 use crate::document::Document;
 use crate::fail::{Code, Fail};
+use crate::given_options::GivenOptions;
 use crate::groups;
 use crate::options::{Global, Match};
 use crate::output;
@@ -73,6 +74,9 @@ pub(crate) struct Register {
     /// Ask the router to show the identity of callers.
     #[arg(long)]
     disclose_caller: bool,
+
+    #[command(flatten)]
+    options: GivenOptions,
 }
 
 /// The callee that answers a call, of several callees.
@@ -100,9 +104,11 @@ impl From<Invoke> for InvocationPolicy {
 
 pub(crate) async fn run(register: Register, global: &Global, mut signals: Signals) -> Result<Code, Fail> {
     let (answer, concurrency) = answer(&register)?;
+    let options = register.options.read()?;
     let calls = Calls::new(register.count);
     let session = connect(global, Lasting::Always, &mut signals).await?;
-    let mut ended = unless_ended(&mut signals, serve(&register, &session, answer, concurrency, &calls)).await;
+    let serving = serve(&register, &options, &session, (answer, concurrency), &calls);
+    let mut ended = unless_ended(&mut signals, serving).await;
     if matches!(ended, Ok(Ok(()))) {
         // The last calls may take their time, unless a signal arrives.
         ended = unless_ended(&mut signals, session.drain(Duration::MAX)).await.map(|_| Ok(()));
@@ -145,9 +151,9 @@ fn answer(register: &Register) -> Result<(Answer, Option<usize>), Fail> {
 /// Registers the procedure and waits for the last call.
 async fn serve(
     register: &Register,
+    options: &[(String, Document)],
     session: &Session,
-    answer: Answer,
-    concurrency: Option<usize>,
+    (answer, concurrency): (Answer, Option<usize>),
     calls: &Calls,
 ) -> Result<(), Fail> {
     let (answer, counted) = (Arc::new(answer), calls.clone());
@@ -167,6 +173,9 @@ async fn serve(
     }
     if register.disclose_caller {
         making = making.disclose_caller();
+    }
+    for (key, value) in options {
+        making = making.option(key, value);
     }
     let registration = making.await.map_err(|error| Fail::request(&register.uri, &error))?;
     output::note(&format!("registered {}", register.uri));

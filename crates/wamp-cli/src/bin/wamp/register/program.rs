@@ -5,14 +5,13 @@ use std::io::Write;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::{
-    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
-};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use wamp_client::{ChunkError, Failure, Invocation, Payload, ProgressSender, Value, uri};
 
 use crate::document::{Arguments, Document};
 use crate::groups::Group;
+use crate::shell::{self, write_line};
 
 /// Time from SIGTERM to SIGKILL.
 const TERM: Duration = Duration::from_secs(5);
@@ -22,9 +21,6 @@ const OUTPUT: u64 = 16 << 20;
 
 /// The part of standard error that an error shows, in bytes.
 const ERRORS: usize = 4 << 10;
-
-/// The longest arguments in the environment, in bytes.
-const ENVIRONMENT: usize = 64 << 10;
 
 /// A command of the shell that answers calls.
 pub(super) struct Program {
@@ -63,18 +59,9 @@ impl Program {
     }
 
     fn command(&self, call: &Invocation, arguments: &Arguments) -> Command {
-        let mut command = Command::new("sh");
-        command.arg("-c").arg(&self.command);
+        let mut command = shell::command(&self.command, arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("WAMP_PROCEDURE", call.procedure().as_str());
-        let args = Document::List(arguments.args.clone()).to_json();
-        let kwargs = Document::Dict(arguments.kwargs.clone()).to_json();
-        for (name, json) in [("WAMP_ARGS_JSON", args), ("WAMP_KWARGS_JSON", kwargs)] {
-            match json.len() <= ENVIRONMENT {
-                true => command.env(name, json),
-                false => command.env_remove(name),
-            };
-        }
         match call.caller() {
             Some(caller) => command.env("WAMP_CALLER", caller.session.get().to_string()),
             None => command.env_remove("WAMP_CALLER"),
@@ -160,12 +147,6 @@ async fn write_input(
         }
     }
     Ok(())
-}
-
-/// Returns whether the program still reads.
-async fn write_line(stdin: &mut (impl AsyncWrite + Unpin), args: Vec<Document>) -> bool {
-    let line = Document::List(args).to_json() + "\n";
-    stdin.write_all(line.as_bytes()).await.is_ok() && stdin.flush().await.is_ok()
 }
 
 /// Sends each line but the last as a progressive result, and returns the last one.

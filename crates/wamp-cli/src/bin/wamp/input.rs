@@ -1,4 +1,4 @@
-//! Standard input as the chunks of a call.
+//! Standard input as the chunks of a call, or as publications.
 
 use std::io::{BufRead, Read, StdinLock};
 use std::str::FromStr;
@@ -20,7 +20,7 @@ const MAX_CHUNK: u64 = 16 << 20;
 
 /// How standard input is cut into items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// A line is an item, and written as an argument.
     Lines,
     /// JSON documents one after another.
@@ -48,7 +48,7 @@ impl FromStr for Format {
 }
 
 /// The items of standard input. A thread reads them, at most two ahead of the one that is sent.
-pub(super) struct Input {
+pub(crate) struct Input {
     items: Receiver<Result<Document, String>>,
     /// An item that was read to know whether there is one.
     next: Option<Result<Document, String>>,
@@ -57,7 +57,7 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn open(format: Format) -> Self {
+    pub(crate) fn open(format: Format) -> Self {
         Self::of(move |items| read(format, std::io::stdin().lock(), items))
     }
 
@@ -81,7 +81,7 @@ impl Input {
     }
 
     /// The next item; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<Result<Document, Fail>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<Document, Fail>> {
         let item = match self.next.take() {
             Some(item) => Some(item),
             None => self.receive().await,
@@ -90,7 +90,7 @@ impl Input {
     }
 
     /// Whether there is a further item, or an error. Waits until that is known. May be dropped at any time.
-    pub(super) async fn has_next(&mut self) -> bool {
+    pub(crate) async fn has_next(&mut self) -> bool {
         if self.next.is_none() {
             self.next = self.receive().await;
         }

@@ -1,14 +1,18 @@
-//! `wamp subscribe`: prints the events of topics.
+//! `wamp subscribe`: prints the events of topics, or runs a program for each.
+
+mod program;
+mod rate;
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream::SelectAll;
+use futures_util::stream::{BoxStream, SelectAll};
 use wamp_client::{Event, EventStream, Session};
 
 use crate::connect::{Lasting, connect, unless_ended};
 use crate::document::{Arguments, Document};
 use crate::fail::{Code, Fail};
+use crate::given_options::GivenOptions;
 use crate::options::{Global, Match, time};
 use crate::output::{self, Form, Object, Output};
 use crate::signals::Signals;
@@ -42,6 +46,19 @@ pub(crate) struct Subscribe {
     /// Print strings and binary as they are, without quotes and base64. Binary ends without a line feed.
     #[arg(long, conflicts_with = "json")]
     raw: bool,
+
+    /// Run this program for each event, by `sh -c`, instead of printing it: one at a time, in order. It reads the arguments
+    /// as one JSON list in a line of standard input. WAMP_ARGS_JSON, WAMP_KWARGS_JSON (both up to 64 KiB), WAMP_TOPIC,
+    /// WAMP_PUBLICATION and WAMP_PUBLISHER (if disclosed) are in its environment.
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["raw", "json", "rate"])]
+    command: Option<String>,
+
+    /// Print a line with rates each second, instead of the events.
+    #[arg(long, conflicts_with = "raw")]
+    rate: bool,
+
+    #[command(flatten)]
+    options: GivenOptions,
 }
 
 impl Subscribe {
@@ -58,21 +75,49 @@ pub(crate) async fn run(subscribe: Subscribe, global: &Global, mut signals: Sign
     if subscribe.raw && subscribe.names_topics() {
         return Err(Fail::usage("--raw: only with one topic, and without a pattern"));
     }
+    let options = subscribe.options.read()?;
     let session = connect(global, Lasting::Always, &mut signals).await?;
     let output = Output::new(Form::new(global, subscribe.raw));
-    let ended = unless_ended(&mut signals, show_all(&subscribe, &session, output)).await;
+    let ended = match unless_ended(&mut signals, subscribed_to_all(&subscribe, &options, &session)).await {
+        Ok(Ok(events)) => handle_all(&subscribe, events, output, &mut signals).await,
+        Ok(Err(fail)) | Err(fail) => Err(fail),
+    };
     session.leave().await;
-    ended??;
+    ended?;
     Ok(Code::Done)
 }
 
-async fn show_all(subscribe: &Subscribe, session: &Session, mut output: Output) -> Result<(), Fail> {
+/// The events of all topics.
+type Events = SelectAll<BoxStream<'static, Item>>;
+
+async fn subscribed_to_all(
+    subscribe: &Subscribe,
+    options: &[(String, Document)],
+    session: &Session,
+) -> Result<Events, Fail> {
     let mut events = SelectAll::new();
-    let mut shown = 0;
     for topic in &subscribe.topics {
-        events.push(subscribed(subscribe, session, topic).await?);
+        events.push(subscribed(subscribe, options, session, topic).await?);
         output::note(&format!("subscribed to {topic}"));
     }
+    Ok(events)
+}
+
+async fn handle_all(
+    subscribe: &Subscribe,
+    events: Events,
+    output: Output,
+    signals: &mut Signals,
+) -> Result<(), Fail> {
+    match &subscribe.command {
+        Some(command) => program::run_for_all(command, subscribe, events, signals).await,
+        None if subscribe.rate => unless_ended(signals, rate::show(subscribe, events, output)).await?,
+        None => unless_ended(signals, show_all(subscribe, events, output)).await?,
+    }
+}
+
+async fn show_all(subscribe: &Subscribe, mut events: Events, mut output: Output) -> Result<(), Fail> {
+    let mut shown = 0;
     let names_topics = subscribe.names_topics();
     loop {
         // Lines are written when there is no further event at the moment.
@@ -81,13 +126,7 @@ async fn show_all(subscribe: &Subscribe, session: &Session, mut output: Output) 
             next = events.next() => next,
             () = std::future::ready(()) => {
                 output.flush()?;
-                match subscribe.wait {
-                    Some(wait) => match tokio::time::timeout(wait, events.next()).await {
-                        Ok(next) => next,
-                        Err(_) => return Ok(()),
-                    },
-                    None => events.next().await,
-                }
+                next_within(&mut events, subscribe.wait).await
             }
         };
         match next {
@@ -102,6 +141,14 @@ async fn show_all(subscribe: &Subscribe, session: &Session, mut output: Output) 
     }
 }
 
+/// The next event; `None` if none arrives for as long as the program is to wait.
+async fn next_within(events: &mut Events, wait: Option<Duration>) -> Option<Item> {
+    match wait {
+        Some(wait) => tokio::time::timeout(wait, events.next()).await.ok().flatten(),
+        None => events.next().await,
+    }
+}
+
 /// An event, or the end of one of the subscriptions.
 enum Item {
     Event(Event),
@@ -110,9 +157,10 @@ enum Item {
 
 async fn subscribed(
     subscribe: &Subscribe,
+    options: &[(String, Document)],
     session: &Session,
     topic: &str,
-) -> Result<futures_util::stream::BoxStream<'static, Item>, Fail> {
+) -> Result<BoxStream<'static, Item>, Fail> {
     let mut making = session.subscribe_stream(topic.to_owned());
     making = match subscribe.policy {
         Match::Exact => making,
@@ -121,6 +169,9 @@ async fn subscribed(
     };
     if subscribe.retained {
         making = making.retained();
+    }
+    for (key, value) in options {
+        making = making.option(key, value);
     }
     let events = making.await.map_err(|error| Fail::request(topic, &error))?;
     let state = Some((events, topic.to_owned()));

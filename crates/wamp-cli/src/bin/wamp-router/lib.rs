@@ -1,4 +1,4 @@
-//! The program `wamp-router`: a WAMP router for clients in any language.
+//! The router as a program: `wamp-router`, which is `wamp router`, too.
 
 mod commands;
 mod config;
@@ -14,9 +14,10 @@ mod tls;
 #[cfg(feature = "tls-dev")]
 mod tls_dev;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::options::{Command, Options};
 
@@ -25,17 +26,29 @@ use crate::options::{Command, Options};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-fn main() -> ExitCode {
+/// Runs the program under a name, with these arguments. It does not return for wrong ones, nor for `--help`.
+pub fn router(name: &str, arguments: impl Iterator<Item = OsString>) -> ExitCode {
     #[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "jemalloc")))]
     set_up_allocator();
-    let options = Options::parse();
+    let line = std::iter::once(name.into()).chain(arguments);
+    let matches = router_command().bin_name(name.to_owned()).get_matches_from(line);
+    let options = match Options::from_arg_matches(&matches) {
+        Ok(options) => options,
+        Err(error) => error.exit(),
+    };
     match options.command {
+        Some(Command::Run(settings)) => serve::run(&settings),
         Some(Command::Check(check)) => commands::check(&check),
         Some(Command::Init(init)) => commands::init(&init),
         Some(Command::Convert(convert)) => commands::convert(&convert),
         Some(Command::Passwd) => passwd::run(),
         None => serve::run(&options.settings),
     }
+}
+
+/// Returns the command line of the program, for manual pages and completion.
+pub fn router_command() -> clap::Command {
+    Options::command()
 }
 
 /// Keeps the limits of the C library's allocator where they are.
