@@ -233,6 +233,21 @@ fn an_error_has_colors_on_a_terminal_unless_the_environment_forbids_it() {
 }
 
 #[test]
+fn ctrl_c_on_the_terminal_leaves_no_bar_behind() {
+    let router = Router::start();
+    let _peer = router.peer();
+    let wamp = router.command(&["call", "com.test.steps"]);
+    let mut command = Command::new("setsid");
+    command.arg("--ctty").arg(wamp.get_program()).args(wamp.get_args()).env("WAMP_URL", &router.url);
+    let mut terminal = Terminal::with(command, false, true);
+    terminal.wait(|text| text.contains("25%"));
+    // The terminal echoes it, at the cursor.
+    terminal.keys.write_all(b"\x03").unwrap();
+    assert_eq!(terminal.end().0, Some(130));
+    terminal.wait(|text| text.trim() == "canceled: com.test.steps");
+}
+
+#[test]
 fn ctrl_c_ends_a_prompt() {
     let mut command = Command::new("setsid");
     command.args(["--ctty", env!("CARGO_BIN_EXE_wamp"), "ping", "--authid", "joe", "--ticket-file", "-"]);

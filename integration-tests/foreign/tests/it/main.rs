@@ -1,4 +1,4 @@
-//! Our router, callers and callees with those of Autobahn|Python, Autobahn|JS, wampy.js and Crossbar.io.
+//! Our router, callers, callees and programs with those of Autobahn|Python, Autobahn|JS, wampy.js and Crossbar.io.
 //!
 //! `cargo test -p wamp-foreign-tests [-- part of a row …]` installs the foreign software if need be, runs the
 //! rows of `rows.rs`, the payloads of `poison.rs` and the cases of `conformance.rs`, and prints a table. A
@@ -18,6 +18,7 @@ mod peer;
 mod plots;
 mod poison;
 mod process;
+mod program;
 mod report;
 mod returning;
 mod routers;
@@ -43,6 +44,7 @@ async fn main() -> ExitCode {
     chapters.extend(killed::chapter(&tools, &wanted).await);
     chapters.extend(poison::chapter(&tools, &wanted).await);
     chapters.extend(logins::chapters(&tools, &wanted).await);
+    chapters.extend(program::chapter(&tools, &wanted).await);
     chapters.extend(conformance::chapter(&wanted).await);
     report::print(&chapters, started)
 }

@@ -16,6 +16,8 @@ const HERE: &str = env!("CARGO_MANIFEST_DIR");
 pub struct Tools {
     /// The program `wamp-router`.
     pub wamp_router: PathBuf,
+    /// The program `wamp`.
+    pub wamp: PathBuf,
     /// Before Node 22, Autobahn|JS finds WebSocket by this flag.
     node_flag: Option<&'static str>,
 }
@@ -26,7 +28,9 @@ pub async fn prepare() -> Result<Arc<Tools>, String> {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim_end().to_owned());
     }
-    Ok(Arc::new(Tools { node_flag: node_flag().await?, wamp_router: wamp_router().await? }))
+    let wamp_router = wamp_router().await?;
+    let wamp = wamp_router.with_file_name("wamp");
+    Ok(Arc::new(Tools { node_flag: node_flag().await?, wamp_router, wamp }))
 }
 
 impl Tools {

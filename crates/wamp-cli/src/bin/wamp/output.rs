@@ -64,6 +64,12 @@ pub(crate) fn note(text: &str) {
     }
 }
 
+/// Puts the cursor at the beginning of the line with a bar. A bar is as wide as the terminal, so that the ^C of a terminal
+/// would be on the next line otherwise, and the bar would stay.
+pub(crate) fn return_cursor() {
+    let _ = std::io::stderr().write_all(b"\r");
+}
+
 /// Prints a warning on standard error, also with `--quiet`.
 pub(crate) fn warning(text: &str) {
     let _ = writeln!(std::io::stderr(), "warning: {text}");
@@ -186,7 +192,11 @@ impl Output {
             stdout.write_all(&self.buffer).and_then(|()| stdout.flush())
         };
         let written = match &self.bars {
-            Some(bars) => bars.suspend(write),
+            Some(bars) => {
+                let written = bars.suspend(write);
+                return_cursor();
+                written
+            }
             None => write(),
         };
         self.buffer.clear();

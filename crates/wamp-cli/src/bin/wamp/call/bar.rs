@@ -176,6 +176,7 @@ impl Drawn {
         }
         // Moves the spinner, and draws.
         self.bar.tick();
+        output::return_cursor();
     }
 
     /// Results and bytes in a second.

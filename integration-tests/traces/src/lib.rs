@@ -1,0 +1,1 @@
+//! Traces of OpenTelemetry through a router; see `tests`.
