@@ -159,6 +159,13 @@ fn each_way_without_a_session_is_exit_code_3_with_its_word() {
 }
 
 #[test]
+fn the_next_url_is_tried_if_the_first_one_fails() {
+    let router = Router::start();
+    let both = ["--url", "ws://127.0.0.1:1/ws", "--url", &router.url];
+    assert_eq!(ping(&both, &[]).code, Some(0));
+}
+
+#[test]
 fn with_retry_a_call_waits_for_the_router() {
     let first = Router::start();
     let address = first.url.strip_prefix("ws://").unwrap().strip_suffix("/ws").unwrap().to_owned();

@@ -104,6 +104,75 @@ fn a_context_that_others_may_read_is_told_and_one_with_a_fault_is_refused() {
 }
 
 #[test]
+fn an_option_is_stronger_than_the_environment_and_that_than_the_context() {
+    let directory = Directory::new("precedence");
+    let router = Router::start();
+    let add = ["context", "add", "it", "--url", &router.url, "--realm", "of.context"];
+    assert_eq!(directory.run(&add), done(""));
+    let realm = |arguments: &[&str], env: &[(&str, &str)]| {
+        let mut command = wamp(&[&["ping", "--count", "1"], arguments].concat());
+        command.env("XDG_CONFIG_HOME", &directory.0).envs(env.iter().copied());
+        let ended = Program::spawn(command).end();
+        // The realm is named in the error, unless it is there.
+        let named = ended
+            .stderr
+            .split_once("there is no realm \"")
+            .map(|(_, rest)| rest.split('"').next().unwrap().to_owned());
+        named.unwrap_or_else(|| ended.stdout.split(' ').nth(1).unwrap_or_default().to_owned())
+    };
+    let context = [("WAMP_CONTEXT", "it")];
+    assert_eq!(realm(&[], &context), "of.context");
+    assert_eq!(realm(&["-c", "it"], &[]), "of.context");
+    let env = [("WAMP_CONTEXT", "it"), ("WAMP_REALM", "of.env")];
+    assert_eq!(realm(&[], &env), "of.env");
+    assert_eq!(realm(&["-r", "of.option"], &env), "of.option");
+    assert_eq!(realm(&[], &[("WAMP_URL", &router.url)]), "realm1", "the default");
+}
+
+#[test]
+fn the_environment_names_serializer_and_key() {
+    let directory = Directory::new("environment");
+    let seed = "09".repeat(32);
+    let public = wamp_client::auth::PrivateKey::from_hex(&seed).unwrap().public();
+    let config = format!(
+        r#"
+[[realm]]
+name = "realm1"
+[[realm.role]]
+name = "user"
+call = ["**"]
+[[realm.principal]]
+authid = "device"
+role = "user"
+cryptosign = ["{public}"]"#
+    );
+    let router = Router::with(&["--config", &directory.file("router.toml", &config)]);
+    let joined = |arguments: &[&str], env: &[(&str, &str)]| {
+        let mut command = router.command(&[&["ping", "--count", "1"], arguments].concat());
+        command.envs(env.iter().copied());
+        Program::spawn(command).end()
+    };
+    let file = directory.file("key", &format!("{seed}\n"));
+    for (arguments, env) in [
+        (&["--key-file", &*file, "--serializer", "cbor"][..], &[][..]),
+        (&[], &[("WAMP_PRIVATE_KEY", &*seed), ("WAMP_SERIALIZER", "cbor")]),
+    ] {
+        let ended = joined(arguments, env);
+        assert!(
+            ended.code == Some(0) && ended.stdout.contains(", cbor, authid device, role user"),
+            "{ended:?}"
+        );
+    }
+    assert_eq!(joined(&["--serializer", "xml"], &[]).code, Some(2));
+    assert_eq!(joined(&[], &[("WAMP_SERIALIZER", "xml")]).code, Some(2));
+    let short = joined(&["--key-file", &directory.file("short", "12\n")], &[]);
+    assert!(
+        short.code == Some(2) && short.stderr.contains("not a key of 64 hexadecimal digits"),
+        "{short:?}"
+    );
+}
+
+#[test]
 fn a_context_is_changed_with_an_editor() {
     let directory = Directory::new("editor");
     assert_eq!(directory.run(&["context", "add", "it", "--realm", "before"]), done(""));

@@ -26,7 +26,7 @@ impl CallSpan {
 }
 
 /// The span of an invocation.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct InvocationSpan;
 
 impl InvocationSpan {
