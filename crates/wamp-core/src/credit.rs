@@ -90,6 +90,11 @@ impl Receiving {
         self.received >= self.granted
     }
 
+    /// The bytes that the sender may still send, as far as this end knows.
+    pub const fn left(&self) -> u64 {
+        self.granted.saturating_sub(self.received)
+    }
+
     /// The cost of the received messages that were not consumed.
     pub const fn unconsumed(&self) -> u64 {
         self.received - self.consumed

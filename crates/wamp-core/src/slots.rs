@@ -49,6 +49,20 @@ impl<T> Slots<T> {
         self.slab.len()
     }
 
+    /// Returns the values at the places from `from` on, of which `places` are looked at, and the place after them, if
+    /// there may be more.
+    pub(crate) fn portion<R>(
+        &self,
+        from: usize,
+        places: usize,
+        mut row: impl FnMut(usize, &T) -> Option<R>,
+    ) -> (Vec<R>, Option<usize>) {
+        let end = self.slab.capacity();
+        let to = from.saturating_add(places).min(end);
+        let rows = (from..to).filter_map(|place| row(place, self.slab.get(place)?)).collect();
+        (rows, (to < end).then_some(to))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
         self.slab.iter()
     }

@@ -11,7 +11,7 @@
 //! A link beyond its share is full. Messages added to a full link, mostly last replies, may exceed the limit;
 //! then [the largest links give way](crate::relief).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -54,6 +54,10 @@ pub(crate) struct Budget {
     pub(crate) waiters: Waiters,
     /// All links.
     pub(crate) holders: Holders,
+    /// The received and sent bytes of connections that have ended.
+    ended: [AtomicU64; 2],
+    /// The received and sent bytes as they were last shown.
+    shown: [AtomicU64; 2],
     /// Notified when more than the limit is held, or a link waits.
     pub(crate) pressed: Notify,
     /// The turns of writers that have events to write.
@@ -91,6 +95,8 @@ impl Budget {
             limits: Mutex::new(*limits),
             waiters: Waiters::default(),
             holders: Holders::default(),
+            ended: Default::default(),
+            shown: Default::default(),
             pressed: Notify::new(),
             event_turns: EventTurns::new(),
         };
@@ -140,6 +146,28 @@ impl Budget {
     /// Returns the memory of messages that are being received.
     pub(crate) fn receiving(&self) -> usize {
         self.receiving.load(Ordering::Relaxed)
+    }
+
+    /// Returns the received and the sent bytes of all connections. They never decrease.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        let ended = self.ended.each_ref().map(|ended| ended.load(Ordering::Relaxed));
+        let sum = self
+            .holders
+            .all()
+            .iter()
+            .map(|link| link.traffic())
+            .fold(ended, |sum, link| [sum[0] + link[0], sum[1] + link[1]]);
+        // A connection that ends meanwhile may be missing in both.
+        let [received, sent] =
+            [0, 1].map(|of| self.shown[of].fetch_max(sum[of], Ordering::Relaxed).max(sum[of]));
+        (received, sent)
+    }
+
+    /// Counts the bytes of a connection that has ended.
+    pub(crate) fn add_traffic(&self, traffic: [u64; 2]) {
+        self.ended.iter().zip(traffic).for_each(|(ended, bytes)| {
+            ended.fetch_add(bytes, Ordering::Relaxed);
+        });
     }
 
     /// Returns all held memory.

@@ -53,6 +53,7 @@ mod rewrites;
 mod router;
 mod serve;
 mod settings;
+mod snapshot;
 mod stats;
 #[cfg(feature = "tls")]
 mod tls;
@@ -72,12 +73,15 @@ pub use proxies::{ClientAddress, NotAnAddress, Proxies};
 pub use realm_config::RealmConfig;
 pub use reload::Reloaded;
 pub use router::Router;
+pub use snapshot::{Listed, Order, Query, RealmFigures, Row, SessionRow, Traffic};
 pub use stats::{Memory, RouterStats};
 #[cfg(feature = "tls")]
 pub use tls::TlsMode;
 pub use wamp_core::auth;
 pub use wamp_core::router::{
-    Actions, Credit, Disclosure, History, Limits as SessionLimits, Meta, Pattern, Question, Retention, Role,
-    Rule, Sizes, Stats, Testaments, Verdict,
+    Actions, CallId, CallInfo, CallState, Credit, Disclosure, Histogram, History, Joins,
+    Limits as SessionLimits, Meta, NotACallId, Party, Pattern, Protocol, Question, RegistrationInfo,
+    Retention, Role, Rule, SessionInfo, SessionKey, Sizes, Stats, SubscriptionInfo, Testaments, Timings,
+    Verdict,
 };
 pub use wamp_transport_ws::{NotAnOrigin, Origins};

@@ -246,7 +246,9 @@ impl<R: ReadHalf> Link<R> {
                         Ok(()) => {
                             let now = Instant::now();
                             let has_message = self.pending.items().iter().any(is_message);
-                            keepalive.handle_read(now, self.read.received(), has_message);
+                            let received = self.read.received();
+                            self.outbound.set_received(received);
+                            keepalive.handle_read(now, received, has_message);
                             if waited {
                                 self.turn.begin(now);
                             }

@@ -19,7 +19,7 @@
 //!   both under the realm's lock; a writer that finds no session yet has made room before that check.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ pub(crate) struct Outbound {
     probe: AtomicU32,
     /// Whether its writer takes no turns, since it waits for the connection or has ended.
     takes_no_turn: AtomicBool,
+    /// The bytes received on the connection, as of its last read.
+    received: AtomicU64,
     serializer: Serializer,
     budget: Arc<Budget>,
     /// The unfinished message that the link is receiving.
@@ -143,6 +145,7 @@ impl Outbound {
             has_verdicts: AtomicBool::new(false),
             probe: AtomicU32::new(0),
             takes_no_turn: AtomicBool::new(false),
+            received: AtomicU64::new(0),
             serializer,
             receiving: Arc::new(Receiving::new(budget.clone())),
             budget,
@@ -158,6 +161,21 @@ impl Outbound {
     /// Returns the serializer of its messages.
     pub(crate) fn serializer(&self) -> Serializer {
         self.serializer
+    }
+
+    /// Records the bytes received on the connection.
+    pub(crate) fn set_received(&self, bytes: u64) {
+        self.received.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Returns the received and the sent bytes of the connection.
+    pub(crate) fn traffic(&self) -> [u64; 2] {
+        [self.received.load(Ordering::Relaxed), self.waiting().left]
+    }
+
+    /// Returns the queued bytes, and the bytes above which the link is full if no other link is slow.
+    pub(crate) fn queued(&self) -> (usize, usize) {
+        (self.waiting().queue.encoded_len(), self.settings.limits.high_water)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -539,6 +557,7 @@ impl Outbound {
 impl Drop for Outbound {
     fn drop(&mut self) {
         let waiting = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.budget.add_traffic([*self.received.get_mut(), waiting.left]);
         self.budget.release(&mut waiting.part);
         self.budget.holders.remove(self.receiving.id());
     }

@@ -21,6 +21,7 @@ use crate::own_calls::Unanswered;
 use crate::realm_config::RealmConfig;
 use crate::rests::Rests;
 use crate::router::RouterState;
+use crate::snapshot::RealmFigures;
 use crate::turn::RealmTurn;
 use crate::wakes::Wakes;
 
@@ -267,6 +268,17 @@ impl Realm {
         self.with_inner(None, |inner, now| act(&mut inner.machine, now))
     }
 
+    /// Looks at the machine and its links, when it is this task's turn.
+    pub(crate) async fn look<T>(&self, look: impl FnOnce(&Machine, &Links, Time) -> T) -> T {
+        let turn = self.inner.turn(false).await;
+        let now = self.now();
+        let inner = self.inner.value();
+        let result = look(&inner.machine, &inner.links, now);
+        drop(inner);
+        drop(turn);
+        result
+    }
+
     /// Opens a session and ties it to its link.
     pub(crate) async fn join(
         self: &Arc<Self>,
@@ -390,6 +402,15 @@ impl Realm {
         stats.events -= inner.events_dropped;
         stats.events_dropped += inner.events_dropped;
         (stats, inner.machine.sizes())
+    }
+
+    /// Returns the counters and sizes, the times of calls, and the joins.
+    pub(crate) fn figures(&self) -> RealmFigures {
+        let (total, now) = self.stats();
+        let held_time = self.held_time();
+        let inner = self.inner.value();
+        let (timings, joins) = (inner.machine.timings(), inner.machine.joins());
+        RealmFigures { name: self.name.clone(), total, now, held_time, timings, joins }
     }
 
     #[cfg(feature = "lock-times")]

@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Write};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +24,22 @@ const MAX_TEXT: usize = 512;
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     state: Mutex<State>,
+    /// Refused joins, by the index of their reason in [`REASONS`].
+    joins: [AtomicU64; REASONS.len()],
 }
+
+/// The reasons for which joins are counted; the last one stands for all others.
+const REASONS: [&str; 9] = [
+    "wamp.error.no_such_realm",
+    "wamp.error.no_such_role",
+    "wamp.error.no_matching_auth_method",
+    "wamp.error.authentication_denied",
+    "wamp.error.authentication_failed",
+    "wamp.error.protocol_violation",
+    "wamp.error.unavailable",
+    "wamp.close.system_shutdown",
+    "other",
+];
 
 #[derive(Debug, Default)]
 struct State {
@@ -50,6 +66,18 @@ impl State {
 }
 
 impl Refusals {
+    /// Counts a refused join.
+    pub(crate) fn count_join(&self, reason: &str) {
+        let index = REASONS.iter().position(|known| *known == reason).unwrap_or(REASONS.len() - 1);
+        self.joins[index].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the refused joins by their reasons.
+    pub(crate) fn joins(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.joins.iter().map(|count| count.load(Ordering::Relaxed));
+        REASONS.into_iter().zip(counts).collect()
+    }
+
     /// Logs that a session, or a link that wanted to join, was ended with ABORT.
     pub(crate) fn abort(&self, peer: &Peer, reason: &str, text: &str) {
         if self.admit() {

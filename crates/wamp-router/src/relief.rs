@@ -54,10 +54,15 @@ impl Holders {
         self.given_up.load(Ordering::Relaxed)
     }
 
+    /// Returns all links.
+    pub(crate) fn all(&self) -> Vec<Arc<Outbound>> {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.values().filter_map(Weak::upgrade).collect()
+    }
+
     /// Returns the links that hold anything, the largest first.
     fn largest(&self) -> Vec<Arc<Outbound>> {
-        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let links: Vec<_> = links.values().filter_map(Weak::upgrade).collect();
+        let links = self.all();
         let mut sized: Vec<(usize, Arc<Outbound>)> =
             links.into_iter().map(|link| (link.memory(), link)).filter(|(memory, _)| *memory > 0).collect();
         sized.sort_unstable_by_key(|(memory, _)| std::cmp::Reverse(*memory));

@@ -36,6 +36,7 @@ mod shutdown;
 mod silence;
 mod sizes;
 mod slow;
+mod snapshots;
 mod stalled;
 mod support;
 mod tls;

@@ -43,7 +43,12 @@ impl Method {
 
     /// Returns the name in `HELLO.Details.authmethods`.
     pub const fn name(self) -> ByteString {
-        ByteString::from_static(match self {
+        ByteString::from_static(self.as_str())
+    }
+
+    /// The same.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Anonymous => "anonymous",
             Self::Ticket => "ticket",
             Self::WampCra => "wampcra",
@@ -51,7 +56,7 @@ impl Method {
             Self::WampScram => "wamp-scram",
             Self::Scram => "scram",
             Self::Tls => "tls",
-        })
+        }
     }
 }
 

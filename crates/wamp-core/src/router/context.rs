@@ -10,6 +10,7 @@ use super::config::{Config, Meta};
 use super::dealer::{CallKey, Stream};
 use super::departure::Ending;
 use super::event::Event;
+use super::figures::Joins;
 use super::meta_event::{MetaEvent, Subject};
 use super::outbox::{Outbox, failure};
 use super::pace::Side;
@@ -48,6 +49,7 @@ pub(super) struct Context {
     pub(super) silenced: BTreeSet<SessionKey>,
     /// Sessions that are asked for a sign of life, each with the end of the time for it.
     pub(super) probed: BTreeMap<SessionKey, Deadline>,
+    pub(super) joins: Joins,
 }
 
 /// The purpose of a deadline.
@@ -84,6 +86,7 @@ impl Context {
         text: &str,
     ) {
         if let Some(session) = self.sessions.get(to) {
+            self.stats.requests_refused += 1;
             self.out.send(to, failure(error, text, session).answer(kind, request));
         }
     }

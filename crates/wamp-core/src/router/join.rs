@@ -24,6 +24,8 @@ pub struct Transport {
     /// The address of the other end, for sessions that may control others; `None` if it has none or must not
     /// be shown.
     pub peer: Option<Box<str>>,
+    /// Whether only the two ends can read the traffic: with TLS, or on one machine.
+    pub is_secure: bool,
 }
 
 /// The kind of a link.

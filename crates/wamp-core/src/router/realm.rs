@@ -17,10 +17,11 @@ use super::departure::{Backlog, Ending, PORTION};
 use super::drain::Drain;
 use super::event::{Closing, Event};
 use super::features::{self, Announced};
+use super::figures::Joins;
 use super::join::Join;
 use super::outbox::{FrameInfo, Outbox, Transmission, sentence};
 use super::pace::Holds;
-use super::sessions::{Session, SessionKey, Sessions};
+use super::sessions::{About, Session, SessionKey, Sessions};
 use super::stats::{Sizes, Stats};
 use super::welcome::fitting;
 use super::{broker, dealer};
@@ -71,6 +72,7 @@ impl Realm {
             noted: Vec::new(),
             silenced: BTreeSet::new(),
             probed: BTreeMap::new(),
+            joins: Joins::default(),
         };
         Self {
             cx,
@@ -112,7 +114,7 @@ impl Realm {
     /// The reason and the text of the ABORT with which the link must be refused.
     pub fn join_as(
         &mut self,
-        _now: Time,
+        now: Time,
         join: Join,
         admission: Admission,
     ) -> Result<SessionKey, (Uri, String)> {
@@ -134,6 +136,11 @@ impl Realm {
             })?),
         };
         let mut transport = transport;
+        let about = About {
+            joined: now,
+            agent: details.agent.as_deref().map(beginning),
+            peer: transport.peer.clone(),
+        };
         let shows_peers = config.meta >= Meta::Control || config.roles.have_control();
         transport.peer = transport.peer.filter(|_| shows_peers);
         let announced = Announced::new(&details);
@@ -158,10 +165,12 @@ impl Realm {
         })?;
         let asks = role.as_ref().is_some_and(|role| role.has_authorizer());
         self.cx.asks |= asks;
+        let method = identity.authmethod.clone();
         let session = Session {
             identity: Arc::new(identity),
             role,
             transport,
+            about: Box::new(about),
             announced,
             without_goodbye: false,
             serializer,
@@ -178,6 +187,7 @@ impl Realm {
         let key = inserted.ok_or_else(|| {
             (uri::AUTHENTICATION_FAILED, "the id of the session is in use by now".to_owned())
         })?;
+        self.cx.joins.count(&method);
         self.cx.out.send(key, message::Welcome { session: key.id(), details: welcome });
         self.note_joined(key);
         Ok(key)
@@ -400,7 +410,9 @@ impl Realm {
 
     /// Returns the counters.
     pub fn stats(&self) -> Stats {
-        self.cx.stats
+        let mut stats = self.cx.stats;
+        stats.calls = self.dealer.placed() - stats.rerouted;
+        stats
     }
 
     /// Returns the sizes of the realm's tables.
@@ -495,4 +507,13 @@ impl Realm {
         }
         self.work_off(&mut { PORTION });
     }
+}
+
+/// The longest part of an agent that is kept, in bytes.
+const AGENT: usize = 64;
+
+/// Returns the beginning of an agent.
+fn beginning(agent: &str) -> Box<str> {
+    let end = (0..=AGENT.min(agent.len())).rev().find(|end| agent.is_char_boundary(*end)).unwrap_or(0);
+    agent[..end].into()
 }

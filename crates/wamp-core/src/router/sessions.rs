@@ -13,6 +13,7 @@ use super::join::Transport;
 use super::refused::Refused;
 use super::roles::{Actions, Role};
 pub(super) use super::session_key::SessionKey;
+use super::snapshot::Portion;
 use super::verdicts::Verdict;
 use super::waiting::Waiting;
 use super::{broker, dealer, meta, pace};
@@ -22,12 +23,24 @@ use crate::map::{self, HashSeed, Map, map};
 use crate::request_ids::Watermark;
 use crate::slots::Slots;
 
+/// The facts about a session that only administrators see.
+#[derive(Clone)]
+pub(super) struct About {
+    /// The time of WELCOME.
+    pub(super) joined: Time,
+    /// The beginning of its agent.
+    pub(super) agent: Option<Box<str>>,
+    /// The address of the other end.
+    pub(super) peer: Option<Box<str>>,
+}
+
 #[derive(Clone)]
 pub(super) struct Session {
     pub(super) identity: Arc<Identity>,
     /// `None` if it may do everything.
     pub(super) role: Option<Arc<Role>>,
     pub(super) transport: Transport,
+    pub(super) about: Box<About>,
     pub(super) announced: Announced,
     /// See [`Realm::set_without_goodbye`](super::Realm::set_without_goodbye).
     pub(super) without_goodbye: bool,
@@ -227,6 +240,19 @@ impl Sessions {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (SessionKey, &Session)> {
         self.slab.iter().map(|(index, (id, session))| (SessionKey::new(index, *id), session))
+    }
+
+    /// The sessions at the places from `from` on, of which `places` are looked at.
+    pub(super) fn portion<T>(
+        &self,
+        from: usize,
+        places: usize,
+        show: impl Fn(SessionKey, &Session) -> T,
+    ) -> Portion<T> {
+        let row =
+            |index, (id, session): &(SessionId, Session)| Some(show(SessionKey::new(index, *id), session));
+        let (rows, next) = self.slab.portion(from, places, row);
+        Portion { rows, next }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -23,10 +23,24 @@ macro_rules! numbers {
 numbers! {
 /// The counters of a realm since its start.
 pub struct Stats {
+    /// Calls that went to a callee, those of the router itself among them.
+    pub calls: u64,
     /// Results sent to their callers.
     pub results: u64,
     /// Those of them that were progressive.
     pub progressive_results: u64,
+    /// Those of the results that were ERRORs of callees.
+    pub callee_errors: u64,
+    /// Calls that the router has ended with ERROR: canceled, timed out, or without a callee.
+    pub ended: u64,
+    /// Requests that were refused with ERROR.
+    pub requests_refused: u64,
+    /// Calls that were canceled in mode `skip`, or whose callee does not take INTERRUPT.
+    pub cancels_skip: u64,
+    /// Calls that were canceled in mode `killnowait`.
+    pub cancels_killnowait: u64,
+    /// Calls that were canceled in mode `kill`.
+    pub cancels_kill: u64,
     /// Replies to calls that were over.
     pub late: u64,
     /// Chunks sent to their callees.

@@ -41,6 +41,7 @@ mod rerouting;
 mod retention;
 mod revoked_subscriptions;
 mod slow;
+mod snapshot;
 mod tables;
 mod take_over;
 mod testaments;

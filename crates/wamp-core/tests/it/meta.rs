@@ -98,7 +98,8 @@ fn only_sessions_with_control_see_addresses() {
         config.meta = meta;
         let mut net = Net::with(config);
         let one = raw(&mut net);
-        let transport = Transport { protocol: Protocol::WebSocket, peer: Some("192.0.2.7:1234".into()) };
+        let peer = Some("192.0.2.7:1234".into());
+        let transport = Transport { protocol: Protocol::WebSocket, peer, ..Transport::default() };
         let details = HelloDetails { roles: basic_roles(), ..HelloDetails::default() };
         let join = Join { details, serializer: Serializer::Cbor, max_message: 1 << 20, transport };
         let key = net.realm.join(Time::ORIGIN, join).unwrap();

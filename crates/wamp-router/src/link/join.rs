@@ -252,7 +252,8 @@ impl<R: ReadHalf> Link<R> {
         self.pings |= self.can_ping && quirks.answers_pings;
         let without_goodbye = self.closes_for_restart() && quirks.goodbye_is_final;
         let peer = (self.peer != Peer::Other).then(|| self.peer.to_string().into());
-        let transport = router::Transport { protocol: self.protocol, peer };
+        let is_secure = self.security.as_ref().is_some_and(|security| security.is_confidential);
+        let transport = router::Transport { protocol: self.protocol, peer, is_secure };
         let (serializer, max_message) = (self.serializer, self.max_message);
         let join = Join { details, serializer, max_message, transport };
         let is_anonymous = Method::from_name(&admission.identity.authmethod) == Some(Method::Anonymous);
@@ -285,6 +286,9 @@ impl<R: ReadHalf> Link<R> {
 
     fn transmit(&self, accept: &mut Accept) {
         while let Some(message) = accept.poll_transmit() {
+            if let Message::Abort(abort) = &message {
+                self.router.refusals.count_join(&abort.reason);
+            }
             self.outbound.push(&message);
         }
     }

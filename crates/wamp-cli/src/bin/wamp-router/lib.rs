@@ -1,5 +1,7 @@
 //! The router as a program: `wamp-router`, which is `wamp router`, too.
 
+#[cfg(feature = "admin")]
+mod admin;
 mod commands;
 mod config;
 mod convert;

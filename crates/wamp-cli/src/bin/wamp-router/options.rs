@@ -86,6 +86,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "ADDRESS", env = "WAMP_ROUTER_LISTEN", value_delimiter = ',')]
     pub(crate) listen: Vec<String>,
 
+    /// Address of the admin listener, such as 127.0.0.1:9090: metrics for Prometheus, health, tables in JSON, and a page.
+    /// By default there is none.
+    #[arg(long, value_name = "ADDRESS", env = "WAMP_ROUTER_ADMIN")]
+    pub(crate) admin: Option<String>,
+
     /// Name of a realm, open to anonymous sessions, besides those of the configuration file. May be given several
     /// times; realm1 if there is no other.
     #[arg(long, value_name = "NAME", env = "WAMP_ROUTER_REALM", value_delimiter = ',', value_parser = realm)]

@@ -4,6 +4,8 @@ use std::error::Error;
 
 use wamp_router::{Address, Builder, Reloaded, Router};
 
+#[cfg(feature = "admin")]
+use crate::admin::Admin;
 use crate::config::{Config, Faults};
 use crate::log::Log;
 use crate::options::{LogFormat, Settings};
@@ -17,6 +19,8 @@ pub(crate) struct Running {
     pub(crate) router: Router,
     config: Config,
     log: Log,
+    #[cfg(feature = "admin")]
+    admin: Admin,
 }
 
 /// Returns the router of a configuration, which does not listen yet.
@@ -49,6 +53,13 @@ impl Running {
         for address in &own {
             opened.push(router.listen(address).await?);
         }
+        #[cfg(feature = "admin")]
+        let mut admin = Admin::new(router.clone());
+        #[cfg(feature = "admin")]
+        let lines = {
+            let change = admin.prepare(&config).await?;
+            admin.commit(change).await
+        };
         // None is announced before all are there.
         announce(&opened);
         #[cfg(feature = "tls-dev")]
@@ -57,6 +68,8 @@ impl Running {
         {
             say(&format!("Clients trust its certificate with --ca {}", files.authority.display()));
         }
+        #[cfg(feature = "admin")]
+        lines.iter().for_each(|line| say(line));
         let realms: Vec<_> = config.realms.iter().map(|realm| realm.name.as_str()).collect();
         let limit =
             config.limits.connections.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
@@ -71,7 +84,13 @@ impl Running {
         if let Some(public) = opened.iter().find(|address| is_open_to_others(address, &config)) {
             tracing::warn!(address = %public, "other machines can join without a proof, as the configuration allows");
         }
-        Ok(Self { router, config, log })
+        Ok(Self {
+            router,
+            config,
+            log,
+            #[cfg(feature = "admin")]
+            admin,
+        })
     }
 
     /// Reads the configuration again. If anything in it is wrong, nothing changes, and the log has all faults.
@@ -83,8 +102,21 @@ impl Running {
             tracing::error!("the new configuration cannot be used: {AS_BEFORE}");
             return;
         };
+        // Before anything changes, since it can fail.
+        #[cfg(feature = "admin")]
+        let change = match self.admin.prepare(&config).await {
+            Ok(change) => change,
+            Err(error) => {
+                tracing::error!("{error}: {AS_BEFORE}");
+                return;
+            }
+        };
         match self.router.reload(builder(&config), &addresses(&config).0).await {
-            Ok(reloaded) => self.reloaded(config, &reloaded),
+            Ok(reloaded) => {
+                #[cfg(feature = "admin")]
+                self.admin.commit(change).await.iter().for_each(|line| say(line));
+                self.reloaded(config, &reloaded);
+            }
             Err(error) => tracing::error!("{error}: {AS_BEFORE}"),
         }
     }

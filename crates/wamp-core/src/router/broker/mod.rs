@@ -21,6 +21,7 @@ use crate::map::HashSeed;
 use crate::router::config::Config;
 use crate::router::context::Context;
 use crate::router::sessions::SessionKey;
+use crate::router::snapshot::{Portion, SubscriptionInfo};
 
 #[derive(Clone)]
 pub(in crate::router) struct Broker {
@@ -49,6 +50,15 @@ impl Broker {
     /// Returns the number of topics and patterns with subscribers or a history.
     pub(in crate::router) fn topics(&self) -> usize {
         self.topics.len()
+    }
+
+    /// Returns the subscriptions at the places from `from` on, of which `places` are looked at.
+    pub(in crate::router) fn subscriptions_from(
+        &self,
+        from: usize,
+        places: usize,
+    ) -> Portion<SubscriptionInfo> {
+        self.topics.portion(from, places)
     }
 
     /// Removes one subscription of a session that is over. Returns `false` if none was left.

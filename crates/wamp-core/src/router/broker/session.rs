@@ -15,6 +15,11 @@ impl SessionPart {
         Self { subscriptions: map(seed) }
     }
 
+    /// The number of its subscriptions.
+    pub(in crate::router) fn subscriptions(&self) -> usize {
+        self.subscriptions.len()
+    }
+
     /// The ids of its subscriptions, the latest first.
     pub(in crate::router) fn subscription_ids(&self) -> Vec<SubscriptionId> {
         let mut ids = Vec::from_iter(self.subscriptions.keys().copied());

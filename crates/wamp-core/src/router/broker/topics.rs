@@ -9,6 +9,7 @@ use crate::Time;
 use crate::map::{self, HashSeed, Map, map};
 use crate::router::SessionKey;
 use crate::router::patterns::{NoRoom, Patterns};
+use crate::router::snapshot::{Portion, SubscriptionInfo};
 use crate::slots::Slots;
 use crate::timestamp::Moment;
 
@@ -188,6 +189,19 @@ impl Topics {
                 }
             });
         }
+    }
+
+    /// The subscriptions at the places from `from` on, of which `places` are looked at.
+    pub(super) fn portion(&self, from: usize, places: usize) -> Portion<SubscriptionInfo> {
+        let (rows, next) = self.topics.portion(from, places, |_, topic: &Topic| {
+            (!topic.is_reserved()).then(|| SubscriptionInfo {
+                id: topic.id,
+                uri: topic.uri.clone(),
+                policy: topic.policy,
+                subscribers: topic.subscribers.len(),
+            })
+        });
+        Portion { rows, next }
     }
 
     pub(super) fn len(&self) -> usize {

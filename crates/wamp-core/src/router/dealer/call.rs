@@ -7,9 +7,12 @@ use wamp_proto::{RegistrationId, RequestId, Uri};
 
 use super::flow::Flow;
 use super::reroute::Kept;
+use crate::Time;
 use crate::deadlines::Deadline;
 use crate::progress::Progress;
 use crate::router::SessionKey;
+use crate::router::figures::SAMPLED;
+use crate::router::snapshot::{CallId, Portion};
 use crate::slots::Slots;
 
 /// The key of a call. It does not match a later call in the same slot.
@@ -17,6 +20,33 @@ use crate::slots::Slots;
 pub(in crate::router) struct CallKey {
     index: usize,
     count: u64,
+}
+
+impl CallKey {
+    pub(super) fn of(id: CallId) -> Self {
+        Self { index: id.index, count: id.count }
+    }
+
+    pub(super) fn id(self) -> CallId {
+        CallId { count: self.count, index: self.index }
+    }
+
+    /// Whether the call is one of those that are timed.
+    #[inline]
+    pub(super) fn is_sampled(self) -> bool {
+        self.count % SAMPLED == 1
+    }
+}
+
+/// The figures of a call.
+#[derive(Clone, Copy)]
+pub(super) struct Tally {
+    /// The time of the CALL.
+    pub(super) since: Time,
+    /// Progressive results, their bytes, and the time of the last one.
+    pub(super) results: u64,
+    pub(super) bytes: u64,
+    pub(super) last: Time,
 }
 
 #[derive(Clone)]
@@ -27,9 +57,14 @@ pub(in crate::router) struct Call {
     pub(super) callee: SessionKey,
     /// The callee's id for it.
     pub(super) invocation: RequestId,
+    /// The registration that it went to.
+    pub(super) registration: RegistrationId,
+    /// The procedure, if that is not the URI of the registration.
+    pub(super) procedure: Option<Box<str>>,
     /// The registration, if it is counted in [`Loads`](super::loads::Loads).
     pub(super) counted: Option<RegistrationId>,
     pub(super) progress: Progress,
+    pub(super) tally: Tally,
     /// The common state of the chunks, for a call in chunks.
     pub(super) upload: Option<Box<Upload>>,
     /// The stream of progressive results, if there is one and a hop uses credit.
@@ -47,7 +82,7 @@ pub(in crate::router) struct Call {
 }
 
 impl Call {
-    /// A call without streams, and without a timeout.
+    /// A call at this time without streams, and without a timeout.
     #[inline(always)]
     pub(super) fn new(
         caller: SessionKey,
@@ -55,14 +90,18 @@ impl Call {
         callee: SessionKey,
         invocation: RequestId,
         progress: Progress,
+        (registration, now): (RegistrationId, Time),
     ) -> Self {
         Self {
             caller,
             request,
             callee,
             invocation,
+            registration,
+            procedure: None,
             counted: None,
             progress,
+            tally: Tally { since: now, results: 0, bytes: 0, last: now },
             upload: None,
             results: None,
             timeout: None,
@@ -117,5 +156,22 @@ impl Calls {
 
     pub(super) fn len(&self) -> usize {
         self.slab.len()
+    }
+
+    /// The number of calls that were ever inserted.
+    pub(super) fn placed(&self) -> u64 {
+        self.count
+    }
+
+    /// The calls at the places from `from` on, of which `places` are looked at.
+    pub(super) fn portion<T>(
+        &self,
+        from: usize,
+        places: usize,
+        show: impl Fn(CallKey, &Call) -> T,
+    ) -> Portion<T> {
+        let row = |index, (count, call): &(u64, Call)| Some(show(CallKey { index, count: *count }, call));
+        let (rows, next) = self.slab.portion(from, places, row);
+        Portion { rows, next }
     }
 }

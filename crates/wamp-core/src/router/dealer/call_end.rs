@@ -50,6 +50,11 @@ impl Dealer {
             CancelMode::Skip => self.grant_unlimited(cx, key),
             _ => self.interrupt(cx, key, mode, uri::CANCELED),
         }
+        match mode {
+            CancelMode::Skip => cx.stats.cancels_skip += 1,
+            CancelMode::Kill => cx.stats.cancels_kill += 1,
+            _ => cx.stats.cancels_killnowait += 1,
+        }
         if mode == CancelMode::Kill {
             self.settle(cx, key);
             self.set_deadline(cx, key, Some(cx.config.kill_timeout));
@@ -85,7 +90,9 @@ impl Dealer {
 
     /// Ends a call with an ERROR for the caller.
     pub(in crate::router) fn fail(&mut self, cx: &mut Context, key: CallKey, error: Uri, text: &str) {
+        self.time(cx.now, key);
         let Some(call) = self.end(cx, key) else { return };
+        cx.stats.ended += 1;
         if call.caller.is_router() {
             own::fail(cx, key, error, text);
         } else if let Some(caller) = cx.sessions.get(call.caller) {

@@ -26,6 +26,7 @@ mod registrations;
 mod reply;
 mod reroute;
 mod session;
+mod snapshot;
 mod ties;
 
 use wamp_proto::{Message, RequestId, Serializer, message};
@@ -43,6 +44,7 @@ pub(in crate::router) use self::session::{Remains, SessionPart};
 use self::ties::Tie;
 use crate::map::HashSeed;
 use crate::router::context::{Context, Refused, Violation};
+use crate::router::figures::Timings;
 use crate::router::outbox::Refusal;
 use crate::router::sessions::{Session, SessionKey};
 
@@ -61,6 +63,7 @@ pub(in crate::router) struct Dealer {
     starved: usize,
     /// Ties that have changed.
     ties: Vec<Tie>,
+    timings: Timings,
 }
 
 impl Dealer {
@@ -74,12 +77,18 @@ impl Dealer {
             last_relayed: None,
             starved: 0,
             ties: Vec::new(),
+            timings: Timings::default(),
         }
     }
 
     /// The number of calls under way.
     pub(in crate::router) fn calls(&self) -> usize {
         self.calls.len()
+    }
+
+    /// The number of calls that were ever placed.
+    pub(in crate::router) fn placed(&self) -> u64 {
+        self.calls.placed()
     }
 
     /// The number of callees whose running calls are counted.

@@ -59,6 +59,7 @@ impl Dealer {
         check(&message, found.session).map_err(refused)?;
         let call = Call {
             timeout: Some(*timeout),
+            procedure: (found.registration.policy != MatchPolicy::Exact).then(|| procedure.as_str().into()),
             counted: found.registration.counts(&found.callee).then_some(registration),
             ..Call::new(
                 SessionKey::ROUTER,
@@ -66,6 +67,7 @@ impl Dealer {
                 found.callee.session,
                 request,
                 Progress::new(false),
+                (registration, cx.now),
             )
         };
         let (turn, wait) = (found.turn, Some(*timeout));

@@ -207,7 +207,8 @@ impl Dealer {
             timeout: timeout.filter(|_| !forward_timeout),
             counted: found.counts(&chosen).then_some(found.id),
             kept,
-            ..Call::new(from, *request, key, invocation, Progress::new(wants_progress))
+            procedure: (found.policy != MatchPolicy::Exact).then(|| procedure.as_str().into()),
+            ..Call::new(from, *request, key, invocation, Progress::new(wants_progress), (found.id, cx.now))
         };
         let is_progressive = wants_progress || in_chunks;
         let wait = wait.filter(|_| !forward_timeout);

@@ -18,6 +18,7 @@ use crate::router::SessionKey;
 use crate::router::chance::below;
 use crate::router::meta_event::Created;
 use crate::router::patterns::{NoRoom, Patterns};
+use crate::router::snapshot::{Portion, RegistrationInfo};
 use crate::slots::Slots;
 use crate::timestamp::Moment;
 
@@ -190,6 +191,20 @@ pub(super) struct Procedures {
 impl Procedures {
     pub(super) fn new(seed: HashSeed) -> Self {
         Self { registrations: Slots::new(), patterns: Patterns::new(seed), ids: map(seed), next: 1 }
+    }
+
+    /// The registrations at the places from `from` on, of which `places` are looked at.
+    pub(super) fn portion(&self, from: usize, places: usize) -> Portion<RegistrationInfo> {
+        let (rows, next) = self.registrations.portion(from, places, |_, registration: &Registration| {
+            Some(RegistrationInfo {
+                id: registration.id,
+                uri: registration.procedure.clone(),
+                policy: registration.policy,
+                invoke: registration.invoke,
+                callees: registration.callees.as_slice().len(),
+            })
+        });
+        Portion { rows, next }
     }
 
     /// Registers a procedure, with a limit on the shapes of wildcards.

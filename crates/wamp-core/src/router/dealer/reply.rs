@@ -89,7 +89,7 @@ impl Dealer {
         len: usize,
         info: &FrameInfo,
     ) {
-        let kind = reply.kind();
+        let (kind, is_error) = (reply.kind(), matches!(reply, Reply::Error(_)));
         let Some(progress) = self.judge_reply(cx, key, kind, reply.payload().len()) else { return };
         let Some(call) = self.calls.get(key) else { return };
         if call.caller.is_router() {
@@ -98,6 +98,7 @@ impl Dealer {
         match self.answer(cx, call, reply, details, info) {
             Ok(answer) => {
                 let caller = call.caller;
+                cx.stats.callee_errors += u64::from(is_error);
                 let flow = call.results.as_deref().filter(|_| kind == ReplyKind::Progress);
                 let goes = cx.sessions.get(caller).map_or(0, |to| measure(&answer, to, flow));
                 cx.out.send(caller, answer);
@@ -151,13 +152,20 @@ impl Dealer {
     ) {
         cx.stats.results += 1;
         if kind == ReplyKind::Last {
+            self.time(cx.now, key);
             self.end(cx, key);
             return;
         }
         cx.stats.progressive_results += 1;
         if let Some(call) = self.calls.get_mut(key) {
             call.progress = progress;
+            call.tally.results += 1;
+            call.tally.bytes += came as u64;
+            call.tally.last = cx.now;
             if call.is_fresh {
+                if key.is_sampled() {
+                    self.timings.first_result.observe(cx.now.since(call.tally.since));
+                }
                 self.settle(cx, key);
             }
         }

@@ -161,6 +161,7 @@ impl Dealer {
             }
         };
         let Some(before) = self.end(cx, key) else { return false };
+        plan.call.tally = before.tally;
         if let (Some(results), Some(before)) = (&mut plan.call.results, before.results) {
             results.to = before.to;
         }

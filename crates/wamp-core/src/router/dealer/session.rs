@@ -65,8 +65,18 @@ impl SessionPart {
         ids
     }
 
+    /// The number of running calls that it has made.
+    pub(in crate::router) fn calls_made(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// The number of running calls that it is to answer.
+    pub(in crate::router) fn calls_to_answer(&self) -> usize {
+        self.invocations.len()
+    }
+
     /// The number of its registrations.
-    pub(super) fn registrations(&self) -> usize {
+    pub(in crate::router) fn registrations(&self) -> usize {
         self.registrations.len()
     }
 

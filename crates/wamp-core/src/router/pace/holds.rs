@@ -117,6 +117,12 @@ impl Sessions {
         self.pace(by)?.holds.get(&key).copied()
     }
 
+    /// The session that has held this one for the longest time because of calls.
+    pub(in crate::router) fn longest_holder(&self, key: SessionKey) -> Option<SessionKey> {
+        let held_by = self.pace(key)?.held_by.iter().copied();
+        held_by.min_by_key(|by| self.hold(key, *by).map(|hold| hold.since))
+    }
+
     /// The sessions that hold this one, the longest hold first.
     pub(in crate::router) fn holders(&self, key: SessionKey) -> Vec<SessionKey> {
         let Some(pace) = self.pace(key) else { return Vec::new() };

@@ -2,6 +2,7 @@
 //!
 //! Reading goes on after a fault, so that all are shown together, each with its place.
 
+mod admin;
 mod authenticators;
 mod document;
 mod faults;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use tracing_subscriber::EnvFilter;
 use wamp_router::{Limits, Origins, Proxies, RealmConfig, TlsMode};
 
+pub(crate) use self::admin::AdminConfig;
 pub(crate) use self::faults::Faults;
 pub(crate) use self::principals::written as scram_table;
 pub(crate) use self::realms::check_name;
@@ -58,6 +60,7 @@ pub(crate) struct Config {
     /// The certificate is one for the development of clients.
     #[cfg(feature = "tls-dev")]
     pub(crate) is_dev: bool,
+    pub(crate) admin: Option<AdminConfig>,
     pub(crate) limits: Limits,
     /// The limit of connections is configured, and not that of file descriptors.
     pub(crate) has_connections: bool,
@@ -78,6 +81,7 @@ impl Default for Config {
             tls_mode: TlsMode::Required,
             #[cfg(feature = "tls-dev")]
             is_dev: false,
+            admin: None,
             limits: Limits::default(),
             has_connections: false,
             realms: vec![RealmConfig::new(DEFAULT_REALM)],
@@ -145,6 +149,9 @@ impl Config {
         }
         if let Some(table) = fields.read_table("tls") {
             config.read_tls(table, fields.faults);
+        }
+        if let Some(table) = fields.read_table("admin") {
+            config.admin = admin::read(table, config.tls.is_some(), fields.faults);
         }
         if let Some(table) = fields.read_table("limits") {
             let rows = limits::of_links(&mut config.limits);

@@ -36,6 +36,7 @@ pub(super) fn apply(settings: &Settings, table: &mut Table, faults: &mut Faults)
         }
     };
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    text("--admin", &["admin", "listen"], settings.admin.clone());
     text("--log", &["log", "filter"], settings.log.clone());
     text("--tls-certificate", &["tls", "certificate"], path(&settings.tls_certificate));
     text("--tls-key", &["tls", "key"], path(&settings.tls_key));

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use wamp_router::TlsMode;
 
-use super::{Config, limits, proxies, realms, settings};
+use super::{Config, admin, limits, proxies, realms, settings};
 
 impl Config {
     /// Returns the configuration as TOML. With `explained`, every setting is a comment below a line about it.
@@ -45,6 +45,7 @@ impl Config {
         let _ = writeln!(out, "{mark}filter = {:?}", self.log);
         settings::write(&mut out, limits::of_log(&mut self.log_format.clone()), explained);
         self.write_tls(&mut out, explained);
+        admin::write(&mut out, self.admin.as_ref(), explained);
         let _ = writeln!(out, "\n{mark}[limits]");
         settings::write(&mut out, limits::of_links(&mut self.limits.clone()), explained);
         for realm in &self.realms {
