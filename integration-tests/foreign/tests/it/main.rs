@@ -14,6 +14,7 @@ mod hellos;
 mod killed;
 mod log;
 mod logins;
+mod page;
 mod peer;
 mod plots;
 mod poison;
@@ -45,6 +46,7 @@ async fn main() -> ExitCode {
     chapters.extend(poison::chapter(&tools, &wanted).await);
     chapters.extend(logins::chapters(&tools, &wanted).await);
     chapters.extend(program::chapter(&tools, &wanted).await);
+    chapters.extend(page::chapter(&tools, &wanted).await);
     chapters.extend(conformance::chapter(&wanted).await);
     report::print(&chapters, started)
 }

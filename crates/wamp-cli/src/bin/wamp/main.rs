@@ -3,6 +3,7 @@
 //! One file for each subcommand. Standard output has data only; notes and errors go to standard error. The exit codes
 //! are in [`fail`].
 
+mod admin;
 mod arguments;
 mod bench;
 mod call;
@@ -49,6 +50,8 @@ fn main() -> ExitCode {
             Command::Subscribe(subscribe) => subscribe::run(subscribe, &global, signals).await,
             Command::Register(register) => register::run(register, &global, signals).await,
             Command::Ping(ping) => ping::run(ping, &global, signals).await,
+            Command::Top(top) => admin::top::run(top, &global, signals).await,
+            Command::Ps(ps) => ps::run(ps, &global, signals).await,
             Command::Context(context) => context::run(context, &global, signals).await,
             Command::Completion(completion) => completion::run(&completion),
             Command::Man(man) => man::run(&man),

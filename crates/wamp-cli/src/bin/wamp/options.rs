@@ -8,7 +8,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use wamp_client::{MatchPolicy, Serializer};
 
-use crate::{bench, call, completion, context, kill, man, ping, ps, publish, register, subscribe};
+use crate::{
+    admin, bench, call, completion, context, kill, man, ping, ps, publish, register, subscribe,
+};
 
 /// The subcommand that is the router. It stands before all options, since it has its own.
 pub(crate) const ROUTER: &str = "router";
@@ -41,6 +43,7 @@ pub(crate) enum Command {
     Register(register::Register),
     Ping(ping::Ping),
     Bench(bench::Bench),
+    Top(admin::top::Top),
     Ps(ps::Ps),
     Kill(kill::Kill),
     Context(context::Context),

@@ -1,10 +1,12 @@
-//! `wamp ps`: the sessions, registrations and subscriptions of a realm, from its meta API.
+//! `wamp ps`: the sessions, registrations and subscriptions of a realm, from its meta API, and the calls in flight,
+//! from the admin listener.
 
 use clap::Subcommand;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use wamp_client::{CallError, Meta, PatternInfo, Session, SessionInfo};
 use wamp_proto::{RegistrationId, SubscriptionId, shown};
 
+use crate::admin::calls;
 use crate::connect::{Lasting, connect, unless_ended};
 use crate::document::Document;
 use crate::fail::{Code, Fail};
@@ -18,7 +20,8 @@ const AT_A_TIME: usize = 32;
 /// The longest text in a column, in bytes.
 const COLUMN: usize = 80;
 
-/// List what is in the realm, from the meta API of the router. With --json each entry is an object in a line.
+/// List what is in a realm, from the meta API of the router, or what it does. With --json each entry is an object in a
+/// line.
 #[derive(clap::Args)]
 pub(crate) struct Ps {
     #[command(subcommand)]
@@ -27,6 +30,13 @@ pub(crate) struct Ps {
 
 #[derive(Subcommand)]
 enum What {
+    #[command(flatten)]
+    Realm(InRealm),
+    Calls(calls::Calls),
+}
+
+#[derive(Subcommand)]
+enum InRealm {
     /// List the sessions. A star is behind that of this command.
     Sessions {
         /// Only those with this role. May be given several times.
@@ -40,8 +50,12 @@ enum What {
 }
 
 pub(crate) async fn run(ps: Ps, global: &Global, mut signals: Signals) -> Result<Code, Fail> {
+    let what = match ps.what {
+        What::Calls(calls) => return calls::run(calls, global, signals).await,
+        What::Realm(what) => what,
+    };
     let session = connect(global, Lasting::Once, &mut signals).await?;
-    let listed = unless_ended(&mut signals, list(&ps.what, &session)).await;
+    let listed = unless_ended(&mut signals, list(&what, &session)).await;
     session.leave().await;
     let table = listed?.map_err(|error| Fail::call("the meta API", &error))?;
     let mut output = Output::new(Form::new(global, false));
@@ -50,12 +64,12 @@ pub(crate) async fn run(ps: Ps, global: &Global, mut signals: Signals) -> Result
     Ok(Code::Done)
 }
 
-async fn list(what: &What, session: &Session) -> Result<Table, CallError> {
+async fn list(what: &InRealm, session: &Session) -> Result<Table, CallError> {
     let meta = session.meta();
     match what {
-        What::Sessions { role } => sessions(&meta, role, session).await,
-        What::Registrations => registrations(&meta).await,
-        What::Subscriptions => subscriptions(&meta).await,
+        InRealm::Sessions { role } => sessions(&meta, role, session).await,
+        InRealm::Registrations => registrations(&meta).await,
+        InRealm::Subscriptions => subscriptions(&meta).await,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Query as Parameters, State as Of};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router as Routes};
@@ -17,6 +17,9 @@ use super::rows::{Table, View, query, summary};
 
 /// The time in which all realms have to answer.
 const READY: Duration = Duration::from_secs(1);
+
+/// The number of rows if no limit is given.
+const ROWS: usize = 200;
 
 /// The longest body of a request.
 const BODY: usize = 4 << 10;
@@ -46,11 +49,14 @@ async fn whole(Of(state): Of<Arc<State>>) -> Json<Value> {
 /// The parameters of a table.
 pub(super) type Selection = Parameters<std::collections::HashMap<String, String>>;
 
-/// Returns the query of the parameters.
+/// Returns the query of the parameters, with `most` rows at most.
 ///
 /// # Errors
 /// A parameter is unknown, or its value is.
-pub(super) fn selected(selection: &Selection) -> Result<wamp_router::Query, (StatusCode, String)> {
+pub(super) fn selected(
+    selection: &Selection,
+    most: usize,
+) -> Result<wamp_router::Query, (StatusCode, String)> {
     let Parameters(parameters) = selection;
     let wrong = |text: String| (StatusCode::BAD_REQUEST, text);
     let known = ["realm", "filter", "order", "limit", "view"];
@@ -64,7 +70,8 @@ pub(super) fn selected(selection: &Selection) -> Result<wamp_router::Query, (Sta
     let limit =
         get("limit").map(|limit| limit.parse().map_err(|_| wrong(format!("{limit:?} is no limit\n"))));
     let realm = get("realm").map(str::to_owned);
-    Ok(query(realm, get("filter").unwrap_or_default(), get("order"), limit.transpose()?))
+    let limit = limit.transpose()?.unwrap_or(ROWS).min(most);
+    Ok(query(realm, get("filter").unwrap_or_default(), get("order"), limit))
 }
 
 async fn table(Of(state): Of<Arc<State>>, Path(name): Path<String>, selection: Selection) -> Response {
@@ -72,12 +79,11 @@ async fn table(Of(state): Of<Arc<State>>, Path(name): Path<String>, selection: S
         let text = "there are the tables calls, sessions, registrations, subscriptions and realms\n";
         return (StatusCode::NOT_FOUND, text).into_response();
     };
-    match selected(&selection) {
+    match selected(&selection, usize::MAX) {
         Ok(query) => {
             let now = state.uptime();
-            let mut table = Table::read(&state.router, view, &query, now).await.to_json();
-            table["now_ms"] = json!(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-            Json(table).into_response()
+            let table = Table::read(&state.router, view, &query, now).await;
+            ([(header::CONTENT_TYPE, "application/json")], table.to_json(now)).into_response()
         }
         Err(wrong) => wrong.into_response(),
     }

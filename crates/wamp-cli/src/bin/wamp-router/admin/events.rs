@@ -17,20 +17,20 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream::unfold;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use wamp_router::Query;
 
 use super::api::{Selection, selected};
-use super::rows::{Table, View, summary};
+use super::rows::{Line, Table, View, list, summary};
 use super::{LastEvent, State};
 
 /// The time between two events.
 const TICK: Duration = Duration::from_millis(500);
 
-/// A time in a row that has changed by less than this is the same, since two clocks are read for it.
-const SAME: u64 = 50;
+/// The most rows for a watcher.
+const ROWS: usize = 1000;
 
 pub(super) fn routes() -> Routes<Arc<State>> {
     Routes::new().route("/api/v1/events", get(events))
@@ -45,7 +45,7 @@ async fn events(
     let Some(view) = View::named(view) else {
         return (StatusCode::BAD_REQUEST, "there is no such view\n").into_response();
     };
-    let query = match selected(&selection) {
+    let query = match selected(&selection, ROWS) {
         Ok(query) => query,
         Err(wrong) => return wrong.into_response(),
     };
@@ -70,8 +70,8 @@ struct Watcher {
     query: Query,
     ticks: Interval,
     version: watch::Receiver<u64>,
-    /// The rows as they were sent last.
-    sent: Option<HashMap<String, Map<String, Value>>>,
+    /// The hashes of the rows that were sent last, by their keys.
+    sent: Option<HashMap<String, u64>>,
     last: LastEvent,
     _permit: OwnedSemaphorePermit,
 }
@@ -93,26 +93,21 @@ impl Watcher {
         let now = self.state.uptime();
         let table = Table::read(&self.state.router, self.view, &self.query, now).await;
         let summary = summary(&self.state.router, now);
-        let (name, event) = match &mut self.sent {
+        let Table { total, matching, rows } = table;
+        let head = format!("\"summary\":{summary},\"total\":{total},\"matching\":{matching}");
+        let (name, data) = match &mut self.sent {
             None => {
-                let snapshot = json!({
-                    "summary": summary, "total": table.total, "matching": table.matching,
-                    "rows": table.rows.iter().map(|(_, fields)| fields).collect::<Vec<_>>(),
-                });
-                self.sent = Some(table.rows.into_iter().collect());
-                ("snapshot", snapshot)
+                self.sent = Some(rows.iter().map(|row| (row.key.clone(), row.hash)).collect());
+                ("snapshot", format!("{{{head},\"rows\":{}}}", list(rows.iter().map(|row| &*row.json))))
             }
             Some(sent) => {
-                let (total, matching) = (table.total, table.matching);
-                let (set, gone) = changes(sent, table.rows);
-                let change = json!({
-                    "summary": summary, "total": total, "matching": matching, "set": set, "gone": gone,
-                });
-                ("change", change)
+                let (set, gone) = changes(sent, rows);
+                let (set, gone) = (list(set.iter().map(String::as_str)), json!(gone));
+                ("change", format!("{{{head},\"set\":{set},\"gone\":{gone}}}"))
             }
         };
         self.note();
-        Some(Bytes::from(format!("event: {name}\ndata: {event}\n\n")))
+        Some(Bytes::from(format!("event: {name}\ndata: {data}\n\n")))
     }
 
     /// Notes that the connection has had room for an event.
@@ -122,55 +117,35 @@ impl Watcher {
     }
 }
 
-/// Returns the rows that are new or different, and the realm and id of those that are gone. `sent` has the new rows then.
-fn changes(
-    sent: &mut HashMap<String, Map<String, Value>>,
-    rows: Vec<(String, Map<String, Value>)>,
-) -> (Vec<Map<String, Value>>, Vec<String>) {
+/// Returns the rows that are new or different, and the keys of those that are gone. `sent` has the new rows then.
+fn changes(sent: &mut HashMap<String, u64>, rows: Vec<Line>) -> (Vec<String>, Vec<String>) {
     let (mut new, mut set) = (HashMap::with_capacity(rows.len()), Vec::new());
-    for (key, row) in rows {
-        match sent.remove(&key) {
-            Some(before) if is_same(&before, &row) => drop(new.insert(key, before)),
-            _ => {
-                set.push(row.clone());
-                new.insert(key, row);
-            }
+    for Line { key, hash, json } in rows {
+        if sent.remove(&key) != Some(hash) {
+            set.push(json);
         }
+        new.insert(key, hash);
     }
     let gone = std::mem::replace(sent, new).into_keys().collect();
     (set, gone)
-}
-
-fn is_same(before: &Map<String, Value>, after: &Map<String, Value>) -> bool {
-    after.iter().all(|(key, value)| match (key.as_str(), before.get(key)) {
-        ("since_ms" | "last_ms", Some(old)) => match (old.as_u64(), value.as_u64()) {
-            (Some(old), Some(new)) => old.abs_diff(new) < SAME,
-            _ => old == value,
-        },
-        (_, old) => old == Some(value),
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn row(results: u64, since: u64) -> Map<String, Value> {
-        let Value::Object(row) = json!({ "results": results, "since_ms": since }) else { unreachable!() };
-        row
+    fn line(key: &str, hash: u64) -> Line {
+        Line { key: key.to_owned(), hash, json: format!("{key}{hash}") }
     }
 
     #[test]
     fn only_rows_that_differ_are_sent_again() {
         let mut sent = HashMap::new();
-        let (set, gone) = changes(&mut sent, vec![("a".into(), row(1, 0)), ("b".into(), row(2, 0))]);
+        let (set, gone) = changes(&mut sent, vec![line("a", 1), line("b", 2)]);
         assert_eq!((set.len(), gone.len()), (2, 0));
-        let (set, gone) = changes(&mut sent, vec![("a".into(), row(1, 3)), ("b".into(), row(3, 1))]);
-        assert_eq!((set, gone.len()), (vec![row(3, 1)], 0));
-        let (set, gone) = changes(&mut sent, vec![("b".into(), row(3, 2))]);
+        let (set, gone) = changes(&mut sent, vec![line("a", 1), line("b", 3)]);
+        assert_eq!((set, gone.len()), (vec!["b3".to_owned()], 0));
+        let (set, gone) = changes(&mut sent, vec![line("b", 3)]);
         assert_eq!((set.len(), gone), (0, vec!["a".to_owned()]));
-        // The time that was sent stays, so that small differences do not add up.
-        let (set, _) = changes(&mut sent, vec![("b".into(), row(3, 60))]);
-        assert_eq!(set.len(), 1);
     }
 }

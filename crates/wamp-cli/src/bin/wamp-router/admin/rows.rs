@@ -2,6 +2,7 @@
 //!
 //! Times are milliseconds since the start of the router, so that they stay the same while nothing happens.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -37,8 +38,32 @@ impl View {
 pub(super) struct Table {
     pub(super) total: usize,
     pub(super) matching: usize,
-    /// The key and the fields of each row.
-    pub(super) rows: Vec<(String, Map<String, Value>)>,
+    pub(super) rows: Vec<Line>,
+}
+
+/// A row.
+pub(super) struct Line {
+    /// The realm and the id.
+    pub(super) key: String,
+    /// A hash of the fields. Times are left out: those of a row change only together with its other fields.
+    pub(super) hash: u64,
+    /// The fields as JSON.
+    pub(super) json: String,
+}
+
+impl Line {
+    fn new(key: String, mut fields: Map<String, Value>) -> Self {
+        let json = Value::from(fields.clone()).to_string();
+        fields.retain(|name, _| name != "since_ms" && name != "last_ms");
+        let mut hasher = DefaultHasher::new();
+        Value::from(fields).to_string().hash(&mut hasher);
+        Self { key, hash: hasher.finish(), json }
+    }
+}
+
+/// Returns rows as a list in JSON.
+pub(super) fn list<'a>(rows: impl Iterator<Item = &'a str>) -> String {
+    format!("[{}]", rows.collect::<Vec<_>>().join(","))
 }
 
 impl Table {
@@ -65,7 +90,7 @@ impl Table {
             }
             View::Realms => {
                 let realms = router.realms();
-                let rows = realms.iter().map(|figures| (figures.name.to_string(), realm(figures)));
+                let rows = realms.iter().map(|figures| Line::new(figures.name.to_string(), realm(figures)));
                 Self { total: realms.len(), matching: realms.len(), rows: rows.collect() }
             }
         }
@@ -77,21 +102,23 @@ impl Table {
             let (id, mut fields) = show(row);
             fields.insert("realm".to_owned(), json!(row.realm.as_str()));
             fields.insert("id".to_owned(), json!(id));
-            (format!("{} {id}", row.realm), fields)
+            Line::new(format!("{} {id}", row.realm), fields)
         };
         Self { total, matching, rows: rows.iter().map(show).collect() }
     }
 
-    pub(super) fn to_json(&self) -> Value {
-        let rows: Vec<&Map<String, Value>> = self.rows.iter().map(|(_, fields)| fields).collect();
-        json!({ "total": self.total, "matching": self.matching, "rows": rows })
+    /// Returns the table as JSON. `now` is the time since the start of the router.
+    pub(super) fn to_json(&self, now: Duration) -> String {
+        let Self { total, matching, rows } = self;
+        let rows = list(rows.iter().map(|row| &*row.json));
+        format!("{{\"total\":{total},\"matching\":{matching},\"now_ms\":{},\"rows\":{rows}}}", millis(now))
     }
 }
 
 /// Returns the query that parameters of a URL describe.
-pub(super) fn query(realm: Option<String>, filter: &str, order: Option<&str>, limit: Option<usize>) -> Query {
+pub(super) fn query(realm: Option<String>, filter: &str, order: Option<&str>, limit: usize) -> Query {
     let order = if order == Some("results") { Order::Results } else { Order::Age };
-    let query = Query::new().filter(filter).order(order).limit(limit.unwrap_or(200));
+    let query = Query::new().filter(filter).order(order).limit(limit);
     match realm {
         Some(realm) => query.realm(realm),
         None => query,

@@ -1,0 +1,12 @@
+//! The admin listener of the program `wamp-router`, over HTTP.
+
+mod acts;
+mod answers;
+mod events;
+mod figures;
+mod http;
+#[path = "../rawsocket/mod.rs"]
+mod rawsocket;
+mod refusals;
+mod reloads;
+mod service;
