@@ -117,7 +117,7 @@ pub struct Party {
 pub enum CallState {
     /// Nothing is in its way.
     Running,
-    /// A stream of it waits for credit that its receiver has not granted.
+    /// The sender of a stream of it waits for credit: the receiver has granted none, or has not read for a second.
     Starved,
     /// The router does not read from the callee, since a link is full.
     Held {

@@ -1,10 +1,13 @@
 //! Calls and registrations as an administrator sees them.
 
+use std::time::Duration;
+
 use wamp_proto::message::CancelMode;
 use wamp_proto::uri;
 
 use super::Dealer;
 use super::call::{Call, CallKey};
+use super::flow::Flow;
 use crate::Time;
 use crate::progress::Phase;
 use crate::router::context::Context;
@@ -44,7 +47,7 @@ impl Dealer {
             bytes: call.tally.bytes,
             last: (call.tally.results > 0).then(|| now.since(call.tally.last)),
             credit: flow.and_then(|flow| flow.from.map(|from| from.left())),
-            state: state(cx, call),
+            state: state(cx, call, now),
             wants_progress: call.progress.wants_progress(),
             in_chunks: call.upload.is_some(),
         }
@@ -87,13 +90,23 @@ impl Dealer {
     }
 }
 
-fn state(cx: &Context, call: &Call) -> CallState {
+/// A sender without credit for this time is starved; a fast one has none for a moment, again and again.
+const WITHOUT_CREDIT: Duration = Duration::from_secs(1);
+
+fn state(cx: &Context, call: &Call, now: Time) -> CallState {
     match call.progress.phase() {
         Phase::Canceling => CallState::Canceling,
-        _ if call.starving().next().is_some() => CallState::Starved,
+        _ if is_starved(call, now) => CallState::Starved,
         _ if cx.sessions.is_held(call.callee) => {
             CallState::Held { by: cx.sessions.longest_holder(call.callee).map(SessionKey::id) }
         }
         _ => CallState::Running,
     }
+}
+
+/// Whether the sender of a stream waits for credit: its receiver grants none, or does not read.
+fn is_starved(call: &Call, now: Time) -> bool {
+    let chunks = call.upload.as_deref().and_then(|upload| upload.flow.as_deref());
+    let spent = |flow: &Flow| flow.spent.is_some_and(|since| now.since(since) >= WITHOUT_CREDIT);
+    call.starving().next().is_some() || [call.results.as_deref(), chunks].into_iter().flatten().any(spent)
 }

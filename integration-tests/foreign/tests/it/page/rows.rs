@@ -10,7 +10,7 @@ use wamp_client::connect;
 
 use super::browser::Browser;
 use super::scrape;
-use super::service::{HOSTILE, Service, TOKEN, endless, flood, paced, watch_stream};
+use super::service::{HELLO, HOSTILE, Service, TOKEN, endless, flood, paced, watch_stream};
 use crate::log::Log;
 use crate::report::say;
 use crate::tools::{Tools, here};
@@ -63,7 +63,7 @@ async fn streams(service: &Service, browser: &Browser) -> Result<(), String> {
     let shown = begin.elapsed();
     sleep(Duration::from_secs(4)).await;
     let rows = browser.run(TABLE).await?;
-    let mut seen: Vec<f64> = (0..3).map(|row| rate(&rows[row][6])).collect();
+    let mut seen: Vec<f64> = (0..3).map(|row| rate(&rows[row][7])).collect();
     seen.sort_by(f64::total_cmp);
     say(&format!("streams of 20, 50 and 200 results/s are there after {shown:?}, with the rates {seen:?}"));
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
@@ -85,12 +85,12 @@ fn rate(cell: &Value) -> f64 {
 }
 
 async fn held(service: &Service, browser: &Browser) -> Result<(), String> {
-    let callee = service.join().await?;
-    callee.register("com.example.flood", flood).await.map_err(text)?;
+    // A callee that does not know credit, and a caller that reads nothing.
+    let callee = service.raw(&[HELLO, r#"[64,1,{},"com.example.flood"]"#]).await?;
+    tokio::spawn(flood(callee));
     browser.open(&service.page()).await?;
-    let hello = r#"[1,"realm1",{"roles":{"caller":{"features":{"progressive_call_results":true,"call_canceling":true}}}}]"#;
     // It reads the first result, and no other.
-    let slow = service.raw(&[hello, r#"[48,1,{"receive_progress":true},"com.example.flood"]"#]).await?;
+    let slow = service.raw(&[HELLO, r#"[48,1,{"receive_progress":true},"com.example.flood"]"#]).await?;
     let red = "const tr = document.querySelector('#rows > tr.bad'); return tr && \
                tr.querySelector('.flag').innerText.startsWith('held') && getComputedStyle(tr.querySelector('.flag')).color";
     let (color, _) = browser.until(red).await?;
@@ -198,7 +198,7 @@ async fn many(service: &Service, browser: &Browser) -> Result<(), String> {
     let rows = browser.run(TABLE).await?;
     streams.iter().for_each(tokio::task::JoinHandle::abort);
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    let moving = (0..200).filter(|row| rate(&rows[*row][6]) > 1.0).count();
+    let moving = (0..200).filter(|row| rate(&rows[*row][7]) > 1.0).count();
     say(&format!("10,000 calls: an event takes the page {} ms at most, long tasks {}", found[0], found[1]));
     if moving < 90 {
         return Err(format!("{moving} of 100 streams are among the rows"));

@@ -38,6 +38,8 @@ impl Service {
         );
         let file: PathBuf = folder.path().join("router.toml");
         std::fs::write(&file, text).map_err(|error| error.to_string())?;
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&file, private).map_err(|error| error.to_string())?;
         let mut command = Command::new(&tools.wamp_router);
         command.arg("--config").arg(&file);
         let (process, mut lines) = Process::start("wamp-router", command, log)?;
@@ -95,12 +97,20 @@ pub async fn paced(invocation: Invocation) -> Result<(), wamp_client::Failure> {
     Ok(())
 }
 
-/// Sends large progressive results as fast as it may.
-pub async fn flood(invocation: Invocation) -> Result<(), wamp_client::Failure> {
-    let Some(progress) = invocation.progress() else { return Ok(()) };
-    let large = "x".repeat(64 << 10);
-    while invocation.cancel_reason().is_none() && progress.send(&large).await.is_ok() {}
-    Ok(())
+/// The HELLO of a client that knows neither credit nor canceling.
+pub const HELLO: &str =
+    r#"[1,"realm1",{"roles":{"caller":{"features":{"progressive_call_results":true}},"callee":{}}}]"#;
+
+/// Answers the first call with large progressive results, as fast as the router reads them.
+pub async fn flood(mut callee: TcpStream) -> std::io::Result<()> {
+    let mut length = [0; 4];
+    callee.read_exact(&mut length).await?;
+    callee.read_exact(&mut vec![0; u32::from_be_bytes(length) as usize]).await?;
+    let result = format!("[70,1,{{\"progress\":true}},[\"{}\"]]", "x".repeat(64 << 10));
+    let length = u32::try_from(result.len()).unwrap_or(u32::MAX).to_be_bytes();
+    loop {
+        callee.write_all(&[&length, result.as_bytes()].concat()).await?;
+    }
 }
 
 /// Answers nothing until the call is canceled.
