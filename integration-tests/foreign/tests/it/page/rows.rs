@@ -198,14 +198,22 @@ async fn many(service: &Service, browser: &Browser) -> Result<(), String> {
     let rows = browser.run(TABLE).await?;
     streams.iter().for_each(tokio::task::JoinHandle::abort);
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    let moving = (0..200).filter(|row| rate(&rows[*row][7]) > 1.0).count();
-    say(&format!("10,000 calls: an event takes the page {} ms at most, long tasks {}", found[0], found[1]));
-    if moving < 90 {
-        return Err(format!("{moving} of 100 streams are among the rows"));
+    // Rows outside the window are not kept up to date.
+    let moving = (0..20).filter(|row| rate(&rows[*row][7]) > 1.0).count();
+    say(&format!(
+        "10,000 calls: an event takes the page {} ms at most; tasks of more than 50 ms: {}",
+        found[0], found[1]
+    ));
+    if moving < 20 {
+        return Err(format!("{moving} of the first 20 rows are streams: {rows}"));
+    }
+    // This machine may have other things to do for a moment.
+    if found[1].as_array().is_none_or(|long| long.len() > 2) {
+        return Err(format!("of about 12 frames these took more than 50 ms: {}", found[1]));
     }
     match found[0].as_f64() {
         Some(0.1..50.0) => Ok(()),
-        other => Err(format!("a frame takes {other:?} ms")),
+        other => Err(format!("an event takes {other:?} ms")),
     }
 }
 
