@@ -2,6 +2,7 @@
 
 mod acts;
 mod answers;
+mod client;
 mod events;
 mod figures;
 mod http;
