@@ -75,7 +75,7 @@ fn the_tables_have_the_rows_of_the_router() {
     );
     assert_eq!(call["caller"], call["callee"], "it has called itself");
     // The YIELD as it was sent.
-    assert_eq!(call["bytes"], 29);
+    assert_eq!(call["bytes"], 28);
     assert!(call["last_ms"].as_u64().unwrap() + 1 >= call["since_ms"].as_u64().unwrap());
 
     let sessions = table("sessions");
