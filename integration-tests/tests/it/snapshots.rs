@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wamp_client::{Invocation, Session};
-use wamp_router::{CallState, Order, Query, Router};
+use wamp_router::{CallState, Order, Query};
 
 use crate::support::{House, within};
 
@@ -13,7 +13,7 @@ async fn join(house: &House) -> Session {
 
 /// A procedure that does not answer until its call is canceled.
 async fn register_endless(session: &Session, procedure: &str) {
-    let endless = async |mut invocation: Invocation| {
+    let endless = async |invocation: Invocation| {
         invocation.canceled().await;
         Ok(())
     };

@@ -78,5 +78,8 @@ async fn a_link_that_always_has_something_to_read_lets_others_have_their_turn() 
         turns += 1;
     }
     // A turn is limited by time; on the slowest machine it handles one message.
-    assert!((50..MESSAGES + 10).contains(&turns), "{turns} turns beside {MESSAGES} messages of {RESULT_BYTES} bytes");
+    assert!(
+        (50..MESSAGES + 10).contains(&turns),
+        "{turns} turns beside {MESSAGES} messages of {RESULT_BYTES} bytes"
+    );
 }

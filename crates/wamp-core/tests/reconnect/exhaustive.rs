@@ -71,7 +71,8 @@ impl Explored {
 #[test]
 fn every_loss_at_every_moment() {
     let mut explored = Explored { histories: 0, probed: 0 };
-    let (depth, histories, probes) = if crate::is_full() { (DEPTH, 10_000, 1_000) } else { (SHORT, 1_000, 100) };
+    let (depth, histories, probes) =
+        if crate::is_full() { (DEPTH, 10_000, 1_000) } else { (SHORT, 1_000, 100) };
     for policy in 0..crate::step::POLICIES.len() {
         explored.explore(&begin(policy), &mut Vec::new(), LOSSES, depth);
     }

@@ -222,7 +222,15 @@ fn write_dict<F: Format, O: Wire>(options: &O) -> Result<Bytes, EncodeError> {
 fn read_dict<F: Format, O: Wire>(serializer: Serializer, dict: Bytes) -> Result<O, EncodeError> {
     let read = F::reader(&dict, READ_DEPTH).and_then(|reader| {
         let begin = reader.clone();
-        O::read(&mut Source { frame: &dict, serializer, reader, begin, cut: None, hello: false, binary: false })
+        O::read(&mut Source {
+            frame: &dict,
+            serializer,
+            reader,
+            begin,
+            cut: None,
+            hello: false,
+            binary: false,
+        })
     });
     read.map_err(|fault| EncodeError::Custom(fault.to_string()))
 }

@@ -56,7 +56,6 @@ fn main() -> ExitCode {
             Command::Completion(completion) => completion::run(&completion),
             Command::Man(man) => man::run(&man),
             Command::Bench(bench) => bench::run(bench, &global, signals).await,
-            Command::Ps(ps) => ps::run(ps, &global, signals).await,
             Command::Kill(kill) => kill::run(kill, &global, signals).await,
         }
     };

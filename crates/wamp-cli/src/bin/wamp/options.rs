@@ -8,9 +8,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use wamp_client::{MatchPolicy, Serializer};
 
-use crate::{
-    admin, bench, call, completion, context, kill, man, ping, ps, publish, register, subscribe,
-};
+use crate::{admin, bench, call, completion, context, kill, man, ping, ps, publish, register, subscribe};
 
 /// The subcommand that is the router. It stands before all options, since it has its own.
 pub(crate) const ROUTER: &str = "router";

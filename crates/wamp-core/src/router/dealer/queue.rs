@@ -132,7 +132,7 @@ impl Dealer {
         let (nobody, none) = (SessionKey::ROUTER, RequestId::FIRST);
         let record = Call {
             kept: Some(kept),
-            ..Call::new(from, *request, nobody, none, Progress::new(wants_progress))
+            ..Call::new(from, *request, nobody, none, Progress::new(wants_progress), (registration, cx.now))
         };
         let key = self.calls.insert(record);
         self.kept_bytes += bytes;
