@@ -441,7 +441,7 @@ fn init_writes_a_file_with_every_setting_and_never_overwrites() {
     let of_tls = ["#[tls]", "#certificate", "#key", "#client_ca", "#optional"];
     let is_setting = |line: &&str| !of_tls.iter().any(|key| line.starts_with(key));
     let (written, _examples) = written.split_once("# A topic or a pattern whose events are kept").unwrap();
-    let settings: Vec<&str> = written
+    let all: Vec<&str> = written
         .lines()
         .filter(is_setting)
         .map(|line| match line.strip_prefix('#') {
@@ -450,7 +450,14 @@ fn init_writes_a_file_with_every_setting_and_never_overwrites() {
         })
         .collect();
     let printed = |path: &str| text(&router(&["check", "--print", path]).stdout);
+    // The admin listener is off without its table.
+    let begin = all.iter().position(|line| *line == "[admin]").unwrap();
+    let end = all.iter().position(|line| *line == "[limits]").unwrap();
+    let settings = [&all[..begin], &all[end..]].concat();
     assert_eq!(printed(&folder.write("all.toml", &settings.join("\n"))), printed(&path));
+    folder.write("admin.token", "0123456789abcdef");
+    let with_admin = printed(&folder.write("admin.toml", &all.join("\n")));
+    assert!(with_admin.contains("\n[admin]\nlisten = \"127.0.0.1:9090\"\n"), "{with_admin}");
 }
 
 #[test]

@@ -209,13 +209,13 @@ impl Transport for Small {
 #[tokio::test]
 async fn a_message_beyond_the_limit_of_the_router_is_not_sent() {
     let (ours, theirs) = memory::pair(S::Json);
-    let (session, mut peer) = peer::join(Small(ours, 1024), Peer::new(theirs)).await;
+    let (session, mut peer) = peer::join(Small(ours, 2048), Peer::new(theirs)).await;
     // [48,1,{},"a",["…"]]
-    let fits = "x".repeat(1024 - 18);
+    let fits = "x".repeat(2048 - 18);
     let error = session.call("a").arg(format!("{fits}x")).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the arguments cannot be sent: a message of 1025 bytes, but the router accepts 1024"
+        "the arguments cannot be sent: a message of 2049 bytes, but the router accepts 2048"
     );
     let call = tokio::spawn(session.call("a").arg(&fits).into_future());
     peer.expect(json!([48, 1, {}, "a", [fits]])).await;

@@ -182,14 +182,14 @@ async fn small_and_large_results_are_sent_alike_and_longer_ones_refused() {
 
 #[tokio::test]
 async fn a_peer_that_takes_little_is_sent_nothing_longer() {
-    let (session, mut peer) = over_rawsocket(1024).await;
+    let (session, mut peer) = over_rawsocket(2048).await;
     let text = |bytes: usize| Value::from("x".repeat(bytes));
     let frame = r#"[70,1,{"progress":true},[""]]"#.len();
-    let values = vec![text(1024 - frame + 1), text(1024 - frame), text(2000), text(5000), json!(1)];
+    let values = vec![text(2048 - frame + 1), text(2048 - frame), text(3000), text(5000), json!(1)];
     let outcomes = sends(&session, &mut peer, values.clone()).await;
     assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, false, false, true]);
     assert!(
-        matches!(&outcomes[0], Err(SendError::TooLarge(error)) if (error.len, error.limit) == (1025, 1024))
+        matches!(&outcomes[0], Err(SendError::TooLarge(error)) if (error.len, error.limit) == (2049, 2048))
     );
     for value in [&values[1], &values[4]] {
         assert_eq!(peer.next().await, json!([70, 1, {"progress": true}, [value]]));

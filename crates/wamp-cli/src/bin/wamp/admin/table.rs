@@ -72,7 +72,7 @@ mod tests {
     fn cells_are_aligned_and_texts_of_clients_are_escaped() {
         let columns = [Column("NAME", false), Column("N", true)];
         let rows = [vec!["a".to_owned(), "10".to_owned()], vec!["\u{1b}[31mred".to_owned(), "7".to_owned()]];
-        let expected = ["NAME             N", "a               10", r"\u{1b}[31mred   7"];
+        let expected = ["NAME            N", "a              10", r"\u{1b}[31mred   7"];
         assert_eq!(lines(&columns, &rows, None), expected);
         assert_eq!(lines(&columns, &rows, Some(6))[2], r"\u{1b}");
     }
