@@ -173,7 +173,6 @@ impl Dealer {
             timeout: wait.filter(|_| forward_timeout).map(Millis::from),
             ppt: options.ppt.clone(),
             extra: options.extra.forwarded(&[]),
-            ..InvocationDetails::default()
         };
         let payload = info.payload(payload, callee).map_err(unfit)?;
         let invocation = callee.dealer.invocation_ids.peek();
