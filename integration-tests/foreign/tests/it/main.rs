@@ -1,7 +1,7 @@
 //! Our router, callers, callees and programs with those of Autobahn|Python, Autobahn|JS, wampy.js and Crossbar.io.
 //!
 //! `cargo test -p wamp-foreign-tests [-- part of a row …]` installs the foreign software if need be, runs the
-//! rows of `rows.rs`, the payloads of `poison.rs` and the cases of `conformance.rs`, and prints a table. A
+//! rows of `rows.rs`, the payloads of `poison.rs`, the events of `events.rs` and the cases of `conformance.rs`, and prints a table. A
 //! missing tool is a failure.
 
 #![allow(unreachable_pub, reason = "what the modules share is public among them")]
@@ -10,6 +10,7 @@ mod bare;
 mod callee;
 mod caller;
 mod conformance;
+mod events;
 mod hellos;
 mod killed;
 mod log;
@@ -47,6 +48,7 @@ async fn main() -> ExitCode {
     chapters.extend(logins::chapters(&tools, &wanted).await);
     chapters.extend(program::chapter(&tools, &wanted).await);
     chapters.extend(page::chapter(&tools, &wanted).await);
+    chapters.extend(events::chapter(&tools, &wanted).await);
     chapters.extend(conformance::chapter(&wanted).await);
     report::print(&chapters, started)
 }
