@@ -343,3 +343,72 @@ fn our_session_answers_the_routers_goodbye() {
     assert_eq!(*reason, uri::SYSTEM_SHUTDOWN);
     assert_eq!((net.realm.sizes().sessions, net.realm.sizes().deadlines), (0, 0));
 }
+
+// behaviour 282
+#[test]
+fn our_client_announces_exactly_what_it_does() {
+    let mut session = Session::new(Time::ORIGIN, session::Config::new("realm1"), 1);
+    let hello = json(&session.poll_transmit().unwrap());
+    let hello: serde_json::Value = serde_json::from_str(&hello).unwrap();
+    let opaque = ["payload_passthru_mode", "payload_transparency"];
+    let calls = [
+        "progressive_call_results",
+        "progressive_call_invocations",
+        "call_canceling",
+        "call_timeout",
+        "caller_identification",
+    ];
+    let callee = [
+        "pattern_based_registration",
+        "shared_registration",
+        "registration_revocation",
+        "call_reroute",
+        "call_trustlevels",
+    ];
+    let publisher = ["publisher_exclusion", "publisher_identification", "subscriber_blackwhite_listing"];
+    let subscriber = [
+        "pattern_based_subscription",
+        "publisher_identification",
+        "publication_trustlevels",
+        "subscription_revocation",
+    ];
+    let dict = |names: &[&[&str]]| {
+        let names = names.iter().copied().flatten().map(|name| ((*name).to_owned(), true.into()));
+        serde_json::json!({"features": names.collect::<serde_json::Map<_, _>>()})
+    };
+    let expected = serde_json::json!({
+        "caller": dict(&[&calls, &opaque, &["_bare_results"]]),
+        "callee": dict(&[&calls, &opaque, &callee]),
+        "publisher": dict(&[&publisher, &opaque]),
+        "subscriber": dict(&[&subscriber, &opaque]),
+    });
+    assert_eq!(hello[2]["roles"], expected);
+}
+
+// behaviour 137
+#[test]
+fn an_acknowledged_event_is_no_violation_and_has_no_answer() {
+    let mut net = Net::new();
+    let client = net.raw(Serializer::Json, all_roles());
+    net.say(client, "[337,1]");
+    assert!(net.heard(client).is_empty());
+    assert_eq!(net.realm.stats().violations, 0);
+}
+
+// behaviour 138
+#[test]
+fn sketches_of_the_specification_are_not_there() {
+    let mut net = Net::new();
+    let client = net.raw(Serializer::Json, all_roles());
+    net.say(client, r#"[32,1,{"nkey":"a"},"com.a"]"#);
+    assert!(net.heard(client)[0].starts_with("[33,1,"), "the option is ignored");
+    net.say(client, r#"[16,2,{"rkey":"b","acknowledge":true,"exclude_me":false},"com.a"]"#);
+    let heard = net.heard(client);
+    assert!(heard.len() == 2 && heard[1].ends_with(",{}]"), "{heard:?}");
+    for (request, procedure) in
+        (3..).zip(["wamp.reflection.topic.list", "wamp.reflect.describe", "wamp.session.resume"])
+    {
+        net.say(client, &format!(r#"[48,{request},{{}},"{procedure}"]"#));
+        assert!(net.heard(client)[0].contains("wamp.error.no_such_procedure"), "{procedure}");
+    }
+}
