@@ -74,8 +74,8 @@ impl Callee {
     }
 
     /// The options of the replies to an invocation. Few sessions have any.
-    fn ppt(&self, invocation: RequestId) -> Option<&Box<Ppt>> {
-        if self.opaque.is_empty() { None } else { self.opaque.get(&invocation) }
+    fn ppt(&self, invocation: RequestId) -> Option<&Ppt> {
+        if self.opaque.is_empty() { None } else { self.opaque.get(&invocation).map(|ppt| &**ppt) }
     }
 
     pub(super) fn results(&mut self, invocation: RequestId) -> Option<&mut Sending> {
@@ -125,7 +125,7 @@ impl Session {
     /// [`ReplyError::Encode`]. Then nothing was sent, and the invocation is unchanged.
     pub fn reply(&mut self, now: Time, invocation: RequestId, reply: Reply) -> Result<(), ReplyError> {
         let (request, kind) = (invocation, reply.kind());
-        let ppt = self.callee.ppt(invocation).cloned();
+        let ppt = self.callee.ppt(invocation).map(|ppt| Box::new(ppt.clone()));
         let mut options = YieldOptions::default();
         let message = match reply {
             Reply::Progress(payload) => {
