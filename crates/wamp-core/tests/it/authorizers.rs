@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use wamp_core::auth::Identity;
 use wamp_core::router::{
-    self, Actions, Disclosure, Event, History, Pattern, Question, Role, RouterCall, Ticket, Verdict,
+    self, Actions, Disclosure, Event, History, Pattern, Question, Role, Ticket, Verdict,
 };
-use wamp_proto::{Payload, Serializer};
+use wamp_proto::Serializer;
 
 use crate::net::{Client, Net, all_roles};
 
@@ -432,78 +432,6 @@ fn an_authorizer_decides_about_past_events() {
     let heard = net.heard(device);
     assert!(heard[0].starts_with("[50,1,"), "{heard:?}");
     assert!(heard[1].contains("not_authorized") && heard[2].contains("authorization_failed"), "{heard:?}");
-}
-
-// behaviour 265
-#[test]
-fn a_session_with_too_much_waiting_is_held_until_there_is_room() {
-    let (mut net, device, _) = net();
-    let key = net.key(device);
-    for request in 1..=1_025 {
-        assert!(!net.realm.is_held(key), "{request}");
-        net.say(device, &format!(r#"[48,{request},{{}},"com.x"]"#));
-    }
-    assert!(net.realm.is_held(key));
-    let mut heard = 0;
-    while net.realm.is_held(key) {
-        for (ticket, _) in asked(&mut net) {
-            decide(&mut net, ticket, Verdict::DENIED);
-        }
-        heard += net.heard(device).len();
-    }
-    assert!((513..1_025).contains(&heard), "{heard}");
-    assert!(net.closed.iter().any(|event| matches!(event, Event::Released { .. })));
-}
-
-// behaviour 265
-#[test]
-fn a_session_that_the_router_asks_is_read_from_and_its_surplus_is_refused() {
-    let (mut net, device, _) = net();
-    net.say(device, r#"[64,1,{},"com.p"]"#);
-    let questions = asked(&mut net);
-    decide(&mut net, questions[0].0, ALLOWED);
-    let payload = Payload::new(Serializer::Json, &(1,)).unwrap();
-    let call = RouterCall { procedure: "com.p".into(), payload, timeout: Duration::from_secs(4) };
-    net.realm.call(net.now, &call).unwrap();
-    net.run();
-    net.say(device, r#"[48,2,{"progress":true},"com.x"]"#);
-    for request in 3..=1_025 {
-        net.say(device, &format!(r#"[48,{request},{{}},"com.x"]"#));
-    }
-    net.heard(device);
-    assert_eq!(net.realm.sizes().waiting, 1_024);
-    net.say(device, r#"[48,1026,{},"com.x"]"#);
-    assert_eq!(error(&net.heard(device)), "unavailable");
-    net.say(device, r#"[16,1027,{},"com.x"]"#);
-    assert_eq!(net.heard(device), [""; 0]);
-    net.say(device, r#"[16,1028,{"acknowledge":true},"com.x"]"#);
-    assert_eq!(error(&net.heard(device)), "unavailable");
-    // A chunk cannot be left out: its call ends.
-    net.say(device, r#"[48,2,{"progress":true},"com.x"]"#);
-    let heard = net.heard(device);
-    assert!(heard.len() == 1 && heard[0].starts_with("[8,48,2,"), "{heard:?}");
-    assert_eq!(error(&heard), "unavailable");
-    assert!(!net.realm.is_held(net.key(device)));
-    assert_eq!((net.realm.sizes().waiting, net.realm.stats().publications_refused), (1_023, 2));
-    net.say(device, "[70,1,{},[true]]");
-    assert!(net.closed.iter().any(|event| matches!(event, Event::Answered { outcome: Ok(_), .. })));
-}
-
-// behaviour 265: bytes count as well, without a length from the driver, too.
-#[test]
-fn a_session_with_long_requests_waiting_is_held() {
-    let (mut net, device, _) = net();
-    let key = net.key(device);
-    let long = "x".repeat(300_000);
-    for request in 1..=4 {
-        assert!(!net.realm.is_held(key), "{request}");
-        net.say(device, &format!(r#"[16,{request},{{}},"com.x",["{long}"]]"#));
-    }
-    net.say(device, r#"[16,5,{},"com.x"]"#);
-    assert!(net.realm.is_held(key));
-    net.sleep(Duration::from_secs(4));
-    assert!(!net.realm.is_held(key));
-    assert_eq!((net.realm.sizes().waiting, net.realm.sizes().deadlines), (0, 0));
 }
 
 /// A request of the random worlds: what it is, and what becomes of it.

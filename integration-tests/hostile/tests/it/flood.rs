@@ -44,12 +44,24 @@ pub struct Flood {
     pub pairs: usize,
     /// The duration of the attack.
     pub time: Duration,
+    /// The configuration file of the routers, if they do not have the defaults.
+    pub configuration: Option<&'static str>,
+    /// The greatest ratio of the bystander's p99 to that of the control.
+    pub p99: u32,
 }
 
 impl Flood {
     pub fn new(attack: fn(u16, Instant, usize) -> io::Result<()>) -> Self {
         let time = Duration::from_millis(if is_long() { 6000 } else { 700 });
-        Self { scene: |_| Ok(Box::new(())), attack, attackers: ATTACKERS, pairs: 1, time }
+        Self {
+            scene: |_| Ok(Box::new(())),
+            attack,
+            attackers: ATTACKERS,
+            pairs: 1,
+            time,
+            configuration: None,
+            p99: P99,
+        }
     }
 
     pub fn scene(mut self, scene: fn(u16) -> io::Result<Keep>) -> Self {
@@ -60,6 +72,18 @@ impl Flood {
     /// One attacker, and time enough for one attack.
     pub fn once(mut self) -> Self {
         self.attackers = 1;
+        self
+    }
+
+    /// On routers with this configuration file.
+    pub fn configured(mut self, text: &'static str) -> Self {
+        self.configuration = Some(text);
+        self
+    }
+
+    /// The p99 of the bystander may be this many times that of the control.
+    pub fn within(mut self, ratio: u32) -> Self {
+        self.p99 = ratio;
         self
     }
 
@@ -75,7 +99,7 @@ impl Flood {
         for _ in 0..attempts.unwrap_or(ATTEMPTS) {
             let control = self.measure(true)?;
             let waits = self.measure(false)?;
-            outcome = judge(control, waits);
+            outcome = judge(control, waits, self.p99);
             if outcome.is_ok() {
                 break;
             }
@@ -86,8 +110,9 @@ impl Flood {
     /// The waits of a bystander of the attacked router, or of another one.
     fn measure(&self, control: bool) -> Result<Waits, String> {
         let attempt = || -> io::Result<(Router, Option<Router>, Keep)> {
-            let attacked = Router::start()?;
-            let other = if control { Some(Router::start()?) } else { None };
+            let start = || self.configuration.map_or_else(Router::start, Router::configured);
+            let attacked = start()?;
+            let other = if control { Some(start()?) } else { None };
             let keep = (self.scene)(attacked.port)?;
             Ok((attacked, other, keep))
         };
@@ -119,9 +144,9 @@ impl Flood {
     }
 }
 
-fn judge(control: Waits, waits: Waits) -> Outcome {
+fn judge(control: Waits, waits: Waits, ratio: u32) -> Outcome {
     let text = format!("{waits}; control {control}");
-    let p99 = control.p99.max(LEAST_P99) * P99;
+    let p99 = control.p99.max(LEAST_P99) * ratio;
     let longest = control.longest.max(LEAST_LONGEST) * LONGEST;
     match (waits.p99 <= p99, waits.longest <= longest) {
         (true, true) => Ok(text),

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// The budget that `wamp-router` has by default, in MiB.
@@ -110,6 +111,19 @@ impl Router {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")]).arg(program()?);
         Self::start_by(command)
+    }
+
+    /// With this configuration file.
+    pub fn configured(text: &str) -> io::Result<Self> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let file = std::env::temp_dir().join(format!("wamp-hostile-{}-{number}.toml", std::process::id()));
+        std::fs::write(&file, text)?;
+        let mut command = Command::new(program()?);
+        command.arg("--config").arg(&file);
+        let router = Self::start_by(command);
+        std::fs::remove_file(file)?;
+        router
     }
 
     fn start_by(mut command: Command) -> io::Result<Self> {

@@ -1,5 +1,8 @@
-//! Guesses of authids: the time of an answer does not reveal which ones exist.
+//! Guesses of authids and secrets: the time of an answer does not reveal which authids exist, and others do not wait for
+//! failed logins.
 
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use wamp_proto::message::{Authenticate, HelloDetails};
@@ -8,12 +11,54 @@ use wamp_router::auth::scram::{Dialect, Kdf, Keys};
 use wamp_router::auth::{Begun, Method, Offer, Principal, Principals, Secret};
 
 use crate::case::{Case, Outcome, When, hold};
+use crate::flood::Flood;
+use crate::wire::{JSON, Peer, message};
 
-pub const CASES: &[Case] = &[Case {
-    name: "guesses/known and unknown authids take the same time",
-    run: known_and_unknown_authids_take_the_same_time,
-    when: When::Alone,
-}];
+pub const CASES: &[Case] = &[
+    Case {
+        name: "guesses/known and unknown authids take the same time",
+        run: known_and_unknown_authids_take_the_same_time,
+        when: When::Alone,
+    },
+    Case { name: "guesses/failed logins beside a pair", run: failed_logins, when: When::Alone },
+];
+
+/// A realm for the bystander, and one for the attackers, in which no address has to wait after failures.
+const CLOSED: &str = "[limits]\nfailed_proofs = 4000000000\n[[realm]]\nname = \"realm1\"\n[[realm]]\nname = \"closed\"\n\
+    [[realm.role]]\nname = \"user\"\n[[realm.principal]]\nauthid = \"joe\"\nrole = \"user\"\nwampcra = \"s3cret\"\n";
+
+/// The failed logins of all attackers.
+static FAILED: AtomicU64 = AtomicU64::new(0);
+
+/// Each login is a connection of its own, with a wrong proof for a principal or for nothing.
+fn failed_logins() -> Outcome {
+    let (before, started) = (FAILED.load(Ordering::Relaxed), Instant::now());
+    let outcome = Flood::new(guess).configured(CLOSED).within(2).run();
+    let failed = FAILED.load(Ordering::Relaxed) - before;
+    let rate = failed as f64 / started.elapsed().as_secs_f64();
+    hold(failed > 0, "no login was refused", String::new())?;
+    outcome.map(|figures| format!("{failed} failed logins, {rate:.0}/s with the pauses; {figures}"))
+}
+
+fn guess(port: u16, until: Instant, attacker: usize) -> io::Result<()> {
+    let authid = if attacker % 2 == 0 { "joe" } else { "nobody" };
+    let hello = format!(
+        r#"[1,"closed",{{"roles":{{"caller":{{}}}},"authmethods":["wampcra"],"authid":"{authid}"}}]"#
+    );
+    let proof = r#"[5,"dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",{}]"#;
+    let both = [message(hello.into_bytes()), message(proof.into())].concat();
+    while Instant::now() < until {
+        let mut peer = Peer::connect(port, JSON)?;
+        peer.send(&both)?;
+        peer.frame()?;
+        let (_, abort) = peer.frame()?;
+        if !abort.starts_with(b"[3,") || !String::from_utf8_lossy(&abort).contains("authentication_failed") {
+            return Err(io::Error::other(format!("the answer is {:?}", String::from_utf8_lossy(&abort))));
+        }
+        FAILED.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
 
 /// Guesses of each kind, for each method.
 const GUESSES: usize = 10_000;
