@@ -1,6 +1,8 @@
 //! Processes beside the test: `wamp-router`, and a victim that uses the client library; and their memory.
 
-use std::io::{self, BufRead, BufReader};
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -118,7 +120,8 @@ impl Router {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let file = std::env::temp_dir().join(format!("wamp-hostile-{}-{number}.toml", std::process::id()));
-        std::fs::write(&file, text)?;
+        let mut written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
+        written.write_all(text.as_bytes())?;
         let mut command = Command::new(program()?);
         command.arg("--config").arg(&file);
         let router = Self::start_by(command);

@@ -50,10 +50,13 @@ fn guess(port: u16, until: Instant, attacker: usize) -> io::Result<()> {
     while Instant::now() < until {
         let mut peer = Peer::connect(port, JSON)?;
         peer.send(&both)?;
-        peer.frame()?;
-        let (_, abort) = peer.frame()?;
-        if !abort.starts_with(b"[3,") || !String::from_utf8_lossy(&abort).contains("authentication_failed") {
-            return Err(io::Error::other(format!("the answer is {:?}", String::from_utf8_lossy(&abort))));
+        // ABORT may take the place of CHALLENGE in the queue.
+        let mut answer = peer.frame()?.1;
+        if answer.starts_with(b"[4,") {
+            answer = peer.frame()?.1;
+        }
+        if !String::from_utf8_lossy(&answer).contains("wamp.error.authentication_denied") {
+            return Err(io::Error::other(format!("the answer is {:?}", String::from_utf8_lossy(&answer))));
         }
         FAILED.fetch_add(1, Ordering::Relaxed);
     }
