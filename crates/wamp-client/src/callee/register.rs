@@ -93,7 +93,7 @@ where
 {
     Arc::new(move |engine: Arc<Engine>, procedure: Arc<Procedure>, job: Job| {
         let running = Running::new(engine.clone(), procedure.clone(), &job);
-        let span = InvocationSpan::begin(job.uri.as_ref().unwrap_or(procedure.uri()), &job.extra);
+        let span = InvocationSpan::begin(job.uri.as_ref().unwrap_or_else(|| procedure.uri()), &job.extra);
         let outcome = span.within(answer(Invocation::new(engine.clone(), &procedure, job, span.clone())));
         engine.runtime().spawn(async move {
             if let Some(running) = running.begin().await {

@@ -41,7 +41,7 @@ fn failed_logins() -> Outcome {
 }
 
 fn guess(port: u16, until: Instant, attacker: usize) -> io::Result<()> {
-    let authid = if attacker % 2 == 0 { "joe" } else { "nobody" };
+    let authid = if attacker.is_multiple_of(2) { "joe" } else { "nobody" };
     let hello = format!(
         r#"[1,"closed",{{"roles":{{"caller":{{}}}},"authmethods":["wampcra"],"authid":"{authid}"}}]"#
     );
