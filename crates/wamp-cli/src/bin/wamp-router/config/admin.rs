@@ -49,7 +49,7 @@ pub(super) fn read(table: Table, has_tls: bool, faults: &mut Faults) -> Option<A
     let token = fields.read_at::<Confidential>("token");
     let hosts = fields.read::<Vec<At<String>>>("hosts").unwrap_or_default();
     let address = listen.as_ref().and_then(|at| address(at, fields.faults));
-    let mut config = AdminConfig::new(address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))));
+    let mut config = AdminConfig::new(address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))));
     let places = settings::read(&mut fields, config.rows());
     let place = fields.place();
     fields.finish();
