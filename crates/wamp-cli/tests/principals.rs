@@ -38,10 +38,16 @@ impl Drop for Router {
     }
 }
 
-/// The keys that `wamp-router passwd` prints for a password.
+/// The keys that `wamp-router passwd` prints for a password. With the default of 600,000 iterations a test that is not
+/// optimized would take many seconds for each login.
 fn passwd(password: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wamp-router"));
-    let mut child = command.arg("passwd").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .args(["passwd", "--iterations", "1000"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
@@ -107,6 +113,7 @@ fn passwd_prints_keys_with_another_salt_each_time_and_not_the_password() {
     let keys: Vec<&str> =
         first.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key).collect();
     assert_eq!(keys, ["wampcra", "wamp_scram", "scram"]);
+    assert!(first.contains("iterations = 1000, "), "{first}");
 }
 
 #[test]

@@ -203,7 +203,7 @@ async fn a_router_that_is_not_heard_of_is_given_up_and_its_shadow_is_waited_for(
     (limits.silence, limits.pong) = (SECOND * 2, SECOND);
     let (router, address) = listening(Router::builder().realm("realm1").limits(limits).build()).await;
     let proxy = Proxy::new(address).await;
-    let keepalive = Keepalive::default().silence(SECOND / 5).answer(SECOND / 5);
+    let keepalive = Keepalive::default().silence(SECOND / 2).answer(SECOND / 2);
     let callee = quickly(proxy.url()).keepalive(keepalive).await.unwrap();
     let registration = twice(&callee).await;
     let mut states = callee.states();
@@ -228,7 +228,7 @@ async fn a_callee_in_a_black_hole_serves_again_within_3_s() {
     let realm = RealmConfig::new("realm1").principal(Principal::new("joe", "user").ticket("s3cret"));
     let (router, address) = listening(Router::builder().realm_with(realm).build()).await;
     let proxy = Proxy::new(address).await;
-    let keepalive = Keepalive::default().silence(SECOND / 5).answer(SECOND / 5);
+    let keepalive = Keepalive::default().silence(SECOND / 2).answer(SECOND / 2);
     let join = |url| quickly(url).auth(Credential::ticket("joe", "s3cret")).keepalive(keepalive);
     let callee = join(proxy.url()).await.unwrap();
     let registration = twice(&callee).await;

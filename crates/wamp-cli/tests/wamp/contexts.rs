@@ -16,7 +16,7 @@ fn done(stdout: &str) -> Ended {
 /// A router with the principal joe, whose ticket is t1 and whose password is s1.
 fn router(directory: &Directory) -> Router {
     let mut passwd = Command::new(env!("CARGO_BIN_EXE_wamp-router"));
-    passwd.arg("passwd");
+    passwd.args(["passwd", "--iterations", "1000"]);
     let (passwd, mut stdin) = Program::spawn_with_input(passwd);
     stdin.write_all(b"s1\n").unwrap();
     drop(stdin);

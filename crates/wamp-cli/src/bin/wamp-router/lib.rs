@@ -43,7 +43,7 @@ pub fn router(name: &str, arguments: impl Iterator<Item = OsString>) -> ExitCode
         Some(Command::Check(check)) => commands::check(&check),
         Some(Command::Init(init)) => commands::init(&init),
         Some(Command::Convert(convert)) => commands::convert(&convert),
-        Some(Command::Passwd) => passwd::run(),
+        Some(Command::Passwd(passwd)) => passwd::run(&passwd),
         None => serve::run(&options.settings),
     }
 }

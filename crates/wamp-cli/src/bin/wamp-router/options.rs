@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use wamp_router::Shutdown;
 
 use crate::config::check_name;
+use crate::passwd::Passwd;
 
 /// A WAMP router: RawSocket and WebSocket (JSON, MessagePack, CBOR) on one port.
 ///
@@ -34,7 +35,7 @@ pub(crate) enum Command {
     Convert(Convert),
     /// Read a password and print keys for a principal in the configuration file, which do not reveal the
     /// password. A terminal is prompted for it; otherwise it is the first line of standard input.
-    Passwd,
+    Passwd(Passwd),
 }
 
 #[derive(Args)]

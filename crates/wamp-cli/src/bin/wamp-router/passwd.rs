@@ -13,15 +13,21 @@ use crate::terminal::{complain, print};
 /// Argon2id with 64 MiB and 3 iterations: a fifth of a second for each guess.
 const KDF: Kdf = Kdf::Argon2id { iterations: 3, memory: 64 << 10 };
 
-/// The iterations of PBKDF2 for WAMP-CRA, which does not know Argon2.
-const ITERATIONS: u32 = 600_000;
-
 const KEYLEN: u8 = 32;
 
+#[derive(clap::Args)]
+pub(crate) struct Passwd {
+    /// Iterations of PBKDF2 for WAMP-CRA, which does not know Argon2. Fewer make a login cheaper for a slow client, and
+    /// guesses cheaper for anyone who has the key.
+    #[arg(long, value_name = "N", default_value_t = 600_000,
+        value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
+    iterations: u32,
+}
+
 /// Reads a password, twice from a terminal or once from standard input, and prints the lines for a principal.
-pub(crate) fn run() -> ExitCode {
+pub(crate) fn run(passwd: &Passwd) -> ExitCode {
     match read() {
-        Ok(password) => match lines(&password) {
+        Ok(password) => match lines(&password, passwd.iterations) {
             Ok(lines) => {
                 print(&lines);
                 ExitCode::SUCCESS
@@ -64,15 +70,15 @@ fn read() -> Result<Secret, String> {
 }
 
 /// The lines of a principal with this password.
-fn lines(password: &Secret) -> Result<String, Refusal> {
+fn lines(password: &Secret, iterations: u32) -> Result<String, Refusal> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|_| Refusal("the system has no random numbers"))?;
     let text_salt: String = salt.iter().map(|byte| format!("{byte:02x}")).collect();
-    let salting = Salting { salt: text_salt.as_str().into(), iterations: ITERATIONS, keylen: KEYLEN };
+    let salting = Salting { salt: text_salt.as_str().into(), iterations, keylen: KEYLEN };
     let key = wampcra::derive(password, &salting);
     let key = key.text().unwrap_or_default();
     let mut lines = format!(
-        "wampcra = {{ key = \"{key}\", salt = \"{text_salt}\", iterations = {ITERATIONS}, keylen = {KEYLEN} }}\n"
+        "wampcra = {{ key = \"{key}\", salt = \"{text_salt}\", iterations = {iterations}, keylen = {KEYLEN} }}\n"
     );
     for (name, dialect) in [("wamp_scram", Dialect::Wamp), ("scram", Dialect::Autobahn)] {
         let keys = Keys::derive(dialect, KDF, password, &salt)?;
