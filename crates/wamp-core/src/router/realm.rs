@@ -411,7 +411,8 @@ impl Realm {
     /// Returns the counters.
     pub fn stats(&self) -> Stats {
         let mut stats = self.cx.stats;
-        stats.calls = self.dealer.placed() - stats.rerouted;
+        // A call that has waited for a callee was placed twice, as one that was re-routed.
+        stats.calls = self.dealer.placed() - stats.rerouted - stats.calls_queued;
         stats
     }
 

@@ -152,7 +152,7 @@ pub struct CallInfo {
     pub registration: RegistrationId,
     /// The caller; `None` is the router.
     pub caller: Option<Party>,
-    /// The callee.
+    /// The callee; `None` while the call waits until a callee has room.
     pub callee: Option<Party>,
     /// The time since the CALL.
     pub age: Duration,

@@ -205,6 +205,50 @@ fn a_call_that_the_callee_cannot_take_leaves_the_queue_with_its_error() {
     assert_eq!(net.heard(callee), ["[68,1,1,{},[1]]", "[68,2,1,{},[3]]"]);
 }
 
+// behaviour 148, behaviour 300, behaviour 302
+#[test]
+fn a_call_that_has_waited_is_one_call_since_its_begin() {
+    let mut net = net(10);
+    let (callee, caller) = (net.raw(Serializer::Json, all_roles()), net.raw(Serializer::Json, all_roles()));
+    net.say(callee, r#"[64,1,{"concurrency":1,"match":"prefix"},"com.myapp."]"#);
+    call(&mut net, caller, 1, "");
+    call(&mut net, caller, 2, "");
+    call(&mut net, caller, 3, "");
+    assert_eq!(net.realm.stats().calls, 1);
+    net.sleep(Duration::from_secs(1));
+    let shown = |net: &Net, request: usize| {
+        net.realm.calls_from(net.now, 0, usize::MAX).rows.swap_remove(request - 1)
+    };
+    let waiting = shown(&net, 2);
+    assert_eq!((waiting.procedure.as_deref(), waiting.callee), (Some(PROCEDURE), None));
+    // One that never gets a callee is none that went to one.
+    net.say(caller, "[49,3,{}]");
+    net.say(callee, "[70,1,{}]");
+    net.sleep(Duration::from_secs(1));
+    let running = shown(&net, 1);
+    assert_eq!(running.procedure.as_deref(), Some(PROCEDURE));
+    assert_eq!((running.age, running.callee.is_some()), (Duration::from_secs(2), true));
+    assert_eq!((net.realm.stats().calls, net.realm.stats().calls_queued), (2, 2));
+}
+
+// behaviour 148: of a callee with many running calls, these end before its registration, in portions.
+#[test]
+fn a_waiting_call_of_a_callee_with_many_calls_ends_like_every_other() {
+    let mut net = net(10);
+    let callee = callee(&mut net, r#""concurrency":300"#);
+    let caller = net.raw(Serializer::Json, all_roles());
+    for request in 1..=301 {
+        call(&mut net, caller, request, "");
+    }
+    assert_eq!(net.realm.sizes().queued, 1);
+    net.cut(callee);
+    net.sleep(Duration::ZERO);
+    let heard = net.heard(caller);
+    let waiting: Vec<_> = heard.iter().filter(|heard| heard.starts_with("[8,48,301,")).collect();
+    assert_eq!((heard.len(), waiting.len()), (301, 1));
+    assert!(waiting[0].contains("wamp.error.unavailable"), "{waiting:?}");
+}
+
 /// A queue, its callees and its callers without regard to speed.
 #[derive(Default)]
 struct Model {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use wamp_proto::message::{self, RequestKind};
+use wamp_proto::message::{self, MatchPolicy, RequestKind};
 use wamp_proto::{RegistrationId, RequestId, Uri, uri};
 
 use super::Dealer;
@@ -122,6 +122,7 @@ impl Dealer {
         let disclosure = caller.authorize(Actions::CALL, procedure)?.unwrap_or(cx.config.disclosure);
         let wait = caller.time_left(timeout(options)?);
         let wants_progress = options.receive_progress == Some(true) && caller.announced.caller_progress;
+        let is_pattern = found.policy != MatchPolicy::Exact;
         let Some(mut kept) = Kept::new(cx, call, caller, registration, disclosure, wait) else {
             return Ok(false);
         };
@@ -132,6 +133,7 @@ impl Dealer {
         let (nobody, none) = (SessionKey::ROUTER, RequestId::FIRST);
         let record = Call {
             kept: Some(kept),
+            procedure: is_pattern.then(|| procedure.as_str().into()),
             ..Call::new(from, *request, nobody, none, Progress::new(wants_progress), (registration, cx.now))
         };
         let key = self.calls.insert(record);
@@ -190,7 +192,9 @@ impl Dealer {
         let (error, text) = loop {
             match self.plan(cx, caller, &kept.call, &FrameInfo::none(), draw, Some(&kept)) {
                 Ok(mut plan) => {
-                    self.end(cx, key);
+                    if let Some(before) = self.end(cx, key) {
+                        plan.call.tally = before.tally;
+                    }
                     if let (Some(credit), Some(results)) = (kept.credit, &mut plan.call.results)
                         && let Some(to) = &mut results.to
                     {
@@ -203,9 +207,20 @@ impl Dealer {
                     return;
                 }
                 Err(NoPlan::Refused(refused) | NoPlan::Unfit(_, refused)) => break refused,
-                Err(NoPlan::Gone(registration, callee)) => self.remove_callee(cx, registration, callee),
-                Err(NoPlan::Busy) => break (uri::UNAVAILABLE, BUSY.to_owned()),
-                Err(NoPlan::Unavailable(text)) => break (uri::UNAVAILABLE, text.to_owned()),
+                Err(NoPlan::Gone(registration, callee)) => {
+                    self.remove_callee(cx, registration, callee);
+                    if self.procedures.get(kept.registration).is_none() {
+                        break (uri::UNAVAILABLE, ENDED.to_owned());
+                    }
+                }
+                Err(NoPlan::Busy) => {
+                    cx.stats.unavailable += 1;
+                    break (uri::UNAVAILABLE, BUSY.to_owned());
+                }
+                Err(NoPlan::Unavailable(text)) => {
+                    cx.stats.unavailable += 1;
+                    break (uri::UNAVAILABLE, text.to_owned());
+                }
             }
         };
         self.end(cx, key);
