@@ -65,13 +65,7 @@ impl Realm {
         let handled = self.dispatch(session, entry);
         self.end_request(session);
         self.conclude(session, handled);
-        if let Some(waiting) = self.waiting_mut(session)
-            && waiting.holds
-            && waiting.has_room()
-        {
-            waiting.holds = false;
-            self.release_requests(session);
-        }
+        self.release_with_room(session);
         true
     }
 
@@ -91,9 +85,10 @@ impl Realm {
         if !self.cx.asks {
             return;
         }
+        let waited = self.cx.waited;
         for key in self.cx.sessions.keys() {
             if let Some(waiting) = self.waiting_mut(key) {
-                waiting.known.clear();
+                waiting.forget_verdicts(waited);
             }
         }
     }
@@ -284,8 +279,9 @@ impl Realm {
             }
             Some(_) => {}
         }
+        let waited = self.cx.waited;
         if let Some(waiting) = self.waiting_mut(key) {
-            waiting.known.clear();
+            waiting.forget_verdicts(waited);
         }
         let count = self.waiting(key).map_or(0, |waiting| waiting.queue.len());
         for index in 0..count {
@@ -307,7 +303,8 @@ impl Realm {
     fn set_decided(&mut self, ticket: Ticket, verdict: Verdict) -> bool {
         let Some(waiting) = self.waiting(ticket.session) else { return false };
         let Some(index) = waiting.index(ticket.number) else { return false };
-        let keeps = !verdict.lifetime().is_zero() || !waiting.known.is_empty();
+        let keeps =
+            waiting.keeps(ticket.number) && (!verdict.lifetime().is_zero() || !waiting.known.is_empty());
         let subject = waiting.queue.get(index).filter(|entry| keeps && entry.asked().is_some());
         let subject = subject.and_then(|entry| self.question(ticket.session, &entry.message));
         let now = self.cx.now;
@@ -374,6 +371,17 @@ impl Realm {
     /// Has a session that too many requests hold read from, since the router has asked it.
     pub(super) fn release_asked(&mut self, session: SessionKey) {
         if self.waiting(session).is_some_and(|waiting| waiting.holds) {
+            self.release_requests(session);
+        }
+    }
+
+    /// Ends the hold of a session because of its own requests, once there is room for more.
+    fn release_with_room(&mut self, session: SessionKey) {
+        if let Some(waiting) = self.waiting_mut(session)
+            && waiting.holds
+            && waiting.has_room()
+        {
+            waiting.holds = false;
             self.release_requests(session);
         }
     }
@@ -461,6 +469,7 @@ impl Realm {
         self.cx.refuse(from, RequestKind::Call, request, error, text);
         self.ask_next(from);
         self.tell_decided(from);
+        self.release_with_room(from);
         true
     }
 

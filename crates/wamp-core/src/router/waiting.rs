@@ -96,6 +96,8 @@ pub(super) struct Waiting {
     pub(super) told: bool,
     /// Verdicts that hold for further requests.
     pub(super) known: Known,
+    /// Verdicts on requests up to this number hold for no other: the configuration has changed since they came.
+    void: u64,
 }
 
 /// A request that waits.
@@ -190,6 +192,17 @@ impl Waiting {
     /// Whether so little waits that the link need not be held any more.
     pub(super) fn has_room(&self) -> bool {
         self.queue.len() <= REQUESTS / 2 && self.bytes <= BYTES / 2
+    }
+
+    /// Forgets the verdicts that hold for further requests. `waited` is the number of the latest request.
+    pub(super) fn forget_verdicts(&mut self, waited: u64) {
+        self.known.clear();
+        self.void = waited;
+    }
+
+    /// Whether the verdict on a request may hold for further ones.
+    pub(super) fn keeps(&self, number: u64) -> bool {
+        number > self.void
     }
 
     /// The index of the next request to ask about, if there may be another question.

@@ -243,6 +243,21 @@ fn a_session_with_long_requests_waiting_is_held() {
     assert_eq!((net.realm.sizes().waiting, net.realm.sizes().deadlines), (0, 0));
 }
 
+// behaviour 265: calls that end while they wait make room, too.
+#[test]
+fn a_session_whose_waiting_calls_time_out_is_read_from_again() {
+    let (mut net, device, _) = net();
+    let key = net.key(device);
+    let long = "x".repeat(1 << 20);
+    net.say(device, &format!(r#"[48,1,{{"timeout":100}},"com.x",["{long}"]]"#));
+    net.say(device, r#"[48,2,{"timeout":100},"com.x"]"#);
+    assert!(net.realm.is_held(key));
+    net.sleep(Duration::from_millis(100));
+    assert_eq!((net.heard(device).len(), net.realm.sizes().waiting), (2, 0));
+    assert!(!net.realm.is_held(key));
+    assert!(net.closed.iter().any(|event| matches!(event, Event::Released { .. })));
+}
+
 const TESTAMENT: &str = r#"[48,1,{},"wamp.session.add_testament",["com.t",[],{}]]"#;
 
 fn roles(device: Role) -> Roles {
@@ -390,9 +405,18 @@ fn a_change_of_rules_ends_all_verdicts() {
         let tickets = count(&mut net, device, 1, CALL);
         decide(&mut net, tickets[0], ALLOWED.valid_for(Duration::from_secs(60)));
         assert_eq!(count(&mut net, device, 2, CALL), []);
+        // This question is under way when the rules change.
+        const OTHER: &str = r#"[48,ID,{},"com.q"]"#;
+        let before = count(&mut net, device, 3, OTHER);
         change(&mut net);
         net.run();
-        assert_eq!(count(&mut net, device, 3, CALL).len(), 1);
+        decide(&mut net, before[0], ALLOWED.valid_for(Duration::from_secs(60)));
+        for (request, message) in [(4, CALL), (5, OTHER)] {
+            let tickets = count(&mut net, device, request, message);
+            assert_eq!(tickets.len(), 1, "{message}");
+            decide(&mut net, tickets[0], ALLOWED.valid_for(Duration::from_secs(60)));
+        }
+        assert_eq!(count(&mut net, device, 6, OTHER), []);
     }
 }
 
