@@ -58,11 +58,8 @@ impl State {
     pub(crate) fn handle_event(&mut self, now: Time, event: session::Event) {
         use session::Event::*;
         match event {
-            OpaqueReply { call, ppt } => {
-                if let Some(waiting) = self.calls.get(&call) {
-                    waiting.replies.set_ppt(Box::new(ppt.detached()));
-                }
-            }
+            // The reply follows at once.
+            OpaqueReply { ppt, .. } => self.ppt = Some(ppt),
             Replied { call, reply, cost } => self.handle_reply(now, call, reply, cost),
             Credit { stream } => self.handle_credit(stream),
             Invoked(invocation) => self.handle_invoked(now, invocation),
@@ -131,12 +128,18 @@ impl State {
     }
 
     fn handle_reply(&mut self, now: Time, call: RequestId, reply: Reply, cost: u64) {
+        let ppt = self.ppt.take();
         match reply {
             Reply::Progress(payload) => {
                 let bytes = payload.len();
                 self.handle_progress(now, call, bytes, cost, |waits| detach_unless_awaited(payload, waits));
             }
-            Reply::Result(payload) => self.handle_last(call, Ok(payload)),
+            Reply::Result(payload) => {
+                if let (Some(ppt), Some(waiting)) = (ppt, self.calls.get(&call)) {
+                    waiting.replies.set_ppt(Box::new(ppt.detached()));
+                }
+                self.handle_last(call, Ok(payload));
+            }
             Reply::Error(failure) => self.handle_last(call, Err(failure)),
             _ => {}
         }

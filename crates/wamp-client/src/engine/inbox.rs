@@ -74,7 +74,7 @@ pub(crate) struct Inbox<T, E> {
     lends: AtomicBool,
     /// The sum over all inboxes and other users of the budget.
     budget: Option<Arc<Budget>>,
-    /// How to read the latest reply that is opaque to routers.
+    /// How to read the last result, if it is opaque to routers.
     ppt: Mutex<Option<Box<Ppt>>>,
     /// Whether there is one.
     has_ppt: AtomicBool,
@@ -166,13 +166,13 @@ impl<T, E> Inbox<T, E> {
         }
     }
 
-    /// Keeps how to read the next reply, which is opaque to routers.
+    /// Keeps how to read the last result, which is opaque to routers.
     pub(crate) fn set_ppt(&self, ppt: Box<Ppt>) {
         *self.ppt.lock().unwrap_or_else(PoisonError::into_inner) = Some(ppt);
         self.has_ppt.store(true, Ordering::Release);
     }
 
-    /// Takes how to read the latest reply that is opaque to routers.
+    /// Takes how to read the last result, if it is opaque to routers.
     pub(crate) fn take_ppt(&self) -> Option<Box<Ppt>> {
         let has_ppt = self.has_ppt.load(Ordering::Acquire);
         if has_ppt { self.ppt.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None }

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 use wamp_core::session::Stream;
 use wamp_core::{Failure, Reply, ReplyError, Time};
-use wamp_proto::message;
+use wamp_proto::message::{self, Ppt};
 use wamp_proto::relay::PlainProgress;
 use wamp_proto::{Payload, PayloadBuffer, RegistrationId, RequestId, uri};
 use wamp_transport::COPIED_BELOW;
@@ -351,9 +351,43 @@ fn cost(invocation: &message::Invocation) -> usize {
         let len = |text: &Option<wamp_proto::ByteString>| text.as_ref().map_or(0, |text| text.len());
         len(&peer.caller_authid) + len(&peer.caller_authrole)
     });
-    held(invocation.payload.len()) + uri + peer + details.extra.encoded_len() + INVOCATION
+    let ppt = details.ppt.as_deref().map_or(0, Ppt::len);
+    held(invocation.payload.len()) + uri + peer + ppt + details.extra.encoded_len() + INVOCATION
 }
 
 fn is_unsendable(why: &ReplyError) -> bool {
     matches!(why, ReplyError::TooLarge { .. } | ReplyError::Encode(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A peer can make each of them long.
+    #[test]
+    fn the_texts_of_an_invocation_count_in_the_budget() {
+        let text = || wamp_proto::ByteString::from("x".repeat(1000));
+        let id = RequestId::FIRST;
+        let registration = RegistrationId::new(1).unwrap();
+        let cost = |change: fn(&mut message::InvocationDetails, wamp_proto::ByteString)| {
+            let mut details = message::InvocationDetails::default();
+            change(&mut details, text());
+            cost(&message::Invocation { request: id, registration, details, payload: Payload::empty() })
+        };
+        let bare = cost(|_, _| {});
+        let changes: [fn(&mut message::InvocationDetails, wamp_proto::ByteString); 4] = [
+            |details, text| {
+                details.ppt = Some(Box::new(Ppt { enc_key: Some(text), ..Ppt::default() }));
+            },
+            |details, text| details.procedure = Some(text.into()),
+            |details, text| {
+                let peer = message::Discloser { caller_authid: Some(text), ..message::Discloser::default() };
+                details.peer = Some(Box::new(peer));
+            },
+            |details, text| details.set("_key", &*text).unwrap(),
+        ];
+        for change in changes {
+            assert!(cost(change) >= bare + 1000);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::task::Waker;
 use tokio::sync::oneshot;
 use wamp_core::session::{Closed, Joined, Session};
 use wamp_core::{Misuse, Time};
-use wamp_proto::message::Challenge;
+use wamp_proto::message::{Challenge, Ppt};
 use wamp_proto::relay::Pack;
 use wamp_proto::{Payload, PublicationId, RegistrationId, RequestId, SubscriptionId};
 use wamp_transport::{Batch, Queue};
@@ -71,6 +71,8 @@ pub(crate) struct State {
     /// The rest that this thread has left to the writer.
     pub(super) unwritten: Option<Batch>,
     pub(crate) calls: HashMap<RequestId, PendingCall>,
+    /// How to read the next reply, which is opaque to routers.
+    pub(super) ppt: Option<Box<Ppt>>,
     pub(crate) requests: HashMap<RequestId, PendingRequest>,
     pub(crate) joined: Option<oneshot::Sender<Result<Box<Joined>, Closed>>>,
     /// The receiver of the router's challenge. Dropped when the session has joined or ended.
@@ -137,6 +139,7 @@ impl State {
             is_writing_at_once: false,
             unwritten: None,
             calls: HashMap::new(),
+            ppt: None,
             requests: HashMap::new(),
             joined: Some(joined),
             challenged: None,

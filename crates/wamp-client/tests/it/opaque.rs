@@ -80,10 +80,19 @@ async fn opaque_bytes_are_called_with_and_are_a_result() {
         peer.send(json!([50, 2, {}, [1]])).await;
         assert!(call.await.unwrap().unwrap().opaque().is_none());
 
+        // The details of a progressive result are not those of the last result.
+        let call = tokio::spawn(session.call("com.a").on_progress(|_: Payload| {}).send());
+        peer.next().await;
+        let mut progress = options.clone();
+        progress["progress"] = true.into();
+        peer.send_all(&[json!([50, 3, progress, payload]), json!([50, 3, {}, ["\0AQID"]])]).await;
+        let result = call.await.unwrap().unwrap();
+        assert!(result.ppt().is_none() && result.opaque().is_none(), "{result:?}");
+
         // An error has the bytes as its payload.
         let call = tokio::spawn(session.call("com.a").send());
         peer.next().await;
-        peer.send(json!([8, 48, 3, options, "com.error", payload])).await;
+        peer.send(json!([8, 48, 4, options, "com.error", payload])).await;
         let error = call.await.unwrap().unwrap_err();
         assert!(!error.to_string().is_empty());
         let has_binary = error.payload().unwrap().as_binary().is_some();
