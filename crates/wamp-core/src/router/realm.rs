@@ -455,11 +455,12 @@ impl Realm {
     /// Passes the effects of one part of the realm to the others, and publishes the meta events.
     #[inline]
     pub(super) fn pass_on(&mut self) {
-        for tie in self.dealer.take_ties() {
-            self.holds.handle_tie(&mut self.cx, tie.caller, tie.callee);
-        }
+        // These calls tie their sessions, too.
         if self.dealer.has_room_for_queued() {
             self.serve_queued();
+        }
+        for tie in self.dealer.take_ties() {
+            self.holds.handle_tie(&mut self.cx, tie.caller, tie.callee);
         }
         self.publish_noted();
     }

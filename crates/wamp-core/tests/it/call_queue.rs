@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wamp_core::Time;
-use wamp_core::router::Config;
+use wamp_core::router::{Config, Feed};
 use wamp_proto::Serializer;
 
 use crate::net::{Client, Net, all_roles};
@@ -247,6 +247,24 @@ fn a_waiting_call_of_a_callee_with_many_calls_ends_like_every_other() {
     let waiting: Vec<_> = heard.iter().filter(|heard| heard.starts_with("[8,48,301,")).collect();
     assert_eq!((heard.len(), waiting.len()), (301, 1));
     assert!(waiting[0].contains("wamp.error.unavailable"), "{waiting:?}");
+}
+
+// behaviour 148: the callee has a call of another from then on, so that its hold may not last.
+#[test]
+fn a_call_that_has_waited_makes_a_hold_contested() {
+    let mut net = net(10);
+    let callee = callee(&mut net, r#""concurrency":2"#);
+    let (slow, other) = (net.raw(Serializer::Json, all_roles()), net.raw(Serializer::Json, all_roles()));
+    call(&mut net, slow, 1, r#""receive_progress":true"#);
+    call(&mut net, slow, 2, "");
+    call(&mut net, other, 1, "");
+    let (held, by) = (net.key(callee), net.key(slow));
+    net.realm.set_full(net.now, by);
+    assert!(net.realm.hold(net.now, held, by, Feed::Stream));
+    net.say(slow, "[49,2,{}]");
+    assert_eq!(net.realm.sizes().queued, 0);
+    net.sleep(Duration::from_secs(2));
+    assert!(!net.realm.is_held(held));
 }
 
 /// A queue, its callees and its callers without regard to speed.
