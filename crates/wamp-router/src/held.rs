@@ -57,17 +57,21 @@ impl Drop for Counted<'_> {
 }
 
 impl<R: ReadHalf> Held<'_, R> {
-    /// Waits until the session is released or over. `asks` tells that it has already sent a request.
-    pub(crate) async fn released(mut self, asks: bool) {
+    /// Waits until the session is released or over. `asks` tells that it has already sent a request. Returns whether requests
+    /// that have waited for an authorizer can be handled.
+    pub(crate) async fn released(mut self, asks: bool) -> bool {
         let (mut looks, mut told, mut seen) = (false, false, 0);
         let mut counted = Counted(self.budget, 0);
         // An earlier hold may have read ahead.
         counted.set(self.unhandled + self.ahead());
         let moment = tokio::time::sleep(MOMENT);
         tokio::pin!(moment);
-        while let Hold::Waits { asks: has_decided } = self.realm.hold(self.session).await
-            && !self.outbound.is_over()
-        {
+        loop {
+            let has_decided = match self.realm.hold(self.session).await {
+                Hold::Over { can_advance } => return can_advance,
+                Hold::Waits { .. } if self.outbound.is_over() => return false,
+                Hold::Waits { asks } => asks,
+            };
             if looks && (asks || has_decided) && !told {
                 told = true;
                 self.tell().await;

@@ -340,7 +340,7 @@ impl<R: ReadHalf> Link<R> {
                 inbound.handle(turn, &self.outbound)
             };
             let turned = realm.with_turn(session, &mut wakes, self.turn.was_long, handle).await;
-            let Turned { result: handled, held, has_rest, can_advance, was_long } = turned;
+            let Turned { result: handled, held, has_rest, mut can_advance, was_long } = turned;
             self.turn.was_long = was_long;
             is_held |= held;
             if wakes.is_due() || !has_rest && (is_held || handled == Handled::All) {
@@ -363,7 +363,7 @@ impl<R: ReadHalf> Link<R> {
                     budget,
                     unhandled,
                 };
-                Box::pin(held.released(asks)).await;
+                can_advance = Box::pin(held.released(asks)).await;
             }
             if handled == Handled::All && !has_rest && !can_advance {
                 break;

@@ -51,7 +51,10 @@ pub(crate) enum Hold {
         asks: bool,
     },
     /// It is not held, or requests can leave its queue.
-    Over,
+    Over {
+        /// Whether requests that its authorizer has decided about can be handled.
+        can_advance: bool,
+    },
 }
 
 /// A realm that links share.
@@ -390,9 +393,10 @@ impl Realm {
     pub(crate) async fn hold(&self, session: SessionKey) -> Hold {
         let _turn = self.inner.turn(false).await;
         let machine = &self.inner.value().machine;
-        match machine.is_held(session) && !machine.can_advance(session) {
+        let can_advance = machine.can_advance(session);
+        match machine.is_held(session) && !can_advance {
             true => Hold::Waits { asks: machine.has_decided_request(session) },
-            false => Hold::Over,
+            false => Hold::Over { can_advance },
         }
     }
 

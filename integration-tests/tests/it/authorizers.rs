@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use wamp_client::{Failure, Invocation, Session, connect};
+use wamp_proto::Serializer;
 use wamp_router::{Authorizer, Limits, Procedure, Question, RealmConfig, Role, Router, Verdict, async_trait};
 
 use crate::authentication::joined;
-use crate::support::{House, within};
+use crate::support::{House, Way, piped, within};
 
 /// Decides by the URI: at once, later, never, or by a number in it after as many milliseconds.
 struct ByUri;
@@ -207,6 +208,29 @@ async fn decided_publications_are_held_back_for_a_slow_subscriber() {
     let stats = house.router.stats();
     assert_eq!((stats.total.events_dropped, stats.now.waiting), (0, 0));
     assert!(stats.total.holds > 0, "the publisher was held");
+}
+
+// behaviour 109, behaviour 263: also if the publisher sends nothing more.
+#[tokio::test(start_paused = true)]
+async fn decided_publications_go_on_after_the_end_of_a_hold() {
+    let limits = Limits { high_water: 64 << 10, low_water: 32 << 10, ..Limits::default() };
+    let router = Router::builder().limits(limits).realm_with(of_program()).build();
+    let mut publisher = piped(&router, Way::RawSocket, Serializer::Json, 4 << 20).await;
+    let mut subscriber = piped(&router, Way::RawSocket, Serializer::Json, 1000).await;
+    subscriber.say(r#"[32,1,{"match":"prefix"},"com."]"#).await;
+    assert!(subscriber.hear().await.starts_with("[33,1,"));
+    let (count, long) = (40, "x".repeat(16_000));
+    for request in 1..=count {
+        publisher.say(&format!(r#"[16,{request},{{}},"com.topic.after50",[{request},"{long}"]]"#)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(router.stats().now.held, 1);
+    for request in 1..=count {
+        let event = tokio::time::timeout(Duration::from_secs(10), subscriber.hear()).await;
+        let event = event.unwrap_or_else(|_| panic!("no event of publication {request}"));
+        assert!(event.contains(&format!(r#"[{request},"x"#)), "{}", &event[..100]);
+    }
+    assert_eq!((router.stats().now.waiting, router.stats().total.events_dropped), (0, 0));
 }
 
 // behaviour 266
