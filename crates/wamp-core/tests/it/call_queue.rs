@@ -8,6 +8,7 @@ use wamp_core::Time;
 use wamp_core::router::{Config, Feed};
 use wamp_proto::Serializer;
 
+use crate::credit::{counting, small_windows};
 use crate::net::{Client, Net, all_roles};
 
 const PROCEDURE: &str = "com.myapp.longop";
@@ -265,6 +266,28 @@ fn a_call_that_has_waited_makes_a_hold_contested() {
     assert_eq!(net.realm.sizes().queued, 0);
     net.sleep(Duration::from_secs(2));
     assert!(!net.realm.is_held(held));
+}
+
+// behaviour 148: an invocation of the caller may have the id of its waiting call.
+#[test]
+fn credit_for_the_results_of_a_waiting_call_is_kept_and_no_other() {
+    for (options, granted) in [("", true), (r#""chunks":true"#, false)] {
+        let mut config = small_windows();
+        config.call_queue = 10;
+        let mut net = Net::with(config);
+        let [other, caller, callee] = [(); 3].map(|()| net.raw(Serializer::Json, counting(500)));
+        net.say(callee, r#"[64,1,{"concurrency":1},"com.myapp.longop"]"#);
+        call(&mut net, other, 1, "");
+        call(&mut net, caller, 1, r#""receive_progress":true"#);
+        net.say(caller, &format!("[256,1,{{{options}}},1300]"));
+        net.say(callee, "[70,1,{}]");
+        assert_eq!(net.heard(callee).len(), 3);
+        for _ in 0..12 {
+            net.say(callee, r#"[70,2,{"progress":true},["234567"]]"#);
+        }
+        let last = net.heard(callee).last().cloned();
+        assert_eq!(last.as_deref(), granted.then_some("[256,2,{},1300]"), "{options}");
+    }
 }
 
 /// A queue, its callees and its callers without regard to speed.

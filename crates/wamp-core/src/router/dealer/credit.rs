@@ -126,6 +126,7 @@ impl Dealer {
         if let Some((key, stream)) = found {
             self.grant_credit(cx, key, stream);
         } else if self.queues.len() > 0
+            && credit.options.chunks != Some(true)
             && let Some(kept) = made.and_then(|key| self.calls.get_mut(key)?.kept.as_deref_mut())
             && kept.place.is_some()
         {
