@@ -125,7 +125,7 @@ impl Session {
     /// [`ReplyError::Encode`]. Then nothing was sent, and the invocation is unchanged.
     pub fn reply(&mut self, now: Time, invocation: RequestId, reply: Reply) -> Result<(), ReplyError> {
         let (request, kind) = (invocation, reply.kind());
-        let ppt = self.callee.ppt(invocation).map(|ppt| Box::new(ppt.clone()));
+        let ppt = self.callee.ppt(invocation).cloned().map(Box::new);
         let mut options = YieldOptions::default();
         let message = match reply {
             Reply::Progress(payload) => {
