@@ -411,8 +411,7 @@ impl Realm {
     /// Returns the counters.
     pub fn stats(&self) -> Stats {
         let mut stats = self.cx.stats;
-        // A call that has waited for a callee was placed twice, as one that was re-routed.
-        stats.calls = self.dealer.placed() - stats.rerouted - stats.calls_queued;
+        stats.calls = self.dealer.placed() - stats.rerouted - self.dealer.not_started();
         stats
     }
 

@@ -228,8 +228,31 @@ fn a_call_that_has_waited_is_one_call_since_its_begin() {
     net.sleep(Duration::from_secs(1));
     let running = shown(&net, 1);
     assert_eq!(running.procedure.as_deref(), Some(PROCEDURE));
-    assert_eq!((running.age, running.callee.is_some()), (Duration::from_secs(2), true));
+    assert_eq!(
+        (running.id, running.age, running.callee.is_some()),
+        (waiting.id, Duration::from_secs(2), true)
+    );
     assert_eq!((net.realm.stats().calls, net.realm.stats().calls_queued), (2, 2));
+}
+
+// behaviour 302: all calls but the first wait.
+#[test]
+fn calls_that_have_waited_are_timed_as_all_others() {
+    let mut net = net(10);
+    let callee = callee(&mut net, r#""concurrency":1"#);
+    let caller = net.raw(Serializer::Json, all_roles());
+    for request in 1..=3 {
+        call(&mut net, caller, request, "");
+    }
+    for ended in 1..=130 {
+        net.sleep(Duration::from_millis(2));
+        net.say(callee, &format!("[70,{ended},{{}}]"));
+        call(&mut net, caller, ended + 3, "");
+    }
+    // The calls 1, 65 and 129; the last two have waited for 4 ms before they ran for 2 ms.
+    let timed = net.realm.timings().duration;
+    assert_eq!((timed.counts().iter().sum::<u64>(), timed.sum()), (3, Duration::from_millis(2 + 6 + 6)));
+    assert_eq!(net.realm.stats().calls, 131);
 }
 
 // behaviour 148: of a callee with many running calls, these end before its registration, in portions.

@@ -129,16 +129,26 @@ pub(super) struct Upload {
 pub(super) struct Calls {
     slab: Slots<(u64, Call)>,
     count: u64,
+    /// The number of the next call, if it was placed before.
+    again: Option<u64>,
 }
 
 impl Calls {
     pub(super) fn new() -> Self {
-        Self { slab: Slots::new(), count: 0 }
+        Self { slab: Slots::new(), count: 0, again: None }
     }
 
     pub(super) fn insert(&mut self, call: Call) -> CallKey {
-        self.count += 1;
-        CallKey { index: self.slab.insert((self.count, call)), count: self.count }
+        let count = self.again.take().unwrap_or_else(|| {
+            self.count += 1;
+            self.count
+        });
+        CallKey { index: self.slab.insert((count, call)), count }
+    }
+
+    /// Lets the next call keep the number of this one, which was removed and had no messages of a callee.
+    pub(super) fn insert_again(&mut self, key: CallKey) {
+        self.again = Some(key.count);
     }
 
     pub(super) fn get(&self, key: CallKey) -> Option<&Call> {

@@ -30,6 +30,8 @@ const ENDED: &str = "the callee for which the call waited has gone";
 pub(super) struct Queues {
     of: Map<RegistrationId, BTreeMap<u64, CallKey>>,
     count: u64,
+    /// The number of calls that have left for a callee.
+    started: u64,
     len: usize,
     /// Registrations with waiting calls at which something has changed.
     changed: Vec<RegistrationId>,
@@ -37,7 +39,7 @@ pub(super) struct Queues {
 
 impl Queues {
     pub(super) fn new(seed: HashSeed) -> Self {
-        Self { of: map(seed), count: 0, len: 0, changed: Vec::new() }
+        Self { of: map(seed), count: 0, started: 0, len: 0, changed: Vec::new() }
     }
 
     /// The number of waiting calls.
@@ -79,6 +81,11 @@ impl Dealer {
     /// The number of calls that wait for a callee with room.
     pub(in crate::router) fn queued(&self) -> usize {
         self.queues.len()
+    }
+
+    /// The number of calls that have waited in vain, or still wait.
+    pub(in crate::router) fn not_started(&self) -> u64 {
+        self.queues.count - self.queues.started
     }
 
     /// All of these calls.
@@ -203,6 +210,8 @@ impl Dealer {
                     let counted = cx.sessions.get(caller).map_or(0, |caller| caller.dealer.kept_bytes);
                     let has_room = counted + kept.bytes() <= cx.config.limits.kept_bytes;
                     plan.call.kept = Some(kept).filter(|_| plan.keeps && has_room);
+                    self.queues.started += 1;
+                    self.calls.insert_again(key);
                     self.commit(cx, plan);
                     return;
                 }
