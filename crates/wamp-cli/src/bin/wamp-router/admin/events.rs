@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Extension;
@@ -24,7 +23,7 @@ use wamp_router::Query;
 
 use super::api::{Selection, selected};
 use super::rows::{Line, Table, View, list, summary};
-use super::{LastEvent, State};
+use super::{State, Version};
 
 /// The time between two events.
 const TICK: Duration = Duration::from_millis(500);
@@ -38,7 +37,7 @@ pub(super) fn routes() -> Routes<Arc<State>> {
 
 async fn events(
     Of(state): Of<Arc<State>>,
-    Extension(last): Extension<LastEvent>,
+    Extension(Version(version)): Extension<Version>,
     selection: Selection,
 ) -> Response {
     let view = selection.0.get("view").map_or("calls", String::as_str);
@@ -54,9 +53,7 @@ async fn events(
     };
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut version = state.version.subscribe();
-    version.mark_unchanged();
-    let watcher = Watcher { state, view, query, ticks, version, sent: None, last, _permit: permit };
+    let watcher = Watcher { state, view, query, ticks, version, sent: None, _permit: permit };
     let body = Body::from_stream(unfold(watcher, |mut watcher| async move {
         let event = watcher.next().await?;
         Some((Ok::<_, Infallible>(event), watcher))
@@ -72,20 +69,12 @@ struct Watcher {
     version: watch::Receiver<u64>,
     /// The hashes of the rows that were sent last, by their keys.
     sent: Option<HashMap<String, u64>>,
-    last: LastEvent,
     _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.last.0.store(0, Ordering::Relaxed);
-    }
 }
 
 impl Watcher {
     /// Returns the next event; `None` if the settings have changed, so that the watcher is to come again.
     async fn next(&mut self) -> Option<Bytes> {
-        self.note();
         tokio::select! {
             _ = self.ticks.tick() => {}
             _ = self.version.changed() => return None,
@@ -106,14 +95,7 @@ impl Watcher {
                 ("change", format!("{{{head},\"set\":{set},\"gone\":{gone}}}"))
             }
         };
-        self.note();
         Some(Bytes::from(format!("event: {name}\ndata: {data}\n\n")))
-    }
-
-    /// Notes that the connection has had room for an event.
-    fn note(&self) {
-        let now = u64::try_from(self.state.uptime().as_millis()).unwrap_or(u64::MAX);
-        self.last.0.store(now.max(1), Ordering::Relaxed);
     }
 }
 

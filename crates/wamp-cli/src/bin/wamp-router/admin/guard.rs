@@ -10,6 +10,7 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
 use wamp_router::auth::Secret;
 
 use super::page::policy;
@@ -27,7 +28,10 @@ pub(super) async fn check(
 ) -> Response {
     let settings = state.settings();
     let mut response = match judge(&settings, local, &request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => match timeout(state.stalled, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Refusal(StatusCode::REQUEST_TIMEOUT, "the request took too long").into_response(),
+        },
         Err(refusal) => refusal.into_response(),
     };
     protect(response.headers_mut());
@@ -51,13 +55,15 @@ impl IntoResponse for Refusal {
 
 fn judge(settings: &Settings, LocalAddress(local): LocalAddress, request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
-    let config = settings.config.as_ref();
-    let names = config.map(|config| &*config.hosts).unwrap_or_default();
-    if !is_own_host(headers, local.ip(), names) {
+    let Some(config) = &settings.config else {
+        // A connection from before.
+        return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, "the admin listener is closed"));
+    };
+    if !is_own_host(headers, local.ip(), &config.hosts) {
         let text = "the host of the URL is not a name of this listener; add it to `hosts` in [admin]";
         return Err(Refusal(StatusCode::MISDIRECTED_REQUEST, text));
     }
-    let token = config.and_then(|config| config.token.as_ref());
+    let token = config.token.as_ref();
     match *request.method() {
         Method::GET | Method::HEAD => {
             if token.is_some() && !OPEN.contains(&request.uri().path()) {
@@ -102,10 +108,11 @@ fn is_own_host(headers: &HeaderMap, local: IpAddr, names: &[String]) -> bool {
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
     let Ok(host) = host.to_str() else { return false };
     let host = host_of(host).to_ascii_lowercase();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    match address {
-        Ok(address) => address == local.to_canonical() || address == local || names.contains(&host),
-        Err(_) => host == "localhost" && local.to_canonical().is_loopback() || names.contains(&host),
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_named = names.iter().any(|name| name == host);
+    match host.parse::<IpAddr>() {
+        Ok(address) => address == local.to_canonical() || address == local || is_named,
+        Err(_) => host == "localhost" && local.to_canonical().is_loopback() || is_named,
     }
 }
 
@@ -151,6 +158,7 @@ mod tests {
         assert!(own("[::1]:9090", "::1", &[]) && own("[::1]", "::1", &[]) && own("localhost", "::1", &[]));
         assert!(own("10.0.0.7:9090", "10.0.0.7", &[]) && own("10.0.0.7", "::ffff:10.0.0.7", &[]));
         assert!(own("router.example:9090", "10.0.0.7", &["router.example"]));
+        assert!(own("[2001:db8::1]:9090", "10.0.0.7", &["2001:db8::1"]));
         for host in
             ["evil.example", "evil.example:9090", "127.0.0.1.evil.example", "10.0.0.8", ":9090", "[::1"]
         {

@@ -13,7 +13,7 @@ mod rows;
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,6 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutWriter;
 use wamp_router::Router;
 use wamp_tls::Server;
 
@@ -43,7 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest head of a request, and the most bytes of a response that wait for the socket.
 const BUFFER: usize = 64 << 10;
 
-/// A stream of events is closed if its peer has accepted nothing for this time.
+/// A connection is closed if its peer accepts nothing for this time. A request whose answer has not begun by then, perhaps since
+/// its body is missing, is refused.
 const STALLED: Duration = Duration::from_secs(30);
 
 /// The admin listener of a router, or its absence.
@@ -72,10 +74,12 @@ struct State {
     started: Instant,
     started_at: SystemTime,
     settings: RwLock<Arc<Settings>>,
-    /// Changes with the settings, which ends all event streams.
+    /// Changes with the settings, which ends all event streams and connections.
     version: watch::Sender<u64>,
     watchers: Arc<Semaphore>,
     connections: Arc<Semaphore>,
+    /// [`STALLED`], or less in tests.
+    stalled: Duration,
 }
 
 /// The settings of the listener, which a reload replaces.
@@ -84,15 +88,28 @@ struct Settings {
     tls: Option<Server>,
 }
 
-/// The time of the last event on a connection, in milliseconds after the start; 0 without a stream of events.
-#[derive(Clone, Default)]
-struct LastEvent(Arc<AtomicU64>);
+/// Changes when the settings are no longer those that a connection was accepted with.
+#[derive(Clone)]
+struct Version(watch::Receiver<u64>);
 
 /// The address at which a connection was accepted.
 #[derive(Clone, Copy)]
 struct LocalAddress(SocketAddr);
 
 impl State {
+    fn new(router: Router, stalled: Duration) -> Self {
+        Self {
+            router,
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            settings: RwLock::new(Arc::new(Settings { config: None, tls: None })),
+            version: watch::Sender::new(0),
+            watchers: Arc::new(Semaphore::new(WATCHERS)),
+            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            stalled,
+        }
+    }
+
     fn settings(&self) -> Arc<Settings> {
         // Nothing panics while holding it.
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -105,16 +122,7 @@ impl State {
 
 impl Admin {
     pub(crate) fn new(router: Router) -> Self {
-        let state = State {
-            router,
-            started: Instant::now(),
-            started_at: SystemTime::now(),
-            settings: RwLock::new(Arc::new(Settings { config: None, tls: None })),
-            version: watch::Sender::new(0),
-            watchers: Arc::new(Semaphore::new(WATCHERS)),
-            connections: Arc::new(Semaphore::new(CONNECTIONS)),
-        };
-        Self { state: Arc::new(state), listening: None }
+        Self { state: Arc::new(State::new(router, STALLED)), listening: None }
     }
 
     /// Binds the address of a configuration, if it is a new one.
@@ -193,45 +201,41 @@ async fn listen(state: Arc<State>, listener: TcpListener) {
 async fn serve(state: Arc<State>, routes: Routes, stream: TcpStream) {
     let Ok(local) = stream.local_addr() else { return };
     let _ = stream.set_nodelay(true);
+    // Before the settings are read, so that no change of them is missed.
+    let version = Version(state.version.subscribe());
     match &state.settings().tls {
-        None => answer(&state, routes, local, stream).await,
+        None => answer(&state, routes, local, version, stream).await,
         Some(tls) => {
             if let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(&[], stream)).await {
-                answer(&state, routes, local, stream).await;
+                answer(&state, routes, local, version, stream).await;
             }
         }
     }
 }
 
-/// Answers the requests of a connection.
-async fn answer<S>(state: &State, routes: Routes, local: SocketAddr, stream: S)
+/// Answers the requests of a connection, until it ends or the settings change.
+async fn answer<S>(state: &State, routes: Routes, local: SocketAddr, version: Version, stream: S)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let last = LastEvent::default();
-    let routes = routes.layer(axum::Extension(last.clone())).layer(axum::Extension(LocalAddress(local)));
+    let mut changed = version.0.clone();
+    let routes = routes.layer(axum::Extension(version)).layer(axum::Extension(LocalAddress(local)));
     let service = TowerToHyperService::new(routes);
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(state.stalled));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(BUFFER);
-    let connection = http.serve_connection(TokioIo::new(stream), service);
-    tokio::select! {
-        served = connection => {
-            if let Err(error) = served {
-                tracing::debug!(%error, "a connection of the admin listener ended");
-            }
+    let mut connection = pin!(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        // It answers the request that it has, and ends.
+        _ = changed.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
-        () = stalled(state, &last) => tracing::info!("closed an event stream whose peer accepts nothing"),
-    }
-}
-
-/// Waits until a stream of events has made no progress for too long.
-async fn stalled(state: &State, last: &LastEvent) {
-    loop {
-        tokio::time::sleep(STALLED / 3).await;
-        let since = last.0.load(Ordering::Relaxed);
-        if since > 0 && state.uptime().saturating_sub(Duration::from_millis(since)) > STALLED {
-            return;
-        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection of the admin listener ended");
     }
 }
 
@@ -244,3 +248,6 @@ fn routes(state: Arc<State>) -> Routes {
         .layer(axum::middleware::from_fn_with_state(state.clone(), guard::check))
         .with_state(state)
 }
+
+#[cfg(test)]
+mod tests;
