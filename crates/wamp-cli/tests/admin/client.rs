@@ -54,7 +54,7 @@ async fn the_running_calls_are_printed_and_top_has_their_rates() {
 
     let output = wamp(&["ps", "calls", "--json", "--admin", &url], Some(TOKEN));
     let row: serde_json::Value = serde_json::from_str(&text(&output.stdout)).unwrap();
-    assert_eq!(row["callee"]["session"], callee.id().get());
+    assert_eq!((&row["type"], &row["callee"]["session"]), (&"call".into(), &callee.id().get().into()));
     let output = wamp(&["ps", "calls", "--filter", "nothing", "--admin", &url], Some(TOKEN));
     assert_eq!(text(&output.stdout).lines().count(), 1);
     let output = wamp(&["-r", "other", "ps", "calls", "--admin", &url], Some(TOKEN));
@@ -71,6 +71,7 @@ async fn the_running_calls_are_printed_and_top_has_their_rates() {
     assert!((20.0..130.0).contains(&rate), "{shown}");
     let output = wamp(&["top", "--once", "--json", "--admin", &url], Some(TOKEN));
     let object: serde_json::Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+    assert_eq!((&object["type"], &object["rows"][0]["procedure"]), (&"top".into(), &"com.a.paced".into()));
     assert!(object["results_per_second"].as_f64().unwrap() > 20.0, "{object}");
     reading.abort();
 

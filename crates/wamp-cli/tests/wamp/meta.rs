@@ -55,8 +55,10 @@ fn sessions_are_listed_and_ended() {
     let id = others[0]["session"].to_string();
     assert!(router.run(&["ps", "sessions"]).stdout.contains(&id));
     assert_eq!(router.run(&["ps", "sessions", "--role", "nobody", "--json"]), done(""));
-    let killed = router.run(&["kill", &id, "--message", "a test", "--json"]);
-    assert_eq!(killed, done(&format!("{{\"type\":\"killed\",\"session\":{id}}}\n")));
+    // The second one is gone.
+    let killed = router.run(&["kill", &id, &id, "--message", "a test", "--json"]);
+    let object = format!("{{\"type\":\"killed\",\"session\":{id}}}\n");
+    assert_eq!((killed.code, killed.stdout), (Some(1), object));
     let ended = victim.end();
     assert!(ended.code == Some(4) && ended.stderr.contains("wamp.close.killed: a test"), "{ended:?}");
     assert_eq!(sessions().len(), 1);

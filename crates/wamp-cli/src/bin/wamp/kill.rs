@@ -36,8 +36,9 @@ pub(crate) async fn run(kill: Kill, global: &Global, mut signals: Signals) -> Re
     let mut output = Output::new(Form::new(global, false));
     let ended = unless_ended(&mut signals, kill_all(&kill, &session, &mut output)).await;
     session.leave().await;
-    ended??;
+    // Those that were ended before an error are printed.
     output.flush()?;
+    ended??;
     Ok(Code::Done)
 }
 

@@ -38,7 +38,7 @@ pub(crate) async fn run(calls: Calls, global: &Global, mut signals: Signals) -> 
     let mut output = Output::new(Form::new(global, false));
     let rows = table["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
     if global.json {
-        rows.iter().try_for_each(|row| output.line(&row.to_string()))?;
+        rows.iter().try_for_each(|row| output.object(super::object("call", row)))?;
     } else {
         let now = table["now_ms"].as_u64().unwrap_or(0);
         let shown: Vec<Vec<String>> = rows.iter().map(|row| cells(row, now, None)).collect();

@@ -19,9 +19,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::Url;
 
+use crate::document::Document;
 use crate::fail::{Code, Fail};
 use crate::insecure;
 use crate::options::Global;
+use crate::output::Object;
 
 /// The longest answer that is read, in bytes.
 const ANSWER: usize = 32 << 20;
@@ -171,6 +173,18 @@ async fn read(mut body: Incoming) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// A value of an answer. Texts of clients in it are escaped when it is printed.
+fn document(value: &Value) -> Document {
+    // Every value is a document.
+    serde_json::from_value(value.clone()).unwrap_or(Document::Null)
+}
+
+/// An object of this type with the fields of an answer.
+fn object(kind: &str, fields: &Value) -> Object {
+    let fields = fields.as_object().into_iter().flatten();
+    fields.fold(Object::new(kind), |object, (name, value)| object.with(name, document(value)))
+}
+
 fn tls(global: &Global) -> Result<wamp_tls::Client, Fail> {
     let client = wamp_tls::Client::new();
     if global.insecure {
@@ -182,5 +196,16 @@ fn tls(global: &Global) -> Result<wamp_tls::Client, Fail> {
             Ok(client.authorities(pem))
         }
         None => Ok(client),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_of_texts_are_escaped_in_json() {
+        let row = serde_json::json!({ "authid": "a\u{9b}31m", "held_by": null, "results": 3 });
+        assert_eq!(document(&row).to_json(), r#"{"authid":"a\u009b31m","held_by":null,"results":3}"#);
     }
 }

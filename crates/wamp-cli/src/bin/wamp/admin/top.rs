@@ -12,9 +12,10 @@ use super::calls::{cells, columns};
 use super::table::{bytes, lines, rate, span};
 use super::{AdminApi, AdminOptions};
 use crate::connect::unless_ended;
+use crate::document::Document;
 use crate::fail::{Code, Fail};
 use crate::options::{Global, time};
-use crate::output::{Form, Output};
+use crate::output::{Form, Object, Output};
 use crate::signals::Signals;
 
 /// Show what runs at a router: sessions, running calls with their rates, queues, held links. It asks the admin listener of the
@@ -87,7 +88,7 @@ pub(crate) async fn run(top: Top, global: &Global, mut signals: Signals) -> Resu
             _ => {
                 let mut output = Output::new(Form::new(global, false));
                 match global.json {
-                    true => output.line(&to_json(&before, &now).to_string())?,
+                    true => output.object(object(&before, &now))?,
                     false => shown.iter().try_for_each(|line| output.line(line))?,
                 }
                 output.flush()?;
@@ -134,32 +135,33 @@ fn show(before: &Sample, now: &Sample, width: Option<usize>) -> Vec<String> {
     }
     let old = before.results();
     let rows = now.calls["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut rows: Vec<(f64, &Value)> = rows
+    let mut rows: Vec<(Option<f64>, &Value)> = rows
         .iter()
         .map(|row| {
-            // A call that has begun since had no results.
-            let earlier = old.get(&key(row)).copied().unwrap_or(0.0);
-            ((row["results"].as_f64().unwrap_or(0.0) - earlier).max(0.0) / seconds, row)
+            // A call that has begun since had no results. One that was beyond the limit had some, and its rate is not known.
+            let is_new = row["since_ms"].as_u64().is_some_and(|since| since >= before.now());
+            let earlier = old.get(&key(row)).copied().or(is_new.then_some(0.0));
+            let results = row["results"].as_f64().unwrap_or(0.0);
+            (earlier.map(|earlier| (results - earlier).max(0.0) / seconds), row)
         })
         .collect();
-    rows.sort_by(|one, other| other.0.total_cmp(&one.0));
+    rows.sort_by(|one, other| other.0.unwrap_or(0.0).total_cmp(&one.0.unwrap_or(0.0)));
+    let shown_rate = |speed: Option<f64>| speed.map_or_else(|| "-".to_owned(), rate);
     let rows: Vec<Vec<String>> =
-        rows.iter().map(|(speed, row)| cells(row, now.now(), Some(rate(*speed)))).collect();
+        rows.iter().map(|(speed, row)| cells(row, now.now(), Some(shown_rate(*speed)))).collect();
     shown.push(String::new());
     shown.extend(lines(&columns(true), &rows, width));
     shown
 }
 
 /// The figures as one object.
-fn to_json(before: &Sample, now: &Sample) -> Value {
-    let mut object = now.summary.clone();
+fn object(before: &Sample, now: &Sample) -> Object {
     let seconds = seconds(before, now);
-    let speed = |name: &str| {
-        (now.summary[name].as_f64().unwrap_or(0.0) - before.summary[name].as_f64().unwrap_or(0.0)) / seconds
-    };
-    object["results_per_second"] = speed("results").into();
-    object["rows"] = now.calls["rows"].clone();
-    object
+    let number = |sample: &Sample| sample.summary["results"].as_f64().unwrap_or(0.0);
+    let speed = (number(now) - number(before)) / seconds;
+    super::object("top", &now.summary)
+        .with("results_per_second", Document::Float(speed))
+        .with("rows", super::document(&now.calls["rows"]))
 }
 
 /// The width and height of the terminal.
@@ -195,5 +197,29 @@ impl Drop for Screen {
     fn drop(&mut self) {
         let mut stdout = std::io::stdout().lock();
         let _ = stdout.write_all(b"\x1b[?25h\x1b[?1049l").and_then(|()| stdout.flush());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sample(now: u64, results: &[(&str, u64, u64)]) -> Sample {
+        let row = |(id, since, results): &(&str, u64, u64)| json!({ "realm": "realm1", "id": id, "since_ms": since, "results": results, "procedure": "p", "state": "running" });
+        let rows: Vec<Value> = results.iter().map(row).collect();
+        Sample { summary: json!({ "now_ms": now }), calls: json!({ "rows": rows }) }
+    }
+
+    #[test]
+    fn a_call_that_was_beyond_the_limit_before_has_no_rate() {
+        let before = sample(10_000, &[("1-0", 0, 500)]);
+        let now = sample(12_000, &[("2-1", 5_000, 9_000), ("1-0", 0, 700), ("3-2", 11_000, 20)]);
+        let lines = show(&before, &now, None);
+        let shown = |id: &str| lines.iter().find(|line| line.starts_with(id)).unwrap().clone();
+        assert!(shown("1-0").contains(" 100/s "), "{lines:?}");
+        assert!(shown("3-2").contains(" 10/s "), "{lines:?}");
+        assert!(!shown("2-1").contains("/s") && shown("2-1").contains(" - "), "{lines:?}");
     }
 }
