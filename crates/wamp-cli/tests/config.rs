@@ -117,6 +117,12 @@ fn each_fault_has_its_line_its_column_and_advice() {
         ),
         ("[admin]\nlisten = \"127.0.0.1:9\"\ntls = true", 3, 7, "`tls` needs a certificate: write [tls]"),
         (
+            "[admin]\nlisten = \"127.0.0.1:9\"\nhosts = [\"a\", \"::1\", \"router.example:9\"]",
+            3,
+            22,
+            "\"router.example:9\" is no host: write the name alone, such as \"router.example\"",
+        ),
+        (
             "[admin]\nlisten = \"127.0.0.1:9\"\nhost = []",
             3,
             1,

@@ -357,8 +357,9 @@ fn it_makes_a_certificate_for_the_development_of_clients() {
     let (_program, address, path) = start();
     assert!(!has_tls(&address, &trusted) && has_tls(&address, &std::fs::read_to_string(path).unwrap()));
     // Others could not check it.
-    for address in ["0.0.0.0:0", "192.0.2.1:0", "systemd"] {
-        let output = command(&["--listen", address]).output().unwrap();
+    let admin = "--admin=0.0.0.0:0 --set=admin.tls=true --set=admin.token=correct-horse-battery";
+    for arguments in ["--listen=0.0.0.0:0", "--listen=192.0.2.1:0", "--listen=systemd", admin] {
+        let output = command(&arguments.split(' ').collect::<Vec<_>>()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(
             output.status.code() == Some(2) && said.contains("its certificate is for this machine only"),

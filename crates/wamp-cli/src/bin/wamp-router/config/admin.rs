@@ -1,6 +1,6 @@
 //! `[admin]`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use wamp_router::auth::Secret;
 
@@ -53,7 +53,7 @@ pub(super) fn read(table: Table, has_tls: bool, faults: &mut Faults) -> Option<A
     let places = settings::read(&mut fields, config.rows());
     let place = fields.place();
     fields.finish();
-    config.hosts = hosts.into_iter().map(|at| at.value.to_lowercase()).collect();
+    config.hosts = hosts.into_iter().filter_map(|at| host(&at, faults)).collect();
     if let Some(At { value: Confidential(token), place }) = token {
         if token.bytes().len() < TOKEN {
             faults.error(&place, format!("the token is shorter than {TOKEN} bytes"));
@@ -71,6 +71,17 @@ pub(super) fn read(table: Table, has_tls: bool, faults: &mut Faults) -> Option<A
     }
     check_public(&config, listen.map_or(place, |at| at.place), faults);
     address.map(|_| config)
+}
+
+/// Returns a host as requests name it, without port and brackets.
+fn host(At { value, place }: &At<String>, faults: &mut Faults) -> Option<String> {
+    let bare = value.trim_start_matches('[').trim_end_matches(']');
+    let is_host = bare.parse::<IpAddr>().is_ok() || !bare.is_empty() && !bare.contains([':', '/', '@', ' ']);
+    if !is_host {
+        let message = format!("{value:?} is no host: write the name alone, such as \"router.example\"");
+        faults.error(place, message);
+    }
+    is_host.then(|| bare.to_lowercase())
 }
 
 fn address(at: &At<String>, faults: &mut Faults) -> Option<SocketAddr> {
@@ -125,9 +136,9 @@ pub(super) fn write(out: &mut String, config: Option<&AdminConfig>, explained: b
     let _ = writeln!(out, "{mark}[admin]\n{mark}listen = \"{}\"", config.listen);
     about(
         out,
-        "At least 16 characters. With a token every request but /healthz and /readyz needs it, as a bearer token; only with",
+        "At least 16 characters. With a token every request but the empty page, /healthz and /readyz needs it, as a bearer",
     );
-    about(out, "a token a call can be canceled or a session ended.");
+    about(out, "token; only with a token a call can be canceled or a session ended.");
     if explained {
         let _ = writeln!(out, "#token = {{ file = \"admin.token\" }}");
     } else if config.token.is_some() {

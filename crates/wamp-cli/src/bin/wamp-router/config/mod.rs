@@ -111,7 +111,9 @@ impl Config {
         let mut config = Self::of(table, realms, faults);
         #[cfg(feature = "tls-dev")]
         if settings.tls_dev {
-            for address in config.listen.iter().filter(|address| !tls_dev::is_local(address)) {
+            let admin = config.admin.as_ref().filter(|admin| admin.tls).map(|admin| admin.listen.to_string());
+            let addresses = config.listen.iter().chain(&admin);
+            for address in addresses.filter(|address| !tls_dev::is_local(address)) {
                 let place = Place::new(faults.add_option("--tls-dev", ""), 0..0);
                 faults.error(
                     &place,
