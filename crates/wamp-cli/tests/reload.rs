@@ -261,7 +261,8 @@ fn systemd_is_told_that_it_is_ready_and_alive_and_what_it_does() {
     assert!(told("RELOADING=1").contains("MONOTONIC_USEC="));
     told("READY=1");
     service.signal("TERM");
-    told("STOPPING=1");
+    // 5 s for the clients, and 5 s for the process.
+    assert!(told("STOPPING=1").contains("EXTEND_TIMEOUT_USEC=10000000"));
     std::fs::remove_file(&path).unwrap();
 }
 

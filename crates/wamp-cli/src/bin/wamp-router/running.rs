@@ -1,6 +1,7 @@
 //! A router that runs, its configuration, and the change of that.
 
 use std::error::Error;
+use std::time::Duration;
 
 use wamp_router::{Address, Builder, Reloaded, Router};
 
@@ -119,6 +120,12 @@ impl Running {
             }
             Err(error) => tracing::error!("{error}: {AS_BEFORE}"),
         }
+    }
+
+    /// Returns the longest time of a shutdown.
+    pub(crate) fn shutdown_time(&self) -> Duration {
+        let limits = &self.config.limits;
+        limits.shutdown.saturating_add(limits.shutdown_spread)
     }
 
     fn reloaded(&mut self, config: Config, reloaded: &Reloaded) {

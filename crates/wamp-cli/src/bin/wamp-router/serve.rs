@@ -55,7 +55,7 @@ async fn serve(settings: &Settings, config: Config) -> Result<(), Box<dyn Error>
             _ = show.recv() => show_statistics(&running.router),
         }
     }
-    systemd::stopping();
+    systemd::stopping(running.shutdown_time());
     tokio::select! {
         () = running.router.shut_down() => {}
         // A second signal ends it at once.

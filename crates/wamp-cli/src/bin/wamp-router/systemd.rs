@@ -11,6 +11,9 @@ use wamp_router::{Address, Router};
 /// The entry of `listen` for the sockets that systemd has opened.
 pub(crate) const SOCKETS: &str = "systemd";
 
+/// The time from the end of a shutdown to that of the process.
+const STOP: Duration = Duration::from_secs(5);
+
 /// Sends messages about the state of the service.
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
@@ -30,9 +33,11 @@ pub(crate) fn reloading() {
     notify(&state);
 }
 
-/// The router shuts down.
-pub(crate) fn stopping() {
-    notify(&[NotifyState::Stopping, NotifyState::Status("shutting down")]);
+/// The router shuts down, for which it takes at most this time. systemd waits as long, whatever `TimeoutStopSec` says.
+pub(crate) fn stopping(time: Duration) {
+    let time = u32::try_from(time.saturating_add(STOP).as_micros()).unwrap_or(u32::MAX);
+    let extended = NotifyState::ExtendTimeoutUsec(time);
+    notify(&[NotifyState::Stopping, NotifyState::Status("shutting down"), extended]);
 }
 
 /// The router is alive: it could count its sessions, for which it takes the lock of each realm.
