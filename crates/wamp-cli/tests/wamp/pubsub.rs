@@ -20,6 +20,16 @@ fn events_are_printed_until_there_are_as_many_as_asked_for() {
 }
 
 #[test]
+fn publications_without_an_answer_end_with_ctrl_c() {
+    let router = Router::start();
+    let publisher = router.spawn(&["publish", "com.test.topic", "1", "--no-ack", "--repeat", "1000000000"]);
+    // It publishes when an event has arrived.
+    assert_eq!(router.run(&["subscribe", "com.test.topic", "--count", "1"]).stdout, "1\n");
+    publisher.signal("INT");
+    assert_eq!(publisher.end().code, Some(130));
+}
+
+#[test]
 fn with_a_pattern_or_several_topics_each_line_has_the_topic() {
     let router = Router::start();
     let patterns: [&[&str]; 3] = [

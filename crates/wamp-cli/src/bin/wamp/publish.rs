@@ -133,6 +133,8 @@ async fn publish_one(
         making = making.option(key, value);
     }
     let published = making.await.map_err(|error| Fail::request(&publish.topic, &error))?;
+    // A publication without an answer may be ready at once, again and again, and no signal would be noticed.
+    tokio::task::consume_budget().await;
     if let (Form::Objects, Some(id)) = (output.form(), published) {
         output.object(Object::new("published").number("publication", id.get()))?;
         output.flush()?;
