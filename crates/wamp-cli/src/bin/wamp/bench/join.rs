@@ -29,5 +29,6 @@ pub(super) async fn run(stage: &Stage<'_>, load: &Load) -> Result<Report, Fail> 
     let time = Duration::from_nanos(pace.now());
     let rate = load.rate.map(|rate| format!(", {rate}/s wanted")).unwrap_or_default();
     let about = format!("{} at a time{rate}", load.concurrency);
-    Ok(Report { kind: "join", about, counted: "joins", time, times: Times::sum(times), size: 0, lost: 0 })
+    let (times, lost) = (Times::sum(times), pace.omitted());
+    Ok(Report { kind: "join", about, counted: "joins", time, times, size: 0, lost })
 }

@@ -17,6 +17,9 @@ const LONGEST: u64 = 60_000_000_000;
 /// The resolution of the clock that tasks sleep by. Less than that is waited for by yielding.
 const CLOCK: Duration = Duration::from_millis(2);
 
+/// The time after the end of its schedule at which a load that is behind it ends.
+const LATE: Duration = Duration::from_secs(10);
+
 /// The times at which operations are due, for all workers of a load.
 #[derive(Clone)]
 pub(super) struct Pace {
@@ -25,11 +28,15 @@ pub(super) struct Pace {
     /// In a second; `None`: each operation is due when a worker is free.
     rate: Option<u64>,
     next: Arc<AtomicU64>,
+    /// The operations of the schedule that have begun.
+    begun: Arc<AtomicU64>,
+    late: Duration,
 }
 
 impl Pace {
     pub(super) fn new(time: Duration, rate: Option<u64>) -> Self {
-        Self { start: Instant::now(), time, rate, next: Arc::default() }
+        let (next, begun) = (Arc::default(), Arc::default());
+        Self { start: Instant::now(), time, rate, next, begun, late: LATE }
     }
 
     /// Waits for the next operation. Returns the time at which it is due, in nanoseconds since the start of the load; `None`
@@ -40,9 +47,10 @@ impl Pace {
         };
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let due = Duration::from_nanos((u128::from(number) * 1_000_000_000 / u128::from(rate)) as u64);
-        if due >= self.time {
+        if due >= self.time || self.start.elapsed() >= self.time + self.late {
             return None;
         }
+        self.begun.fetch_add(1, Ordering::Relaxed);
         loop {
             let left = due.saturating_sub(self.start.elapsed());
             match left.checked_sub(CLOCK) {
@@ -51,6 +59,13 @@ impl Pace {
                 None => tokio::task::yield_now().await,
             }
         }
+    }
+
+    /// Returns the number of operations of the schedule that were not begun, since the load was too far behind it.
+    pub(super) fn omitted(&self) -> u64 {
+        let scheduled = self.time.as_nanos() * u128::from(self.rate.unwrap_or(0));
+        let scheduled = u64::try_from(scheduled.div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
+        scheduled.saturating_sub(self.begun.load(Ordering::Relaxed))
     }
 
     /// Nanoseconds since the start of the load.
@@ -123,7 +138,7 @@ pub(super) struct Report {
     pub(super) times: Times,
     /// The bytes of each operation.
     pub(super) size: usize,
-    /// Operations that did not arrive.
+    /// Operations that did not arrive, or were not begun since the load was too far behind its schedule.
     pub(super) lost: u64,
 }
 
@@ -189,7 +204,20 @@ mod tests {
             due.push(next);
         }
         let expected: Vec<u64> = (0..50).map(|number| number * 1_000_000).collect();
-        assert_eq!(due, expected);
+        assert_eq!((due, pace.omitted()), (expected, 0));
+    }
+
+    #[tokio::test]
+    async fn a_load_that_is_too_far_behind_its_schedule_ends() {
+        let late = Duration::from_millis(10);
+        let pace = Pace { late, ..Pace::new(Duration::from_millis(20), Some(10_000_000)) };
+        let mut count = 0;
+        while pace.next().await.is_some() {
+            std::thread::sleep(Duration::from_millis(1));
+            count += 1;
+        }
+        assert!((1..=30).contains(&count), "{count}");
+        assert_eq!(pace.omitted(), 200_000 - count);
     }
 
     #[test]

@@ -29,7 +29,7 @@ const MAX_SIZE: u64 = 1 << 20;
 ///
 /// With --rate the load has a schedule, and a latency counts from the time that the schedule says, so that a pause of the
 /// router counts for all that should have happened in it. Without it the load is as fast as the router takes it, and latencies
-/// are those of full queues.
+/// are those of full queues. A load that is still behind its schedule 10 s after its time ends; the rest counts as lost.
 #[derive(Args)]
 pub(crate) struct Bench {
     #[command(subcommand)]

@@ -48,7 +48,7 @@ pub(super) async fn run(stage: &Stage<'_>, load: &Load, subscribers: u64, ack: b
     let received: Vec<(Times, u64)> = join_all(receiving).await.into_iter().filter_map(Result::ok).collect();
     let last = received.iter().map(|(_, last)| *last).max().unwrap_or_default();
     let times = Times::sum(received.into_iter().map(|(times, _)| times));
-    let expected = published.count.load(Ordering::Relaxed) * subscribers;
+    let expected = (published.count.load(Ordering::Relaxed) + pace.omitted()) * subscribers;
     let lost = expected.saturating_sub(times.count());
     join_all(sessions.iter().map(|session| session.leave())).await;
     publisher.leave().await;

@@ -50,6 +50,6 @@ pub(super) async fn run(stage: &Stage<'_>, load: &Load) -> Result<Report, Fail> 
         time,
         times: Times::sum(times),
         size: load.size,
-        lost: 0,
+        lost: pace.omitted(),
     })
 }
