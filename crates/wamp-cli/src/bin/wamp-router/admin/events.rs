@@ -18,7 +18,7 @@ use axum::routing::get;
 use futures_util::stream::unfold;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 use wamp_router::Query;
 
 use super::api::{Selection, selected};
@@ -27,6 +27,9 @@ use super::{State, Version};
 
 /// The time between two events.
 const TICK: Duration = Duration::from_millis(500);
+
+/// A watcher waits for this many times as long as its event took, so that large tables leave the router its time.
+const SHARE: u32 = 10;
 
 /// The most rows for a watcher.
 const ROWS: usize = 1000;
@@ -51,9 +54,8 @@ async fn events(
     let Ok(permit) = state.watchers.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "there are too many watchers\n").into_response();
     };
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let watcher = Watcher { state, view, query, ticks, version, sent: None, _permit: permit };
+    let due = Instant::now();
+    let watcher = Watcher { state, view, query, due, version, sent: None, _permit: permit };
     let body = Body::from_stream(unfold(watcher, |mut watcher| async move {
         let event = watcher.next().await?;
         Some((Ok::<_, Infallible>(event), watcher))
@@ -65,7 +67,8 @@ struct Watcher {
     state: Arc<State>,
     view: View,
     query: Query,
-    ticks: Interval,
+    /// The time of the next event.
+    due: Instant,
     version: watch::Receiver<u64>,
     /// The hashes of the rows that were sent last, by their keys.
     sent: Option<HashMap<String, u64>>,
@@ -76,10 +79,10 @@ impl Watcher {
     /// Returns the next event; `None` if the settings have changed, so that the watcher is to come again.
     async fn next(&mut self) -> Option<Bytes> {
         tokio::select! {
-            _ = self.ticks.tick() => {}
+            () = sleep_until(self.due) => {}
             _ = self.version.changed() => return None,
         }
-        let now = self.state.uptime();
+        let (begun, now) = (Instant::now(), self.state.uptime());
         let table = Table::read(&self.state.router, self.view, &self.query, now).await;
         let summary = summary(&self.state.router, now);
         let Table { total, matching, rows } = table;
@@ -95,8 +98,14 @@ impl Watcher {
                 ("change", format!("{{{head},\"set\":{set},\"gone\":{gone}}}"))
             }
         };
+        self.due = begun + pause(begun.elapsed());
         Some(Bytes::from(format!("event: {name}\ndata: {data}\n\n")))
     }
+}
+
+/// Returns the time from the beginning of an event, which took this long, to that of the next one.
+fn pause(took: Duration) -> Duration {
+    TICK.max(took * SHARE)
 }
 
 /// Returns the rows that are new or different, and the keys of those that are gone. `sent` has the new rows then.
@@ -118,6 +127,12 @@ mod tests {
 
     fn line(key: &str, hash: u64) -> Line {
         Line { key: key.to_owned(), hash, json: format!("{key}{hash}") }
+    }
+
+    #[test]
+    fn a_large_table_is_read_less_often() {
+        let millis = Duration::from_millis;
+        assert_eq!([0, 50, 51, 400].map(|took| pause(millis(took))), [500, 500, 510, 4000].map(millis));
     }
 
     #[test]
