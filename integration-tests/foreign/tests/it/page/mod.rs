@@ -20,7 +20,7 @@ use crate::tools::{Tools, here};
 
 const TITLE: &str = "A: the admin listener, its page in Chromium, its metrics at Prometheus";
 
-const ROWS: [&str; 8] = [
+const ROWS: [&str; 9] = [
     "page: three streams show their rates",
     "page: a held link turns red",
     "page: a hostile authid stays text",
@@ -28,6 +28,7 @@ const ROWS: [&str; 8] = [
     "page: 10,000 calls keep a frame under 50 ms",
     "page: axe-core finds nothing, dark, light, 360 px",
     "page: keyboard, filter and tabs",
+    "page: faults are shown after a restart of the router",
     "metrics: Prometheus scrapes and has the sums",
 ];
 

@@ -34,6 +34,7 @@ pub async fn play(row: &str, tools: &Tools, log: &Log) -> Result<(), String> {
         "page: a call is canceled with the token only" => acts(&service, &browser).await,
         "page: 10,000 calls keep a frame under 50 ms" => many(&service, &browser).await,
         "page: axe-core finds nothing, dark, light, 360 px" => looks(&service, &browser).await,
+        "page: faults are shown after a restart of the router" => restart(&service, &browser).await,
         _ => keyboard(&service, &browser).await,
     };
     browser.close().await;
@@ -313,4 +314,18 @@ async fn keyboard(service: &Service, browser: &Browser) -> Result<(), String> {
         return Err(format!("aria-sort is {sorted}"));
     }
     Ok(())
+}
+
+async fn restart(service: &Service, browser: &Browser) -> Result<(), String> {
+    browser.open(&service.page()).await?;
+    browser.until("return document.getElementById('state').textContent === 'live'").await?;
+    // An event of a router that has run for days, then two of another process.
+    let events = "wanted.abort(); \
+                  const event = (now_ms, x) => take('change', { summary: { now_ms, version: '', faults: { x } }, set: [], gone: [] }); \
+                  event(1e9, 7); event(1000, 1); event(1500, 3); \
+                  return document.getElementById('fault').innerText";
+    match browser.run(events).await?.as_str() {
+        Some("In the last minute: 2 × x") => Ok(()),
+        shown => Err(format!("shown is {shown:?}")),
+    }
 }
