@@ -9,7 +9,6 @@
 //! same message. Samples without bytes are options, right or wrong. The facts that they state are tests of their own in
 //! `messages.rs`, `faults.rs` and `transparency.rs`.
 #![cfg(all(feature = "json", feature = "msgpack", feature = "cbor"))]
-#![expect(clippy::print_stdout, reason = "shows what was compared")]
 
 use std::path::{Path, PathBuf};
 
