@@ -140,7 +140,7 @@ fn show(before: &Sample, now: &Sample, width: Option<usize>) -> Vec<String> {
         .map(|row| {
             // A call that has begun since had no results. One that was beyond the limit had some, and its rate is not known.
             let is_new = row["since_ms"].as_u64().is_some_and(|since| since >= before.now());
-            let earlier = old.get(&key(row)).copied().or(is_new.then_some(0.0));
+            let earlier = old.get(&key(row)).copied().or_else(|| is_new.then_some(0.0));
             let results = row["results"].as_f64().unwrap_or(0.0);
             (earlier.map(|earlier| (results - earlier).max(0.0) / seconds), row)
         })
