@@ -144,7 +144,7 @@ impl Invocation {
     /// All chunks of the call, including the first. An empty first or last chunk is skipped. A call that is not
     /// made in chunks has one. If a call has several such streams, each chunk is delivered to one of them.
     ///
-    /// Binary chunks are [`Bytes`](crate::Bytes): a `Vec<u8>` takes a list of integers.
+    /// Binary chunks are [`Bytes`]: a `Vec<u8>` takes a list of integers.
     ///
     /// ```
     /// use wamp_client::{Bytes, Failure, Invocation};
