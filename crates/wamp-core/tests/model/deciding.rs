@@ -3,7 +3,8 @@
 //! letter (behaviour 9, 262 to 265).
 //!
 //! After each step the router has sent exactly the messages that the queue has, in its order, and has the same next
-//! deadline. Without `MODEL=full` a random part of the orders is explored.
+//! deadline. Of scripts with hundreds of thousands of orders, and of all scripts without `MODEL=full`, a random part of the
+//! orders is explored.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -22,8 +23,9 @@ const MS: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(4);
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The number of random orders of each script, without `MODEL=full`.
-const SHORT: usize = 400;
+/// The number of random orders of each long script, and without `MODEL=full` of every script.
+const RANDOM: u64 = 20_000;
+const SHORT: u64 = 400;
 
 /// A message of the client. Requests have the ids 1, 2, 3 in the order of the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -446,27 +448,32 @@ fn explore(world: &World, script: &[Say], count: &mut u64) {
     }
 }
 
-const SCRIPTS: [&[Say]; 6] = [
-    &[Say::CallWithTimeout(1), Say::Publish(2), Say::Goodbye],
+/// Scripts whose orders are all explored.
+const SCRIPTS: [&[Say]; 4] = [
     &[Say::CallWithTimeout(1), Say::Cancel(1), Say::Call(2)],
     &[Say::Chunked(1), Say::Chunk(1, false), Say::Chunk(1, true)],
     &[Say::Chunked(1), Say::Cancel(1), Say::Chunk(1, true), Say::Goodbye],
-    &[Say::Call(1), Say::Credit(1, 900), Say::Publish(2)],
     &[Say::Chunked(1), Say::Chunk(1, true), Say::Goodbye],
+];
+
+/// Scripts with too many orders for that: 1,439,954 and 382,258.
+const LONG: [&[Say]; 2] = [
+    &[Say::CallWithTimeout(1), Say::Publish(2), Say::Goodbye],
+    &[Say::Call(1), Say::Credit(1, 900), Say::Publish(2)],
 ];
 
 // behaviour 9, behaviour 262 to 265
 #[test]
 fn requests_that_wait_follow_their_rules_in_every_order() {
     let world = World::new();
-    for (index, script) in SCRIPTS.iter().enumerate() {
-        if is_full() {
+    for (index, script) in SCRIPTS.into_iter().chain(LONG).enumerate() {
+        if is_full() && index < SCRIPTS.len() {
             let mut count = 0;
             explore(&world, script, &mut count);
             report(&format!("deciding {index}: {count} orders"));
             continue;
         }
-        for seed in 0..SHORT as u64 {
+        for seed in 0..if is_full() { RANDOM } else { SHORT } {
             let mut rng = Rng::with_seed(seed << 8 | index as u64);
             let mut world = world.clone();
             while let Some(step) = rng.choice(world.steps(script)) {
