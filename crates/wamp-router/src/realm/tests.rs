@@ -1,4 +1,4 @@
-//! Requests that an authorizer decides about, among other messages of their session.
+//! The events of a session that are not delivered yet, when it ends and when an authorizer decides.
 
 use bytes::Bytes;
 use tokio::time::timeout;
@@ -25,7 +25,7 @@ impl Authorizer for Never {
 
 fn message(json: &'static str) -> Message {
     let frame = Bytes::from_static(json.as_bytes());
-    Message::decode(Serializer::Json, &frame, &MessageLimits::default()).unwrap()
+    Message::decode(Serializer::Json, &frame, &MessageLimits::default()).expect("a message in JSON")
 }
 
 async fn join(realm: &Arc<Realm>) -> (SessionKey, Arc<Outbound>) {
@@ -55,6 +55,13 @@ async fn written(link: &Outbound) -> Vec<String> {
     messages
 }
 
+/// Adds an event of the publisher that the subscriber does not have yet.
+fn add_rest(realm: &Realm, publisher: SessionKey, subscriber: SessionKey, link: &Outbound) {
+    let mut events = Batch::new();
+    events.push_bytes(b"[36,1,2,{}]");
+    realm.inner.value().rests.add(publisher, Rest::new(vec![subscriber], link.share(events), false));
+}
+
 /// Has the realm handle a request, and returns the question about it.
 async fn say(realm: &Realm, session: SessionKey, said: Message) -> Ticket {
     let handle = |turn: &mut RealmTurn<'_>| turn.handle(said, &FrameInfo::none());
@@ -80,9 +87,7 @@ async fn a_decided_publication_does_not_overtake_an_earlier_one() {
     advance(&realm, subscriber).await;
     written(&link).await;
     let ticket = say(&realm, publisher, message(r#"[16,1,{},"com.t",["later"]]"#)).await;
-    let mut events = Batch::new();
-    events.push_bytes(b"[36,1,2,{}]");
-    realm.inner.value().rests.add(publisher, Rest::new(vec![subscriber], link.share(events), false));
+    add_rest(&realm, publisher, subscriber, &link);
     realm.decide([(ticket, Verdict::ALLOWED)]).await;
     assert_eq!(written(&link).await, [""; 0], "nothing is handled outside of the turns of the publisher");
     assert!(own.take_verdicts() && !own.take_verdicts());
@@ -93,4 +98,16 @@ async fn a_decided_publication_does_not_overtake_an_earlier_one() {
     let written = written(&link).await;
     assert!(written.len() == 2 && written[0] == "[36,1,2,{}]", "{written:?}");
     assert!(written[1].contains("later"), "{written:?}");
+}
+
+#[tokio::test]
+async fn a_session_that_ends_without_goodbye_gets_the_events_from_before() {
+    let realm =
+        Arc::new(Realm::new(RealmConfig::new("realm1"), Seeds::new([0; 48]), Weak::new(), Weak::new()));
+    let (publisher, _own) = join(&realm).await;
+    let (subscriber, link) = join(&realm).await;
+    add_rest(&realm, publisher, subscriber, &link);
+    realm.with(|machine, now| machine.handle_closed(now, subscriber)).await;
+    let written = written(&link).await;
+    assert_eq!(written.last().map(String::as_str), Some("[36,1,2,{}]"), "{written:?}");
 }
