@@ -1,95 +1,33 @@
 //! The program `wamp-router` whose configuration is read again, and that systemd has started.
 
 mod rawsocket;
+mod service;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use rawsocket::{Client, PATIENCE, tcp};
-
-/// A folder with a configuration and a program that uses it; both are gone after the test.
-struct Service {
-    folder: PathBuf,
-    child: Child,
-    output: Receiver<String>,
-    log: Receiver<String>,
-}
-
-fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
-    let (send, lines) = channel();
-    thread::spawn(move || {
-        BufReader::new(from).lines().map_while(Result::ok).try_for_each(|line| send.send(line))
-    });
-    lines
-}
+use service::{Service, folder, lines};
 
 impl Service {
     fn start(name: &str, configuration: &str) -> Self {
-        Self::spawn(name, configuration, |command| command)
-    }
-
-    fn spawn(name: &str, configuration: &str, set: impl FnOnce(&mut Command) -> &mut Command) -> Self {
-        let folder = std::env::temp_dir().join(format!("wamp-router-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("router.toml");
-        std::fs::write(&file, configuration).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wamp-router"));
-        command.arg("--config").arg(&file);
-        let mut child = set(&mut command)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (output, log) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
-        Self { folder, child, output, log }
-    }
-
-    fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-    }
-
-    /// Changes the configuration and has it read.
-    fn reload(&self, configuration: &str) {
-        std::fs::write(self.folder.join("router.toml"), configuration).unwrap();
-        self.signal("HUP");
+        Self::spawn(folder(name), configuration, |command| command)
     }
 
     /// The next address that it prints.
     fn address(&self) -> String {
-        let line = self.output.recv_timeout(PATIENCE).expect("another address");
+        let line = self.line();
         let (_, rs) = line.strip_prefix("Listening on ").unwrap().rsplit_once("://").unwrap();
         rs.to_owned()
-    }
-
-    /// The next line of the log with this text.
-    fn logged(&self, text: &str) -> String {
-        loop {
-            let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line with {text}"));
-            if line.contains(text) {
-                return line;
-            }
-        }
     }
 
     fn end(mut self) {
         self.signal("TERM");
         assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -238,7 +176,7 @@ fn systemd_is_told_that_it_is_ready_and_alive_and_what_it_does() {
     let _ = std::fs::remove_file(&path);
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let service = Service::spawn("notify", FIRST, |command| {
+    let service = Service::spawn(folder("notify"), FIRST, |command| {
         command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000")
     });
     let told = |wanted: &str| {

@@ -4,6 +4,7 @@ use std::io::{BufReader, Write};
 use std::net::TcpStream;
 
 use crate::http::{self, get, get_with, request};
+use crate::process::folder;
 use crate::rawsocket::{PATIENCE, tcp};
 use crate::service::{Service, TOKEN, open_realm, until};
 
@@ -113,7 +114,7 @@ fn a_router_is_not_ready_while_it_shuts_down_but_alive() {
     let mut client = tcp(&service.router);
     client.say(HELLO);
     client.hear();
-    service.signal("TERM");
+    service.process.signal("TERM");
     let answer = until(|| get(&service.admin, "/readyz"), |answer| answer.status != 200);
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(get(&service.admin, "/healthz").status, 200);
@@ -121,8 +122,7 @@ fn a_router_is_not_ready_while_it_shuts_down_but_alive() {
 
 #[test]
 fn a_certificate_protects_an_address_that_others_can_reach() {
-    let folder = std::env::temp_dir().join(format!("wamp-admin-{}-tls", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = folder("tls");
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
     std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();

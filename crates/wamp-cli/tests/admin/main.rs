@@ -6,6 +6,8 @@ mod client;
 mod events;
 mod figures;
 mod http;
+#[path = "../service/mod.rs"]
+mod process;
 #[path = "../rawsocket/mod.rs"]
 mod rawsocket;
 mod refusals;

@@ -22,6 +22,11 @@ fn router(directory: &Directory) -> Router {
     drop(stdin);
     let keys = passwd.end().stdout;
     let ticket = directory.file("router-ticket", "t1\n");
+    router_of(directory, "joe", &format!("ticket = {{ file = \"{ticket}\" }}\n{keys}"))
+}
+
+/// A router with a principal that has these credentials.
+fn router_of(directory: &Directory, authid: &str, credentials: &str) -> Router {
     let config = format!(
         r#"
 [[realm]]
@@ -30,10 +35,9 @@ name = "realm1"
 name = "user"
 call = ["**"]
 [[realm.principal]]
-authid = "joe"
+authid = "{authid}"
 role = "user"
-ticket = {{ file = "{ticket}" }}
-{keys}"#
+{credentials}"#
     );
     Router::with(&["--config", &directory.file("router.toml", &config)])
 }
@@ -134,19 +138,7 @@ fn the_environment_names_serializer_and_key() {
     let directory = Directory::new("environment");
     let seed = "09".repeat(32);
     let public = wamp_client::auth::PrivateKey::from_hex(&seed).unwrap().public();
-    let config = format!(
-        r#"
-[[realm]]
-name = "realm1"
-[[realm.role]]
-name = "user"
-call = ["**"]
-[[realm.principal]]
-authid = "device"
-role = "user"
-cryptosign = ["{public}"]"#
-    );
-    let router = Router::with(&["--config", &directory.file("router.toml", &config)]);
+    let router = router_of(&directory, "device", &format!("cryptosign = [\"{public}\"]"));
     let joined = |arguments: &[&str], env: &[(&str, &str)]| {
         let mut command = router.command(&[&["ping", "--count", "1"], arguments].concat());
         command.envs(env.iter().copied());
