@@ -99,15 +99,12 @@ async fn sessions(meta: &Meta, roles: &[String], own: &Session) -> Result<Table,
 
 async fn registrations(meta: &Meta) -> Result<Table, CallError> {
     let ids: Vec<RegistrationId> = meta.registrations().await?.iter().copied().collect();
-    let details = stream::iter(ids.into_iter().map(|id| async move {
+    let found = details(ids, |id| async move {
         let Some(info) = meta.registration(id).await? else { return Ok(None) };
-        Ok::<_, CallError>(Some((info, unless_gone(meta.count_callees(id).await)?)))
-    }));
-    let mut found: Vec<(PatternInfo<RegistrationId>, _)> =
-        details.buffered(AT_A_TIME).try_filter_map(|info| async { Ok(info) }).try_collect().await?;
-    found.sort_by(|(one, _), (other, _)| one.uri.cmp(&other.uri));
+        Ok(Some((info, unless_gone(meta.count_callees(id).await)?)))
+    });
     let mut table = Table::new("registration", ["ID", "PROCEDURE", "MATCH", "INVOKE", "CALLEES", "CREATED"]);
-    for (info, callees) in found {
+    for (info, callees) in found.await? {
         let invoke = info.invoke.map(|policy| policy.as_str().to_owned());
         table.add([
             id(info.id.get()),
@@ -123,15 +120,12 @@ async fn registrations(meta: &Meta) -> Result<Table, CallError> {
 
 async fn subscriptions(meta: &Meta) -> Result<Table, CallError> {
     let ids: Vec<SubscriptionId> = meta.subscriptions().await?.iter().copied().collect();
-    let details = stream::iter(ids.into_iter().map(|id| async move {
+    let found = details(ids, |id| async move {
         let Some(info) = meta.subscription(id).await? else { return Ok(None) };
-        Ok::<_, CallError>(Some((info, unless_gone(meta.count_subscribers(id).await)?)))
-    }));
-    let mut found: Vec<(PatternInfo<SubscriptionId>, _)> =
-        details.buffered(AT_A_TIME).try_filter_map(|info| async { Ok(info) }).try_collect().await?;
-    found.sort_by(|(one, _), (other, _)| one.uri.cmp(&other.uri));
+        Ok(Some((info, unless_gone(meta.count_subscribers(id).await)?)))
+    });
     let mut table = Table::new("subscription", ["ID", "TOPIC", "MATCH", "SUBSCRIBERS", "CREATED"]);
-    for (info, subscribers) in found {
+    for (info, subscribers) in found.await? {
         table.add([
             id(info.id.get()),
             Document::Text(info.uri.to_string()),
@@ -142,6 +136,21 @@ async fn subscriptions(meta: &Meta) -> Result<Table, CallError> {
     }
     Ok(table)
 }
+
+/// Returns patterns and the numbers of their sessions, in the order of their URIs.
+async fn details<Id, F>(ids: Vec<Id>, ask: impl Fn(Id) -> F) -> Result<Vec<Pattern<Id>>, CallError>
+where
+    F: Future<Output = Result<Option<Pattern<Id>>, CallError>>,
+{
+    let asked = stream::iter(ids.into_iter().map(ask)).buffered(AT_A_TIME);
+    // A pattern may have gone meanwhile.
+    let mut found: Vec<_> = asked.try_filter_map(|info| async { Ok(info) }).try_collect().await?;
+    found.sort_by(|(one, _): &Pattern<Id>, (other, _)| one.uri.cmp(&other.uri));
+    Ok(found)
+}
+
+/// A pattern, and the number of its sessions, if it was still there.
+type Pattern<Id> = (PatternInfo<Id>, Option<u64>);
 
 /// A number that may be gone since its object was listed.
 fn unless_gone(counted: Result<u64, CallError>) -> Result<Option<u64>, CallError> {

@@ -1,8 +1,5 @@
 //! Calls that are echoed.
 
-use std::time::Duration;
-
-use futures_util::future::try_join_all;
 use wamp_client::Invocation;
 
 use super::measure::{Report, Times};
@@ -25,17 +22,7 @@ pub(super) async fn run(stage: &Stage<'_>, load: &Load) -> Result<Report, Fail> 
         }
         Ok::<_, Fail>(times)
     };
-    let times = try_join_all((0..load.concurrency).map(|_| worker())).await?;
-    let time = Duration::from_nanos(pace.now());
+    let measured = load.measure(&pace, worker).await?;
     let _ = tokio::join!(caller.leave(), callee.leave());
-    let about = load.about();
-    Ok(Report {
-        kind: "call",
-        about,
-        counted: "calls",
-        time,
-        times: Times::sum(times),
-        size: load.size,
-        lost: pace.omitted(),
-    })
+    Ok(Report { kind: "call", about: load.about(), counted: "calls", size: load.size, measured })
 }

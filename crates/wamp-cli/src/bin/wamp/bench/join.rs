@@ -1,9 +1,5 @@
 //! Sessions that join and leave.
 
-use std::time::Duration;
-
-use futures_util::future::try_join_all;
-
 use super::measure::{Report, Times};
 use super::{Load, Stage};
 use crate::fail::Fail;
@@ -25,10 +21,8 @@ pub(super) async fn run(stage: &Stage<'_>, load: &Load) -> Result<Report, Fail> 
         }
         Ok::<_, Fail>(times)
     };
-    let times = try_join_all((0..load.concurrency).map(|_| worker())).await?;
-    let time = Duration::from_nanos(pace.now());
+    let measured = load.measure(&pace, worker).await?;
     let rate = load.rate.map(|rate| format!(", {rate}/s wanted")).unwrap_or_default();
     let about = format!("{} at a time{rate}", load.concurrency);
-    let (times, lost) = (Times::sum(times), pace.omitted());
-    Ok(Report { kind: "join", about, counted: "joins", time, times, size: 0, lost })
+    Ok(Report { kind: "join", about, counted: "joins", size: 0, measured })
 }

@@ -131,24 +131,30 @@ pub(super) struct Report {
     pub(super) kind: &'static str,
     /// Words about the load.
     pub(super) about: String,
-    /// What is counted.
+    /// The name of the operations that are counted.
     pub(super) counted: &'static str,
+    /// The bytes of each operation.
+    pub(super) size: usize,
+    pub(super) measured: Measured,
+}
+
+/// The operations of a load.
+pub(super) struct Measured {
     /// The time from the start of the load to its last operation.
     pub(super) time: Duration,
     pub(super) times: Times,
-    /// The bytes of each operation.
-    pub(super) size: usize,
     /// Operations that did not arrive, or were not begun since the load was too far behind its schedule.
     pub(super) lost: u64,
 }
 
 impl Report {
     pub(super) fn show(&self, output: &mut Output) -> Result<(), Fail> {
-        let seconds = self.time.as_secs_f64().max(0.000_001);
-        let count = self.times.count();
+        let Measured { time, times, lost } = &self.measured;
+        let seconds = time.as_secs_f64().max(0.000_001);
+        let count = times.count();
         let per_second = count as f64 / seconds;
         let bytes = per_second * self.size as f64;
-        let columns = self.times.columns();
+        let columns = times.columns();
         if output.form() == Form::Objects {
             let rounded = |value: f64| Document::Float((value * 1000.0).round() / 1000.0);
             let latency = columns.iter().map(|(name, us)| ((*name).to_owned(), Document::Float(*us)));
@@ -157,7 +163,7 @@ impl Report {
                     .text("kind", self.kind)
                     .with("seconds", rounded(seconds))
                     .with(self.counted, Document::Integer(count.into()))
-                    .with("lost", Document::Integer(self.lost.into()))
+                    .with("lost", Document::Integer((*lost).into()))
                     .with("per_second", rounded(per_second))
                     .with("bytes_per_second", rounded(bytes))
                     .with("latency_us", Document::Dict(latency.collect())),
@@ -168,7 +174,7 @@ impl Report {
             0 => String::new(),
             _ => format!("  {}/s", ByteSize(bytes as u64)),
         };
-        let lost = if self.lost == 0 { String::new() } else { format!("  {} lost", self.lost) };
+        let lost = if *lost == 0 { String::new() } else { format!("  {lost} lost") };
         output.line(&format!("{:9} {count}  {per_second:.0}/s{bytes}{lost}", self.counted))?;
         if columns.is_empty() {
             return Ok(());

@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Subcommand};
+use futures_util::future::try_join_all;
 use wamp_client::{Bytes, Connect, Session};
 
-use crate::bench::measure::{Pace, Report};
+use crate::bench::measure::{Measured, Pace, Report, Times};
 use crate::connect::{Lasting, Settings, connect_with, prepare, unless_ended};
 use crate::fail::{Code, Fail};
 use crate::options::{Global, time};
@@ -108,7 +109,7 @@ pub(crate) async fn run(bench: Bench, global: &Global, signals: Signals) -> Resu
     Ok(Code::Done)
 }
 
-/// What the loads have in common: where their sessions come from.
+/// The source of the sessions of every load.
 struct Stage<'a> {
     settings: Settings,
     global: &'a Global,
@@ -127,6 +128,17 @@ impl Stage<'_> {
 }
 
 impl Load {
+    /// Runs the workers, each until the load ends.
+    async fn measure<F: Future<Output = Result<Times, Fail>>>(
+        &self,
+        pace: &Pace,
+        worker: impl Fn() -> F,
+    ) -> Result<Measured, Fail> {
+        let times = try_join_all((0..self.concurrency).map(|_| worker())).await?;
+        let time = Duration::from_nanos(pace.now());
+        Ok(Measured { time, times: Times::sum(times), lost: pace.omitted() })
+    }
+
     fn pace(&self) -> Pace {
         Pace::new(self.time, self.rate)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use wamp_client::{Bytes, EventStream};
 
-use super::measure::{Pace, Report, Times};
+use super::measure::{Measured, Pace, Report, Times};
 use super::{Load, Stage};
 use crate::fail::Fail;
 
@@ -53,8 +53,8 @@ pub(super) async fn run(stage: &Stage<'_>, load: &Load, subscribers: u64, ack: b
     join_all(sessions.iter().map(|session| session.leave())).await;
     publisher.leave().await;
     let about = format!("{}, subscribers: {subscribers}", load.about());
-    let time = Duration::from_nanos(last.max(1));
-    Ok(Report { kind: "publish", about, counted: "events", time, times, size: load.size, lost })
+    let measured = Measured { time: Duration::from_nanos(last.max(1)), times, lost };
+    Ok(Report { kind: "publish", about, counted: "events", size: load.size, measured })
 }
 
 /// The publications so far.

@@ -1,8 +1,5 @@
 //! Progressive results.
 
-use std::time::Duration;
-
-use futures_util::future::try_join_all;
 use wamp_client::{Bytes, Invocation};
 
 use super::measure::{Report, Times};
@@ -39,17 +36,7 @@ pub(super) async fn run(stage: &Stage<'_>, load: &Load) -> Result<Report, Fail> 
         }
         Ok::<_, Fail>(times)
     };
-    let times = try_join_all((0..load.concurrency).map(|_| worker())).await?;
-    let time = Duration::from_nanos(pace.now());
+    let measured = load.measure(&pace, worker).await?;
     let _ = tokio::join!(caller.leave(), callee.leave());
-    let about = load.about();
-    Ok(Report {
-        kind: "stream",
-        about,
-        counted: "results",
-        time,
-        times: Times::sum(times),
-        size: load.size,
-        lost: pace.omitted(),
-    })
+    Ok(Report { kind: "stream", about: load.about(), counted: "results", size: load.size, measured })
 }
