@@ -81,8 +81,8 @@ async fn the_sums_of_metrics_are_what_was_done() {
     for (name, label, value) in expected {
         assert_eq!(sum(metrics, name, label), value, "{name} {label}\n{metrics}");
     }
-    assert!(sum(metrics, "wamp_octets_total", "direction=\"in\"") > 190.0 * 10.0);
-    assert!(sum(metrics, "wamp_octets_total", "direction=\"out\"") > 190.0 * 10.0);
+    assert!(sum(metrics, "wamp_bytes_total", "direction=\"in\"") > 190.0 * 10.0);
+    assert!(sum(metrics, "wamp_bytes_total", "direction=\"out\"") > 190.0 * 10.0);
     assert!(
         sum(metrics, "process_resident_memory_bytes", "") > 1e6 && sum(metrics, "process_open_fds", "") > 5.0
     );

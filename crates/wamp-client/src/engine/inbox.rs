@@ -74,7 +74,7 @@ pub(crate) struct Inbox<T, E> {
     lends: AtomicBool,
     /// The sum over all inboxes and other users of the budget.
     budget: Option<Arc<Budget>>,
-    /// How to read the last result, if it is opaque to routers.
+    /// The options of the last result, if it is opaque to routers.
     ppt: Mutex<Option<Box<Ppt>>>,
     /// Whether there is one.
     has_ppt: AtomicBool,

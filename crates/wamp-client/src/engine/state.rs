@@ -71,7 +71,7 @@ pub(crate) struct State {
     /// The rest that this thread has left to the writer.
     pub(super) unwritten: Option<Batch>,
     pub(crate) calls: HashMap<RequestId, PendingCall>,
-    /// How to read the next reply, which is opaque to routers.
+    /// The options of the next reply, which is opaque to routers.
     pub(super) ppt: Option<Box<Ppt>>,
     pub(crate) requests: HashMap<RequestId, PendingRequest>,
     pub(crate) joined: Option<oneshot::Sender<Result<Box<Joined>, Closed>>>,

@@ -180,9 +180,9 @@ pub struct RegistrationInfo {
     pub id: RegistrationId,
     /// The procedure or the pattern.
     pub uri: Box<str>,
-    /// How it matches.
+    /// The match policy.
     pub policy: MatchPolicy,
-    /// How a callee is chosen.
+    /// The invocation policy.
     pub invoke: InvocationPolicy,
     /// The number of callees.
     pub callees: usize,
@@ -196,7 +196,7 @@ pub struct SubscriptionInfo {
     pub id: SubscriptionId,
     /// The topic or the pattern.
     pub uri: Uri,
-    /// How it matches.
+    /// The match policy.
     pub policy: MatchPolicy,
     /// The number of subscribers.
     pub subscribers: usize,

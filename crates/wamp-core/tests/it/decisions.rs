@@ -321,7 +321,7 @@ fn a_testament_that_a_rule_has_allowed_needs_a_rule() {
     assert_eq!(testament(rule(asks()), None, Some(asks())), None);
     assert_eq!(testament(rule(Role::new("device")), None, Some(asks())), None);
     assert!(testament(rule(asks()), None, Some(rule(asks()))).is_some());
-    // What the authorizer has allowed stays as long as it decides, and no longer.
+    // A testament that the authorizer has allowed is published if there still is an authorizer, or a rule.
     assert!(testament(asks(), Some(ALLOWED), Some(asks())).is_some());
     assert!(testament(asks(), Some(ALLOWED), Some(rule(Role::new("device")))).is_some());
     assert_eq!(testament(asks(), Some(ALLOWED), Some(Role::new("device"))), None);
@@ -405,7 +405,7 @@ fn a_change_of_rules_ends_all_verdicts() {
         let tickets = count(&mut net, device, 1, CALL);
         decide(&mut net, tickets[0], ALLOWED.valid_for(Duration::from_secs(60)));
         assert_eq!(count(&mut net, device, 2, CALL), []);
-        // This question is under way when the rules change.
+        // The rules change before this question is answered.
         const OTHER: &str = r#"[48,ID,{},"com.q"]"#;
         let before = count(&mut net, device, 3, OTHER);
         change(&mut net);

@@ -27,7 +27,7 @@ fn pair(callee: (Serializer, Roles), caller: (Serializer, Roles)) -> (Net, Clien
     (net, callee, caller)
 }
 
-/// What a session of any serializer has heard, as JSON.
+/// Returns the messages that a session of any serializer has received, as JSON.
 fn heard(net: &mut Net, client: Client) -> Vec<String> {
     net.received(client).iter().map(json).collect()
 }

@@ -216,7 +216,7 @@ struct World {
     void: BTreeSet<u64>,
     invoked: BTreeMap<u64, u64>,
     rules: Rules,
-    /// How many messages of the script were sent.
+    /// The number of messages of the script that were sent.
     said: usize,
     holds: usize,
     path: Vec<Step>,

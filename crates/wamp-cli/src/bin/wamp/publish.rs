@@ -66,7 +66,7 @@ pub(crate) async fn run(publish: Publish, global: &Global, mut signals: Signals)
     Ok(Code::Done)
 }
 
-/// What each publication has.
+/// The arguments and options of each publication.
 struct Message {
     arguments: Arguments,
     options: Vec<(String, Document)>,

@@ -208,7 +208,7 @@ async fn many(service: &Service, browser: &Browser) -> Result<(), String> {
     if moving < 20 {
         return Err(format!("{moving} of the first 20 rows are streams: {rows}"));
     }
-    // This machine may have other things to do for a moment.
+    // Other programs may use the processor for a moment.
     if found[1].as_array().is_none_or(|long| long.len() > 2) {
         return Err(format!("of about 12 frames these took more than 50 ms: {}", found[1]));
     }

@@ -260,5 +260,5 @@ fn router_metrics(router: &Router, out: &mut Out<'_>) -> fmt::Result {
     out.counter("wamp_gave_way", "Links that were dropped since the memory was used up", stats.gave_way)?;
     let bytes = [("in", traffic.received), ("out", traffic.sent)];
     let bytes = bytes.map(|(direction, bytes)| (vec![("direction", direction.to_owned())], bytes));
-    out.counters("wamp_octets", "Bytes of all connections, without those of TLS", bytes)
+    out.counters("wamp_bytes", "Bytes of all connections, without those of TLS", bytes)
 }
