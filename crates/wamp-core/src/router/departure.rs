@@ -169,8 +169,7 @@ impl Realm {
         sessions.reverse();
         let calls = self.dealer.queued_calls();
         self.backlog.tasks.push_back(Task::FailInvocations { sessions: sessions.clone(), calls, ending });
-        self.backlog.tasks.push_back(Task::Close { sessions, ending });
-        self.work_off(&mut { PORTION });
+        self.close_all(sessions, ending);
     }
 
     /// Gives waiting calls to callees that have room; of many, the others follow in portions.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use wamp_proto::message::InvocationDetails;
+use wamp_proto::message::{InvocationDetails, MatchPolicy};
 use wamp_proto::{RegistrationId, RequestId, Uri};
 
 use super::flow::Flow;
+use super::procedures::Registration;
 use super::reroute::Kept;
 use crate::Time;
 use crate::deadlines::Deadline;
@@ -15,11 +16,11 @@ use crate::router::figures::SAMPLED;
 use crate::router::snapshot::{CallId, Portion};
 use crate::slots::Slots;
 
-/// The key of a call. It does not match a later call in the same slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The key of a call, in the order of the CALLs. It does not match a later call in the same slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::router) struct CallKey {
-    index: usize,
     count: u64,
+    index: usize,
 }
 
 impl CallKey {
@@ -61,8 +62,8 @@ pub(in crate::router) struct Call {
     pub(super) registration: RegistrationId,
     /// The procedure, if that is not the URI of the registration.
     pub(super) procedure: Option<Box<str>>,
-    /// The registration, if it is counted in [`Loads`](super::loads::Loads).
-    pub(super) counted: Option<RegistrationId>,
+    /// It is counted in [`Loads`](super::loads::Loads).
+    pub(super) is_counted: bool,
     pub(super) progress: Progress,
     pub(super) tally: Tally,
     /// The common state of the chunks, for a call in chunks.
@@ -90,16 +91,16 @@ impl Call {
         callee: SessionKey,
         invocation: RequestId,
         progress: Progress,
-        (registration, now): (RegistrationId, Time),
+        (registration, procedure, now): (&Registration, &Uri, Time),
     ) -> Self {
         Self {
             caller,
             request,
             callee,
             invocation,
-            registration,
-            procedure: None,
-            counted: None,
+            registration: registration.id,
+            procedure: (registration.policy != MatchPolicy::Exact).then(|| procedure.as_str().into()),
+            is_counted: false,
             progress,
             tally: Tally { since: now, results: 0, bytes: 0, last: now },
             upload: None,
@@ -113,11 +114,18 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Whether it waits for a callee with room.
+    #[inline]
+    pub(super) fn is_waiting(&self) -> bool {
+        self.callee.is_router()
+    }
+}
+
 /// The state of a call in chunks that the first one has fixed.
 #[derive(Clone)]
 pub(super) struct Upload {
     pub(super) procedure: Uri,
-    pub(super) registration: RegistrationId,
     pub(super) details: InvocationDetails,
     /// The last chunk has arrived.
     pub(super) finished: bool,
@@ -129,26 +137,23 @@ pub(super) struct Upload {
 pub(super) struct Calls {
     slab: Slots<(u64, Call)>,
     count: u64,
-    /// The number of the next call, if it was placed before.
-    again: Option<u64>,
 }
 
 impl Calls {
     pub(super) fn new() -> Self {
-        Self { slab: Slots::new(), count: 0, again: None }
+        Self { slab: Slots::new(), count: 0 }
     }
 
-    pub(super) fn insert(&mut self, call: Call) -> CallKey {
-        let count = self.again.take().unwrap_or_else(|| {
-            self.count += 1;
-            self.count
-        });
-        CallKey { index: self.slab.insert((count, call)), count }
-    }
-
-    /// Lets the next call keep the number of this one, which was removed and had no messages of a callee.
-    pub(super) fn insert_again(&mut self, key: CallKey) {
-        self.again = Some(key.count);
+    /// Inserts a call, which keeps the number of the one that it continues. That one was removed.
+    pub(super) fn insert(&mut self, call: Call, continues: Option<CallKey>) -> CallKey {
+        let count = match continues {
+            Some(key) => key.count,
+            None => {
+                self.count += 1;
+                self.count
+            }
+        };
+        CallKey { count, index: self.slab.insert((count, call)) }
     }
 
     pub(super) fn get(&self, key: CallKey) -> Option<&Call> {
@@ -166,11 +171,6 @@ impl Calls {
 
     pub(super) fn len(&self) -> usize {
         self.slab.len()
-    }
-
-    /// The number of calls that were ever inserted.
-    pub(super) fn placed(&self) -> u64 {
-        self.count
     }
 
     /// The calls at the places from `from` on, of which `places` are looked at.

@@ -144,12 +144,10 @@ impl Dealer {
     /// Removes the record of a call.
     pub(super) fn end(&mut self, cx: &mut Context, key: CallKey) -> Option<Call> {
         let mut call = self.calls.remove(key)?;
-        if let Some(kept) = &call.kept {
-            if let Some(place) = kept.place {
-                self.queues.remove(kept.registration, place);
-            }
-            self.forget_kept(cx, call.kept.take(), call.caller);
+        if call.is_waiting() {
+            self.queues.remove(call.registration, key);
         }
+        self.forget_kept(cx, call.kept.take(), call.caller);
         if let Some(caller) = cx.sessions.get_mut(call.caller) {
             map::remove(&mut caller.dealer.calls, &call.request);
             caller.dealer.progressive_calls -=
@@ -159,9 +157,9 @@ impl Dealer {
             map::remove(&mut callee.dealer.invocations, &call.invocation);
         }
         self.untie(cx, call.caller, call.callee);
-        if let Some(registration) = call.counted {
-            self.loads.subtract(registration, call.callee);
-            self.queues.note(registration);
+        if call.is_counted {
+            self.loads.subtract(call.registration, call.callee);
+            self.queues.note(call.registration);
         }
         if let Some(deadline) = call.deadline {
             cx.deadlines.clear(deadline);

@@ -73,7 +73,7 @@ impl Dealer {
             if options.ppt.is_some() || details.ppt.is_some() {
                 opaque_chunk(options.ppt, &mut details.ppt, &payload, callee)?;
             }
-            let registration = upload.registration;
+            let registration = call.registration;
             let message = message::Invocation { request: call.invocation, registration, details, payload };
             let message = Message::from(message);
             check(&message, callee).map(|()| (measure(&message, callee, upload.flow.as_deref()), message))

@@ -122,15 +122,9 @@ impl Dealer {
             to.raise(total);
             Some((key, stream))
         });
-        // Without a stream the call is over, and so is its credit, or it waits for a callee.
+        // Without a stream the call is over, and so is its credit.
         if let Some((key, stream)) = found {
             self.grant_credit(cx, key, stream);
-        } else if self.queues.len() > 0
-            && credit.options.chunks != Some(true)
-            && let Some(kept) = made.and_then(|key| self.calls.get_mut(key)?.kept.as_deref_mut())
-            && kept.place.is_some()
-        {
-            kept.credit = kept.credit.max(Some(total));
         }
         Ok(())
     }

@@ -86,11 +86,6 @@ impl Dealer {
         self.calls.len()
     }
 
-    /// The number of calls that were ever placed.
-    pub(in crate::router) fn placed(&self) -> u64 {
-        self.calls.placed()
-    }
-
     /// The number of callees whose running calls are counted.
     pub(in crate::router) fn loads(&self) -> usize {
         self.loads.len()

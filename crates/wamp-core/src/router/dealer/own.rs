@@ -6,7 +6,7 @@ use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, Payload, RequestId, Serializer, Uri, uri};
 
 use super::call::{Call, CallKey};
-use super::plan::{BUSY, NoPlan, Plan};
+use super::plan::{NoPlan, Plan};
 use super::{Dealer, refused};
 use crate::progress::{Progress, ReplyKind};
 use crate::router::context::Context;
@@ -26,16 +26,8 @@ impl Dealer {
         let (error, text) = loop {
             match self.plan_of_router(cx, call, draw) {
                 Ok(plan) => return Ok(self.commit(cx, plan).0),
-                Err(NoPlan::Refused(refused) | NoPlan::Unfit(_, refused)) => break refused,
-                Err(NoPlan::Busy) => {
-                    cx.stats.unavailable += 1;
-                    break (uri::UNAVAILABLE, BUSY.to_owned());
-                }
-                Err(NoPlan::Unavailable(text)) => {
-                    cx.stats.unavailable += 1;
-                    break (uri::UNAVAILABLE, text.to_owned());
-                }
                 Err(NoPlan::Gone(registration, callee)) => self.remove_callee(cx, registration, callee),
+                Err(none) => break none.refusal(&mut cx.stats),
             }
         };
         Err(failure(error, &text))
@@ -59,19 +51,18 @@ impl Dealer {
         check(&message, found.session).map_err(refused)?;
         let call = Call {
             timeout: Some(*timeout),
-            procedure: (found.registration.policy != MatchPolicy::Exact).then(|| procedure.as_str().into()),
-            counted: found.registration.counts(&found.callee).then_some(registration),
+            is_counted: found.registration.counts(&found.callee),
             ..Call::new(
                 SessionKey::ROUTER,
                 RequestId::FIRST,
                 found.callee.session,
                 request,
                 Progress::new(false),
-                (registration, cx.now),
+                (found.registration, procedure, cx.now),
             )
         };
         let (turn, wait) = (found.turn, Some(*timeout));
-        Ok(Plan { call, message, goes: 0, turn, is_progressive: false, wait, keeps: false })
+        Ok(Plan { call, message, goes: 0, turn, is_progressive: false, wait, keeps: false, continues: None })
     }
 
     /// Forwards the last reply to the router.

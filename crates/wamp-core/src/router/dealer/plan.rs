@@ -20,6 +20,7 @@ use crate::router::context::{Context, Refused};
 use crate::router::outbox::{FrameInfo, check};
 use crate::router::roles::Actions;
 use crate::router::sessions::{Session, SessionKey};
+use crate::router::stats::Stats;
 
 /// An accepted CALL that has not changed anything yet.
 pub(super) struct Plan {
@@ -35,6 +36,17 @@ pub(super) struct Plan {
     pub(super) wait: Option<Duration>,
     /// The callee may refuse it, and then there are others.
     pub(super) keeps: bool,
+    /// The call that it continues, whose number it keeps: one that has waited.
+    pub(super) continues: Option<CallKey>,
+}
+
+impl Plan {
+    /// Keeps a CALL that was kept before, if another callee could get it and its caller has not too many such calls.
+    pub(super) fn keep_again(&mut self, cx: &Context, kept: Box<Kept>) {
+        let counted = cx.sessions.get(self.call.caller).map_or(0, |caller| caller.dealer.kept_bytes);
+        let has_room = counted + kept.bytes() <= cx.config.limits.kept_bytes;
+        self.call.kept = Some(kept).filter(|_| self.keeps && has_room);
+    }
 }
 
 /// A callee that has room for a call.
@@ -62,6 +74,19 @@ pub(super) enum NoPlan {
     Unfit(SessionKey, Refused),
 }
 
+impl NoPlan {
+    /// Returns the error for the caller. A callee without room and a stalled caller are counted.
+    pub(super) fn refusal(self, stats: &mut Stats) -> Refused {
+        let text = match self {
+            Self::Refused(refused) | Self::Unfit(_, refused) => return refused,
+            Self::Unavailable(text) => text,
+            Self::Busy | Self::Gone(..) => BUSY,
+        };
+        stats.unavailable += 1;
+        (uri::UNAVAILABLE, text.to_owned())
+    }
+}
+
 impl From<Refused> for NoPlan {
     fn from(refused: Refused) -> Self {
         Self::Refused(refused)
@@ -85,20 +110,13 @@ impl Dealer {
                     let (key, goes) = self.commit(cx, plan);
                     return self.pass(cx, key, Stream::Chunks, len, goes);
                 }
-                Err(NoPlan::Refused(refused) | NoPlan::Unfit(_, refused)) => break refused,
+                Err(NoPlan::Gone(registration, callee)) => self.remove_callee(cx, registration, callee),
                 Err(NoPlan::Busy) => match self.enqueue(cx, from, call) {
                     Ok(true) => return,
-                    Ok(false) => {
-                        cx.stats.unavailable += 1;
-                        break (uri::UNAVAILABLE, BUSY.to_owned());
-                    }
+                    Ok(false) => break NoPlan::Busy.refusal(&mut cx.stats),
                     Err(refused) => break refused,
                 },
-                Err(NoPlan::Unavailable(text)) => {
-                    cx.stats.unavailable += 1;
-                    break (uri::UNAVAILABLE, text.to_owned());
-                }
-                Err(NoPlan::Gone(registration, callee)) => self.remove_callee(cx, registration, callee),
+                Err(none) => break none.refusal(&mut cx.stats),
             }
         };
         cx.refuse(from, RequestKind::Call, call.request, error, &text);
@@ -183,7 +201,7 @@ impl Dealer {
             let details = InvocationDetails { extra: Extra::default(), ..details.clone() };
             let procedure = procedure.detached();
             let flow = Flow::new(window, sends.caller_credit, takes.callee_credit);
-            Box::new(Upload { procedure, registration: found.id, details, finished: false, flow })
+            Box::new(Upload { procedure, details, finished: false, flow })
         });
         let results = match wants_progress {
             true => Flow::new(window, takes.callee_credit, sends.caller_credit),
@@ -204,14 +222,20 @@ impl Dealer {
             upload,
             results,
             timeout: timeout.filter(|_| !forward_timeout),
-            counted: found.counts(&chosen).then_some(found.id),
+            is_counted: found.counts(&chosen),
             kept,
-            procedure: (found.policy != MatchPolicy::Exact).then(|| procedure.as_str().into()),
-            ..Call::new(from, *request, key, invocation, Progress::new(wants_progress), (found.id, cx.now))
+            ..Call::new(
+                from,
+                *request,
+                key,
+                invocation,
+                Progress::new(wants_progress),
+                (found, procedure, cx.now),
+            )
         };
         let is_progressive = wants_progress || in_chunks;
         let wait = wait.filter(|_| !forward_timeout);
-        Ok(Plan { call, message, goes, turn, is_progressive, wait, keeps })
+        Ok(Plan { call, message, goes, turn, is_progressive, wait, keeps, continues: None })
     }
 
     /// Selects the callee for a call. `draw` is the random choice, if the policy needs one; `again` is the call, if another
@@ -228,13 +252,16 @@ impl Dealer {
         let limits = &cx.config.limits;
         let found = match again {
             Some(kept) => self.procedures.get(kept.registration),
-            None if !from.is_router() && self.is_queue_before(procedure) => return Err(NoPlan::Busy),
             None => self.procedures.find(procedure),
         };
         let Some((key, registration)) = found else {
             let text = format!("no procedure {} is registered", quoted(procedure));
             return Err((uri::NO_SUCH_PROCEDURE, text).into());
         };
+        // Calls that wait go before a new one.
+        if again.is_none() && !from.is_router() && self.queues.has(registration.id) {
+            return Err(NoPlan::Busy);
+        }
         let chosen = registration.choose(Some(draw), &self.loads, |callee| {
             cx.sessions.is_full(callee) || again.is_some_and(|kept| kept.excludes(callee))
         });
@@ -257,15 +284,18 @@ impl Dealer {
     /// Returns the call, and the length of its INVOCATION.
     #[inline(always)]
     pub(super) fn commit(&mut self, cx: &mut Context, plan: Plan) -> (CallKey, usize) {
-        let Plan { call, message, goes, turn: (registration, place), is_progressive, wait, .. } = plan;
+        let Plan {
+            call, message, goes, turn: (registration, place), is_progressive, wait, continues, ..
+        } = plan;
         let Call { caller: from, request, callee: to, invocation, .. } = call;
         let kept = call.kept.as_ref().map_or(0, |kept| kept.bytes());
         self.kept_bytes += kept;
         self.procedures.take_turn(registration, place);
-        if let Some(registration) = call.counted {
-            self.loads.add(registration, to);
+        if call.is_counted {
+            self.loads.add(call.registration, to);
         }
-        let call = self.calls.insert(call);
+        cx.stats.calls += 1;
+        let call = self.calls.insert(call, continues);
         if let Some(callee) = cx.sessions.get_mut(to) {
             callee.dealer.invocation_ids.next();
             callee.dealer.invocations.insert(invocation, call);

@@ -5,13 +5,14 @@
 //! [`SessionKey::ROUTER`] in the place of its callee: no session has that key, so that every end of a call works for it,
 //! and no callee is told. It gets a callee in the input that made room, before any later CALL.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use wamp_proto::message::{self, MatchPolicy, RequestKind};
-use wamp_proto::{RegistrationId, RequestId, Uri, uri};
+use wamp_proto::message::{self, RequestKind};
+use wamp_proto::{RegistrationId, RequestId, uri};
 
 use super::Dealer;
 use super::call::{Call, CallKey};
+use super::flow::Flow;
 use super::plan::{BUSY, NoPlan, timeout};
 use super::reroute::Kept;
 use crate::map::{self, HashSeed, Map, map};
@@ -28,10 +29,7 @@ const ENDED: &str = "the callee for which the call waited has gone";
 /// The calls that wait, by their registration and in order.
 #[derive(Clone)]
 pub(super) struct Queues {
-    of: Map<RegistrationId, BTreeMap<u64, CallKey>>,
-    count: u64,
-    /// The number of calls that have left for a callee.
-    started: u64,
+    of: Map<RegistrationId, BTreeSet<CallKey>>,
     len: usize,
     /// Registrations with waiting calls at which something has changed.
     changed: Vec<RegistrationId>,
@@ -39,7 +37,7 @@ pub(super) struct Queues {
 
 impl Queues {
     pub(super) fn new(seed: HashSeed) -> Self {
-        Self { of: map(seed), count: 0, started: 0, len: 0, changed: Vec::new() }
+        Self { of: map(seed), len: 0, changed: Vec::new() }
     }
 
     /// The number of waiting calls.
@@ -48,21 +46,27 @@ impl Queues {
     }
 
     fn of(&self, registration: RegistrationId) -> usize {
-        self.of.get(&registration).map_or(0, BTreeMap::len)
+        self.of.get(&registration).map_or(0, BTreeSet::len)
+    }
+
+    /// Whether calls wait for a callee of a registration.
+    #[inline]
+    pub(super) fn has(&self, registration: RegistrationId) -> bool {
+        self.len > 0 && self.of.contains_key(&registration)
     }
 
     fn first(&self, registration: RegistrationId) -> Option<CallKey> {
-        self.of.get(&registration)?.first_key_value().map(|(_, key)| *key)
+        self.of.get(&registration)?.first().copied()
     }
 
     fn keys(&self) -> Vec<CallKey> {
-        self.of.values().flat_map(BTreeMap::values).copied().collect()
+        self.of.values().flatten().copied().collect()
     }
 
     /// Removes a call.
-    pub(super) fn remove(&mut self, registration: RegistrationId, place: u64) {
+    pub(super) fn remove(&mut self, registration: RegistrationId, key: CallKey) {
         let Some(queue) = self.of.get_mut(&registration) else { return };
-        self.len -= usize::from(queue.remove(&place).is_some());
+        self.len -= usize::from(queue.remove(&key));
         if queue.is_empty() {
             map::remove(&mut self.of, &registration);
         }
@@ -71,7 +75,7 @@ impl Queues {
     /// Records that a callee of a registration may have room, or is gone.
     #[inline]
     pub(super) fn note(&mut self, registration: RegistrationId) {
-        if self.len > 0 && self.of.contains_key(&registration) && !self.changed.contains(&registration) {
+        if self.has(registration) && !self.changed.contains(&registration) {
             self.changed.push(registration);
         }
     }
@@ -83,11 +87,6 @@ impl Dealer {
         self.queues.len()
     }
 
-    /// The number of calls that have waited in vain, or still wait.
-    pub(in crate::router) fn not_started(&self) -> u64 {
-        self.queues.count - self.queues.started
-    }
-
     /// All of these calls.
     pub(in crate::router) fn queued_calls(&self) -> Vec<CallKey> {
         self.queues.keys()
@@ -97,12 +96,6 @@ impl Dealer {
     #[inline]
     pub(in crate::router) fn has_room_for_queued(&self) -> bool {
         !self.queues.changed.is_empty()
-    }
-
-    /// Whether calls wait that go before a new one.
-    pub(super) fn is_queue_before(&self, procedure: &Uri) -> bool {
-        self.queues.len() > 0
-            && self.procedures.find(procedure).is_some_and(|(_, found)| self.queues.of(found.id) > 0)
     }
 
     /// Lets a call wait whose callees have as many calls as they take. Returns `false` if it cannot wait.
@@ -129,28 +122,37 @@ impl Dealer {
         let disclosure = caller.authorize(Actions::CALL, procedure)?.unwrap_or(cx.config.disclosure);
         let wait = caller.time_left(timeout(options)?);
         let wants_progress = options.receive_progress == Some(true) && caller.announced.caller_progress;
-        let is_pattern = found.policy != MatchPolicy::Exact;
-        let Some(mut kept) = Kept::new(cx, call, caller, registration, disclosure, wait) else {
+        let Some(kept) = Kept::new(cx, call, caller, registration, disclosure, wait) else {
             return Ok(false);
         };
-        self.queues.count += 1;
-        let place = self.queues.count;
-        kept.place = Some(place);
         let bytes = kept.bytes();
         let (nobody, none) = (SessionKey::ROUTER, RequestId::FIRST);
+        let window = cx.config.credit.map(|credit| credit.window);
         let record = Call {
             kept: Some(kept),
-            procedure: is_pattern.then(|| procedure.as_str().into()),
-            ..Call::new(from, *request, nobody, none, Progress::new(wants_progress), (registration, cx.now))
+            // The caller may grant credit already.
+            results: if wants_progress {
+                Flow::new(window, None, caller.announced.caller_credit)
+            } else {
+                None
+            },
+            ..Call::new(
+                from,
+                *request,
+                nobody,
+                none,
+                Progress::new(wants_progress),
+                (found, procedure, cx.now),
+            )
         };
-        let key = self.calls.insert(record);
+        let key = self.calls.insert(record, None);
         self.kept_bytes += bytes;
         if let Some(caller) = cx.sessions.get_mut(from) {
             caller.dealer.calls.insert(*request, key);
             caller.dealer.progressive_calls += usize::from(wants_progress);
             caller.dealer.kept_bytes += bytes;
         }
-        self.queues.of.entry(registration).or_default().insert(place, key);
+        self.queues.of.entry(registration).or_default().insert(key);
         self.queues.len += 1;
         if wait.is_some() {
             self.set_deadline(cx, key, wait);
@@ -191,9 +193,6 @@ impl Dealer {
         let Some(mut kept) = call.kept.take() else { return };
         let left = call.deadline.map(|deadline| deadline.at().since(cx.now));
         self.uncount_kept(cx, &kept, caller);
-        if let Some(place) = kept.place.take() {
-            self.queues.remove(kept.registration, place);
-        }
         kept.set_time(left, cx.now);
         let draw = cx.chance.draw();
         let (error, text) = loop {
@@ -201,35 +200,22 @@ impl Dealer {
                 Ok(mut plan) => {
                     if let Some(before) = self.end(cx, key) {
                         plan.call.tally = before.tally;
+                        if let (Some(results), Some(before)) = (&mut plan.call.results, before.results) {
+                            results.to = before.to;
+                        }
                     }
-                    if let (Some(credit), Some(results)) = (kept.credit, &mut plan.call.results)
-                        && let Some(to) = &mut results.to
-                    {
-                        to.raise(credit);
-                    }
-                    let counted = cx.sessions.get(caller).map_or(0, |caller| caller.dealer.kept_bytes);
-                    let has_room = counted + kept.bytes() <= cx.config.limits.kept_bytes;
-                    plan.call.kept = Some(kept).filter(|_| plan.keeps && has_room);
-                    self.queues.started += 1;
-                    self.calls.insert_again(key);
+                    plan.keep_again(cx, kept);
+                    plan.continues = Some(key);
                     self.commit(cx, plan);
                     return;
                 }
-                Err(NoPlan::Refused(refused) | NoPlan::Unfit(_, refused)) => break refused,
                 Err(NoPlan::Gone(registration, callee)) => {
                     self.remove_callee(cx, registration, callee);
                     if self.procedures.get(kept.registration).is_none() {
                         break (uri::UNAVAILABLE, ENDED.to_owned());
                     }
                 }
-                Err(NoPlan::Busy) => {
-                    cx.stats.unavailable += 1;
-                    break (uri::UNAVAILABLE, BUSY.to_owned());
-                }
-                Err(NoPlan::Unavailable(text)) => {
-                    cx.stats.unavailable += 1;
-                    break (uri::UNAVAILABLE, text.to_owned());
-                }
+                Err(none) => break none.refusal(&mut cx.stats),
             }
         };
         self.end(cx, key);

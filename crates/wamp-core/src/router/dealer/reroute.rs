@@ -37,10 +37,6 @@ pub(super) struct Kept {
     pub(super) timeout: Option<Duration>,
     since: Time,
     bytes: usize,
-    /// The place of a call that waits for a callee with room.
-    pub(super) place: Option<u64>,
-    /// The credit that its caller has granted to the results while it waits.
-    pub(super) credit: Option<u64>,
 }
 
 /// The bytes that a kept call counts in addition to its contents.
@@ -84,8 +80,6 @@ impl Kept {
             timeout,
             since: cx.now,
             bytes,
-            place: None,
-            credit: None,
         }))
     }
 
@@ -175,10 +169,10 @@ impl Dealer {
             _ => false,
         };
         kept.unfit = Vec::new();
-        let counted = cx.sessions.get(caller).map_or(0, |caller| caller.dealer.kept_bytes);
-        let has_room = counted + kept.bytes <= cx.config.limits.kept_bytes;
-        plan.call.kept = Some(kept).filter(|_| plan.keeps && has_room);
+        plan.keep_again(cx, kept);
         let (key, goes) = self.commit(cx, plan);
+        // To its caller it is one call.
+        cx.stats.calls -= 1;
         cx.stats.rerouted += 1;
         if goes_on {
             self.pass_again(cx, key, goes);
