@@ -8,18 +8,21 @@ use wamp_proto::uri::UriKind;
 use wamp_proto::{Message, RequestId, SubscriptionId, Uri, uri};
 
 use super::config::Meta;
-use super::context::{Context, Due, Violation};
+use super::context::{Due, Violation};
 use super::dealer::timeout;
 use super::event::Event;
 use super::outbox::FrameInfo;
 use super::realm::Realm;
 use super::roles::Actions;
 use super::sessions::{Session, SessionKey};
-use super::verdicts::Verdict;
+use super::verdicts::{Subject, Verdict};
 use super::waiting::{
     Entry, PATIENCE, Question, REQUESTS, State, Ticket, Waiting, detached, without_arguments,
 };
 use crate::Time;
+
+/// The procedure whose requests are judged as the publication that they describe.
+const ADD_TESTAMENT: &str = "wamp.session.add_testament";
 
 /// What to do with a message of a session whose role has an authorizer.
 pub(super) enum Admitted {
@@ -169,13 +172,13 @@ impl Realm {
         }
     }
 
-    /// The state of a request that was not asked about, and the question about it if it needs a decision.
-    fn state(&self, from: SessionKey, message: &Message) -> (State, Option<Question>) {
-        let Some(question) = self.question(from, message) else { return (State::Ready(None), None) };
+    /// The state of a request that was not asked about, and the subject of the question if it needs a decision.
+    fn state(&self, from: SessionKey, message: &Message) -> (State, Option<Subject>) {
+        let Some(subject) = self.subject(from, message) else { return (State::Ready(None), None) };
         let known = self.waiting(from).filter(|waiting| !waiting.known.is_empty());
-        match known.and_then(|waiting| waiting.known.get(self.cx.now, &question.subject())) {
+        match known.and_then(|waiting| waiting.known.get(self.cx.now, &subject)) {
             Some(verdict) => (State::Ready(Some(verdict)), None),
-            None => (State::Unasked, Some(question)),
+            None => (State::Unasked, Some(subject)),
         }
     }
 
@@ -238,27 +241,19 @@ impl Realm {
             let Some((number, message)) = entry.map(|entry| (entry.number, entry.message.clone())) else {
                 return;
             };
-            let Some(question) = (match self.state(from, &message) {
-                (_, Some(question)) => Some(question),
-                (state, None) => {
-                    // The rules have changed, or there is a verdict by now.
-                    if let Some(waiting) = self.waiting_mut(from) {
-                        waiting.set_state(index, state);
-                    }
-                    None
-                }
-            }) else {
+            let (state, subject) = self.state(from, &message);
+            let Self { cx, .. } = self;
+            let Some(session) = cx.sessions.get_mut(from) else { return };
+            let Some(waiting) = session.waiting.as_deref_mut() else { return };
+            let Some(subject) = subject else {
+                // The rules have changed, or there is a verdict by now.
+                waiting.set_state(index, state);
                 continue;
             };
-            let Self { cx, .. } = self;
             let ticket = Ticket { session: from, number };
-            let deadline = cx.deadlines.set(cx.now + PATIENCE, Due::Decision(ticket));
-            let Some(waiting) = cx.sessions.get_mut(from).and_then(|session| session.waiting.as_deref_mut())
-            else {
-                return;
-            };
-            waiting.set_asked(index, deadline);
-            cx.events.push_back(Event::Authorize { ticket, question: Box::new(question) });
+            waiting.set_asked(index, cx.deadlines.set(cx.now + PATIENCE, Due::Decision(ticket)));
+            let question = Box::new(question(from, session, subject, &message));
+            cx.events.push_back(Event::Authorize { ticket, question });
         }
     }
 
@@ -306,12 +301,12 @@ impl Realm {
         let keeps =
             waiting.keeps(ticket.number) && (!verdict.lifetime().is_zero() || !waiting.known.is_empty());
         let subject = waiting.queue.get(index).filter(|entry| keeps && entry.asked().is_some());
-        let subject = subject.and_then(|entry| self.question(ticket.session, &entry.message));
+        let subject = subject.and_then(|entry| self.subject(ticket.session, &entry.message));
         let now = self.cx.now;
         let Some(waiting) = self.waiting_mut(ticket.session) else { return false };
         let Some(deadline) = waiting.set_decided(index, verdict) else { return false };
-        if let Some(question) = subject {
-            waiting.known.keep(now, &question.subject(), verdict);
+        if let Some(subject) = subject {
+            waiting.known.keep(now, &subject, verdict);
         }
         self.cx.deadlines.clear(deadline);
         true
@@ -319,7 +314,7 @@ impl Realm {
 
     /// No decision has come in time.
     pub(super) fn handle_no_decision(&mut self, ticket: Ticket) {
-        self.cx.events.push_back(Event::Void { ticket });
+        self.cx.void(ticket);
         self.decide(self.cx.now, ticket, Verdict::UNDECIDED);
     }
 
@@ -345,8 +340,7 @@ impl Realm {
         for deadline in passed {
             self.cx.deadlines.clear(deadline);
         }
-        let void = |number| Event::Void { ticket: Ticket { session, number } };
-        self.cx.events.extend(asked.into_iter().map(void));
+        asked.into_iter().for_each(|number| self.cx.void(Ticket { session, number }));
         self.tell_decided(session);
     }
 
@@ -460,8 +454,7 @@ impl Realm {
         let Some(waiting) = self.waiting_mut(from) else { return false };
         let Some(entry) = waiting.call(request).and_then(|index| waiting.remove(index)) else { return false };
         if entry.asked().is_some() {
-            let ticket = Ticket { session: from, number: entry.number };
-            self.cx.events.push_back(Event::Void { ticket });
+            self.cx.void(Ticket { session: from, number: entry.number });
         }
         for deadline in entry.deadlines() {
             self.cx.deadlines.clear(deadline);
@@ -503,38 +496,38 @@ impl Realm {
         self.cx.sessions.get_mut(session)?.waiting.as_deref_mut()
     }
 
-    /// The question to the authorizer about a request. `None` if a rule decides, or if the request is refused for another
-    /// reason than authorization.
-    fn question(&self, from: SessionKey, message: &Message) -> Option<Question> {
-        let (cx, session) = (&self.cx, self.cx.sessions.get(from)?);
-        match message {
-            Message::Call(call) if &*call.procedure == "wamp.session.add_testament" => {
-                let publish = Publish::from_testament(&call.payload).ok()?;
-                about_topic(cx, from, session, &publish)
+    /// The subject of the question to the authorizer about a request. `None` if a rule decides, or if the request is refused
+    /// for another reason than authorization.
+    fn subject(&self, from: SessionKey, message: &Message) -> Option<Subject> {
+        let cx = &self.cx;
+        let role = cx.sessions.get(from)?.role.as_ref()?;
+        let of_topic = |topic: &Uri| {
+            let is_good = !topic.is_reserved() && cx.config.check_uri(topic, UriKind::Exact).is_ok();
+            is_good.then(|| (Actions::PUBLISH, MatchPolicy::Exact, topic.clone()))
+        };
+        let subject @ (action, policy, uri) = &match message {
+            Message::Call(call) if &*call.procedure == ADD_TESTAMENT => {
+                of_topic(&Publish::from_testament(&call.payload).ok()?.topic)?
             }
             Message::Call(call) if &*call.procedure == "wamp.subscription.get_events" => {
                 let (id,) = call.payload.args::<(u64,)>().ok()?;
                 let (policy, pattern) = self.broker.pattern(cx, SubscriptionId::new(id)?)?;
-                let asks = cx.allows_meta(from, Meta::Read)
-                    && session.role.as_ref()?.asks(Actions::SUBSCRIBE, policy, &pattern);
-                asks.then(|| ask(from, session, (Actions::SUBSCRIBE, policy, &pattern), message))
+                let is_good = cx.allows_meta(from, Meta::Read);
+                is_good.then_some((Actions::SUBSCRIBE, policy, pattern))?
             }
             Message::Call(message::Call { procedure, options, .. }) => {
                 let is_good = !procedure.is_reserved()
                     && cx.config.check_uri(procedure, UriKind::Exact).is_ok()
                     && timeout(options).is_ok();
-                let asks =
-                    is_good && session.role.as_ref()?.asks(Actions::CALL, MatchPolicy::Exact, procedure);
-                asks.then(|| ask(from, session, (Actions::CALL, MatchPolicy::Exact, procedure), message))
+                is_good.then(|| (Actions::CALL, MatchPolicy::Exact, procedure.clone()))?
             }
-            Message::Publish(publish) => about_topic(cx, from, session, publish),
+            Message::Publish(publish) => of_topic(&publish.topic)?,
             Message::Register(message::Register { procedure, options, .. }) => {
                 let policy = options.policy.unwrap_or(MatchPolicy::Exact);
                 let is_good = !["match", "invoke"].into_iter().any(|key| options.extra.contains(key))
                     && !procedure.is_reserved()
                     && cx.config.check_uri(procedure, policy.into()).is_ok();
-                let asks = is_good && session.role.as_ref()?.asks(Actions::REGISTER, policy, procedure);
-                asks.then(|| ask(from, session, (Actions::REGISTER, policy, procedure), message))
+                is_good.then(|| (Actions::REGISTER, policy, procedure.clone()))?
             }
             Message::Subscribe(message::Subscribe { topic, options, .. }) => {
                 let policy = options.policy.unwrap_or(MatchPolicy::Exact);
@@ -544,38 +537,35 @@ impl Realm {
                 let is_good = !options.extra.contains("match")
                     && is_open
                     && cx.config.check_uri(topic, policy.into()).is_ok();
-                let asks = is_good && session.role.as_ref()?.asks(Actions::SUBSCRIBE, policy, topic);
-                asks.then(|| ask(from, session, (Actions::SUBSCRIBE, policy, topic), message))
+                is_good.then(|| (Actions::SUBSCRIBE, policy, topic.clone()))?
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        role.asks(*action, *policy, uri).then(|| subject.clone())
     }
 }
 
-fn about_topic(cx: &Context, from: SessionKey, session: &Session, publish: &Publish) -> Option<Question> {
-    let topic = &publish.topic;
-    let is_good = !topic.is_reserved() && cx.config.check_uri(topic, UriKind::Exact).is_ok();
-    let asks = is_good && session.role.as_ref()?.asks(Actions::PUBLISH, MatchPolicy::Exact, topic);
-    asks.then(|| {
-        let message = Message::from(publish.clone());
-        ask(from, session, (Actions::PUBLISH, MatchPolicy::Exact, topic), &message)
-    })
-}
-
-fn ask(
+/// The question about a request, and about the publication of a testament.
+fn question(
     from: SessionKey,
     session: &Session,
-    (action, policy, uri): (Actions, MatchPolicy, &Uri),
+    (action, policy, uri): Subject,
     message: &Message,
 ) -> Question {
+    let testament = match message {
+        Message::Call(call) if &*call.procedure == ADD_TESTAMENT => {
+            Publish::from_testament(&call.payload).ok().map(Message::from)
+        }
+        _ => None,
+    };
     Question {
         session: from,
         identity: session.identity.clone(),
         transport: session.transport.clone(),
         action,
-        uri: uri.clone(),
+        uri,
         policy,
-        request: without_arguments(message),
+        request: without_arguments(testament.as_ref().unwrap_or(message)),
     }
 }
 

@@ -76,6 +76,11 @@ pub(super) enum Due {
 }
 
 impl Context {
+    /// Tells the driver that a question needs no verdict any more.
+    pub(super) fn void(&mut self, ticket: Ticket) {
+        self.events.push_back(Event::Void { ticket });
+    }
+
     /// Answers a request with ERROR.
     pub(super) fn refuse(
         &mut self,

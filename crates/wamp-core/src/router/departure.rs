@@ -123,8 +123,7 @@ impl Realm {
             for deadline in waiting.deadlines() {
                 self.cx.deadlines.clear(deadline);
             }
-            let void = |number| Event::Void { ticket: Ticket { session: key, number } };
-            self.cx.events.extend(waiting.asked().map(void));
+            waiting.asked().for_each(|number| self.cx.void(Ticket { session: key, number }));
         }
         self.backlog.tasks.push_back(Task::Remove(Box::new(Remains {
             session: key,

@@ -33,13 +33,10 @@ impl Forms {
         self.transparency
     }
 
-    /// Returns whether a payload with these options can be sent to the client.
-    #[cold]
-    pub(super) fn take(self, ppt: &Ppt) -> bool {
-        match ppt.form() {
-            None => true,
-            Some(PptForm::Passthru) => self.passthru,
-            Some(_) => self.transparency,
+    fn take(self, form: PptForm) -> bool {
+        match form {
+            PptForm::Passthru => self.passthru,
+            _ => self.transparency,
         }
     }
 
@@ -47,14 +44,13 @@ impl Forms {
     #[cold]
     pub(super) fn check(self, ppt: &Ppt, payload: &Payload, receiver: &str) -> Result<(), Refused> {
         check(ppt, payload)?;
-        if self.take(ppt) {
-            return Ok(());
+        match ppt.form() {
+            Some(form) if !self.take(form) => {
+                let text = format!("the {receiver} did not announce {}", form.feature().name());
+                Err((uri::FEATURE_NOT_SUPPORTED, text))
+            }
+            _ => Ok(()),
         }
-        let feature = match ppt.form() {
-            Some(PptForm::Transparency) => Feature::PayloadTransparency,
-            _ => Feature::PayloadPassthruMode,
-        };
-        Err((uri::FEATURE_NOT_SUPPORTED, format!("the {receiver} did not announce {}", feature.name())))
     }
 }
 

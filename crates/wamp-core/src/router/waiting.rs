@@ -26,7 +26,7 @@ use wamp_proto::{Message, Payload, RequestId, Uri};
 use super::join::Transport;
 use super::roles::Actions;
 use super::session_key::SessionKey;
-use super::verdicts::{Known, Subject, Verdict};
+use super::verdicts::{Known, Verdict};
 use crate::auth::Identity;
 use crate::deadlines::Deadline;
 
@@ -66,13 +66,6 @@ pub struct Question {
     pub policy: MatchPolicy,
     /// The request with its options, without its arguments.
     pub request: Message,
-}
-
-impl Question {
-    /// Returns what a verdict on it holds for.
-    pub(super) fn subject(&self) -> Subject {
-        (self.action, self.policy, self.uri.clone())
-    }
 }
 
 /// The requests of a session that wait.

@@ -1,7 +1,7 @@
 //! Payloads that are opaque to the router (behaviour [64](crate::behaviour#rule-64), [150](crate::behaviour#rule-150)).
 
 use wamp_proto::message::{Ppt, PptForm};
-use wamp_proto::{EncodeError, Feature, Payload, Role};
+use wamp_proto::{EncodeError, Payload, Role};
 
 use super::Session;
 use crate::Misuse;
@@ -16,12 +16,8 @@ impl Session {
         payload: &Payload,
     ) -> Result<(), Misuse> {
         check(ppt, payload)?;
-        let needed = match ppt.and_then(Ppt::form) {
-            None => return Ok(()),
-            Some(PptForm::Transparency) => Feature::PayloadTransparency,
-            Some(_) => Feature::PayloadPassthruMode,
-        };
-        if self.router.has(router, needed) { Ok(()) } else { Err(Misuse::NotSupported) }
+        let Some(form) = ppt.and_then(Ppt::form) else { return Ok(()) };
+        if self.router.has(router, form.feature()) { Ok(()) } else { Err(Misuse::NotSupported) }
     }
 }
 

@@ -9,6 +9,7 @@ use bytestring::ByteString;
 
 use super::macros::group;
 use super::wire::Source;
+use crate::Feature;
 use crate::error::Fault;
 use crate::payload::Payload;
 use crate::serializer::{Reader, Token};
@@ -52,6 +53,16 @@ pub enum PptForm {
     Passthru,
     /// Payload transparency: a binary in the place of the arguments, and `enc_…`.
     Transparency,
+}
+
+impl PptForm {
+    /// Returns the feature that a peer announces if it takes payloads of this form.
+    pub fn feature(self) -> Feature {
+        match self {
+            Self::Passthru => Feature::PayloadPassthruMode,
+            Self::Transparency => Feature::PayloadTransparency,
+        }
+    }
 }
 
 /// The values of `enc_algo` besides those that begin with `x_`.
