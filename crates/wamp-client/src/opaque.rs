@@ -1,6 +1,7 @@
 //! Payloads that are opaque to routers, at this end.
 
 use bytes::Bytes;
+use serde::Serialize;
 use wamp_proto::message::{Ppt, PptForm};
 use wamp_proto::{EncodeError, Payload, Serializer};
 
@@ -8,7 +9,16 @@ use wamp_proto::{EncodeError, Payload, Serializer};
 pub(crate) fn write(serializer: Serializer, ppt: &Ppt, bytes: &[u8]) -> Result<Payload, EncodeError> {
     match ppt.form() {
         Some(PptForm::Transparency) => Ok(Payload::from_binary(serializer, bytes)),
-        _ => Payload::new(serializer, &(Bytes::copy_from_slice(bytes),)),
+        _ => Payload::new(serializer, &(Binary(bytes),)),
+    }
+}
+
+/// Bytes that are serialized as binary.
+struct Binary<'a>(&'a [u8]);
+
+impl Serialize for Binary<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
     }
 }
 

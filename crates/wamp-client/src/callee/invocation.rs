@@ -31,13 +31,14 @@ pub struct Invocation {
     payload: Payload,
     upload: Option<Arc<Upload>>,
     pub(super) cancel_state: Arc<CancelState>,
-    span: InvocationSpan,
+    pub(super) span: InvocationSpan,
 }
 
 impl Invocation {
-    pub(crate) fn new(engine: Arc<Engine>, procedure: &Procedure, job: Job, span: InvocationSpan) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, procedure: &Procedure, job: Job) -> Self {
         let Job { id, uri, wants_progress, caller, ppt, extra, payload, upload, cancel_state, .. } = job;
         let uri = uri.unwrap_or_else(|| procedure.uri().clone());
+        let span = InvocationSpan::begin(&uri, &extra);
         Self { engine, id, uri, wants_progress, caller, ppt, extra, payload, upload, cancel_state, span }
     }
 

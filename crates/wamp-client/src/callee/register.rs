@@ -29,7 +29,6 @@ use crate::link::Link;
 use crate::link::declared::Withdrawn;
 use crate::link::kept::{Current, Kept};
 use crate::session::Session;
-use crate::trace::InvocationSpan;
 
 impl Session {
     /// Registers a procedure. Its handler runs on a task of its own for each call, concurrently with other
@@ -93,8 +92,9 @@ where
 {
     Arc::new(move |engine: Arc<Engine>, procedure: Arc<Procedure>, job: Job| {
         let running = Running::new(engine.clone(), procedure.clone(), &job);
-        let span = InvocationSpan::begin(job.uri.as_ref().unwrap_or_else(|| procedure.uri()), &job.extra);
-        let outcome = span.within(answer(Invocation::new(engine.clone(), &procedure, job, span.clone())));
+        let invocation = Invocation::new(engine.clone(), &procedure, job);
+        let span = invocation.span.clone();
+        let outcome = span.within(answer(invocation));
         engine.runtime().spawn(async move {
             if let Some(running) = running.begin().await {
                 let outcome = outcome.await;

@@ -105,7 +105,7 @@ impl Future for CallFuture<'_> {
                         this.stage = Stage::Running(pending);
                     }
                     Poll::Ready(Next::End(end)) => {
-                        let ppt = pending.replies().take_ppt();
+                        let ppt = pending.take_ppt();
                         break end.map(|payload| CallResult { payload, ppt });
                     }
                     Poll::Pending => {

@@ -11,7 +11,7 @@ use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wamp_core::Time;
 use wamp_core::session::Stream;
-use wamp_proto::message::CallOptions;
+use wamp_proto::message::{CallOptions, Ppt};
 use wamp_proto::relay::{Pack, Packed};
 use wamp_proto::{Payload, PayloadError, RequestId, Serializer, Uri, uri};
 
@@ -193,21 +193,21 @@ impl Kept {
         let alarm = limits.deadline.and_then(|deadline| {
             deadline.until.map(|until| Box::new(Alarm { deadline, sleep: Box::pin(sleep_until(until)) }))
         });
-        RunningCall { session, engine, id, replies, hand: Hand::new(), several: None, alarm, span }
+        RunningCall { session, engine, id, replies, hand: Hand::new(), several: None, alarm, span, ppt: None }
     }
 }
 
 /// A call that is ready to be sent. It has no handle of the session, since it may be dropped under the lock.
-struct ReadyCall {
-    procedure: Uri,
-    options: CallOptions,
-    payload: Payload,
-    replies: Arc<Replies>,
-    limit: usize,
+pub(crate) struct ReadyCall {
+    pub(crate) procedure: Uri,
+    pub(crate) options: CallOptions,
+    pub(crate) payload: Payload,
+    pub(crate) replies: Arc<Replies>,
+    pub(crate) limit: usize,
 }
 
 impl ReadyCall {
-    fn send(self, state: &mut State, now: Time) -> Result<RequestId, SubmitError> {
+    pub(crate) fn send(self, state: &mut State, now: Time) -> Result<RequestId, SubmitError> {
         let ReadyCall { procedure, options, payload, replies, limit } = self;
         match state.session.call(now, options, procedure, payload) {
             Ok(id) => {
@@ -231,6 +231,8 @@ pub(crate) struct RunningCall {
     several: Option<Several>,
     alarm: Option<Box<Alarm>>,
     span: CallSpan,
+    /// The options of the last result, if it is opaque to routers.
+    ppt: Option<Box<Ppt>>,
 }
 
 /// A result for the consumer.
@@ -310,6 +312,10 @@ impl RunningCall {
                     self.several = Some(Several { results, taken: 0 })
                 }
                 Next::End(end) => {
+                    let end = end.map(|(payload, ppt)| {
+                        self.ppt = ppt;
+                        payload
+                    });
                     self.span.end(&end);
                     return Poll::Ready(Next::End(end));
                 }
@@ -336,6 +342,11 @@ impl RunningCall {
         self.alarm = None;
         self.replies.finish(Err(passed));
         self.engine.with(|state, now| state.abandon(now, self.id));
+    }
+
+    /// Takes the options of the last result, if it is opaque to routers.
+    pub(crate) fn take_ppt(&mut self) -> Option<Box<Ppt>> {
+        self.ppt.take()
     }
 
     pub(crate) fn replies(&self) -> &Arc<Replies> {

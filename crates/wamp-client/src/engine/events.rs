@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wamp_core::session::{self, Closed, Publication, Stream};
 use wamp_core::{Failure, Misuse, Reply, Time};
-use wamp_proto::message::CancelMode;
+use wamp_proto::message::{CancelMode, Ppt};
 use wamp_proto::{Message, Payload, RegistrationId, RequestId, SubscriptionId, Uri, uri};
 
 use crate::ended::Ended;
@@ -135,12 +135,9 @@ impl State {
                 self.handle_progress(now, call, bytes, cost, |waits| detach_unless_awaited(payload, waits));
             }
             Reply::Result(payload) => {
-                if let (Some(ppt), Some(waiting)) = (ppt, self.calls.get(&call)) {
-                    waiting.replies.set_ppt(Box::new(ppt.detached()));
-                }
-                self.handle_last(call, Ok(payload));
+                self.handle_last(call, Ok(payload), ppt.map(|ppt| Box::new(ppt.detached())));
             }
-            Reply::Error(failure) => self.handle_last(call, Err(failure)),
+            Reply::Error(failure) => self.handle_last(call, Err(failure), None),
             _ => {}
         }
     }
@@ -173,9 +170,14 @@ impl State {
     }
 
     /// Handles the last reply to a call.
-    pub(crate) fn handle_last(&mut self, call: RequestId, reply: Result<Payload, Failure>) {
+    pub(crate) fn handle_last(
+        &mut self,
+        call: RequestId,
+        reply: Result<Payload, Failure>,
+        ppt: Option<Box<Ppt>>,
+    ) {
         let Some(waiting) = self.calls.remove(&call) else { return };
-        let end = |waits| reply.map(|payload| last(payload, waits)).map_err(CallError::from_failure);
+        let end = |waits| reply.map(|payload| (last(payload, waits), ppt)).map_err(CallError::from_failure);
         waiting.replies.finish_with(&mut self.after.wakers, end);
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct About {
     pub(crate) authid: Option<ByteString>,
     pub(crate) authrole: Option<ByteString>,
     pub(crate) trustlevel: Option<u64>,
-    pub(crate) ppt: Option<Ppt>,
+    pub(crate) ppt: Option<Box<Ppt>>,
     pub(crate) extra: Extra,
 }
 
@@ -40,7 +40,7 @@ impl About {
             return None;
         }
         // Copied, since a slice would keep the frame in memory.
-        let ppt = details.ppt.as_deref().map(Ppt::detached);
+        let ppt = details.ppt.as_deref().map(|ppt| Box::new(ppt.detached()));
         let mut about = Self { retained, ppt, extra: details.extra.detached(), ..Self::default() };
         if let Some(peer) = &details.peer {
             let text = |text: &Option<ByteString>| text.as_ref().map(|text| ByteString::from(&**text));
@@ -55,7 +55,7 @@ impl About {
     /// Returns the memory of the details, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let len = |text: &Option<ByteString>| text.as_ref().map_or(0, |text| text.len());
-        let ppt = self.ppt.as_ref().map_or(0, Ppt::len);
+        let ppt = self.ppt.as_deref().map_or(0, Ppt::len);
         size_of::<Self>() + len(&self.authid) + len(&self.authrole) + ppt + self.extra.encoded_len()
     }
 }

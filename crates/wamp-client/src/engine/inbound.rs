@@ -301,7 +301,7 @@ fn handle_plain<'a>(
             run.push(Delivery { plain, cost, admitted });
         }
         PlainVerdict::Deliver { .. } => {
-            state.handle_last(reply.request, Ok(reply.payload(serializer, plain.tail())));
+            state.handle_last(reply.request, Ok(reply.payload(serializer, plain.tail())), None);
         }
         PlainVerdict::Discard => {}
         _ => {

@@ -15,7 +15,6 @@ use tokio::sync::Notify;
 use tokio::task::coop::{RestoreOnPending, poll_proceed};
 use tokio::time::Instant;
 use wamp_proto::Payload;
-use wamp_proto::message::Ppt;
 use wamp_transport::COPIED_BELOW;
 
 use crate::engine::budget::{Budget, LIMIT_OF_CALLS};
@@ -74,10 +73,6 @@ pub(crate) struct Inbox<T, E> {
     lends: AtomicBool,
     /// The sum over all inboxes and other users of the budget.
     budget: Option<Arc<Budget>>,
-    /// The options of the last result, if it is opaque to routers.
-    ppt: Mutex<Option<Box<Ppt>>>,
-    /// Whether there is one.
-    has_ppt: AtomicBool,
 }
 
 /// While it lives, credit is given back for items that have not been taken.
@@ -155,27 +150,7 @@ impl<T, E> Inbox<T, E> {
             consumer: None,
         };
         let lends = AtomicBool::new(false);
-        let ppt = Mutex::default();
-        Self {
-            state: Mutex::new(state),
-            other_way: Notify::new(),
-            lends,
-            budget: None,
-            ppt,
-            has_ppt: AtomicBool::new(false),
-        }
-    }
-
-    /// Keeps how to read the last result, which is opaque to routers.
-    pub(crate) fn set_ppt(&self, ppt: Box<Ppt>) {
-        *self.ppt.lock().unwrap_or_else(PoisonError::into_inner) = Some(ppt);
-        self.has_ppt.store(true, Ordering::Release);
-    }
-
-    /// Takes how to read the last result, if it is opaque to routers.
-    pub(crate) fn take_ppt(&self) -> Option<Box<Ppt>> {
-        let has_ppt = self.has_ppt.load(Ordering::Acquire);
-        if has_ppt { self.ppt.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None }
+        Self { state: Mutex::new(state), other_way: Notify::new(), lends, budget: None }
     }
 
     /// Creates an inbox that is also bounded by the budget of its session.

@@ -29,7 +29,10 @@ const HIGH_WATER: usize = 1 << 20;
 const MAX_SURPLUS: usize = 4 << 20;
 
 /// The replies to one call: progressive results, then the last result or an error.
-pub(crate) type Replies = Inbox<CallItem, Result<Payload, CallError>>;
+pub(crate) type Replies = Inbox<CallItem, Result<LastResult, CallError>>;
+
+/// The last result of a call, and its options if it is opaque to routers.
+pub(crate) type LastResult = (Payload, Option<Box<Ppt>>);
 
 /// An item in the inbox of a call.
 #[derive(Debug)]

@@ -7,9 +7,10 @@ use std::task::Waker;
 use wamp_proto::message::{self, CallOptions};
 use wamp_proto::{Serializer, Uri};
 
+use crate::caller::running::ReadyCall;
 use crate::engine::inbox::{Inbox, Next};
 use crate::engine::shared::Engine;
-use crate::engine::state::{PendingCall, Replies};
+use crate::engine::state::Replies;
 use crate::error::{CallError, RequestError};
 use crate::link::Link;
 use crate::link::comeback::Comeback;
@@ -22,6 +23,9 @@ pub(crate) struct Testament {
     pub(crate) scope: TestamentScope,
     pub(crate) publish: Arc<message::Publish>,
 }
+
+/// The procedure that takes testaments.
+pub(crate) const ADD: Uri = Uri::from_static("wamp.session.add_testament");
 
 /// The memory of the answer of the router, which is empty.
 const BUFFER: usize = 64 << 10;
@@ -39,21 +43,19 @@ impl Testament {
     fn leave_again(&self, engine: &Arc<Engine>) -> Result<Arc<Replies>, CallError> {
         let arguments = self.arguments(engine.serializer())?;
         let replies = Arc::new(Inbox::new(BUFFER));
-        let pending = replies.clone();
+        let call = ReadyCall {
+            procedure: ADD,
+            options: CallOptions::default(),
+            payload: arguments,
+            replies: replies.clone(),
+            limit: BUFFER,
+        };
         engine.with(|state, now| {
             let checked = state.session.check_publish(&self.publish.options, &self.publish.payload);
-            let add = Uri::from_static("wamp.session.add_testament");
-            let called =
-                checked.and_then(|()| state.session.call(now, CallOptions::default(), add, arguments));
-            match called {
-                Ok(id) => {
-                    let batches_before = state.batches_taken;
-                    state.calls.insert(id, PendingCall { replies: pending, limit: BUFFER, batches_before });
-                    Ok(replies)
-                }
-                Err(misuse) => Err(state.refused(misuse).into()),
-            }
-        })
+            checked.map_err(|misuse| state.refused(misuse))?;
+            call.send(state, now)
+        })?;
+        Ok(replies)
     }
 }
 

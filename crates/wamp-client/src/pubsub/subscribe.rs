@@ -81,7 +81,7 @@ impl Event {
 
     /// How to read a payload that is opaque to routers, if the publisher said it.
     pub fn ppt(&self) -> Option<&Ppt> {
-        self.about.as_ref()?.ppt.as_ref()
+        self.about.as_ref()?.ppt.as_deref()
     }
 
     /// The bytes that are opaque to routers, and how to read them; `None` if the publisher sent arguments.

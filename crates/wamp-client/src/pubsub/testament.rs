@@ -113,7 +113,7 @@ async fn leave(settings: Settings) -> Result<(), CallError> {
     loop {
         let engine = session.engine();
         let arguments = testament.arguments(engine.serializer())?;
-        session.call(Uri::from_static("wamp.session.add_testament")).payload(arguments).await?;
+        session.call(link::testaments::ADD).payload(arguments).await?;
         // Otherwise the connection was lost meanwhile, and a newer one does not have the testament.
         if session.link().keep_testament(&engine, &testament) {
             return Ok(());
